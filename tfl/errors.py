@@ -1,0 +1,13 @@
+"""The two kinds of failure that tfl raises on purpose."""
+
+
+class InputError(ValueError):
+    """What the user asked for cannot be done; the message is one line that says what to change.
+
+    Scripts print that line and exit with 2. Everything else that escapes is a bug and keeps its
+    traceback, which is why this is a class of its own and not a plain `ValueError`.
+    """
+
+
+class ContractError(RuntimeError):
+    """A run broke a promise of the training contract: its result must not be trusted."""

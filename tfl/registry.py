@@ -1,0 +1,42 @@
+"""Look a name up among the known ones, and say which one was probably meant."""
+
+import difflib
+from collections.abc import Iterable
+
+from tfl.errors import InputError
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `" Did you mean 'x'?"` for the nearest known name, or `""` where none is near.
+
+    Example:
+        >>> did_you_mean("ResNet5", ["ResNet50", "VGG16"])
+        " Did you mean 'ResNet50'?"
+    """
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    nearest = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.5)
+    return f" Did you mean '{by_lower[nearest[0]]}'?" if nearest else ""
+
+
+def resolve(name: str, known: Iterable[str], argument: str) -> str:
+    """Return the known name that equals `name` up to case.
+
+    Args:
+        name: what the user wrote.
+        known: the admitted names, as they are spelled.
+        argument: the option's name, for the error text.
+
+    Raises:
+        InputError: no known name equals it; the message suggests the nearest.
+
+    Example:
+        >>> resolve("resnet50", ["ResNet50", "VGG16"], "backbone.name")
+        'ResNet50'
+    """
+    known = list(known)
+    for candidate in known:
+        if candidate.lower() == str(name).lower():
+            return candidate
+    hint = did_you_mean(str(name), known)
+    listing = "" if hint or len(known) > 12 else f" Known: {', '.join(known)}."
+    raise InputError(f"`{argument}` must be a known name. Received: {name!r}.{hint}{listing}")
