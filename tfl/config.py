@@ -7,7 +7,7 @@ where they are resolved, still before anything slow starts.
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tfl.errors import InputError
@@ -52,6 +52,14 @@ class PretrainConfig:
 
     source: str = ""  # as data.source; empty: no pre-training, backbone.weights as given
     epochs: int = 20
+    learning_rate: float = 3e-3
+
+
+@dataclasses.dataclass
+class ScratchConfig:
+    """A comparison: the same network on the same labels, without any pre-training."""
+
+    epochs: int = 0  # 0: no comparison
     learning_rate: float = 3e-3
 
 
@@ -109,10 +117,10 @@ class TransferConfig:
     """
 
     seed: int = 0
-    compare_with_scratch: bool = False  # also train the same network from random weights, and report it
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     backbone: BackboneConfig = dataclasses.field(default_factory=BackboneConfig)
     pretrain: PretrainConfig = dataclasses.field(default_factory=PretrainConfig)
+    scratch: ScratchConfig = dataclasses.field(default_factory=ScratchConfig)
     head: HeadConfig = dataclasses.field(default_factory=HeadConfig)
     probe: ProbeConfig = dataclasses.field(default_factory=ProbeConfig)
     finetune: FinetuneConfig = dataclasses.field(default_factory=FinetuneConfig)
@@ -163,6 +171,8 @@ _RANGES = {
     "backbone.alpha": (0.01, 10),
     "pretrain.epochs": (1, _INF),
     "pretrain.learning_rate": (1e-12, _INF),
+    "scratch.epochs": (0, _INF),
+    "scratch.learning_rate": (1e-12, _INF),
     "head.dropout": (0, 0.99),
     "probe.l2": (0, _INF),
     "finetune.epochs": (0, _INF),
@@ -200,6 +210,30 @@ def validate_split(split: Sequence[float]) -> None:
             "`data.split` must be three positive fractions (train, validation, test) that add up to 1. "
             f"Received: data.split={tuple(split)!r}."
         )
+
+
+def check_option(path: str) -> None:
+    """Raise `InputError` with a suggestion where a dotted path is no option of `TransferConfig`.
+
+    Example:
+        >>> check_option("data.source")
+    """
+    section, known = TransferConfig(), list(_option_paths(TransferConfig()))
+    for name in path.split("."):
+        if not dataclasses.is_dataclass(section) or not hasattr(section, name):
+            raise InputError(f"`config.{path}` must be an option.{did_you_mean(path, known)} The options: tfl/config.py.")
+        section = getattr(section, name)
+    if dataclasses.is_dataclass(section):
+        raise InputError(f"`config.{path}` must name one option in that section, as in config.{path}.NAME=value.")
+
+
+def _option_paths(section: Any, prefix: str = "") -> Iterator[str]:
+    for field in dataclasses.fields(section):
+        value = getattr(section, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from _option_paths(value, f"{prefix}{field.name}.")
+        else:
+            yield prefix + field.name
 
 
 def _validate_phases(config: TransferConfig) -> None:

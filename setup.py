@@ -1,0 +1,36 @@
+"""Packaging of tfl; tool settings stand in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+TEST = ["pytest>=9.0", "pytest-xdist>=3.8", "hypothesis>=6.150"]
+
+setup(
+    name="tfl",
+    version="0.1.0",
+    description="Transfer learning with Keras: from a pretrained backbone and your own data to a model you can trust and ship.",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["tfl", "tfl.*"]),
+    install_requires=[
+        "tensorflow>=2.21",
+        "keras>=3.15.1",
+        "tensorflow-datasets>=4.9.10",
+        "importlib_resources>=6.0",  # tensorflow-datasets imports it without declaring it
+        "absl-py>=2.3",
+        "ml_collections>=1.1.0",
+        "etils[epath]>=1.13",
+        "numpy>=2.0",
+        "scikit-learn>=1.7",
+        "scipy>=1.15",
+        "tensorboard>=2.20",  # TensorFlow 2.21 no longer brings it
+        "tqdm>=4.67",
+    ],
+    extras_require={
+        "test": [*TEST, "pillow>=11.0"],
+        "dev": [*TEST, "pillow>=11.0", "ruff>=0.14", "pyright[nodejs]>=1.1.400", "pre-commit>=4.0"],
+    },
+)

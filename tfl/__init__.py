@@ -1,0 +1,1 @@
+def transfer(c,w): print(c, w)

@@ -1,0 +1,71 @@
+"""What every script does around its one call: quiet start, one line for a mistake, exit code out."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from absl import app, flags, logging
+
+from tfl.config import check_option
+from tfl.errors import InputError
+from tfl.registry import did_you_mean
+
+USAGE_EXIT_CODE = 2
+
+
+def run(main: Callable[[list[str]], None]) -> None:
+    """Run a script's `main`: what the user can mend is one line and exit code 2, a bug keeps its traceback."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported, or it has no effect
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    logging.set_verbosity(logging.WARNING)
+    app.run(lambda argv: _guarded(main, argv), flags_parser=_parse_flags)
+
+
+def _guarded(main: Callable[[list[str]], None], argv: list[str]) -> None:
+    try:
+        if len(argv) > 1 and not getattr(main, "takes_arguments", False):
+            raise InputError(f"Arguments must be flags, as in --name=value. Received: {' '.join(argv[1:])}.")
+        main(argv)
+    except InputError as error:
+        _stop(str(error))
+    except KeyboardInterrupt:
+        sys.stderr.write("\nStopped. The same command goes on from the last finished phase.\n")
+        sys.exit(130)
+
+
+def _parse_flags(argv: Sequence[str]) -> list[str]:
+    """Parse flags like absl, but answer a mistake with one line and exit code 2."""
+    try:
+        _check_config_flags(argv)
+        return flags.FLAGS(list(argv))
+    except flags.UnrecognizedFlagError as error:
+        known = [name for name in flags.FLAGS if not name.startswith(("test_", "config."))]
+        _stop(f"Flags must be known ones. Received: --{error.flagname}.{did_you_mean(error.flagname, known)} Try --help.")
+    except InputError as error:
+        _stop(str(error))
+    except flags.Error as error:
+        _stop(" ".join(str(error).split()))
+
+
+def _check_config_flags(argv: Sequence[str]) -> None:
+    """Check `--config` and its overrides first: ml_collections answers a mistyped path with a traceback."""
+    for position, argument in enumerate(argv[1:], start=1):
+        name, equals, value = argument.lstrip("-").partition("=")
+        if name == "config":
+            value = value if equals else next(iter(argv[position + 1 :]), "")
+            _check_config_file(Path(value.partition(":")[0]))
+        elif name.startswith("config."):
+            check_option(name.removeprefix("config."))
+
+
+def _check_config_file(path: Path) -> None:
+    if not path.is_file():
+        known = [str(file) for file in sorted(path.parent.glob("*.py"))]
+        raise InputError(f"`config` must be a config file. Received: {str(path)!r}.{did_you_mean(str(path), known)}")
+
+
+def _stop(message: str) -> NoReturn:
+    sys.stderr.write(message + "\n")
+    sys.exit(USAGE_EXIT_CODE)

@@ -1,0 +1,142 @@
+"""A classifier: one flat functional `keras.Model` from pixels to logits, and what must travel with it."""
+
+import dataclasses
+import json
+import zipfile
+from typing import Any
+
+import keras
+from etils import epath
+from keras import layers
+
+from tfl.backbones.stages import HEAD_PREFIX, backbone_output, head_layers
+from tfl.errors import InputError
+from tfl.models.heads import HeadSpec, apply_head, pool
+from tfl.workdir import write_atomically
+
+METADATA_FILE = "tfl.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Metadata:
+    """What a model file must say of itself, because its weights do not.
+
+    Attributes:
+        backbone: name in keras.applications.
+        alpha: width multiplier.
+        image_size: pixels per side that the decoder resizes to.
+        target: "multiclass", "binary", "multilabel" or "regression".
+        class_names: in the order of the logits (binary: negative class, positive class).
+    """
+
+    backbone: str
+    alpha: float
+    image_size: int
+    target: str
+    class_names: tuple[str, ...]
+
+
+def num_outputs(target: str, num_classes: int) -> int:
+    """Return how many logits a target has: one for binary, else one a class, label or value.
+
+    Raises:
+        InputError: a binary target with other than two classes.
+    """
+    if target == "binary" and num_classes != 2:
+        raise InputError(f"`head.target` must be 'multiclass' for {num_classes} classes. Received: head.target='binary'.")
+    return 1 if target == "binary" else num_classes
+
+
+def build_classifier(backbone: keras.Model, head: HeadSpec, metadata: Metadata | None = None) -> keras.Model:
+    """Put a head on a backbone.
+
+    The backbone's layers stay in the graph one by one (no nested model), so that freezing, cuts,
+    Grad-CAM and exports see them. The layers are shared with `backbone`, not copied.
+
+    Args:
+        backbone: from `build_backbone`, output `(B, h, w, C)`.
+        head: the head's shape.
+        metadata: recorded on the model as `model.metadata` and saved by `save_model`.
+
+    Returns:
+        A model from images `(B, H, W, 3)`, uint8 or float RGB in [0, 255], to logits
+        `(B, num_outputs)` float32.
+
+    Example:
+        >>> backbone = tfl.build_backbone("MobileNetV2", image_size=96, weights="none")
+        >>> model = tfl.build_classifier(backbone, tfl.HeadSpec(num_outputs=10))
+    """
+    features = pool(backbone.output, head.pooling)
+    model = keras.Model(backbone.input, apply_head(features, head), name="classifier")
+    model.metadata = metadata
+    return model
+
+
+def split_at_features(model: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """Return the two halves of a classifier: images to pooled features, and features to logits.
+
+    Both share their layers with `model`: training one trains the other.
+    """
+    first = next(layer for layer in head_layers(model) if isinstance(layer, (layers.Dense, layers.Dropout)))
+    features = first.input
+    entrance = keras.Input(batch_shape=features.shape, dtype=features.dtype, name="features")
+    tensor = entrance
+    for layer in head_layers(model):
+        if isinstance(layer, (layers.Dense, layers.Dropout)):
+            tensor = layer(tensor)
+    return keras.Model(model.input, features, name="extractor"), keras.Model(entrance, tensor, name="head")
+
+
+def logits_layer(model: keras.Model) -> layers.Dense:
+    """Return the last layer of a classifier, `head_logits`."""
+    return model.get_layer(HEAD_PREFIX + "logits")
+
+
+def extract_backbone(model: keras.Model) -> keras.Model:
+    """Return the part of a classifier below its head, sharing its layers."""
+    return keras.Model(model.input, backbone_output(model), name="backbone")
+
+
+def save_model(model: keras.Model, path: epath.PathLike) -> None:
+    """Write `model` as one `.keras` file that plain Keras loads, with tfl's metadata inside.
+
+    The file is written aside and renamed, so a crash or a full disk leaves the old one.
+    """
+    metadata = getattr(model, "metadata", None)
+
+    def write(temporary: epath.Path) -> None:
+        model.save(temporary)
+        if metadata is not None:  # Keras ignores entries it does not know
+            with zipfile.ZipFile(temporary, "a") as archive:
+                archive.writestr(METADATA_FILE, json.dumps(dataclasses.asdict(metadata), indent=2))
+
+    write_atomically(path, write)
+
+
+def load_model(path: epath.PathLike) -> keras.Model:
+    """Load a classifier from a workdir or a `.keras` file; only data is read, never code.
+
+    Returns:
+        The model, with `model.metadata` where the file has it, else None.
+
+    Raises:
+        InputError: no such file, or not a Keras model.
+    """
+    path = epath.Path(path)
+    file = path / "model.keras" if path.is_dir() else path
+    if not file.exists():
+        raise InputError(f"`model` must be a finished workdir or a .keras file. Received: {str(path)!r}: no {file.name}.")
+    if not zipfile.is_zipfile(file):
+        raise InputError(f"`model` must be a .keras file. Received: {str(file)!r}: not a zip archive, or cut short.")
+    model = keras.saving.load_model(file, compile=False, safe_mode=True)
+    model.metadata = read_metadata(file)
+    return model
+
+
+def read_metadata(file: epath.PathLike) -> Metadata | None:
+    """Read what `save_model` wrote beside the weights, or None where a file has none."""
+    with zipfile.ZipFile(file) as archive:
+        if METADATA_FILE not in archive.namelist():
+            return None
+        values: dict[str, Any] = json.loads(archive.read(METADATA_FILE))
+    return Metadata(**{**values, "class_names": tuple(values["class_names"])})

@@ -1,0 +1,167 @@
+"""The whole job, from data to a saved and evaluated classifier. Read `transfer` first: it is the recipe."""
+
+import dataclasses
+from typing import Any
+
+import keras
+from etils import epath
+
+from tfl import phases
+from tfl.backbones import build_backbone, get_backbone_spec
+from tfl.config import TransferConfig
+from tfl.data import Splits, load_data
+from tfl.models.classifier import Metadata, build_classifier, load_model, num_outputs, save_model
+from tfl.models.heads import HeadSpec
+from tfl.progress import say
+from tfl.workdir import Workdir, write_csv, write_json
+
+
+@dataclasses.dataclass(frozen=True)
+class TransferResult:
+    """What a run gives.
+
+    Attributes:
+        model: the classifier, images in [0, 255] to logits.
+        metrics: what stands in `metrics.json`.
+        workdir: the folder of the run.
+    """
+
+    model: keras.Model
+    metrics: dict[str, Any]
+    workdir: epath.Path
+
+
+def transfer(config: TransferConfig, workdir: epath.PathLike, data: Any = None) -> TransferResult:
+    """Take a pretrained backbone and a data set to a trained, evaluated, saved classifier.
+
+    Phase 1 runs the frozen backbone once over the images and solves the head on what it gives.
+    Phase 2 (`finetune.epochs` > 0) unfreezes from the top and trains on from there; its result is
+    kept only where the validation loss is lower. The test split is looked at once, at the end.
+
+    Args:
+        config: every option, see `tfl/config.py`.
+        workdir: the run's folder. The same command again continues an unfinished run from its last
+            finished phase, and says that a finished one is finished.
+        data: instead of `config.data.source`: `(images, labels)` arrays, a dict of splits, or a
+            `tf.data.Dataset` of examples; see `tfl.load_data`.
+
+    Returns:
+        The model, its metrics and the folder.
+
+    Raises:
+        InputError: the config, the data or the workdir cannot be used; before anything slow starts.
+        ContractError: the run broke a promise (see `tfl.training.contract`); nothing is reported as good.
+
+    Example:
+        >>> config = TransferConfig(data=DataConfig(source="folder:photos"))
+        >>> result = tfl.transfer(config, "runs/photos")
+        >>> result.metrics["test"]["accuracy"]
+
+    Reference:
+        Kumar et al. 2022, Fine-tuning can distort pretrained features and underperform
+        out-of-distribution, arXiv:2202.10054 (solve the head first, then fine-tune).
+    """
+    config.validate()
+    run = Workdir.open(workdir, config.to_dict())
+    finished = run.read_metrics()
+    if finished is not None:
+        say(f"This run is finished: test {_headline(finished['test'])}. Its files stand in {run.path}.")
+        return TransferResult(load_model(run.path), finished, run.path)
+    backbone = _backbone(config, config.backbone.weights)
+    splits = _data(config, data)
+    run.begin(config.to_dict())
+    _write_splits(splits, run)
+    if config.pretrain.source:
+        transfer(_from_random_weights(config, config.pretrain), run / "pretrain")
+        backbone = _backbone(config, str(run / "pretrain"))
+    model = _classifier(backbone, config, splits)
+    job = phases.Job(config, splits, model, run)
+    job.solve_head()
+    job.finetune()
+    metrics = job.report()
+    if config.scratch.epochs:
+        scratch = transfer(_from_random_weights(config, config.scratch), run / "scratch", data)
+        metrics["comparison"]["from_scratch"] = scratch.metrics["test"]
+    save_model(model, run / "model.keras")
+    write_json(run / "metrics.json", metrics)  # last: its presence says that the run is finished
+    _say_result(metrics, run)
+    return TransferResult(model, metrics, run.path)
+
+
+def _backbone(config: TransferConfig, weights: str) -> keras.Model:
+    keras.utils.set_random_seed(config.seed)  # the one place where random weights come from
+    return build_backbone(
+        config.backbone.name, image_size=config.data.image_size, alpha=config.backbone.alpha, weights=weights
+    )
+
+
+def _data(config: TransferConfig, data: Any) -> Splits:
+    return load_data(
+        config.data.source if data is None else data,
+        split=config.data.split,
+        seed=config.seed,
+        max_bad_fraction=config.data.max_bad_fraction,
+        train_examples_per_class=config.data.train_examples_per_class,
+    )
+
+
+def _classifier(backbone: keras.Model, config: TransferConfig, splits: Splits) -> keras.Model:
+    spec = get_backbone_spec(config.backbone.name)
+    head = HeadSpec(
+        num_outputs(config.head.target, len(splits.class_names)),
+        config.head.pooling,
+        tuple(config.head.hidden_units),
+        config.head.dropout,
+    )
+    metadata = Metadata(
+        backbone=spec.name,
+        alpha=config.backbone.alpha,
+        image_size=config.data.image_size or spec.image_size,
+        target=config.head.target,
+        class_names=tuple(splits.class_names),
+    )
+    return build_classifier(backbone, head, metadata)
+
+
+def _from_random_weights(config: TransferConfig, stage: Any) -> TransferConfig:
+    """The config that trains the whole network from random weights: pre-training, or the comparison."""
+    return dataclasses.replace(
+        config,
+        data=dataclasses.replace(
+            config.data,
+            source=getattr(stage, "source", config.data.source),
+            # The labels are few where we transfer to, not where we pre-train.
+            train_examples_per_class=0 if hasattr(stage, "source") else config.data.train_examples_per_class,
+        ),
+        backbone=dataclasses.replace(config.backbone, weights="none"),
+        pretrain=type(config.pretrain)(),
+        scratch=type(config.scratch)(),
+        probe=dataclasses.replace(config.probe, solver="none", l2=config.probe.l2 or 1e-4),
+        finetune=dataclasses.replace(
+            type(config.finetune)(),
+            epochs=stage.epochs,
+            learning_rate=stage.learning_rate,
+            unfreeze="all",
+            batch_norm="train",
+            l2=1e-4,
+        ),
+    )
+
+
+def _write_splits(splits: Splits, run: Workdir) -> None:
+    splits.index.write_csv(run / "splits.csv")
+    write_csv(run / "quarantine.csv", ["path", "reason"], splits.quarantine)
+
+
+def _headline(metrics: dict[str, Any]) -> str:
+    """The one number of a split, for a line on the screen."""
+    if "accuracy" in metrics:
+        return f"accuracy {metrics['accuracy']:.4f} on {metrics['num_examples']} images"
+    return f"mean absolute error {metrics['mean_absolute_error']:.4g} on {metrics['num_examples']} images"
+
+
+def _say_result(metrics: dict[str, Any], run: Workdir) -> None:
+    for name, values in metrics.get("comparison", {}).items():
+        say(f"{name.replace('_', ' ') + ':':<14} test {_headline(values)}")
+    say(f"kept: {metrics['kept']}. Test {_headline(metrics['test'])}.")
+    say("written:\n" + "\n".join(f"  {path}" for path in run.files()))

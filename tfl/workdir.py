@@ -1,0 +1,170 @@
+"""The workdir is the run: what stands in it, and how it is written so that nothing is ever half there."""
+
+import csv
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from etils import epath
+
+from tfl.errors import InputError
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def write_atomically(path: epath.PathLike, write: Callable[[epath.Path], None]) -> None:
+    """Let `write` fill a temporary file, then rename it to `path`: the old file or the new one, never half.
+
+    Args:
+        path: the final file; its folder is made where missing.
+        write: called with the temporary path (same ending as `path`).
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written; `path` is as it was.
+    """
+    path = epath.Path(path)
+    folder = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = _make_folder_beside(path)
+        temporary = folder / path.name
+        write(temporary)
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.parent)
+    except (OSError, RuntimeError) as error:  # h5py wraps a full disk in a RuntimeError
+        raise _explained(error, path) from error
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True) if _is_local(folder) else folder.rmtree(missing_ok=True)
+
+
+def _make_folder_beside(path: epath.Path) -> epath.Path:
+    if _is_local(path):
+        return epath.Path(tempfile.mkdtemp(prefix=".writing-", dir=path.parent))
+    folder = path.parent / f".writing-{path.name}-{os.getpid()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _is_local(path: epath.Path) -> bool:
+    return "://" not in str(path)
+
+
+def _sync(path: epath.Path) -> None:
+    """Force a file or folder to the disk; object stores have no such thing and need none."""
+    if not _is_local(path):
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _explained(error: OSError | RuntimeError, path: epath.Path) -> Exception:
+    code = getattr(error, "errno", None)
+    if code in _NO_ROOM or any(os.strerror(number) in str(error) for number in _NO_ROOM):
+        return InputError(f"`workdir` must have room. Received: {str(path)!r}: no space left; nothing was changed.")
+    if isinstance(error, OSError):
+        reason = error.strerror or str(error)
+        return InputError(f"`workdir` must be writable. Received: {str(path)!r}: {reason}; nothing was changed.")
+    return error
+
+
+def write_json(path: epath.PathLike, values: Any) -> None:
+    """Write `values` as indented JSON, atomically. NaN is refused: JSON has none."""
+    text = json.dumps(values, indent=2, allow_nan=False) + "\n"
+    write_atomically(path, lambda temporary: temporary.write_text(text))
+
+
+def write_csv(path: epath.PathLike, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a table as CSV, atomically."""
+
+    def write(temporary: epath.Path) -> None:
+        with temporary.open("w") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(header)
+            writer.writerows(rows)
+
+    write_atomically(path, write)
+
+
+class Workdir:
+    """The folder of one run.
+
+    A workdir belongs to one config: opening it with another is refused, and the message names the
+    options that differ. A run is finished once its `metrics.json` stands, which is written last.
+    """
+
+    def __init__(self, path: epath.PathLike) -> None:
+        self.path = epath.Path(path).expanduser()
+
+    @classmethod
+    def open(cls, path: epath.PathLike, config: dict[str, Any]) -> "Workdir":
+        """Check that a run of `config` may live in `path`; nothing is written yet, so a mistake costs nothing.
+
+        Raises:
+            InputError: `path` is a file, holds something else, or belongs to another config.
+        """
+        workdir = cls(path)
+        if workdir.path.exists() and not workdir.path.is_dir():
+            raise InputError(f"`workdir` must be a folder. Received: {str(workdir.path)!r}: a file.")
+        recorded = workdir / "config.json"
+        if recorded.exists():
+            _check_same_config(workdir.path, json.loads(recorded.read_text()), config)
+        elif workdir.path.exists() and _visible(workdir.path):
+            raise InputError(
+                f"`workdir` must be a new folder or one of an earlier run. Received: {str(workdir.path)!r}: "
+                f"holds {_visible(workdir.path)[0]!r} but no config.json."
+            )
+        return workdir
+
+    def begin(self, config: dict[str, Any]) -> None:
+        """Record the config: from here on the workdir belongs to it."""
+        write_json(self / "config.json", config)
+
+    def __truediv__(self, name: str) -> epath.Path:
+        return self.path / name
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def read_metrics(self) -> dict[str, Any] | None:
+        """Return the metrics of a finished run, or None where it is not finished."""
+        file = self.path / "metrics.json"
+        return json.loads(file.read_text()) if file.exists() else None
+
+    def files(self) -> list[str]:
+        """Return the paths of what was written, for the last lines on the screen."""
+        return sorted(str(self.path / name) for name in _visible(self.path))
+
+
+def _visible(path: epath.Path) -> list[str]:
+    return sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))
+
+
+def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for name, value in values.items():
+        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
+
+
+def _check_same_config(path: epath.Path, recorded: dict[str, Any], config: dict[str, Any]) -> None:
+    old = _flatten(recorded)
+    new = _flatten(json.loads(json.dumps(config)))  # tuples become lists, as in the file
+    differing = [
+        f"{name}={new.get(name)!r} (there: {old.get(name)!r})"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    ]
+    if differing:
+        raise InputError(
+            f"`workdir` must be a new folder or one of the same config. Received: {str(path)!r}, "
+            f"which differs in {', '.join(differing)}."
+        )
