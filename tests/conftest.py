@@ -1,0 +1,55 @@
+"""What every test may ask for: the real data, a private copy of the real weights, scripts as a user runs them."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data and weights; tests that need it skip where it is absent."""
+    folder = Path(os.environ.get("TFL_SHARED", ROOT.parent / "shared")).resolve()
+    if not (folder / "data").is_dir():
+        pytest.skip(f"real data not at hand: no {folder}/data (set TFL_SHARED)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def keras_home(shared, tmp_path_factory) -> Path:
+    """A private copy of the real ImageNet weights, as KERAS_HOME: Keras writes beside them."""
+    copy = tmp_path_factory.mktemp("keras_home") / "keras"
+    shutil.copytree(shared / "weights" / "keras_home", copy)
+    for path in [copy, *copy.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    old = os.environ.get("KERAS_HOME")
+    os.environ["KERAS_HOME"] = str(copy)
+    yield copy
+    if old is None:
+        del os.environ["KERAS_HOME"]
+    else:
+        os.environ["KERAS_HOME"] = old
+
+
+@pytest.fixture
+def run_script():
+    """Run a script as a user types it, and return the finished process."""
+
+    def run(*command: str, timeout: float = 600, **environment: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, *map(str, command)],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    return run
