@@ -1,0 +1,100 @@
+"""R(θ): which variables are pulled where, and how hard.
+
+In Keras 3 a `kernel_regularizer` set on a layer that is already built does nothing, silently. What
+counts is `variable.regularizer`, so that is what is set here, and here alone.
+"""
+
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfl.backbones.stages import HEAD_PREFIX
+from tfl.errors import InputError
+
+
+class L2SP(keras.regularizers.Regularizer):
+    """Pull towards a starting point: `strength * sum((x - start)^2)`.
+
+    Plain L2 pulls pretrained weights towards zero, which is to forget them.
+
+    Args:
+        strength: λ, at least 0.
+        start: the pretrained values, of the variable's shape.
+
+    Reference:
+        Li, Grandvalet, Davoine 2018, Explicit inductive bias for transfer learning with convolutional
+        networks, arXiv:1802.01483.
+    """
+
+    def __init__(self, strength: float, start: np.ndarray) -> None:
+        self.strength = strength
+        self.start = tf.constant(start)
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        return self.strength * tf.reduce_sum(tf.square(tf.convert_to_tensor(x) - self.start))
+
+
+def is_kernel(variable: keras.Variable) -> bool:
+    """Say whether a variable is a convolution or dense kernel, as opposed to a bias, a scale or a statistic.
+
+    The scale of a normalisation and the gamma of ConvNeXt's LayerScale are no kernels: pulling them
+    towards zero switches a layer off instead of smoothing it.
+    """
+    return variable.name == "kernel" or variable.name.endswith("_kernel")
+
+
+def kernels(model: keras.Model) -> Iterator[tuple[keras.Variable, bool]]:
+    """Yield every kernel of `model`, frozen ones too, with whether it belongs to the head."""
+    for layer in model.layers:
+        for variable in layer.weights:
+            if is_kernel(variable):
+                yield variable, layer.name.startswith(HEAD_PREFIX)
+
+
+def regularize(model: keras.Model, *, head_l2: float = 0.0, l2: float = 0.0, l2_sp: float = 0.0) -> None:
+    """Set what the penalty of the objective is made of.
+
+    The call sets the whole state: what an earlier call asked for is gone. Only what is trainable now
+    is pulled; biases and normalisation never are. Layers that are unfrozen later need another call.
+
+    Args:
+        model: a classifier.
+        head_l2: λ of the head's kernels, at least 0; R = sum of squares, as in `keras.regularizers.L2`.
+        l2: λ of the trained backbone kernels, at least 0.
+        l2_sp: λ of the distance of the trained backbone kernels from their values now, at least 0.
+
+    Raises:
+        InputError: a negative or non-finite λ, or both `l2` and `l2_sp`.
+
+    Example:
+        >>> tfl.unfreeze(model, 1)
+        >>> tfl.regularize(model, head_l2=1e-3, l2_sp=1e-2)
+    """
+    for name, strength in (("head_l2", head_l2), ("l2", l2), ("l2_sp", l2_sp)):
+        if not 0 <= strength < np.inf:
+            raise InputError(f"`{name}` must be a finite number, at least 0. Received: {name}={strength!r}.")
+    if l2 and l2_sp:
+        raise InputError(f"`l2` and `l2_sp` must not both be set. Received: l2={l2}, l2_sp={l2_sp}.")
+    for variable in model.variables:
+        variable.regularizer = None
+    for variable, in_head in kernels(model):
+        if not variable.trainable:
+            continue
+        if in_head and head_l2:
+            variable.regularizer = keras.regularizers.L2(head_l2)
+        elif not in_head and l2:
+            variable.regularizer = keras.regularizers.L2(l2)
+        elif not in_head and l2_sp:
+            variable.regularizer = L2SP(l2_sp, variable.numpy())
+
+
+def penalty(model: keras.Model) -> tf.Tensor:
+    """Return λR(θ), the sum of what `regularize` asked for over the trainable variables, as a float32 scalar."""
+    terms = [
+        tf.cast(variable.regularizer(variable.value), tf.float32)
+        for variable in model.trainable_variables
+        if variable.regularizer is not None
+    ]
+    return tf.add_n(terms) if terms else tf.zeros(())

@@ -1,0 +1,54 @@
+"""An exponential moving average of the weights, free of the bias of its start."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+class WeightAverage:
+    """The average of the trained weights, in which step t counts `momentum` times what step t + 1 does.
+
+    Keras' own average (`use_ema`) is taken inside the optimizer, before learning-rate multipliers are
+    applied, and starts from the first weights, which it forgets only after `1 / (1 - momentum)` steps.
+    This one is `sum(momentum^(t-s) w_s) / sum(momentum^(t-s))` exactly, from the first step on.
+
+    Args:
+        variables: what is averaged.
+        momentum: in (0, 1).
+
+    Reference:
+        Polyak, Juditsky 1992 (averaging); Kingma, Ba 2015, arXiv:1412.6980 (bias correction).
+    """
+
+    def __init__(self, variables: list[keras.Variable], momentum: float) -> None:
+        self.momentum = momentum
+        self.variables = variables
+        self.averages = [tf.Variable(v.value, trainable=False) for v in variables]
+        self.power = tf.Variable(1.0, trainable=False)  # momentum^t
+        self._raw: list[np.ndarray] | None = None
+
+    def reset(self) -> None:
+        """Forget all steps."""
+        self.power.assign(1.0)
+        for average, variable in zip(self.averages, self.variables, strict=True):
+            average.assign(variable.value)
+
+    def update(self) -> None:
+        """Take the present weights in, as one more step; runs in a graph."""
+        power = self.power * self.momentum
+        share = (1.0 - self.momentum) / (1.0 - power)
+        for average, variable in zip(self.averages, self.variables, strict=True):
+            average.assign_add(tf.cast(share, average.dtype) * (variable.value - average))
+        self.power.assign(power)
+
+    def swap_in(self) -> None:
+        """Put the averages into the model, and keep the trained weights aside."""
+        self._raw = [variable.numpy() for variable in self.variables]
+        for average, variable in zip(self.averages, self.variables, strict=True):
+            variable.assign(average)
+
+    def swap_out(self) -> None:
+        """Put the trained weights back, where `swap_in` was called."""
+        for raw, variable in zip(self._raw or [], self.variables, strict=False):
+            variable.assign(raw)
+        self._raw = None

@@ -1,0 +1,100 @@
+"""One view of all the forms that training and validation data may have."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfl.errors import InputError
+
+ArrayLike = Any  # what np.asarray takes
+
+
+class Batch(NamedTuple):
+    """One batch inside the graph."""
+
+    images: tf.Tensor  # (B, ...)
+    labels: tf.Tensor  # (B,) or (B, K)
+    weights: tf.Tensor  # float32 (B,)
+    ids: tf.Tensor | None  # (B,), None where the data has none
+
+
+class Feed(NamedTuple):
+    """A data set, epoch by epoch."""
+
+    dataset: Callable[[int], tf.data.Dataset]  # epoch -> batches
+    num_examples: int | None  # None where only walking it tells
+
+
+def unpack(element: Any) -> Batch:
+    """Read a batch of tfl (a dict) or of Keras (`(x, y)` or `(x, y, weight)`); runs in a graph.
+
+    Raises:
+        InputError: an element of another form.
+    """
+    if isinstance(element, dict) and {"image", "label"} <= set(element):
+        images, labels = element["image"], element["label"]
+        weights, ids = element.get("weight"), element.get("id")
+    elif isinstance(element, (tuple, list)) and len(element) in (2, 3):
+        (images, labels), weights, ids = element[:2], element[2] if len(element) == 3 else None, None
+    else:
+        raise InputError(
+            "`x` must be a dataset of (x, y), (x, y, weight) or dicts with 'image' and 'label'. "
+            f"Received: elements of type {type(element).__name__}."
+        )
+    count = tf.shape(tf.nest.flatten(images)[0])[0]
+    weights = tf.ones([count]) if weights is None else tf.reshape(tf.cast(weights, tf.float32), [count])
+    return Batch(images, labels, weights, ids)
+
+
+def make_feed(x: Any, y: ArrayLike | None, batch_size: int, seed: int | None, sample_weight: Any = None) -> Feed:
+    """Turn data of any admitted form into batches per epoch.
+
+    Args:
+        x: images `(N, ...)`; a batched `tf.data.Dataset`; or a callable from the epoch to one.
+        y: labels of length N, with arrays only.
+        batch_size: of arrays.
+        seed: the order of arrays is a function of (seed, epoch) alone; None keeps their order.
+        sample_weight: `(N,)`, with arrays only.
+
+    Returns:
+        The feed.
+
+    Raises:
+        InputError: labels missing, of another length, or given beside a dataset.
+    """
+    if isinstance(x, tf.data.Dataset) or callable(x):
+        if y is not None or sample_weight is not None:
+            raise InputError("`y` must be None where `x` is a dataset, which brings its own labels.")
+        if isinstance(x, tf.data.Dataset):
+            return Feed(lambda epoch: x, None)
+        return Feed(x, None)
+    if y is None:
+        raise InputError("`y` must be given where `x` is an array.")
+    return _array_feed(np.asarray(x), np.asarray(y), batch_size, seed, sample_weight)
+
+
+def _array_feed(x: np.ndarray, y: np.ndarray, batch_size: int, seed: int | None, sample_weight: Any) -> Feed:
+    if len(x) != len(y) or len(x) == 0:
+        raise InputError(f"`y` must be as long as `x`, and not empty. Received: len(x)={len(x)}, len(y)={len(y)}.")
+    if batch_size < 1:
+        raise InputError(f"`batch_size` must be at least 1. Received: batch_size={batch_size!r}.")
+    weight = np.ones(len(x), np.float32) if sample_weight is None else np.asarray(sample_weight, np.float32)
+    if weight.shape != (len(x),):
+        raise InputError(f"`sample_weight` must have shape ({len(x)},). Received: shape {weight.shape}.")
+    if x.dtype == np.float64:
+        x = x.astype(np.float32)
+    # Captured by the map as one tensor: what is shuffled and batched are positions, so an epoch copies
+    # every example once, straight into its batch.
+    columns = {"image": tf.constant(x), "label": tf.constant(y), "weight": tf.constant(weight)}
+
+    def gather(ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {name: tf.gather(column, ids) for name, column in columns.items()} | {"id": ids}
+
+    def dataset(epoch: int) -> tf.data.Dataset:
+        order = np.arange(len(x)) if seed is None else np.random.default_rng((seed, epoch)).permutation(len(x))
+        batches = tf.data.Dataset.from_tensor_slices(order.astype(np.int64)).batch(batch_size)
+        return batches.map(gather).prefetch(2)
+
+    return Feed(dataset, len(x))

@@ -1,0 +1,360 @@
+"""`tfl.compile` and `tfl.fit`: the objective of the design, in a loop that is exact and costs nothing.
+
+Keras' own loop averages uneven batches by batch, knows no learning rate per layer, lets one broken image
+end a run in NaN, and waits for the graph at every step.
+"""
+
+import dataclasses
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from tfl import progress
+from tfl.errors import InputError
+from tfl.registry import did_you_mean
+from tfl.training.batches import Feed, make_feed
+from tfl.training.losses import evaluation_loss, make_loss, recorded_target, resolve_metrics, target_of
+from tfl.training.optimizers import bind_optimizer, make_optimizer
+from tfl.training.step import StepOptions, Trainer
+
+SECONDS_PER_CALL = 0.5  # so many steps run in one call of the graph; progress moves as often
+MAX_LOGGED_IDS = 20
+_BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What `compile` was asked for."""
+
+    losses: tuple[keras.losses.Loss, keras.losses.Loss]
+    metrics: tuple[keras.metrics.Metric, ...]
+    layer_decay: float | Mapping[str, float]
+    clip_norm: float
+    ema: float
+
+
+@dataclasses.dataclass(frozen=True)
+class FitOptions:
+    """The less common arguments of `fit`.
+
+    Attributes:
+        class_weight: class number to weight of its examples; 1 where it is absent. See `balanced_class_weight`.
+        sample_weight: `(N,)` weights of the examples, with arrays only.
+        seed: of the data order, the mixing and dropout.
+        shuffle: arrays only: a new order each epoch, a function of (seed, epoch).
+        mixup: parameter of mixup's Beta distribution, at least 0; 0 for off.
+        cutmix: parameter of CutMix's Beta distribution, at least 0; 0 for off.
+        steps_per_epoch: cut a (repeating) dataset after so many batches; 0 for all of it.
+        initial_epoch: number of the first epoch.
+        verbose: show progress on stderr.
+    """
+
+    class_weight: Mapping[int, float] | None = None
+    sample_weight: Any = None
+    seed: int = 0
+    shuffle: bool = True
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    steps_per_epoch: int = 0
+    initial_epoch: int = 0
+    verbose: bool = True
+
+
+def compile(
+    model: keras.Model,
+    optimizer: str | keras.optimizers.Optimizer = "adam",
+    loss: str | keras.losses.Loss | None = None,
+    metrics: Sequence[str | keras.metrics.Metric] | None = None,
+    *,
+    layer_decay: float | Mapping[str, float] = 1.0,
+    clip_norm: float = 0.0,
+    ema: float = 0.0,
+) -> None:
+    """Say how a model is to be trained.
+
+    `model.compile` is called as well, so stock `model.evaluate`, `predict` and `save` work; only stock
+    Keras objects go into it, so the saved file loads without tfl.
+
+    Args:
+        model: any model from inputs to logits.
+        optimizer: `"sgd"`, `"adam"`, `"adamw"` at its default learning rate, or any Keras optimizer. Its
+            decoupled weight decay, if any, is kept off biases and normalisation.
+        loss: a target (`"multiclass"`, `"binary"`, `"multilabel"`, `"regression"`), a Keras loss on
+            logits, or None for the target recorded in the model, else multiclass.
+        metrics: Keras metrics or their names; None for those of the target.
+        layer_decay: the update of a stage is this times that of the stage above, in (0, 1]; or a dict
+            from `variable.path` to a factor.
+        clip_norm: global norm that gradients are scaled down to; 0 for off.
+        ema: momentum of an average of the weights, in [0, 1), that validation, callbacks at the end of
+            an epoch and the result use; 0 for off.
+
+    Raises:
+        InputError: an unknown name or a number out of range.
+
+    Example:
+        >>> tfl.compile(model, tfl.make_optimizer("adam", 1e-4), layer_decay=0.7)
+    """
+    if not isinstance(layer_decay, Mapping) and not 0 < layer_decay <= 1:
+        raise InputError(f"`layer_decay` must be in (0, 1]. Received: layer_decay={layer_decay!r}.")
+    if not 0 <= clip_norm < math.inf or not 0 <= ema < 1:
+        raise InputError(
+            f"`clip_norm` must be at least 0, `ema` in [0, 1). Received: clip_norm={clip_norm!r}, ema={ema!r}."
+        )
+    optimizer = make_optimizer(optimizer) if isinstance(optimizer, str) else optimizer
+    target = loss if isinstance(loss, str) else recorded_target(model)
+    train_loss = loss if isinstance(loss, keras.losses.Loss) else make_loss(target)
+    if isinstance(loss, keras.losses.Loss):
+        target = target_of(loss)
+    test_loss = evaluation_loss(train_loss)
+    resolved = resolve_metrics(metrics, target)
+    model.compile(optimizer=optimizer, loss=test_loss, metrics=list(resolved), jit_compile=False)
+    model._tfl_plan = Plan((train_loss, test_loss), resolved, layer_decay, clip_norm, ema)
+
+
+def fit(
+    model: keras.Model,
+    x: Any,
+    y: Any = None,
+    *,
+    batch_size: int = 32,
+    epochs: int = 1,
+    validation_data: Any = None,
+    callbacks: Sequence[keras.callbacks.Callback] | None = None,
+    **options: Any,
+) -> keras.callbacks.History:
+    """Train a compiled model: `min (1/N) sum L(y, f(x)) + penalty`.
+
+    What is trainable is read now, so freezing after `compile` takes effect. A step whose loss or gradient
+    is not finite is not applied: it is counted under `skipped_steps`, and the ids of its examples are
+    logged. `loss` contains the penalty; `val_loss` does not, nor label smoothing: it is for choosing.
+
+    Args:
+        model: compiled with `tfl.compile`.
+        x: images `(N, H, W, 3)`; a batched `tf.data.Dataset` of `(x, y)`, `(x, y, weight)` or dicts with
+            `image`, `label` and optionally `weight`, `id`; or a callable from the epoch to such a dataset.
+        y: labels of length N, with arrays only.
+        batch_size: of arrays.
+        epochs: number of the last epoch, at least 1.
+        validation_data: `(x, y)`, `(x, y, weight)` or a dataset as for `x`; walked once per epoch, whole.
+        callbacks: any Keras callbacks. Hooks per batch cost a wait per step; all others are free.
+        **options: see `FitOptions`: class_weight, sample_weight, seed, shuffle, mixup, cutmix,
+            steps_per_epoch, initial_epoch, verbose.
+
+    Returns:
+        The Keras `History`: per epoch the mean loss and the metrics over all examples, `val_` for
+        validation, and `skipped_steps`.
+
+    Raises:
+        InputError: not compiled, data of another form, an unknown option, or nothing to train.
+
+    Example:
+        >>> tfl.compile(model, "adam")
+        >>> history = tfl.fit(model, images, labels, epochs=3, seed=1)
+        >>> history.history["accuracy"]
+    """
+    chosen = _fit_options(options)
+    feed = make_feed(x, y, batch_size, chosen.seed if chosen.shuffle else None, chosen.sample_weight)
+    validation = None if validation_data is None else _validation_feed(validation_data, batch_size)
+    trainer = make_trainer(model, chosen)
+    return _run(trainer, feed, validation, callbacks=callbacks, epochs=epochs, options=chosen)
+
+
+def _fit_options(options: Mapping[str, Any]) -> FitOptions:
+    known = [field.name for field in dataclasses.fields(FitOptions)]
+    for name in options:
+        if name not in known:
+            raise InputError(f"`{name}` must be an option of tfl.fit: {', '.join(known)}.{did_you_mean(name, known)}")
+    chosen = FitOptions(**options)
+    if not (0 <= chosen.mixup < math.inf and 0 <= chosen.cutmix < math.inf):
+        raise InputError(
+            f"`mixup` and `cutmix` must be at least 0. Received: mixup={chosen.mixup!r}, cutmix={chosen.cutmix!r}."
+        )
+    return chosen
+
+
+def _validation_feed(data: Any, batch_size: int) -> Feed:
+    if isinstance(data, (tuple, list)):
+        x, y, *weight = data
+        return make_feed(x, y, batch_size, None, weight[0] if weight else None)
+    return make_feed(data, None, batch_size, None)
+
+
+def make_trainer(model: keras.Model, options: FitOptions = FitOptions()) -> Trainer:
+    """Return the graph of training `model` as it is frozen now; the last one is kept and reused where it fits.
+
+    Raises:
+        InputError: the model is not compiled with `tfl.compile`, or nothing is trainable.
+    """
+    plan = getattr(model, "_tfl_plan", None)
+    if plan is None:
+        raise InputError("`model` must be compiled with tfl.compile before tfl.fit.")
+    if not model.trainable_variables:
+        raise InputError("`model` must have trainable variables: everything is frozen.")
+    model.optimizer = bind_optimizer(model.optimizer, model)
+    multipliers = plan.layer_decay
+    from tfl.models import freezing
+
+    if not isinstance(multipliers, Mapping):
+        multipliers = {} if multipliers == 1 else freezing.learning_rate_multipliers(model, multipliers)
+    step = StepOptions(
+        dict(multipliers), plan.clip_norm, plan.ema, options.class_weight, options.mixup, options.cutmix, options.seed
+    )
+    # Everything that a trace depends on; the objects are kept, so an id is not given twice.
+    modes = [(layer.trainable, layer.dtype) for layer in model._flatten_layers()]
+    pulls = [variable.regularizer for variable in model.trainable_variables]
+    key = (plan, model.optimizer, step, modes, pulls, tf.distribute.get_strategy())
+    cached = getattr(model, "_tfl_trainer", None)
+    if cached is None or not _same(cached.key, key):
+        cached = _Cached(key, Trainer(model, plan.losses, plan.metrics, step))
+        model._tfl_trainer = cached
+    return cached.trainer
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Cached:
+    key: tuple[Any, ...]
+    trainer: Trainer
+
+
+def _same(old: tuple[Any, ...], new: tuple[Any, ...]) -> bool:
+    same = [a is b for a, b in zip(old[4], new[4], strict=False)]
+    return old[0] is new[0] and old[1] is new[1] and old[2:4] == new[2:4] and all(same) and old[5] is new[5]
+
+
+def _run(
+    trainer: Trainer,
+    feed: Feed,
+    validation: Feed | None,
+    *,
+    callbacks: Sequence[keras.callbacks.Callback] | None,
+    epochs: int,
+    options: FitOptions,
+) -> keras.callbacks.History:
+    model, average = trainer.model, trainer.average
+    _seed_layers(model, options.seed)
+    if average is not None:
+        average.reset()
+    history = keras.callbacks.History()
+    hooks = keras.callbacks.CallbackList([*(callbacks or []), history], model=model, epochs=epochs, verbose=0)
+    model.stop_training = False
+    hooks.on_train_begin()
+    for epoch in range(options.initial_epoch, epochs):
+        if average is not None:
+            average.swap_out()
+        trainer.begin_epoch()
+        hooks.on_epoch_begin(epoch)
+        logs = _train_epoch(trainer, feed, epoch, hooks, options, f"epoch {epoch + 1}/{epochs}")
+        if average is not None:
+            average.swap_in()
+        if validation is not None:
+            hooks.on_test_begin()
+            values = evaluate_feed(trainer, validation)
+            hooks.on_test_end(values)
+            logs |= {f"val_{name}": value for name, value in values.items()}
+        if options.verbose:
+            progress.say(f"epoch {epoch + 1}/{epochs}: " + ", ".join(f"{k} {v:.4g}" for k, v in logs.items()))
+        hooks.on_epoch_end(epoch, logs)
+        if model.stop_training:
+            break
+    hooks.on_train_end()
+    return history
+
+
+def _train_epoch(
+    trainer: Trainer,
+    feed: Feed,
+    epoch: int,
+    hooks: keras.callbacks.CallbackList,
+    options: FitOptions,
+    description: str,
+) -> dict[str, float]:
+    dataset = feed.dataset(epoch)
+    if options.steps_per_epoch:
+        dataset = dataset.take(options.steps_per_epoch)
+    total = int(dataset.cardinality())
+    if total == tf.data.INFINITE_CARDINALITY:
+        raise InputError("`steps_per_epoch` must be given where the dataset repeats for ever.")
+    every_step = any(_overrides_batch_hook(callback) for callback in hooks.callbacks)
+    steps = _walk(trainer.train_steps, trainer.train_one, dataset, epoch, one_by_one=every_step)
+    if options.verbose:
+        steps = progress.track(steps, description, total=total if total >= 0 else None, unit="batch")
+    if every_step:
+        hooks.on_train_batch_begin(0)
+    for step in steps:
+        if every_step:
+            hooks.on_train_batch_end(step, trainer.results())
+            if trainer.model.stop_training:
+                break
+            hooks.on_train_batch_begin(step + 1)
+    logs = trainer.results()
+    logs["skipped_steps"] = int(trainer.totals.skipped)
+    _report_skipped(trainer, epoch)
+    return logs
+
+
+def _walk(many: Any, one: Any, dataset: tf.data.Dataset, epoch: int, *, one_by_one: bool) -> Iterator[int]:
+    """Run a step on every batch of `dataset`, and yield its number when it is done.
+
+    Where the number of batches is known, as many steps as fit in `SECONDS_PER_CALL` run in one call
+    of the graph.
+    """
+    total, number = int(dataset.cardinality()), tf.constant(epoch, tf.int64)
+    if total < 0 or one_by_one:
+        for step, element in enumerate(dataset):
+            one(element, number)
+            yield step
+        return
+    iterator, done, size = iter(dataset), 0, 1
+    while done < total:
+        count = min(size, total - done)
+        start = time.perf_counter()
+        many(iterator, tf.constant(count, tf.int64), number)
+        # The first call also traces the graph, and so counts as slow: the next one is short again.
+        size = max(1, int(SECONDS_PER_CALL * count / (time.perf_counter() - start)))
+        yield from range(done, done + count)
+        done += count
+
+
+def evaluate_feed(trainer: Trainer, feed: Feed) -> dict[str, float]:
+    """Return mean loss (no penalty) and metrics over every example of a feed, each counted once."""
+    trainer.begin_epoch()
+    for _ in _walk(trainer.test_steps, trainer.test_one, feed.dataset(0), 0, one_by_one=False):
+        pass
+    return trainer.results()
+
+
+def _overrides_batch_hook(callback: keras.callbacks.Callback) -> bool:
+    return any(
+        getattr(getattr(callback, hook), "__func__", None) is not getattr(keras.callbacks.Callback, hook)
+        for hook in _BATCH_HOOKS
+    )
+
+
+def _report_skipped(trainer: Trainer, epoch: int) -> None:
+    skipped = int(trainer.totals.skipped)
+    if skipped:
+        ids = [name.decode() for name in trainer.totals.skipped_ids.numpy()]
+        more = f" and {len(ids) - MAX_LOGGED_IDS} more" if len(ids) > MAX_LOGGED_IDS else ""
+        logging.warning(
+            "Epoch %d: %d of %d steps had a non-finite loss or gradient and were not applied. Their examples: %s%s.",
+            epoch + 1,
+            skipped,
+            int(trainer.totals.steps),
+            ", ".join(ids[:MAX_LOGGED_IDS]),
+            more,
+        )
+
+
+def _seed_layers(model: keras.Model, seed: int) -> None:
+    """Make dropout a function of the seed and of how far training is, not of what ran before in the process."""
+    step = int(model.optimizer.iterations)
+    states = [v for v in model.variables if v.name == "seed_generator_state"]
+    for position, state in enumerate(states):
+        words = np.random.SeedSequence((seed, position, step)).generate_state(2, np.uint32)
+        state.assign(np.minimum(words, 2**31 - 1).astype(state.dtype))

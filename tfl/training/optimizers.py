@@ -1,0 +1,81 @@
+"""Optimizers by name, with weight decay where it belongs, bound to what is trainable now."""
+
+import keras
+from absl import logging
+
+from tfl.config import OPTIMIZERS
+from tfl.models.regularization import is_kernel
+from tfl.registry import resolve
+
+DEFAULT_LEARNING_RATES = {"sgd": 1e-2, "adam": 1e-3, "adamw": 1e-3}
+
+
+def make_optimizer(
+    name: str,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule | None = None,
+    *,
+    momentum: float = 0.9,
+    nesterov: bool = False,
+    weight_decay: float = 0.0,
+) -> keras.optimizers.Optimizer:
+    """Build an optimizer by name.
+
+    Args:
+        name: `"sgd"`, `"adam"` or `"adamw"`.
+        learning_rate: a number, a schedule, or None for 0.01 (sgd) or 0.001.
+        momentum: in [0, 1]; sgd only.
+        nesterov: look ahead; sgd only.
+        weight_decay: decoupled: every step takes `weight_decay * learning_rate * w` off a kernel. It is
+            no part of the objective, and `tfl.compile` excludes biases and normalisation from it.
+
+    Returns:
+        A stock Keras optimizer.
+
+    Raises:
+        InputError: unknown name.
+
+    Example:
+        >>> make_optimizer("sgd", 0.01, momentum=0.9, nesterov=True)
+
+    Reference:
+        Loshchilov, Hutter 2019, Decoupled weight decay regularization, arXiv:1711.05101.
+    """
+    name = resolve(name, OPTIMIZERS, "optimizer")
+    rate = DEFAULT_LEARNING_RATES[name] if learning_rate is None else learning_rate
+    if name == "sgd":
+        return keras.optimizers.SGD(rate, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay or None)
+    if name == "adam":
+        return keras.optimizers.Adam(rate, weight_decay=weight_decay or None)
+    return keras.optimizers.AdamW(rate, weight_decay=weight_decay)
+
+
+def exclude_from_weight_decay(optimizer: keras.optimizers.Optimizer, model: keras.Model) -> None:
+    """Keep decoupled weight decay off everything that is no kernel, on top of what was excluded before."""
+    excluded = [variable for variable in model.variables if not is_kernel(variable)]
+    before = set(getattr(optimizer, "_exclude_from_weight_decay", ()))
+    pattern = getattr(optimizer, "_exclude_from_weight_decay_pattern", None)
+    optimizer.exclude_from_weight_decay(var_list=excluded, var_names=[pattern.pattern] if pattern else None)
+    optimizer._exclude_from_weight_decay |= before
+
+
+def bind_optimizer(optimizer: keras.optimizers.Optimizer, model: keras.Model) -> keras.optimizers.Optimizer:
+    """Return an optimizer whose variables are those of the model that are trainable now.
+
+    An optimizer is built once for a list of variables; Keras fails, or trains the old list, where
+    freezing changed afterwards.
+
+    Returns:
+        The same optimizer where it fits, else a new one with the same settings and empty state.
+    """
+    wanted = model.trainable_variables
+    if optimizer.built:
+        if [id(v) for v in optimizer._trainable_variables] == [id(v) for v in wanted]:
+            return optimizer
+        logging.info("The trainable variables changed after compiling: a new %s is built for them.", optimizer.name)
+        stale, optimizer = optimizer, type(optimizer).from_config(optimizer.get_config())
+        for name in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern"):
+            if hasattr(stale, name):
+                setattr(optimizer, name, getattr(stale, name))
+    exclude_from_weight_decay(optimizer, model)
+    optimizer.build(wanted)
+    return optimizer
