@@ -1,0 +1,105 @@
+"""Sources, splits and batches: from a source string or Python data to what the model is fed."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tfl.config import validate_split
+from tfl.data.augment import AUGMENTATIONS, augment
+from tfl.data.decode import decode_image, resize
+from tfl.data.index import Index
+from tfl.data.pipeline import make_dataset, make_prediction_dataset
+from tfl.data.scan import write_quarantine_csv
+from tfl.data.source import Source
+from tfl.data.sources import load_source
+from tfl.data.splits import assign_splits, count_leaks
+
+__all__ = [
+    "AUGMENTATIONS",
+    "Index",
+    "Source",
+    "Splits",
+    "assign_splits",
+    "augment",
+    "count_leaks",
+    "decode_image",
+    "load_data",
+    "load_source",
+    "make_dataset",
+    "make_prediction_dataset",
+    "resize",
+    "write_quarantine_csv",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Splits:
+    """A source whose examples are cut into train, validation and test; each is an int64 array of index rows."""
+
+    source: Source
+
+    @property
+    def index(self) -> Index:
+        """One row per usable example."""
+        return self.source.index
+
+    @property
+    def quarantine(self) -> tuple[tuple[str, str], ...]:
+        """(path, reason) of what is left out."""
+        return self.source.quarantine
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names in the order of the label numbers; empty for regression."""
+        return self.index.class_names
+
+    @property
+    def train(self) -> np.ndarray:
+        """Rows to fit on."""
+        return self.index.rows("train")
+
+    @property
+    def validation(self) -> np.ndarray:
+        """Rows to choose by."""
+        return self.index.rows("validation")
+
+    @property
+    def test(self) -> np.ndarray:
+        """Rows to report on."""
+        return self.index.rows("test")
+
+
+def load_data(
+    source: Any,
+    *,
+    split: Sequence[float] = (0.7, 0.15, 0.15),
+    seed: int = 0,
+    max_bad_fraction: float = 0.1,
+    train_examples_per_class: int = 0,
+) -> Splits:
+    """Open a source and cut it into train, validation and test.
+
+    Args:
+        source: as `load_source` takes it.
+        split: fractions train, validation, test, used where the source has no splits of its own.
+        seed: of the split.
+        max_bad_fraction: more undecodable files than this fraction stop the run.
+        train_examples_per_class: keep only so many training examples a class; 0: all.
+
+    Returns:
+        The splits, with the source and its index.
+
+    Raises:
+        InputError: the data cannot be used; the message says why.
+
+    Example:
+        >>> splits = load_data("digits")
+        >>> len(splits.train), len(splits.validation), len(splits.test)
+        (1259, 269, 269)
+    """
+    validate_split(split)
+    opened = load_source(source, max_bad_fraction)
+    index = assign_splits(opened.index, split=split, seed=seed, train_examples_per_class=train_examples_per_class)
+    return Splits(opened.with_index(index))

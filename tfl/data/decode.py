@@ -1,0 +1,217 @@
+"""The one decoder of tfl: bytes of an image file in, RGB pixels out, in the TensorFlow graph.
+
+Training, evaluation, prediction and the exported model all go through `decode_image` and `resize`, so that
+a pixel has one value everywhere. Nothing here leaves the graph (no `py_function`, no Pillow): the decoder is
+shipped inside exported models. What each format needs:
+
+| format | rule |
+|---|---|
+| JPEG | grey, YCbCr, CMYK and YCCK to RGB; accurate DCT, as Pillow has it; EXIF orientation applied |
+| PNG | grey and palette to RGB; alpha, also from a tRNS chunk, over white; 16 bits to 8 by rounding v / 257 |
+| GIF | first frame; later ones are not looked at |
+| BMP | 8 (palette applied), 24 and 32 bits; the fourth byte of 32 bits is ignored |
+| WebP | lossy and lossless; alpha over white; first frame of an animation |
+
+Orientation is read from JPEG files alone: other formats are written upright by cameras and editors.
+"""
+
+import tensorflow as tf
+
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WebP")
+_BYTES = tuple(bytes([value]) for value in range(256))
+
+
+def decode_image(encoded: tf.Tensor) -> tf.Tensor:
+    """Decode the bytes of one image file to RGB, whatever its name said it was.
+
+    The content decides (a PNG called `.jpg` is a PNG), and every rule of the module's table is applied, so
+    that a rotated phone photo stands upright and a logo with alpha stands on white.
+
+    Args:
+        encoded: scalar string tensor, the whole file.
+
+    Returns:
+        uint8 (H, W, 3), RGB.
+
+    Raises:
+        tf.errors.InvalidArgumentError: the bytes are no image of a known format, or a broken one.
+
+    Example:
+        >>> decode_image(tf.io.encode_png(tf.zeros((2, 3, 3), tf.uint8))).shape
+        TensorShape([2, 3, 3])
+    """
+    encoded = tf.ensure_shape(encoded, ())
+    head = tf.strings.substr(encoded, 0, 4)
+    image = tf.case(
+        [
+            (tf.equal(tf.strings.substr(head, 0, 3), b"\xff\xd8\xff"), lambda: _decode_jpeg(encoded)),
+            (tf.equal(head, b"\x89PNG"), lambda: _decode_png(encoded)),
+            (tf.equal(head, b"RIFF"), lambda: _decode_webp(encoded)),
+            (tf.equal(tf.strings.substr(head, 0, 2), b"BM"), lambda: _decode_bmp(encoded)),
+        ],
+        # GIF, and an error that lists the known formats for all else.
+        default=lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
+    )
+    return tf.ensure_shape(image, (None, None, 3))
+
+
+def resize(image: tf.Tensor, image_size: int) -> tf.Tensor:
+    """Resize a whole image to a square, as training, evaluation, prediction and export all do.
+
+    Bilinear with antialiasing: without it, a large photo shrunk to network size keeps one pixel in a
+    hundred, and the network sees noise that no other tool reproduces. The whole image is kept and its
+    aspect ratio is not, so that nothing at the border is lost. The result is rounded to uint8, so that pixels
+    held in memory, written to disk or sent to a served model are the same numbers.
+
+    Args:
+        image: (H, W, 3), pixels in [0, 255].
+        image_size: pixels per side of the result, at least 1.
+
+    Returns:
+        uint8 (image_size, image_size, 3).
+
+    Example:
+        >>> resize(tf.zeros((4, 6, 3), tf.uint8), 2).shape
+        TensorShape([2, 2, 3])
+    """
+    resized = tf.image.resize(image, (image_size, image_size), method="bilinear", antialias=True)
+    return tf.saturate_cast(tf.round(resized), tf.uint8)
+
+
+def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
+    """Read the EXIF orientation (tag 0x0112) of a JPEG file; a missing or damaged one is 1, upright.
+
+    Args:
+        encoded: scalar string tensor, a JPEG file.
+
+    Returns:
+        int32 scalar in 1..8.
+    """
+    length = tf.strings.length(encoded)
+
+    def is_other_segment(position: tf.Tensor, head: tf.Tensor) -> tf.Tensor:
+        code = _bytes(head)
+        is_metadata = (code[0] == 0xFF) & ((code[1] & 0xF0 == 0xE0) | (code[1] == 0xFE))  # APPn or a comment
+        return is_metadata & tf.not_equal(tf.strings.substr(head, 4, 6), b"Exif\0\0")
+
+    def next_segment(position: tf.Tensor, head: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        code = _bytes(head)
+        # At least two bytes are left, so that a file cut off here ends the walk instead of failing it.
+        position = tf.minimum(position + 2 + code[2] * 256 + code[3], length)
+        return position, tf.strings.substr(encoded, position, 10) + _PADDING
+
+    first = (tf.constant(2), tf.strings.substr(encoded, 2, 10) + _PADDING)
+    position, head = tf.while_loop(is_other_segment, next_segment, first, parallel_iterations=1)
+    is_exif = tf.equal(tf.strings.substr(head, 0, 2), b"\xff\xe1") & tf.equal(
+        tf.strings.substr(head, 4, 6), b"Exif\0\0"
+    )
+    return tf.cond(is_exif, lambda: _tiff_orientation(tf.strings.substr(encoded, position + 10, 65536)), lambda: 1)
+
+
+_PADDING = b"\0" * 10
+
+
+def _tiff_orientation(tiff: tf.Tensor) -> tf.Tensor:
+    code = _bytes(tiff + _PADDING)
+    is_little = code[0] == ord("I")
+
+    def number(parts: tf.Tensor) -> tf.Tensor:  # bytes along the last axis, in the order of the file
+        parts = tf.where(is_little, tf.reverse(parts, [-1]), parts)
+        return tf.reduce_sum(parts * 256 ** tf.range(tf.shape(parts)[-1] - 1, -1, -1), axis=-1)
+
+    last = tf.size(code) - 2
+    directory = tf.clip_by_value(number(code[4:8]), 0, last)
+    entries = code[directory + 2 :]
+    count = tf.minimum(number(code[directory : directory + 2]), tf.size(entries) // 12)
+    entries = tf.reshape(entries[: count * 12], (-1, 12))
+    values = tf.boolean_mask(number(entries[:, 8:10]), number(entries[:, :2]) == 0x0112)
+    value = tf.concat([values, [1]], axis=0)[0]
+    return tf.where((value >= 1) & (value <= 8), value, 1)
+
+
+def _upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """Undo an EXIF orientation: 2..4 mirror and turn within the shape, 5..8 swap the sides as well."""
+    image = tf.cond(orientation >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
+    is_upside_down = tf.reduce_any(orientation == (3, 4, 7, 8))
+    is_mirrored = tf.reduce_any(orientation == (2, 3, 6, 7))
+    image = tf.cond(is_upside_down, lambda: tf.reverse(image, [0]), lambda: image)
+    return tf.cond(is_mirrored, lambda: tf.reverse(image, [1]), lambda: image)
+
+
+def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
+    image = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+    orientation = exif_orientation(encoded)
+    return tf.cond(orientation > 1, lambda: _upright(image, orientation), lambda: image)
+
+
+def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
+    def decode_deep() -> tf.Tensor:
+        deep = tf.cast(tf.io.decode_png(encoded, channels=4, dtype=tf.uint16), tf.int32)
+        return tf.cast((deep + 128) // 257, tf.uint8)
+
+    is_deep = tf.equal(tf.strings.substr(encoded, 24, 1), b"\x10")
+    return _over_white(tf.cond(is_deep, decode_deep, lambda: tf.io.decode_png(encoded, channels=4)))
+
+
+def _decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
+    image = tf.io.decode_bmp(encoded)
+
+    def apply_palette() -> tf.Tensor:  # the op returns the indices
+        start = 14 + _little_endian(encoded, 14, 4)
+        size = _little_endian(encoded, 10, 4) - start
+        palette = tf.reshape(tf.io.decode_raw(tf.strings.substr(encoded, start, size // 4 * 4), tf.uint8), (-1, 4))
+        return tf.gather(palette[:, 2::-1], tf.cast(image[:, :, 0], tf.int32))
+
+    return tf.cond(tf.shape(image)[2] == 1, apply_palette, lambda: image[:, :, :3])
+
+
+def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
+    is_extended = tf.equal(tf.strings.substr(encoded, 12, 4), b"VP8X")
+    is_animation = is_extended & (_bytes(tf.strings.substr(encoded, 20, 1) + b"\0")[0] & 2 > 0)
+    return tf.cond(is_animation, lambda: _first_webp_frame(encoded), lambda: _decode_still_webp(encoded))
+
+
+def _decode_still_webp(encoded: tf.Tensor) -> tf.Tensor:
+    image = tf.io.decode_webp(encoded)[0]
+    return tf.cond(tf.shape(image)[2] == 4, lambda: _over_white(image), lambda: image[:, :, :3])
+
+
+def _first_webp_frame(encoded: tf.Tensor) -> tf.Tensor:
+    """Cut the first frame out as a still image of its own, and lay it on a white canvas.
+
+    TensorFlow's op decodes animations with alpha alone: of one without, it refuses, or writes past the end
+    of its buffer where the number of channels is left open.
+    """
+    position = tf.while_loop(
+        lambda at: tf.not_equal(tf.strings.substr(encoded, at, 4), b"ANMF"),
+        lambda at: (at + 8 + (_little_endian(encoded, at + 4, 4) + 1) // 2 * 2,),
+        (tf.constant(12),),
+    )[0]
+    size = _little_endian(encoded, position + 4, 4)
+    geometry = tf.strings.substr(encoded, position + 8, 12)  # x / 2, y / 2, width - 1, height - 1: 3 bytes each
+    frame = tf.strings.substr(encoded, position + 24, size - 16)
+    body = b"WEBPVP8X\x0a\0\0\0\x10\0\0\0" + tf.strings.substr(geometry, 6, 6) + frame
+    riff_size = tf.gather(_BYTES, (tf.strings.length(body) // (1, 256, 65536, 16777216)) % 256)
+    image = _over_white(tf.io.decode_webp(b"RIFF" + tf.strings.reduce_join(riff_size) + body, channels=4)[0])
+    left, top = 2 * _little_endian(geometry, 0, 3), 2 * _little_endian(geometry, 3, 3)
+    right = 1 + _little_endian(encoded, 24, 3) - left - tf.shape(image)[1]
+    bottom = 1 + _little_endian(encoded, 27, 3) - top - tf.shape(image)[0]
+    return tf.pad(image, [[top, bottom], [left, right], [0, 0]], constant_values=255)
+
+
+def _over_white(rgba: tf.Tensor) -> tf.Tensor:
+    rgb, alpha = rgba[:, :, :3], rgba[:, :, 3:]
+
+    def blend() -> tf.Tensor:
+        weight = tf.cast(alpha, tf.int32)
+        return tf.cast((tf.cast(rgb, tf.int32) * weight + 255 * (255 - weight) + 127) // 255, tf.uint8)
+
+    return tf.cond(tf.reduce_all(alpha == 255), lambda: rgb, blend)
+
+
+def _bytes(text: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.io.decode_raw(text, tf.uint8), tf.int32)
+
+
+def _little_endian(encoded: tf.Tensor, start: int | tf.Tensor, size: int) -> tf.Tensor:
+    return tf.reduce_sum(_bytes(tf.strings.substr(encoded, start, size)) * [256**power for power in range(size)])

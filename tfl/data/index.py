@@ -1,0 +1,134 @@
+"""The table behind a data set: one row per example, in memory, without the pixels."""
+
+import csv
+import dataclasses
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+SPLITS = ("train", "validation", "test")
+UNUSED = "unused"  # the split of rows that a cap on the labels left out
+
+
+@dataclasses.dataclass(frozen=True)
+class Index:
+    """What is known of every example; all columns are NumPy arrays of one length N.
+
+    Rows are sorted by class and id, naturally, so that the order is the same on every machine and file
+    system. A position in these arrays is the example's number everywhere in tfl (`"id"` in a batch).
+
+    Attributes:
+        ids: str, unique: the path within the folder, or the number within the source.
+        paths: str, "" where the example is no file.
+        labels: int64 (N,) class numbers, or float32 (N, K) multi-label or (N,) regression targets.
+        splits: str, "train", "validation", "test" or "unused"; "" where not yet split.
+        sha256: str, of the file's (or the pixels') bytes.
+        width: int64, pixels, as displayed (after EXIF orientation); 0 where unknown.
+        height: int64, pixels.
+        status: str, "ok".
+        class_names: K names; empty for regression targets.
+    """
+
+    ids: np.ndarray
+    paths: np.ndarray
+    labels: np.ndarray
+    splits: np.ndarray
+    sha256: np.ndarray
+    width: np.ndarray
+    height: np.ndarray
+    status: np.ndarray
+    class_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def is_multiclass(self) -> bool:
+        """Whether a label is the number of one class."""
+        return np.issubdtype(self.labels.dtype, np.integer)
+
+    def rows(self, split: str) -> np.ndarray:
+        """Return the int64 positions of one split's examples, in index order."""
+        return np.flatnonzero(self.splits == split).astype(np.int64)
+
+    def write_csv(self, path: str | Path) -> None:
+        """Write the table as `splits.csv`, with class names for labels."""
+        columns = ("id", "path", "label", "split", "sha256", "width", "height", "status")
+        rows = zip(
+            self.ids, self.paths, map(self._label_text, self.labels), self.splits,
+            self.sha256, self.width, self.height, self.status, strict=True,
+        )  # fmt: skip
+        write_csv(path, columns, rows)
+
+    def _label_text(self, label: np.ndarray) -> str:
+        if self.is_multiclass:
+            return self.class_names[int(label)]
+        if label.ndim:
+            return "|".join(name for name, value in zip(self.class_names, label, strict=True) if value)
+        return str(float(label))
+
+
+def make_index(
+    ids: Sequence[str],
+    labels: np.ndarray,
+    class_names: Sequence[str],
+    *,
+    splits: Sequence[str],
+    sha256: Sequence[str],
+    sizes: np.ndarray,
+    paths: Sequence[str] | None = None,
+) -> tuple[Index, np.ndarray]:
+    """Build an index in its fixed order.
+
+    Args:
+        ids: N names.
+        labels: int (N,), float (N, K) or (N,).
+        class_names: K names, in the order of the label numbers.
+        splits: N names of the source's own splits, or "".
+        sha256: N digests.
+        sizes: int (N, 2), width and height.
+        paths: N paths, or None where there are no files.
+
+    Returns:
+        The index, and int64 (N,): for each of its rows, the position in the arguments.
+    """
+    classes = labels if np.issubdtype(labels.dtype, np.integer) else np.zeros(len(ids), np.int64)
+    order = sorted(range(len(ids)), key=lambda row: (classes[row], natural_key(ids[row])))
+    order = np.array(order, np.int64)
+
+    def column(values: Sequence[str]) -> np.ndarray:
+        return np.array(values, dtype=np.str_)[order]
+
+    index = Index(
+        ids=column(ids),
+        paths=column(paths if paths is not None else [""] * len(ids)),
+        labels=labels[order],
+        splits=column(splits),
+        sha256=column(sha256),
+        width=np.asarray(sizes, np.int64)[order, 0],
+        height=np.asarray(sizes, np.int64)[order, 1],
+        status=np.full(len(ids), "ok"),
+        class_names=tuple(class_names),
+    )
+    return index, order
+
+
+def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key under which "2" stands before "10", and "img9" before "img10".
+
+    Example:
+        >>> sorted(["10", "2", "a"], key=natural_key)
+        ['2', '10', 'a']
+    """
+    parts = enumerate(re.split(r"([0-9]+)", text))  # numbers stand at the odd places
+    return tuple((0, int(part), part) if place % 2 else (1, 0, part) for place, part in parts if part)
+
+
+def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table with a header; the encoding is UTF-8, also where the machine's is not."""
+    with Path(path).open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(rows)

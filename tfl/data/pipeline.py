@@ -1,0 +1,126 @@
+"""From the rows of a source to batches: read, decode, augment, resize, batch, in parallel and in a fixed order."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tfl.data.augment import augment, example_seed
+from tfl.data.decode import decode_image, resize
+from tfl.data.folder import list_files, read_file
+from tfl.data.scan import ScannedImage, scan_files
+from tfl.data.source import Source
+from tfl.errors import InputError
+
+SHUFFLE_BUFFER = 2048  # undecoded examples; streams only
+
+
+def make_dataset(
+    source: Source,
+    rows: np.ndarray,
+    *,
+    image_size: int,
+    batch_size: int,
+    augmentation: str = "none",
+    seed: int = 0,
+    epoch: int | None = None,
+    drop_remainder: bool = False,
+) -> tf.data.Dataset:
+    """Make batches of the examples in `rows`.
+
+    Without an epoch: index order, no augmentation, every example exactly once; this is for evaluation and
+    feature extraction. With one: the order is a permutation drawn from (seed, epoch) and augmentation is drawn
+    from (seed, epoch, id), whatever the number of threads. Sources without random access (tfds, tf.data) are
+    read in their own order, and shuffled through a seeded buffer of 2,048 examples where an epoch is given.
+    Memory does not grow with the data set: paths are held, pixels are not (but for sources in memory).
+
+    Args:
+        source: where the examples are.
+        rows: int64 positions in `source.index`.
+        image_size: pixels per side.
+        batch_size: examples per batch; the last batch may be shorter.
+        augmentation: "none", "light", "shift" or "rand"; used where `epoch` is given.
+        seed: of order and augmentation.
+        epoch: number of the pass over the training data, or None for evaluation.
+        drop_remainder: leave out a last, shorter batch.
+
+    Returns:
+        Dataset of {"image": uint8 (B, image_size, image_size, 3) RGB, "label", "id": int64 (B,), "weight":
+        float32 (B,), all 1}.
+
+    Example:
+        >>> splits = load_data("digits")
+        >>> batch = next(iter(make_dataset(splits.source, splits.test, image_size=32, batch_size=8)))
+        >>> batch["image"].shape
+        TensorShape([8, 32, 32, 3])
+    """
+    rows = np.asarray(rows, np.int64)
+
+    def prepare(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        image = to_pixels(example["image"])
+        if epoch is None:
+            image = resize(image, image_size)
+        else:
+            image = augment(image, image_size, augmentation, example_seed(seed, epoch, example["id"]))
+        return {"image": image, "label": example["label"], "id": example["id"], "weight": tf.ones(())}
+
+    if epoch is not None and source.has_random_access:
+        rows = np.random.default_rng((seed, epoch)).permutation(rows)
+    dataset = source.examples(rows)
+    if epoch is not None and not source.has_random_access:
+        buffer_seed = int(np.random.default_rng((seed, epoch)).integers(2**31))
+        dataset = dataset.shuffle(SHUFFLE_BUFFER, seed=buffer_seed, reshuffle_each_iteration=False)
+    dataset = dataset.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return dataset.batch(batch_size, drop_remainder=drop_remainder).prefetch(tf.data.AUTOTUNE)
+
+
+def make_prediction_dataset(
+    files: Sequence[str | Path], image_size: int, batch_size: int
+) -> tuple[tf.data.Dataset, list[str], list[tuple[str, str]]]:
+    """Make batches of files that have no labels, decoded and resized as for training.
+
+    Args:
+        files: image files, and folders that are searched to the bottom.
+        image_size: pixels per side.
+        batch_size: examples per batch; the last batch may be shorter.
+
+    Returns:
+        Dataset of {"image": uint8 (B, image_size, image_size, 3), "id": int64 (B,)}; the paths that the ids
+        number; and (path, reason) of the files that are left out.
+
+    Raises:
+        InputError: there is no usable image among the files.
+    """
+    paths: list[str] = []
+    for file in files:
+        path = Path(file).expanduser()
+        paths.extend(list_files(path) if path.is_dir() else [str(path)])
+    results = list(zip(paths, scan_files(paths), strict=True))
+    good = [(path, result) for path, result in results if isinstance(result, ScannedImage)]
+    bad = [(path, str(result)) for path, result in results if not isinstance(result, ScannedImage)]
+    if not good:
+        first = f" The first: {bad[0][0]} ({bad[0][1]})." if bad else ""
+        raise InputError(f"`files` must hold at least one usable image. Received: {len(bad)} that are not.{first}")
+    columns = {
+        "path": [path for path, _ in good],
+        "fingerprint": np.array([result.fingerprint for _, result in good], np.int64),
+        "id": np.arange(len(good)),
+    }
+
+    def prepare(row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return {"image": resize(decode_image(read_file(row["path"], row["fingerprint"])), image_size), "id": row["id"]}
+
+    dataset = tf.data.Dataset.from_tensor_slices(columns).map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
+    return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE), [path for path, _ in good], bad
+
+
+def to_pixels(image: tf.Tensor) -> tf.Tensor:
+    """Bring an undecoded example to uint8 (H, W, 3): bytes are decoded, float pixels rounded, grey repeated."""
+    if image.dtype == tf.string:
+        return decode_image(image)
+    if image.dtype != tf.uint8:
+        image = tf.saturate_cast(tf.round(tf.cast(image, tf.float32)), tf.uint8)
+    if image.shape.rank == 2:
+        image = image[:, :, None]
+    return tf.image.grayscale_to_rgb(image) if image.shape[-1] == 1 else image

@@ -1,0 +1,162 @@
+"""Look at every file once, before anything slow: is it an image, does it decode, and what is it exactly?
+
+A broken file found after hours of training costs the run; found here, it costs a line in quarantine.csv.
+"""
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from tfl import progress
+from tfl.data import decode
+from tfl.data.index import write_csv
+from tfl.errors import InputError
+
+MAX_PIXELS = 178_956_970  # Pillow's limit for a decompression bomb: 4/3 GiB of RGB
+HASH_BUCKETS = 2**62
+
+
+class BadImageError(ValueError):
+    """A file that is left out; the message is the reason, as quarantine.csv gives it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ScannedImage:
+    """What a good file is: its digest, a fast hash for the pipeline, and its size in pixels as displayed."""
+
+    sha256: str
+    fingerprint: int
+    width: int
+    height: int
+
+
+def scan_image(encoded: bytes) -> ScannedImage:
+    """Check that the bytes of a file are an image that decodes whole.
+
+    Args:
+        encoded: the content of the file.
+
+    Returns:
+        Digest and size.
+
+    Raises:
+        BadImageError: they are not; the message says why.
+    """
+    if not encoded:
+        raise BadImageError("empty file (0 bytes)")
+    kind = _sniff(encoded)
+    if not kind:
+        raise BadImageError(f"not an image of a known format ({', '.join(decode.FORMATS)})")
+    try:
+        width, height = _read_size(encoded, kind)
+        if width * height > MAX_PIXELS:
+            raise BadImageError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
+        _decode_whole(encoded, kind)
+        if kind == "JPEG" and b"Exif\0\0" in encoded[:65536] and int(_orientation(encoded)) >= 5:
+            width, height = height, width
+    except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, IndexError) as error:
+        raise BadImageError(f"broken or truncated {kind}: {_first_line(error)}") from error
+    fingerprint = int(tf.strings.to_hash_bucket_fast(encoded, HASH_BUCKETS))
+    return ScannedImage(hashlib.sha256(encoded).hexdigest(), fingerprint, width, height)
+
+
+def scan_files(paths: Sequence[str], description: str = "Checking images") -> list[ScannedImage | BadImageError]:
+    """Scan files in parallel threads (decoding releases Python's lock), with a progress bar.
+
+    Returns:
+        One result per path, in order: what it is, or why it is left out.
+    """
+    with ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1)) as pool:
+        return list(progress.track(pool.map(_scan_file, paths), description, total=len(paths), unit="image"))
+
+
+def check_bad_fraction(quarantine: Sequence[tuple[str, str]], total: int, max_bad_fraction: float) -> None:
+    """Say how many files are left out, and stop where they are too many to go on.
+
+    Raises:
+        InputError: more than `max_bad_fraction` of `total` are bad.
+    """
+    if not quarantine:
+        return
+    path, reason = quarantine[0]
+    if len(quarantine) > max_bad_fraction * total:
+        raise InputError(
+            f"`data.max_bad_fraction` must be at least the fraction of files that cannot be used: {len(quarantine)} "
+            f"of {total}, the first: {path} ({reason}). Received: data.max_bad_fraction={max_bad_fraction:g}."
+        )
+    progress.say(f"{len(quarantine)} of {total} files cannot be used and are left out, the first: {path} ({reason}).")
+    for path, reason in quarantine:
+        logging.info("Left out: %s (%s)", path, reason)
+
+
+def write_quarantine_csv(path: str | Path, rows: Sequence[tuple[str, str]]) -> None:
+    """Write the files that are left out, as (path, reason); the file is written also where there are none."""
+    write_csv(path, ("path", "reason"), rows)
+
+
+def _scan_file(path: str) -> ScannedImage | BadImageError:
+    try:
+        with tf.io.gfile.GFile(path, "rb") as file:
+            return scan_image(file.read())
+    except BadImageError as error:
+        return error
+    except (OSError, tf.errors.OpError) as error:
+        return BadImageError(f"cannot be read: {_first_line(error)}")
+
+
+def _sniff(encoded: bytes) -> str:
+    if encoded[:4] == b"RIFF":
+        return "WebP" if encoded[8:12] == b"WEBP" else ""
+    starts = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"GIF8": "GIF", b"BM": "BMP"}
+    return next((kind for start, kind in starts.items() if encoded.startswith(start)), "")
+
+
+def _read_size(encoded: bytes, kind: str) -> tuple[int, int]:
+    """Read width and height off the header, before anything is allocated for the pixels."""
+    if kind == "JPEG":
+        height, width, _ = tf.io.extract_jpeg_shape(encoded).numpy()
+        return int(width), int(height)
+
+    def number(start: int, size: int, order: str = "little") -> int:
+        if len(encoded) < start + size:
+            raise IndexError("the header is cut off")
+        return int.from_bytes(encoded[start : start + size], order)  # pyright: ignore[reportArgumentType]
+
+    if kind == "PNG":
+        return number(16, 4, "big"), number(20, 4, "big")
+    if kind == "GIF":
+        return number(6, 2), number(8, 2)
+    if kind == "BMP":
+        # A negative height says that the rows run from the top.
+        return number(18, 4), abs(int(np.int32(np.uint32(number(22, 4)))))
+    if encoded[12:16] == b"VP8X":
+        return 1 + number(24, 3), 1 + number(27, 3)
+    if encoded[12:16] == b"VP8L":
+        return 1 + (number(21, 4) & 0x3FFF), 1 + (number(21, 4) >> 14 & 0x3FFF)
+    return number(26, 2) & 0x3FFF, number(28, 2) & 0x3FFF
+
+
+def _decode_whole(encoded: bytes, kind: str) -> None:
+    if kind == "JPEG":
+        # An eighth of the size: all entropy-coded data is read and checked, most of the arithmetic is spared.
+        tf.io.decode_jpeg(encoded, channels=3, ratio=8)
+    else:
+        _decode(encoded)
+
+
+_STRING = (tf.TensorSpec((), tf.string),)
+_decode = tf.function(decode.decode_image, input_signature=_STRING)
+_orientation = tf.function(decode.exif_orientation, input_signature=_STRING)
+
+
+def _first_line(error: Exception) -> str:
+    text = str(getattr(error, "message", error)).strip() or type(error).__name__
+    text = text.splitlines()[0].split("}} ")[-1].split(" [Op:")[0]
+    return text[:200]

@@ -1,0 +1,65 @@
+"""What a source of examples is, whatever it reads from."""
+
+import abc
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tfl.data.index import Index, natural_key
+from tfl.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Source(abc.ABC):
+    """An index, and a way to the undecoded examples behind its rows.
+
+    Attributes:
+        index: one row per usable example.
+        quarantine: (path, reason) of what is left out.
+    """
+
+    index: Index
+    quarantine: tuple[tuple[str, str], ...] = ()
+    # Whether `examples` can give any rows in any order. A stream gives its rows in its own order.
+    has_random_access = True
+
+    @abc.abstractmethod
+    def examples(self, rows: np.ndarray) -> tf.data.Dataset:
+        """Return undecoded examples, in the order of `rows` where the source has random access.
+
+        Args:
+            rows: int64 positions in the index.
+
+        Returns:
+            Dataset of {"image": scalar string (a file's bytes) or (H, W, 3) pixels, "label", "id": int64 row}.
+        """
+
+    def with_index(self, index: Index) -> "Source":
+        """Return the same source under an index with the same rows and other splits."""
+        return dataclasses.replace(self, index=index)
+
+
+def number_classes(labels: Sequence[str] | np.ndarray, source: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Turn class names, or whole numbers that stand for classes, into 0..K-1 in natural order.
+
+    Args:
+        labels: N names or numbers.
+        source: what is read, for the error text.
+
+    Returns:
+        int64 (N,) and the K names.
+
+    Raises:
+        InputError: there are fewer than two classes.
+    """
+    values, numbers = np.unique(np.asarray(labels).astype(np.str_), return_inverse=True)
+    order = sorted(range(len(values)), key=lambda position: natural_key(values[position]))
+    if len(order) < 2:
+        raise InputError(
+            f"`data.source` must have at least two classes. Received: {source} with {', '.join(values) or 'none'}."
+        )
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    return rank[numbers.reshape(-1)], tuple(str(values[position]) for position in order)

@@ -1,0 +1,50 @@
+"""Find the source behind a source string or a Python object."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from tfl.config import validate_source
+from tfl.data.arrays import load_arrays, load_digits
+from tfl.data.folder import load_folder
+from tfl.data.source import Source
+from tfl.data.stream import load_streams
+from tfl.data.tfds import load_tfds
+from tfl.errors import InputError
+
+
+def load_source(source: Any, max_bad_fraction: float = 0.1) -> Source:
+    """Open a source and index it.
+
+    Args:
+        source: "digits", "digits:0-4", "digits:5,6,9", "folder:PATH" or "tfds:NAME"; from Python also (images, labels)
+            arrays, a `tf.data.Dataset` of unbatched (image, label) or {"image", "label"}, or a dict of either with
+            the keys "train", "validation", "test".
+        max_bad_fraction: more undecodable files than this fraction stop the run.
+
+    Returns:
+        The source; its index holds the source's own splits, or "" where it has none.
+
+    Raises:
+        InputError: the source cannot be used; the message says why.
+
+    Example:
+        >>> load_source("digits:0-4").index.class_names
+        ('0', '1', '2', '3', '4')
+    """
+    if isinstance(source, str):
+        validate_source(source, "data.source")
+        kind, _, name = source.partition(":")
+        if kind == "digits":
+            return load_digits(name)
+        return load_folder(name, max_bad_fraction) if kind == "folder" else load_tfds(name, max_bad_fraction)
+    splits = source if isinstance(source, Mapping) else {"": source}
+    if splits and all(isinstance(part, tf.data.Dataset) for part in splits.values()):
+        return load_streams(splits, max_bad_fraction=max_bad_fraction)
+    if splits and all(isinstance(part, (tuple, list)) and len(part) == 2 for part in splits.values()):
+        return load_arrays(splits)
+    raise InputError(
+        "`source` must be a source string, (images, labels), a tf.data.Dataset, or a dict of such by split. "
+        f"Received: {type(source).__name__}."
+    )
