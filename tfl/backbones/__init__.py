@@ -1,0 +1,46 @@
+"""Pretrained networks: which there are, how they are built, and where they can be cut.
+
+Names are looked up when they are first used, so that listing networks imports no TensorFlow.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from tfl.backbones.catalog import BackboneSpec, backbone_table, get_backbone_spec, list_backbones
+
+if TYPE_CHECKING:
+    from tfl.backbones.stages import (
+        HEAD_PREFIX,
+        CutPoint,
+        Stage,
+        backbone_layers,
+        backbone_output,
+        find_cut_points,
+        find_stages,
+        head_layers,
+    )
+    from tfl.backbones.weights import build_backbone, weights_fingerprint
+
+__all__ = [
+    "HEAD_PREFIX",
+    "BackboneSpec",
+    "CutPoint",
+    "Stage",
+    "backbone_layers",
+    "backbone_output",
+    "backbone_table",
+    "build_backbone",
+    "find_cut_points",
+    "find_stages",
+    "get_backbone_spec",
+    "head_layers",
+    "list_backbones",
+    "weights_fingerprint",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    room = "weights" if name in ("build_backbone", "weights_fingerprint") else "stages"
+    return getattr(importlib.import_module(f"{__name__}.{room}"), name)

@@ -1,0 +1,225 @@
+"""Where a network can be cut, and the stages it consists of: read off the layer graph, no table by hand.
+
+A *cut point* is one tensor through which everything passes: what lies below can run once per image, what
+lies above can be trained alone. A *stage* is what happens at one resolution; its end is the cut point from
+which the next stage starts. Resolution is counted in strides, not in pixels, so that a network has the same
+stages at every image size.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+
+HEAD_PREFIX = "head_"
+_EXPANSION = 2.5  # inverted bottlenecks widen 3 to 6 times, an ordinary new stage at most twice
+
+
+@dataclasses.dataclass(frozen=True)
+class CutPoint:
+    """A tensor through which everything passes.
+
+    Attributes:
+        name: of the layer or operation that makes it.
+        tensor: the symbolic tensor (B, h, w, C).
+        resolution: h, in pixels.
+        channels: C.
+    """
+
+    name: str
+    tensor: Any
+    resolution: int
+    channels: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A run of layers from one cut point to another.
+
+    Attributes:
+        name: "stage1" at the bottom, and so on.
+        layers: from bottom to top; those of all stages together are the backbone, each once.
+        cut: the point where it ends.
+        resolution: of that point, in pixels.
+    """
+
+    name: str
+    layers: tuple[keras.layers.Layer, ...]
+    cut: CutPoint
+    resolution: int
+
+
+def backbone_output(model: keras.Model) -> Any:
+    """Return the output tensor of the last layer that is not of the head.
+
+    Args:
+        model: a backbone, or a functional classifier whose head layers' names start with `HEAD_PREFIX`.
+    """
+    return _backbone_nodes(model)[-1].outputs[0]
+
+
+def backbone_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """Return the layers below the head, the input layer included, from bottom to top.
+
+    Args:
+        model: as for `backbone_output`.
+    """
+    return _layers(_backbone_nodes(model))
+
+
+def head_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """Return the layers of the head, from bottom to top; empty for a backbone alone.
+
+    Args:
+        model: as for `backbone_output`.
+    """
+    return _layers(node for node in _nodes(model) if _is_head(node))
+
+
+def find_cut_points(model: keras.Model) -> list[CutPoint]:
+    """Return the points where the backbone narrows to one tensor, from bottom to top.
+
+    The last is the output of the backbone; the input itself is none.
+
+    Args:
+        model: as for `backbone_output`.
+
+    Example:
+        >>> [cut.name for cut in find_cut_points(build_backbone("VGG16", weights="none"))][-2:]
+        ['block5_conv3', 'block5_pool']
+    """
+    nodes = _backbone_nodes(model)
+    return [_cut_point(nodes[position]) for position in _cut_positions(nodes) if position > 0]
+
+
+def find_stages(model: keras.Model) -> list[Stage]:
+    """Return the stages of the backbone, from bottom to top.
+
+    A stage ends where the resolution halves: at the last place before it where the network is narrow. What
+    comes after that place and before the halving (the expansion of an inverted bottleneck, padding) starts
+    the next stage. Where a network has no cut point at a resolution (NASNet), two stages are one.
+
+    Args:
+        model: as for `backbone_output`.
+
+    Returns:
+        At least one stage; together they hold every layer of the backbone exactly once.
+
+    Example:
+        >>> [stage.cut.name for stage in find_stages(build_backbone("ResNet50", weights="none"))]
+        ['conv1_relu', 'conv2_block3_out', 'conv3_block4_out', 'conv4_block6_out', 'conv5_block3_out']
+    """
+    nodes = _backbone_nodes(model)
+    stages, start = [], 0
+    for end in [*_stage_ends(nodes), len(nodes) - 1]:
+        cut = _cut_point(nodes[end])
+        stages.append(Stage(f"stage{len(stages) + 1}", tuple(_layers(nodes[start : end + 1])), cut, cut.resolution))
+        start = end + 1
+    return stages
+
+
+def _nodes(model: keras.Model) -> list[Any]:
+    """Return the calls of which the graph consists, each after those that it depends on."""
+    if not isinstance(model, keras.Model) or not hasattr(model, "_nodes_by_depth"):
+        raise TypeError(f"`model` must be a functional keras.Model. Received: model={model!r}.")
+    depths = sorted(model._nodes_by_depth, reverse=True)
+    return [node for depth in depths for node in model._nodes_by_depth[depth]]
+
+
+def _is_head(node: Any) -> bool:
+    return isinstance(node.operation, keras.layers.Layer) and node.operation.name.startswith(HEAD_PREFIX)
+
+
+def _backbone_nodes(model: keras.Model) -> list[Any]:
+    """Return the nodes up to the last layer that is not of the head; operations after it are of the head."""
+    nodes = _nodes(model)
+    if not any(map(_is_head, nodes)):
+        return nodes
+    body = [isinstance(node.operation, keras.layers.Layer) and not _is_head(node) for node in nodes]
+    return nodes[: len(body) - body[::-1].index(True)]
+
+
+def _layers(nodes: Iterable[Any]) -> list[keras.layers.Layer]:
+    operations = dict.fromkeys(node.operation for node in nodes)  # a shared layer has several nodes
+    return [operation for operation in operations if isinstance(operation, keras.layers.Layer)]
+
+
+def _cut_point(node: Any) -> CutPoint:
+    tensor = node.outputs[0]
+    return CutPoint(node.operation.name, tensor, int(tensor.shape[1] or 0), int(tensor.shape[-1]))
+
+
+def _cut_positions(nodes: list[Any]) -> list[int]:
+    """Return where, after a node, its output is the only tensor that is still needed.
+
+    Every node is reachable from the input and leads to the output, so all that is not above such a tensor
+    is below it, and any topological order has them in this order.
+    """
+    last_use = {id(tensor): position for position, node in enumerate(nodes) for tensor in node.input_tensors}
+    positions, needed = [], 0  # last position that needs a tensor made so far, the newest excepted
+    for position, node in enumerate(nodes):
+        if needed <= position and len(node.outputs) == 1:
+            positions.append(position)
+        needed = max([needed, *(last_use.get(id(tensor), position) for tensor in node.outputs)])
+    return positions
+
+
+def _strides(nodes: list[Any]) -> list[int]:
+    """Return, for every node, by how much its output is coarser than the image."""
+    stride_of: dict[int, int] = {}
+    strides = []
+    for node in nodes:
+        stride = max((stride_of.get(id(tensor), 1) for tensor in node.input_tensors), default=1)
+        stride *= _stride(node.operation)
+        stride_of.update((id(tensor), stride) for tensor in node.outputs)
+        strides.append(stride)
+    return strides
+
+
+def _stride(operation: Any) -> int:
+    stride = 1
+    for inner in getattr(operation, "layers", [operation]):  # a nested block counts as one layer
+        own = getattr(inner, "strides", 1)
+        stride *= max(own) if isinstance(own, (tuple, list)) else own
+    return stride
+
+
+def _stage_ends(nodes: list[Any]) -> list[int]:
+    """Return the positions at which all stages but the last end."""
+    strides, cuts = _strides(nodes), _cut_positions(nodes)
+    kernels = [position for position, node in enumerate(nodes) if _has_kernel(node.operation)]
+    ends = []
+    for stride in sorted(set(strides)):
+        inside = [position for position in cuts if strides[position] == stride]
+        trained = [position for position in kernels if strides[position] == stride]
+        if inside and trained and max(kernels) > inside[-1]:  # a stage with nothing to train is none
+            middle = (trained[0] + inside[-1]) // 2
+            ends.append(_narrowest(nodes, [position for position in inside if position >= middle]))
+    return ends
+
+
+def _has_kernel(operation: Any) -> bool:
+    return any(len(weight.shape) > 1 for weight in getattr(operation, "weights", []))
+
+
+def _narrowest(nodes: list[Any], positions: list[int]) -> int:
+    """Return the last position where the network is narrow.
+
+    From the highest one, go down past padding and past the expansion of an inverted bottleneck, but not
+    past a block that merely has more channels than the one below it.
+    """
+    best = positions[-1]
+    for below, above in zip(positions[-2::-1], positions[:0:-1], strict=True):
+        if _size(nodes[below]) > _size(nodes[above]):
+            break
+        channels, best_channels = (nodes[position].outputs[0].shape[-1] for position in (below, best))
+        unpadded = channels == best_channels and _size(nodes[below]) < _size(nodes[best])
+        if unpadded or channels * _EXPANSION <= best_channels:
+            best = below
+    return best
+
+
+def _size(node: Any) -> int:
+    return math.prod(side or 1 for side in node.outputs[0].shape[1:])

@@ -1,0 +1,171 @@
+"""Build a backbone: its preprocessing inside, its layers flat in one graph, its weights in place."""
+
+import collections
+import contextlib
+import hashlib
+import math
+import warnings
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+from keras.src.applications import efficientnet
+from keras.src.backend.common import global_state
+
+from tfl.backbones.catalog import BackboneSpec, get_backbone_spec
+from tfl.backbones.published import published_weights
+from tfl.backbones.saved import find_weights
+from tfl.errors import InputError
+
+
+def build_backbone(name: str, *, image_size: int = 0, alpha: float = 1.0, weights: str = "imagenet") -> keras.Model:
+    """Return a pretrained network without its top, that takes pixels and gives a feature map.
+
+    The preprocessing of the network's family is part of the graph, and so are the layers of nested blocks:
+    the model is an ordinary flat functional one. Layer names do not depend on what was built before.
+    A random start (`weights="none"`) is seeded by the caller, with `keras.utils.set_random_seed`.
+
+    Args:
+        name: of the network, as keras.applications spells it, in any case.
+        image_size: pixels per side; 0: the size at pre-training. MobileNet and MobileNetV2 have published
+            weights of their own for 128, 160, 192 and 224 pixels (MobileNetV2 also 96), and those of 224 serve
+            every other size.
+        alpha: width multiplier, MobileNet families only.
+        weights: "imagenet" (Keras' own file), "none", a weights file (`.h5`, `.weights.h5`, `.keras`), or a tfl
+            workdir (the folder with `model.keras`), whose backbone is taken.
+
+    Returns:
+        A model: RGB in [0, 255], uint8 or float, (B, image_size, image_size, 3) -> float32 (B, h, w, C).
+
+    Raises:
+        InputError: unknown network, a size or alpha that it does not admit, weights that are not there or
+            that belong to another network.
+
+    Example:
+        >>> build_backbone("MobileNetV2", alpha=0.35).output.shape
+        (None, 7, 7, 1280)
+    """
+    spec = get_backbone_spec(name)
+    image_size = image_size or spec.image_size
+    _check(spec, image_size, alpha, weights)
+    saved = None if weights in ("imagenet", "none") else find_weights(weights, spec, alpha)
+    with _names_from_zero():
+        nested = _build(spec, image_size, alpha, "imagenet" if weights == "imagenet" else None)
+        if saved is not None and saved.as_keras_builds_it(nested):
+            return _flatten(nested)
+        model = _flatten(nested)
+    if saved is not None:
+        saved.load(model)
+    return model
+
+
+def weights_fingerprint(model: keras.Model) -> str:
+    """Return the SHA-256 of a model's weights, in hexadecimal.
+
+    States of random generators and of metrics are not weights and do not count.
+
+    Args:
+        model: any built Keras model.
+
+    Example:
+        >>> weights_fingerprint(model) == weights_fingerprint(keras.saving.load_model("saved.keras"))
+        True
+    """
+    digest = hashlib.sha256()
+    for variable in model.weights:
+        value = np.ascontiguousarray(keras.ops.convert_to_numpy(variable))
+        digest.update(f"{value.dtype.str}{value.shape}".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()
+
+
+def _check(spec: BackboneSpec, image_size: int, alpha: float, weights: str) -> None:
+    if image_size < spec.minimum_size:
+        raise InputError(
+            f"`data.image_size` must be at least {spec.minimum_size} for {spec.name}. "
+            f"Received: data.image_size={image_size}."
+        )
+    if not spec.has_alpha and alpha != 1:
+        raise InputError(
+            f"`backbone.alpha` must be 1 for {spec.name}: only the MobileNet families have a width multiplier. "
+            f"Received: backbone.alpha={alpha}, backbone.name={spec.name!r}."
+        )
+    if weights == "imagenet" and spec.has_alpha and alpha not in spec.imagenet_alphas:
+        raise InputError(
+            f"`backbone.alpha` must be one of {', '.join(f'{known:g}' for known in spec.imagenet_alphas)} for the "
+            f"ImageNet weights of {spec.name}. Received: backbone.alpha={alpha}."
+        )
+
+
+def _build(spec: BackboneSpec, image_size: int, alpha: float, weights: str | None) -> keras.Model:
+    """Build the network as Keras has it, on top of its family's preprocessing."""
+    shape = (image_size, image_size, 3)
+    image = keras.Input(shape, name="image")
+    options = {"alpha": alpha} if spec.has_alpha else {}
+    pixels = spec.preprocess(image)
+    with published_weights(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*Weights for input shape")  # said in the docstring above
+        try:
+            network = spec.build(
+                include_top=False, weights=weights, input_tensor=pixels, input_shape=shape, pooling=None, **options
+            )
+        except InputError:
+            raise
+        except ValueError as error:
+            raise InputError(
+                "`backbone.name` must be a network that can be built with these options. Received: backbone.name="
+                f"{spec.name!r}, backbone.alpha={alpha}, data.image_size={image_size} ({' '.join(str(error).split())})."
+            ) from error
+    return keras.Model(image, network.outputs[0], name=network.name)
+
+
+def _flatten(model: keras.Model) -> keras.Model:
+    """Put the layers of nested blocks into the graph itself, and EfficientNet's last step of preprocessing.
+
+    ConvNeXt comes with `Sequential` blocks, whose inner tensors a cut or a heat map could not reach.
+    EfficientNet gets a second scaling only for `weights="imagenet"`; without it a published file that is
+    given by its path would see other pixels than it was trained on, so it is always put in.
+    """
+    layers = model.layers
+    unscaled = (
+        model.name.startswith("efficientnetb") and sum(isinstance(x, keras.layers.Rescaling) for x in layers) == 1
+    )
+    if not unscaled and not any(isinstance(layer, keras.Sequential) for layer in layers):
+        return model
+    copies: list[tuple[keras.Operation, keras.Operation]] = []
+
+    def copy_and_call(layer, *args, **kwargs):
+        if isinstance(layer, keras.Sequential):
+            for inner in layer.layers:
+                args = (copy_and_call(inner, *args),)
+            return args[0]
+        copies.append((layer, type(layer).from_config(layer.get_config())))
+        output = copies[-1][1](*args, **kwargs)
+        if unscaled and isinstance(layer, keras.layers.Normalization):
+            output = keras.layers.Rescaling([1 / math.sqrt(x) for x in efficientnet.IMAGENET_STDDEV_RGB])(output)
+        return output
+
+    # A layer that stood in two graphs would answer `.output` with the tensor of the first, so each is copied.
+    flat = keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=copy_and_call)
+    for layer, copy in copies:
+        if isinstance(layer, keras.Layer):
+            for source, target in zip(layer.weights, copy.weights, strict=True):
+                target.assign(source)
+    return flat
+
+
+@contextlib.contextmanager
+def _names_from_zero() -> Iterator[None]:
+    """Number unnamed layers from 0, whatever was built before, and never reuse a number afterwards.
+
+    A layer that is named on the command line, or in a checkpoint, must be called the same in every process.
+    """
+    key = "object_name_uids"
+    before = dict(global_state.get_global_attribute(key) or {})
+    global_state.set_global_attribute(key, collections.defaultdict(int))
+    try:
+        yield
+    finally:
+        counts = global_state.get_global_attribute(key)
+        for name, count in before.items():
+            counts[name] = max(count, counts[name])

@@ -1,0 +1,251 @@
+"""What of a classifier is trained: said by stages, layers, a pattern or a fraction, shown as a table.
+
+Freezing is by layer, never by variable: a variable can be frozen while its BatchNormalization layer goes on
+updating its statistics, which changes the features of a "frozen" network with every batch.
+"""
+
+import dataclasses
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from tfl.backbones.stages import Stage, backbone_layers, find_stages, head_layers
+from tfl.config import BATCH_NORMS
+from tfl.errors import InputError
+from tfl.progress import say
+from tfl.registry import did_you_mean, resolve
+
+What = int | float | str | re.Pattern[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class FreezeRow:
+    """One stage, or the head, in the table of what is trained."""
+
+    stage: str
+    layers: str  # "first .. last"
+    num_layers: int
+    parameters: int
+    trainable: int  # parameters that the optimizer may change
+    batch_norm: str  # inference, train, mixed, or - where there is none
+
+
+@dataclasses.dataclass(frozen=True)
+class FreezeTable:
+    """What of a model is trained, stage by stage; `str()` gives the aligned table for the screen."""
+
+    rows: tuple[FreezeRow, ...]
+
+    @property
+    def parameters(self) -> int:
+        """The number of parameters of the model."""
+        return sum(row.parameters for row in self.rows)
+
+    @property
+    def trainable(self) -> int:
+        """The number of parameters that are trained."""
+        return sum(row.trainable for row in self.rows)
+
+    def __str__(self) -> str:
+        lines = [("stage", "layers", "number", "parameters", "trainable", "batch norm")]
+        for row in self.rows:
+            counts = (str(row.num_layers), f"{row.parameters:,}", f"{row.trainable:,}")
+            lines.append((row.stage, row.layers, *counts, row.batch_norm))
+        total = str(sum(row.num_layers for row in self.rows))
+        lines.append(("total", "", total, f"{self.parameters:,}", f"{self.trainable:,}", ""))
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        return "\n".join(
+            "  ".join(
+                cell.rjust(width) if 2 <= column <= 4 else cell.ljust(width)
+                for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+            ).rstrip()
+            for line in lines
+        )
+
+
+def freeze(model: keras.Model, what: What = "all", *, batch_norm: str = "frozen") -> FreezeTable:
+    """Freeze part of the backbone, and make all the rest trainable; the head always stays trainable.
+
+    Each call sets the whole state, whatever was frozen before. A compiled model takes the change at its next
+    `fit`; where the optimizer has already seen the model without what is trained now, that `fit` fails
+    (Keras: "Unknown variable") until `compile` is called again.
+
+    Args:
+        model: a backbone, or a functional classifier whose head layers' names start with "head_".
+        what: is frozen: "all"; a number of stages from the bottom; a stage or layer name (up to and including
+            it); a fraction in (0, 1) of the backbone's layers, from the bottom; a regular expression that is
+            searched for in layer names (compiled, or as "re:PATTERN"). Numbers may be strings, as flags give them.
+        batch_norm: of the layers that are trainable: "frozen" keeps their BatchNormalization in inference mode
+            (gamma and beta included), "train" trains it and updates its statistics.
+
+    Returns:
+        The table of what is trained, which is also shown.
+
+    Raises:
+        InputError: `what` names nothing of this backbone, or is out of range.
+
+    Example:
+        >>> table = freeze(model, 3)  # stages 1 to 3 stay as they are
+    """
+    return _set(model, _chosen(model, what, from_top=False), batch_norm, chosen_is_trained=False)
+
+
+def unfreeze(model: keras.Model, what: What = "all", *, batch_norm: str = "frozen") -> FreezeTable:
+    """Make part of the backbone trainable, and freeze all the rest; the head always stays trainable.
+
+    Args:
+        model: as for `freeze`.
+        what: is trained: "all"; a number of stages from the top, 0 for the head alone; a stage or layer name
+            (from it upwards); a fraction in (0, 1) of the backbone's layers, from the top; a regular expression
+            as for `freeze`.
+        batch_norm: as for `freeze`.
+
+    Returns:
+        The table of what is trained, which is also shown.
+
+    Raises:
+        InputError: `what` names nothing of this backbone, or is out of range.
+
+    Example:
+        >>> table = unfreeze(model, "1")  # the topmost stage and the head
+    """
+    return _set(model, _chosen(model, what, from_top=True), batch_norm, chosen_is_trained=True)
+
+
+def trainable_stages(model: keras.Model) -> list[str]:
+    """Return the names of the stages of which something is trained, from bottom to top.
+
+    Args:
+        model: as for `freeze`.
+    """
+    return [stage.name for stage in find_stages(model) if any(layer.trainable_weights for layer in stage.layers)]
+
+
+def learning_rate_multipliers(model: keras.Model, layer_decay: float) -> dict[str, float]:
+    """Return by how much the update of each weight is scaled, for a learning rate that falls towards the input.
+
+    The head has 1, the topmost stage `layer_decay`, the one below its square, and so on: a stage learns
+    `layer_decay` times as fast as what stands on it.
+
+    Args:
+        model: as for `freeze`.
+        layer_decay: in (0, 1]; 1: the same rate everywhere.
+
+    Returns:
+        `variable.path` -> multiplier, for all weights, the frozen ones included.
+
+    Reference:
+        Bao et al. 2021, BEiT, arXiv:2106.08254 (there by transformer block).
+    """
+    multipliers = {weight.path: 1.0 for weight in model.weights}
+    for depth, stage in enumerate(reversed(find_stages(model)), start=1):
+        multipliers.update((weight.path, layer_decay**depth) for layer in stage.layers for weight in layer.weights)
+    return multipliers
+
+
+def describe_freezing(model: keras.Model) -> FreezeTable:
+    """Return the table of what of a model is trained, as `freeze` and `unfreeze` do, without changing it.
+
+    Args:
+        model: as for `freeze`.
+    """
+    rows = [_row(stage.name, stage.layers) for stage in find_stages(model)]
+    head = head_layers(model)
+    return FreezeTable((*rows, _row("head", head)) if head else tuple(rows))
+
+
+def _chosen(model: keras.Model, what: What, *, from_top: bool) -> set[str]:
+    """Return the names of the layers that `what` says."""
+    layers, stages = backbone_layers(model), find_stages(model)
+    what = _parse(what)
+    if isinstance(what, re.Pattern):
+        names = {layer.name for layer in layers if what.search(layer.name)}
+        if not names:
+            hint = did_you_mean(what.pattern, [layer.name for layer in layers])
+            raise InputError(f"`what` must match the name of a layer. Received: what={'re:' + what.pattern!r}.{hint}")
+        return names
+    if isinstance(what, int):
+        if not 0 <= what <= len(stages):
+            raise InputError(
+                f"`what` must be between 0 and {len(stages)}, the number of stages of this backbone. Received: {what}."
+            )
+        return {
+            layer.name
+            for stage in (stages[len(stages) - what :] if from_top else stages[:what])
+            for layer in stage.layers
+        }
+    position = _position(what, layers, stages, from_top=from_top)
+    return {layer.name for layer in (layers[position:] if from_top else layers[:position])}
+
+
+def _position(what: float | str, layers: Sequence[Any], stages: Sequence[Stage], *, from_top: bool) -> int:
+    """Return how many layers, from the bottom, lie below the border that `what` says."""
+    if isinstance(what, float):
+        if not 0 < what < 1:
+            raise InputError(f"`what` must lie between 0 and 1 where it is a fraction. Received: what={what}.")
+        count = max(1, round(what * len(layers)))
+        return len(layers) - count if from_top else count
+    names, by_stage = [layer.name for layer in layers], {stage.name: stage.layers for stage in stages}
+    name = resolve(what, [*by_stage, *names, "all"], "what")
+    if name == "all":
+        return 0 if from_top else len(layers)
+    first, last = (by_stage[name][0].name, by_stage[name][-1].name) if name in by_stage else (name, name)
+    return names.index(first) if from_top else names.index(last) + 1
+
+
+def _parse(what: What) -> What:
+    """Read the strings that flags give as what they mean."""
+    if isinstance(what, bool) or not isinstance(what, (int, float, str, re.Pattern)):
+        raise InputError(f"`what` must be a number, a name, a fraction or a regular expression. Received: {what!r}.")
+    if not isinstance(what, str):
+        return what
+    if what.startswith("re:"):
+        try:
+            return re.compile(what[3:])
+        except re.error as error:
+            raise InputError(f"`what` must be a valid regular expression. Received: {what!r} ({error}).") from error
+    for number in (int, float):
+        try:
+            return number(what)
+        except ValueError:
+            continue
+    return what
+
+
+def _set(model: keras.Model, chosen: set[str], batch_norm: str, *, chosen_is_trained: bool) -> FreezeTable:
+    batch_norm = resolve(batch_norm, BATCH_NORMS, "batch_norm")
+    body = backbone_layers(model)
+    model.trainable = True  # a model that was frozen as a whole would hide what its layers say
+    for layer in body:
+        layer.trainable = (layer.name in chosen) == chosen_is_trained
+        for leaf in _leaves(layer):
+            if isinstance(leaf, keras.layers.BatchNormalization) and batch_norm == "frozen":
+                leaf.trainable = False
+    # Keras traces these once and would go on training what was trainable then.
+    model.train_function = model.test_function = model.predict_function = None
+    table = describe_freezing(model)
+    say(str(table))
+    return table
+
+
+def _leaves(layer: Any) -> list[Any]:
+    inner = getattr(layer, "layers", None)
+    return [leaf for child in inner for leaf in _leaves(child)] if inner else [layer]
+
+
+def _row(name: str, layers: Sequence[Any]) -> FreezeRow:
+    modes = set()
+    for leaf in (leaf for layer in layers for leaf in _leaves(layer)):
+        if isinstance(leaf, keras.layers.BatchNormalization):
+            modes.add("train" if leaf.trainable else "inference")
+    return FreezeRow(
+        stage=name,
+        layers=f"{layers[0].name} .. {layers[-1].name}",
+        num_layers=len(layers),
+        parameters=sum(layer.count_params() for layer in layers),
+        trainable=sum(math.prod(weight.shape) for layer in layers for weight in layer.trainable_weights),
+        batch_norm="mixed" if len(modes) > 1 else modes.pop() if modes else "-",
+    )
