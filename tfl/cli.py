@@ -15,17 +15,22 @@ from tfl.registry import did_you_mean
 USAGE_EXIT_CODE = 2
 
 
-def run(main: Callable[[list[str]], None]) -> None:
-    """Run a script's `main`: what the user can mend is one line and exit code 2, a bug keeps its traceback."""
+def run(main: Callable[[list[str]], None], *, takes_files: bool = False) -> None:
+    """Run a script's `main`: what the user can mend is one line and exit code 2, a bug keeps its traceback.
+
+    Args:
+        main: called with the arguments that are no flags, the script's name first.
+        takes_files: whether it has a use for such arguments; otherwise they are refused.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported, or it has no effect
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     logging.set_verbosity(logging.WARNING)
-    app.run(lambda argv: _guarded(main, argv), flags_parser=_parse_flags)
+    app.run(lambda argv: _guarded(main, argv, takes_files), flags_parser=_parse_flags)
 
 
-def _guarded(main: Callable[[list[str]], None], argv: list[str]) -> None:
+def _guarded(main: Callable[[list[str]], None], argv: list[str], takes_files: bool) -> None:
     try:
-        if len(argv) > 1 and not getattr(main, "takes_arguments", False):
+        if len(argv) > 1 and not takes_files:
             raise InputError(f"Arguments must be flags, as in --name=value. Received: {' '.join(argv[1:])}.")
         main(argv)
     except InputError as error:

@@ -15,7 +15,7 @@ from tfl.registry import did_you_mean, resolve
 
 POOLINGS = ("avg", "max", "gem")
 TARGETS = ("multiclass", "binary", "multilabel", "regression")
-AUGMENTATIONS = ("none", "light", "rand")
+AUGMENTATIONS = ("none", "light", "shift", "rand")
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("constant", "cosine", "step")
 BATCH_NORMS = ("frozen", "train")
@@ -34,7 +34,7 @@ class DataConfig:
     split: tuple[float, float, float] = (0.7, 0.15, 0.15)  # train, validation, test, where the source has none
     train_examples_per_class: int = 0  # keep only so many labels a class in train; 0: all
     max_bad_fraction: float = 0.1  # more undecodable files than this stop the run
-    augmentation: str = "light"  # of the fine-tuning phase: none, light, rand
+    augmentation: str = "light"  # of the fine-tuning phase: none, light, shift (light without the flip), rand
 
 
 @dataclasses.dataclass

@@ -16,7 +16,7 @@ from tfl.errors import InputError
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def write_atomically(path: epath.PathLike, write: Callable[[epath.Path], None]) -> None:
+def write_atomically(path: epath.PathLike, write: Callable[[epath.Path], object]) -> None:
     """Let `write` fill a temporary file, then rename it to `path`: the old file or the new one, never half.
 
     Args:
@@ -133,6 +133,17 @@ class Workdir:
 
     def __fspath__(self) -> str:
         return str(self.path)
+
+    def read_config(self) -> dict[str, Any]:
+        """Return the config that the workdir belongs to.
+
+        Raises:
+            InputError: there is none, so this is no workdir.
+        """
+        file = self / "config.json"
+        if not file.exists():
+            raise InputError(f"`workdir` must be the folder of a run. Received: {str(self.path)!r}: no config.json.")
+        return json.loads(file.read_text())
 
     def read_metrics(self) -> dict[str, Any] | None:
         """Return the metrics of a finished run, or None where it is not finished."""

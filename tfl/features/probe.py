@@ -176,7 +176,7 @@ def choose_head(
         num_outputs: K; 0 reads it off the labels.
     """
     total_variance = max(float(train.values.var(axis=0, dtype=np.float64).sum()), 1e-12)
-    grid = [l2] if l2 else list(total_variance * np.logspace(*reversed(GRID_DECADES), GRID_POINTS))
+    grid = [l2] if l2 else list(total_variance * np.logspace(GRID_DECADES[1], GRID_DECADES[0], GRID_POINTS))
     solutions, losses = [], []
     for value in grid:
         start = solutions[-1] if solutions else None

@@ -1,0 +1,17 @@
+"""The classifier: a head on a backbone, what of it is trained, and what pulls its weights."""
+
+from tfl.models.classifier import Metadata, build_classifier, load_model, save_model
+from tfl.models.freezing import freeze, unfreeze
+from tfl.models.heads import HeadSpec
+from tfl.models.regularization import regularize
+
+__all__ = [
+    "HeadSpec",
+    "Metadata",
+    "build_classifier",
+    "freeze",
+    "load_model",
+    "regularize",
+    "save_model",
+    "unfreeze",
+]

@@ -15,7 +15,7 @@ class Outputs:
 
     Attributes:
         values: `(N, D)` float32.
-        labels: `(N,)` int64, or `(N, K)` float32.
+        labels: `(N,)` int64, or `(N, K)` float32; `(0,)` where the data has none.
         ids: `(N,)` int64, rows in the index.
     """
 
@@ -32,7 +32,7 @@ def run_over(model: keras.Model, dataset: tf.data.Dataset, description: str) -> 
 
     Args:
         model: from images `(B, H, W, 3)` to `(B, D)`.
-        dataset: batches with "image", "label" and "id".
+        dataset: batches with "image", "id" and, where it is known, "label".
         description: shown beside the progress bar.
 
     Returns:
@@ -46,6 +46,8 @@ def run_over(model: keras.Model, dataset: tf.data.Dataset, description: str) -> 
     values, labels, ids = [], [], []
     for batch in track(dataset, description, unit="batch"):
         values.append(forward(batch["image"]).numpy())
-        labels.append(batch["label"].numpy())
+        if "label" in batch:
+            labels.append(batch["label"].numpy())
         ids.append(batch["id"].numpy())
-    return Outputs(np.concatenate(values).astype(np.float32), np.concatenate(labels), np.concatenate(ids))
+    known = np.concatenate(labels) if labels else np.zeros(0, np.int64)
+    return Outputs(np.concatenate(values).astype(np.float32), known, np.concatenate(ids))

@@ -1,0 +1,120 @@
+"""Every option has a default that validates, a rule that bites, and an error that helps."""
+
+import dataclasses
+import json
+
+import pytest
+
+from tfl import config as config_module
+from tfl.config import DataConfig, TransferConfig, check_option
+from tfl.errors import InputError
+from tfl.registry import did_you_mean, resolve
+
+
+def with_option(path, value):
+    config = TransferConfig()
+    section = config
+    *parents, name = path.split(".")
+    for parent in parents:
+        section = getattr(section, parent)
+    setattr(section, name, value)
+    return config
+
+
+ALL_OPTIONS = list(config_module._option_paths(TransferConfig()))
+
+
+def test_defaults_are_valid():
+    TransferConfig().validate()
+    assert len(ALL_OPTIONS) > 30
+
+
+@pytest.mark.parametrize("path", ALL_OPTIONS)
+def test_an_option_of_the_wrong_type_is_refused_by_name(path):
+    with pytest.raises(InputError, match=f"`{path}` must be"):
+        with_option(path, object()).validate()
+
+
+@pytest.mark.parametrize("path", config_module._NAMES)
+def test_a_mistyped_name_is_refused_with_a_suggestion(path):
+    known = config_module._NAMES[path][0]
+    with pytest.raises(InputError, match=rf"`{path}` must be a known name. Received: .*Did you mean '{known}'"):
+        with_option(path, known + "x").validate()
+
+
+@pytest.mark.parametrize("path", config_module._RANGES)
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_number_out_of_range_is_refused(path, side):
+    bound = config_module._RANGES[path][side]
+    wrong = bound - 1 if side == 0 else bound + 1
+    wrong = type(config_module._get(TransferConfig(), path))(wrong) if wrong not in (float("inf"),) else wrong
+    with pytest.raises(InputError, match=f"`{path}` must be"):
+        with_option(path, wrong).validate()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_are_none_are_refused(value):
+    with pytest.raises(InputError, match="finetune.learning_rate"):
+        with_option("finetune.learning_rate", value).validate()
+
+
+@pytest.mark.parametrize("split", [(0.5, 0.5), (0.7, 0.2, 0.2), (1.0, 0.0, 0.0), ("a", "b", "c"), (2, -0.5, -0.5)])
+def test_splits_that_do_not_add_up_are_refused(split):
+    with pytest.raises(InputError, match=r"`data\.split` must be three positive fractions"):
+        with_option("data.split", split).validate()
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [("flder:x", "Did you mean 'folder'"), ("folder:", "name what to read"), ("", "be digits"), ("x:y", "be digits")],
+)
+def test_bad_sources_are_refused(source, hint):
+    with pytest.raises(InputError, match=rf"`data\.source` must .*{hint}"):
+        with_option("data.source", source).validate()
+
+
+def test_options_that_contradict_each_other_are_refused():
+    both = with_option("finetune.l2", 1e-3)
+    both.finetune.l2_sp = 1e-3
+    with pytest.raises(InputError, match=r"must not both be set"):
+        both.validate()
+    nothing = with_option("probe.solver", "none")
+    with pytest.raises(InputError, match=r"`finetune\.epochs` must be at least 1"):
+        nothing.validate()
+    with pytest.raises(InputError, match=r"`backbone\.weights` must be 'none'"):
+        with_option("pretrain.source", "digits").validate()
+    with pytest.raises(InputError, match=r"`head\.hidden_units` must be positive integers"):
+        with_option("head.hidden_units", (64, 0)).validate()
+
+
+def test_whole_numbers_serve_as_fractions():
+    with_option("finetune.learning_rate", 1).validate()
+    with pytest.raises(InputError, match=r"`finetune\.learning_rate` must be of type float"):
+        with_option("finetune.learning_rate", True).validate()
+
+
+def test_a_config_survives_json():
+    config = TransferConfig(data=DataConfig(source="folder:x", split=(0.6, 0.2, 0.2)))
+    config.head.hidden_units = (64, 32)
+    again = TransferConfig.from_dict(json.loads(json.dumps(config.to_dict())))
+    assert again == config
+    assert dataclasses.is_dataclass(again.data)
+
+
+def test_a_config_with_an_unknown_option_is_refused():
+    with pytest.raises(InputError, match=r"`sorce` must be an option of DataConfig\. Did you mean 'source'"):
+        TransferConfig.from_dict({"data": {"sorce": "digits"}})
+
+
+def test_option_paths_are_checked_with_a_hint():
+    check_option("finetune.layer_decay")
+    with pytest.raises(InputError, match=r"Did you mean 'finetune\.learning_rate'"):
+        check_option("finetune.learnin_rate")
+    with pytest.raises(InputError, match="must name one option in that section"):
+        check_option("finetune")
+
+
+def test_names_are_found_in_any_case_and_suggested():
+    assert resolve("RESNET50", ["ResNet50", "VGG16"], "x") == "ResNet50"
+    assert did_you_mean("resnet5", ["ResNet50", "VGG16"]) == " Did you mean 'ResNet50'?"
+    assert did_you_mean("zzzz", ["ResNet50"]) == ""

@@ -1,0 +1,98 @@
+"""What is written is the old file or the new one, and a full disk is one line."""
+
+import errno
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tfl.errors import InputError
+from tfl.workdir import Workdir, write_atomically, write_csv, write_json
+
+
+def leftovers(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_failing_writer_leaves_the_old_file(tmp_path):
+    target = tmp_path / "a.json"
+    write_json(target, {"x": 1})
+
+    def fail(temporary):
+        temporary.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(InputError, match=r"`workdir` must have room.*nothing was changed"):
+        write_atomically(target, fail)
+    assert json.loads(target.read_text()) == {"x": 1}
+    assert leftovers(tmp_path) == ["a.json"]
+
+
+def test_a_bug_in_a_writer_keeps_its_traceback(tmp_path):
+    def fail(temporary):
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        write_atomically(tmp_path / "a", fail)
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("limit", [0, 1, 7, 20, 1000, 4000])
+def test_a_really_full_disk_is_one_line_and_leaves_nothing(tmp_path, limit):
+    write_json(tmp_path / "a.json", {"old": True})
+    script = f"""
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+from tfl.workdir import write_json
+from tfl.errors import InputError
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+try:
+    write_json({str(tmp_path / "a.json")!r}, {{"new": "x" * 5000}})
+except InputError as error:
+    sys.exit(str(error))
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "`workdir` must have room" in result.stderr
+    assert json.loads((tmp_path / "a.json").read_text()) == {"old": True}
+    assert leftovers(tmp_path) == ["a.json"]
+
+
+def test_nan_never_reaches_a_json_file(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "a.json", {"loss": float("nan")})
+    assert leftovers(tmp_path) == []
+
+
+def test_csv_quotes_what_must_be_quoted(tmp_path):
+    write_csv(tmp_path / "a.csv", ["path", "reason"], [["a,b.jpg", 'say "x"']])
+    assert (tmp_path / "a.csv").read_text() == 'path,reason\n"a,b.jpg","say ""x"""\n'
+
+
+def test_a_workdir_belongs_to_one_config(tmp_path):
+    config = {"seed": 0, "data": {"source": "digits", "split": (0.7, 0.15, 0.15)}}
+    Workdir.open(tmp_path / "w", config).begin(config)
+    Workdir.open(tmp_path / "w", config)  # the same again is fine
+    other = {"seed": 1, "data": {"source": "digits", "split": (0.7, 0.15, 0.15)}}
+    with pytest.raises(InputError, match=r"which differs in seed=1 \(there: 0\)\.$"):
+        Workdir.open(tmp_path / "w", other)
+
+
+def test_opening_writes_nothing(tmp_path):
+    Workdir.open(tmp_path / "w", {})
+    assert not (tmp_path / "w").exists()
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.doc").write_text("mine")
+    with pytest.raises(InputError, match=r"holds 'thesis.doc' but no config.json"):
+        Workdir.open(tmp_path, {})
+    with pytest.raises(InputError, match="must be a folder"):
+        Workdir.open(tmp_path / "thesis.doc", {})
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="`workdir` must be writable"):
+        write_json(tmp_path / "file" / "a.json", {})
