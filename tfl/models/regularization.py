@@ -4,6 +4,7 @@ In Keras 3 a `kernel_regularizer` set on a layer that is already built does noth
 counts is `variable.regularizer`, so that is what is set here, and here alone.
 """
 
+import dataclasses
 from collections.abc import Iterator
 
 import keras
@@ -12,6 +13,15 @@ import tensorflow as tf
 
 from tfl.backbones.stages import HEAD_PREFIX
 from tfl.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Penalty:
+    """What `regularize` was asked for; recorded as `model.penalty_request`, for the training contract."""
+
+    head_l2: float = 0.0
+    l2: float = 0.0
+    l2_sp: float = 0.0
 
 
 class L2SP(keras.regularizers.Regularizer):
@@ -77,6 +87,7 @@ def regularize(model: keras.Model, *, head_l2: float = 0.0, l2: float = 0.0, l2_
             raise InputError(f"`{name}` must be a finite number, at least 0. Received: {name}={strength!r}.")
     if l2 and l2_sp:
         raise InputError(f"`l2` and `l2_sp` must not both be set. Received: l2={l2}, l2_sp={l2_sp}.")
+    model.penalty_request = Penalty(head_l2, l2, l2_sp)
     for variable in model.variables:
         variable.regularizer = None
     for variable, in_head in kernels(model):

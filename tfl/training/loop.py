@@ -17,6 +17,7 @@ from absl import logging
 
 from tfl import progress
 from tfl.errors import InputError
+from tfl.models.freezing import learning_rate_multipliers
 from tfl.registry import did_you_mean
 from tfl.training.batches import Feed, make_feed
 from tfl.training.losses import evaluation_loss, make_loss, recorded_target, resolve_metrics, target_of
@@ -148,7 +149,7 @@ def fit(
 
     Returns:
         The Keras `History`: per epoch the mean loss and the metrics over all examples, `val_` for
-        validation, and `skipped_steps`.
+        validation, and `skipped_steps`. Its attribute `steps` counts all steps, skipped ones included.
 
     Raises:
         InputError: not compiled, data of another form, an unknown option, or nothing to train.
@@ -198,10 +199,8 @@ def make_trainer(model: keras.Model, options: FitOptions = FitOptions()) -> Trai
         raise InputError("`model` must have trainable variables: everything is frozen.")
     model.optimizer = bind_optimizer(model.optimizer, model)
     multipliers = plan.layer_decay
-    from tfl.models import freezing
-
     if not isinstance(multipliers, Mapping):
-        multipliers = {} if multipliers == 1 else freezing.learning_rate_multipliers(model, multipliers)
+        multipliers = {} if multipliers == 1 else learning_rate_multipliers(model, multipliers)
     step = StepOptions(
         dict(multipliers), plan.clip_norm, plan.ema, options.class_weight, options.mixup, options.cutmix, options.seed
     )
@@ -243,6 +242,7 @@ def _run(
     history = keras.callbacks.History()
     hooks = keras.callbacks.CallbackList([*(callbacks or []), history], model=model, epochs=epochs, verbose=0)
     model.stop_training = False
+    history.steps = 0
     hooks.on_train_begin()
     for epoch in range(options.initial_epoch, epochs):
         if average is not None:
@@ -250,6 +250,7 @@ def _run(
         trainer.begin_epoch()
         hooks.on_epoch_begin(epoch)
         logs = _train_epoch(trainer, feed, epoch, hooks, options, f"epoch {epoch + 1}/{epochs}")
+        history.steps += int(trainer.totals.steps)
         if average is not None:
             average.swap_in()
         if validation is not None:
@@ -280,7 +281,7 @@ def _train_epoch(
     total = int(dataset.cardinality())
     if total == tf.data.INFINITE_CARDINALITY:
         raise InputError("`steps_per_epoch` must be given where the dataset repeats for ever.")
-    every_step = any(_overrides_batch_hook(callback) for callback in hooks.callbacks)
+    every_step = any(_needs_every_step(callback) for callback in hooks.callbacks)
     steps = _walk(trainer.train_steps, trainer.train_one, dataset, epoch, one_by_one=every_step)
     if options.verbose:
         steps = progress.track(steps, description, total=total if total >= 0 else None, unit="batch")
@@ -329,7 +330,11 @@ def evaluate_feed(trainer: Trainer, feed: Feed) -> dict[str, float]:
     return trainer.results()
 
 
-def _overrides_batch_hook(callback: keras.callbacks.Callback) -> bool:
+def _needs_every_step(callback: keras.callbacks.Callback) -> bool:
+    if isinstance(callback, keras.callbacks.TensorBoard):
+        return callback.update_freq != "epoch"  # else its hooks have nothing to do
+    if isinstance(callback, keras.callbacks.ModelCheckpoint):
+        return callback.save_freq != "epoch"
     return any(
         getattr(getattr(callback, hook), "__func__", None) is not getattr(keras.callbacks.Callback, hook)
         for hook in _BATCH_HOOKS

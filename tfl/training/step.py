@@ -16,6 +16,7 @@ from tfl.errors import InputError
 from tfl.models.regularization import penalty
 from tfl.training.averaging import WeightAverage
 from tfl.training.batches import Batch, unpack
+from tfl.training.fused_norm import fused_norms
 from tfl.training.losses import align_labels, per_example_loss
 from tfl.training.mixing import mix_batch, mix_seed
 
@@ -136,7 +137,10 @@ class Trainer:
         values = [variable.value for variable in self.variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
-            with keras.StatelessScope(collect_losses=True) as scope:
+            with (
+                keras.StatelessScope(collect_losses=True) as scope,
+                fused_norms(self.model),
+            ):
                 logits = self.model(batch.images, training=True)
             losses = per_example_loss(self.train_loss, batch.labels, logits)
             pull = tf.add_n([penalty(self.model), *(tf.cast(loss, tf.float32) for loss in scope.losses)])
@@ -192,7 +196,8 @@ class Trainer:
 
     def _test_step(self, element: Any) -> None:
         batch = unpack(element)
-        logits = self.model(batch.images, training=False)
+        with fused_norms(self.model):
+            logits = self.model(batch.images, training=False)
         losses = per_example_loss(self.test_loss, batch.labels, logits)
         count = tf.cast(tf.shape(batch.weights)[0], tf.float64)
         mean = tf.reduce_sum(tf.cast(losses * batch.weights, tf.float64)) / count
