@@ -1,7 +1,9 @@
 """What every script does around its one call: quiet start, one line for a mistake, exit code out."""
 
+import importlib
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -22,7 +24,7 @@ def run(main: Callable[[list[str]], None], *, takes_files: bool = False) -> None
         main: called with the arguments that are no flags, the script's name first.
         takes_files: whether it has a use for such arguments; otherwise they are refused.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported, or it has no effect
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported, or it has no effect
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     logging.set_verbosity(logging.WARNING)
     app.run(lambda argv: _guarded(main, argv, takes_files), flags_parser=_parse_flags)
@@ -32,12 +34,31 @@ def _guarded(main: Callable[[list[str]], None], argv: list[str], takes_files: bo
     try:
         if len(argv) > 1 and not takes_files:
             raise InputError(f"Arguments must be flags, as in --name=value. Received: {' '.join(argv[1:])}.")
+        _import_tensorflow_quietly()
         main(argv)
     except InputError as error:
         _stop(str(error))
     except KeyboardInterrupt:
         sys.stderr.write("\nStopped. The same command goes on from the last finished phase.\n")
         sys.exit(130)
+
+
+def _import_tensorflow_quietly() -> None:
+    """Import TensorFlow with its C++ chatter held back: it has no log level for what it says at import."""
+    sys.stderr.flush()
+    keep = os.dup(2)
+    with tempfile.TemporaryFile() as chatter:
+        os.dup2(chatter.fileno(), 2)
+        try:
+            importlib.import_module("tensorflow")
+            importlib.import_module("keras")
+        except ImportError:
+            chatter.seek(0)
+            os.write(keep, chatter.read())  # it may hold the reason
+            raise
+        finally:
+            os.dup2(keep, 2)
+            os.close(keep)
 
 
 def _parse_flags(argv: Sequence[str]) -> list[str]:

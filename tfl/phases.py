@@ -17,7 +17,7 @@ from tfl.models.inference import Outputs
 from tfl.models.regularization import regularize
 from tfl.progress import say
 from tfl.training import balanced_class_weight, compile, fit, make_loss, make_optimizer, make_schedule
-from tfl.training.contract import Contract
+from tfl.training.contract import Contract, check_evaluation
 from tfl.workdir import Workdir, write_csv, write_json
 
 HIDDEN_HEAD_EPOCHS = 200
@@ -70,12 +70,9 @@ class Job:
             return
         freeze(self.model, "all")
         promise = Contract.before(self.model)
-        train = extract_features(self.model, self.dataset("train"), "features of train")
-        validation = extract_features(self.model, self.dataset("validation"), "features of validation")
-        if self.config.head.hidden_units:
-            record = self._train_hidden_head(train, validation)
-        else:
-            record = self._solve_linear_head(train, validation)
+        features = extract_features(self.model, {name: self.dataset(name) for name in ("train", "validation")})
+        solve = self._train_hidden_head if self.config.head.hidden_units else self._solve_linear_head
+        record = solve(**features)
         self._finish_phase("probe", promise.verify(), record)
 
     def _solve_linear_head(self, train: Outputs, validation: Outputs) -> dict[str, Any]:
@@ -125,7 +122,7 @@ class Job:
         promise = Contract.before(self.model)
         history = self._fit()
         self._write_history(history)
-        record = {"unfrozen": options.unfreeze, "trainable_parameters": table.trainable_parameters}
+        record = {"unfrozen": options.unfreeze, "trainable_parameters": table.trainable}
         self._finish_phase("finetune", promise.verify(history), record)
         self._keep_the_better(before)
 
@@ -212,11 +209,11 @@ class Job:
 
     def report(self) -> dict[str, Any]:
         """Evaluate the kept model on every example of validation and test, and write the predictions."""
-        test, validation = self.predictions("test"), self.predictions("validation")
+        test = self.predictions("test")
         test.write_csv(self.run / "predictions.csv", self.splits.index.ids, self.model.metadata.class_names)
         metrics = {
             "test": test.metrics(),
-            "validation": validation.metrics(),
+            "validation": self.phases[self.kept]["validation"],
             "kept": self.kept,
             "num_examples": {name: len(getattr(self.splits, name)) for name in ("train", "validation", "test")},
             "phases": self.phases,

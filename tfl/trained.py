@@ -89,7 +89,7 @@ def predict_files(workdir: epath.PathLike, files: Sequence[str], output: str = "
     dataset, paths, bad = make_prediction_dataset(files, metadata.image_size, BATCH)
     for path, reason in bad:
         say(f"left out: {path}: {reason}")
-    outputs = run_over(model, dataset, "predict")
+    outputs = run_over(model, {"predict": dataset})["predict"]
     probabilities = to_probabilities(outputs.values, metadata.target)
     header = ["path", "class", "probability", f"top_{TOP}"]
     rows = list(_rows(paths, probabilities, metadata))

@@ -96,7 +96,7 @@ def predict(model: keras.Model, dataset: tf.data.Dataset, target: str, descripti
         target: the kind of the labels.
         description: shown beside the progress bar.
     """
-    outputs = run_over(model, dataset, description)
+    outputs = run_over(model, {description: dataset})[description]
     return Predictions(outputs.ids, outputs.labels, outputs.values, target)
 
 

@@ -189,7 +189,7 @@ def _position(what: float | str, layers: Sequence[Any], stages: Sequence[Stage],
         count = max(1, round(what * len(layers)))
         return len(layers) - count if from_top else count
     names, by_stage = [layer.name for layer in layers], {stage.name: stage.layers for stage in stages}
-    name = resolve(what, [*by_stage, *names, "all"], "what")
+    name = resolve(str(what), [*by_stage, *names, "all"], "what")
     if name == "all":
         return 0 if from_top else len(layers)
     first, last = (by_stage[name][0].name, by_stage[name][-1].name) if name in by_stage else (name, name)

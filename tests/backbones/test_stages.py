@@ -1,0 +1,160 @@
+import keras
+import numpy as np
+import pytest
+
+from tfl.backbones.catalog import get_backbone_spec, list_backbones
+from tfl.backbones.stages import (
+    backbone_layers,
+    backbone_output,
+    find_cut_points,
+    find_stages,
+    head_layers,
+    stage_table,
+)
+from tfl.backbones.weights import build_backbone
+
+FAMILIES = [
+    "ConvNeXtTiny",
+    "DenseNet121",
+    "EfficientNetB0",
+    "EfficientNetV2B0",
+    "InceptionResNetV2",
+    "InceptionV3",
+    "MobileNet",
+    "MobileNetV2",
+    "MobileNetV3Small",
+    "NASNetMobile",
+    "ResNet50",
+    "ResNet50V2",
+    "VGG16",
+    "Xception",
+]
+ENDS = {
+    "DenseNet121": ["conv1_relu", "pool2_conv", "pool3_conv", "pool4_conv", "relu"],
+    "EfficientNetB0": ["block1a_project_bn", "block2b_add", "block3b_add", "block5c_add", "top_activation"],
+    "InceptionV3": ["activation_2", "activation_4", "mixed2", "mixed7", "mixed10"],
+    "MobileNet": ["conv_pw_1_relu", "conv_pw_3_relu", "conv_pw_5_relu", "conv_pw_11_relu", "conv_pw_13_relu"],
+    "MobileNetV2": ["expanded_conv_project_BN", "block_2_add", "block_5_add", "block_12_add", "out_relu"],
+    "NASNetMobile": ["stem_bn1", "activation_187"],
+    "ResNet50": ["conv1_relu", "conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"],
+    "ResNet50V2": ["conv1_conv", "conv2_block2_out", "conv3_block3_out", "conv4_block5_out", "post_relu"],
+    "VGG16": ["block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_pool"],
+}
+
+
+def names_through_which_all_paths_pass(model: keras.Model) -> set[str]:
+    """The definition itself: without this operation nothing leads from the input to the output."""
+    consumers = {operation: set() for operation in model.operations}
+    for operation in model.operations:
+        for node in operation._inbound_nodes[:1]:
+            for parent in node.parent_nodes:
+                consumers[parent.operation].add(operation)
+    first, last = model.operations[0], model.output._keras_history.operation
+    cuts = {last.name}
+    for removed in model.operations:
+        seen, waiting = {removed}, [first] if removed is not first else []
+        while waiting:
+            operation = waiting.pop()
+            if operation not in seen:
+                seen.add(operation)
+                waiting.extend(consumers[operation])
+        if last not in seen and removed is not first:
+            cuts.add(removed.name)
+    return cuts
+
+
+def check_partition(model: keras.Model) -> None:
+    stages = find_stages(model)
+    layers = [layer for stage in stages for layer in stage.layers]
+    assert len(layers) == len(set(layers)) and set(layers) == set(model.layers)
+    assert layers == backbone_layers(model)
+    assert [stage.name for stage in stages] == [f"stage{number + 1}" for number in range(len(stages))]
+    assert all(any(len(weight.shape) > 1 for layer in stage.layers for weight in layer.weights) for stage in stages)
+    resolutions = [stage.resolution for stage in stages]
+    assert resolutions == sorted(resolutions, reverse=True)
+    assert stages[-1].cut.tensor is model.output is backbone_output(model)
+    names = [cut.name for cut in find_cut_points(model)]
+    assert [stage.cut.name for stage in stages] == [name for name in names if name in {s.cut.name for s in stages}]
+
+
+def check_cut(model: keras.Model, cut, images: np.ndarray) -> None:
+    below, above = keras.Model(model.input, cut.tensor), keras.Model(cut.tensor, model.output)
+    expected = keras.ops.convert_to_numpy(model(images, training=False))
+    np.testing.assert_allclose(above(below(images, training=False), training=False), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_stages_hold_every_layer_once(name, built):
+    check_partition(built(name))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_cut_points_are_exactly_what_all_paths_pass_through(name, built):
+    model = built(name)
+    assert {cut.name for cut in find_cut_points(model)} == names_through_which_all_paths_pass(model)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_two_sides_of_a_cut_give_the_whole(name, built):
+    model = built(name)
+    images = np.random.default_rng(0).uniform(0, 255, (2, *model.input.shape[1:])).astype("float32")
+    stages = find_stages(model)
+    check_cut(model, stages[(len(stages) - 1) // 2].cut, images)
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_stages_end_where_the_blocks_of_the_paper_do(name, built):
+    assert [stage.cut.name for stage in find_stages(built(name))] == ENDS[name]
+
+
+@pytest.mark.parametrize("name", ["MobileNetV2", "EfficientNetB0", "InceptionV3"])
+def test_stages_are_the_same_at_every_image_size(name, built):
+    models = [built(name), build_backbone(name, image_size=333, weights="none")]
+    small, large = ([[layer.name for layer in stage.layers] for stage in find_stages(model)] for model in models)
+    assert small == large
+
+
+def test_the_head_is_no_part_of_the_stages(built, add_head, tmp_path):
+    backbone = built("MobileNetV2")
+    classifier = add_head(backbone)
+    assert [stage.layers for stage in find_stages(classifier)] == [stage.layers for stage in find_stages(backbone)]
+    assert [layer.name for layer in head_layers(classifier)] == ["head_pool", "head_logits"]
+    assert backbone_output(classifier) is backbone.output and not head_layers(backbone)
+    classifier.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert stage_table(loaded) == stage_table(backbone)
+    assert [cut.name for cut in find_cut_points(loaded)] == [cut.name for cut in find_cut_points(backbone)]
+
+
+def test_operations_between_backbone_and_head_are_of_the_head(built):
+    backbone = built("VGG16")
+    pooled = keras.ops.mean(backbone.output**3, axis=(1, 2)) ** (1 / 3)
+    classifier = keras.Model(backbone.input, keras.layers.Dense(2, name="head_logits")(pooled))
+    assert backbone_output(classifier) is backbone.output
+    assert find_cut_points(classifier)[-1].name == "block5_pool"
+
+
+def test_the_table_counts_every_parameter_once(built):
+    model = built("ResNet50")
+    rows = stage_table(model)
+    assert sum(row.parameters for row in rows) == model.count_params()
+    assert [(row.cut, row.channels) for row in rows][1:3] == [("conv2_block3_out", 256), ("conv3_block4_out", 512)]
+
+
+def test_a_model_without_a_graph_is_refused():
+    with pytest.raises(TypeError, match="functional"):
+        find_stages(type("Subclassed", (keras.Model,), {})())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list_backbones())
+def test_every_network_builds_and_is_cut(name):
+    spec = get_backbone_spec(name)
+    model = build_backbone(name, image_size=spec.minimum_size, weights="none")
+    assert model.output.shape[-1] == spec.num_features
+    check_partition(model)
+    assert {cut.name for cut in find_cut_points(model)} == names_through_which_all_paths_pass(model)
+    assert len(find_stages(model)) == (2 if name.startswith("NASNet") else 4 if name.startswith("ConvNeXt") else 5)
+    image = np.random.default_rng(0).uniform(0, 255, (1, *model.input.shape[1:])).astype("float32")
+    pixels = keras.Model(model.input, next(x for x in model.layers if not isinstance(x, keras.layers.InputLayer)).input)
+    np.testing.assert_allclose(pixels(image), spec.preprocess(image.copy()), atol=1e-4)

@@ -1,0 +1,141 @@
+"""Heads against NumPy, a classifier's halves against the whole, and what a saved file carries."""
+
+import subprocess
+import sys
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+import tfl
+from tfl.errors import InputError
+from tfl.models.classifier import logits_layer, num_outputs, read_metadata, split_at_features
+from tfl.models.heads import pool
+
+METADATA = tfl.Metadata("MobileNetV2", 0.35, 32, "multiclass", ("a", "b", "ç"))
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    keras.utils.set_random_seed(0)
+    return tfl.build_backbone("MobileNetV2", image_size=32, alpha=0.35, weights="none")
+
+
+def images(count=4, size=32, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, size, size, 3)).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "expected"),
+    [
+        ("avg", lambda x: x.mean(axis=(1, 2))),
+        ("max", lambda x: x.max(axis=(1, 2))),
+        ("gem", lambda x: np.mean(np.maximum(x, 1e-6) ** 3, axis=(1, 2)) ** (1 / 3)),
+    ],
+)
+def test_pooling_equals_numpy(pooling, expected):
+    entrance = keras.Input((5, 4, 7))
+    model = keras.Model(entrance, pool(entrance, pooling))
+    x = np.random.default_rng(0).normal(size=(3, 5, 4, 7)).astype(np.float32)
+    np.testing.assert_allclose(model(x), expected(x.astype(np.float64)), rtol=1e-5, atol=1e-6)
+
+
+def test_an_unknown_pooling_is_refused():
+    with pytest.raises(InputError, match=r"`head.pooling` must be a known name. Received: 'agv'. Did you mean 'avg'"):
+        pool(keras.Input((5, 4, 7)), "agv")
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max", "gem"])
+@pytest.mark.parametrize("hidden_units", [(), (8,), (8, 6)])
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_the_two_halves_are_the_whole(backbone, pooling, hidden_units, dropout):
+    model = tfl.build_classifier(backbone, tfl.HeadSpec(3, pooling, hidden_units, dropout))
+    extractor, head = split_at_features(model)
+    whole = model(images(), training=False)
+    np.testing.assert_allclose(head(extractor(images(), training=False), training=False), whole, atol=1e-5)
+    assert whole.shape == (4, 3)
+    names = [layer.name for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+    assert len(names) == ((len(hidden_units) + 1) if dropout else 0)
+
+
+def test_the_model_is_flat_and_takes_pixels_of_both_kinds(backbone):
+    model = tfl.build_classifier(backbone, tfl.HeadSpec(3))
+    assert not [layer for layer in model.layers if isinstance(layer, keras.Model)]
+    np.testing.assert_allclose(model(images()), model(images().astype(np.float32)), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("target", "num_classes", "expected"),
+    [("multiclass", 5, 5), ("binary", 2, 1), ("multilabel", 5, 5), ("regression", 1, 1)],
+)
+def test_number_of_logits_by_target(target, num_classes, expected):
+    assert num_outputs(target, num_classes) == expected
+
+
+def test_binary_needs_two_classes():
+    with pytest.raises(InputError, match=r"`head.target` must be 'multiclass' for 3 classes"):
+        num_outputs("binary", 3)
+
+
+@pytest.mark.parametrize("pooling", ["avg", "gem"])
+def test_a_saved_model_gives_the_same_logits_without_tfl(backbone, tmp_path, pooling):
+    model = tfl.build_classifier(backbone, tfl.HeadSpec(3, pooling, (8,), 0.2), METADATA)
+    tfl.regularize(model, head_l2=0.1, l2_sp=0.1)
+    tfl.save_model(model, tmp_path / "model.keras")
+    np.save(tmp_path / "x.npy", images())
+    code = (
+        "import sys, numpy as np, keras\n"
+        f"model = keras.saving.load_model({str(tmp_path / 'model.keras')!r})\n"
+        f"np.save({str(tmp_path / 'y.npy')!r}, model(np.load({str(tmp_path / 'x.npy')!r})))\n"
+        "assert not [name for name in sys.modules if name.split('.')[0] == 'tfl']\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), model(images()), atol=1e-5)
+
+
+def test_class_names_travel_inside_the_file(backbone, tmp_path):
+    model = tfl.build_classifier(backbone, tfl.HeadSpec(3), METADATA)
+    tfl.save_model(model, tmp_path / "model.keras")
+    assert read_metadata(tmp_path / "model.keras") == METADATA
+    loaded = tfl.load_model(tmp_path / "model.keras")
+    assert loaded.metadata.class_names == ("a", "b", "ç")
+    np.testing.assert_array_equal(loaded(images()), model(images()))
+    np.testing.assert_array_equal(logits_layer(loaded).kernel, logits_layer(model).kernel)
+    assert tfl.load_model(tmp_path).metadata == METADATA  # a folder that holds model.keras
+
+
+def test_a_file_of_plain_keras_loads_without_metadata(backbone, tmp_path):
+    tfl.build_classifier(backbone, tfl.HeadSpec(3)).save(tmp_path / "plain.keras")
+    assert tfl.load_model(tmp_path / "plain.keras").metadata is None
+
+
+def test_a_lambda_in_a_foreign_file_is_not_run(tmp_path):
+    entrance = keras.Input((4,))
+    keras.Model(entrance, keras.layers.Lambda(lambda x: x + 1)(entrance)).save(tmp_path / "evil.keras")
+    with pytest.raises(ValueError, match=r"[Ll]ambda"):
+        tfl.load_model(tmp_path / "evil.keras")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 cut short"])
+def test_a_broken_file_is_one_line(tmp_path, content):
+    (tmp_path / "model.keras").write_bytes(content)
+    with pytest.raises(InputError, match="must be a .keras file"):
+        tfl.load_model(tmp_path)
+    with pytest.raises(InputError, match="must be a finished workdir or a .keras file"):
+        tfl.load_model(tmp_path / "absent")
+
+
+def test_a_failed_save_keeps_the_old_file(backbone, tmp_path, monkeypatch):
+    model = tfl.build_classifier(backbone, tfl.HeadSpec(3), METADATA)
+    tfl.save_model(model, tmp_path / "model.keras")
+    before = (tmp_path / "model.keras").read_bytes()
+
+    def full(self, *args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(zipfile.ZipFile, "writestr", full)
+    with pytest.raises(InputError, match="`workdir` must have room"):
+        tfl.save_model(model, tmp_path / "model.keras")
+    assert (tmp_path / "model.keras").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
