@@ -1,13 +1,17 @@
 """Training: `compile`, `fit`, and what they are made of."""
 
-from tfl.training.loop import FitOptions, compile, fit  # noqa: A004
+from tfl.training.contract import Contract, check_evaluation
+from tfl.training.loop import fit
 from tfl.training.losses import balanced_class_weight, make_loss, make_metrics
 from tfl.training.optimizers import make_optimizer
+from tfl.training.plan import FitOptions, compile  # noqa: A004
 from tfl.training.schedules import make_schedule
 
 __all__ = [
+    "Contract",
     "FitOptions",
     "balanced_class_weight",
+    "check_evaluation",
     "compile",
     "fit",
     "make_loss",

@@ -1,13 +1,11 @@
-"""`tfl.compile` and `tfl.fit`: the objective of the design, in a loop that is exact and costs nothing.
+"""`tfl.fit`: the objective of the design, in a loop that is exact and costs nothing.
 
 Keras' own loop averages uneven batches by batch, knows no learning rate per layer, lets one broken image
 end a run in NaN, and waits for the graph at every step.
 """
 
-import dataclasses
-import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -17,105 +15,13 @@ from absl import logging
 
 from tfl import progress
 from tfl.errors import InputError
-from tfl.models.freezing import learning_rate_multipliers
-from tfl.registry import did_you_mean
 from tfl.training.batches import Feed, make_feed
-from tfl.training.losses import evaluation_loss, make_loss, recorded_target, resolve_metrics, target_of
-from tfl.training.optimizers import bind_optimizer, make_optimizer
-from tfl.training.step import StepOptions, Trainer
+from tfl.training.plan import FitOptions, fit_options, make_trainer
+from tfl.training.step import Trainer
 
 SECONDS_PER_CALL = 0.5  # so many steps run in one call of the graph; progress moves as often
 MAX_LOGGED_IDS = 20
 _BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """What `compile` was asked for."""
-
-    losses: tuple[keras.losses.Loss, keras.losses.Loss]
-    metrics: tuple[keras.metrics.Metric, ...]
-    layer_decay: float | Mapping[str, float]
-    clip_norm: float
-    ema: float
-
-
-@dataclasses.dataclass(frozen=True)
-class FitOptions:
-    """The less common arguments of `fit`.
-
-    Attributes:
-        class_weight: class number to weight of its examples; 1 where it is absent. See `balanced_class_weight`.
-        sample_weight: `(N,)` weights of the examples, with arrays only.
-        seed: of the data order, the mixing and dropout.
-        shuffle: arrays only: a new order each epoch, a function of (seed, epoch).
-        mixup: parameter of mixup's Beta distribution, at least 0; 0 for off.
-        cutmix: parameter of CutMix's Beta distribution, at least 0; 0 for off.
-        steps_per_epoch: cut a (repeating) dataset after so many batches; 0 for all of it.
-        initial_epoch: number of the first epoch.
-        verbose: show progress on stderr.
-    """
-
-    class_weight: Mapping[int, float] | None = None
-    sample_weight: Any = None
-    seed: int = 0
-    shuffle: bool = True
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    steps_per_epoch: int = 0
-    initial_epoch: int = 0
-    verbose: bool = True
-
-
-def compile(
-    model: keras.Model,
-    optimizer: str | keras.optimizers.Optimizer = "adam",
-    loss: str | keras.losses.Loss | None = None,
-    metrics: Sequence[str | keras.metrics.Metric] | None = None,
-    *,
-    layer_decay: float | Mapping[str, float] = 1.0,
-    clip_norm: float = 0.0,
-    ema: float = 0.0,
-) -> None:
-    """Say how a model is to be trained.
-
-    `model.compile` is called as well, so stock `model.evaluate`, `predict` and `save` work; only stock
-    Keras objects go into it, so the saved file loads without tfl.
-
-    Args:
-        model: any model from inputs to logits.
-        optimizer: `"sgd"`, `"adam"`, `"adamw"` at its default learning rate, or any Keras optimizer. Its
-            decoupled weight decay, if any, is kept off biases and normalisation.
-        loss: a target (`"multiclass"`, `"binary"`, `"multilabel"`, `"regression"`), a Keras loss on
-            logits, or None for the target recorded in the model, else multiclass.
-        metrics: Keras metrics or their names; None for those of the target.
-        layer_decay: the update of a stage is this times that of the stage above, in (0, 1]; or a dict
-            from `variable.path` to a factor.
-        clip_norm: global norm that gradients are scaled down to; 0 for off.
-        ema: momentum of an average of the weights, in [0, 1), that validation, callbacks at the end of
-            an epoch and the result use; 0 for off.
-
-    Raises:
-        InputError: an unknown name or a number out of range.
-
-    Example:
-        >>> tfl.compile(model, tfl.make_optimizer("adam", 1e-4), layer_decay=0.7)
-    """
-    if not isinstance(layer_decay, Mapping) and not 0 < layer_decay <= 1:
-        raise InputError(f"`layer_decay` must be in (0, 1]. Received: layer_decay={layer_decay!r}.")
-    if not 0 <= clip_norm < math.inf or not 0 <= ema < 1:
-        raise InputError(
-            f"`clip_norm` must be at least 0, `ema` in [0, 1). Received: clip_norm={clip_norm!r}, ema={ema!r}."
-        )
-    optimizer = make_optimizer(optimizer) if isinstance(optimizer, str) else optimizer
-    target = loss if isinstance(loss, str) else recorded_target(model)
-    train_loss = loss if isinstance(loss, keras.losses.Loss) else make_loss(target)
-    if isinstance(loss, keras.losses.Loss):
-        target = target_of(loss)
-    test_loss = evaluation_loss(train_loss)
-    resolved = resolve_metrics(metrics, target)
-    model.compile(optimizer=optimizer, loss=test_loss, metrics=list(resolved), jit_compile=False)
-    model._tfl_plan = Plan((train_loss, test_loss), resolved, layer_decay, clip_norm, ema)
 
 
 def fit(
@@ -159,24 +65,11 @@ def fit(
         >>> history = tfl.fit(model, images, labels, epochs=3, seed=1)
         >>> history.history["accuracy"]
     """
-    chosen = _fit_options(options)
+    chosen = fit_options(options)
     feed = make_feed(x, y, batch_size, chosen.seed if chosen.shuffle else None, chosen.sample_weight)
     validation = None if validation_data is None else _validation_feed(validation_data, batch_size)
     trainer = make_trainer(model, chosen)
     return _run(trainer, feed, validation, callbacks=callbacks, epochs=epochs, options=chosen)
-
-
-def _fit_options(options: Mapping[str, Any]) -> FitOptions:
-    known = [field.name for field in dataclasses.fields(FitOptions)]
-    for name in options:
-        if name not in known:
-            raise InputError(f"`{name}` must be an option of tfl.fit: {', '.join(known)}.{did_you_mean(name, known)}")
-    chosen = FitOptions(**options)
-    if not (0 <= chosen.mixup < math.inf and 0 <= chosen.cutmix < math.inf):
-        raise InputError(
-            f"`mixup` and `cutmix` must be at least 0. Received: mixup={chosen.mixup!r}, cutmix={chosen.cutmix!r}."
-        )
-    return chosen
 
 
 def _validation_feed(data: Any, batch_size: int) -> Feed:
@@ -184,46 +77,6 @@ def _validation_feed(data: Any, batch_size: int) -> Feed:
         x, y, *weight = data
         return make_feed(x, y, batch_size, None, weight[0] if weight else None)
     return make_feed(data, None, batch_size, None)
-
-
-def make_trainer(model: keras.Model, options: FitOptions = FitOptions()) -> Trainer:
-    """Return the graph of training `model` as it is frozen now; the last one is kept and reused where it fits.
-
-    Raises:
-        InputError: the model is not compiled with `tfl.compile`, or nothing is trainable.
-    """
-    plan = getattr(model, "_tfl_plan", None)
-    if plan is None:
-        raise InputError("`model` must be compiled with tfl.compile before tfl.fit.")
-    if not model.trainable_variables:
-        raise InputError("`model` must have trainable variables: everything is frozen.")
-    model.optimizer = bind_optimizer(model.optimizer, model)
-    multipliers = plan.layer_decay
-    if not isinstance(multipliers, Mapping):
-        multipliers = {} if multipliers == 1 else learning_rate_multipliers(model, multipliers)
-    step = StepOptions(
-        dict(multipliers), plan.clip_norm, plan.ema, options.class_weight, options.mixup, options.cutmix, options.seed
-    )
-    # Everything that a trace depends on; the objects are kept, so an id is not given twice.
-    modes = [(layer.trainable, layer.dtype) for layer in model._flatten_layers()]
-    pulls = [variable.regularizer for variable in model.trainable_variables]
-    key = (plan, model.optimizer, step, modes, pulls, tf.distribute.get_strategy())
-    cached = getattr(model, "_tfl_trainer", None)
-    if cached is None or not _same(cached.key, key):
-        cached = _Cached(key, Trainer(model, plan.losses, plan.metrics, step))
-        model._tfl_trainer = cached
-    return cached.trainer
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Cached:
-    key: tuple[Any, ...]
-    trainer: Trainer
-
-
-def _same(old: tuple[Any, ...], new: tuple[Any, ...]) -> bool:
-    same = [a is b for a, b in zip(old[4], new[4], strict=False)]
-    return old[0] is new[0] and old[1] is new[1] and old[2:4] == new[2:4] and all(same) and old[5] is new[5]
 
 
 def _run(

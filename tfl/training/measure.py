@@ -1,0 +1,104 @@
+"""How far one real step moves every variable, measured and then undone."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfl.training.losses import is_categorical, is_sparse
+from tfl.training.step import Trainer
+
+_EXAMPLES = 2
+_FREE_SIZE = 32  # pixels per side, where the model leaves it open
+_LEARNING_RATES = (1e-2, 1e1, 1e4)  # schedules end at zero, and small updates drown in rounding
+_RESOLUTION = 1e-3  # of an update, that rounding must not exceed
+
+
+@dataclasses.dataclass(frozen=True)
+class Update:
+    """What one step did to one variable, without and with the learning-rate multipliers."""
+
+    path: str
+    plain: np.ndarray  # float64, 1-D
+    scaled: np.ndarray
+    rounding: float  # norm of the rounding error that an update of this variable carries
+
+
+def measure_updates(trainer: Trainer) -> list[Update]:
+    """Run the trainer's own step twice from the same state, with and without multipliers, and undo it.
+
+    Args:
+        trainer: that of the last `fit`. Its model, optimizer, totals, metrics and seeds are as before
+            when this returns.
+
+    Returns:
+        One record per trainable variable.
+    """
+    updates: list[Update] = []
+    for learning_rate in _LEARNING_RATES:
+        with _learning_rate(trainer.optimizer, learning_rate):
+            plain = _move(trainer, dataclasses.replace(trainer.options, multipliers={}))
+            if not updates or all(np.isfinite(values).all() for values in plain):
+                scaled = _move(trainer, trainer.options)
+                updates = [
+                    Update(v.path, p, s, float(np.linalg.norm(np.spacing(np.abs(v.numpy())).ravel())))
+                    for v, p, s in zip(trainer.variables, plain, scaled, strict=True)
+                ]
+        if all(u.rounding <= _RESOLUTION * np.linalg.norm(u.plain) for u in updates):
+            break
+    return updates
+
+
+def _move(trainer: Trainer, options: Any) -> list[np.ndarray]:
+    with _undone(trainer):
+        before = [variable.numpy().astype(np.float64) for variable in trainer.variables]
+        asked, trainer.options = trainer.options, options
+        try:
+            trainer._train_one(_noise(trainer), tf.constant(0, tf.int64))
+        finally:
+            trainer.options = asked
+        return [(v.numpy().astype(np.float64) - b).ravel() for v, b in zip(trainer.variables, before, strict=True)]
+
+
+def _noise(trainer: Trainer) -> dict[str, tf.Tensor]:
+    """One batch of noise: what is measured is the step, not the data."""
+    rng = np.random.default_rng(0)
+    shape = [_FREE_SIZE if size is None else size for size in trainer.model.input_shape[1:]]
+    num_outputs = trainer.model.output_shape[-1]
+    images = rng.uniform(0, 255, [_EXAMPLES, *shape]).astype(trainer.model.input.dtype)
+    if is_sparse(trainer.train_loss) or is_categorical(trainer.train_loss):
+        labels: np.ndarray = rng.integers(0, num_outputs, _EXAMPLES)
+    else:
+        labels = rng.integers(0, 2, [_EXAMPLES, num_outputs]).astype(np.float32)
+    return {"image": tf.constant(images), "label": tf.constant(labels)}
+
+
+@contextlib.contextmanager
+def _learning_rate(optimizer: keras.optimizers.Optimizer, value: float) -> Iterator[None]:
+    """Give the optimizer another learning rate, schedule or not, and the old one back."""
+    old = optimizer.__dict__["_learning_rate"]
+    optimizer.__dict__["_learning_rate"] = keras.Variable(value, trainable=False)  # past Keras' tracking
+    try:
+        yield
+    finally:
+        optimizer.__dict__["_learning_rate"] = old
+
+
+@contextlib.contextmanager
+def _undone(trainer: Trainer) -> Iterator[None]:
+    totals = trainer.totals
+    held: list[Any] = [*trainer.model.variables, *trainer.optimizer.variables]
+    held += [variable for metric in trainer.metrics for variable in metric.variables]
+    held += [v for v in vars(totals).values() if isinstance(v, tf.Variable)]
+    if trainer.average is not None:
+        held += [*trainer.average.averages, trainer.average.power]
+    values = [variable.numpy() for variable in held]
+    try:
+        yield
+    finally:
+        for variable, value in zip(held, values, strict=True):
+            variable.assign(value)
