@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         find_cut_points,
         find_stages,
         head_layers,
+        stage_table,
     )
     from tfl.backbones.weights import build_backbone, weights_fingerprint
 
@@ -35,6 +36,7 @@ __all__ = [
     "get_backbone_spec",
     "head_layers",
     "list_backbones",
+    "stage_table",
     "weights_fingerprint",
 ]
 

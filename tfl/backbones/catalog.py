@@ -149,7 +149,7 @@ def backbone_table(pattern: str = "*") -> str:
         pattern: as for `list_backbones`.
     """
     header = ("name", "image size", "minimum", "features", "alpha with weights")
-    rows = [header]
+    rows: list[tuple[str, ...]] = [header]
     for spec in map(get_backbone_spec, list_backbones(pattern)):
         alphas = ", ".join(f"{alpha:g}" for alpha in spec.imagenet_alphas) or "-"
         rows.append((spec.name, str(spec.image_size), str(spec.minimum_size), str(spec.num_features), alphas))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Iterable, Sequence
 
 import keras
 from etils import epath
@@ -57,14 +58,29 @@ class SavedWeights:
                 raise self._refusal(f"{source.path} is {source.shape} there, and {target.shape} here")
         if len(sources) != len(targets):
             raise self._refusal(f"{len(sources)} weights there, {len(targets)} here")
-        for source, target in zip(sources, targets, strict=True):
-            target.assign(source)
+        copy_weights(sources, backbone_layers(model))
 
     def _refusal(self, reason: str) -> InputError:
         return InputError(
             f"`backbone.weights` must hold the weights of {self.spec.name} as it is asked for. "
             f"Received: backbone.weights={str(self.path)!r} ({reason})."
         )
+
+
+def copy_weights(sources: Iterable[keras.Variable], layers: Sequence[keras.layers.Layer]) -> None:
+    """Give layers the values of as many variables of the same shapes.
+
+    Plain assignment leaves EfficientNet's Normalization with the constants that it derived from the old values.
+
+    Args:
+        sources: the variables to copy from, in the order of `layer.weights`.
+        layers: the layers to copy into.
+    """
+    for source, target in zip(sources, [weight for layer in layers for weight in layer.weights], strict=True):
+        target.assign(source)
+    for layer in layers:
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()
 
 
 def find_weights(weights: str, spec: BackboneSpec, alpha: float) -> SavedWeights:

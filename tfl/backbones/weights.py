@@ -14,7 +14,7 @@ from keras.src.backend.common import global_state
 
 from tfl.backbones.catalog import BackboneSpec, get_backbone_spec
 from tfl.backbones.published import published_weights
-from tfl.backbones.saved import find_weights
+from tfl.backbones.saved import copy_weights, find_weights
 from tfl.errors import InputError
 
 
@@ -126,11 +126,9 @@ def _flatten(model: keras.Model) -> keras.Model:
     EfficientNet gets a second scaling only for `weights="imagenet"`; without it a published file that is
     given by its path would see other pixels than it was trained on, so it is always put in.
     """
-    layers = model.layers
-    unscaled = (
-        model.name.startswith("efficientnetb") and sum(isinstance(x, keras.layers.Rescaling) for x in layers) == 1
-    )
-    if not unscaled and not any(isinstance(layer, keras.Sequential) for layer in layers):
+    scalings = sum(isinstance(layer, keras.layers.Rescaling) for layer in model.layers)
+    unscaled = model.name.startswith("efficientnetb") and scalings == 1
+    if not unscaled and not any(isinstance(layer, keras.Sequential) for layer in model.layers):
         return model
     copies: list[tuple[keras.Operation, keras.Operation]] = []
 
@@ -147,10 +145,8 @@ def _flatten(model: keras.Model) -> keras.Model:
 
     # A layer that stood in two graphs would answer `.output` with the tensor of the first, so each is copied.
     flat = keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=copy_and_call)
-    for layer, copy in copies:
-        if isinstance(layer, keras.Layer):
-            for source, target in zip(layer.weights, copy.weights, strict=True):
-                target.assign(source)
+    pairs = [(old, new) for old, new in copies if isinstance(old, keras.layers.Layer)]
+    copy_weights([weight for old, _ in pairs for weight in old.weights], [new for _, new in pairs])
     return flat
 
 
@@ -162,10 +158,10 @@ def _names_from_zero() -> Iterator[None]:
     """
     key = "object_name_uids"
     before = dict(global_state.get_global_attribute(key) or {})
-    global_state.set_global_attribute(key, collections.defaultdict(int))
+    counts: dict[str, int] = collections.defaultdict(int)
+    global_state.set_global_attribute(key, counts)
     try:
         yield
     finally:
-        counts = global_state.get_global_attribute(key)
         for name, count in before.items():
             counts[name] = max(count, counts[name])
