@@ -68,7 +68,7 @@ def load_arrays(splits: Mapping[str, tuple[np.ndarray, np.ndarray]], class_names
         sha256=[hashlib.sha256(image.tobytes()).hexdigest() for image in pixels],
         sizes=np.tile((pixels.shape[2], pixels.shape[1]), (len(pixels), 1)),
     )
-    return ArraySource(index, (), pixels[order])
+    return ArraySource(index, images=pixels[order])
 
 
 def load_digits(selection: str = "") -> ArraySource:

@@ -15,13 +15,20 @@ shipped inside exported models. What each format needs:
 Orientation is read from JPEG files alone: other formats are written upright by cameras and editors.
 """
 
+import functools
+from collections.abc import Callable, Sequence
+
 import tensorflow as tf
 
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WebP")
+TURNED_JPEG = "JPEG with EXIF orientation"
+FORMATS = ("JPEG", TURNED_JPEG, "PNG", "GIF", "BMP", "WebP")
 _BYTES = tuple(bytes([value]) for value in range(256))
+_METADATA = tuple(bytes((0xFF, code)) for code in (*range(0xE0, 0xF0), 0xFE))  # APP0 to APP15, and comments
+_JPEG = b"\xff\xd8\xff"
+_PADDING = b"\0" * 10
 
 
-def decode_image(encoded: tf.Tensor) -> tf.Tensor:
+def decode_image(encoded: tf.Tensor, formats: Sequence[str] = FORMATS) -> tf.Tensor:
     """Decode the bytes of one image file to RGB, whatever its name said it was.
 
     The content decides (a PNG called `.jpg` is a PNG), and every rule of the module's table is applied, so
@@ -29,6 +36,9 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
 
     Args:
         encoded: scalar string tensor, the whole file.
+        formats: where it is known which of `FORMATS` occur, the graph is built for these alone. The pixels are the
+            same; TensorFlow prepares the whole graph anew for every pass over a data set, which takes half
+            a second for all formats.
 
     Returns:
         uint8 (H, W, 3), RGB.
@@ -41,17 +51,13 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
         TensorShape([2, 3, 3])
     """
     encoded = tf.ensure_shape(encoded, ())
-    head = tf.strings.substr(encoded, 0, 4)
-    image = tf.case(
-        [
-            (tf.equal(tf.strings.substr(head, 0, 3), b"\xff\xd8\xff"), lambda: _decode_jpeg(encoded)),
-            (tf.equal(head, b"\x89PNG"), lambda: _decode_png(encoded)),
-            (tf.equal(head, b"RIFF"), lambda: _decode_webp(encoded)),
-            (tf.equal(tf.strings.substr(head, 0, 2), b"BM"), lambda: _decode_bmp(encoded)),
-        ],
-        # GIF, and an error that lists the known formats for all else.
-        default=lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
-    )
+    others = tuple(name for name in FORMATS if name in formats and name != "JPEG")
+    if not others:
+        return _decode_jpeg(encoded)
+    is_plain_jpeg = tf.equal(tf.strings.substr(encoded, 0, 3), _JPEG)
+    if TURNED_JPEG in others:
+        is_plain_jpeg &= ~_may_be_turned(encoded)
+    image = tf.cond(is_plain_jpeg, lambda: _decode_jpeg(encoded), lambda: _other_decoder(others)(encoded))
     return tf.ensure_shape(image, (None, None, 3))
 
 
@@ -88,27 +94,42 @@ def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
         int32 scalar in 1..8.
     """
     length = tf.strings.length(encoded)
-
-    def is_other_segment(position: tf.Tensor, head: tf.Tensor) -> tf.Tensor:
-        code = _bytes(head)
-        is_metadata = (code[0] == 0xFF) & ((code[1] & 0xF0 == 0xE0) | (code[1] == 0xFE))  # APPn or a comment
-        return is_metadata & tf.not_equal(tf.strings.substr(head, 4, 6), b"Exif\0\0")
-
-    def next_segment(position: tf.Tensor, head: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        code = _bytes(head)
-        # At least two bytes are left, so that a file cut off here ends the walk instead of failing it.
-        position = tf.minimum(position + 2 + code[2] * 256 + code[3], length)
-        return position, tf.strings.substr(encoded, position, 10) + _PADDING
-
-    first = (tf.constant(2), tf.strings.substr(encoded, 2, 10) + _PADDING)
-    position, head = tf.while_loop(is_other_segment, next_segment, first, parallel_iterations=1)
-    is_exif = tf.equal(tf.strings.substr(head, 0, 2), b"\xff\xe1") & tf.equal(
-        tf.strings.substr(head, 4, 6), b"Exif\0\0"
-    )
-    return tf.cond(is_exif, lambda: _tiff_orientation(tf.strings.substr(encoded, position + 10, 65536)), lambda: 1)
+    position = tf.while_loop(
+        lambda at: _is_metadata(encoded, at) & ~_is_exif(encoded, at),
+        lambda at: (_next_segment(encoded, at),),
+        (tf.minimum(2, length),),
+    )[0]
+    tiff = tf.strings.substr(encoded, tf.minimum(position + 10, length), 65536)
+    return tf.cond(_is_exif(encoded, position), lambda: _tiff_orientation(tiff), lambda: 1)
 
 
-_PADDING = b"\0" * 10
+def _may_be_turned(encoded: tf.Tensor) -> tf.Tensor:
+    """Whether a JPEG file must be searched for EXIF data.
+
+    Most have at most one segment of metadata (a colour profile) behind JFIF's 18 bytes: a look at the two is enough.
+    """
+    length = tf.strings.length(encoded)
+    is_jfif = tf.equal(tf.strings.substr(encoded, tf.minimum(2, length), 4), b"\xff\xe0\x00\x10")
+    first = tf.minimum(tf.where(is_jfif, 20, 2), length)
+    second = _next_segment(encoded, first)
+    return _is_exif(encoded, first) | (_is_metadata(encoded, first) & _is_metadata(encoded, second))
+
+
+def _is_metadata(encoded: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_any(tf.equal(tf.strings.substr(encoded, position, 2), _METADATA))
+
+
+def _is_exif(encoded: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
+    head = tf.strings.substr(encoded, position, 10) + _PADDING
+    is_app1 = tf.equal(tf.strings.substr(head, 0, 2), b"\xff\xe1")
+    return is_app1 & tf.equal(tf.strings.substr(head, 4, 6), b"Exif\0\0")
+
+
+def _next_segment(encoded: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
+    length = tf.strings.length(encoded)
+    size = _bytes(tf.strings.substr(encoded, tf.minimum(position + 2, length), 2) + b"\0\0")
+    # A file that is cut off here ends the walk instead of failing it.
+    return tf.minimum(position + 2 + size[0] * 256 + size[1], length)
 
 
 def _tiff_orientation(tiff: tf.Tensor) -> tf.Tensor:
@@ -139,9 +160,33 @@ def _upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 
 
 def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
-    image = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
-    orientation = exif_orientation(encoded)
-    return tf.cond(orientation > 1, lambda: _upright(image, orientation), lambda: image)
+    return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+
+
+@functools.cache
+def _other_decoder(formats: tuple[str, ...]) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Build the decoder of all but plain JPEG files, as a function that is kept out of the caller's graph.
+
+    TensorFlow visits every op of the branches that are not taken: inlined, they cost a small JPEG file half its time.
+    """
+
+    def decode(encoded: tf.Tensor) -> tf.Tensor:
+        head = tf.strings.substr(encoded, 0, 4)
+        branches = [
+            (tf.equal(tf.strings.substr(head, 0, len(start)), start), functools.partial(decoder, encoded))
+            for name, (start, decoder) in _DECODERS.items()
+            if name in formats
+        ]
+        # GIF, and an error that lists the known formats for all else.
+        default = functools.partial(tf.io.decode_image, encoded, channels=3, expand_animations=False)
+        return tf.case(branches, default) if branches else default()
+
+    signature = (tf.TensorSpec((), tf.string),)
+    return tf.function(decode, input_signature=signature, experimental_attributes={"_noinline": True})
+
+
+def _decode_turned_jpeg(encoded: tf.Tensor) -> tf.Tensor:
+    return _upright(_decode_jpeg(encoded), exif_orientation(encoded))
 
 
 def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
@@ -149,8 +194,11 @@ def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
         deep = tf.cast(tf.io.decode_png(encoded, channels=4, dtype=tf.uint16), tf.int32)
         return tf.cast((deep + 128) // 257, tf.uint8)
 
-    is_deep = tf.equal(tf.strings.substr(encoded, 24, 1), b"\x10")
-    return _over_white(tf.cond(is_deep, decode_deep, lambda: tf.io.decode_png(encoded, channels=4)))
+    header = _bytes(tf.strings.substr(encoded, tf.minimum(24, tf.strings.length(encoded)), 1) + _PADDING)
+    depth = header[0]
+    image = tf.cond(depth == 16, decode_deep, lambda: tf.io.decode_png(encoded, channels=4))
+    # The op says 1, 3 or 15 for opaque where a file without alpha has fewer than 8 bits.
+    return _over_white(image, opaque=tf.where(depth < 8, 2 ** tf.minimum(depth, 8) - 1, 255))
 
 
 def _decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
@@ -192,21 +240,20 @@ def _first_webp_frame(encoded: tf.Tensor) -> tf.Tensor:
     frame = tf.strings.substr(encoded, position + 24, size - 16)
     body = b"WEBPVP8X\x0a\0\0\0\x10\0\0\0" + tf.strings.substr(geometry, 6, 6) + frame
     riff_size = tf.gather(_BYTES, (tf.strings.length(body) // (1, 256, 65536, 16777216)) % 256)
-    image = _over_white(tf.io.decode_webp(b"RIFF" + tf.strings.reduce_join(riff_size) + body, channels=4)[0])
+    image = _decode_still_webp(b"RIFF" + tf.strings.reduce_join(riff_size) + body)
     left, top = 2 * _little_endian(geometry, 0, 3), 2 * _little_endian(geometry, 3, 3)
     right = 1 + _little_endian(encoded, 24, 3) - left - tf.shape(image)[1]
     bottom = 1 + _little_endian(encoded, 27, 3) - top - tf.shape(image)[0]
     return tf.pad(image, [[top, bottom], [left, right], [0, 0]], constant_values=255)
 
 
-def _over_white(rgba: tf.Tensor) -> tf.Tensor:
-    rgb, alpha = rgba[:, :, :3], rgba[:, :, 3:]
-
-    def blend() -> tf.Tensor:
-        weight = tf.cast(alpha, tf.int32)
-        return tf.cast((tf.cast(rgb, tf.int32) * weight + 255 * (255 - weight) + 127) // 255, tf.uint8)
-
-    return tf.cond(tf.reduce_all(alpha == 255), lambda: rgb, blend)
+def _over_white(rgba: tf.Tensor, opaque: int | tf.Tensor = 255) -> tf.Tensor:
+    rgb, alpha = tf.cast(rgba[:, :, :3], tf.int32), tf.cast(rgba[:, :, 3:], tf.int32)
+    return tf.cond(
+        tf.reduce_all(alpha == opaque),
+        lambda: rgba[:, :, :3],
+        lambda: tf.cast((rgb * alpha + 255 * (255 - alpha) + 127) // 255, tf.uint8),
+    )
 
 
 def _bytes(text: tf.Tensor) -> tf.Tensor:
@@ -215,3 +262,12 @@ def _bytes(text: tf.Tensor) -> tf.Tensor:
 
 def _little_endian(encoded: tf.Tensor, start: int | tf.Tensor, size: int) -> tf.Tensor:
     return tf.reduce_sum(_bytes(tf.strings.substr(encoded, start, size)) * [256**power for power in range(size)])
+
+
+# First bytes, and what decodes the rest.
+_DECODERS = {
+    TURNED_JPEG: (_JPEG, _decode_turned_jpeg),
+    "PNG": (b"\x89PNG", _decode_png),
+    "BMP": (b"BM", _decode_bmp),
+    "WebP": (b"RIFF", _decode_webp),
+}

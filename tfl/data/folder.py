@@ -85,7 +85,8 @@ def load_folder(path: str, max_bad_fraction: float = 0.1) -> FileSource:
         paths=[file for (_, _, file), _ in good],
     )
     fingerprints = np.array([result.fingerprint for _, result in good], np.int64)[order]
-    return FileSource(index, bad, fingerprints)
+    formats = tuple(sorted({result.format for _, result in good}))
+    return FileSource(index, bad, formats, fingerprints)
 
 
 def list_files(folder: str | Path) -> Iterator[str]:

@@ -58,7 +58,7 @@ def make_dataset(
     rows = np.asarray(rows, np.int64)
 
     def prepare(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        image = to_pixels(example["image"])
+        image = to_pixels(example["image"], source.formats)
         if epoch is None:
             image = resize(image, image_size)
         else:
@@ -102,6 +102,7 @@ def make_prediction_dataset(
     if not good:
         first = f" The first: {bad[0][0]} ({bad[0][1]})." if bad else ""
         raise InputError(f"`files` must hold at least one usable image. Received: {len(bad)} that are not.{first}")
+    formats = sorted({result.format for _, result in good})
     columns = {
         "path": [path for path, _ in good],
         "fingerprint": np.array([result.fingerprint for _, result in good], np.int64),
@@ -109,16 +110,17 @@ def make_prediction_dataset(
     }
 
     def prepare(row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return {"image": resize(decode_image(read_file(row["path"], row["fingerprint"])), image_size), "id": row["id"]}
+        image = decode_image(read_file(row["path"], row["fingerprint"]), formats)
+        return {"image": resize(image, image_size), "id": row["id"]}
 
     dataset = tf.data.Dataset.from_tensor_slices(columns).map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
     return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE), [path for path, _ in good], bad
 
 
-def to_pixels(image: tf.Tensor) -> tf.Tensor:
+def to_pixels(image: tf.Tensor, formats: Sequence[str]) -> tf.Tensor:
     """Bring an undecoded example to uint8 (H, W, 3): bytes are decoded, float pixels rounded, grey repeated."""
     if image.dtype == tf.string:
-        return decode_image(image)
+        return decode_image(image, formats)
     if image.dtype != tf.uint8:
         image = tf.saturate_cast(tf.round(tf.cast(image, tf.float32)), tf.uint8)
     if image.shape.rank == 2:

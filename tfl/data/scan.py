@@ -21,6 +21,7 @@ from tfl.errors import InputError
 
 MAX_PIXELS = 178_956_970  # Pillow's limit for a decompression bomb: 4/3 GiB of RGB
 HASH_BUCKETS = 2**62
+_STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"GIF8": "GIF", b"BM": "BMP"}
 
 
 class BadImageError(ValueError):
@@ -35,6 +36,7 @@ class ScannedImage:
     fingerprint: int
     width: int
     height: int
+    format: str  # one of `decode.FORMATS`
 
 
 def scan_image(encoded: bytes) -> ScannedImage:
@@ -53,18 +55,22 @@ def scan_image(encoded: bytes) -> ScannedImage:
         raise BadImageError("empty file (0 bytes)")
     kind = _sniff(encoded)
     if not kind:
-        raise BadImageError(f"not an image of a known format ({', '.join(decode.FORMATS)})")
+        raise BadImageError(f"not an image of a known format ({', '.join((*_STARTS.values(), 'WebP'))})")
     try:
         width, height = _read_size(encoded, kind)
         if width * height > MAX_PIXELS:
             raise BadImageError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
         _decode_whole(encoded, kind)
-        if kind == "JPEG" and b"Exif\0\0" in encoded[:65536] and int(_orientation(encoded)) >= 5:
-            width, height = height, width
-    except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, IndexError) as error:
+        has_exif = kind == "JPEG" and b"Exif\0\0" in encoded
+        orientation = int(_orientation(encoded)) if has_exif else 1
+    # TensorFlow quotes the file in some errors, and Python then fails to read the error as UTF-8.
+    except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, IndexError, UnicodeDecodeError) as error:
         raise BadImageError(f"broken or truncated {kind}: {_first_line(error)}") from error
+    if orientation >= 5:
+        width, height = height, width
+    kind = decode.TURNED_JPEG if orientation > 1 else kind
     fingerprint = int(tf.strings.to_hash_bucket_fast(encoded, HASH_BUCKETS))
-    return ScannedImage(hashlib.sha256(encoded).hexdigest(), fingerprint, width, height)
+    return ScannedImage(hashlib.sha256(encoded).hexdigest(), fingerprint, width, height, kind)
 
 
 def scan_files(paths: Sequence[str], description: str = "Checking images") -> list[ScannedImage | BadImageError]:
@@ -114,8 +120,7 @@ def _scan_file(path: str) -> ScannedImage | BadImageError:
 def _sniff(encoded: bytes) -> str:
     if encoded[:4] == b"RIFF":
         return "WebP" if encoded[8:12] == b"WEBP" else ""
-    starts = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"GIF8": "GIF", b"BM": "BMP"}
-    return next((kind for start, kind in starts.items() if encoded.startswith(start)), "")
+    return next((kind for start, kind in _STARTS.items() if encoded.startswith(start)), "")
 
 
 def _read_size(encoded: bytes, kind: str) -> tuple[int, int]:
@@ -157,6 +162,7 @@ _orientation = tf.function(decode.exif_orientation, input_signature=_STRING)
 
 
 def _first_line(error: Exception) -> str:
-    text = str(getattr(error, "message", error)).strip() or type(error).__name__
-    text = text.splitlines()[0].split("}} ")[-1].split(" [Op:")[0]
-    return text[:200]
+    """Cut TensorFlow's error texts down to what went wrong, without where in the graph."""
+    lines = str(getattr(error, "message", error)).splitlines() or [type(error).__name__]
+    place = next((number for number, line in enumerate(lines) if line.lstrip().startswith("[[{{node")), 1)
+    return lines[place - 1].split("}} ")[-1].split(" [Op:")[0].strip()[:200]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from tfl.data.decode import FORMATS
 from tfl.data.index import Index, natural_key
 from tfl.errors import InputError
 
@@ -18,10 +19,12 @@ class Source(abc.ABC):
     Attributes:
         index: one row per usable example.
         quarantine: (path, reason) of what is left out.
+        formats: which of `decode.FORMATS` the encoded images have, as far as it is known.
     """
 
     index: Index
     quarantine: tuple[tuple[str, str], ...] = ()
+    formats: tuple[str, ...] = FORMATS
     # Whether `examples` can give any rows in any order. A stream gives its rows in its own order.
     has_random_access = True
 

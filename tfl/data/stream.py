@@ -89,7 +89,12 @@ def load_streams(
     numbers, class_names = _number_labels(raw, names)
     index, order = make_index(ids, numbers, class_names, splits=owners, sha256=digests, sizes=np.array(sizes))
     return StreamSource(
-        index, tuple(quarantine), streams, tuple(starts), np.array(positions, np.int64)[order], raw[order]
+        index,
+        tuple(quarantine),
+        streams=streams,
+        starts=tuple(starts),
+        positions=np.array(positions, np.int64)[order],
+        raw_labels=raw[order],
     )
 
 
