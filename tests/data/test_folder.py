@@ -1,0 +1,267 @@
+"""Folders of images: layouts, bad files, hidden files, names, and the errors for what cannot be used."""
+
+import csv
+import hashlib
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfl.data import load_data, make_dataset, write_quarantine_csv
+from tfl.data.folder import load_folder
+from tfl.data.scan import BadImageError, ScannedImage, scan_files, scan_image
+from tfl.errors import InputError
+
+
+def draw(path, seed=0, size=(12, 10), **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+def make_classes(root, classes=("ant", "bee"), count=10, start=0):
+    for number, name in enumerate(classes):
+        for i in range(count):
+            draw(root / name / f"{i}.png", seed=start + 1000 * number + i)
+    return root
+
+
+def test_class_folders(tmp_path):
+    make_classes(tmp_path, ("10", "2", "ameise ü"), count=4)
+    draw(tmp_path / "2" / "deeper" / "still" / "x.jpg", seed=77, size=(31, 7))
+    splits = load_data(f"folder:{tmp_path}")
+    index = splits.index
+    assert splits.class_names == ("2", "10", "ameise ü")
+    assert [index.class_names[label] for label in index.labels] == ["2"] * 5 + ["10"] * 4 + ["ameise ü"] * 4
+    assert index.ids.tolist()[:6] == ["2/0.png", "2/1.png", "2/2.png", "2/3.png", "2/deeper/still/x.jpg", "10/0.png"]
+    for row, path in enumerate(index.paths):
+        with open(path, "rb") as file:
+            assert hashlib.sha256(file.read()).hexdigest() == index.sha256[row]
+        assert Image.open(path).size == (index.width[row], index.height[row])
+    assert set(index.status) == {"ok"}
+
+
+@pytest.mark.parametrize("name", ["val", "Valid", "VALIDATION", "test"])
+def test_the_second_of_two_splits_is_the_test_set(tmp_path, name):
+    make_classes(tmp_path / "Train", count=20)
+    make_classes(tmp_path / name, count=5, start=500)
+    splits = load_data(f"folder:{tmp_path}")
+    assert {id.split("/")[0] for id in splits.index.ids[splits.test]} == {name}
+    assert {id.split("/")[0] for id in splits.index.ids[np.r_[splits.train, splits.validation]]} == {"Train"}
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (32, 8, 10)  # .15 / .85 of 20, twice
+
+
+def test_three_splits_are_kept(tmp_path):
+    for start, (name, count) in enumerate({"train": 6, "val": 3, "TEST": 4}.items()):
+        make_classes(tmp_path / name, count=count, start=100 * start)
+    splits = load_data(f"folder:{tmp_path}")
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (12, 6, 8)
+    assert all(id.startswith("val/") for id in splits.index.ids[splits.validation])
+
+
+def test_a_lone_train_folder_is_cut(tmp_path):
+    make_classes(tmp_path / "train", count=10)
+    splits = load_data(f"folder:{tmp_path}")
+    assert splits.class_names == ("ant", "bee")
+    assert min(len(splits.train), len(splits.validation), len(splits.test)) >= 2
+
+
+def test_train_may_be_a_class(tmp_path):
+    make_classes(tmp_path, ("bus", "train"), count=5)
+    assert load_data(f"folder:{tmp_path}").class_names == ("bus", "train")
+
+
+def test_linked_folders_are_followed_and_loops_end(tmp_path):
+    make_classes(tmp_path / "real", count=4)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "ant").symlink_to(tmp_path / "real" / "ant")
+    (tmp_path / "data" / "bee").symlink_to(tmp_path / "real" / "bee")
+    (tmp_path / "real" / "ant" / "loop").symlink_to(tmp_path / "real" / "ant")
+    assert len(load_folder(str(tmp_path / "data")).index) == 8
+
+
+def test_home_folder(tmp_path, monkeypatch):
+    make_classes(tmp_path / "photos", count=3)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(load_folder("~/photos").index) == 6
+
+
+def test_bad_files_are_listed_and_hidden_files_passed_over(tmp_path):
+    make_classes(tmp_path / "data", count=20)
+    ant = tmp_path / "data" / "ant"
+    for name in (".hidden.png", "._0.png", ".DS_Store"):
+        (ant / name).write_bytes(b"junk")
+    (ant / ".git").mkdir()
+    (ant / ".git" / "x.png").write_bytes(b"junk")
+    whole = draw(tmp_path / "whole.jpg", size=(200, 150), format="JPEG").read_bytes()
+    (ant / "empty.jpg").write_bytes(b"")
+    (ant / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (ant / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0" * 50)
+    os.rename(draw(ant / "really_png.png", seed=9), ant / "called.jpg")
+    splits = load_data(f"folder:{tmp_path / 'data'}")
+    reasons = {os.path.basename(path): reason for path, reason in splits.quarantine}
+    assert set(reasons) == {"empty.jpg", "cut.jpg", "Thumbs.db"}
+    assert "0 bytes" in reasons["empty.jpg"]
+    assert "truncated JPEG" in reasons["cut.jpg"]
+    assert "known format" in reasons["Thumbs.db"]
+    assert len(splits.index) == 41
+    write_quarantine_csv(tmp_path / "q.csv", splits.quarantine)
+    rows = list(csv.reader((tmp_path / "q.csv").open(encoding="utf-8")))
+    assert rows == [["path", "reason"], *map(list, splits.quarantine)]
+
+
+def test_too_many_bad_files_stop_the_run(tmp_path):
+    make_classes(tmp_path, count=8)
+    for i in range(4):
+        (tmp_path / "ant" / f"bad{i}.jpg").write_bytes(b"")
+    with pytest.raises(InputError, match=r"max_bad_fraction.* 4 of 20, the first: .*bad0.jpg \(empty"):
+        load_data(f"folder:{tmp_path}")
+    assert len(load_data(f"folder:{tmp_path}", max_bad_fraction=0.2).quarantine) == 4
+
+
+def png_header(width, height):
+    return b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\x02\0\0\0"
+
+
+@pytest.mark.parametrize(
+    ("encoded", "reason"),
+    [
+        (png_header(100_000, 100_000), "100000 x 100000 pixels are more than"),
+        (png_header(5, 5), "truncated PNG"),
+        (b"GIF89a", "truncated GIF: the header is cut off"),
+        (b"BM" + bytes(60), "truncated BMP"),
+        (b"RIFF\0\0\0\0WEBP" + bytes(30), "truncated WebP"),
+        (b"RIFF\0\0\0\0WAVE", "known format"),
+        (b"\xff\xd8\xff" + bytes(20), "truncated JPEG"),
+        (b"plain text", "known format"),
+    ],
+)
+def test_reasons(encoded, reason):
+    with pytest.raises(BadImageError, match=reason) as caught:
+        scan_image(encoded)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
+def test_a_file_cut_anywhere_is_caught(tmp_path, kind):
+    whole = draw(tmp_path / "x", size=(64, 48), format=kind).read_bytes()
+    assert isinstance(scan_image(whole), ScannedImage)
+    for length in (3, 8, 11, 25, 29, len(whole) // 2, len(whole) * 9 // 10):
+        with pytest.raises(BadImageError):
+            scan_image(whole[:length])
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_size_is_as_displayed(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    scanned = scan_image(draw(tmp_path / "x.jpg", size=(30, 20), exif=exif).read_bytes())
+    assert (scanned.width, scanned.height) == ((20, 30) if orientation >= 5 else (30, 20))
+
+
+@pytest.mark.parametrize("options", [{"lossless": True}, {"quality": 50}, {"exif": b"Exif\0\0"}])
+def test_webp_size(tmp_path, options):
+    scanned = scan_image(draw(tmp_path / "x.webp", size=(300, 20), **options).read_bytes())
+    assert (scanned.width, scanned.height) == (300, 20)
+
+
+def test_unreadable_file(tmp_path):
+    (result,) = scan_files([str(tmp_path / "gone.jpg")])
+    assert isinstance(result, BadImageError) and "cannot be read" in str(result)
+
+
+def test_missing_folder_suggests_a_sibling(tmp_path):
+    make_classes(tmp_path / "hymenoptera")
+    with pytest.raises(InputError, match=r"exists.*hymenoptra\. Did you mean '.*hymenoptera'\?"):
+        load_data(f"folder:{tmp_path / 'hymenoptra'}")
+
+
+def test_one_class(tmp_path):
+    make_classes(tmp_path, ("ant",))
+    with pytest.raises(InputError, match="two class folders.*one class, ant"):
+        load_data(f"folder:{tmp_path}")
+
+
+def test_no_classes(tmp_path):
+    draw(tmp_path / "x.png")
+    with pytest.raises(InputError, match="no class folders"):
+        load_data(f"folder:{tmp_path}")
+
+
+def test_empty_class(tmp_path):
+    make_classes(tmp_path)
+    (tmp_path / "cat").mkdir()
+    with pytest.raises(InputError, match="empty class folder .*cat"):
+        load_data(f"folder:{tmp_path}")
+
+
+def test_class_without_usable_images(tmp_path):
+    make_classes(tmp_path)
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "x.jpg").write_bytes(b"")
+    with pytest.raises(InputError, match="class 'cat' with none"):
+        load_data(f"folder:{tmp_path}")
+
+
+def test_class_with_too_few_images(tmp_path):
+    make_classes(tmp_path)
+    make_classes(tmp_path, ("cat",), count=2)
+    with pytest.raises(InputError, match="Class 'cat'.*at least 3 usable images.*Received: 2"):
+        load_data(f"folder:{tmp_path}")
+
+
+def test_splits_with_other_classes(tmp_path):
+    make_classes(tmp_path / "train", ("ant", "bee"))
+    make_classes(tmp_path / "test", ("ant", "bee", "cat"))
+    with pytest.raises(InputError, match="same classes.*cat in test, not in train"):
+        load_data(f"folder:{tmp_path}")
+
+
+@pytest.mark.parametrize("extra", ["extra", "VAL"])
+def test_folders_beside_splits(tmp_path, extra):
+    for name in ("train", "val", extra):
+        make_classes(tmp_path / name, count=3)
+    with pytest.raises(InputError, match=f"each split folder.*{extra}"):
+        load_data(f"folder:{tmp_path}")
+
+
+def test_leaks_are_told(tmp_path, capsys):
+    make_classes(tmp_path / "train", count=6)
+    make_classes(tmp_path / "test", count=3)  # the same seeds, so the same bytes
+    load_data(f"folder:{tmp_path}")
+    assert "6 images of validation and test stand in train" in capsys.readouterr().err
+
+
+def test_a_file_that_changes_after_the_scan_is_named(tmp_path):
+    make_classes(tmp_path, count=4)
+    splits = load_data(f"folder:{tmp_path}")
+    path = splits.index.paths[splits.train[1]]
+    draw(type(tmp_path)(path), seed=999)
+    with pytest.raises(Exception, match=r"changed since it was checked.*" + os.path.basename(path)):
+        list(make_dataset(splits.source, splits.train, image_size=8, batch_size=4))
+
+
+REAL = {  # folder, splits on disk, kept as train + validation, test
+    "hymenoptera": (("train",), ("val",)),
+    "scenes_64px_subset": (("train",), ("val",)),
+    "fashion_mnist_png_subset": (("train",), ("test",)),
+    "dogs_cats_small": ((), ()),
+    "sign_language_digits": ((), ()),
+}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_folders_are_counted_as_on_disk(shared, name):
+    root = shared / "data" / name
+    files = [path for path in root.glob("*/**/*") if path.is_file()]
+    splits = load_data(f"folder:{root}")
+    assert splits.quarantine == ()
+    assert len(splits.index) == len(files)
+    fit, test = REAL[name]
+    if test:
+        assert len(splits.test) == sum(path.relative_to(root).parts[0] in test for path in files)
+        assert len(splits.train) + len(splits.validation) == sum(path.relative_to(root).parts[0] in fit for path in files)
+    for rows in (splits.train, splits.validation, splits.test):
+        assert set(splits.index.labels[rows]) == set(range(len(splits.class_names)))
