@@ -11,6 +11,7 @@ from tfl.config import TransferConfig
 from tfl.data import Splits, make_dataset
 from tfl.evaluation import Predictions, predict
 from tfl.features import assign_head, choose_head, extract_features
+from tfl.models.batch_norm import shorten_statistics
 from tfl.models.classifier import load_model, logits_layer, save_model, split_at_features
 from tfl.models.freezing import freeze, unfreeze
 from tfl.models.inference import Outputs
@@ -129,6 +130,8 @@ class Job:
     def _compile(self) -> None:
         options = self.config.finetune
         steps = options.epochs * -(-len(self.splits.train) // self.config.data.batch_size)
+        if options.batch_norm == "train":
+            shorten_statistics(self.model, steps)
         schedule = make_schedule(
             options.schedule, options.learning_rate, steps, warmup_fraction=options.warmup_fraction
         )

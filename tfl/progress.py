@@ -26,6 +26,5 @@ def track(iterable: Iterable[T], description: str, total: int | None = None, uni
     Returns:
         An iterator over the same items.
     """
-    return iter(
-        tqdm(iterable, desc=description, total=total, unit=f" {unit}", file=sys.stderr, mininterval=0.5, dynamic_ncols=True)
-    )
+    bar = tqdm(iterable, desc=description, total=total, unit=f" {unit}", file=sys.stderr, leave=False, mininterval=0.5)
+    return iter(bar)

@@ -62,17 +62,25 @@ def transfer(config: TransferConfig, workdir: epath.PathLike, data: Any = None) 
         out-of-distribution, arXiv:2202.10054 (solve the head first, then fine-tune).
     """
     config.validate()
+    result = _run(config, workdir, data)
+    _say_result(result)
+    return result
+
+
+def _run(config: TransferConfig, workdir: epath.PathLike, data: Any) -> TransferResult:
     run = Workdir.open(workdir, config.to_dict())
     finished = run.read_metrics()
     if finished is not None:
-        say(f"This run is finished: test {_headline(finished['test'])}. Its files stand in {run.path}.")
+        say(f"{run.path}: this run is finished")
         return TransferResult(load_model(run.path), finished, run.path)
     backbone = _backbone(config, config.backbone.weights)
     splits = _data(config, data)
     run.begin(config.to_dict())
     _write_splits(splits, run)
     if config.pretrain.source:
-        transfer(_from_random_weights(config, config.pretrain), run / "pretrain")
+        say(f"pre-training on {config.pretrain.source}, in {run / 'pretrain'}")
+        _run(_from_random_weights(config, config.pretrain), run / "pretrain", None)
+        say(f"transfer to {config.data.source}")
         backbone = _backbone(config, str(run / "pretrain"))
     model = _classifier(backbone, config, splits)
     job = phases.Job(config, splits, model, run)
@@ -80,11 +88,11 @@ def transfer(config: TransferConfig, workdir: epath.PathLike, data: Any = None) 
     job.finetune()
     metrics = job.report()
     if config.scratch.epochs:
-        scratch = transfer(_from_random_weights(config, config.scratch), run / "scratch", data)
+        say(f"for comparison: the same network from scratch, in {run / 'scratch'}")
+        scratch = _run(_from_random_weights(config, config.scratch), run / "scratch", data)
         metrics["comparison"]["from_scratch"] = scratch.metrics["test"]
     save_model(model, run / "model.keras")
     write_json(run / "metrics.json", metrics)  # last: its presence says that the run is finished
-    _say_result(metrics, run)
     return TransferResult(model, metrics, run.path)
 
 
@@ -160,8 +168,9 @@ def _headline(metrics: dict[str, Any]) -> str:
     return f"mean absolute error {metrics['mean_absolute_error']:.4g} on {metrics['num_examples']} images"
 
 
-def _say_result(metrics: dict[str, Any], run: Workdir) -> None:
+def _say_result(result: TransferResult) -> None:
+    metrics = result.metrics
     for name, values in metrics.get("comparison", {}).items():
         say(f"{name.replace('_', ' ') + ':':<14} test {_headline(values)}")
-    say(f"kept: {metrics['kept']}. Test {_headline(metrics['test'])}.")
-    say("written:\n" + "\n".join(f"  {path}" for path in run.files()))
+    say(f"kept: {metrics['kept']}; test {_headline(metrics['test'])}")
+    say("written:\n" + "\n".join(f"  {path}" for path in Workdir(result.workdir).files()))
