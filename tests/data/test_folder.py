@@ -2,7 +2,7 @@
 
 import csv
 import hashlib
-import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,8 +37,7 @@ def test_class_folders(tmp_path):
     assert [index.class_names[label] for label in index.labels] == ["2"] * 5 + ["10"] * 4 + ["ameise ü"] * 4
     assert index.ids.tolist()[:6] == ["2/0.png", "2/1.png", "2/2.png", "2/3.png", "2/deeper/still/x.jpg", "10/0.png"]
     for row, path in enumerate(index.paths):
-        with open(path, "rb") as file:
-            assert hashlib.sha256(file.read()).hexdigest() == index.sha256[row]
+        assert hashlib.sha256(Path(path).read_bytes()).hexdigest() == index.sha256[row]
         assert Image.open(path).size == (index.width[row], index.height[row])
     assert set(index.status) == {"ok"}
 
@@ -99,9 +98,9 @@ def test_bad_files_are_listed_and_hidden_files_passed_over(tmp_path):
     (ant / "empty.jpg").write_bytes(b"")
     (ant / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     (ant / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0" * 50)
-    os.rename(draw(ant / "really_png.png", seed=9), ant / "called.jpg")
+    draw(ant / "really_png.png", seed=9).rename(ant / "called.jpg")
     splits = load_data(f"folder:{tmp_path / 'data'}")
-    reasons = {os.path.basename(path): reason for path, reason in splits.quarantine}
+    reasons = {Path(path).name: reason for path, reason in splits.quarantine}
     assert set(reasons) == {"empty.jpg", "cut.jpg", "Thumbs.db"}
     assert "0 bytes" in reasons["empty.jpg"]
     assert "truncated JPEG" in reasons["cut.jpg"]
@@ -180,20 +179,20 @@ def test_missing_folder_suggests_a_sibling(tmp_path):
 
 def test_one_class(tmp_path):
     make_classes(tmp_path, ("ant",))
-    with pytest.raises(InputError, match="two class folders.*one class, ant"):
+    with pytest.raises(InputError, match=r"two class folders.*one class, ant"):
         load_data(f"folder:{tmp_path}")
 
 
 def test_no_classes(tmp_path):
     draw(tmp_path / "x.png")
-    with pytest.raises(InputError, match="no class folders"):
+    with pytest.raises(InputError, match=r"no class folders"):
         load_data(f"folder:{tmp_path}")
 
 
 def test_empty_class(tmp_path):
     make_classes(tmp_path)
     (tmp_path / "cat").mkdir()
-    with pytest.raises(InputError, match="empty class folder .*cat"):
+    with pytest.raises(InputError, match=r"empty class folder .*cat"):
         load_data(f"folder:{tmp_path}")
 
 
@@ -201,21 +200,21 @@ def test_class_without_usable_images(tmp_path):
     make_classes(tmp_path)
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat" / "x.jpg").write_bytes(b"")
-    with pytest.raises(InputError, match="class 'cat' with none"):
+    with pytest.raises(InputError, match=r"class 'cat' with none"):
         load_data(f"folder:{tmp_path}")
 
 
 def test_class_with_too_few_images(tmp_path):
     make_classes(tmp_path)
     make_classes(tmp_path, ("cat",), count=2)
-    with pytest.raises(InputError, match="Class 'cat'.*at least 3 usable images.*Received: 2"):
+    with pytest.raises(InputError, match=r"Class 'cat'.*at least 3 usable images.*Received: 2"):
         load_data(f"folder:{tmp_path}")
 
 
 def test_splits_with_other_classes(tmp_path):
     make_classes(tmp_path / "train", ("ant", "bee"))
     make_classes(tmp_path / "test", ("ant", "bee", "cat"))
-    with pytest.raises(InputError, match="same classes.*cat in test, not in train"):
+    with pytest.raises(InputError, match=r"same classes.*cat in test, not in train"):
         load_data(f"folder:{tmp_path}")
 
 
@@ -223,7 +222,7 @@ def test_splits_with_other_classes(tmp_path):
 def test_folders_beside_splits(tmp_path, extra):
     for name in ("train", "val", extra):
         make_classes(tmp_path / name, count=3)
-    with pytest.raises(InputError, match=f"each split folder.*{extra}"):
+    with pytest.raises(InputError, match=rf"each split folder.*{extra}"):
         load_data(f"folder:{tmp_path}")
 
 
@@ -238,8 +237,8 @@ def test_a_file_that_changes_after_the_scan_is_named(tmp_path):
     make_classes(tmp_path, count=4)
     splits = load_data(f"folder:{tmp_path}")
     path = splits.index.paths[splits.train[1]]
-    draw(type(tmp_path)(path), seed=999)
-    with pytest.raises(Exception, match=r"changed since it was checked.*" + os.path.basename(path)):
+    draw(Path(path), seed=999)
+    with pytest.raises(Exception, match=r"changed since it was checked.*" + Path(path).name):
         list(make_dataset(splits.source, splits.train, image_size=8, batch_size=4))
 
 
@@ -262,6 +261,8 @@ def test_real_folders_are_counted_as_on_disk(shared, name):
     fit, test = REAL[name]
     if test:
         assert len(splits.test) == sum(path.relative_to(root).parts[0] in test for path in files)
-        assert len(splits.train) + len(splits.validation) == sum(path.relative_to(root).parts[0] in fit for path in files)
+        assert len(splits.train) + len(splits.validation) == sum(
+            path.relative_to(root).parts[0] in fit for path in files
+        )
     for rows in (splits.train, splits.validation, splits.test):
         assert set(splits.index.labels[rows]) == set(range(len(splits.class_names)))

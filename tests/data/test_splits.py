@@ -70,12 +70,12 @@ def test_cap_leaves_validation_and_test_alone_and_is_nested(cap):
 
 def test_two_splits_need_two_train_examples_a_class():
     owners = ["train", "test"] * 2
-    with pytest.raises(InputError, match="Class 'c0'.*at least 2.*Received: 1"):
+    with pytest.raises(InputError, match=r"Class 'c0'.*at least 2.*Received: 1"):
         assign_splits(index_of([2, 2], owners))
 
 
 def test_a_source_without_train_is_refused():
-    with pytest.raises(InputError, match="must have a train split. Received: validation, test"):
+    with pytest.raises(InputError, match=r"must have a train split. Received: validation, test"):
         assign_splits(index_of([4, 4], ["test", "validation"] * 4))
 
 
