@@ -31,7 +31,12 @@ FAMILIES = [
     "VGG16",
     "Xception",
 ]
-RISKY = ["ConvNeXtTiny", "EfficientNetB0", "MobileNetV2", "MobileNetV3Small", "ResNet50"]
+RISKY = ["ConvNeXtTiny", "MobileNetV3Small", "VGG16"]  # layers of its own, functional activations, stacked preprocessing
+    "ConvNeXtTiny",
+    "EfficientNetB0",
+    "MobileNetV3Small",
+    "VGG16",
+]  # layers of their own, and all kinds of preprocessing
 LOAD = """
 import sys, numpy as np, keras
 for name in sys.argv[2:]:
@@ -65,7 +70,7 @@ def randomize(model: keras.Model) -> None:
 def test_preprocessing_inside_equals_that_of_the_family(name, dtype, built):
     model = built(name)
     images = random_images(model.input).astype(dtype)
-    pixels = keras.Model(model.input, first_layer_input(model)).predict(images, verbose=0)
+    pixels = keras.Model(model.input, first_layer_input(model))(images)
     expected = get_backbone_spec(name).preprocess(images.astype("float32"))
     np.testing.assert_allclose(pixels, expected, atol=1e-4)
 
@@ -268,7 +273,7 @@ def offline(monkeypatch, tmp_path):
     return tmp_path / "keras_home" / "models"
 
 
-@pytest.mark.parametrize("name", ["VGG16", "MobileNetV3Small", "EfficientNetV2B0"])
+@pytest.mark.parametrize("name", ["VGG16", "MobileNetV3Small"])
 def test_offline_one_line_names_file_address_and_folder(name, offline, asked_of_keras):
     fname, origin, _ = asked_of_keras(name)
     with pytest.raises(InputError, match="no route after 10 s") as raised:
@@ -322,7 +327,7 @@ def test_a_cache_that_cannot_be_written_is_named(monkeypatch, tmp_path):
         build_backbone("MobileNetV2")
 
 
-@pytest.mark.parametrize("name", ["ConvNeXtTiny", "DenseNet121", "NASNetMobile", "ResNet50V2"])
+@pytest.mark.parametrize("name", ["ConvNeXtTiny", "ResNet50V2"])
 def test_keras_reads_its_file_through_the_check(name, monkeypatch, tmp_path):
     """The file that Keras asks for is loaded by Keras itself, and the graph comes out the same."""
     from tfl.backbones import published
