@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageEnhance, ImageOps
 
+from tfl.config import AUGMENTATIONS
 from tfl.data.augment import (
-    AUGMENTATIONS,
     RAND_OPS,
     _random_crop,
     adjust_brightness,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfl.config import validate_split
-from tfl.data.augment import AUGMENTATIONS, augment
+from tfl.data.augment import augment
 from tfl.data.decode import decode_image, resize
 from tfl.data.index import Index
 from tfl.data.pipeline import make_dataset, make_prediction_dataset
@@ -17,7 +17,6 @@ from tfl.data.sources import load_source
 from tfl.data.splits import assign_splits, count_leaks
 
 __all__ = [
-    "AUGMENTATIONS",
     "Index",
     "Source",
     "Splits",

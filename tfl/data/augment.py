@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from tfl.config import AUGMENTATIONS
 from tfl.data.decode import resize
 from tfl.registry import resolve
 
-AUGMENTATIONS = ("none", "light", "shift", "rand")
 _JITTER = 0.2  # brightness, contrast and saturation are scaled by 0.8 to 1.2
 _MIN_AREA = 0.7
 _NUM_OPS, _MAGNITUDE = 2, 0.9  # RandAugment's N = 2, M = 9 of 10
@@ -47,7 +47,7 @@ def augment(image: tf.Tensor, image_size: int, augmentation: str, seed: tf.Tenso
     if augmentation != "shift":
         image = tf.image.stateless_random_flip_left_right(image, flip_seed)
     if augmentation == "rand":
-        return rand_augment(image, color_seed)
+        return tf.ensure_shape(rand_augment(image, color_seed), (image_size, image_size, 3))
     factors = tf.unstack(tf.random.stateless_uniform((3,), color_seed, 1 - _JITTER, 1 + _JITTER))
     for change, factor in zip((adjust_brightness, adjust_contrast, adjust_color), factors, strict=True):
         image = change(image, factor)
@@ -60,12 +60,18 @@ def example_seed(seed: int, epoch: int, example_id: tf.Tensor) -> tf.Tensor:
     return tf.random.experimental.stateless_fold_in(epoch_seed, example_id)
 
 
+# Kept out of the caller's graph: traced once, not for every epoch.
+@functools.partial(
+    tf.function,
+    input_signature=(tf.TensorSpec((None, None, 3), tf.uint8), tf.TensorSpec((2,), tf.int64)),
+    experimental_attributes={"_noinline": True},
+)
 def rand_augment(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Apply two operations of RandAugment's fourteen, drawn with replacement, at magnitude 9 of 10.
 
     Args:
         image: uint8 (H, W, 3).
-        seed: int (2,).
+        seed: int64 (2,).
 
     Returns:
         uint8 (H, W, 3).
@@ -73,13 +79,12 @@ def rand_augment(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     Reference:
         Cubuk et al. 2020, arXiv:1909.13719; ranges as in AutoAugment, Cubuk et al. 2019, arXiv:1805.09501.
     """
-    shape = image.shape
     for step_seed in tf.unstack(tf.random.experimental.stateless_split(seed, _NUM_OPS)):
         op_seed, sign_seed = tf.unstack(tf.random.experimental.stateless_split(step_seed, 2))
         op = tf.random.stateless_uniform((), op_seed, 0, len(RAND_OPS), tf.int32)
         sign = tf.where(tf.random.stateless_uniform((), sign_seed) < 0.5, -1.0, 1.0)
         branches = [functools.partial(apply, image, sign) for apply in RAND_OPS.values()]
-        image = tf.ensure_shape(tf.switch_case(op, branches), shape)
+        image = tf.ensure_shape(tf.switch_case(op, branches), (None, None, 3))
     return image
 
 

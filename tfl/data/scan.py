@@ -4,9 +4,10 @@ A broken file found after hours of training costs the run; found here, it costs 
 """
 
 import dataclasses
+import functools
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -153,12 +154,16 @@ def _decode_whole(encoded: bytes, kind: str) -> None:
         # An eighth of the size: all entropy-coded data is read and checked, most of the arithmetic is spared.
         tf.io.decode_jpeg(encoded, channels=3, ratio=8)
     else:
-        _decode(encoded)
+        _decoder(kind)(encoded)
 
 
 _STRING = (tf.TensorSpec((), tf.string),)
-_decode = tf.function(decode.decode_image, input_signature=_STRING)
 _orientation = tf.function(decode.exif_orientation, input_signature=_STRING)
+
+
+@functools.cache
+def _decoder(kind: str) -> Callable[[bytes], tf.Tensor]:
+    return tf.function(functools.partial(decode.decode_image, formats=(kind,)), input_signature=_STRING)
 
 
 def _first_line(error: Exception) -> str:
