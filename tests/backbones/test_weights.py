@@ -31,12 +31,7 @@ FAMILIES = [
     "VGG16",
     "Xception",
 ]
-RISKY = ["ConvNeXtTiny", "MobileNetV3Small", "VGG16"]  # layers of its own, functional activations, stacked preprocessing
-    "ConvNeXtTiny",
-    "EfficientNetB0",
-    "MobileNetV3Small",
-    "VGG16",
-]  # layers of their own, and all kinds of preprocessing
+RISKY = ["ConvNeXtTiny", "MobileNetV3Small", "VGG16"]  # own layers, functional activations, stacked channels
 LOAD = """
 import sys, numpy as np, keras
 for name in sys.argv[2:]:
