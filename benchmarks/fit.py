@@ -1,7 +1,8 @@
 """Images per second of `tfl.fit` against `keras.Model.fit`: same model, data, batch size and optimizer.
 
 Both loops take turns in one process, so that a busy machine slows both. Each round is one epoch of each;
-the first round, which traces the graphs, is not counted. The figure that matters is the median ratio.
+the first round, which traces the graphs, is not counted. The figures that matter are the median ratios: of
+wall-clock time, and of processor time, which a busy machine does not blur.
 
     python benchmarks/fit.py --image_size=96 --batch_size=32 --rounds=5
 """
@@ -60,19 +61,19 @@ def tfl_epoch(mode: str, images: np.ndarray, labels: np.ndarray) -> Callable[[],
     return lambda: tfl.fit(model, images, labels, batch_size=_BATCH_SIZE.value, verbose=False) and None
 
 
-def measure(mode: str, images: np.ndarray, labels: np.ndarray) -> tuple[float, float, float]:
-    """Return images per second of Keras and of tfl, and the median of their ratio over the rounds."""
+def measure(mode: str, images: np.ndarray, labels: np.ndarray) -> tuple[float, float, float, float]:
+    """Return images per second of Keras and of tfl, and the median ratios of wall-clock and processor time."""
     loops = [keras_epoch(mode, images, labels), tfl_epoch(mode, images, labels)]
-    rates: list[list[float]] = [[], []]
+    seconds: list[list[tuple[float, float]]] = [[], []]
     for round_number in range(_ROUNDS.value + 1):
-        order = (0, 1) if round_number % 2 else (1, 0)
-        for which in order:
-            start = time.perf_counter()
+        for which in (0, 1) if round_number % 2 else (1, 0):
+            start = time.perf_counter(), time.process_time()
             loops[which]()
             if round_number:
-                rates[which].append(len(images) / (time.perf_counter() - start))
-    ratios = [mine / theirs for theirs, mine in zip(*rates, strict=True)]
-    return statistics.median(rates[0]), statistics.median(rates[1]), statistics.median(ratios)
+                seconds[which].append((time.perf_counter() - start[0], time.process_time() - start[1]))
+    rates = [len(images) / statistics.median(wall for wall, _ in rounds) for rounds in seconds]
+    ratios = [statistics.median(a[kind] / b[kind] for a, b in zip(*seconds, strict=True)) for kind in (0, 1)]
+    return rates[0], rates[1], ratios[0], ratios[1]
 
 
 def main(argv: list[str]) -> None:
@@ -83,10 +84,10 @@ def main(argv: list[str]) -> None:
     images = rng.integers(0, 256, (count, _IMAGE_SIZE.value, _IMAGE_SIZE.value, 3), dtype=np.uint8)
     labels = rng.integers(0, 10, count)
     print(f"MobileNetV2 alpha 0.35, {_IMAGE_SIZE.value} px, batch {_BATCH_SIZE.value}, {_ROUNDS.value} rounds")
-    print(f"{'':24}{'keras images/s':>16}{'tfl images/s':>16}{'ratio':>10}")
+    print(f"{'':24}{'keras images/s':>16}{'tfl images/s':>16}{'ratio':>10}{'cpu ratio':>12}")
     for mode in _MODES:
-        theirs, mine, ratio = measure(mode, images, labels)
-        print(f"{mode:24}{theirs:16.0f}{mine:16.0f}{ratio:10.3f}", flush=True)
+        theirs, mine, wall, processor = measure(mode, images, labels)
+        print(f"{mode:24}{theirs:16.0f}{mine:16.0f}{wall:10.2f}{processor:12.2f}", flush=True)
 
 
 if __name__ == "__main__":

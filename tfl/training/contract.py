@@ -54,12 +54,19 @@ class Contract:
         """
         return cls(model, phase)
 
-    def verify(self, history: keras.callbacks.History | None = None, *, steps: int | None = None) -> dict[str, Any]:
+    def verify(
+        self,
+        history: keras.callbacks.History | None = None,
+        *,
+        steps: int | None = None,
+        penalty: Penalty | None = None,
+    ) -> dict[str, Any]:
         """Check every promise.
 
         Args:
             history: what `tfl.fit` returned; None where the phase did not train by it.
             steps: how many steps the phase should have made, skipped ones included; None to trust `history`.
+            penalty: what was asked, where it became known only during the phase, as a λ that was chosen.
 
         Returns:
             What was measured, ready for JSON.
@@ -69,6 +76,7 @@ class Contract:
         """
         broken: list[str] = []
         record: dict[str, Any] = {"phase": self.phase}
+        self.penalty = penalty or self.penalty
         record |= self._check_trainable_set(broken)
         record |= self._check_frozen(broken)
         record |= self._check_penalty(broken)

@@ -127,6 +127,8 @@ def make_trainer(model: keras.Model, options: FitOptions = FitOptions()) -> Trai
     plan = getattr(model, "_tfl_plan", None)
     if plan is None:
         raise InputError("`model` must be compiled with tfl.compile before tfl.fit.")
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        raise InputError("`tfl.fit` must run on one device for now: leave the scope of the tf.distribute strategy.")
     if not model.trainable_variables:
         raise InputError("`model` must have trainable variables: everything is frozen.")
     model.optimizer = bind_optimizer(model.optimizer, model)
