@@ -20,9 +20,7 @@ from tfl.config import (
 def get_config() -> TransferConfig:
     """Much to pre-train on, little to transfer to."""
     return TransferConfig(
-        data=DataConfig(
-            source="digits:5-9", image_size=32, train_examples_per_class=10, augmentation="shift"
-        ),
+        data=DataConfig(source="digits:5-9", image_size=32, train_examples_per_class=10, augmentation="shift"),
         backbone=BackboneConfig(name="MobileNetV2", alpha=0.35, weights="none"),
         pretrain=PretrainConfig(source="digits:0-4", epochs=12),
         scratch=ScratchConfig(epochs=40),

@@ -1,7 +1,7 @@
 """Evaluate a finished run, on its own test split or on other data; prints the metrics as JSON.
 
-    python scripts/evaluate.py --workdir=runs/photos
-    python scripts/evaluate.py --workdir=runs/photos --source=folder:other_photos
+python scripts/evaluate.py --workdir=runs/photos
+python scripts/evaluate.py --workdir=runs/photos --source=folder:other_photos
 """
 
 import json

@@ -1,7 +1,7 @@
 """List the pretrained networks: name, pixels per side, smallest size, features.
 
-    python scripts/list_backbones.py
-    python scripts/list_backbones.py 'resnet*'
+python scripts/list_backbones.py
+python scripts/list_backbones.py 'resnet*'
 """
 
 from tfl import cli

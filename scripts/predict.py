@@ -1,7 +1,7 @@
 """Say what is on photos: CSV with path, class, probability and the five most probable classes.
 
-    python scripts/predict.py --workdir=runs/photos holiday.jpg more_photos/
-    python scripts/predict.py --workdir=runs/photos --output=predictions.csv more_photos/
+python scripts/predict.py --workdir=runs/photos holiday.jpg more_photos/
+python scripts/predict.py --workdir=runs/photos --output=predictions.csv more_photos/
 """
 
 from absl import flags

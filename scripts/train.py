@@ -1,6 +1,6 @@
 """Train: from a config to a trained, evaluated, saved classifier.
 
-    python scripts/train.py --config=configs/folder.py --config.data.source=folder:photos --workdir=runs/photos
+python scripts/train.py --config=configs/folder.py --config.data.source=folder:photos --workdir=runs/photos
 """
 
 from absl import flags
@@ -9,7 +9,9 @@ from ml_collections import config_flags
 import tfl
 from tfl import cli
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "The recipe; override as in --config.data.source=folder:photos.")
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "The recipe; override as in --config.data.source=folder:photos."
+)
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of this run: new, or one of the same config.")
 
 flags.mark_flags_as_required(["config", "workdir"])

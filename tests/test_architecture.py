@@ -88,3 +88,9 @@ def test_every_public_name_is_there_and_documented():
         assert getattr(tfl, name).__doc__, name
     with pytest.raises(AttributeError, match="no attribute 'transfr'"):
         tfl.transfr  # noqa: B018
+
+
+def test_the_function_is_not_shadowed_by_its_module():
+    code = "from tfl.transfer import TransferResult; import tfl; print(callable(tfl.transfer), tfl.transfer.__name__)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["True", "transfer"]

@@ -11,6 +11,8 @@ room when it is first used (PEP 562).
 """
 
 import importlib
+import sys
+import types
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what a type checker and an editor read; at run time `_ROOMS` says the same
@@ -67,7 +69,7 @@ _ROOMS = {
     "tfl.transfer": "TransferResult transfer",
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split()}
-__all__ = sorted(_ROOM_OF)  # noqa: PLE0605
+__all__ = sorted(_ROOM_OF)
 
 
 def __getattr__(name: str) -> Any:
@@ -80,3 +82,15 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_ROOM_OF})
+
+
+class _Package(types.ModuleType):
+    """Python binds a submodule to its name in the package; `tfl.transfer` must stay the function."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, types.ModuleType) and _ROOM_OF.get(name) == value.__name__:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

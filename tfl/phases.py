@@ -15,7 +15,7 @@ from tfl.models.batch_norm import shorten_statistics
 from tfl.models.classifier import load_model, logits_layer, save_model, split_at_features
 from tfl.models.freezing import freeze, unfreeze
 from tfl.models.inference import Outputs
-from tfl.models.regularization import regularize
+from tfl.models.regularization import Penalty, regularize
 from tfl.progress import say
 from tfl.training import balanced_class_weight, compile, fit, make_loss, make_optimizer, make_schedule
 from tfl.training.contract import Contract, check_evaluation
@@ -70,17 +70,16 @@ class Job:
         if self.config.probe.solver == "none" or self._restore("probe"):
             return
         freeze(self.model, "all")
-        promise = Contract.before(self.model)
+        promise = Contract.before(self.model, phase="probe")
         features = extract_features(self.model, {name: self.dataset(name) for name in ("train", "validation")})
         solve = self._train_hidden_head if self.config.head.hidden_units else self._solve_linear_head
         record = solve(**features)
-        self._finish_phase("probe", promise.verify(), record)
+        regularize(self.model, head_l2=self.head_l2)
+        self._finish_phase("probe", promise.verify(penalty=Penalty(head_l2=self.head_l2)), record)
 
     def _solve_linear_head(self, train: Outputs, validation: Outputs) -> dict[str, Any]:
         layer = logits_layer(self.model)
-        result = choose_head(
-            train, validation, l2=self.config.probe.l2, target=self.target, num_outputs=layer.units
-        )
+        result = choose_head(train, validation, l2=self.config.probe.l2, target=self.target, num_outputs=layer.units)
         assign_head(layer, result.chosen)
         self.head_l2 = result.chosen.l2
         return {
@@ -93,7 +92,7 @@ class Job:
     def _train_hidden_head(self, train: Outputs, validation: Outputs) -> dict[str, Any]:
         """With hidden layers the problem is not convex: train the head alone, on the stored features."""
         _, head = split_at_features(self.model)
-        regularize(head, head_l2=self.head_l2)
+        regularize(self.model, head_l2=self.head_l2)
         compile(head, make_optimizer("adam", 1e-3), loss=self.target)
         stop = keras.callbacks.EarlyStopping(patience=HIDDEN_HEAD_PATIENCE, restore_best_weights=True)
         history = fit(
@@ -119,17 +118,19 @@ class Job:
         before = self.model.get_weights()
         table = unfreeze(self.model, options.unfreeze, batch_norm=options.batch_norm)
         regularize(self.model, head_l2=self.head_l2, l2=options.l2, l2_sp=options.l2_sp)
-        self._compile()
-        promise = Contract.before(self.model)
+        steps = options.epochs * -(-len(self.splits.train) // self.config.data.batch_size)
+        self._compile(steps)
+        promise = Contract.before(self.model, phase="finetune")
         history = self._fit()
         self._write_history(history)
         record = {"unfrozen": options.unfreeze, "trainable_parameters": table.trainable}
-        self._finish_phase("finetune", promise.verify(history), record)
+        self._finish_phase(
+            "finetune", promise.verify(history, steps=len(history.epoch) * steps // options.epochs), record
+        )
         self._keep_the_better(before)
 
-    def _compile(self) -> None:
+    def _compile(self, steps: int) -> None:
         options = self.config.finetune
-        steps = options.epochs * -(-len(self.splits.train) // self.config.data.batch_size)
         if options.batch_norm == "train":
             shorten_statistics(self.model, steps)
         schedule = make_schedule(

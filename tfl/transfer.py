@@ -10,7 +10,9 @@ from tfl import phases
 from tfl.backbones import build_backbone, get_backbone_spec
 from tfl.config import TransferConfig
 from tfl.data import Splits, load_data
+from tfl.errors import InputError
 from tfl.models.classifier import Metadata, build_classifier, load_model, num_outputs, save_model
+from tfl.models.freezing import select_layers
 from tfl.models.heads import HeadSpec
 from tfl.progress import say
 from tfl.workdir import Workdir, write_csv, write_json
@@ -75,22 +77,17 @@ def _run(config: TransferConfig, workdir: epath.PathLike, data: Any) -> Transfer
         return TransferResult(load_model(run.path), finished, run.path)
     backbone = _backbone(config, config.backbone.weights)
     splits = _data(config, data)
-    run.begin(config.to_dict())
+    model = _classifier(backbone, config, splits)
+    run.begin(config.to_dict())  # from here on the folder belongs to this config: everything asked for exists
     _write_splits(splits, run)
     if config.pretrain.source:
-        say(f"pre-training on {config.pretrain.source}, in {run / 'pretrain'}")
-        _run(_from_random_weights(config, config.pretrain), run / "pretrain", None)
-        say(f"transfer to {config.data.source}")
-        backbone = _backbone(config, str(run / "pretrain"))
-    model = _classifier(backbone, config, splits)
+        model = _classifier(_pretrained(config, run), config, splits)
     job = phases.Job(config, splits, model, run)
     job.solve_head()
     job.finetune()
     metrics = job.report()
     if config.scratch.epochs:
-        say(f"for comparison: the same network from scratch, in {run / 'scratch'}")
-        scratch = _run(_from_random_weights(config, config.scratch), run / "scratch", data)
-        metrics["comparison"]["from_scratch"] = scratch.metrics["test"]
+        metrics["comparison"]["from_scratch"] = _from_scratch(config, run, data)
     save_model(model, run / "model.keras")
     write_json(run / "metrics.json", metrics)  # last: its presence says that the run is finished
     return TransferResult(model, metrics, run.path)
@@ -98,9 +95,28 @@ def _run(config: TransferConfig, workdir: epath.PathLike, data: Any) -> Transfer
 
 def _backbone(config: TransferConfig, weights: str) -> keras.Model:
     keras.utils.set_random_seed(config.seed)  # the one place where random weights come from
-    return build_backbone(
+    backbone = build_backbone(
         config.backbone.name, image_size=config.data.image_size, alpha=config.backbone.alpha, weights=weights
     )
+    try:
+        select_layers(backbone, config.finetune.unfreeze, from_top=True)
+    except InputError as error:
+        raise InputError(str(error).replace("`what`", "`finetune.unfreeze`")) from error
+    return backbone
+
+
+def _pretrained(config: TransferConfig, run: Workdir) -> keras.Model:
+    """Train the backbone from random weights on another source, and take it from there."""
+    say(f"pre-training on {config.pretrain.source}, in {run / 'pretrain'}")
+    _run(_from_random_weights(config, config.pretrain), run / "pretrain", None)
+    say(f"transfer to {config.data.source}")
+    return _backbone(config, str(run / "pretrain"))
+
+
+def _from_scratch(config: TransferConfig, run: Workdir, data: Any) -> dict[str, Any]:
+    """Train the same network on the same labels without any pre-training, and return its test metrics."""
+    say(f"for comparison: the same network from scratch, in {run / 'scratch'}")
+    return _run(_from_random_weights(config, config.scratch), run / "scratch", data).metrics["test"]
 
 
 def _data(config: TransferConfig, data: Any) -> Splits:
@@ -114,9 +130,9 @@ def _data(config: TransferConfig, data: Any) -> Splits:
 
 
 def _classifier(backbone: keras.Model, config: TransferConfig, splits: Splits) -> keras.Model:
-    spec = get_backbone_spec(config.backbone.name)
+    spec, names = get_backbone_spec(config.backbone.name), _output_names(config.head.target, splits)
     head = HeadSpec(
-        num_outputs(config.head.target, len(splits.class_names)),
+        num_outputs(config.head.target, len(names)),
         config.head.pooling,
         tuple(config.head.hidden_units),
         config.head.dropout,
@@ -126,9 +142,26 @@ def _classifier(backbone: keras.Model, config: TransferConfig, splits: Splits) -
         alpha=config.backbone.alpha,
         image_size=config.data.image_size or spec.image_size,
         target=config.head.target,
-        class_names=tuple(splits.class_names),
+        class_names=names,
     )
     return build_classifier(backbone, head, metadata)
+
+
+def _output_names(target: str, splits: Splits) -> tuple[str, ...]:
+    """Return the class names, or where the labels are values a name for each; refuse labels of another kind."""
+    labels = splits.index.labels
+    fits = {
+        "multiclass": splits.index.is_multiclass,
+        "binary": splits.index.is_multiclass,
+        "multilabel": labels.ndim == 2,
+        "regression": not splits.index.is_multiclass,
+    }
+    if not fits[target]:
+        kind = "class numbers" if splits.index.is_multiclass else f"values of shape {labels.shape[1:]}"
+        raise InputError(f"`head.target` must fit the labels. Received: head.target={target!r}, labels are {kind}.")
+    if target != "regression":
+        return tuple(splits.class_names)
+    return tuple(f"value_{k}" for k in range(labels.shape[1])) if labels.ndim == 2 else ("value",)
 
 
 def _from_random_weights(config: TransferConfig, stage: Any) -> TransferConfig:

@@ -43,7 +43,9 @@ def num_outputs(target: str, num_classes: int) -> int:
         InputError: a binary target with other than two classes.
     """
     if target == "binary" and num_classes != 2:
-        raise InputError(f"`head.target` must be 'multiclass' for {num_classes} classes. Received: head.target='binary'.")
+        raise InputError(
+            f"`head.target` must be 'multiclass' for {num_classes} classes. Received: head.target='binary'."
+        )
     return 1 if target == "binary" else num_classes
 
 
@@ -125,7 +127,9 @@ def load_model(path: epath.PathLike) -> keras.Model:
     path = epath.Path(path)
     file = path / "model.keras" if path.is_dir() else path
     if not file.exists():
-        raise InputError(f"`model` must be a finished workdir or a .keras file. Received: {str(path)!r}: no {file.name}.")
+        raise InputError(
+            f"`model` must be a finished workdir or a .keras file. Received: {str(path)!r}: no {file.name}."
+        )
     if not zipfile.is_zipfile(file):
         raise InputError(f"`model` must be a .keras file. Received: {str(file)!r}: not a zip archive, or cut short.")
     model = keras.saving.load_model(file, compile=False, safe_mode=True)

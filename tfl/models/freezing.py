@@ -90,7 +90,7 @@ def freeze(model: keras.Model, what: What = "all", *, batch_norm: str = "frozen"
     Example:
         >>> table = freeze(model, 3)  # stages 1 to 3 stay as they are
     """
-    return _set(model, _chosen(model, what, from_top=False), batch_norm, chosen_is_trained=False)
+    return _set(model, select_layers(model, what, from_top=False), batch_norm, chosen_is_trained=False)
 
 
 def unfreeze(model: keras.Model, what: What = "all", *, batch_norm: str = "frozen") -> FreezeTable:
@@ -112,7 +112,7 @@ def unfreeze(model: keras.Model, what: What = "all", *, batch_norm: str = "froze
     Example:
         >>> table = unfreeze(model, "1")  # the topmost stage and the head
     """
-    return _set(model, _chosen(model, what, from_top=True), batch_norm, chosen_is_trained=True)
+    return _set(model, select_layers(model, what, from_top=True), batch_norm, chosen_is_trained=True)
 
 
 def trainable_stages(model: keras.Model) -> list[str]:
@@ -157,8 +157,17 @@ def describe_freezing(model: keras.Model) -> FreezeTable:
     return FreezeTable((*rows, _row("head", head)) if head else tuple(rows))
 
 
-def _chosen(model: keras.Model, what: What, *, from_top: bool) -> set[str]:
-    """Return the names of the layers that `what` says."""
+def select_layers(model: keras.Model, what: What, *, from_top: bool) -> set[str]:
+    """Return the names of the backbone layers that `what` says, without changing anything.
+
+    Args:
+        model: as for `freeze`.
+        what: as for `unfreeze` where `from_top`, else as for `freeze`.
+        from_top: which end numbers, names and fractions count from.
+
+    Raises:
+        InputError: `what` names nothing of this backbone, or is out of range.
+    """
     layers, stages = backbone_layers(model), find_stages(model)
     what = _parse(what)
     if isinstance(what, re.Pattern):

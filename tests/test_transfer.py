@@ -1,0 +1,191 @@
+"""The whole job from Python: what it writes, that it is exact and repeatable, and how it goes on when stopped."""
+
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfl
+from tfl import phases
+from tfl.errors import InputError
+
+PRETRAINED = tfl.BackboneConfig(name="MobileNetV2", alpha=0.35)
+
+
+def small_config(**sections):
+    config = tfl.TransferConfig(
+        data=tfl.DataConfig(source="digits:0-2", image_size=32, train_examples_per_class=20, augmentation="shift"),
+        backbone=tfl.BackboneConfig(name="MobileNetV2", alpha=0.35, weights="none"),
+        finetune=tfl.FinetuneConfig(epochs=1, unfreeze="1"),
+    )
+    return dataclasses.replace(config, **sections)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("run") / "w"
+    return tfl.transfer(small_config(), workdir)
+
+
+def test_the_workdir_holds_what_the_design_says(finished):
+    names = {path.name for path in finished.workdir.iterdir()}
+    expected = {"config.json", "splits.csv", "quarantine.csv", "metrics.json", "history.csv", "predictions.csv"}
+    assert expected | {"model.keras", "tensorboard", "checkpoints"} == names
+    metrics = json.loads((finished.workdir / "metrics.json").read_text())
+    assert metrics == finished.metrics
+    for split in ("test", "validation"):
+        assert {"accuracy", "loss", "num_examples"} <= metrics[split].keys()
+    assert {"probe", "finetune", "evaluate test", "evaluate validation"} <= metrics["contract"].keys()
+
+
+def test_the_tables_agree_with_the_metrics(finished):
+    with (finished.workdir / "predictions.csv").open() as file:
+        predictions = list(csv.DictReader(file))
+    with (finished.workdir / "splits.csv").open() as file:
+        splits = list(csv.DictReader(file))
+    test_ids = {row["id"] for row in splits if row["split"] == "test"}
+    assert {row["id"] for row in predictions} == test_ids
+    assert len(predictions) == finished.metrics["test"]["num_examples"]
+    accuracy = np.mean([row["label"] == row["predicted"] for row in predictions])
+    assert accuracy == pytest.approx(finished.metrics["test"]["accuracy"])
+    train = [row["label"] for row in splits if row["split"] == "train"]
+    assert sorted(set(train)) == ["0", "1", "2"]
+    assert len(train) == 60
+    with (finished.workdir / "history.csv").open() as file:
+        (epoch,) = csv.DictReader(file)
+    assert float(epoch["val_loss"]) == pytest.approx(
+        finished.metrics["phases"]["finetune"]["validation"]["loss"], rel=1e-4
+    )
+
+
+def test_the_saved_model_is_the_returned_one(finished):
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
+    loaded = tfl.load_model(finished.workdir)
+    np.testing.assert_allclose(loaded(images), finished.model(images), atol=1e-6)
+    assert loaded.metadata.class_names == ("0", "1", "2")
+
+
+def test_the_same_config_gives_the_same_run_to_the_bit(finished, tmp_path):
+    again = tfl.transfer(small_config(), tmp_path / "w")
+    assert again.metrics == finished.metrics
+    for ours, theirs in zip(again.model.get_weights(), finished.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_finished_run_is_not_run_again(finished, monkeypatch):
+    monkeypatch.setattr(phases.Job, "solve_head", None)
+    again = tfl.transfer(small_config(), finished.workdir)
+    assert again.metrics == finished.metrics
+
+
+def test_a_run_stopped_after_phase_1_goes_on_from_there(finished, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(phases.Job, "finetune", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            tfl.transfer(small_config(), tmp_path / "w")
+    assert not (tmp_path / "w" / "metrics.json").exists()
+    monkeypatch.setattr(phases, "extract_features", None)  # nothing frozen is computed again
+    again = tfl.transfer(small_config(), tmp_path / "w")
+    assert again.metrics == finished.metrics
+
+
+def test_fine_tuning_that_is_worse_is_not_kept(tmp_path):
+    wild = tfl.FinetuneConfig(epochs=1, unfreeze="all", learning_rate=10.0, optimizer="sgd", schedule="constant")
+    result = tfl.transfer(small_config(finetune=wild), tmp_path / "w")
+    assert result.metrics["kept"] == "probe"
+    assert result.metrics["test"]["num_examples"] == result.metrics["num_examples"]["test"]
+    probe = result.metrics["phases"]["probe"]["validation"]
+    assert result.metrics["validation"] == probe
+    splits = tfl.load_data("digits:0-2", train_examples_per_class=20)
+    dataset = tfl.make_dataset(splits.source, splits.validation, image_size=32, batch_size=32)
+    assert tfl.evaluate(result.model, dataset)["loss"] == pytest.approx(probe["loss"], rel=1e-4)
+
+
+def test_only_the_head_by_sgd_as_in_the_tutorials(tmp_path):
+    config = small_config(
+        probe=tfl.ProbeConfig(solver="none"),
+        finetune=tfl.FinetuneConfig(epochs=2, unfreeze="0", optimizer="sgd", learning_rate=1e-2, schedule="step"),
+    )
+    result = tfl.transfer(config, tmp_path / "w")
+    assert result.metrics["kept"] == "finetune"
+    assert result.metrics["contract"]["finetune"]["trainable_variables"] == 2
+
+
+def test_hidden_layers_are_trained_on_stored_features(tmp_path, keras_home):
+    config = small_config(backbone=PRETRAINED, head=tfl.HeadConfig(hidden_units=(16,), dropout=0.1))
+    config.finetune = tfl.FinetuneConfig()
+    result = tfl.transfer(config, tmp_path / "w")
+    assert result.metrics["phases"]["probe"]["epochs"] >= 1
+    assert result.metrics["test"]["accuracy"] > 0.6  # chance is a third
+
+
+def arrays(count=60, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, count)
+    images = rng.integers(0, 120, (count, 32, 32, 3)) + 100 * labels[:, None, None, None]
+    return images.astype(np.uint8), labels
+
+
+@pytest.mark.parametrize("kind", ["arrays", "dataset", "splits"])
+def test_data_from_python(tmp_path, keras_home, kind):
+    images, labels = arrays()
+    data = {
+        "arrays": lambda: (images, labels),
+        "dataset": lambda: tf.data.Dataset.from_tensor_slices((images, labels)),
+        "splits": lambda: {"train": (images[:40], labels[:40]), "test": (images[40:], labels[40:])},
+    }[kind]()
+    config = small_config(data=tfl.DataConfig(image_size=32), backbone=PRETRAINED, finetune=tfl.FinetuneConfig())
+    result = tfl.transfer(config, tmp_path / "w", data=data)
+    assert result.metrics["test"]["accuracy"] == 1.0
+    if kind == "splits":
+        assert result.metrics["test"]["num_examples"] == 20
+
+
+@pytest.mark.parametrize(
+    ("target", "labels", "metric", "at_least"),
+    [
+        ("binary", lambda y: y, "accuracy", 0.95),
+        ("multilabel", lambda y: np.stack([y, 1 - y], axis=1).astype(np.float32), "accuracy", 0.95),
+        ("regression", lambda y: (3.0 * y + 1.0).astype(np.float32), "r2", 0.9),
+    ],
+)
+def test_other_targets(tmp_path, keras_home, target, labels, metric, at_least):
+    images, classes = arrays()
+    config = small_config(
+        data=tfl.DataConfig(image_size=32),
+        backbone=PRETRAINED,
+        head=tfl.HeadConfig(target=target),
+        finetune=tfl.FinetuneConfig(epochs=1, unfreeze="0"),
+    )
+    result = tfl.transfer(config, tmp_path / "w", data=(images, labels(classes)))
+    assert result.metrics["test"][metric] >= at_least
+
+
+def test_labels_of_another_kind_are_refused_before_anything_is_written(tmp_path):
+    images, labels = arrays()
+    for target, wrong in (("regression", labels), ("multiclass", labels.astype(np.float32)), ("multilabel", labels)):
+        with pytest.raises(InputError, match=r"`head\.target` must fit the labels"):
+            tfl.transfer(small_config(head=tfl.HeadConfig(target=target)), tmp_path / "w", data=(images, wrong))
+    assert not (tmp_path / "w").exists()
+
+
+def test_a_typo_costs_nothing_and_leaves_nothing(tmp_path):
+    with pytest.raises(InputError, match="Did you mean 'MobileNetV2'"):
+        tfl.transfer(small_config(backbone=tfl.BackboneConfig(name="MobilNetV2")), tmp_path / "w")
+    assert not (tmp_path / "w").exists()
+
+
+def test_pretraining_and_the_comparison_live_in_the_workdir(tmp_path):
+    config = small_config(
+        pretrain=tfl.PretrainConfig(source="digits:3-5", epochs=1), scratch=tfl.ScratchConfig(epochs=1)
+    )
+    result = tfl.transfer(config, tmp_path / "w")
+    assert set(result.metrics["comparison"]) == {"frozen", "fine_tuned", "from_scratch"}
+    pretrained = tfl.load_model(tmp_path / "w" / "pretrain")
+    assert pretrained.metadata.class_names == ("3", "4", "5")
+    (start,) = [w for w in pretrained.weights if w.path == "Conv1/kernel"]
+    (now,) = [w for w in result.model.weights if w.path == "Conv1/kernel"]
+    np.testing.assert_array_equal(now, start)  # the transferred stem is the pre-trained one, untouched
