@@ -9,7 +9,7 @@ TEST = ["pytest>=9.0", "pytest-xdist>=3.8", "hypothesis>=6.150"]
 setup(
     name="tfl",
     version="0.1.0",
-    description="Transfer learning with Keras: from a pretrained backbone and your own data to a model you can trust and ship.",
+    description="Transfer learning with Keras, from a folder of photos to a classifier that you can trust and ship.",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",

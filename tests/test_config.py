@@ -54,7 +54,7 @@ def test_a_number_out_of_range_is_refused(path, side):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_numbers_that_are_none_are_refused(value):
-    with pytest.raises(InputError, match="finetune.learning_rate"):
+    with pytest.raises(InputError, match=r"finetune\.learning_rate"):
         with_option("finetune.learning_rate", value).validate()
 
 

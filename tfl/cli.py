@@ -68,7 +68,9 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
         return flags.FLAGS(list(argv))
     except flags.UnrecognizedFlagError as error:
         known = [name for name in flags.FLAGS if not name.startswith(("test_", "config."))]
-        _stop(f"Flags must be known ones. Received: --{error.flagname}.{did_you_mean(error.flagname, known)} Try --help.")
+        _stop(
+            f"Flags must be known ones. Received: --{error.flagname}.{did_you_mean(error.flagname, known)} Try --help."
+        )
     except InputError as error:
         _stop(str(error))
     except flags.Error as error:

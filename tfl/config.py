@@ -221,7 +221,9 @@ def check_option(path: str) -> None:
     section, known = TransferConfig(), list(_option_paths(TransferConfig()))
     for name in path.split("."):
         if not dataclasses.is_dataclass(section) or not hasattr(section, name):
-            raise InputError(f"`config.{path}` must be an option.{did_you_mean(path, known)} The options: tfl/config.py.")
+            raise InputError(
+                f"`config.{path}` must be an option.{did_you_mean(path, known)} The options: tfl/config.py."
+            )
         section = getattr(section, name)
     if dataclasses.is_dataclass(section):
         raise InputError(f"`config.{path}` must name one option in that section, as in config.{path}.NAME=value.")

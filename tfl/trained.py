@@ -85,7 +85,9 @@ def predict_files(workdir: epath.PathLike, files: Sequence[str], output: str = "
     model = load_model(workdir)
     metadata = model.metadata
     if metadata is None:
-        raise InputError(f"`workdir` must hold a model that tfl saved. Received: {str(workdir)!r}: no class names in it.")
+        raise InputError(
+            f"`workdir` must hold a model that tfl saved. Received: {str(workdir)!r}: no class names in it."
+        )
     dataset, paths, bad = make_prediction_dataset(files, metadata.image_size, BATCH)
     for path, reason in bad:
         say(f"left out: {path}: {reason}")

@@ -9,13 +9,13 @@ from etils import epath
 from tfl import phases
 from tfl.backbones import build_backbone, get_backbone_spec
 from tfl.config import TransferConfig
-from tfl.data import Splits, load_data
+from tfl.data import Splits, load_data, write_quarantine_csv
 from tfl.errors import InputError
 from tfl.models.classifier import Metadata, build_classifier, load_model, num_outputs, save_model
 from tfl.models.freezing import select_layers
 from tfl.models.heads import HeadSpec
 from tfl.progress import say
-from tfl.workdir import Workdir, write_csv, write_json
+from tfl.workdir import Workdir, write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,7 +191,9 @@ def _from_random_weights(config: TransferConfig, stage: Any) -> TransferConfig:
 
 def _write_splits(splits: Splits, run: Workdir) -> None:
     splits.index.write_csv(run / "splits.csv")
-    write_csv(run / "quarantine.csv", ["path", "reason"], splits.quarantine)
+    write_quarantine_csv(run / "quarantine.csv", splits.quarantine)
+    counts = ", ".join(f"{name} {len(getattr(splits, name))}" for name in ("train", "validation", "test"))
+    say(f"images: {counts}" + (f"; {len(splits.class_names)} classes" if splits.class_names else ""))
 
 
 def _headline(metrics: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import io
 import json
 import os
 import shutil
@@ -83,15 +84,11 @@ def write_json(path: epath.PathLike, values: Any) -> None:
 
 
 def write_csv(path: epath.PathLike, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a table as CSV, atomically."""
-
-    def write(temporary: epath.Path) -> None:
-        with temporary.open("w") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(header)
-            writer.writerows(rows)
-
-    write_atomically(path, write)
+    """Write a table as CSV, atomically; UTF-8 also where the machine's encoding is another."""
+    table = io.StringIO(newline="")
+    csv.writer(table, lineterminator="\n").writerows([header, *rows])
+    content = table.getvalue().encode("utf-8", errors="surrogateescape")  # file names may be no UTF-8
+    write_atomically(path, lambda temporary: temporary.write_bytes(content))
 
 
 class Workdir:

@@ -120,9 +120,9 @@ def test_a_lambda_in_a_foreign_file_is_not_run(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 cut short"])
 def test_a_broken_file_is_one_line(tmp_path, content):
     (tmp_path / "model.keras").write_bytes(content)
-    with pytest.raises(InputError, match="must be a .keras file"):
+    with pytest.raises(InputError, match=r"must be a \.keras file"):
         tfl.load_model(tmp_path)
-    with pytest.raises(InputError, match="must be a finished workdir or a .keras file"):
+    with pytest.raises(InputError, match=r"must be a finished workdir or a \.keras file"):
         tfl.load_model(tmp_path / "absent")
 
 

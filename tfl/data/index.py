@@ -1,12 +1,13 @@
 """The table behind a data set: one row per example, in memory, without the pixels."""
 
-import csv
 import dataclasses
 import re
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
+from etils import epath
+
+from tfl.workdir import write_csv
 
 SPLITS = ("train", "validation", "test")
 UNUSED = "unused"  # the split of rows that a cap on the labels left out
@@ -53,7 +54,7 @@ class Index:
         """Return the int64 positions of one split's examples, in index order."""
         return np.flatnonzero(self.splits == split).astype(np.int64)
 
-    def write_csv(self, path: str | Path) -> None:
+    def write_csv(self, path: epath.PathLike) -> None:
         """Write the table as `splits.csv`, with class names for labels."""
         columns = ("id", "path", "label", "split", "sha256", "width", "height", "status")
         rows = zip(
@@ -124,11 +125,3 @@ def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
     """
     parts = enumerate(re.split(r"([0-9]+)", text))  # numbers stand at the odd places
     return tuple((0, int(part), part) if place % 2 else (1, 0, part) for place, part in parts if part)
-
-
-def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table with a header; the encoding is UTF-8, also where the machine's is not."""
-    with Path(path).open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(rows)

@@ -9,16 +9,16 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
+from etils import epath
 
 from tfl import progress
 from tfl.data import decode
-from tfl.data.index import write_csv
 from tfl.errors import InputError
+from tfl.workdir import write_csv
 
 MAX_PIXELS = 178_956_970  # Pillow's limit for a decompression bomb: 4/3 GiB of RGB
 HASH_BUCKETS = 2**62
@@ -103,7 +103,7 @@ def check_bad_fraction(quarantine: Sequence[tuple[str, str]], total: int, max_ba
         logging.info("Left out: %s (%s)", path, reason)
 
 
-def write_quarantine_csv(path: str | Path, rows: Sequence[tuple[str, str]]) -> None:
+def write_quarantine_csv(path: epath.PathLike, rows: Sequence[tuple[str, str]]) -> None:
     """Write the files that are left out, as (path, reason); the file is written also where there are none."""
     write_csv(path, ("path", "reason"), rows)
 

@@ -40,7 +40,7 @@ class Predictions:
         """Return the exact metrics of this table; see `compute_metrics`."""
         return compute_metrics(self.target, self.logits, self.labels)
 
-    def write_csv(self, path: epath.PathLike, names: Sequence[str], class_names: Sequence[str]) -> None:
+    def write_csv(self, path: epath.PathLike, names: Sequence[str] | np.ndarray, class_names: Sequence[str]) -> None:
         """Write one row per example: id, label, prediction, and a probability (or value) per class.
 
         Args:

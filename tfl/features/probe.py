@@ -181,9 +181,7 @@ def choose_head(
     for value in grid:
         start = solutions[-1] if solutions else None
         solutions.append(
-            solve_head(
-                train.values, train.labels, l2=float(value), target=target, num_outputs=num_outputs, start=start
-            )
+            solve_head(train.values, train.labels, l2=float(value), target=target, num_outputs=num_outputs, start=start)
         )
         losses.append(mean_loss(solutions[-1], validation, target))
     best = int(np.argmin(losses))

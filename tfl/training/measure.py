@@ -15,6 +15,7 @@ from tfl.training.step import Trainer
 _EXAMPLES = 2
 _FREE_SIZE = 32  # pixels per side, where the model leaves it open
 _LEARNING_RATES = (1e-2, 1e1, 1e4)  # schedules end at zero, and small updates drown in rounding
+_SMALL_WEIGHT = np.float32(1e-3)
 _RESOLUTION = 1e-3  # of an update, that rounding must not exceed
 
 
@@ -45,12 +46,17 @@ def measure_updates(trainer: Trainer) -> list[Update]:
             if not updates or all(np.isfinite(values).all() for values in plain):
                 scaled = _move(trainer, trainer.options)
                 updates = [
-                    Update(v.path, p, s, float(np.linalg.norm(np.spacing(np.abs(v.numpy())).ravel())))
+                    Update(v.path, p, s, _rounding(v.numpy()))
                     for v, p, s in zip(trainer.variables, plain, scaled, strict=True)
                 ]
         if all(u.rounding <= _RESOLUTION * np.linalg.norm(u.plain) for u in updates):
             break
     return updates
+
+
+def _rounding(values: np.ndarray) -> float:
+    """Return the norm of the distances to the next number; a zero counts as a small weight, not as exact."""
+    return float(np.linalg.norm(np.spacing(np.maximum(np.abs(values), _SMALL_WEIGHT)).astype(np.float64).ravel()))
 
 
 def _move(trainer: Trainer, options: Any) -> list[np.ndarray]:
