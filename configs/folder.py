@@ -4,14 +4,18 @@ Command:
     python scripts/train.py --config=configs/folder.py --config.data.source=folder:PATH --workdir=W
 
 PATH holds a folder a class, or train / val / test folders with a folder a class each.
+
+Expected: docs/results.md. On the 245 + 153 ants and bees, MobileNetV2 (alpha 0.35), test accuracy over the seeds
+0, 1, 2: frozen 0.902, 0.908, 0.889; fine-tuned 0.915, 0.915, 0.889, of which validation keeps the first.
+Hardware: 2 CPU cores. Minutes: 1-2.
 """
 
 from tfl.config import DataConfig, FinetuneConfig, TransferConfig
 
 
 def get_config() -> TransferConfig:
-    """Solve the head, then train the top stage at a small learning rate, and keep the better of the two."""
+    """Solve the head, then train the top two stages at a small learning rate, and keep the better of the two."""
     return TransferConfig(
         data=DataConfig(source="folder:photos"),
-        finetune=FinetuneConfig(epochs=8, unfreeze="1", learning_rate=1e-4),
+        finetune=FinetuneConfig(epochs=8, unfreeze="2", learning_rate=1e-4, mixup=0.2, ema=0.9),
     )

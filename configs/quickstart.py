@@ -5,6 +5,9 @@ class, and compares on the same test images: from scratch, frozen with a solved 
 
 Command:
     python scripts/train.py --config=configs/quickstart.py --workdir=runs/quickstart
+
+Expected (seed 0, 134 test images): from scratch 0.68, frozen 0.63, fine-tuned 0.80. One seed; other seeds not measured.
+Hardware: 2 CPU cores. Minutes: 2.5.
 """
 
 from tfl.config import (
@@ -20,9 +23,9 @@ from tfl.config import (
 def get_config() -> TransferConfig:
     """Much to pre-train on, little to transfer to."""
     return TransferConfig(
-        data=DataConfig(source="digits:5-9", image_size=32, train_examples_per_class=10, augmentation="shift"),
+        data=DataConfig(source="digits:5-9", image_size=64, train_examples_per_class=10, augmentation="shift"),
         backbone=BackboneConfig(name="MobileNetV2", alpha=0.35, weights="none"),
         pretrain=PretrainConfig(source="digits:0-4", epochs=12),
         scratch=ScratchConfig(epochs=40),
-        finetune=FinetuneConfig(epochs=10, unfreeze="2", learning_rate=3e-4),
+        finetune=FinetuneConfig(epochs=20, unfreeze="all", batch_norm="train", learning_rate=1e-3),
     )

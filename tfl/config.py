@@ -53,6 +53,7 @@ class PretrainConfig:
     source: str = ""  # as data.source; empty: no pre-training, backbone.weights as given
     epochs: int = 20
     learning_rate: float = 3e-3
+    augmentation: str = "rand"  # strong: what is seen in stage 1 is to serve for other classes
 
 
 @dataclasses.dataclass
@@ -153,6 +154,7 @@ class TransferConfig:
 
 _NAMES = {
     "data.augmentation": AUGMENTATIONS,
+    "pretrain.augmentation": AUGMENTATIONS,
     "head.pooling": POOLINGS,
     "head.target": TARGETS,
     "probe.solver": SOLVERS,

@@ -171,6 +171,7 @@ def _from_random_weights(config: TransferConfig, stage: Any) -> TransferConfig:
         data=dataclasses.replace(
             config.data,
             source=getattr(stage, "source", config.data.source),
+            augmentation=getattr(stage, "augmentation", config.data.augmentation),
             # The labels are few where we transfer to, not where we pre-train.
             train_examples_per_class=0 if hasattr(stage, "source") else config.data.train_examples_per_class,
         ),

@@ -83,6 +83,21 @@ def write_json(path: epath.PathLike, values: Any) -> None:
     write_atomically(path, lambda temporary: temporary.write_text(text))
 
 
+def read_json(path: epath.PathLike) -> dict[str, Any]:
+    """Read what `write_json` wrote.
+
+    Raises:
+        InputError: the file was damaged since: it holds no JSON object.
+    """
+    try:
+        values, reason = json.loads(epath.Path(path).read_text()), "no JSON object"
+    except ValueError as error:
+        values, reason = None, str(error)
+    if not isinstance(values, dict):
+        raise InputError(f"`workdir` must hold whole files. Received: {str(path)!r}: {reason}.")
+    return values
+
+
 def write_csv(path: epath.PathLike, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a table as CSV, atomically; UTF-8 also where the machine's encoding is another."""
     table = io.StringIO(newline="")
@@ -106,19 +121,22 @@ class Workdir:
         """Check that a run of `config` may live in `path`; nothing is written yet, so a mistake costs nothing.
 
         Raises:
-            InputError: `path` is a file, holds something else, or belongs to another config.
+            InputError: `path` is empty, a file, cannot be written, holds something else, or belongs to another config.
         """
+        if not str(path):
+            raise InputError("`workdir` must name a folder. Received: ''.")
         workdir = cls(path)
         if workdir.path.exists() and not workdir.path.is_dir():
             raise InputError(f"`workdir` must be a folder. Received: {str(workdir.path)!r}: a file.")
-        recorded = workdir / "config.json"
-        if recorded.exists():
-            _check_same_config(workdir.path, json.loads(recorded.read_text()), config)
+        if (workdir / "config.json").exists():
+            _check_same_config(workdir.path, workdir.read_config(), config)
         elif workdir.path.exists() and _visible(workdir.path):
             raise InputError(
                 f"`workdir` must be a new folder or one of an earlier run. Received: {str(workdir.path)!r}: "
                 f"holds {_visible(workdir.path)[0]!r} but no config.json."
             )
+        if _is_local(workdir.path) and not (workdir / "metrics.json").exists():
+            _check_writable(workdir.path)
         return workdir
 
     def begin(self, config: dict[str, Any]) -> None:
@@ -140,16 +158,24 @@ class Workdir:
         file = self / "config.json"
         if not file.exists():
             raise InputError(f"`workdir` must be the folder of a run. Received: {str(self.path)!r}: no config.json.")
-        return json.loads(file.read_text())
+        return read_json(file)
 
     def read_metrics(self) -> dict[str, Any] | None:
         """Return the metrics of a finished run, or None where it is not finished."""
         file = self.path / "metrics.json"
-        return json.loads(file.read_text()) if file.exists() else None
+        return read_json(file) if file.exists() else None
 
     def files(self) -> list[str]:
         """Return the paths of what was written, for the last lines on the screen."""
         return sorted(str(self.path / name) for name in _visible(self.path))
+
+
+def _check_writable(path: epath.Path) -> None:
+    """Ask the nearest folder that exists, before hours of work end at a folder that cannot be made."""
+    existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
+        reason = f"{existing} is read-only" if existing.is_dir() else f"{existing} is a file"
+        raise InputError(f"`workdir` must be writable. Received: {str(path)!r}: {reason}.")
 
 
 def _visible(path: epath.Path) -> list[str]:

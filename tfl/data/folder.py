@@ -32,7 +32,7 @@ class FileSource(Source):
     def examples(self, rows: np.ndarray) -> tf.data.Dataset:
         """Return the files' bytes; a file that has changed since the scan stops the reading, by name."""
         columns = {
-            "path": self.index.paths[rows],
+            "path": encode_paths(self.index.paths[rows]),
             "fingerprint": self.fingerprints[rows],
             "label": self.index.labels[rows],
             "id": rows,
@@ -173,6 +173,11 @@ def _sibling(root: Path) -> str:
     names = [item.name for item in parent.iterdir() if item.is_dir()] if parent.is_dir() else []
     nearest = difflib.get_close_matches(root.name, names, n=1, cutoff=0.5)
     return f" Did you mean '{parent / nearest[0]}'?" if nearest else ""
+
+
+def encode_paths(paths: Iterable[str]) -> list[bytes]:
+    """Return paths as the bytes that they are on disk: TensorFlow refuses a `str` that is no UTF-8."""
+    return [os.fsencode(path) for path in paths]
 
 
 def read_file(path: tf.Tensor, fingerprint: tf.Tensor) -> tf.Tensor:

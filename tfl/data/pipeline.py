@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfl.data.augment import augment, example_seed
 from tfl.data.decode import decode_image, resize
-from tfl.data.folder import list_files, read_file
+from tfl.data.folder import encode_paths, list_files, read_file
 from tfl.data.scan import ScannedImage, scan_files
 from tfl.data.source import Source
 from tfl.errors import InputError
@@ -90,21 +90,23 @@ def make_prediction_dataset(
         number; and (path, reason) of the files that are left out.
 
     Raises:
-        InputError: there is no usable image among the files.
+        InputError: a file does not exist, or there is no usable image among them.
     """
     paths: list[str] = []
     for file in files:
         path = Path(file).expanduser()
+        if not path.exists():
+            raise InputError(f"`files` must exist. Received: {str(path)!r}.")
         paths.extend(list_files(path) if path.is_dir() else [str(path)])
     results = list(zip(paths, scan_files(paths), strict=True))
     good = [(path, result) for path, result in results if isinstance(result, ScannedImage)]
     bad = [(path, str(result)) for path, result in results if not isinstance(result, ScannedImage)]
     if not good:
-        first = f" The first: {bad[0][0]} ({bad[0][1]})." if bad else ""
-        raise InputError(f"`files` must hold at least one usable image. Received: {len(bad)} that are not.{first}")
+        received = f"{len(bad)} that are not. The first: {bad[0][0]} ({bad[0][1]})" if bad else "no file"
+        raise InputError(f"`files` must hold at least one usable image. Received: {received}.")
     formats = sorted({result.format for _, result in good})
     columns = {
-        "path": [path for path, _ in good],
+        "path": encode_paths(path for path, _ in good),
         "fingerprint": np.array([result.fingerprint for _, result in good], np.int64),
         "id": np.arange(len(good)),
     }

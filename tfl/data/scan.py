@@ -7,8 +7,10 @@ import dataclasses
 import functools
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -22,6 +24,7 @@ from tfl.workdir import write_csv
 
 MAX_PIXELS = 178_956_970  # Pillow's limit for a decompression bomb: 4/3 GiB of RGB
 HASH_BUCKETS = 2**62
+_HEAD_BYTES = 12  # so many tell the format
 _STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"GIF8": "GIF", b"BM": "BMP"}
 
 
@@ -110,12 +113,15 @@ def write_quarantine_csv(path: epath.PathLike, rows: Sequence[tuple[str, str]]) 
 
 def _scan_file(path: str) -> ScannedImage | BadImageError:
     try:
-        with tf.io.gfile.GFile(path, "rb") as file:
-            return scan_image(file.read())
+        if not stat.S_ISREG(Path(path).stat().st_mode):
+            return BadImageError("not a regular file")  # to open a pipe would wait for ever
+        with Path(path).open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+            return scan_image(head + file.read() if _sniff(head) else head)  # gigabytes of video are not read
     except BadImageError as error:
         return error
-    except (OSError, tf.errors.OpError) as error:
-        return BadImageError(f"cannot be read: {_first_line(error)}")
+    except OSError as error:
+        return BadImageError(f"cannot be read: {error.strerror or error}")
 
 
 def _sniff(encoded: bytes) -> str:

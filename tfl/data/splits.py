@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
-from absl import logging
 
 from tfl import progress
 from tfl.data.index import SPLITS, UNUSED, Index
@@ -107,8 +106,7 @@ def _held_out_counts(class_name: str, count: int, fractions: dict[str, float]) -
 def _warn_of_leaks(index: Index) -> None:
     leaks = count_leaks(index)
     if leaks:
-        text = (
-            f"{leaks} images of validation and test stand in train as well, byte for byte: results will look too good."
+        progress.say(
+            f"Warning: {leaks} images of validation and test stand in train as well, byte for byte: "
+            "results will look too good."
         )
-        progress.say(f"Warning: {text}")
-        logging.warning(text)

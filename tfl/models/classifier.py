@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import zipfile
+import zlib
 from typing import Any
 
 import keras
@@ -124,16 +125,19 @@ def load_model(path: epath.PathLike) -> keras.Model:
     Raises:
         InputError: no such file, or not a Keras model.
     """
-    path = epath.Path(path)
+    path = epath.Path(path).expanduser()
     file = path / "model.keras" if path.is_dir() else path
     if not file.exists():
-        raise InputError(
-            f"`model` must be a finished workdir or a .keras file. Received: {str(path)!r}: no {file.name}."
-        )
+        found = f"no {file.name} in it" if path.is_dir() else "does not exist"
+        raise InputError(f"`model` must be a finished workdir or a .keras file. Received: {str(path)!r}: {found}.")
     if not zipfile.is_zipfile(file):
         raise InputError(f"`model` must be a .keras file. Received: {str(file)!r}: not a zip archive, or cut short.")
-    model = keras.saving.load_model(file, compile=False, safe_mode=True)
-    model.metadata = read_metadata(file)
+    try:
+        model = keras.saving.load_model(file, compile=False, safe_mode=True)
+        model.metadata = read_metadata(file)
+    except (zipfile.BadZipFile, zlib.error, KeyError, OSError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"`model` must be a whole .keras file. Received: {str(file)!r}: {reason}.") from error
     return model
 
 
