@@ -12,7 +12,9 @@ from tfl import cli
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "The recipe; override as in --config.data.source=folder:photos."
 )
-_WORKDIR = flags.DEFINE_string("workdir", None, "The folder of this run: new, or one of the same config.", required=True)
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "The folder of this run: new, or one of the same config.", required=True
+)
 
 flags.mark_flag_as_required("config")
 

@@ -1,7 +1,9 @@
 """Every option has a default that validates, a rule that bites, and an error that helps."""
 
 import dataclasses
+import importlib.util
 import json
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +11,8 @@ from tfl import config as config_module
 from tfl.config import DataConfig, TransferConfig, check_option
 from tfl.errors import InputError
 from tfl.registry import did_you_mean, resolve
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def with_option(path, value):
@@ -118,3 +122,15 @@ def test_names_are_found_in_any_case_and_suggested():
     assert resolve("RESNET50", ["ResNet50", "VGG16"], "x") == "ResNet50"
     assert did_you_mean("resnet5", ["ResNet50", "VGG16"]) == " Did you mean 'ResNet50'?"
     assert did_you_mean("zzzz", ["ResNet50"]) == ""
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.py")), ids=lambda path: path.stem)
+def test_every_recipe_loads_and_is_valid(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    config = module.get_config()
+    config.validate()
+    assert type(config) is TransferConfig
+    assert config == module.get_config()
+    assert config.data is not module.get_config().data  # a fresh one each time, or overrides would leak

@@ -5,10 +5,11 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
+ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Run by `make` itself, or longer than a test may be: their flags are checked instead.
 ELSEWHERE = re.compile(r"make |KERAS_HOME=COPY python benchmarks/")

@@ -2,21 +2,20 @@
 
 import csv
 import json
-import time
+from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).resolve().parent.parent
 TRAIN = ("scripts/train.py", "--config=configs/folder.py")
 SCRIPTS = ["train", "evaluate", "predict", "list_backbones"]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_help_is_there_and_loads_no_tensorflow(run_script, name):
-    start = time.perf_counter()
     result = run_script(f"scripts/{name}.py", "--help")
     assert result.returncode in (0, 1)  # absl ends --help with 1
     assert "python scripts/" in result.stdout
-    assert time.perf_counter() - start < 60  # a guard against a hang; the figure stands in docs/results.md
 
 
 @pytest.mark.parametrize(
@@ -71,8 +70,6 @@ def photos_run(shared, keras_home, tmp_path_factory):
     """One frozen run on the ants and bees, shared by the tests below."""
     import subprocess
     import sys
-
-    from conftest import ROOT
 
     workdir = tmp_path_factory.mktemp("runs") / "ants and bees"
     command = [
@@ -158,3 +155,22 @@ def test_a_folder_that_is_no_run_is_one_line(run_script, tmp_path, script):
     assert result.returncode == 2
     assert "must be" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_the_quickstart_runs_both_stages_and_compares(run_script, tmp_path):
+    short = ["--config.pretrain.epochs=1", "--config.finetune.epochs=1", "--config.scratch.epochs=1"]
+    result = run_script(
+        "scripts/train.py",
+        "--config=configs/quickstart.py",
+        "--config.data.image_size=32",
+        *short,
+        f"--workdir={tmp_path / 'w'}",
+    )
+    assert result.returncode == 0, result.stderr
+    metrics = json.loads((tmp_path / "w" / "metrics.json").read_text())
+    assert set(metrics["comparison"]) == {"from_scratch", "frozen", "fine_tuned"}
+    for name, values in metrics["comparison"].items():
+        line = f"{name.replace('_', ' ') + ':':<14} test accuracy {values['accuracy']:.4f} on {values['num_examples']}"
+        assert line in result.stderr
+        assert values["num_examples"] == metrics["test"]["num_examples"]
+    assert str(tmp_path / "w" / "model.keras") in result.stderr

@@ -13,6 +13,7 @@ from absl import app, flags, logging
 from tfl.config import check_option
 from tfl.errors import InputError
 from tfl.registry import did_you_mean
+from tfl.workdir import NO_ROOM
 
 USAGE_EXIT_CODE = 2
 
@@ -35,9 +36,18 @@ def _guarded(main: Callable[[list[str]], None], argv: list[str], takes_files: bo
         if len(argv) > 1 and not takes_files:
             raise InputError(f"Arguments must be flags, as in --name=value. Received: {' '.join(argv[1:])}.")
         _import_tensorflow_quietly()
+        sys.stdout.reconfigure(errors="surrogateescape")  # a file's name may be no UTF-8  # pyright: ignore
         main(argv)
+        sys.stdout.flush()
     except InputError as error:
         _stop(str(error))
+    except BrokenPipeError:  # whoever read the output, `head` for example, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or what is left is tried again at exit
+        _stop(f"The disk must have room for the output. Received: {error.filename or 'screen'}: {error.strerror}.")
     except KeyboardInterrupt:
         sys.stderr.write("\nStopped. The same command goes on from the last finished phase.\n")
         sys.exit(130)

@@ -1,15 +1,17 @@
 """What is done with a finished run: evaluate it again or elsewhere, and predict."""
 
 import csv
+import io
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 from etils import epath
 
 from tfl.config import TransferConfig
-from tfl.data import Source, load_data, load_source, make_dataset, make_prediction_dataset
+from tfl.data import Source, load_source, make_dataset, make_prediction_dataset
 from tfl.errors import InputError
 from tfl.evaluation import Predictions, predict, to_probabilities
 from tfl.models.classifier import Metadata, load_model
@@ -27,34 +29,59 @@ def evaluate_workdir(workdir: epath.PathLike, source: str = "") -> dict[str, Any
 
     Args:
         workdir: a finished run.
-        source: a source string: its test split where it has splits of its own, else all of it. Its
-            classes must be among the model's. Empty: the run's own test split.
+        source: a source string: its test split where it has splits of its own (of only two, the second),
+            else all of it. Its classes must be among the model's. Empty: the run's own test images, as
+            `splits.csv` lists them: files that came later do not count.
 
     Returns:
         The exact metrics, as in `metrics.json`.
 
     Raises:
-        InputError: no finished run, or a class that the model does not know.
+        InputError: no finished run, test images that are gone or changed, or a class that the model does not
+            know.
     """
     config = TransferConfig.from_dict(Workdir(workdir).read_config())
-    model = load_model(workdir)
-    if source:
-        data = load_source(source, config.data.max_bad_fraction)
-        own = data.index.rows("test")
-        rows = own if len(own) else np.arange(len(data.index))
-    else:
-        splits = load_data(
-            config.data.source,
-            split=config.data.split,
-            seed=config.seed,
-            max_bad_fraction=config.data.max_bad_fraction,
-        )
-        data, rows = splits.source, splits.test
-    renumber = _class_numbers(data, model.metadata)
-    dataset = make_dataset(data, rows, image_size=model.metadata.image_size, batch_size=BATCH)
-    table = predict(model, dataset, model.metadata.target, "evaluate")
+    model, metadata = _load_named(workdir)
+    data = load_source(source or config.data.source, config.data.max_bad_fraction)
+    recorded = _read_splits(Workdir(workdir))
+    rows = _held_out(data, recorded) if source else _recorded_test(data, recorded, config.data.source)
+    renumber = _class_numbers(data, metadata)
+    dataset = make_dataset(data, rows, image_size=metadata.image_size, batch_size=BATCH)
+    table = predict(model, dataset, metadata.target, "evaluate")
     labels = renumber[table.labels] if data.index.is_multiclass else table.labels
     return Predictions(table.ids, labels, table.logits, table.target).metrics()
+
+
+def _read_splits(run: Workdir) -> list[dict[str, str]]:
+    file = run / "splits.csv"
+    if not file.exists():
+        raise InputError(f"`workdir` must be a finished run. Received: {str(run.path)!r}: no splits.csv.")
+    text = file.read_bytes().decode("utf-8", "surrogateescape")  # as `write_csv` has it
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def _recorded_test(data: Source, recorded: Sequence[dict[str, str]], source: str) -> np.ndarray:
+    """Find the very images that the run was tested on: cutting the data anew could put training images among them."""
+    digests = dict(zip(data.index.ids, data.index.sha256, strict=True))
+    test = {row["id"]: row["sha256"] for row in recorded if row["split"] == "test"}
+    lost = [name for name, digest in test.items() if digests.get(name) != digest]
+    if lost:
+        raise InputError(
+            f"`data.source` of the run must still hold its test images; `source` names others. Received: {source} "
+            f"with {len(lost)} of {len(test)} gone or changed, the first: {lost[0]}."
+        )
+    return np.flatnonzero(np.isin(data.index.ids, list(test))).astype(np.int64)
+
+
+def _held_out(data: Source, recorded: Sequence[dict[str, str]]) -> np.ndarray:
+    """Take what another source holds out; say where the model was trained on some of it."""
+    own = [rows for rows in map(data.index.rows, ("test", "validation")) if len(rows)]
+    rows = own[0] if own else np.arange(len(data.index))
+    trained_on = [row["sha256"] for row in recorded if row["split"] == "train"]
+    known = int(np.isin(data.index.sha256[rows], trained_on).sum())
+    if known:
+        say(f"Warning: the model was trained on {known} of these {len(rows)} images: results will look too good.")
+    return rows
 
 
 def _class_numbers(data: Source, metadata: Metadata) -> np.ndarray:
@@ -71,6 +98,8 @@ def _class_numbers(data: Source, metadata: Metadata) -> np.ndarray:
 def predict_files(workdir: epath.PathLike, files: Sequence[str], output: str = "") -> list[list[Any]]:
     """Say what is on photos, and write it as CSV: path, class, probability, and the five most probable.
 
+    For regression targets the columns are the path and the values.
+
     Args:
         workdir: a finished run, or a `.keras` file of tfl.
         files: image files, and folders that are searched to the bottom.
@@ -82,25 +111,39 @@ def predict_files(workdir: epath.PathLike, files: Sequence[str], output: str = "
     Raises:
         InputError: no model there, one without class names, or no usable image.
     """
-    model = load_model(workdir)
-    metadata = model.metadata
-    if metadata is None:
-        raise InputError(
-            f"`workdir` must hold a model that tfl saved. Received: {str(workdir)!r}: no class names in it."
-        )
+    model, metadata = _load_named(workdir)
     dataset, paths, bad = make_prediction_dataset(files, metadata.image_size, BATCH)
     for path, reason in bad:
         say(f"left out: {path}: {reason}")
     outputs = run_over(model, {"predict": dataset})["predict"]
     probabilities = to_probabilities(outputs.values, metadata.target)
-    header = ["path", "class", "probability", f"top_{TOP}"]
-    rows = list(_rows(paths, probabilities, metadata))
+    is_regression = metadata.target == "regression"
+    header = ["path", *(metadata.class_names if is_regression else ("class", "probability", f"top_{TOP}"))]
+    rows = list(_value_rows(paths, probabilities) if is_regression else _rows(paths, probabilities, metadata))
     if output:
-        write_csv(output, header, rows)
+        try:
+            write_csv(output, header, rows)
+        except InputError as error:
+            raise InputError(str(error).replace("`workdir`", "`output`")) from error
         say(f"written: {output}")
     else:
         csv.writer(sys.stdout, lineterminator="\n").writerows([header, *rows])
     return rows
+
+
+def _load_named(workdir: epath.PathLike) -> tuple[keras.Model, Metadata]:
+    """Load a model that says what its outputs are."""
+    model = load_model(workdir)
+    if model.metadata is None:
+        raise InputError(
+            f"`workdir` must hold a model that tfl saved. Received: {str(workdir)!r}: no class names in it."
+        )
+    return model, model.metadata
+
+
+def _value_rows(paths: Sequence[str], values: np.ndarray) -> Iterator[list[Any]]:
+    for path, row in zip(paths, values, strict=True):
+        yield [path, *(f"{value:.6g}" for value in row)]
 
 
 def _rows(paths: Sequence[str], probabilities: np.ndarray, metadata: Metadata) -> Iterator[list[Any]]:

@@ -14,7 +14,7 @@ from etils import epath
 
 from tfl.errors import InputError
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_atomically(path: epath.PathLike, write: Callable[[epath.Path], object]) -> None:
@@ -69,7 +69,7 @@ def _sync(path: epath.Path) -> None:
 
 def _explained(error: OSError | RuntimeError, path: epath.Path) -> Exception:
     code = getattr(error, "errno", None)
-    if code in _NO_ROOM or any(os.strerror(number) in str(error) for number in _NO_ROOM):
+    if code in NO_ROOM or any(os.strerror(number) in str(error) for number in NO_ROOM):
         return InputError(f"`workdir` must have room. Received: {str(path)!r}: no space left; nothing was changed.")
     if isinstance(error, OSError):
         reason = error.strerror or str(error)

@@ -90,13 +90,11 @@ def make_prediction_dataset(
         number; and (path, reason) of the files that are left out.
 
     Raises:
-        InputError: a file does not exist, or there is no usable image among them.
+        InputError: there is no usable image among the files.
     """
     paths: list[str] = []
     for file in files:
         path = Path(file).expanduser()
-        if not path.exists():
-            raise InputError(f"`files` must exist. Received: {str(path)!r}.")
         paths.extend(list_files(path) if path.is_dir() else [str(path)])
     results = list(zip(paths, scan_files(paths), strict=True))
     good = [(path, result) for path, result in results if isinstance(result, ScannedImage)]
