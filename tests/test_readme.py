@@ -16,7 +16,8 @@ ELSEWHERE = re.compile(r"make |KERAS_HOME=COPY python benchmarks/")
 
 
 def blocks(page, language):
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    fences = re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return [text for name, text in fences if name == language]
 
 
 def commands(page):
