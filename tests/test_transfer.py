@@ -31,7 +31,7 @@ def finished(tmp_path_factory):
 
 
 def test_the_workdir_holds_what_the_design_says(finished):
-    names = {path.name for path in finished.workdir.iterdir()}
+    names = {path.name for path in finished.workdir.iterdir() if not path.name.startswith(".")}
     expected = {"config.json", "splits.csv", "quarantine.csv", "metrics.json", "history.csv", "predictions.csv"}
     assert expected | {"model.keras", "tensorboard", "checkpoints"} == names
     metrics = json.loads((finished.workdir / "metrics.json").read_text())

@@ -2,13 +2,14 @@
 
 import csv
 import errno
+import fcntl
 import io
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import IO, Any
 
 from etils import epath
 
@@ -140,8 +141,14 @@ class Workdir:
         return workdir
 
     def begin(self, config: dict[str, Any]) -> None:
-        """Record the config: from here on the workdir belongs to it."""
+        """Record the config: from here on the workdir belongs to it, and to this process while it lives.
+
+        Raises:
+            InputError: another process is at work in it.
+        """
         write_json(self / "config.json", config)
+        if _is_local(self.path):
+            self._lock = _lock(self.path)
 
     def __truediv__(self, name: str) -> epath.Path:
         return self.path / name
@@ -168,6 +175,20 @@ class Workdir:
     def files(self) -> list[str]:
         """Return the paths of what was written, for the last lines on the screen."""
         return sorted(str(self.path / name) for name in _visible(self.path))
+
+
+def _lock(path: epath.Path) -> IO[str]:
+    """Keep other processes out; the system lifts the lock when the file is closed or the process ends, however."""
+    file = (path / ".lock").open("w")  # open for as long as the run
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EAGAIN):  # others: a file system without locks
+            file.close()
+            raise InputError(
+                f"`workdir` must be of one run at a time. Received: {str(path)!r}: another process is at work in it."
+            ) from error
+    return file
 
 
 def _check_writable(path: epath.Path) -> None:

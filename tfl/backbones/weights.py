@@ -51,11 +51,11 @@ def build_backbone(name: str, *, image_size: int = 0, alpha: float = 1.0, weight
     saved = None if weights in ("imagenet", "none") else find_weights(weights, spec, alpha)
     with _names_from_zero():
         nested = _build(spec, image_size, alpha, "imagenet" if weights == "imagenet" else None)
-        if saved is not None and saved.as_keras_builds_it(nested):
-            return _flatten(nested)
+        is_loaded = saved is not None and saved.as_keras_builds_it(nested)
         model = _flatten(nested)
-    if saved is not None:
+    if saved is not None and not is_loaded:
         saved.load(model)
+    _check_finite(model, weights)
     return model
 
 
@@ -148,6 +148,16 @@ def _flatten(model: keras.Model) -> keras.Model:
     pairs = [(old, new) for old, new in copies if isinstance(old, keras.layers.Layer)]
     copy_weights([weight for old, _ in pairs for weight in old.weights], [new for _, new in pairs])
     return flat
+
+
+def _check_finite(model: keras.Model, weights: str) -> None:
+    """Keras has no hash for some of its files: one that was damaged on the disk gives NaN much later."""
+    for variable in model.weights:
+        if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
+            raise InputError(
+                f"`backbone.weights` must be finite: fetch the file again. Received: backbone.weights={weights!r} "
+                f"with NaN or infinity in {variable.path}."
+            )
 
 
 @contextlib.contextmanager

@@ -1,0 +1,281 @@
+"""What people hand to tfl by mistake: one line, exit code 2, nothing lost; and the files of real folders."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import ROOT
+
+import tfl
+from tfl.data import load_source, make_prediction_dataset
+from tfl.errors import InputError
+from tfl.models.classifier import load_model
+from tfl.trained import evaluate_workdir, predict_files
+from tfl.workdir import Workdir, read_json
+
+
+def write_images(folder: Path, count: int, seed: int = 0) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, pixels in enumerate(np.random.default_rng(seed).integers(0, 256, (count, 40, 40, 3), np.uint8)):
+        (folder / f"{number}.png").write_bytes(tf.io.encode_png(pixels).numpy())
+
+
+def config_of(photos: Path, **data) -> tfl.TransferConfig:
+    return tfl.TransferConfig(
+        data=tfl.DataConfig(source=f"folder:{photos}", image_size=32, **data),
+        backbone=tfl.BackboneConfig(alpha=0.35, weights="none"),
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> tuple[Path, Path]:
+    """A finished run on noise: (photos, workdir). Tests copy what they damage."""
+    folder = tmp_path_factory.mktemp("bad_input")
+    write_images(folder / "photos" / "cats", 8, seed=1)
+    write_images(folder / "photos" / "dogs", 8, seed=2)
+    tfl.transfer(config_of(folder / "photos"), folder / "run")
+    return folder / "photos", folder / "run"
+
+
+@pytest.fixture
+def copy(run, tmp_path) -> tuple[Path, Path]:
+    photos, workdir = tmp_path / "photos", tmp_path / "run"
+    shutil.copytree(run[0], photos)
+    shutil.copytree(run[1], workdir)
+    config = json.loads((workdir / "config.json").read_text())
+    config["data"]["source"] = f"folder:{photos}"
+    (workdir / "config.json").write_text(json.dumps(config))
+    return photos, workdir
+
+
+def assert_one_line(result: subprocess.CompletedProcess, expected: str) -> None:
+    assert result.returncode == 2, result.stderr
+    assert "Traceback" not in result.stderr
+    lines = [line for line in result.stderr.replace("\r", "\n").splitlines() if expected in line]
+    assert len(lines) == 1, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [
+        ({}, "no class folders"),
+        ({"cats": 4}, "one class, cats"),
+        ({"cats": 4, "dogs": 0}, "empty class folder"),
+        ({"cats": 4, "dogs": 2}, "Class 'dogs' of `data.source` must have at least 3 usable images"),
+        ({"train/cats": 4, "train/dogs": 4, "val/cats": 4}, "same classes in every split"),
+    ],
+)
+def test_a_folder_that_cannot_be_learnt_from_leaves_no_workdir(tmp_path, classes, expected):
+    (tmp_path / "photos").mkdir()
+    for name, count in classes.items():
+        write_images(tmp_path / "photos" / name, count)
+    with pytest.raises(InputError, match=expected):
+        tfl.transfer(config_of(tmp_path / "photos"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["empty", "a file", "below a file", "read-only"])
+def test_a_workdir_that_cannot_be_written_is_refused_before_anything_is_read(tmp_path, name, monkeypatch):
+    (tmp_path / "file").write_text("kept")
+    if name == "read-only":  # for root every folder is writable
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
+    path = {"empty": "", "a file": tmp_path / "file", "below a file": tmp_path / "file" / "run"}.get(
+        name, tmp_path / "x"
+    )
+    with pytest.raises(InputError, match="`workdir` must") as caught:
+        tfl.transfer(config_of(tmp_path / "no such photos"), path)
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / "file").read_text() == "kept"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("content", ["", '{"seed": 0,', "[1]", "\x00\xff"])
+@pytest.mark.parametrize("name", ["config.json", "metrics.json"])
+def test_a_damaged_json_file_is_named(run, copy, name, content):
+    photos, workdir = copy
+    (workdir / name).write_text(content)
+    with pytest.raises(InputError, match=f"`workdir` must hold whole files. Received: .*{name}"):
+        tfl.transfer(config_of(photos), workdir)
+    with pytest.raises(InputError, match="must hold whole files"):
+        read_json(workdir / name)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "emptied"])
+def test_a_damaged_model_is_named(copy, damage):
+    _, workdir = copy
+    file = workdir / "model.keras"
+    content = bytearray(file.read_bytes())
+    if damage == "flipped":
+        content[len(content) // 2 : len(content) // 2 + 64] = bytes(64)
+    file.write_bytes({"cut": content[: len(content) // 2], "flipped": content, "emptied": b""}[damage])
+    with pytest.raises(InputError, match=r"must be a (whole )?\.keras file. Received: .*model\.keras"):
+        load_model(workdir)
+
+
+def test_a_model_of_others_has_no_class_names(copy, tmp_path):
+    photos, workdir = copy
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(workdir / "model.keras")
+    for use in (lambda: evaluate_workdir(workdir), lambda: predict_files(workdir, [str(photos)])):
+        with pytest.raises(InputError, match="a model that tfl saved"):
+            use()
+
+
+def test_a_home_folder_is_found(run, monkeypatch):
+    monkeypatch.setenv("HOME", str(run[1].parent))
+    assert load_model("~/run").metadata.class_names == ("cats", "dogs")
+    with pytest.raises(InputError, match="gone': does not exist"):
+        load_model("~/gone")
+
+
+def test_only_one_process_works_in_a_workdir(tmp_path):
+    first = Workdir.open(tmp_path / "run", {"seed": 0})
+    first.begin({"seed": 0})
+    code = (
+        f"from tfl.workdir import Workdir; Workdir.open({str(tmp_path / 'run')!r}, {{'seed': 0}}).begin({{'seed': 0}})"
+    )
+    second = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "InputError: `workdir` must be of one run at a time" in second.stderr
+    del first  # as when a process ends
+    third = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert third.returncode == 0, third.stderr
+
+
+def test_evaluation_keeps_to_the_images_that_the_run_was_tested_on(copy):
+    photos, workdir = copy
+    metrics = json.loads((workdir / "metrics.json").read_text())["test"]
+    for seed, name in enumerate(("cats", "dogs")):
+        write_images(photos / "more", 30, seed + 7)
+        for file in (photos / "more").iterdir():
+            file.rename(photos / name / f"later_{file.name}")
+        (photos / "more").rmdir()
+    assert evaluate_workdir(workdir) == pytest.approx(metrics)
+    with (workdir / "splits.csv").open() as file:
+        tested = [row["path"] for row in csv.DictReader(file) if row["split"] == "test"]
+    shutil.copy(
+        next((photos / "cats").glob("later_*")), photos / Path(tested[0]).relative_to(Path(tested[0]).parents[1])
+    )
+    with pytest.raises(InputError, match=f"1 of {len(tested)} gone or changed"):
+        evaluate_workdir(workdir)
+
+
+def test_evaluation_says_where_it_sees_what_was_trained_on(run, capsys):
+    photos, workdir = run
+    metrics = evaluate_workdir(workdir, f"folder:{photos}")
+    trained = json.loads((workdir / "metrics.json").read_text())["num_examples"]["train"]
+    assert metrics["num_examples"] == 16
+    assert f"trained on {trained} of these 16 images" in capsys.readouterr().err
+
+
+def test_evaluation_of_a_source_with_two_splits_takes_the_second(run, tmp_path):
+    for seed, name in enumerate(("train/cats", "train/dogs", "val/cats", "val/dogs")):
+        write_images(tmp_path / name, 4 if "val" in name else 9, seed + 20)
+    assert evaluate_workdir(run[1], f"folder:{tmp_path}")["num_examples"] == 8
+
+
+def test_pipes_folders_and_other_files_are_passed_over(tmp_path):
+    for seed, name in enumerate(("cats", "dogs")):
+        write_images(tmp_path / name, 4, seed)
+    os.mkfifo(tmp_path / "cats" / "pipe.jpg")  # to read it would wait for ever
+    (tmp_path / "cats" / "gone.jpg").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "dogs" / "link.png").symlink_to(tmp_path / "dogs" / "0.png")
+    (tmp_path / "dogs" / "around").symlink_to(tmp_path / "dogs")
+    with (tmp_path / "dogs" / "video.mp4").open("wb") as file:
+        file.write(b"\0\0\0 ftypmp42")
+        file.truncate(2**43)  # more than any memory, and nothing on the disk
+    source = load_source(f"folder:{tmp_path}", 0.5)
+    assert {Path(path).name: reason.split(",")[0] for path, reason in source.quarantine} == {
+        "pipe.jpg": "not a regular file",
+        "gone.jpg": "cannot be read: No such file or directory",
+        "video.mp4": "not an image of a known format (JPEG",
+    }
+    assert len(source.index) == 9
+
+
+ODD_NAMES = {
+    "a b 'q' \"dq\", comma; semi|pipe",
+    "fourmi e\u0301",  # as macOS writes it
+    "line\nbreak",
+    os.fsdecode(b"caf\xe9"),  # no UTF-8
+    "$(x) %s {y} \\b",
+}
+
+
+def test_names_as_odd_as_the_file_system_admits(tmp_path):
+    photos = tmp_path / "photos"
+    for seed, name in enumerate(sorted(ODD_NAMES)):
+        write_images(photos / name, 4, seed)
+        (photos / name / "0.png").rename(photos / name / os.fsdecode(b"\xff, 0\n.png"))
+    result = tfl.transfer(config_of(photos), tmp_path / "run")
+    assert set(load_model(tmp_path / "run").metadata.class_names) == ODD_NAMES
+    with (tmp_path / "run" / "predictions.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        assert {row["label"] for row in csv.DictReader(file)} == ODD_NAMES
+    assert evaluate_workdir(tmp_path / "run") == pytest.approx(result.metrics["test"])
+    screen = subprocess.run(
+        [sys.executable, "scripts/predict.py", f"--workdir={tmp_path / 'run'}", str(photos)],
+        cwd=ROOT, capture_output=True, check=True,
+    ).stdout.decode("utf-8", "surrogateescape")  # fmt: skip
+    assert len(list(csv.DictReader(screen.splitlines(keepends=True)))) == 20
+
+
+def test_predict_says_what_it_was_given(run, tmp_path):
+    photos, workdir = run
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").write_text("no image")
+    for files, expected in (
+        ([], "Received: no file"),
+        ([str(tmp_path / "empty")], "Received: no file"),
+        ([str(tmp_path / "notes.txt")], "not an image of a known format"),
+        ([str(tmp_path / "gone.jpg")], "No such file"),
+    ):
+        with pytest.raises(InputError, match=expected):
+            make_prediction_dataset(files, 32, 8)
+    with pytest.raises(InputError, match="`output` must be writable"):
+        predict_files(workdir, [str(photos)], str(tmp_path / "empty"))
+    assert not list((tmp_path / "empty").iterdir())
+
+
+@pytest.mark.parametrize("script", ["predict", "evaluate"])
+def test_a_full_screen_is_one_line(run, script):
+    photos, workdir = run
+    files = [str(photos)] if script == "predict" else []
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, f"scripts/{script}.py", f"--workdir={workdir}", *files],
+            cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert_one_line(result, "The disk must have room for the output")
+
+
+def test_a_full_disk_loses_nothing_and_the_same_command_goes_on(run, tmp_path):
+    """A limit on the size of files stands for a full disk: the model does not fit, the small files do."""
+    flags = [f"--config.data.source=folder:{run[0]}", f"--workdir={tmp_path / 'run'}", "--config.finetune.epochs=0"]
+    flags += ["--config.backbone.alpha=0.35", "--config.backbone.weights=none", "--config.data.image_size=32"]
+    command = [sys.executable, "scripts/train.py", "--config=configs/folder.py", *flags]
+    small = ["bash", "-c", 'ulimit -f 200; exec "$@"', "bash"]
+    full = subprocess.run([*small, *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert_one_line(full, "`workdir` must have room. Received: ")
+    written = {path.name for path in (tmp_path / "run").iterdir()}
+    assert not written & {"model.keras", "metrics.json"}
+    assert not [name for name in written if name.startswith(".writing")]
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    expected = json.loads((run[1] / "metrics.json").read_text())["test"]
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test"] == pytest.approx(expected)
+    assert zipfile.is_zipfile(tmp_path / "run" / "model.keras")
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path):
+    model = tfl.build_backbone("MobileNetV2", image_size=32, alpha=0.35, weights="none")
+    model.weights[5].assign(model.weights[5] * np.nan)
+    model.save(tmp_path / "damaged.keras")
+    with pytest.raises(InputError, match=r"`backbone\.weights` must be finite"):
+        tfl.build_backbone("MobileNetV2", image_size=32, alpha=0.35, weights=str(tmp_path / "damaged.keras"))
