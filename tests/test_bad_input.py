@@ -100,7 +100,7 @@ def test_a_workdir_that_cannot_be_written_is_refused_before_anything_is_read(tmp
 
 @pytest.mark.parametrize("content", ["", '{"seed": 0,', "[1]", "\x00\xff"])
 @pytest.mark.parametrize("name", ["config.json", "metrics.json"])
-def test_a_damaged_json_file_is_named(run, copy, name, content):
+def test_a_damaged_json_file_is_named(copy, name, content):
     photos, workdir = copy
     (workdir / name).write_text(content)
     with pytest.raises(InputError, match=f"`workdir` must hold whole files. Received: .*{name}"):
