@@ -279,3 +279,14 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path):
     model.save(tmp_path / "damaged.keras")
     with pytest.raises(InputError, match=r"`backbone\.weights` must be finite"):
         tfl.build_backbone("MobileNetV2", image_size=32, alpha=0.35, weights=str(tmp_path / "damaged.keras"))
+
+
+@pytest.mark.parametrize(
+    ("target", "option"),
+    [("regression", {"class_weight": "balanced"}), ("multilabel", {"class_weight": "balanced"})]
+    + [("regression", {"label_smoothing": 0.1})],
+)
+def test_options_that_the_target_has_no_use_for_are_refused(target, option):
+    config = tfl.TransferConfig(head=tfl.HeadConfig(target=target), finetune=tfl.FinetuneConfig(epochs=1, **option))
+    with pytest.raises(InputError, match=f"`finetune.{next(iter(option))}` must be"):
+        config.validate()

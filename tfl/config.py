@@ -248,6 +248,17 @@ def _validate_phases(config: TransferConfig) -> None:
             "`finetune.epochs` must be at least 1 where the head is not solved. "
             "Received: finetune.epochs=0, probe.solver='none'."
         )
+    target = config.head.target.lower()
+    if config.finetune.class_weight.lower() == "balanced" and target not in ("multiclass", "binary"):
+        raise InputError(
+            "`finetune.class_weight` must be 'none' where an example has no one class. "
+            f"Received: finetune.class_weight='balanced', head.target={target!r}."
+        )
+    if config.finetune.label_smoothing > 0 and target == "regression":
+        raise InputError(
+            "`finetune.label_smoothing` must be 0 for regression. "
+            f"Received: finetune.label_smoothing={config.finetune.label_smoothing}, head.target={target!r}."
+        )
     if config.finetune.l2 > 0 and config.finetune.l2_sp > 0:
         raise InputError(
             "`finetune.l2` and `finetune.l2_sp` must not both be set: each is a pull of the same weights. "
