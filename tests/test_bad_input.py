@@ -283,8 +283,11 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("target", "option"),
-    [("regression", {"class_weight": "balanced"}), ("multilabel", {"class_weight": "balanced"})]
-    + [("regression", {"label_smoothing": 0.1})],
+    [
+        ("regression", {"class_weight": "balanced"}),
+        ("multilabel", {"class_weight": "balanced"}),
+        ("regression", {"label_smoothing": 0.1}),
+    ],
 )
 def test_options_that_the_target_has_no_use_for_are_refused(target, option):
     config = tfl.TransferConfig(head=tfl.HeadConfig(target=target), finetune=tfl.FinetuneConfig(epochs=1, **option))
