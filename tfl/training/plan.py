@@ -106,6 +106,7 @@ def compile(
 
 
 def fit_options(options: Mapping[str, Any]) -> FitOptions:
+    """Return the options of `tfl.fit`; an unknown one is refused with the nearest known name."""
     known = [field.name for field in dataclasses.fields(FitOptions)]
     for name in options:
         if name not in known:
