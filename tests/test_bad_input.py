@@ -13,7 +13,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT
 
 import tfl
 from tfl.data import load_source, make_prediction_dataset
@@ -21,6 +20,8 @@ from tfl.errors import InputError
 from tfl.models.classifier import load_model
 from tfl.trained import evaluate_workdir, predict_files
 from tfl.workdir import Workdir, read_json
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def write_images(folder: Path, count: int, seed: int = 0) -> None:
@@ -293,3 +294,41 @@ def test_options_that_the_target_has_no_use_for_are_refused(target, option):
     config = tfl.TransferConfig(head=tfl.HeadConfig(target=target), finetune=tfl.FinetuneConfig(epochs=1, **option))
     with pytest.raises(InputError, match=f"`finetune.{next(iter(option))}` must be"):
         config.validate()
+
+
+@pytest.mark.parametrize("damage", ["deleted", "changed"])
+def test_a_photo_that_is_lost_during_the_run_is_named(copy, monkeypatch, damage):
+    photos, workdir = copy
+    shutil.rmtree(workdir)
+    begin = Workdir.begin
+
+    def lose(self, config):
+        begin(self, config)
+        file = photos / "cats" / "3.png"
+        file.unlink() if damage == "deleted" else shutil.copy(photos / "dogs" / "3.png", file)
+
+    monkeypatch.setattr(Workdir, "begin", lose)
+    with pytest.raises(InputError, match=r"`data` must stay as it is while it is read. Received: /\S+/cats/3.png: "):
+        tfl.transfer(config_of(photos), workdir)
+
+
+def test_a_workdir_among_the_photos_is_refused(run):
+    photos, _ = run
+    for workdir in (photos / "run", photos / "cats" / "run"):
+        with pytest.raises(InputError, match="`workdir` must lie outside of the photos"):
+            tfl.transfer(config_of(photos), workdir)
+        assert not workdir.exists()
+
+
+def test_metrics_that_are_none_are_named(copy):
+    photos, workdir = copy
+    (workdir / "metrics.json").write_text("{}")
+    with pytest.raises(InputError, match=r"`workdir` must hold whole files. Received: .*not the metrics of a run"):
+        tfl.transfer(config_of(photos), workdir)
+
+
+def test_a_pattern_without_its_prefix_is_told_of_it(run, tmp_path):
+    config = config_of(run[0])
+    config.finetune = tfl.FinetuneConfig(epochs=1, unfreeze="block_1[56].*")
+    with pytest.raises(InputError, match=r"`finetune\.unfreeze` must be a known name.*'re:PATTERN'"):
+        tfl.transfer(config, tmp_path / "w")

@@ -101,7 +101,7 @@ def test_the_same_command_again_says_that_it_is_finished(photos_run, run_script)
     before = {path.name: path.stat().st_mtime_ns for path in workdir.iterdir()}
     again = run_script(*command[1:])
     assert again.returncode == 0
-    assert "This run is finished" in again.stderr
+    assert "this run is finished" in again.stderr
     assert {path.name: path.stat().st_mtime_ns for path in workdir.iterdir()} == before
 
 

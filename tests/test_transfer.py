@@ -1,5 +1,6 @@
 """The whole job from Python: what it writes, that it is exact and repeatable, and how it goes on when stopped."""
 
+import contextlib
 import csv
 import dataclasses
 import json
@@ -189,3 +190,72 @@ def test_pretraining_and_the_comparison_live_in_the_workdir(tmp_path):
     (start,) = [w for w in pretrained.weights if w.path == "Conv1/kernel"]
     (now,) = [w for w in result.model.weights if w.path == "Conv1/kernel"]
     np.testing.assert_array_equal(now, start)  # the transferred stem is the pre-trained one, untouched
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_workdir_belongs_to_its_data(tmp_path, monkeypatch, stopped):
+    images, labels = arrays()
+    config = small_config(data=tfl.DataConfig(image_size=32))
+    with monkeypatch.context() as patch:
+        if stopped:
+            patch.setattr(phases.Job, "finetune", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        with contextlib.suppress(KeyboardInterrupt):
+            tfl.transfer(config, tmp_path / "w", data=(images, labels))
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "w").rglob("*")}
+    changed, swapped = images.copy(), labels.copy()
+    changed[7, 0, 0, 0] ^= 1
+    swapped[7] = 1 - swapped[7]
+    for data, expected in (
+        ((changed, labels), r"1 changed \(first: 7\)"),
+        ((images, swapped), r"changed \(first: "),
+        ((images[:-1], labels[:-1]), r"1 gone \(first: 59\)"),
+        ((np.concatenate([images, images]), np.concatenate([labels, labels])), r"60 new \(first: "),
+    ):
+        with pytest.raises(InputError, match=f"one of the same data. Received: .*{expected}"):
+            tfl.transfer(config, tmp_path / "w", data=data)
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "w").rglob("*")}
+
+
+@pytest.mark.parametrize("damage", ["cut model", "no model", "cut record"])
+def test_a_damaged_phase_is_done_again(finished, tmp_path, monkeypatch, damage):
+    with monkeypatch.context() as patch:
+        patch.setattr(phases.Job, "finetune", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            tfl.transfer(small_config(), tmp_path / "w")
+    model, record = (tmp_path / "w" / "checkpoints" / name for name in ("probe.keras", "probe.json"))
+    if damage == "cut model":
+        model.write_bytes(model.read_bytes()[:2000])
+    elif damage == "no model":
+        model.unlink()
+    else:
+        record.write_text(record.read_text()[:40])
+    (tmp_path / "w" / ".writing-abc").mkdir()  # of a process that was killed
+    again = tfl.transfer(small_config(), tmp_path / "w")
+    assert again.metrics == finished.metrics
+    assert not (tmp_path / "w" / ".writing-abc").exists()
+
+
+def test_training_that_diverges_is_one_line_that_names_the_learning_rate(tmp_path):
+    wild = tfl.FinetuneConfig(epochs=2, unfreeze="all", learning_rate=1e30)
+    with pytest.raises(InputError, match=r"`finetune\.learning_rate` must be small enough .*3 of 4 steps"):
+        tfl.transfer(small_config(finetune=wild), tmp_path / "w")
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_wild_learning_rate_is_no_false_alarm(tmp_path, optimizer):
+    wild = tfl.FinetuneConfig(epochs=2, unfreeze="all", learning_rate=1.0, optimizer=optimizer)
+    assert tfl.transfer(small_config(finetune=wild), tmp_path / "w").metrics["contract"]["finetune"]
+
+
+def test_labels_between_0_and_1_are_no_multilabel(tmp_path):
+    images, labels = arrays()
+    soft = np.stack([0.9 * labels, 1.0 - labels], axis=1).astype(np.float32)
+    with pytest.raises(InputError, match=r"`head\.target` must fit the labels.*not all 0 or 1"):
+        tfl.transfer(small_config(head=tfl.HeadConfig(target="multilabel")), tmp_path / "w", data=(images, soft))
+
+
+def test_a_stream_that_shuffles_itself_is_one_line(tmp_path):
+    images, labels = arrays()
+    shuffled = tf.data.Dataset.from_tensor_slices((images, labels)).shuffle(60)
+    with pytest.raises(InputError, match=r"`data` must stay as it is while it is read.*is the stream shuffled"):
+        tfl.transfer(small_config(data=tfl.DataConfig(image_size=32)), tmp_path / "w", data=shuffled)

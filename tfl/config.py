@@ -87,7 +87,7 @@ class FinetuneConfig:
     """Phase 2: part of the backbone and the head, trained on from the solution of phase 1."""
 
     epochs: int = 0  # 0: the frozen backbone with the solved head is the result
-    unfreeze: str = "1"  # number of stages from the top, a stage or layer name, "all", or "0" for the head alone
+    unfreeze: str = "1"  # number of stages from the top, a name, a fraction, "re:PATTERN", "all"; "0": the head alone
     batch_norm: str = "frozen"  # frozen: inference mode everywhere; train: unfrozen stages update it
     optimizer: str = "adam"  # sgd, adam, adamw
     learning_rate: float = 1e-4

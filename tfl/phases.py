@@ -1,6 +1,5 @@
 """The two phases of a run: solve the head on the frozen backbone, then train on from there."""
 
-import json
 from typing import Any
 
 import keras
@@ -9,6 +8,7 @@ import tensorflow as tf
 
 from tfl.config import TransferConfig
 from tfl.data import Splits, make_dataset
+from tfl.errors import InputError
 from tfl.evaluation import Predictions, predict
 from tfl.features import assign_head, choose_head, extract_features
 from tfl.models.batch_norm import shorten_statistics
@@ -19,7 +19,7 @@ from tfl.models.regularization import Penalty, regularize
 from tfl.progress import say
 from tfl.training import balanced_class_weight, compile, fit, make_loss, make_optimizer, make_schedule
 from tfl.training.contract import Contract, check_evaluation
-from tfl.workdir import Workdir, write_csv, write_json
+from tfl.workdir import CHECKPOINTS, Workdir, read_json, write_csv, write_json
 
 HIDDEN_HEAD_EPOCHS = 200
 HIDDEN_HEAD_PATIENCE = 10
@@ -122,6 +122,7 @@ class Job:
         self._compile(steps)
         promise = Contract.before(self.model, phase="finetune")
         history = self._fit()
+        self._check_converged(history)
         self._write_history(history)
         record = {"unfrozen": options.unfreeze, "trainable_parameters": table.trainable}
         self._finish_phase(
@@ -154,6 +155,7 @@ class Job:
 
     def _fit(self) -> keras.callbacks.History:
         options = self.config.finetune
+        (self.run / "tensorboard").rmtree(missing_ok=True)  # of an earlier start that was interrupted
         labels = self.splits.index.labels[self.splits.train]
         return fit(
             self.model,
@@ -171,6 +173,16 @@ class Job:
             cutmix=options.cutmix,
             seed=self.config.seed,
         )
+
+    def _check_converged(self, history: keras.callbacks.History) -> None:
+        """Refuse a result of which half the steps were not finite: its figures would be those of an accident."""
+        skipped, losses = int(sum(history.history["skipped_steps"])), history.history["val_loss"]
+        if 2 * skipped >= history.steps or not np.isfinite(losses[-1]):
+            raise InputError(
+                "`finetune.learning_rate` must be small enough for training to converge. Received: finetune."
+                f"learning_rate={self.config.finetune.learning_rate}: {skipped} of {history.steps} steps had a "
+                f"non-finite loss or gradient, and the validation loss ended at {losses[-1]:.4g}."
+            )
 
     def _keep_the_better(self, before: list[np.ndarray]) -> None:
         if "probe" not in self.phases:
@@ -191,16 +203,20 @@ class Job:
             record["test"] = self.predictions("test").metrics()
         self.phases[name], self.contract[name], self.kept = record, contract, name
         if name == "probe" and self.config.finetune.epochs:
-            save_model(self.model, self.run / "checkpoints" / f"{name}.keras")
-            write_json(self.run / "checkpoints" / f"{name}.json", {"phase": record, "contract": contract})
+            save_model(self.model, self.run / CHECKPOINTS / f"{name}.keras")
+            write_json(self.run / CHECKPOINTS / f"{name}.json", {"phase": record, "contract": contract})
 
     def _restore(self, name: str) -> bool:
         """Take a phase that an interrupted run of the same config had finished."""
-        file = self.run / "checkpoints" / f"{name}.json"
+        file = self.run / CHECKPOINTS / f"{name}.json"
         if not file.exists():
             return False
-        stored = json.loads(file.read_text())
-        self.model.set_weights(load_model(self.run / "checkpoints" / f"{name}.keras").get_weights())
+        try:
+            stored = read_json(file)
+            self.model.set_weights(load_model(file.with_suffix(".keras")).get_weights())
+        except InputError as error:
+            say(f"{name}: done again, what an earlier start stored is damaged: {error}")
+            return False
         self.phases[name], self.contract[name], self.kept = stored["phase"], stored["contract"], name
         self.head_l2 = stored["phase"]["l2"]
         say(f"{name}: finished by an earlier start of this run; going on from there")

@@ -1,7 +1,6 @@
 """What is done with a finished run: evaluate it again or elsewhere, and predict."""
 
 import csv
-import io
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,19 +10,20 @@ import numpy as np
 from etils import epath
 
 from tfl.config import TransferConfig
-from tfl.data import Source, load_source, make_dataset, make_prediction_dataset
+from tfl.data import Source, load_source, make_dataset, make_prediction_dataset, reading_explained
 from tfl.errors import InputError
 from tfl.evaluation import Predictions, predict, to_probabilities
 from tfl.models.classifier import Metadata, load_model
 from tfl.models.inference import run_over
 from tfl.progress import say
 from tfl.registry import did_you_mean
-from tfl.workdir import Workdir, write_csv
+from tfl.workdir import Workdir, read_csv, write_csv
 
 BATCH = 32
 TOP = 5
 
 
+@reading_explained()
 def evaluate_workdir(workdir: epath.PathLike, source: str = "") -> dict[str, Any]:
     """Evaluate a finished run, on its own test split or on other data.
 
@@ -43,7 +43,7 @@ def evaluate_workdir(workdir: epath.PathLike, source: str = "") -> dict[str, Any
     config = TransferConfig.from_dict(Workdir(workdir).read_config())
     model, metadata = _load_named(workdir)
     data = load_source(source or config.data.source, config.data.max_bad_fraction)
-    recorded = _read_splits(Workdir(workdir))
+    recorded = _recorded_splits(Workdir(workdir))
     rows = _held_out(data, recorded) if source else _recorded_test(data, recorded, config.data.source)
     renumber = _class_numbers(data, metadata)
     dataset = make_dataset(data, rows, image_size=metadata.image_size, batch_size=BATCH)
@@ -52,12 +52,11 @@ def evaluate_workdir(workdir: epath.PathLike, source: str = "") -> dict[str, Any
     return Predictions(table.ids, labels, table.logits, table.target).metrics()
 
 
-def _read_splits(run: Workdir) -> list[dict[str, str]]:
+def _recorded_splits(run: Workdir) -> list[dict[str, str]]:
     file = run / "splits.csv"
     if not file.exists():
         raise InputError(f"`workdir` must be a finished run. Received: {str(run.path)!r}: no splits.csv.")
-    text = file.read_bytes().decode("utf-8", "surrogateescape")  # as `write_csv` has it
-    return list(csv.DictReader(io.StringIO(text, newline="")))
+    return read_csv(file)
 
 
 def _recorded_test(data: Source, recorded: Sequence[dict[str, str]], source: str) -> np.ndarray:
@@ -95,6 +94,7 @@ def _class_numbers(data: Source, metadata: Metadata) -> np.ndarray:
     return np.array([metadata.class_names.index(name) for name in data.index.class_names], np.int64)
 
 
+@reading_explained()
 def predict_files(workdir: epath.PathLike, files: Sequence[str], output: str = "") -> list[list[Any]]:
     """Say what is on photos, and write it as CSV: path, class, probability, and the five most probable.
 

@@ -4,18 +4,19 @@ import dataclasses
 from typing import Any
 
 import keras
+import numpy as np
 from etils import epath
 
 from tfl import phases
 from tfl.backbones import build_backbone, get_backbone_spec
 from tfl.config import TransferConfig
-from tfl.data import Splits, load_data, write_quarantine_csv
+from tfl.data import Splits, load_data, reading_explained, write_quarantine_csv
 from tfl.errors import InputError
 from tfl.models.classifier import Metadata, build_classifier, load_model, num_outputs, save_model
 from tfl.models.freezing import select_layers
 from tfl.models.heads import HeadSpec
 from tfl.progress import say
-from tfl.workdir import Workdir, write_json
+from tfl.workdir import Workdir, read_csv, write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +34,7 @@ class TransferResult:
     workdir: epath.Path
 
 
+@reading_explained()
 def transfer(config: TransferConfig, workdir: epath.PathLike, data: Any = None) -> TransferResult:
     """Take a pretrained backbone and a data set to a trained, evaluated, saved classifier.
 
@@ -71,12 +73,14 @@ def transfer(config: TransferConfig, workdir: epath.PathLike, data: Any = None) 
 
 def _run(config: TransferConfig, workdir: epath.PathLike, data: Any) -> TransferResult:
     run = Workdir.open(workdir, config.to_dict())
+    _check_outside_of_photos(run, config)
     finished = run.read_metrics()
     if finished is not None:
+        _data(config, data, run)
         say(f"{run.path}: this run is finished")
         return TransferResult(load_model(run.path), finished, run.path)
     backbone = _backbone(config, config.backbone.weights)
-    splits = _data(config, data)
+    splits = _data(config, data, run)
     model = _classifier(backbone, config, splits)
     run.begin(config.to_dict())  # from here on the folder belongs to this config: everything asked for exists
     _write_splits(splits, run)
@@ -119,14 +123,26 @@ def _from_scratch(config: TransferConfig, run: Workdir, data: Any) -> dict[str, 
     return _run(_from_random_weights(config, config.scratch), run / "scratch", data).metrics["test"]
 
 
-def _data(config: TransferConfig, data: Any) -> Splits:
-    return load_data(
+def _data(config: TransferConfig, data: Any, run: Workdir) -> Splits:
+    """Open and cut the data; a run that has begun goes on with the very examples that it began with."""
+    splits = load_data(
         config.data.source if data is None else data,
         split=config.data.split,
         seed=config.seed,
         max_bad_fraction=config.data.max_bad_fraction,
         train_examples_per_class=config.data.train_examples_per_class,
     )
+    if (run / "splits.csv").exists():
+        splits.index.check_same(read_csv(run / "splits.csv"))
+    return splits
+
+
+def _check_outside_of_photos(run: Workdir, config: TransferConfig) -> None:
+    """Refuse a workdir among the photos: the next start would take it for a class."""
+    for source in (config.data.source, config.pretrain.source):
+        kind, _, folder = source.partition(":")
+        if kind == "folder" and epath.Path(folder).expanduser().resolve() in run.path.resolve().parents:
+            raise InputError(f"`workdir` must lie outside of the photos. Received: {str(run.path)!r} below {folder}.")
 
 
 def _classifier(backbone: keras.Model, config: TransferConfig, splits: Splits) -> keras.Model:
@@ -153,11 +169,12 @@ def _output_names(target: str, splits: Splits) -> tuple[str, ...]:
     fits = {
         "multiclass": splits.index.is_multiclass,
         "binary": splits.index.is_multiclass,
-        "multilabel": labels.ndim == 2,
+        "multilabel": labels.ndim == 2 and bool(np.isin(labels, (0, 1)).all()),
         "regression": not splits.index.is_multiclass,
     }
     if not fits[target]:
         kind = "class numbers" if splits.index.is_multiclass else f"values of shape {labels.shape[1:]}"
+        kind += " that are not all 0 or 1" if target == "multilabel" and labels.ndim == 2 else ""
         raise InputError(f"`head.target` must fit the labels. Received: head.target={target!r}, labels are {kind}.")
     if target != "regression":
         return tuple(splits.class_names)

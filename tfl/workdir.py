@@ -15,6 +15,8 @@ from etils import epath
 
 from tfl.errors import InputError
 
+CHECKPOINTS = "checkpoints"  # the folder of what an interrupted run goes on from
+UNFINISHED = ".writing-"  # how folders begin whose file is not yet renamed
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -47,8 +49,8 @@ def write_atomically(path: epath.PathLike, write: Callable[[epath.Path], object]
 
 def _make_folder_beside(path: epath.Path) -> epath.Path:
     if _is_local(path):
-        return epath.Path(tempfile.mkdtemp(prefix=".writing-", dir=path.parent))
-    folder = path.parent / f".writing-{path.name}-{os.getpid()}"
+        return epath.Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=path.parent))
+    folder = path.parent / f"{UNFINISHED}{path.name}-{os.getpid()}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -107,6 +109,12 @@ def write_csv(path: epath.PathLike, header: Sequence[str], rows: Iterable[Sequen
     write_atomically(path, lambda temporary: temporary.write_bytes(content))
 
 
+def read_csv(path: epath.PathLike) -> list[dict[str, str]]:
+    """Read what `write_csv` wrote: one dict a row, by the names in the header."""
+    text = epath.Path(path).read_bytes().decode("utf-8", "surrogateescape")
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
 class Workdir:
     """The folder of one run.
 
@@ -143,12 +151,17 @@ class Workdir:
     def begin(self, config: dict[str, Any]) -> None:
         """Record the config: from here on the workdir belongs to it, and to this process while it lives.
 
+        What a process that was killed had half written is swept away.
+
         Raises:
             InputError: another process is at work in it.
         """
         write_json(self / "config.json", config)
         if _is_local(self.path):
             self._lock = _lock(self.path)
+            for folder in (self.path, self / CHECKPOINTS):
+                for unfinished in folder.glob(f"{UNFINISHED}*"):
+                    shutil.rmtree(unfinished, ignore_errors=True)
 
     def __truediv__(self, name: str) -> epath.Path:
         return self.path / name
@@ -170,7 +183,12 @@ class Workdir:
     def read_metrics(self) -> dict[str, Any] | None:
         """Return the metrics of a finished run, or None where it is not finished."""
         file = self.path / "metrics.json"
-        return read_json(file) if file.exists() else None
+        if not file.exists():
+            return None
+        metrics = read_json(file)
+        if not {"test", "validation", "kept"} <= metrics.keys():
+            raise InputError(f"`workdir` must hold whole files. Received: {str(file)!r}: not the metrics of a run.")
+        return metrics
 
     def files(self) -> list[str]:
         """Return the paths of what was written, for the last lines on the screen."""

@@ -12,7 +12,7 @@ from tfl.data.decode import decode_image, resize
 from tfl.data.index import Index
 from tfl.data.pipeline import make_dataset, make_prediction_dataset
 from tfl.data.scan import write_quarantine_csv
-from tfl.data.source import Source
+from tfl.data.source import Source, reading_explained
 from tfl.data.sources import load_source
 from tfl.data.splits import assign_splits, count_leaks
 
@@ -28,6 +28,7 @@ __all__ = [
     "load_source",
     "make_dataset",
     "make_prediction_dataset",
+    "reading_explained",
     "resize",
     "write_quarantine_csv",
 ]

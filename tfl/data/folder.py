@@ -184,6 +184,6 @@ def read_file(path: tf.Tensor, fingerprint: tf.Tensor) -> tf.Tensor:
     """Read a file in the graph, and name it where it is no longer what the scan saw."""
     encoded = tf.io.read_file(path)
     unchanged = tf.equal(tf.strings.to_hash_bucket_fast(encoded, HASH_BUCKETS), fingerprint)
-    check = tf.debugging.Assert(unchanged, ["This file has changed since it was checked:", path])
+    check = tf.debugging.Assert(unchanged, ["changed since it was checked:", path])
     with tf.control_dependencies([check]):
         return tf.identity(encoded)

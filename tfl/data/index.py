@@ -2,11 +2,12 @@
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from etils import epath
 
+from tfl.errors import InputError
 from tfl.workdir import write_csv
 
 SPLITS = ("train", "validation", "test")
@@ -62,6 +63,30 @@ class Index:
             self.sha256, self.width, self.height, self.status, strict=True,
         )  # fmt: skip
         write_csv(path, columns, rows)
+
+    def check_same(self, recorded: Sequence[Mapping[str, str]]) -> None:
+        """Check that a table written earlier lists these very examples, so that its results are theirs too.
+
+        Args:
+            recorded: the rows of a `splits.csv`.
+
+        Raises:
+            InputError: says how many examples are new, gone or changed (in content, label or split), and names one.
+        """
+        labels = map(self._label_text, self.labels)
+        now = dict(zip(self.ids, zip(self.sha256, labels, self.splits, strict=True), strict=True))
+        then = {row.get("id"): tuple(row.get(name) for name in ("sha256", "label", "split")) for row in recorded}
+        differing = {
+            "new": [name for name in now if name not in then],
+            "gone": [name for name in then if name not in now],
+            "changed": [name for name, values in now.items() if name in then and tuple(values) != then[name]],
+        }
+        found = [f"{len(names)} {kind} (first: {names[0]})" for kind, names in differing.items() if names]
+        if found:
+            raise InputError(
+                f"`workdir` must be a new folder or one of the same data. Received: other examples than in its "
+                f"splits.csv: {', '.join(found)}."
+            )
 
     def _label_text(self, label: np.ndarray) -> str:
         if self.is_multiclass:

@@ -1,8 +1,10 @@
 """What a source of examples is, whatever it reads from."""
 
 import abc
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +12,26 @@ import tensorflow as tf
 from tfl.data.decode import FORMATS
 from tfl.data.index import Index, natural_key
 from tfl.errors import InputError
+
+
+@contextlib.contextmanager
+def reading_explained() -> Iterator[None]:
+    """Turn TensorFlow's report of an example that cannot be read any more into one line; also a decorator.
+
+    Data is checked when it is opened. Files that are deleted or written to after that, and streams that
+    change their order, are noticed in the middle of the work, inside the graph.
+    """
+    try:
+        yield
+    except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
+        text = error.message.partition("\n\t [[")[0]  # before and after it stand names of the graph
+        text = re.sub(r"^.*Iterator::\S+: ", "", text, flags=re.DOTALL)
+        found = re.search(r"assertion failed: \[(.+?):\] \[(.+)\]", text, re.DOTALL)
+        gone = re.search(r"([^{}]+); No such file or directory", text)
+        if found is None and gone is None:
+            raise
+        reason = f"{found[2]}: {found[1]}" if found else f"{gone[1].strip()}: no such file any more" if gone else ""
+        raise InputError(f"`data` must stay as it is while it is read. Received: {reason}.") from error
 
 
 @dataclasses.dataclass(frozen=True)

@@ -104,7 +104,7 @@ def _pick(stream: tf.data.Dataset, row_at: np.ndarray, raw_labels: np.ndarray, l
         row = tf.gather(row_at, position)
         check = tf.debugging.Assert(
             tf.reduce_all(tf.equal(label, tf.gather(raw_labels, row))),
-            ["`source` must give its examples in the same order every time. Shuffled, at position:", position],
+            ["this position holds another example than before, is the stream shuffled?:", position],
         )
         with tf.control_dependencies([check]):
             return {"image": image, "label": tf.gather(labels, row), "id": row}

@@ -70,8 +70,8 @@ def freeze(model: keras.Model, what: What = "all", *, batch_norm: str = "frozen"
     """Freeze part of the backbone, and make all the rest trainable; the head always stays trainable.
 
     Each call sets the whole state, whatever was frozen before. A compiled model takes the change at its next
-    `fit`; where the optimizer has already seen the model without what is trained now, that `fit` fails
-    (Keras: "Unknown variable") until `compile` is called again.
+    `tfl.fit`. Keras' own `fit` fails ("Unknown variable") where its optimizer has seen the model without what
+    is trained now, until `compile` is called again.
 
     Args:
         model: a backbone, or a functional classifier whose head layers' names start with "head_".
@@ -198,7 +198,10 @@ def _position(what: float | str, layers: Sequence[Any], stages: Sequence[Stage],
         count = max(1, round(what * len(layers)))
         return len(layers) - count if from_top else count
     names, by_stage = [layer.name for layer in layers], {stage.name: stage.layers for stage in stages}
-    name = resolve(str(what), [*by_stage, *names, "all"], "what")
+    try:
+        name = resolve(str(what), [*by_stage, *names, "all"], "what")
+    except InputError as error:
+        raise InputError(f"{error} A pattern is written 're:PATTERN'.") from error
     if name == "all":
         return 0 if from_top else len(layers)
     first, last = (by_stage[name][0].name, by_stage[name][-1].name) if name in by_stage else (name, name)

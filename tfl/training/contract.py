@@ -13,7 +13,7 @@ import numpy as np
 from tfl.backbones.stages import find_stages
 from tfl.errors import ContractError
 from tfl.models.regularization import Penalty, is_kernel, kernels
-from tfl.training.measure import Update, measure_updates
+from tfl.training.measure import Update, first_gradients, measure_updates
 
 _MOST_NAMES = 5
 _PENALTY_TOLERANCE = 1e-4  # relative: float32 sums against float64
@@ -190,8 +190,17 @@ class Contract:
         if trained and len(same) == len(trained):
             broken.append("nothing that was to be trained changed")
         elif updates is not None:
-            _complain(broken, "was to be trained and did not change", _still_layers(updates, set(same)))
+            _complain(broken, "was to be trained and did not change", self._still_layers(updates, set(same)))
         return {"trained_variables": len(trained) - len(same)}
+
+    def _still_layers(self, updates: Sequence[Update], same: set[str]) -> list[str]:
+        """Return the layers that a step moves, by the measure and by the first batch, and that are as before."""
+        names = _still_layers(updates, same)
+        if not names:
+            return []
+        # Layers that are dead for the data (a ReLU that never fires) may come alive in the noise of the measure.
+        norms = first_gradients(self.model._tfl_trainer.trainer, {id(v): old for v, old in self.values})
+        return [name for name in names if any(n > 0 for path, n in norms.items() if path.rpartition("/")[0] == name)]
 
     def _check_learning_rates(self, broken: list[str], updates: list[Update]) -> dict[str, Any]:
         groups = self._asked_ratios()

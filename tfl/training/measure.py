@@ -2,13 +2,14 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tfl.training.batches import unpack
 from tfl.training.losses import is_categorical, is_sparse
 from tfl.training.step import Trainer
 
@@ -52,6 +53,23 @@ def measure_updates(trainer: Trainer) -> list[Update]:
         if all(u.rounding <= _RESOLUTION * np.linalg.norm(u.plain) for u in updates):
             break
     return updates
+
+
+def first_gradients(trainer: Trainer, start: Mapping[int, np.ndarray]) -> dict[str, float]:
+    """Return by path the norm of the gradient of each trainable variable in the first step that was made.
+
+    Args:
+        trainer: that of the last `fit`.
+        start: `id(variable)` to the value that it had before.
+    """
+    with _undone(trainer):
+        for variable in trainer.model.variables:
+            if id(variable) in start:
+                variable.assign(start[id(variable)])
+        batch = trainer.weigh_and_mix(unpack(next(iter(trainer.first_batch))), tf.constant(0, tf.int64))
+        gradients = trainer.gradients(batch)[0]
+    norms = (0.0 if g is None else float(tf.norm(g)) for g in gradients)
+    return {v.path: norm for v, norm in zip(trainer.variables, norms, strict=True)}
 
 
 def _rounding(values: np.ndarray) -> float:

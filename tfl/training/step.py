@@ -97,6 +97,7 @@ class Trainer:
         self.state = [v for v in model.variables if not v.trainable]
         self.average = WeightAverage(self.variables, options.ema) if options.ema else None
         self.totals = Totals()
+        self.first_batch: Any = ()  # a dataset of that of the last `fit`, for the contract
         self.train_steps = tf.function(self._train_steps, autograph=False, reduce_retracing=True)
         self.test_steps = tf.function(self._test_steps, autograph=False, reduce_retracing=True)
         self.train_one = tf.function(self._train_one, autograph=False, reduce_retracing=True)
@@ -150,7 +151,7 @@ class Trainer:
         return gradients, self._sum(share), pull, logits, {id(v): new for v, new in changed if new is not None}
 
     def _train_step(self, element: Any, epoch: tf.Tensor) -> None:
-        batch = self._weigh_and_mix(unpack(element), epoch)
+        batch = self.weigh_and_mix(unpack(element), epoch)
         gradients, loss, pull, logits, state = self.gradients(batch)
         pairs = [(g, v) for g, v in zip(gradients, self.variables, strict=True) if g is not None]
         if not pairs:
@@ -209,7 +210,8 @@ class Trainer:
         for metric in self.metrics:
             metric.update_state(align_labels(labels, logits, metric), logits)
 
-    def _weigh_and_mix(self, batch: Batch, epoch: tf.Tensor) -> Batch:
+    def weigh_and_mix(self, batch: Batch, epoch: tf.Tensor) -> Batch:
+        """Return a batch as the step sees it: class weights multiplied in, images and labels mixed."""
         options, labels, weights = self.options, batch.labels, batch.weights
         if options.class_weight is not None:
             numbers = tf.argmax(labels, -1) if labels.shape.rank == 2 and labels.shape[-1] != 1 else labels
