@@ -15,22 +15,6 @@ from tfl.backbones.stages import backbone_layers
 from tfl.backbones.weights import build_backbone, weights_fingerprint
 from tfl.errors import InputError
 
-FAMILIES = [
-    "ConvNeXtTiny",
-    "DenseNet121",
-    "EfficientNetB0",
-    "EfficientNetV2B0",
-    "InceptionResNetV2",
-    "InceptionV3",
-    "MobileNet",
-    "MobileNetV2",
-    "MobileNetV3Small",
-    "NASNetMobile",
-    "ResNet50",
-    "ResNet50V2",
-    "VGG16",
-    "Xception",
-]
 RISKY = ["ConvNeXtTiny", "MobileNetV3Small", "VGG16"]  # own layers, functional activations, stacked channels
 LOAD = """
 import sys, numpy as np, keras
@@ -61,18 +45,16 @@ def randomize(model: keras.Model) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
-@pytest.mark.parametrize("name", FAMILIES)
-def test_preprocessing_inside_equals_that_of_the_family(name, dtype, built):
-    model = built(name)
+def test_preprocessing_inside_equals_that_of_the_family(family, dtype, built):
+    model = built(family)
     images = random_images(model.input).astype(dtype)
     pixels = keras.Model(model.input, first_layer_input(model))(images)
-    expected = get_backbone_spec(name).preprocess(images.astype("float32"))
+    expected = get_backbone_spec(family).preprocess(images.astype("float32"))
     np.testing.assert_allclose(pixels, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_the_graph_is_flat_and_plain(name, built):
-    model = built(name)
+def test_the_graph_is_flat_and_plain(family, built):
+    model = built(family)
     assert type(model).__name__ == "Functional" and model.input.shape[-1] == 3 and len(model.output.shape) == 4
     assert not any(hasattr(layer, "layers") or isinstance(layer, keras.layers.Lambda) for layer in model.layers)
     assert all(layer.output._keras_history.operation is layer for layer in model.layers)
@@ -232,8 +214,8 @@ def test_a_saved_classifier_needs_only_keras(tmp_path, built, add_head):
 
 
 @pytest.mark.slow
-def test_a_saved_classifier_of_every_family_needs_only_keras(tmp_path, built, add_head):
-    check_fresh_process(FAMILIES, tmp_path, built, add_head)
+def test_a_saved_classifier_of_every_family_needs_only_keras(tmp_path, built, add_head, families):
+    check_fresh_process(families, tmp_path, built, add_head)
 
 
 # Keras' own files --------------------------------------------------------------------------------------------

@@ -310,10 +310,6 @@ def test_measured_update_is_the_update() -> None:
         np.testing.assert_allclose(update.scaled, factor * update.plain, atol=1e-5 + 20 * update.rounding)
 
 
-FAMILIES = ["MobileNetV2", "ResNet50V2", "EfficientNetB0", "ConvNeXtTiny", "MobileNetV3Small", "DenseNet121", "VGG16"]
-SLOW = ["Xception", "InceptionV3", "InceptionResNetV2", "NASNetMobile", "EfficientNetV2B0", "MobileNet", "ResNet50"]
-
-
 def one_real_step(name: str) -> None:
     size = max(32, tfl.get_backbone_spec(name).minimum_size)
     keras.utils.set_random_seed(0)
@@ -330,12 +326,11 @@ def one_real_step(name: str) -> None:
     assert record["learning_rate_ratios"]["head"] == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("name", FAMILIES[:2])
-def test_no_false_alarm_on_a_family(name: str) -> None:
+@pytest.mark.parametrize("name", ["MobileNetV2", "ResNet50V2"])
+def test_no_false_alarm_on_a_real_network(name: str) -> None:
     one_real_step(name)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*FAMILIES[2:], *SLOW])
-def test_no_false_alarm_on_any_other_family(name: str) -> None:
-    one_real_step(name)
+def test_no_false_alarm_on_any_family(family: str) -> None:
+    one_real_step(family)
