@@ -96,7 +96,7 @@ def _run(
     hooks = keras.callbacks.CallbackList([*(callbacks or []), history], model=model, epochs=epochs, verbose=0)
     model.stop_training = False
     history.steps = 0
-    trainer.first_batch = feed.dataset(options.initial_epoch).take(1)
+    trainer.first_batch = lambda: next(iter(feed.dataset(options.initial_epoch)))
     hooks.on_train_begin()
     for epoch in range(options.initial_epoch, epochs):
         if average is not None:

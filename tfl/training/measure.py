@@ -66,7 +66,7 @@ def first_gradients(trainer: Trainer, start: Mapping[int, np.ndarray]) -> dict[s
         for variable in trainer.model.variables:
             if id(variable) in start:
                 variable.assign(start[id(variable)])
-        batch = trainer.weigh_and_mix(unpack(next(iter(trainer.first_batch))), tf.constant(0, tf.int64))
+        batch = trainer.weigh_and_mix(unpack(trainer.first_batch()), tf.constant(0, tf.int64))
         gradients = trainer.gradients(batch)[0]
     norms = (0.0 if g is None else float(tf.norm(g)) for g in gradients)
     return {v.path: norm for v, norm in zip(trainer.variables, norms, strict=True)}

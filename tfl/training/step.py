@@ -5,7 +5,7 @@ times per second, not at every step.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfl.errors import InputError
+from tfl.models.cuts import split_frozen
 from tfl.models.regularization import penalty
 from tfl.training.averaging import WeightAverage
 from tfl.training.batches import Batch, unpack
@@ -92,12 +93,13 @@ class Trainer:
     ) -> None:
         self.model, self.optimizer, self.metrics, self.options = model, model.optimizer, metrics, options
         self.train_loss, self.test_loss = losses
+        self.halves = split_frozen(model)
         self.strategy = tf.distribute.get_strategy()
         self.variables = model.trainable_variables
         self.state = [v for v in model.variables if not v.trainable]
         self.average = WeightAverage(self.variables, options.ema) if options.ema else None
         self.totals = Totals()
-        self.first_batch: Any = ()  # a dataset of that of the last `fit`, for the contract
+        self.first_batch: Callable[[], Any] = tuple  # gives that of the last `fit`, for the contract
         self.train_steps = tf.function(self._train_steps, autograph=False, reduce_retracing=True)
         self.test_steps = tf.function(self._test_steps, autograph=False, reduce_retracing=True)
         self.train_one = tf.function(self._train_one, autograph=False, reduce_retracing=True)
@@ -142,13 +144,19 @@ class Trainer:
                 keras.StatelessScope(collect_losses=True) as scope,
                 fused_norms(self.model),
             ):
-                logits = self.model(batch.images, training=True)
+                logits = self._forward(batch.images)
             losses = per_example_loss(self.train_loss, batch.labels, logits)
             pull = tf.add_n([penalty(self.model), *(tf.cast(loss, tf.float32) for loss in scope.losses)])
             share = tf.reduce_sum(losses * batch.weights) / count + pull / self.strategy.num_replicas_in_sync
         gradients = [None if g is None else self._sum(tf.convert_to_tensor(g)) for g in tape.gradient(share, values)]
         changed = ((v, scope.get_current_value(v)) for v in self.state)
         return gradients, self._sum(share), pull, logits, {id(v): new for v, new in changed if new is not None}
+
+    def _forward(self, images: Any) -> tf.Tensor:
+        """Return the logits of training: what is frozen from the bottom up is run in inference mode."""
+        if self.halves is None:
+            return self.model(images, training=True)
+        return self.halves.upper(self.halves.lower(images, training=False), training=True)
 
     def _train_step(self, element: Any, epoch: tf.Tensor) -> None:
         batch = self.weigh_and_mix(unpack(element), epoch)
