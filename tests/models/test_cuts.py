@@ -17,7 +17,13 @@ def network() -> keras.Model:
 
 @pytest.mark.parametrize(
     ("what", "cut"),
-    [("0", "head_pool"), ("1", "block5c_add"), ("2", "block3b_add"), ("block5c_expand_conv", "block5b_add"), ("all", None)],
+    [
+        ("0", "head_pool"),
+        ("1", "block5c_add"),
+        ("2", "block3b_add"),
+        ("block5c_expand_conv", "block5b_add"),
+        ("all", None),
+    ],
 )
 def test_the_cut_is_as_high_as_it_can_be_and_the_halves_are_the_whole(network, what, cut):
     tfl.unfreeze(network, what)
