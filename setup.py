@@ -4,6 +4,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+FAST_CPU = ["openvino>=2026.4"]
 TEST = ["pytest>=9.0", "pytest-xdist>=3.8", "hypothesis>=6.150"]
 
 setup(
@@ -30,7 +31,8 @@ setup(
         "tqdm>=4.67",
     ],
     extras_require={
+        "fast-cpu": FAST_CPU,  # a second runtime for extracting features
         "test": [*TEST, "pillow>=11.0"],
-        "dev": [*TEST, "pillow>=11.0", "ruff>=0.14", "pyright[nodejs]>=1.1.400", "pre-commit>=4.0"],
+        "dev": [*TEST, *FAST_CPU, "pillow>=11.0", "ruff>=0.14", "pyright[nodejs]>=1.1.400", "pre-commit>=4.0"],
     },
 )

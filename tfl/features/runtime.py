@@ -1,0 +1,258 @@
+"""The frozen part of a model as one fast inference function.
+
+Weights that do not change are constants, and a BatchNorm whose statistics do not change is a scale and a shift
+that the convolution below it can do on the way. Both are done while the graph is traced, in the arrays, because
+TensorFlow's own optimizer merges BatchNorm into ordinary convolutions only and leaves three passes over the
+activations after every depthwise one. MobileNetV2 at 0.35 runs about 1.9 times as fast on two cores, ResNet50 1.1.
+
+The same graph is what OpenVINO, the optional second runtime on a CPU, reads. It is about 1.2 times as fast again for
+MobileNetV2 and 1.1 times for ResNet50 and DenseNet, but half as fast for EfficientNet, so it has to be timed. ONNX
+Runtime never was the fastest of the three. Neither XLA nor bfloat16 on a GPU is used: they were not measured.
+"""
+
+import functools
+import importlib.util
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfl.errors import InputError
+from tfl.progress import say
+from tfl.registry import resolve
+
+RUNTIMES = ("auto", "tensorflow", "openvino")
+TOLERANCE = 1e-4  # largest difference between two runtimes, as a part of the largest feature
+
+_WORTH_TIMING = 2000  # images; with fewer, compiling and timing costs more than the faster runtime saves
+_ROUNDS, _SECONDS = 3, 3.0  # of timing; slow networks stop at the seconds
+_KERNELS: dict[type, str] = {  # of the layers that can take a scale and a shift
+    keras.layers.Conv2D: "kernel",
+    keras.layers.DepthwiseConv2D: "kernel",
+    keras.layers.SeparableConv2D: "pointwise_kernel",
+}
+
+
+class Forward:
+    """The frozen part of a model, ready to run on batches of images.
+
+    Every batch runs at one size: a short one is filled up with black images and cut again, so that the features of an
+    image do not depend on how many others come with it.
+
+    Attributes:
+        name: of the runtime, "tensorflow" or "openvino".
+        input_shape: (batch size, S, S, 3) of the images that run together.
+    """
+
+    def __init__(self, name: str, run: Callable[[np.ndarray], np.ndarray], input_shape: Sequence[int]) -> None:
+        self.name = name
+        self.input_shape = tuple(input_shape)
+        self._run = run
+
+    def __call__(self, images: Any) -> np.ndarray:
+        """Return the features of some images.
+
+        Args:
+            images: RGB `(n, S, S, 3)` uint8, array or tensor, with 1 <= n <= batch_size.
+
+        Returns:
+            `(n, ...)` float32, an array of its own.
+
+        Raises:
+            InputError: other images than the function was made for.
+        """
+        images = np.asarray(images)
+        batch_size, *size = self.input_shape
+        if images.dtype != np.uint8 or list(images.shape[1:]) != size or not 0 < len(images) <= batch_size:
+            raise InputError(
+                f"`images` must be 1 to {batch_size} uint8 images of shape {tuple(size)}. "
+                f"Received: {images.dtype} of shape {images.shape}."
+            )
+        missing = batch_size - len(images)
+        whole = np.concatenate([images, np.zeros((missing, *size), np.uint8)]) if missing else images
+        return self._run(np.ascontiguousarray(whole))[: len(images)]
+
+
+def make_forward(
+    extractor: keras.Model,
+    runtime: str = "auto",
+    *,
+    batch_size: int,
+    sample: np.ndarray | None = None,
+    num_images: int | None = None,
+) -> Forward:
+    """Compile the frozen part of a model into one inference function.
+
+    The weights are copied: later changes of `extractor` do not reach the function. Features equal those of the
+    plain model up to rounding (1e-5 of their scale; another runtime is only taken within `TOLERANCE`).
+
+    Args:
+        extractor: functional, uint8 or float images `(B, S, S, 3)` to features `(B, ...)`.
+        runtime: "tensorflow"; "openvino" (CPU, in the extra `fast-cpu`); or "auto": what is installed is timed, and
+            the fastest is taken. Where OpenVINO cannot run a network, TensorFlow does, with a line that says why.
+        batch_size: images a call, at least 1; the function is compiled for this number alone.
+        sample: some of the real images, `(n, S, S, 3)` uint8 with 1 <= n <= batch_size, to compare and time the
+            runtimes on; None: noise.
+        num_images: how many images there are to run; below 2,000 "auto" is TensorFlow, because timing would cost
+            more than it can win. None: many.
+
+    Raises:
+        InputError: unknown runtime, or one that is not installed; a batch size below 1; no fixed image size.
+
+    Example:
+        >>> forward = make_forward(extractor, batch_size=32)
+        >>> forward(images).shape
+        (32, 1280)
+    """
+    name = resolve(runtime, RUNTIMES, "features.runtime")
+    has_openvino = importlib.util.find_spec("openvino") is not None
+    if name == "openvino" and not has_openvino:
+        raise InputError(
+            "`features.runtime` must be an installed runtime: pip install 'tfl[fast-cpu]'. "
+            "Received: features.runtime='openvino'."
+        )
+    if batch_size < 1:
+        raise InputError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}.")
+    input_shape = (batch_size, *extractor.input.shape[1:])
+    if None in input_shape:
+        raise InputError(f"`extractor` must take images of one size. Received: an input of shape {input_shape[1:]}.")
+    graph = _trace(extractor, input_shape)
+    plain = Forward("tensorflow", lambda images: graph(tf.constant(images)).numpy(), input_shape)
+    is_worth_timing = (num_images is None or num_images >= _WORTH_TIMING) and not tf.config.list_physical_devices("GPU")
+    if name == "tensorflow" or not has_openvino or (name == "auto" and not is_worth_timing):
+        return plain
+    if sample is None:
+        sample = np.random.default_rng(0).integers(0, 256, input_shape, np.uint8)
+    other = _try_openvino(graph, plain, sample)
+    if other is None or name == "openvino":
+        return other or plain
+    return _fastest(plain, other, sample)
+
+
+def _trace(extractor: keras.Model, input_shape: Sequence[int]) -> Any:
+    """Return the concrete function of `extractor` in inference mode, its weights constants and its norms folded."""
+    values, biases = _fold(extractor)
+
+    def operation(original: keras.Operation) -> Callable[..., Any]:
+        if original in biases:
+            return lambda inputs, **_: tf.nn.bias_add(inputs, biases[original])  # without Keras' mask
+        has_phase = getattr(original, "_call_has_training_arg", False)
+        return functools.partial(original, training=False) if has_phase else original
+
+    @functools.partial(tf.function, autograph=False)
+    def forward(image: tf.Tensor) -> tf.Tensor:
+        pixels = tf.cast(image, extractor.input.dtype)
+        with keras.StatelessScope(state_mapping=values):
+            return tf.cast(extractor._run_through_graph([pixels], operation_fn=operation), tf.float32)
+
+    return forward.get_concrete_function(tf.TensorSpec(input_shape, tf.uint8, name="image"))
+
+
+def _fold(model: keras.Model) -> tuple[list[tuple[keras.Variable, np.ndarray]], dict[keras.Operation, np.ndarray]]:
+    """Return the value of every variable after folding, and the bias that takes the place of each folded norm."""
+    values = {id(variable): (variable, variable.numpy()) for variable in model.variables}
+    biases: dict[keras.Operation, np.ndarray] = {}
+    for convolution, norm in _foldable_pairs(model):
+        scale, shift = _scale_and_shift(norm)
+        kernel = _kernel(convolution)
+        is_depthwise = type(convolution) is keras.layers.DepthwiseConv2D  # (h, w, C, m) gives C m channels
+        scaled = kernel.numpy() * (scale.reshape(kernel.shape[2:]) if is_depthwise else scale)
+        values[id(kernel)] = (kernel, scaled.astype(np.float32))
+        if convolution.use_bias:
+            bias = convolution.bias.numpy()
+            shift = shift + scale * bias
+            values[id(convolution.bias)] = (convolution.bias, np.zeros_like(bias))
+        biases[norm] = shift.astype(np.float32)
+    return list(values.values()), biases
+
+
+def _scale_and_shift(norm: Any) -> tuple[np.ndarray, np.ndarray]:
+    scale = 1.0 / np.sqrt(norm.moving_variance.numpy().astype(np.float64) + norm.epsilon)
+    if norm.scale:
+        scale = scale * norm.gamma.numpy()
+    shift = -scale * norm.moving_mean.numpy()
+    return scale, shift + norm.beta.numpy() if norm.center else shift
+
+
+def _foldable_pairs(model: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield every linear convolution with the BatchNorm behind it, where nothing else sees what is between them."""
+    nodes = [node for depth in model._nodes_by_depth.values() for node in depth if not node.is_input]
+    uses = Counter(node.operation for node in nodes)
+    readers = Counter(id(tensor) for node in nodes for tensor in node.input_tensors)
+    readers.update(id(tensor) for tensor in model.outputs)
+    for node in nodes:
+        norm, convolution = node.operation, node.parent_nodes[0].operation
+        is_alone = uses[norm] == uses[convolution] == readers[id(node.input_tensors[0])] == 1
+        if is_alone and _is_plain_norm(norm) and _is_plain_convolution(convolution):
+            yield convolution, norm
+
+
+def _is_plain_norm(layer: Any) -> bool:
+    is_norm = type(layer) is keras.layers.BatchNormalization
+    return is_norm and layer.axis in (-1, 3) and layer.compute_dtype == "float32"
+
+
+def _is_plain_convolution(layer: Any) -> bool:
+    return (
+        type(layer) in _KERNELS
+        and layer.activation is keras.activations.linear
+        and layer.data_format == "channels_last"
+        and layer.compute_dtype == "float32"
+        and isinstance(_kernel(layer), keras.Variable)  # with LoRA it is a sum
+    )
+
+
+def _kernel(convolution: Any) -> Any:
+    return getattr(convolution, _KERNELS[type(convolution)])
+
+
+def _try_openvino(graph: Any, plain: Forward, sample: np.ndarray) -> Forward | None:
+    """Return the OpenVINO function of a graph, or None, with a line that says why, where it cannot take its place."""
+    try:
+        forward = Forward("openvino", _compile_openvino(graph), plain.input_shape)
+        features = forward(sample)
+    except (ImportError, RuntimeError) as error:  # all that OpenVINO raises
+        say(f"runtime: tensorflow, because openvino cannot run this network ({' '.join(str(error).split())[:160]})")
+        return None
+    expected = plain(sample)
+    scale, difference = np.abs(expected).max(), np.abs(features - expected).max()
+    if not difference <= TOLERANCE * scale:  # a NaN is no agreement
+        say(f"runtime: tensorflow, because openvino's features are off by {difference / scale:.1e} of their scale")
+        return None
+    return forward
+
+
+def _compile_openvino(graph: Any) -> Callable[[np.ndarray], np.ndarray]:
+    # openvino.convert_model reads functions too, but is slower by the seconds that its usage statistics take.
+    import openvino
+
+    core = openvino.Core()
+    options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}  # one batch at a time on all cores
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "frozen.pb"
+        file.write_bytes(graph.graph.as_graph_def().SerializeToString())
+        request = core.compile_model(core.read_model(file), "CPU", options).create_infer_request()
+    return lambda images: request.infer([images], share_inputs=True)[0]
+
+
+def _fastest(plain: Forward, other: Forward, sample: np.ndarray) -> Forward:
+    """Time two warm functions in turns, say what they do, and return the faster one."""
+    seconds = {plain: float("inf"), other: float("inf")}
+    start = time.perf_counter()
+    for _ in range(_ROUNDS):
+        for forward in seconds:
+            begin = time.perf_counter()
+            forward(sample)
+            seconds[forward] = min(seconds[forward], time.perf_counter() - begin)
+        if time.perf_counter() - start > _SECONDS:
+            break
+    first, second = sorted(seconds, key=lambda forward: seconds[forward])
+    rates = [plain.input_shape[0] / seconds[forward] for forward in (first, second)]
+    say(f"runtime: {first.name}, {rates[0]:.0f} images/s ({second.name} {rates[1]:.0f})")
+    return first
