@@ -28,7 +28,8 @@ from tfl.workdir import UNFINISHED, read_json, write_atomically, write_json
 RESERVE = 2**30  # bytes of the disk that are left to everybody else
 KEY_BYTES = 80  # of a row, beside its values: a key of 64 digits in quotes, and its part of header and end
 SWEEP_AFTER = 24 * 3600.0  # seconds; a shard takes seconds to write
-_END = 82  # bytes of the last line: 16 digits, a space, 64 digits, a line feed
+_DIGEST = 65  # bytes: 64 digits and a line feed
+_END = 17 + _DIGEST  # bytes of the last line: 16 digits, a space, the digest
 _ROW_BITS = 32  # the place of a row: the number of its shard, shifted by so many bits, and its number within
 
 
@@ -244,9 +245,8 @@ def estimate_bytes(num_examples: int, shape: tuple[int, ...], dtype: str) -> int
 
 def human_size(num_bytes: float) -> str:
     """Write a number of bytes as a person reads it: "12 bytes", "1.5 GB"."""
-    units = ["bytes", "kB", "MB", "GB", "TB"]
-    power = min(int(math.log10(max(num_bytes, 1)) // 3), len(units) - 1)
-    return f"{num_bytes / 1000**power:.{min(power, 1)}f} {units[power]}"
+    power = min(int(math.log10(max(num_bytes, 1)) // 3), 4)
+    return f"{num_bytes / 1000**power:.{min(power, 1)}f} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"
 
 
 def _as_slice(positions: np.ndarray) -> Any:
@@ -272,16 +272,16 @@ def _write_shard(path: Path, values: np.ndarray, record: bytes) -> None:
     header, digest = io.BytesIO(), hashlib.sha256()
     np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(values))
     with path.open("wb") as file:
-        for part in (header.getvalue(), values.reshape(-1).view(np.uint8).data, record):
+        for part in (header.getvalue(), values.reshape(-1).view(np.uint8).data, record, b"%016x " % len(record)):
             digest.update(part)
             file.write(part)
-        file.write(f"{len(record):016x} {digest.hexdigest()}\n".encode())
+        file.write(f"{digest.hexdigest()}\n".encode())
 
 
 def _read_keys(path: Path) -> list[str]:
     """Read the keys of a shard, not its rows; ValueError where they are not those that the name vouches for."""
     content = np.memmap(path, np.uint8, "r")
-    length = int(content[-_END:][:16].tobytes(), 16)
+    length = int(content[-_END:-_DIGEST].tobytes(), 16)
     record = content[-_END - length : -_END].tobytes()
     if _shard_name(record) != path.name:
         raise ValueError("other keys than those of its name")
@@ -292,11 +292,12 @@ def _is_whole(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> bool:
     """Read a shard once, from end to end."""
     try:
         content = np.memmap(path, np.uint8, "r")
-        end = f" {hashlib.sha256(content[:-_END].data).hexdigest()}\n".encode()
-        array, num_keys = np.load(path, mmap_mode="r"), len(_read_keys(path))
+        if content[-_DIGEST:].tobytes() != f"{hashlib.sha256(content[:-_DIGEST].data).hexdigest()}\n".encode():
+            return False  # before NumPy takes the header for one
+        array = np.load(path, mmap_mode="r")
+        return (array.shape, array.dtype) == ((len(_read_keys(path)), *shape), dtype)
     except (ValueError, FileNotFoundError):
         return False
-    return (content[-_END:][16:].tobytes(), array.shape, array.dtype) == (end, (num_keys, *shape), dtype)
 
 
 def _first_facts(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
