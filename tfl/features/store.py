@@ -28,6 +28,7 @@ from tfl.workdir import UNFINISHED, read_json, write_atomically, write_json
 RESERVE = 2**30  # bytes of the disk that are left to everybody else
 KEY_BYTES = 80  # of a row, beside its values: a key of 64 digits in quotes, and its part of header and end
 SWEEP_AFTER = 24 * 3600.0  # seconds; a shard takes seconds to write
+_HEADER = 128  # bytes before the rows, as NumPy writes them for up to five dimensions
 _DIGEST = 65  # bytes: 64 digits and a line feed
 _END = 17 + _DIGEST  # bytes of the last line: 16 digits, a space, the digest
 _ROW_BITS = 32  # the place of a row: the number of its shard, shifted by so many bits, and its number within
@@ -81,8 +82,8 @@ class FeatureStore:
     def room_for(self, num_examples: int, shape: tuple[int, ...], dtype: str) -> bool:
         """Say whether features of so many more examples fit into `max_bytes`, and leave 1 GiB of the disk free."""
         needed = estimate_bytes(num_examples, shape, dtype)
-        free = shutil.disk_usage(self.root).free
-        return self.used_bytes() + needed <= self.max_bytes and needed + RESERVE <= free
+        fits_the_disk = needed + RESERVE <= shutil.disk_usage(self.root).free
+        return fits_the_disk and self.used_bytes() + needed <= self.max_bytes
 
     def used_bytes(self) -> int:
         """Return the size of all shards in the store."""
@@ -92,8 +93,7 @@ class FeatureStore:
 class Shelf:
     """The features of one extractor; `FeatureStore.open` makes it.
 
-    Attributes:
-        facts: as recorded by whoever opened the shelf first.
+    Its `facts` are as recorded by whoever opened the shelf first.
     """
 
     def __init__(self, folder: Path, shape: tuple[int, ...], dtype: str, facts: dict[str, Any]) -> None:
@@ -154,7 +154,7 @@ class Shelf:
         missing = self.missing(keys)
         if len(missing):
             raise KeyError(f"{len(missing)} of {len(keys)} keys are not stored, the first: {keys[missing[0]]!r}")
-        return StoredArray(self._shards, self._locate(keys), self.shape)
+        return StoredArray(self._shards, self._locate(keys), self.shape, self.dtype)
 
     def _locate(self, keys: Sequence[str]) -> np.ndarray:
         return np.fromiter((self._index.get(key, -1) for key in keys), np.int64, len(keys))
@@ -210,22 +210,23 @@ class StoredArray:
 
     dtype = np.dtype(np.float32)
 
-    def __init__(self, shards: list[Path], places: np.ndarray, shape: tuple[int, ...]) -> None:
+    def __init__(self, shards: list[Path], places: np.ndarray, shape: tuple[int, ...], stored: np.dtype) -> None:
         self.shape = (len(places), *shape)
-        self._shards, self._places = shards, places
+        self._shards, self._places, self._stored = shards, places, stored
 
     def __len__(self) -> int:
-        return len(self._places)
+        return self.shape[0]
 
     def __getitem__(self, index: Any) -> np.ndarray:
         places = self._places[index]
-        numbers, rows = places.ravel() >> _ROW_BITS, places.ravel() & (2**_ROW_BITS - 1)
+        numbers, rows = np.divmod(places.ravel(), 1 << _ROW_BITS)
         values = np.empty((places.size, *self.shape[1:]), np.float32)
         order = np.argsort(numbers, kind="stable")  # each shard is opened once
-        for group in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1):
-            if len(group):
-                with _explained(self._shards[numbers[group[0]]]) as path:
-                    values[_as_slice(group)] = np.load(path, mmap_mode="r")[_as_slice(rows[group])]
+        for group in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(order) else []:
+            shape = (rows[group].max() + 1, *self.shape[1:])
+            with _explained(self._shards[numbers[group[0]]]) as path:  # `numpy.load` takes five times as long
+                shard = np.memmap(str(path), self._stored, "r", _HEADER, shape)
+            values[_as_slice(group)] = shard[_as_slice(rows[group])]
         return values.reshape(*places.shape, *self.shape[1:])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -295,7 +296,7 @@ def _is_whole(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> bool:
         if content[-_DIGEST:].tobytes() != f"{hashlib.sha256(content[:-_DIGEST].data).hexdigest()}\n".encode():
             return False  # before NumPy takes the header for one
         array = np.load(path, mmap_mode="r")
-        return (array.shape, array.dtype) == ((len(_read_keys(path)), *shape), dtype)
+        return (array.shape, array.dtype, array.offset) == ((len(_read_keys(path)), *shape), dtype, _HEADER)
     except (ValueError, FileNotFoundError):
         return False
 
@@ -325,8 +326,7 @@ def _sweep(folder: Path) -> None:
 def _locked(folder: Path, how: int) -> Iterator[bool]:
     """Hold the shelf's lock: shared to write, exclusive to delete. Yields whether it was had, with LOCK_NB.
 
-    The system lifts it when a process ends, however. Without it (some network file systems have no locks) a
-    damaged shard might be deleted in the instant in which another process replaces it.
+    On a network file system without locks a damaged shard might be deleted just when another process replaces it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("a") as file:
