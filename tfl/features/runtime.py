@@ -1,13 +1,13 @@
 """The frozen part of a model as one fast inference function.
 
-Weights that do not change are constants, and a BatchNorm whose statistics do not change is a scale and a shift
-that the convolution below it can do on the way. Both are done while the graph is traced, in the arrays, because
-TensorFlow's own optimizer merges BatchNorm into ordinary convolutions only and leaves three passes over the
-activations after every depthwise one. MobileNetV2 at 0.35 runs about 1.9 times as fast on two cores, ResNet50 1.1.
+A BatchNorm whose statistics do not change is a scale and a shift that the convolution below it can do on the way. It
+is folded in the arrays, before the graph is traced: TensorFlow's own optimizer folds constants into ordinary
+convolutions only, not into depthwise ones, and needs seconds for networks of many weights. MobileNetV2 at 0.35 runs
+about twice as fast on two cores, ResNet50 1.1 to 1.2 times.
 
 The same graph is what OpenVINO, the optional second runtime on a CPU, reads. It is about 1.2 times as fast again for
 MobileNetV2 and 1.1 times for ResNet50 and DenseNet, but half as fast for EfficientNet, so it has to be timed. ONNX
-Runtime never was the fastest of the three. Neither XLA nor bfloat16 on a GPU is used: they were not measured.
+Runtime was never the fastest of the three. Neither XLA nor bfloat16 on a GPU is used: they were not measured.
 """
 
 import functools
@@ -136,8 +136,10 @@ def make_forward(
 
 
 def _trace(extractor: keras.Model, input_shape: Sequence[int]) -> Any:
-    """Return the concrete function of `extractor` in inference mode, its weights constants and its norms folded."""
+    """Return the concrete function of `extractor` in inference mode, its norms folded and its weights copied."""
     values, biases = _fold(extractor)
+    # As tensors they are captured: written into the graph they would be copied and searched through by the optimizer.
+    weights = [(variable, tf.constant(value)) for variable, value in values]
 
     def operation(original: keras.Operation) -> Callable[..., Any]:
         if original in biases:
@@ -148,7 +150,7 @@ def _trace(extractor: keras.Model, input_shape: Sequence[int]) -> Any:
     @functools.partial(tf.function, autograph=False)
     def forward(image: tf.Tensor) -> tf.Tensor:
         pixels = tf.cast(image, extractor.input.dtype)
-        with keras.StatelessScope(state_mapping=values):
+        with keras.StatelessScope(state_mapping=weights):
             return tf.cast(extractor._run_through_graph([pixels], operation_fn=operation), tf.float32)
 
     return forward.get_concrete_function(tf.TensorSpec(input_shape, tf.uint8, name="image"))
@@ -182,10 +184,9 @@ def _scale_and_shift(norm: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def _foldable_pairs(model: Any) -> Iterator[tuple[Any, Any]]:
     """Yield every linear convolution with the BatchNorm behind it, where nothing else sees what is between them."""
-    nodes = [node for depth in model._nodes_by_depth.values() for node in depth if not node.is_input]
+    nodes = [node for nodes in model._nodes_by_depth.values() for node in nodes if not node.is_input]
     uses = Counter(node.operation for node in nodes)
     readers = Counter(id(tensor) for node in nodes for tensor in node.input_tensors)
-    readers.update(id(tensor) for tensor in model.outputs)
     for node in nodes:
         norm, convolution = node.operation, node.parent_nodes[0].operation
         is_alone = uses[norm] == uses[convolution] == readers[id(node.input_tensors[0])] == 1
@@ -236,9 +237,20 @@ def _compile_openvino(graph: Any) -> Callable[[np.ndarray], np.ndarray]:
     options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}  # one batch at a time on all cores
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "frozen.pb"
-        file.write_bytes(graph.graph.as_graph_def().SerializeToString())
+        file.write_bytes(_freeze(graph.graph).SerializeToString())
         request = core.compile_model(core.read_model(file), "CPU", options).create_infer_request()
     return lambda images: request.infer([images], share_inputs=True)[0]
+
+
+def _freeze(graph: Any) -> Any:
+    """Return the definition of a graph, with what it captured written into it."""
+    definition = graph.as_graph_def()
+    captured = {inner.op.name: outer for outer, inner in graph.captures}
+    for node in definition.node:
+        if node.name in captured:
+            node.op = "Const"
+            node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(captured[node.name]))
+    return definition
 
 
 def _fastest(plain: Forward, other: Forward, sample: np.ndarray) -> Forward:
