@@ -250,6 +250,45 @@ def test_a_damaged_shard_that_another_process_replaced_is_kept(tmp_path, monkeyp
     assert len(shelf.missing(keys)) == 0
 
 
+def test_damaged_keys_are_found_without_reading_rows(tmp_path):
+    fill(tmp_path, ["key0"])
+    (path,) = shard_files(tmp_path)
+    replace(b'["key0"]', b'["key1"]')(path)
+    assert open_shelf(tmp_path).missing(["key0", "key1"]).tolist() == [0, 1]
+    assert not path.exists()
+
+
+def test_a_damaged_shard_that_cannot_be_deleted_yet_does_no_harm(tmp_path):
+    keys = make_keys(10)
+    _, values = fill(tmp_path, keys)
+    (victim,) = shard_files(tmp_path)
+    flip(300, 0)(victim)
+    with store_module._locked(victim.parent, store_module.fcntl.LOCK_SH):  # another process is writing
+        shelf = open_shelf(tmp_path)
+        assert len(shelf.missing(keys)) == 10
+        for part in (slice(0, 5), slice(5, 10)):
+            shelf.write(keys[part], values[part])
+        np.testing.assert_array_equal(shelf.read(keys)[:], values)
+        assert victim.exists()
+    shelf = open_shelf(tmp_path)
+    lost = shelf.missing(keys)  # none, or all: it depends on which shard's name comes first
+    shelf.write([keys[row] for row in lost], values[lost])
+    np.testing.assert_array_equal(shelf.read(keys)[:], values)
+
+
+def test_without_locks_a_leftover_may_vanish_while_it_is_looked_at(tmp_path, monkeypatch):
+    folder = open_shelf(tmp_path).folder
+    (folder / ".writing-a").mkdir()
+    iterdir = Path.iterdir
+
+    def vanishing(path):
+        shutil.rmtree(folder / ".writing-a")
+        return iterdir(path)
+
+    monkeypatch.setattr(Path, "iterdir", vanishing)
+    assert open_shelf(tmp_path).missing(["a"]).tolist() == [0]
+
+
 def test_what_other_processes_write_is_seen(tmp_path):
     ours, theirs = open_shelf(tmp_path), open_shelf(tmp_path)
     values = np.ones((2, 20), np.float32)

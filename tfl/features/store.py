@@ -172,10 +172,9 @@ class Shelf:
         for path in sorted(set(self.folder.glob("*.npy")) - self._known):
             try:
                 places = self._add(path, _read_keys(path))
+                self._index.update((key, place) for key, place in places.items() if key not in self._index)
             except (ValueError, FileNotFoundError):
                 damaged.append(path)
-            else:
-                self._index.update((key, place) for key, place in places.items() if key not in self._index)
         return damaged
 
     def _check(self, keys: Sequence[str]) -> list[Path]:
@@ -317,9 +316,10 @@ def _sweep(folder: Path) -> None:
     """Delete what a killed process had half written: old, and only while nobody is writing."""
     with _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB) as alone:
         for leftover in folder.glob(f"{UNFINISHED}*") if alone else []:
-            touched = max(path.stat().st_mtime for path in (leftover, *leftover.iterdir()))
-            if time.time() - touched > SWEEP_AFTER:
-                shutil.rmtree(leftover, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):
+                touched = max(path.stat().st_mtime for path in (leftover, *leftover.iterdir()))
+                if time.time() - touched > SWEEP_AFTER:
+                    shutil.rmtree(leftover, ignore_errors=True)
 
 
 @contextlib.contextmanager
