@@ -1,15 +1,27 @@
 """The solved head against scikit-learn, closed forms and finite differences."""
 
+import keras
 import numpy as np
 import pytest
 import scipy.optimize
+import scipy.special
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss
 
 from tfl.errors import InputError
-from tfl.features.probe import choose_head, mean_loss, solve_head
+from tfl.features import rows as rows_module
+from tfl.features.probe import choose_head, score_heads, solve_head
+from tfl.features.probe import make_problem as make_problem_for_solver
+from tfl.features.solver import follow_path, minimize
 from tfl.models.inference import Outputs
-from tfl.models.objective import as_targets, loss_and_residual
+from tfl.models.objective import as_targets, loss_and_residual, output_curvature
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """scikit-learn too: where cores are shared its threads wait for each other most of the time."""
+    with rows_module.single_threaded():
+        yield
 
 
 def make_problem(num_classes, num_examples=120, dim=30, seed=0):
@@ -18,6 +30,49 @@ def make_problem(num_classes, num_examples=120, dim=30, seed=0):
     centers = rng.normal(size=(num_classes, dim))
     # float64: scikit-learn solves in the precision of its input, and stops early in float32
     return centers[labels] + 2.0 * rng.normal(size=(num_examples, dim)) + 2.0, labels
+
+
+def make_targets(target, num_examples=120):
+    """Features and labels of a kind that is not solved exactly by any head."""
+    features, labels = make_problem(2 if target == "binary" else 4, num_examples)
+    noise = np.random.default_rng(9).normal(size=(num_examples, 2))
+    values = features[:, :2] + features[:, 2:4] + 3 * noise
+    return features, {"multilabel": (values > 4.0).astype(np.float32), "regression": values}.get(target, labels)
+
+
+def make_problem_of(features, labels):
+    return make_problem_for_solver(features, labels, "multiclass", 0, None, None)
+
+
+class OnlySlices:
+    """What a store gives: rows by slice, and no more."""
+
+    def __init__(self, values):
+        self.values, self.shape = values, values.shape
+
+    def __len__(self):
+        return len(self.values)
+
+    def __getitem__(self, rows):
+        assert isinstance(rows, slice)
+        assert rows.stop - rows.start <= 64
+        return self.values[rows]
+
+
+@pytest.fixture(scope="module")
+def real_features(shared, keras_home):
+    """Pooled features of MobileNetV2 for a few images of three real sets, with the real weights."""
+    from tfl.backbones import build_backbone
+    from tfl.data import load_data, make_dataset
+    from tfl.models.inference import run_over
+
+    backbone = build_backbone("MobileNetV2", alpha=0.35, image_size=112)
+    pooled = keras.Model(backbone.input, keras.layers.GlobalAveragePooling2D()(backbone.output))
+    sets = {}
+    for name in ("hymenoptera", "dogs_cats_small", "sign_language_digits"):
+        splits = load_data(f"folder:{shared}/data/{name}")
+        sets[name] = make_dataset(splits.source, splits.train[::2], image_size=112, batch_size=64)
+    return [(found.values, found.labels) for found in run_over(pooled, sets).values()]
 
 
 def outputs(values, labels):
@@ -108,12 +163,9 @@ def test_loss_equals_the_keras_loss_that_trains_the_network(target):
     np.testing.assert_allclose(ours, make_loss(target)(y_true, logits).numpy(), rtol=2e-5, atol=1e-6)
 
 
-def test_the_optimum_is_flat_and_a_start_does_not_move_it():
+def test_the_optimum_is_flat():
     features, labels = make_problem(4)
-    cold = solve_head(features, labels, l2=1e-3)
-    warm = solve_head(features, labels, l2=1e-3, start=solve_head(features, labels, l2=1e-1))
-    assert cold.gradient_norm < 1e-6
-    assert warm.objective == pytest.approx(cold.objective, rel=1e-9)
+    assert solve_head(features, labels, l2=1e-3).gradient_norm < 1e-6
 
 
 def test_large_offset_of_the_features_changes_nothing_but_the_bias():
@@ -127,12 +179,130 @@ def test_lambda_of_the_smallest_validation_loss_is_chosen():
     features, labels = make_problem(4, num_examples=200)
     train, validation = outputs(features[:120], labels[:120]), outputs(features[120:], labels[120:])
     result = choose_head(train, validation)
-    losses = [loss for _, _, loss in result.path]
-    assert len(losses) == 15
-    assert mean_loss(result.chosen, validation, "multiclass") == pytest.approx(min(losses))
+    losses = [point.validation_loss for point in result.path]
+    assert len(losses) == 20
+    chosen = result.path[int(np.argmin(losses))]
     assert losses[0] > min(losses) < losses[-1]  # the path brackets the optimum
+    logits = result.chosen.logits(validation.values)
+    assert chosen.validation_loss == pytest.approx(log_loss(validation.labels, scipy.special.softmax(logits, axis=1)))
+    assert chosen.validation_accuracy == pytest.approx(np.mean(logits.argmax(axis=1) == validation.labels))
+    assert (chosen.l2, chosen.objective) == (result.chosen.l2, result.chosen.objective)
     alone = solve_head(train.values, train.labels, l2=result.chosen.l2)
     assert result.chosen.objective == pytest.approx(alone.objective, rel=1e-8)
+
+
+@pytest.mark.parametrize("target", ["multiclass", "binary", "multilabel", "regression"])
+def test_every_point_of_the_path_is_near_its_optimum(target):
+    features, labels = make_targets(target)
+    result = choose_head(outputs(features, labels), outputs(features, labels), target=target)
+    for point in result.path:
+        optimum = solve_head(features, labels, l2=point.l2, target=target).objective
+        assert optimum * (1 - 1e-9) <= point.objective <= optimum * (1 + 1e-3)
+    assert (result.path[0].validation_accuracy is None) == (target == "regression")
+
+
+def test_a_path_takes_few_passes_and_leads_to_the_optimum():
+    features, labels = make_problem(5, num_examples=400, dim=50)
+    problem = make_problem_of(features, labels)
+    grid = list(problem.rows.total_variance * np.logspace(0, -7, 20))
+    points = list(follow_path(problem, grid))
+    assert problem.passes < 90
+    for l2, point in zip(grid[::6], points[::6], strict=True):
+        np.testing.assert_allclose(
+            minimize(problem, l2, point).weights, minimize(problem, l2).weights, atol=1e-3 * np.abs(point.weights).max()
+        )
+
+
+@pytest.mark.parametrize("l2", [1e-1, 1e-3])
+def test_real_features_reach_the_objective_of_scikit_learn(real_features, l2):
+    for features, labels in real_features:
+        head = solve_head(features, labels, l2=l2)
+        # Two classes are a sigmoid to scikit-learn, with half the penalty: two heads of w / 2 each.
+        factor = 1.0 if labels.max() > 1 else 2.0
+        model = LogisticRegression(C=factor / (2 * l2 * len(labels)), tol=1e-8, max_iter=50000)
+        model.fit(features.astype(np.float64), labels)
+        loss = log_loss(labels, model.predict_proba(features.astype(np.float64)))
+        assert head.objective == pytest.approx(loss + l2 / factor * np.sum(model.coef_**2), rel=1e-6)
+
+
+@pytest.mark.parametrize("target", ["multiclass", "binary", "multilabel", "regression"])
+def test_features_read_in_blocks_give_the_same_head(target, monkeypatch, tmp_path):
+    features, labels = make_targets(target, num_examples=900)
+    weights = np.random.default_rng(7).random(900)
+    whole = solve_head(features, labels, l2=1e-3, target=target, weights=weights)
+    monkeypatch.setattr(rows_module, "MEMORY_ELEMENTS", 0)
+    monkeypatch.setattr(rows_module, "BLOCK_ELEMENTS", 64 * 30)
+    file = np.memmap(tmp_path / "features", np.float32, "w+", shape=features.shape)
+    file[:] = features
+    file.flush()
+    blocks = solve_head(OnlySlices(file), labels, l2=1e-3, target=target, weights=weights)
+    assert blocks.objective == pytest.approx(whole.objective, rel=1e-6)
+    np.testing.assert_allclose(blocks.kernel, whole.kernel, atol=1e-4 * np.abs(whole.kernel).max())
+    monkeypatch.setattr(rows_module, "MAX_AXES", 0)  # more columns than a covariance can be had of
+    axes = solve_head(file, labels, l2=1e-3, target=target, weights=weights)
+    assert axes.objective == pytest.approx(whole.objective, rel=1e-6)
+    monkeypatch.setattr(rows_module, "SAMPLE_ROWS", 0)
+    with pytest.raises(InputError, match="`features` must be finite"):
+        solve_head(np.where(np.arange(900)[:, None] == 700, np.inf, features), labels, l2=1e-3, target=target)
+
+
+def test_fewer_examples_than_columns_are_solved_in_their_span():
+    features, labels = make_problem(3, num_examples=40, dim=300)
+    problem = make_problem_of(features, labels)
+    assert problem.shape == (41, 3)
+    reference = LogisticRegression(C=1 / (2 * 1e-2 * 40), tol=1e-10, max_iter=50000).fit(features, labels)
+    np.testing.assert_allclose(solve_head(features, labels, l2=1e-2).kernel, reference.coef_.T, atol=2e-4)
+
+
+@pytest.mark.parametrize("dim", [30, 200])
+def test_weights_equal_those_of_scikit_learn(dim):
+    features, labels = make_problem(3, dim=dim)
+    weights = np.random.default_rng(5).integers(0, 4, 120)
+    class_weight = {0: 2.0, 2: 0.5}
+    head = solve_head(features, labels, l2=1e-2, weights=weights, class_weight=class_weight)
+    total = weights @ np.array([2.0, 1.0, 0.5])[labels]
+    reference = LogisticRegression(
+        C=1 / (2 * 1e-2 * total), tol=1e-10, max_iter=50000, class_weight={0: 2.0, 1: 1.0, 2: 0.5}
+    ).fit(features, labels, sample_weight=weights)
+    np.testing.assert_allclose(head.kernel, reference.coef_.T, atol=2e-4)
+    repeated = np.repeat(np.arange(120), weights)  # a weight of n is the example n times
+    again = solve_head(features[repeated], labels[repeated], l2=1e-2, class_weight=class_weight)
+    assert head.objective == pytest.approx(again.objective, rel=1e-9)
+
+
+def test_weighted_ridge_equals_scikit_learn():
+    features, labels = make_targets("regression")
+    weights = np.random.default_rng(5).random(120)
+    head = solve_head(features, labels, l2=1e-2, target="regression", weights=weights)
+    reference = Ridge(alpha=1e-2 * weights.sum() * 2).fit(features, labels, sample_weight=weights)
+    np.testing.assert_allclose(head.kernel, reference.coef_.T, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("target", ["multiclass", "binary", "multilabel", "regression"])
+def test_curvature_is_the_slope_of_the_residual(target):
+    rng = np.random.default_rng(6)
+    _, labels = make_targets(target, num_examples=5)
+    labels = as_targets(target, labels)
+    logits, weights = rng.normal(size=(5, {"multiclass": 4, "binary": 1}.get(target, 2))), rng.random(5)
+    _, residual = loss_and_residual(target, logits, labels)
+    numeric = [
+        weights @ (loss_and_residual(target, logits + 1e-6 * unit, labels)[1] - residual) / 1e-6
+        for unit in np.eye(logits.shape[1])
+    ]
+    np.testing.assert_allclose(output_curvature(target, residual, labels, weights), numeric, atol=1e-5)
+
+
+def test_heads_are_scored_alike_together_and_alone(monkeypatch):
+    features, labels = make_targets("multilabel", num_examples=300)
+    heads = [solve_head(features, labels, l2=l2, target="multilabel") for l2 in (1e-1, 1e-3)]
+    weights = np.random.default_rng(8).random(300)
+    weights /= weights.sum()
+    monkeypatch.setattr(rows_module, "BLOCK_ELEMENTS", 64 * 30)
+    for head, (loss, accuracy) in zip(heads, score_heads(heads, features, labels, "multilabel", weights), strict=True):
+        logits = head.logits(features)
+        expected = np.mean(np.logaddexp(0, logits) - labels * logits, axis=1)
+        assert loss == pytest.approx(weights @ expected)
+        assert accuracy == pytest.approx(weights @ np.all((logits > 0) == labels, axis=1))
 
 
 def test_a_class_that_train_lacks_still_has_a_logit():
@@ -154,3 +324,26 @@ def test_features_with_nan_are_refused():
     features[3, 4] = np.nan
     with pytest.raises(InputError, match="`features` must be finite"):
         solve_head(features, labels, l2=1.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"labels": [0, 1]}, "`labels` must be one per row of features. Received: 2 for 120."),
+        ({"num_outputs": 2}, "`labels` must be class numbers from 0 to 1. Received: 0 to 2, num_outputs=2."),
+        ({"weights": np.ones(3)}, "`weights` must be one finite number >= 0 per example"),
+        ({"weights": -np.ones(120)}, "`weights` must be one finite number >= 0 per example"),
+        ({"weights": np.zeros(120)}, "`weights` must be one finite number >= 0 per example, and not all 0"),
+        ({"class_weight": {0: 2.0}, "target": "regression"}, "`class_weight` must be None"),
+    ],
+)
+def test_what_does_not_fit_is_refused(arguments, message):
+    features, labels = make_problem(3)
+    with pytest.raises(InputError, match=message):
+        solve_head(features, **{"labels": labels, "l2": 1e-2} | arguments)
+
+
+def test_an_empty_validation_split_is_refused():
+    features, labels = make_problem(3)
+    with pytest.raises(InputError, match="`labels` must hold examples"):
+        choose_head(outputs(features, labels), outputs(features[:0], labels[:0]))

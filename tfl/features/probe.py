@@ -1,28 +1,29 @@
 """Solve the head: with a frozen backbone the L2-regularised linear head is a convex problem.
 
-    W*, b* = argmin  (1/N) Σᵢ L(yᵢ, xᵢ W + b) + λ ‖W‖²        (the bias is not penalised)
+    W*, b* = argmin  Σᵢ vᵢ L(yᵢ, xᵢ W + b) + λ ‖W‖²,   vᵢ = wᵢ / Σ w        (the bias is not penalised)
 
 L is softmax cross-entropy (multiclass), sigmoid cross-entropy averaged over the labels (binary,
-multilabel) or squared error averaged over the outputs (regression). scikit-learn writes the first as
-C Σ L + ½ ‖W‖², so its C is 1 / (2 λ N).
+multilabel) or squared error averaged over the outputs (regression); without weights vᵢ is 1/N.
+scikit-learn writes the first as C Σ wᵢ L + ½ ‖W‖², so its C is 1 / (2 λ Σ w).
 
-The features are centred while solving. The bias absorbs the shift exactly, so the optimum is the same,
-and L-BFGS needs a fraction of the steps.
+`tfl/features/solver.py` says how it is solved, `tfl/features/rows.py` how the features are read.
 """
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
-import scipy.linalg
-import scipy.optimize
 
 from tfl.errors import InputError
+from tfl.features.rows import Rows, make_rows, read_blocks, single_threaded, sum_in_parts
+from tfl.features.solver import Objective, Point, Problem, follow_path, minimize
 from tfl.models.inference import Outputs
-from tfl.models.objective import as_targets, loss_and_residual
+from tfl.models.objective import as_targets, is_correct, loss_and_residual
 from tfl.progress import say
 
-GRID_POINTS = 15
+GRID_POINTS = 20
 GRID_DECADES = (-7.0, 0.0)  # times the total variance of the features
 
 
@@ -35,7 +36,8 @@ class HeadSolution:
         bias: `(K,)` float64.
         l2: its λ.
         objective: mean loss plus penalty, at the solution.
-        gradient_norm: largest absolute entry of the objective's gradient there; 0 is the optimum.
+        gradient_norm: largest absolute entry of the objective's gradient there, for centred features;
+            0 is the optimum.
     """
 
     kernel: np.ndarray
@@ -50,42 +52,64 @@ class HeadSolution:
 
 
 @dataclasses.dataclass(frozen=True)
+class PathPoint:
+    """What one λ gave.
+
+    Attributes:
+        l2: λ.
+        objective: on the training examples, mean loss plus penalty.
+        validation_loss: mean loss, without the penalty.
+        validation_accuracy: share of examples that are right; None for regression.
+        gradient_norm: as in `HeadSolution`. Heads that are only compared are solved to about 1e-5 of the objective.
+    """
+
+    l2: float
+    objective: float
+    validation_loss: float
+    validation_accuracy: float | None
+    gradient_norm: float
+
+
+@dataclasses.dataclass(frozen=True)
 class ProbeResult:
     """A path of heads over λ and the one that was chosen.
 
     Attributes:
-        chosen: the head of the smallest validation loss.
-        path: rows of (λ, training objective, validation loss), from strong to weak.
+        chosen: the head of the smallest validation loss, solved to convergence.
+        path: one point a λ, from strong to weak.
     """
 
     chosen: HeadSolution
-    path: tuple[tuple[float, float, float], ...]
+    path: tuple[PathPoint, ...]
 
 
 def solve_head(
-    features: np.ndarray,
+    features: Any,
     labels: np.ndarray,
     *,
     l2: float,
     target: str = "multiclass",
     num_outputs: int = 0,
-    start: HeadSolution | None = None,
+    weights: np.ndarray | None = None,
+    class_weight: Mapping[int, float] | None = None,
 ) -> HeadSolution:
     """Solve one head to convergence.
 
     Args:
-        features: `(N, D)`.
+        features: `(N, D)`: an array, or anything with `len`, `.shape` and `[slice]` that gives one; it is
+            read in blocks, so a memory-mapped file may be larger than the memory.
         labels: class numbers `(N,)`, or values `(N,)` / `(N, K)` for the other targets.
         l2: λ > 0, the weight of the sum of squares of the kernel.
         target: see the module's text.
         num_outputs: K; 0 reads it off the labels.
-        start: a solution to start from, for example of a stronger λ.
+        weights: `(N,)`, how much each example counts; only their ratios matter.
+        class_weight: class number to a factor of the weights of its examples, 1 where absent; multiclass and binary.
 
     Returns:
         The optimum, in the units of the features as given.
 
     Raises:
-        InputError: λ is not positive, or the features are not finite.
+        InputError: λ is not positive, the features are not finite, or labels or weights do not fit them.
 
     Example:
         >>> head = solve_head(features, labels, l2=1e-3)
@@ -93,105 +117,141 @@ def solve_head(
     """
     if not l2 > 0:
         raise InputError(f"`l2` must be positive: without it the optimum may be at infinity. Received: l2={l2!r}.")
-    if not np.isfinite(features).all():
-        raise InputError("`features` must be finite. Received: NaN or infinity among them.")
-    labels = as_targets(target, labels)
-    num_outputs = num_outputs or (int(labels.max()) + 1 if target == "multiclass" else labels.shape[1])
-    mean = features.mean(axis=0, dtype=np.float64)
-    centred = features.astype(np.float64) - mean
-    problem = _Problem(target, centred, labels, num_outputs, l2)
-    if target == "regression":
-        weights = problem.solve_directly()
-    else:
-        weights = problem.solve_iteratively(_start_weights(start, mean, centred.shape[1], num_outputs))
-    objective, gradient = problem.value_and_gradient(weights.ravel())
-    kernel, centred_bias = weights[:-1], weights[-1]
-    return HeadSolution(kernel, centred_bias - mean @ kernel, l2, float(objective), float(np.abs(gradient).max()))
-
-
-class _Problem:
-    """The objective over weights `(D + 1, K)`: the kernel, and the bias as the last row."""
-
-    def __init__(self, target: str, features: np.ndarray, labels: np.ndarray, num_outputs: int, l2: float) -> None:
-        self.target, self.features, self.labels, self.l2 = target, features, labels, l2
-        self.shape = (features.shape[1] + 1, num_outputs)
-
-    def value_and_gradient(self, flat: np.ndarray) -> tuple[float, np.ndarray]:
-        weights = flat.reshape(self.shape)
-        kernel, bias = weights[:-1], weights[-1]
-        loss, residual = loss_and_residual(self.target, self.features @ kernel + bias, self.labels)
-        residual /= len(loss)
-        gradient = np.empty(self.shape)
-        np.matmul(self.features.T, residual, out=gradient[:-1])
-        gradient[:-1] += 2.0 * self.l2 * kernel
-        gradient[-1] = residual.sum(axis=0)
-        return float(loss.mean() + self.l2 * np.sum(kernel**2)), gradient.ravel()
-
-    def solve_iteratively(self, start: np.ndarray) -> np.ndarray:
-        result = scipy.optimize.minimize(
-            self.value_and_gradient,
-            start.ravel(),
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": 5000, "maxfun": 10000, "maxcor": 20, "ftol": 1e-14, "gtol": 1e-8},
-        )
-        return result.x.reshape(self.shape)
-
-    def solve_directly(self) -> np.ndarray:
-        """Ridge regression has a closed form: centred features make the bias the mean of the labels."""
-        bias = self.labels.mean(axis=0)
-        ridge = self.l2 * self.labels.size
-        gram = self.features.T @ self.features
-        gram[np.diag_indices_from(gram)] += ridge
-        kernel = scipy.linalg.solve(gram, self.features.T @ (self.labels - bias), assume_a="pos")
-        return np.vstack([kernel, bias])
-
-
-def _start_weights(start: HeadSolution | None, mean: np.ndarray, dim: int, num_outputs: int) -> np.ndarray:
-    if start is None:
-        return np.zeros((dim + 1, num_outputs))
-    return np.vstack([start.kernel, start.bias + mean @ start.kernel])
-
-
-def mean_loss(head: HeadSolution, features: Outputs, target: str) -> float:
-    """Return the mean loss, without the penalty, of a head on a split."""
-    loss, _ = loss_and_residual(target, head.logits(features.values), as_targets(target, features.labels))
-    return float(loss.mean())
+    with single_threaded():
+        problem = make_problem(features, labels, target, num_outputs, weights, class_weight)
+        return to_head(problem, l2, minimize(problem, l2))
 
 
 def choose_head(
-    train: Outputs, validation: Outputs, *, l2: float = 0.0, target: str = "multiclass", num_outputs: int = 0
+    train: Outputs,
+    validation: Outputs,
+    *,
+    l2: float = 0.0,
+    target: str = "multiclass",
+    num_outputs: int = 0,
+    weights: np.ndarray | None = None,
+    class_weight: Mapping[int, float] | None = None,
 ) -> ProbeResult:
     """Solve the head for one λ, or for a path of λ and keep the one of the smallest validation loss.
 
-    The path runs from strong to weak, each solution the start of the next. Its values are relative to
-    the features' total variance, so they fit any backbone. Loss chooses rather than accuracy: on the
-    few dozen images of a small validation split the accuracy ties and jumps.
+    The path runs from strong to weak. Its values are relative to the features' total variance, so they
+    fit any backbone. Loss chooses rather than accuracy: on the few dozen images of a small validation
+    split the accuracy ties and jumps. Only the chosen head is solved to convergence.
 
     Args:
         train: features and labels to solve on.
-        validation: features and labels to choose λ on.
+        validation: features and labels to choose λ on; `cross_validate_head` needs none.
         l2: λ; 0 chooses it over the path.
         target: "multiclass", "binary", "multilabel" or "regression".
         num_outputs: K; 0 reads it off the labels.
+        weights: of the training examples, as in `solve_head`.
+        class_weight: as in `solve_head`; it counts in the validation loss too.
+
+    Raises:
+        InputError: as `solve_head`, or there are no validation examples.
     """
-    total_variance = max(float(train.values.var(axis=0, dtype=np.float64).sum()), 1e-12)
-    grid = [l2] if l2 else list(total_variance * np.logspace(GRID_DECADES[1], GRID_DECADES[0], GRID_POINTS))
-    solutions, losses = [], []
-    for value in grid:
-        start = solutions[-1] if solutions else None
-        solutions.append(
-            solve_head(train.values, train.labels, l2=float(value), target=target, num_outputs=num_outputs, start=start)
-        )
-        losses.append(mean_loss(solutions[-1], validation, target))
-    best = int(np.argmin(losses))
+    if not l2 >= 0:
+        raise InputError(f"`l2` must be positive, or 0 to choose it. Received: l2={l2!r}.")
+    judge = weigh_examples(validation.labels, target, None, class_weight)
+    with single_threaded():
+        problem = make_problem(train.values, train.labels, target, num_outputs, weights, class_weight)
+        grid = [float(l2)] if l2 else default_grid(problem.rows)
+        points = list(follow_path(problem, grid))
+        heads = [to_head(problem, *pair) for pair in zip(grid, points, strict=True)]
+        scores = score_heads(heads, validation.values, validation.labels, target, judge)
+        best = int(np.argmin([loss for loss, _ in scores]))
+        heads[best] = to_head(problem, grid[best], minimize(problem, grid[best], points[best]))
+        scores[best] = score_heads([heads[best]], validation.values, validation.labels, target, judge)[0]
     if len(grid) > 1:
-        say(f"head: λ = {grid[best]:.3g}, of {len(grid)} values; validation loss {losses[best]:.4f}")
-    path = tuple((head.l2, head.objective, loss) for head, loss in zip(solutions, losses, strict=True))
-    return ProbeResult(solutions[best], path)
+        say(f"head: λ = {grid[best]:.3g}, of {len(grid)} values; validation loss {scores[best][0]:.4f}")
+    path = [PathPoint(h.l2, h.objective, *score, h.gradient_norm) for h, score in zip(heads, scores, strict=True)]
+    return ProbeResult(heads[best], tuple(path))
 
 
 def assign_head(layer: keras.layers.Dense, solution: HeadSolution) -> None:
     """Put a solution into the layer of logits."""
     layer.kernel.assign(solution.kernel.astype(np.float32))
     layer.bias.assign(solution.bias.astype(np.float32))
+
+
+def default_grid(rows: Rows) -> list[float]:
+    """Return λ from strong to weak, relative to the features' total variance."""
+    decades = np.logspace(GRID_DECADES[1], GRID_DECADES[0], GRID_POINTS)
+    return [float(value) for value in max(rows.total_variance, 1e-12) * decades]
+
+
+def make_problem(
+    features: Any,
+    labels: np.ndarray,
+    target: str,
+    num_outputs: int,
+    weights: np.ndarray | None,
+    class_weight: Mapping[int, float] | None,
+) -> Problem:
+    """Check the arguments of `solve_head` and read the features for the first time."""
+    labels = as_targets(target, labels)
+    if len(features) != len(labels):
+        raise InputError(f"`labels` must be one per row of features. Received: {len(labels)} for {len(features)}.")
+    example_weights = weigh_examples(labels, target, weights, class_weight)
+    if target == "multiclass":
+        num_outputs = num_outputs or int(labels.max()) + 1
+        if labels.min() < 0 or labels.max() >= num_outputs:
+            raise InputError(
+                f"`labels` must be class numbers from 0 to {num_outputs - 1}. "
+                f"Received: {labels.min()} to {labels.max()}, num_outputs={num_outputs}."
+            )
+    rows = make_rows(features, example_weights, exact_spectrum=target == "regression")
+    return Problem(rows, target, labels, num_outputs if target == "multiclass" else labels.shape[1])
+
+
+def weigh_examples(
+    labels: np.ndarray, target: str, weights: np.ndarray | None, class_weight: Mapping[int, float] | None
+) -> np.ndarray:
+    """Return the share of each example in the loss, `(N,)` float64 of sum 1.
+
+    Raises:
+        InputError: there are no examples, or the weights do not fit them.
+    """
+    if not len(labels):
+        raise InputError("`labels` must hold examples. Received: none.")
+    result = np.ones(len(labels)) if weights is None else np.array(weights, np.float64)
+    if class_weight is not None:
+        if target not in ("multiclass", "binary"):
+            raise InputError(f"`class_weight` must be None where there are no classes. Received: target={target!r}.")
+        result *= [class_weight.get(int(label), 1.0) for label in np.ravel(labels)]
+    if result.shape != (len(labels),) or not (np.isfinite(result).all() and result.min() >= 0 and result.sum() > 0):
+        raise InputError(
+            f"`weights` must be one finite number >= 0 per example, and not all 0. Received: shape {result.shape} "
+            f"for {len(labels)} examples, smallest {result.min(initial=np.inf)}, largest {result.max(initial=0)}."
+        )
+    return result / result.sum()
+
+
+def to_head(problem: Problem, l2: float, point: Point) -> HeadSolution:
+    """Return the head at a point, in the units of the features."""
+    objective = Objective(problem, l2)
+    kernel = problem.rows.to_kernel(point.weights[:-1])
+    gradient = objective.gradient(point)
+    steepest = max(np.abs(problem.rows.to_kernel(gradient[:-1])).max(), np.abs(gradient[-1]).max())
+    bias = point.weights[-1] - problem.rows.mean @ kernel
+    return HeadSolution(kernel, bias, float(l2), objective.value(point), float(steepest))
+
+
+def score_heads(
+    heads: Sequence[HeadSolution], features: Any, labels: np.ndarray, target: str, weights: np.ndarray
+) -> list[tuple[float, float | None]]:
+    """Return mean loss, without the penalty, and accuracy of some heads, from one pass over the features."""
+    targets = as_targets(target, labels)
+
+    def sum_part(part: slice) -> tuple[np.ndarray]:
+        totals = np.zeros((len(heads), 2))
+        for rows, block in read_blocks(features, part):
+            block = block.astype(np.float64)
+            for total, head in zip(totals, heads, strict=True):
+                logits = head.logits(block)
+                losses, _ = loss_and_residual(target, logits, targets[rows])
+                total += weights[rows] @ losses, weights[rows] @ is_correct(target, logits, targets[rows])
+        return (totals,)
+
+    (totals,) = sum_in_parts(features, sum_part)
+    return [(float(loss), None if target == "regression" else float(right)) for loss, right in totals]
