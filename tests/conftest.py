@@ -41,6 +41,13 @@ def families() -> list[str]:
     return FAMILIES
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory) -> Path:
+    """A feature store of this session: tests neither see nor fill the user's."""
+    os.environ["TFL_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    return Path(os.environ["TFL_CACHE"])
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real data and weights; tests that need it skip where it is absent."""

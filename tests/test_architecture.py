@@ -13,7 +13,7 @@ FLOORS = {
     1: ["backbones", "data"],
     2: ["models"],
     3: ["features", "training", "evaluation"],
-    4: ["phases", "transfer", "trained"],
+    4: ["phases", "solving", "finetuning", "transfer", "trained", "extraction"],
     5: ["cli"],
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

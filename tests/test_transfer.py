@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import dataclasses
+import importlib
 import json
 
 import numpy as np
@@ -10,9 +11,9 @@ import pytest
 import tensorflow as tf
 
 import tfl
-from tfl import phases
 from tfl.errors import InputError
 
+RECIPE = importlib.import_module("tfl.transfer")  # `tfl.transfer` itself is the function
 PRETRAINED = tfl.BackboneConfig(name="MobileNetV2", alpha=0.35)
 
 
@@ -77,18 +78,18 @@ def test_the_same_config_gives_the_same_run_to_the_bit(finished, tmp_path):
 
 
 def test_a_finished_run_is_not_run_again(finished, monkeypatch):
-    monkeypatch.setattr(phases.Job, "solve_head", None)
+    monkeypatch.setattr(RECIPE, "solve_head", None)
     again = tfl.transfer(small_config(), finished.workdir)
     assert again.metrics == finished.metrics
 
 
 def test_a_run_stopped_after_phase_1_goes_on_from_there(finished, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(phases.Job, "finetune", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(RECIPE, "finetune", lambda job: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             tfl.transfer(small_config(), tmp_path / "w")
     assert not (tmp_path / "w" / "metrics.json").exists()
-    monkeypatch.setattr(phases, "extract_features", None)  # nothing frozen is computed again
+    monkeypatch.setattr("tfl.solving.choose_head", None)  # nothing is solved again
     again = tfl.transfer(small_config(), tmp_path / "w")
     assert again.metrics == finished.metrics
 
@@ -198,7 +199,7 @@ def test_a_workdir_belongs_to_its_data(tmp_path, monkeypatch, stopped):
     config = small_config(data=tfl.DataConfig(image_size=32))
     with monkeypatch.context() as patch:
         if stopped:
-            patch.setattr(phases.Job, "finetune", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+            patch.setattr(RECIPE, "finetune", lambda job: (_ for _ in ()).throw(KeyboardInterrupt))
         with contextlib.suppress(KeyboardInterrupt):
             tfl.transfer(config, tmp_path / "w", data=(images, labels))
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "w").rglob("*")}
@@ -219,7 +220,7 @@ def test_a_workdir_belongs_to_its_data(tmp_path, monkeypatch, stopped):
 @pytest.mark.parametrize("damage", ["cut model", "no model", "cut record"])
 def test_a_damaged_phase_is_done_again(finished, tmp_path, monkeypatch, damage):
     with monkeypatch.context() as patch:
-        patch.setattr(phases.Job, "finetune", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(RECIPE, "finetune", lambda job: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             tfl.transfer(small_config(), tmp_path / "w")
     model, record = (tmp_path / "w" / "checkpoints" / name for name in ("probe.keras", "probe.json"))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # what a type checker and an editor read; at run time `_ROOMS
     from tfl.backbones import list_backbones as list_backbones
     from tfl.config import BackboneConfig as BackboneConfig
     from tfl.config import DataConfig as DataConfig
+    from tfl.config import FeaturesConfig as FeaturesConfig
     from tfl.config import FinetuneConfig as FinetuneConfig
     from tfl.config import HeadConfig as HeadConfig
     from tfl.config import PretrainConfig as PretrainConfig
@@ -35,8 +36,11 @@ if TYPE_CHECKING:  # what a type checker and an editor read; at run time `_ROOMS
     from tfl.errors import InputError as InputError
     from tfl.evaluation import evaluate as evaluate
     from tfl.evaluation import predict as predict
+    from tfl.extraction import extract_features as extract_features
+    from tfl.features import Extractor as Extractor
+    from tfl.features import FeatureStore as FeatureStore
     from tfl.features import choose_head as choose_head
-    from tfl.features import extract_features as extract_features
+    from tfl.features import cross_validate_head as cross_validate_head
     from tfl.features import solve_head as solve_head
     from tfl.models import HeadSpec as HeadSpec
     from tfl.models import Metadata as Metadata
@@ -58,12 +62,13 @@ __version__ = "0.1.0"
 
 _ROOMS = {
     "tfl.backbones": "build_backbone find_cut_points find_stages get_backbone_spec list_backbones",
-    "tfl.config": "BackboneConfig DataConfig FinetuneConfig HeadConfig PretrainConfig ProbeConfig ScratchConfig "
-    "TransferConfig",
+    "tfl.config": "BackboneConfig DataConfig FeaturesConfig FinetuneConfig HeadConfig PretrainConfig ProbeConfig "
+    "ScratchConfig TransferConfig",
     "tfl.data": "load_data make_dataset",
     "tfl.errors": "ContractError InputError",
     "tfl.evaluation": "evaluate predict",
-    "tfl.features": "choose_head extract_features solve_head",
+    "tfl.extraction": "extract_features",
+    "tfl.features": "Extractor FeatureStore choose_head cross_validate_head solve_head",
     "tfl.models": "HeadSpec Metadata build_classifier freeze load_model regularize save_model unfreeze",
     "tfl.training": "compile fit make_loss make_optimizer make_schedule",
     "tfl.transfer": "TransferResult transfer",

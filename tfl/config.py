@@ -19,6 +19,8 @@ AUGMENTATIONS = ("none", "light", "shift", "rand")
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("constant", "cosine", "step")
 BATCH_NORMS = ("frozen", "train")
+RUNTIMES = ("auto", "tensorflow", "openvino")
+FEATURE_DTYPES = ("float32", "float16")
 SOLVERS = ("lbfgs", "none")
 CLASS_WEIGHTS = ("none", "balanced")
 SOURCES = ("digits", "folder", "tfds")
@@ -75,11 +77,23 @@ class HeadConfig:
 
 
 @dataclasses.dataclass
+class FeaturesConfig:
+    """What the frozen part of the backbone gives: computed once per image, and kept."""
+
+    runtime: str = "auto"  # what computes it: tensorflow, openvino, or auto for the fastest that is installed
+    store: str = "cache"  # a folder; cache: the user's cache folder ($TFL_CACHE); none: kept in memory alone
+    dtype: str = "float32"  # on disk: float32, or float16 for half the bytes
+    views: int = 0  # so many augmented versions of each training image, beside the image itself
+    max_bytes: int = 10 * 10**9  # how large the store may grow; what does not fit is not stored
+
+
+@dataclasses.dataclass
 class ProbeConfig:
     """Phase 1: the head, solved on the features of the frozen backbone."""
 
     solver: str = "lbfgs"  # none: the head starts at random and is trained in phase 2
     l2: float = 0.0  # lambda of the head, R = sum of squares; 0: chosen on the validation split
+    folds: int = 0  # choose lambda by cross-validation instead, and solve on train and validation; 0: off
 
 
 @dataclasses.dataclass
@@ -123,6 +137,7 @@ class TransferConfig:
     pretrain: PretrainConfig = dataclasses.field(default_factory=PretrainConfig)
     scratch: ScratchConfig = dataclasses.field(default_factory=ScratchConfig)
     head: HeadConfig = dataclasses.field(default_factory=HeadConfig)
+    features: FeaturesConfig = dataclasses.field(default_factory=FeaturesConfig)
     probe: ProbeConfig = dataclasses.field(default_factory=ProbeConfig)
     finetune: FinetuneConfig = dataclasses.field(default_factory=FinetuneConfig)
 
@@ -157,6 +172,8 @@ _NAMES = {
     "pretrain.augmentation": AUGMENTATIONS,
     "head.pooling": POOLINGS,
     "head.target": TARGETS,
+    "features.runtime": RUNTIMES,
+    "features.dtype": FEATURE_DTYPES,
     "probe.solver": SOLVERS,
     "finetune.batch_norm": BATCH_NORMS,
     "finetune.optimizer": OPTIMIZERS,
@@ -176,7 +193,10 @@ _RANGES = {
     "scratch.epochs": (0, _INF),
     "scratch.learning_rate": (1e-12, _INF),
     "head.dropout": (0, 0.99),
+    "features.views": (0, 1000),
+    "features.max_bytes": (0, _INF),
     "probe.l2": (0, _INF),
+    "probe.folds": (0, 100),
     "finetune.epochs": (0, _INF),
     "finetune.learning_rate": (1e-12, _INF),
     "finetune.momentum": (0, 1),
@@ -248,6 +268,9 @@ def _validate_phases(config: TransferConfig) -> None:
             "`finetune.epochs` must be at least 1 where the head is not solved. "
             "Received: finetune.epochs=0, probe.solver='none'."
         )
+    if not config.features.store:
+        raise InputError("`features.store` must be a folder, 'cache' or 'none'. Received: features.store=''.")
+    _validate_folds(config)
     target = config.head.target.lower()
     if config.finetune.class_weight.lower() == "balanced" and target not in ("multiclass", "binary"):
         raise InputError(
@@ -269,6 +292,21 @@ def _validate_phases(config: TransferConfig) -> None:
             "`backbone.weights` must be 'none' where `pretrain.source` makes them. "
             f"Received: backbone.weights={config.backbone.weights!r}, pretrain.source={config.pretrain.source!r}."
         )
+
+
+def _validate_folds(config: TransferConfig) -> None:
+    others = {
+        "finetune.epochs": (config.finetune.epochs, "fine-tuning is chosen on the validation split"),
+        "probe.l2": (config.probe.l2, "there is nothing to choose"),
+        "features.views": (config.features.views, "views of one image must not be on both sides of a fold"),
+        "head.hidden_units": (config.head.hidden_units, "only a linear head is solved"),
+    }
+    clash = next((name for name, (value, _) in others.items() if value), None) if config.probe.folds else None
+    if clash is not None or config.probe.folds == 1:
+        received = f"probe.folds={config.probe.folds}"
+        rule = "at least 2, or 0 for off" if clash is None else f"0 with {clash}: {others[clash][1]}"
+        received += "" if clash is None else f", {clash}={others[clash][0]}"
+        raise InputError(f"`probe.folds` must be {rule}. Received: {received}.")
 
 
 def _get(config: Any, path: str) -> Any:

@@ -14,7 +14,9 @@ def say(message: str) -> None:
     tqdm.write(message, file=sys.stderr)
 
 
-def track(iterable: Iterable[T], description: str, total: int | None = None, unit: str = "it") -> Iterator[T]:
+def track(
+    iterable: Iterable[T], description: str, total: int | None = None, unit: str = "it", scale: int = 1
+) -> Iterator[T]:
     """Yield what `iterable` yields, with a progress bar that shows rate and time left.
 
     Args:
@@ -22,9 +24,10 @@ def track(iterable: Iterable[T], description: str, total: int | None = None, uni
         description: shown left of the bar.
         total: number of steps, where `iterable` does not know its length.
         unit: what one step is ("image", "batch").
+        scale: how many units a step is, as the images of a batch.
 
     Returns:
         An iterator over the same items.
     """
-    bar = tqdm(iterable, desc=description, total=total, unit=f" {unit}", file=sys.stderr, leave=False, mininterval=0.5)
-    return iter(bar)
+    style = {"file": sys.stderr, "leave": False, "mininterval": 0.5, "unit_scale": scale if scale > 1 else False}
+    return iter(tqdm(iterable, desc=description, total=total, unit=f" {unit}", **style))

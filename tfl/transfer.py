@@ -7,15 +7,17 @@ import keras
 import numpy as np
 from etils import epath
 
-from tfl import phases
 from tfl.backbones import build_backbone, get_backbone_spec
 from tfl.config import TransferConfig
 from tfl.data import Splits, load_data, reading_explained, write_quarantine_csv
 from tfl.errors import InputError
+from tfl.finetuning import finetune
 from tfl.models.classifier import Metadata, build_classifier, load_model, num_outputs, save_model
 from tfl.models.freezing import select_layers
 from tfl.models.heads import HeadSpec
+from tfl.phases import Job
 from tfl.progress import say
+from tfl.solving import solve_head
 from tfl.workdir import Workdir, read_csv, write_json
 
 
@@ -86,9 +88,9 @@ def _run(config: TransferConfig, workdir: epath.PathLike, data: Any) -> Transfer
     _write_splits(splits, run)
     if config.pretrain.source:
         model = _classifier(_pretrained(config, run), config, splits)
-    job = phases.Job(config, splits, model, run)
-    job.solve_head()
-    job.finetune()
+    job = Job(config, splits, model, run)
+    solve_head(job)
+    finetune(job)
     metrics = job.report()
     if config.scratch.epochs:
         metrics["comparison"]["from_scratch"] = _from_scratch(config, run, data)

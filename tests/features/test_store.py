@@ -49,9 +49,9 @@ def make_keys(count, start=0):
     return [f"key{number}" for number in range(start, start + count)]
 
 
-def open_shelf(root, shape=(20,), dtype="float32", facts=None):
+def open_shelf(root, shape=(20,), dtype="float32"):
     """A new store each time, as a new process has it."""
-    return FeatureStore(root, 10**9).open("digest", shape, dtype, facts or {})
+    return FeatureStore(root, 10**9).open("digest", shape, dtype)
 
 
 def fill(root, keys, portion=10, shape=(20,), dtype="float32"):
@@ -125,7 +125,7 @@ def test_extractors_shapes_and_dtypes_do_not_mix(tmp_path):
     store = FeatureStore(tmp_path, 10**9)
     for other in (("other", (20,), "float32"), ("digest", (4, 5), "float32"), ("digest", (20,), "float16")):
         assert len(store.open(*other, {}).missing(keys)) == 4
-    assert len(store.open("digest", (20,), "float32", {}).missing(keys)) == 0
+    assert len(store.open("digest", (20,), "float32").missing(keys)) == 0
 
 
 def test_a_shard_is_a_plain_npy_file(tmp_path):
@@ -224,10 +224,10 @@ def test_a_shard_is_checked_once_in_a_process_and_only_if_it_is_needed(tmp_path,
     monkeypatch.setattr(store_module, "_is_whole", lambda path, *rest: checked.append(path) or is_whole(path, *rest))
     store = FeatureStore(tmp_path, 10**9)
     for _ in range(3):
-        store.open("digest", (20,), "float32", {}).read(keys[:15])[:]
+        store.open("digest", (20,), "float32").read(keys[:15])[:]
     assert len(checked) == len(set(checked)) == 2
-    store.open("digest", (20,), "float32", {}).write(["new"], np.zeros((1, 20), np.float32))
-    assert len(store.open("digest", (20,), "float32", {}).missing([*keys, "new"])) == 0
+    store.open("digest", (20,), "float32").write(["new"], np.zeros((1, 20), np.float32))
+    assert len(store.open("digest", (20,), "float32").missing([*keys, "new"])) == 0
     assert len(checked) == len(set(checked)) == 3
 
 
@@ -312,7 +312,7 @@ for portion in (10, 10, 7):
         os._exit(0)
 reads = 0
 while children:
-    shelf = store.FeatureStore(sys.argv[1], 10**9).open("digest", (20,), "float32", {})
+    shelf = store.FeatureStore(sys.argv[1], 10**9).open("digest", (20,), "float32")
     missing = set(shelf.missing(keys).tolist())
     present = [key for position, key in enumerate(keys) if position not in missing]
     if present:
@@ -393,12 +393,14 @@ def test_leftovers_are_swept_when_they_are_old_and_nobody_writes(tmp_path):
 
 
 def test_the_first_facts_count(tmp_path):
-    assert open_shelf(tmp_path, facts={"runtime": "openvino"}).facts == {"runtime": "openvino"}
-    assert open_shelf(tmp_path, facts={"runtime": "tensorflow"}).facts == {"runtime": "openvino"}
+    assert open_shelf(tmp_path).facts() == {}
+    assert open_shelf(tmp_path).agree({"runtime": "openvino"}) == {"runtime": "openvino"}
+    assert open_shelf(tmp_path).agree({"runtime": "tensorflow"}) == {"runtime": "openvino"}
+    assert open_shelf(tmp_path).facts() == {"runtime": "openvino"}
     (file,) = tmp_path.rglob("facts.json")
     for damaged in (b"", b"{", b"[]", b"\xff\x00"):
         file.write_bytes(damaged)
-        assert open_shelf(tmp_path, facts={"runtime": "tensorflow"}).facts == {"runtime": "tensorflow"}
+        assert open_shelf(tmp_path).agree({"runtime": "tensorflow"}) == {"runtime": "tensorflow"}
         assert json.loads(file.read_text()) == {"runtime": "tensorflow"}
 
 
@@ -412,8 +414,8 @@ for attempt in range(10):
         reader, writer = os.pipe()
         if not os.fork():
             time.sleep(max(start - time.time(), 0))
-            shelf = store.FeatureStore(root, 1).open("digest", (20,), "float32", {"runtime": number})
-            os.write(writer, json.dumps(shelf.facts).encode())
+            shelf = store.FeatureStore(root, 1).open("digest", (20,), "float32")
+            os.write(writer, json.dumps(shelf.agree({"runtime": number + 1})).encode())
             os._exit(0)
         os.close(writer)
         readers.append(reader)
@@ -492,7 +494,7 @@ def test_a_really_full_disk_is_one_line_and_leaves_nothing(tmp_path, limit):
     result = run_python(
         """
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-shelf = store.FeatureStore(sys.argv[1], 10**9).open("digest", (20,), "float32", {})
+shelf = store.FeatureStore(sys.argv[1], 10**9).open("digest", (20,), "float32")
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
 try:
     shelf.write([f"key{number}" for number in range(100)], np.zeros((100, 20), np.float32))
@@ -518,10 +520,10 @@ def test_memory_does_not_grow_with_the_store(tmp_path):
 resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
 store.write_atomically = lambda path, write: write(path)  # syncing is not what is tested
 keys = [f"key{number}" for number in range(64 * 256)]
-shelf = store.FeatureStore(sys.argv[1], 10**9).open("digest", (2000,), "float32", {})
+shelf = store.FeatureStore(sys.argv[1], 10**9).open("digest", (2000,), "float32")
 for start in range(0, len(keys), 256):
     shelf.write(keys[start : start + 256], np.full((256, 2000), start, np.float32))
-fresh = store.FeatureStore(sys.argv[1], 10**9).open("digest", (2000,), "float32", {})
+fresh = store.FeatureStore(sys.argv[1], 10**9).open("digest", (2000,), "float32")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 array = fresh.read(keys)
 for start in range(0, len(keys), 500):

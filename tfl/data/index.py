@@ -59,7 +59,7 @@ class Index:
         """Write the table as `splits.csv`, with class names for labels."""
         columns = ("id", "path", "label", "split", "sha256", "width", "height", "status")
         rows = zip(
-            self.ids, self.paths, map(self._label_text, self.labels), self.splits,
+            self.ids, self.paths, self.label_texts(), self.splits,
             self.sha256, self.width, self.height, self.status, strict=True,
         )  # fmt: skip
         write_csv(path, columns, rows)
@@ -73,7 +73,7 @@ class Index:
         Raises:
             InputError: says how many examples are new, gone or changed (in content, label or split), and names one.
         """
-        labels = map(self._label_text, self.labels)
+        labels = self.label_texts()
         now = dict(zip(self.ids, zip(self.sha256, labels, self.splits, strict=True), strict=True))
         then = {row.get("id"): tuple(row.get(name) for name in ("sha256", "label", "split")) for row in recorded}
         differing = {
@@ -87,6 +87,10 @@ class Index:
                 f"`workdir` must be a new folder or one of the same data. Received: other examples than in its "
                 f"splits.csv: {', '.join(found)}."
             )
+
+    def label_texts(self) -> list[str]:
+        """Return every label as a text: the class, the labels that are present joined by "|", or the value."""
+        return [self._label_text(label) for label in self.labels]
 
     def _label_text(self, label: np.ndarray) -> str:
         if self.is_multiclass:

@@ -25,6 +25,7 @@ def make_dataset(
     augmentation: str = "none",
     seed: int = 0,
     epoch: int | None = None,
+    shuffle: bool = True,
     drop_remainder: bool = False,
 ) -> tf.data.Dataset:
     """Make batches of the examples in `rows`.
@@ -43,6 +44,7 @@ def make_dataset(
         augmentation: "none", "light", "shift" or "rand"; used where `epoch` is given.
         seed: of order and augmentation.
         epoch: number of the pass over the training data, or None for evaluation.
+        shuffle: false keeps the order of `rows` (or of the stream) also where an epoch is given.
         drop_remainder: leave out a last, shorter batch.
 
     Returns:
@@ -65,10 +67,10 @@ def make_dataset(
             image = augment(image, image_size, augmentation, example_seed(seed, epoch, example["id"]))
         return {"image": image, "label": example["label"], "id": example["id"], "weight": tf.ones(())}
 
-    if epoch is not None and source.has_random_access:
+    if epoch is not None and shuffle and source.has_random_access:
         rows = np.random.default_rng((seed, epoch)).permutation(rows)
     dataset = source.examples(rows)
-    if epoch is not None and not source.has_random_access:
+    if epoch is not None and shuffle and not source.has_random_access:
         buffer_seed = int(np.random.default_rng((seed, epoch)).integers(2**31))
         dataset = dataset.shuffle(SHUFFLE_BUFFER, seed=buffer_seed, reshuffle_each_iteration=False)
     dataset = dataset.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

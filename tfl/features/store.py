@@ -45,7 +45,7 @@ class FeatureStore:
         InputError: `root` is not local or cannot be written.
 
     Example:
-        >>> shelf = FeatureStore(default_store(), max_bytes=5 * 10**10).open(digest, (1280,), "float32", facts={})
+        >>> shelf = FeatureStore(default_store(), max_bytes=5 * 10**10).open(digest, (1280,), "float32")
         >>> for row in shelf.missing(keys):
         ...     shelf.write([keys[row]], forward(images[row : row + 1]))
         >>> features = shelf.read(keys)
@@ -61,22 +61,20 @@ class FeatureStore:
             if not os.access(self.root, os.W_OK | os.X_OK):
                 raise PermissionError("it is read-only")
 
-    def open(self, extractor_digest: str, shape: tuple[int, ...], dtype: str, facts: dict[str, Any]) -> "Shelf":
+    def open(self, extractor_digest: str, shape: tuple[int, ...], dtype: str) -> "Shelf":
         """Return the shelf of one extractor.
 
         Args:
             extractor_digest: of all that features depend on, but for the example; it becomes part of a file name.
             shape: of one example's features.
             dtype: "float32" or "float16".
-            facts: what goes on record about how they are computed, as JSON has it. Those of the process that
-                opens a new shelf first count, also for the others.
         """
         if dtype not in ("float32", "float16"):
             raise InputError(f"`features.dtype` must be float32 or float16. Received: {dtype!r}.")
         folder = self.root / "-".join([extractor_digest, "x".join(map(str, shape)), dtype])
         if folder not in self._shelves:
             with _explained(folder):
-                self._shelves[folder] = Shelf(folder, shape, dtype, facts)
+                self._shelves[folder] = Shelf(folder, shape, dtype)
         return self._shelves[folder]
 
     def room_for(self, num_examples: int, shape: tuple[int, ...], dtype: str) -> bool:
@@ -91,19 +89,29 @@ class FeatureStore:
 
 
 class Shelf:
-    """The features of one extractor; `FeatureStore.open` makes it.
+    """The features of one extractor; `FeatureStore.open` makes it."""
 
-    Its `facts` are as recorded by whoever opened the shelf first.
-    """
-
-    def __init__(self, folder: Path, shape: tuple[int, ...], dtype: str, facts: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, shape: tuple[int, ...], dtype: str) -> None:
         self.folder, self.shape, self.dtype = folder, tuple(shape), np.dtype(dtype)
-        self.facts = _first_facts(folder, facts)
         self._shards: list[Path] = []
         self._known: set[Path] = set()  # the shards whose keys are in the index
         self._checked: set[int] = set()  # numbers in `_shards`
         self._index: dict[str, int] = {}  # key to the place of its row
         _sweep(folder)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is on record about how the features are computed; empty where nothing is."""
+        with contextlib.suppress(FileNotFoundError, InputError):
+            return read_json(self.folder / "facts.json")
+        return {}
+
+    def agree(self, facts: dict[str, Any]) -> dict[str, Any]:
+        """Put facts, as JSON has them, on record, and return them; those of the process that was first count."""
+        with _explained(self.folder), _locked(self.folder, fcntl.LOCK_EX):
+            known = self.facts()
+            if not known:
+                write_json(self.folder / "facts.json", facts)
+        return known or facts
 
     def missing(self, keys: Sequence[str]) -> np.ndarray:
         """Return the positions of the keys that are not stored.
@@ -298,18 +306,6 @@ def _is_whole(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> bool:
         return (array.shape, array.dtype, array.offset) == ((len(_read_keys(path)), *shape), dtype, _HEADER)
     except (ValueError, FileNotFoundError):
         return False
-
-
-def _first_facts(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
-    """Return the facts on record, after putting these there if there are none, or none to be read."""
-    file = folder / "facts.json"
-    with contextlib.suppress(FileNotFoundError, InputError):
-        return read_json(file)
-    with _locked(folder, fcntl.LOCK_EX):
-        with contextlib.suppress(FileNotFoundError, InputError):
-            return read_json(file)  # another process was faster
-        write_json(file, facts)
-    return read_json(file)
 
 
 def _sweep(folder: Path) -> None:

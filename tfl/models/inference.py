@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,12 +16,12 @@ class Outputs:
     """What a model gives for a split.
 
     Attributes:
-        values: `(N, D)` float32.
+        values: `(N, D)` float32; an array, or what reads like one from disk.
         labels: `(N,)` int64, or `(N, K)` float32; `(0,)` where the data has none.
         ids: `(N,)` int64, rows in the index.
     """
 
-    values: np.ndarray
+    values: Any
     labels: np.ndarray
     ids: np.ndarray
 

@@ -4,7 +4,7 @@ Every check recomputes from what was asked, not from what the machinery says it 
 compared bit by bit, the penalty is summed up in NumPy, and learning rates are read off a real step.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -18,6 +18,7 @@ from tfl.training.measure import Update, first_gradients, measure_updates
 _MOST_NAMES = 5
 _PENALTY_TOLERANCE = 1e-4  # relative: float32 sums against float64
 _RATIO_TOLERANCE = 0.02  # relative
+_AGREEMENT = 1e-2  # relative; float16 keeps three digits
 _STATISTICS = ("moving_mean", "moving_variance", "moving_stddev", "renorm_mean", "renorm_stddev")
 
 
@@ -258,6 +259,31 @@ def check_evaluation(ids: Sequence[Any] | np.ndarray, expected: Sequence[Any] | 
     if broken:
         raise ContractError("The evaluation contract is broken: " + "; ".join(broken) + ".")
     return {"examples": len(ids), "each_once": True}
+
+
+def check_agreement(model: keras.Model, batch: Mapping[str, Any], table: Any) -> dict[str, Any]:
+    """Check that a model says of some images what its parts, run one after the other, said of them.
+
+    Args:
+        model: the whole, as it will be saved.
+        batch: "image" and "id" of some images.
+        table: `ids` and `logits` from stored activations.
+
+    Returns:
+        The largest difference of a logit, relative to the largest logit where that is above 1.
+
+    Raises:
+        ContractError: they differ by more than rounding and float16 storage explain.
+    """
+    logits = np.asarray(model(batch["image"], training=False))
+    position = {int(row): place for place, row in enumerate(table.ids)}
+    stored = table.logits[[position[int(row)] for row in batch["id"]]]
+    difference = float(np.abs(logits - stored).max() / max(1.0, np.abs(logits).max()))
+    if not difference <= _AGREEMENT:
+        raise ContractError(
+            f"The evaluation contract is broken: the model's logits differ by {difference:.2g} from those of its parts."
+        )
+    return {"stored_difference": difference}
 
 
 def _still_layers(updates: Sequence[Update], same: set[str]) -> list[str]:

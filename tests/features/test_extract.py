@@ -1,0 +1,168 @@
+"""The extractor: what the plain model gives, computed once, found again by content."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import tfl
+from tfl.data import make_dataset
+from tfl.features import Extractor, FeatureStore, View
+from tfl.features import extract as room
+from tfl.models.classifier import split_at_features
+
+SIZE = 32
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def build(seed: int = 0) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    backbone = tfl.build_backbone("MobileNetV2", image_size=SIZE, alpha=0.35, weights="none")
+    return split_at_features(tfl.build_classifier(backbone, tfl.HeadSpec(3)))[0]
+
+
+@pytest.fixture(scope="module")
+def model() -> keras.Model:
+    return build()
+
+
+def arrays(count: int = 90) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (count, SIZE, SIZE, 3), dtype=np.uint8), np.arange(count) % 3
+
+
+@pytest.fixture
+def store(tmp_path) -> FeatureStore:
+    return FeatureStore(tmp_path / "store", max_bytes=10**9)
+
+
+@pytest.fixture
+def computed(monkeypatch) -> list[int]:
+    """How many images each call of `make_dataset` was asked to run."""
+    counts: list[int] = []
+    real = room.make_dataset
+
+    def counting(source, rows, **options):
+        counts.append(len(rows))
+        return real(source, rows, **options)
+
+    monkeypatch.setattr(room, "make_dataset", counting)
+    return counts
+
+
+def expected(model: keras.Model, splits: tfl.data.Splits, rows: np.ndarray, view: View | None = None) -> np.ndarray:
+    how = {} if view is None else {"augmentation": view.augmentation, "seed": view.seed, "epoch": view.number}
+    dataset = make_dataset(splits.source, rows, image_size=SIZE, batch_size=32, shuffle=False, **how)
+    return np.concatenate([keras.ops.convert_to_numpy(model(batch["image"], training=False)) for batch in dataset])
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_features_are_those_of_the_plain_model_row_by_row(model, store, stored):
+    splits = tfl.load_data(arrays())
+    rows = splits.train[::-1].copy()
+    views = [None, View("light", 3, 0), View("light", 3, 1)]
+    features = Extractor(model, splits.source, SIZE, store=store if stored else None)(rows, views)
+    assert features.ids.tolist() == rows.tolist() * 3
+    np.testing.assert_array_equal(features.labels, splits.index.labels[features.ids])
+    wanted = np.concatenate([expected(model, splits, rows, view) for view in views])
+    np.testing.assert_allclose(np.asarray(features.values), wanted, atol=1e-4 * np.abs(wanted).max())
+
+
+def test_nothing_is_computed_twice_and_a_changed_pixel_is(model, store, computed):
+    images, labels = arrays()
+    splits = tfl.load_data((images, labels))
+    first = np.asarray(Extractor(model, splits.source, SIZE, store=store)(splits.train).values)
+    assert computed == [len(splits.train)]
+    again = Extractor(model, splits.source, SIZE, store=FeatureStore(store.root, 10**9))(splits.train)
+    np.testing.assert_array_equal(again.values, first)
+    assert len(computed) == 1
+    row = splits.train[4]
+    images[int(splits.index.ids[row]), 0, 0, 0] ^= 255
+    changed = tfl.load_data((images, labels))
+    third = np.asarray(Extractor(model, changed.source, SIZE, store=store)(changed.train).values)
+    assert computed[1:] == [1]
+    assert (np.abs(third - first).max(axis=1) > 0).tolist() == [place == 4 for place in range(len(first))]
+    Extractor(build(seed=1), splits.source, SIZE, store=store)(splits.train)  # other weights
+    Extractor(model, splits.source, SIZE, store=store)(splits.train, [View("light", 0, 0)])
+    assert computed[2:] == [len(splits.train)] * 2
+
+
+def test_other_weights_sizes_and_graphs_have_other_digests_and_the_same_the_same(model):
+    digest = room._digest(model, SIZE)
+    assert room._digest(build(), SIZE) == digest  # built later in the same process
+    assert room._digest(build(1), SIZE) != digest
+    assert room._digest(model, SIZE + 1) != digest
+    assert room._digest(keras.Model(model.input, keras.ops.relu(model.output)), SIZE) != digest
+    code = (
+        "import keras, tfl; keras.layers.Dense(1); keras.utils.set_random_seed(0); from tfl.features import extract;"
+        f"m = tfl.build_backbone('MobileNetV2', image_size={SIZE}, alpha=0.35, weights='none');"
+        "from tfl.models.classifier import split_at_features;"
+        f"print(extract._digest(split_at_features(tfl.build_classifier(m, tfl.HeadSpec(3)))[0], {SIZE}))"
+    )
+    other = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert other.stdout.strip() == digest
+
+
+def test_equal_images_are_run_once(model, store, computed):
+    images, labels = arrays()
+    images[3] = images[0]
+    splits = tfl.load_data((images, labels))
+    rows = np.arange(len(splits.index))
+    features = Extractor(model, splits.source, SIZE, store=store)(rows)
+    assert computed == [89]
+    np.testing.assert_allclose(features.values[:], expected(model, splits, rows), atol=1e-4)
+
+
+def test_what_has_no_room_is_kept_in_memory(model, tmp_path, capsys):
+    splits = tfl.load_data(arrays())
+    full = FeatureStore(tmp_path / "full", max_bytes=1000)
+    features = Extractor(model, splits.source, SIZE, store=full)(splits.train)
+    assert isinstance(features.values, np.ndarray)
+    assert "not stored, the store has no room for 3" in capsys.readouterr().err
+    assert full.used_bytes() == 0
+
+
+WORKER = """
+import sys, keras, numpy as np, tfl
+sys.path.insert(0, sys.argv[2])
+from test_extract import SIZE, arrays, build
+from tfl.features import Extractor, FeatureStore, extract
+extract.SHARD_ROWS = 64
+splits = tfl.load_data(arrays(900))
+Extractor(build(), splits.source, SIZE, store=FeatureStore(sys.argv[1], 10**9))(np.arange(900))
+"""
+
+
+def shards(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("*/*.npy")}
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_the_rerun_gives_the_same_bytes(tmp_path):
+    def start(folder: Path) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(folder), str(Path(__file__).parent)], cwd=ROOT, stderr=subprocess.DEVNULL
+        )
+
+    assert start(tmp_path / "whole").wait() == 0
+    whole = shards(tmp_path / "whole")
+    assert len(whole) == 15
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        process = start(tmp_path / "killed")
+        had = len(shards(tmp_path / "killed"))
+        while process.poll() is None and len(shards(tmp_path / "killed")) == had:
+            time.sleep(0.01)  # until it has begun to write
+        time.sleep(float(rng.uniform(0, 0.15)))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        for name, content in shards(tmp_path / "killed").items():
+            assert whole[name] == content
+    assert start(tmp_path / "killed").wait() == 0
+    assert shards(tmp_path / "killed") == whole

@@ -1,0 +1,148 @@
+"""Features for use elsewhere: in scikit-learn, a vector database, a notebook."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from etils import epath
+
+from tfl.backbones import build_backbone, get_backbone_spec
+from tfl.config import TransferConfig
+from tfl.data import Splits, load_data, reading_explained
+from tfl.errors import InputError
+from tfl.features import Extractor, open_store
+from tfl.models.classifier import build_classifier, split_at_features
+from tfl.models.heads import HeadSpec
+from tfl.models.inference import Outputs
+from tfl.progress import say
+from tfl.registry import resolve
+from tfl.workdir import write_atomically, write_csv
+
+BLOCK = 4096  # rows that are held in memory
+
+
+@reading_explained()
+def extract_features(config: TransferConfig, output: epath.PathLike, file_format: str = "npy") -> Outputs:
+    """Run the frozen backbone over every image of a source, and write what it gives.
+
+    Args:
+        config: `data`, `backbone`, `features` and `head.pooling` count.
+        output: a folder for "npy" (`features.npy` (N, D) float32, `labels.npy`, and `examples.csv` with id,
+            label and split of each row), else one file.
+        file_format: "npy"; "parquet", with columns id, label, split, features; or "tfrecord", of
+            `tf.train.Example` with the same names.
+
+    Returns:
+        The features, with labels and rows in the index, in the order of the rows written.
+
+    Raises:
+        InputError: the config or the data cannot be used, or the output cannot be written.
+
+    Example:
+        >>> config = TransferConfig(data=DataConfig(source="folder:photos"))
+        >>> features = tfl.extract_features(config, "features.parquet", "parquet")
+    """
+    config.validate()
+    write = _FORMATS[resolve(file_format, list(_FORMATS), "format")]
+    output = epath.Path(output).expanduser()
+    _check_output(output, is_folder=write is _write_npy)
+    splits = load_data(
+        config.data.source,
+        split=config.data.split,
+        seed=config.seed,
+        max_bad_fraction=config.data.max_bad_fraction,
+        train_examples_per_class=config.data.train_examples_per_class,
+    )
+    features = _extract(config, splits)
+    write(output, features, splits)
+    say(f"written: {output}: {features.values.shape[0]} rows of {features.values.shape[1]} features")
+    return features
+
+
+def _extract(config: TransferConfig, splits: Splits) -> Outputs:
+    size = config.data.image_size or get_backbone_spec(config.backbone.name).image_size
+    backbone = build_backbone(
+        config.backbone.name, image_size=size, alpha=config.backbone.alpha, weights=config.backbone.weights
+    )
+    lower, _ = split_at_features(build_classifier(backbone, HeadSpec(1, config.head.pooling)))
+    options = config.features
+    extractor = Extractor(
+        lower, splits.source, size, store=open_store(options), runtime=options.runtime, dtype=options.dtype
+    )
+    return extractor(np.arange(len(splits.index)))
+
+
+def _check_output(output: epath.Path, *, is_folder: bool) -> None:
+    """Refuse before the work what would fail after it."""
+    if not str(output) or (output.exists() and output.is_dir() != is_folder):
+        kind = "folder" if is_folder else "file"
+        raise InputError(f"`output` must be a {kind}, new or to be replaced. Received: {str(output)!r}.")
+    existing = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
+    if "://" not in str(output) and not os.access(existing, os.W_OK):
+        raise InputError(f"`output` must be writable. Received: {str(output)!r}: {existing} is read-only.")
+
+
+def _blocks(features: Outputs) -> Iterator[tuple[slice, np.ndarray]]:
+    for start in range(0, len(features), BLOCK):
+        rows = slice(start, min(start + BLOCK, len(features)))
+        yield rows, features.values[rows]
+
+
+def _write_npy(output: epath.Path, features: Outputs, splits: Splits) -> None:
+    def fill(path: epath.Path) -> None:
+        target = np.lib.format.open_memmap(os.fspath(path), "w+", np.float32, features.values.shape)
+        for rows, block in _blocks(features):
+            target[rows] = block
+        target.flush()
+
+    write_atomically(output / "features.npy", fill)
+    write_atomically(output / "labels.npy", lambda path: np.save(os.fspath(path), features.labels))
+    write_csv(output / "examples.csv", ("id", "label", "split"), zip(*_names(splits, slice(None)), strict=True))
+
+
+def _write_parquet(output: epath.Path, features: Outputs, splits: Splits) -> None:
+    import pyarrow as pa  # a second to import, and only used here
+    import pyarrow.parquet as pq
+
+    width = features.values.shape[1]
+    schema = pa.schema(
+        [*((name, pa.string()) for name in ("id", "label", "split")), ("features", pa.list_(pa.float32(), width))]
+    )
+
+    def fill(path: epath.Path) -> None:
+        with pq.ParquetWriter(os.fspath(path), schema) as writer:
+            for rows, block in _blocks(features):
+                columns: list[Any] = [pa.array(column) for column in _names(splits, rows)]
+                columns.append(pa.FixedSizeListArray.from_arrays(pa.array(block.ravel()), width))
+                writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+
+    write_atomically(output, fill)
+
+
+def _write_tfrecord(output: epath.Path, features: Outputs, splits: Splits) -> None:
+    def fill(path: epath.Path) -> None:
+        with tf.io.TFRecordWriter(os.fspath(path)) as writer:
+            for rows, block in _blocks(features):
+                for *texts, values in zip(*_names(splits, rows), block, strict=True):
+                    columns = {
+                        name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[os.fsencode(text)]))
+                        for name, text in zip(("id", "label", "split"), texts, strict=True)
+                    }
+                    columns["features"] = tf.train.Feature(float_list=tf.train.FloatList(value=values))
+                    writer.write(tf.train.Example(features=tf.train.Features(feature=columns)).SerializeToString())
+
+    write_atomically(output, fill)
+
+
+def _names(splits: Splits, rows: slice) -> tuple[list[str], list[str], list[str]]:
+    index = splits.index
+    return index.ids[rows].tolist(), index.label_texts()[rows], index.splits[rows].tolist()
+
+
+_FORMATS: dict[str, Callable[[epath.Path, Outputs, Splits], None]] = {
+    "npy": _write_npy,
+    "parquet": _write_parquet,
+    "tfrecord": _write_tfrecord,
+}

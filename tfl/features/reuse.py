@@ -1,0 +1,100 @@
+"""Train above a cut on stored activations: whether that pays, and the batches."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfl.features.extract import PLAIN, Extractor, View
+from tfl.features.store import human_size
+from tfl.models.inference import Outputs
+from tfl.progress import say
+
+SAMPLE = 64  # images on which the two ways are timed
+
+
+def make_feature_dataset(features: Outputs, positions: np.ndarray, batch_size: int) -> tf.data.Dataset:
+    """Make batches of features, as `make_dataset` makes them of images; read from disk batch by batch.
+
+    Args:
+        features: what an `Extractor` gave.
+        positions: int64 `(N,)`, of the rows of `features`, in the order wanted.
+        batch_size: examples per batch; the last may be shorter.
+
+    Returns:
+        Dataset of {"image": float32 (B, ...), "label", "id": int64 (B,), "weight": float32 (B,), all 1}.
+    """
+    shape = (None, *features.values.shape[1:])
+
+    def gather(rows: tf.Tensor) -> dict[str, tf.Tensor]:
+        values = tf.numpy_function(lambda chosen: features.values[chosen], [rows], tf.float32)
+        return {
+            "image": tf.ensure_shape(values, shape),
+            "label": tf.gather(features.labels, rows),
+            "id": tf.gather(features.ids, rows),
+            "weight": tf.ones(tf.shape(rows)),
+        }
+
+    batches = tf.data.Dataset.from_tensor_slices(np.asarray(positions, np.int64)).batch(batch_size)
+    return batches.map(gather).prefetch(2)
+
+
+class StoredPhase:
+    """The training data of a phase above a cut, as activations.
+
+    Args:
+        extractor: of the part below the cut.
+        rows: of the training examples.
+        views: versions of each image; epoch e takes view e modulo their number.
+        batch_size: examples per batch.
+        seed: of the order, which is that of `make_dataset`.
+    """
+
+    def __init__(
+        self, extractor: Extractor, rows: np.ndarray, views: Sequence[View | None], batch_size: int, seed: int
+    ) -> None:
+        self.rows, self.num_views, self.batch_size, self.seed = rows, len(views), batch_size, seed
+        self.features = extractor(rows, views, "activations of train")
+
+    def __call__(self, epoch: int) -> tf.data.Dataset:
+        """Return the batches of one epoch."""
+        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.rows))
+        return make_feature_dataset(self.features, order + epoch % self.num_views * len(self.rows), self.batch_size)
+
+
+def is_worth_storing(extractor: Extractor, rows: dict[str, np.ndarray], views: int, epochs: int) -> bool:
+    """Say whether training above a cut should store what lies below, and tell the user why, in one line.
+
+    Running again costs the frozen part once per image and epoch; storing costs it once per image and view,
+    and reading once per image and epoch. Both are timed on some images of the run, which stay stored.
+
+    Args:
+        extractor: of the part below the cut.
+        rows: "train" and "validation" rows.
+        views: stored versions of each training image, at least 1.
+        epochs: of the phase.
+    """
+    needed = views * len(rows["train"]) + len(rows["validation"])
+    size = human_size(extractor.stored_bytes(needed))
+    if not extractor.has_room(needed):
+        say(f"fine-tuning runs images through the frozen part in every epoch: no store with room for {size}")
+        return False
+    run, read = _seconds_per_image(extractor, rows["validation"][:SAMPLE])
+    again, stored = epochs * run, views * run + epochs * read
+    stores = stored < again
+    decision = f"is stored ({size})" if stores else "runs in every epoch"
+    say(
+        f"fine-tuning: the frozen part {decision}: {1000 * run:.2g} ms to run it for an image, "
+        f"{1000 * read:.2g} ms to read what it gave, {epochs} epochs, {views} version(s) of each image"
+    )
+    return stores
+
+
+def _seconds_per_image(extractor: Extractor, rows: np.ndarray) -> tuple[float, float]:
+    stored = extractor(rows, PLAIN, "activations of a sample").values
+    start = time.perf_counter()
+    values: Any = stored[:]
+    read = time.perf_counter() - start
+    return extractor.seconds_per_image(rows), (read + 1e-9 * values.nbytes) / len(rows)

@@ -1,0 +1,144 @@
+"""Phase 2: part of the backbone is trained on from the solved head, and kept only where validation is better."""
+
+import keras
+import numpy as np
+
+from tfl.errors import InputError
+from tfl.features import PLAIN, StoredPhase, is_worth_storing, make_feature_dataset
+from tfl.features.extract import BATCH
+from tfl.models.batch_norm import shorten_statistics
+from tfl.models.cuts import split_frozen
+from tfl.models.freezing import learning_rate_multipliers, unfreeze
+from tfl.models.regularization import regularize
+from tfl.phases import Job, Part
+from tfl.progress import say
+from tfl.training import balanced_class_weight, compile, fit, make_loss, make_optimizer, make_schedule
+from tfl.training.contract import Contract
+from tfl.workdir import write_csv
+
+
+def finetune(job: Job) -> None:
+    """Phase 2: unfreeze from the top and train on; keep the result only where validation is better."""
+    if not job.config.finetune.epochs:
+        return
+    options = job.config.finetune
+    before, probe = job.model.get_weights(), job.part
+    table = unfreeze(job.model, options.unfreeze, batch_norm=options.batch_norm)
+    regularize(job.model, head_l2=job.head_l2, l2=options.l2, l2_sp=options.l2_sp)
+    job.part = _part_to_reuse(job)
+    trained = job.model if job.part is None else job.part.upper
+    steps = options.epochs * -(-len(job.splits.train) // job.config.data.batch_size)
+    _compile(job, trained, steps)
+    promises = [Contract.before(trained, phase="finetune")]
+    if job.part is not None:
+        promises.append(Contract.before(job.part.extractor.model, phase="finetune, below the cut"))
+    history = _fit(job, trained)
+    _check_converged(job, history)
+    _write_history(job, history)
+    record = {"unfrozen": options.unfreeze, "trainable_parameters": table.trainable}
+    contract = promises[0].verify(history, steps=len(history.epoch) * steps // options.epochs)
+    for below in promises[1:]:
+        contract |= {f"below_the_cut_{name}": value for name, value in below.verify().items()}
+    job.finish_phase("finetune", contract, record)
+    _keep_the_better(job, before, probe)
+
+
+def _part_to_reuse(job: Job) -> Part | None:
+    """Return the two parts where the lower one is to run once per image, or None where it runs in every step."""
+    options, data, halves = job.config.finetune, job.config.data, split_frozen(job.model)
+    if halves is None or not halves.lower.weights or options.epochs == 1:
+        return None
+    because = None
+    if options.mixup or options.cutmix:
+        because = "mixup and cutmix mix the images themselves"
+    elif data.augmentation != "none" and not job.config.features.views:
+        because = f"augmentation {data.augmentation!r} changes them (features.views stores some versions)"
+    if because:
+        say(f"fine-tuning runs images through the frozen part in every epoch: {because}")
+        return None
+    halves.upper.penalty_request = job.model.penalty_request
+    extractor = job.extractor(halves.lower)
+    rows = {name: job.rows(name) for name in ("train", "validation")}
+    worth = is_worth_storing(extractor, rows, max(1, len(job.views())), options.epochs)
+    return Part(extractor, halves.upper) if worth else None
+
+
+def _compile(job: Job, trained: keras.Model, steps: int) -> None:
+    options = job.config.finetune
+    if options.batch_norm == "train":
+        shorten_statistics(job.model, steps)
+    schedule = make_schedule(options.schedule, options.learning_rate, steps, warmup_fraction=options.warmup_fraction)
+    optimizer = make_optimizer(
+        options.optimizer,
+        schedule,
+        momentum=options.momentum,
+        nesterov=options.nesterov,
+        weight_decay=options.weight_decay,
+    )
+    decay = options.layer_decay
+    if trained is not job.model:  # of which stage a layer is shows in the whole model alone
+        decay = learning_rate_multipliers(job.model, decay)
+    compile(
+        trained,
+        optimizer,
+        loss=make_loss(job.target, options.label_smoothing),
+        layer_decay=decay,
+        clip_norm=options.clip_norm,
+        ema=options.ema,
+    )
+
+
+def _fit(job: Job, trained: keras.Model) -> keras.callbacks.History:
+    options = job.config.finetune
+    (job.run / "tensorboard").rmtree(missing_ok=True)  # of an earlier start that was interrupted
+    labels = job.splits.index.labels[job.splits.train]
+    feed, validation = lambda epoch: job.dataset("train", epoch), job.dataset("validation")
+    if job.part is not None:
+        extractor, batch_size = job.part.extractor, job.config.data.batch_size
+        feed = StoredPhase(extractor, job.rows("train"), job.views() or PLAIN, batch_size, job.config.seed)
+        held = extractor(job.rows("validation"), description="activations of validation")
+        validation = make_feature_dataset(held, np.arange(len(held)), BATCH)
+    return fit(
+        trained,
+        feed,
+        epochs=options.epochs,
+        validation_data=validation,
+        callbacks=[
+            keras.callbacks.EarlyStopping(patience=options.early_stopping or options.epochs, restore_best_weights=True),
+            keras.callbacks.TensorBoard(job.run / "tensorboard", write_graph=False),
+        ],
+        class_weight=balanced_class_weight(labels) if options.class_weight == "balanced" else None,
+        mixup=options.mixup,
+        cutmix=options.cutmix,
+        seed=job.config.seed,
+    )
+
+
+def _check_converged(job: Job, history: keras.callbacks.History) -> None:
+    """Refuse a result of which half the steps were not finite: its figures would be those of an accident."""
+    skipped, losses = int(sum(history.history["skipped_steps"])), history.history["val_loss"]
+    if 2 * skipped >= history.steps or not np.isfinite(losses[-1]):
+        raise InputError(
+            "`finetune.learning_rate` must be small enough for training to converge. Received: finetune."
+            f"learning_rate={job.config.finetune.learning_rate}: {skipped} of {history.steps} steps had a "
+            f"non-finite loss or gradient, and the validation loss ended at {losses[-1]:.4g}."
+        )
+
+
+def _keep_the_better(job: Job, before: list[np.ndarray], probe: Part | None) -> None:
+    if "probe" not in job.phases:
+        return
+    solved, tuned = (job.phases[name]["validation"] for name in ("probe", "finetune"))
+    losses = f"validation loss {tuned['loss']:.4f} fine-tuned, {solved['loss']:.4f} frozen"
+    if tuned["loss"] < solved["loss"]:
+        say(f"fine-tuning is kept: {losses}")
+        return
+    say(f"fine-tuning is not kept, it is no better: {losses}")
+    job.model.set_weights(before)
+    job.kept, job.part = "probe", probe
+
+
+def _write_history(job: Job, history: keras.callbacks.History) -> None:
+    names = list(history.history)
+    rows = zip(history.epoch, *(history.history[name] for name in names), strict=True)
+    write_csv(job.run / "history.csv", ["epoch", *names], rows)

@@ -1,0 +1,101 @@
+"""Phase 1: the frozen backbone runs once per image, and the head is solved on what it gives."""
+
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfl.features import Extractor, ProbeResult, assign_head, choose_head, cross_validate_head
+from tfl.models.classifier import logits_layer, split_at_features
+from tfl.models.freezing import freeze
+from tfl.models.inference import Outputs
+from tfl.models.regularization import Penalty, regularize
+from tfl.phases import Job, Part
+from tfl.progress import say
+from tfl.training import compile, fit, make_optimizer
+from tfl.training.contract import Contract
+
+HIDDEN_HEAD_EPOCHS = 200
+HIDDEN_HEAD_PATIENCE = 10
+
+
+def solve_head(job: Job) -> None:
+    """Phase 1: run the frozen backbone once, and solve the head on its features."""
+    if job.config.probe.solver == "none":
+        return
+    lower, upper = split_at_features(job.model)
+    job.part = Part(job.extractor(lower), upper)
+    if job.restore("probe"):
+        return
+    freeze(job.model, "all")
+    promise = Contract.before(job.model, phase="probe")
+    if job.config.probe.folds:
+        solve = _cross_validate
+    else:
+        solve = _train_hidden_head if job.config.head.hidden_units else _solve_linear_head
+    record = solve(job, job.part.extractor)
+    regularize(job.model, head_l2=job.head_l2)
+    job.finish_phase("probe", promise.verify(penalty=Penalty(head_l2=job.head_l2)), record)
+
+
+def _features(job: Job, extractor: Extractor) -> tuple[Outputs, Outputs]:
+    train = extractor(job.rows("train"), [None, *job.views()], "features of train")
+    return train, extractor(job.rows("validation"), description="features of validation")
+
+
+def _solve_linear_head(job: Job, extractor: Extractor) -> dict[str, Any]:
+    layer = logits_layer(job.model)
+    result = choose_head(*_features(job, extractor), l2=job.config.probe.l2, target=job.target, num_outputs=layer.units)
+    return _take_head(job, result)
+
+
+def _cross_validate(job: Job, extractor: Extractor) -> dict[str, Any]:
+    """Choose λ by cross-validation, so that train and validation are both solved on."""
+    rows = np.sort(np.concatenate([job.rows("train"), job.rows("validation")]))
+    features = extractor(rows, description="features of train and validation")
+    result = cross_validate_head(
+        features.values,
+        features.labels,
+        folds=job.config.probe.folds,
+        target=job.target,
+        num_outputs=logits_layer(job.model).units,
+        seed=job.config.seed,
+    )
+    chosen = next(point for point in result.path if point.l2 == result.chosen.l2)
+    held_out = {"loss": chosen.validation_loss, "accuracy": chosen.validation_accuracy, "num_examples": len(rows)}
+    return _take_head(job, result) | {"folds": job.config.probe.folds, "cross_validation": held_out}
+
+
+def _take_head(job: Job, result: ProbeResult) -> dict[str, Any]:
+    assign_head(logits_layer(job.model), result.chosen)
+    job.head_l2 = result.chosen.l2
+    return {
+        "l2": result.chosen.l2,
+        "objective": result.chosen.objective,
+        "gradient_norm": result.chosen.gradient_norm,
+        "path": [dataclasses.asdict(point) for point in result.path],
+    }
+
+
+def _train_hidden_head(job: Job, extractor: Extractor) -> dict[str, Any]:
+    """With hidden layers the problem is not convex: train the head alone, on the stored features."""
+    train, validation = _features(job, extractor)
+    _, head = split_at_features(job.model)
+    regularize(job.model, head_l2=job.head_l2)
+    compile(head, make_optimizer("adam", 1e-3), loss=job.target)
+    stop = keras.callbacks.EarlyStopping(patience=HIDDEN_HEAD_PATIENCE, restore_best_weights=True)
+    history = fit(
+        head,
+        np.asarray(train.values),
+        train.labels,
+        batch_size=job.config.data.batch_size,
+        epochs=HIDDEN_HEAD_EPOCHS,
+        validation_data=(np.asarray(validation.values), validation.labels),
+        callbacks=[stop],
+        seed=job.config.seed,
+        verbose=False,
+    )
+    best = int(np.argmin(history.history["val_loss"]))
+    say(f"hidden head: {len(history.epoch)} epochs on stored features, best {best + 1}")
+    return {"l2": job.head_l2, "epochs": len(history.epoch), "best_epoch": best + 1}
