@@ -30,8 +30,8 @@ from tfl.registry import resolve
 RUNTIMES = ("auto", "tensorflow", "openvino")
 TOLERANCE = 1e-4  # largest difference between two runtimes, as a part of the largest feature
 
-_WORTH_TIMING = 2000  # images; with fewer, compiling and timing costs more than the faster runtime saves
-_ROUNDS, _SECONDS = 3, 3.0  # of timing; slow networks stop at the seconds
+_WORTH_TIMING = 5000  # images; with fewer, compiling and timing costs more than the faster runtime saves
+_ROUNDS, _SECONDS = 3, 1.0  # of timing; slow networks stop at the seconds
 _KERNELS: dict[type, str] = {  # of the layers that can take a scale and a shift
     keras.layers.Conv2D: "kernel",
     keras.layers.DepthwiseConv2D: "kernel",
@@ -99,7 +99,7 @@ def make_forward(
         batch_size: images a call, at least 1; the function is compiled for this number alone.
         sample: some of the real images, `(n, S, S, 3)` uint8 with 1 <= n <= batch_size, to compare and time the
             runtimes on; None: noise.
-        num_images: how many images there are to run; below 2,000 "auto" is TensorFlow, because timing would cost
+        num_images: how many images there are to run; below 5,000 "auto" is TensorFlow, because timing would cost
             more than it can win. None: many.
 
     Raises:
