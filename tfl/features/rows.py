@@ -52,9 +52,11 @@ class Rows:
         self.axes, self.spectrum = _principal_axes(covariance) if covariance.size else (None, variance)
 
     def blocks(self, part: slice) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield row ranges within a part, and what `expand`ed weights are multiplied with there."""
+        """Yield row ranges within a part, and what `expand`ed weights are multiplied with there, until the next."""
+        buffer = np.empty((_block_rows(self.features), len(self.mean)), self.dtype)  # fresh memory is slower
         for rows, block in read_blocks(self.features, part):
-            yield rows, (block - self.mean.astype(block.dtype)).astype(self.dtype, copy=False)
+            out = buffer[: len(block)]
+            yield rows, np.subtract(block, self.mean.astype(block.dtype), out=out, casting="same_kind")
 
     def expand(self, coordinates: np.ndarray) -> np.ndarray:
         """Return `(D, K)` weights of the blocks' columns from `(R, K)` coordinates along the axes."""
@@ -124,11 +126,15 @@ def make_rows(features: Any, weights: np.ndarray, *, exact_spectrum: bool = Fals
 
 def read_blocks(features: Any, part: slice) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield row ranges within a part and the features there, float32 or float64, a few megabytes at once."""
-    step = max(1, BLOCK_ELEMENTS // features.shape[1])
+    step = _block_rows(features)
     for start in range(part.start, part.stop, step):
         rows = slice(start, min(start + step, part.stop))
         block = np.asarray(features[rows])
         yield rows, block.astype(np.result_type(block, np.float32), copy=False)
+
+
+def _block_rows(features: Any) -> int:
+    return max(1, BLOCK_ELEMENTS // features.shape[1])
 
 
 def sum_in_parts(features: Any, function: Callable[[slice], tuple[Any, ...]]) -> list[Any]:
@@ -176,7 +182,8 @@ def _moments(features: Any, weights: np.ndarray, sample_rows: int) -> tuple[np.n
         for rows, block in read_blocks(features, part):
             if not np.isfinite(block).all():
                 raise _not_finite()
-            block = (block - shift) * np.sqrt(weights[rows, None]).astype(block.dtype)
+            block = block - shift
+            block *= np.sqrt(weights[rows, None]).astype(block.dtype)
             mean += np.sqrt(weights[rows]).astype(block.dtype) @ block
             square += np.einsum("nd,nd->d", block, block)
             drawn = rng.random(len(block)) * num_rows <= sample_rows
