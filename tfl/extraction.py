@@ -46,8 +46,8 @@ def extract_features(config: TransferConfig, output: epath.PathLike, file_format
     """
     config.validate()
     write = _FORMATS[resolve(file_format, list(_FORMATS), "format")]
-    output = epath.Path(output).expanduser()
     _check_output(output, is_folder=write is _write_npy)
+    output = epath.Path(output).expanduser()
     splits = load_data(
         config.data.source,
         split=config.data.split,
@@ -74,11 +74,12 @@ def _extract(config: TransferConfig, splits: Splits) -> Outputs:
     return extractor(np.arange(len(splits.index)))
 
 
-def _check_output(output: epath.Path, *, is_folder: bool) -> None:
+def _check_output(name: epath.PathLike, *, is_folder: bool) -> None:
     """Refuse before the work what would fail after it."""
-    if not str(output) or (output.exists() and output.is_dir() != is_folder):
+    output = epath.Path(name).expanduser()
+    if not os.fspath(name) or (output.exists() and output.is_dir() != is_folder):
         kind = "folder" if is_folder else "file"
-        raise InputError(f"`output` must be a {kind}, new or to be replaced. Received: {str(output)!r}.")
+        raise InputError(f"`output` must be a {kind}, new or to be replaced. Received: {os.fspath(name)!r}.")
     existing = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
     if "://" not in str(output) and not os.access(existing, os.W_OK):
         raise InputError(f"`output` must be writable. Received: {str(output)!r}: {existing} is read-only.")

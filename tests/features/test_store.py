@@ -124,7 +124,7 @@ def test_extractors_shapes_and_dtypes_do_not_mix(tmp_path):
     fill(tmp_path, keys)
     store = FeatureStore(tmp_path, 10**9)
     for other in (("other", (20,), "float32"), ("digest", (4, 5), "float32"), ("digest", (20,), "float16")):
-        assert len(store.open(*other, {}).missing(keys)) == 4
+        assert len(store.open(*other).missing(keys)) == 4
     assert len(store.open("digest", (20,), "float32").missing(keys)) == 0
 
 
@@ -141,7 +141,7 @@ def test_wrong_shapes_and_numbers_beyond_float16_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"`features.dtype` must hold the features' 70000. Received: 'float16'"):
         shelf.write(["a", "b"], np.array([[1, 2], [3, -70000]], np.float32))
     with pytest.raises(InputError, match=r"`features\.dtype` must be float32 or float16"):
-        FeatureStore(tmp_path, 1).open("digest", (2,), "int8", {})
+        FeatureStore(tmp_path, 1).open("digest", (2,), "int8")
     assert not shard_files(tmp_path)
     shelf.write(["a", "b"], np.array([[np.inf, np.nan], [1, 65504]], np.float32))  # as the model gave them
     np.testing.assert_array_equal(shelf.read(["b", "a"])[:], [[1, 65504], [np.inf, np.nan]])

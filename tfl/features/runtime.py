@@ -23,11 +23,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfl.config import RUNTIMES
 from tfl.errors import InputError
 from tfl.progress import say
 from tfl.registry import resolve
 
-RUNTIMES = ("auto", "tensorflow", "openvino")
 TOLERANCE = 1e-4  # largest difference between two runtimes, as a part of the largest feature
 
 _WORTH_TIMING = 5000  # images; with fewer, compiling and timing costs more than the faster runtime saves
