@@ -27,10 +27,11 @@ def read(path, file_format: str) -> tuple[list[list[str]], np.ndarray]:
         return rows, np.load(path / "features.npy")
     if file_format == "parquet":
         table = pq.read_table(path).to_pydict()
-        return [list(row) for row in zip(table["id"], table["label"], table["split"])], np.array(table["features"])
-    examples = [
-        tf.train.Example.FromString(record.numpy()).features.feature for record in tf.data.TFRecordDataset(path)
-    ]
+        return [list(row) for row in zip(*(table[name] for name in ("id", "label", "split")), strict=True)], np.array(
+            table["features"]
+        )
+    records = [record.numpy() for record in tf.data.TFRecordDataset(path)]
+    examples = [tf.train.Example.FromString(record).features.feature for record in records]
     texts = [[e[name].bytes_list.value[0].decode() for name in ("id", "label", "split")] for e in examples]
     return texts, np.array([e["features"].float_list.value for e in examples], np.float32)
 
@@ -43,7 +44,7 @@ def test_every_format_holds_every_example_once_with_its_features(tmp_path, file_
     rows, values = read(tmp_path / "out", file_format)
     splits = tfl.load_data("digits:0-1", train_examples_per_class=20)
     labels = [splits.class_names[label] for label in splits.index.labels]
-    assert rows == [list(row) for row in zip(splits.index.ids, labels, splits.index.splits)]
+    assert rows == [list(row) for row in zip(splits.index.ids, labels, splits.index.splits, strict=True)]
     np.testing.assert_array_equal(values, features.values)
     keras.utils.set_random_seed(0)
     backbone = tfl.build_backbone("MobileNetV2", image_size=32, alpha=0.35, weights="none")
@@ -61,7 +62,7 @@ def test_what_cannot_be_written_is_refused_before_the_work(tmp_path):
         (tmp_path / "x", "parqet", "Did you mean 'parquet'"),
     ):
         with pytest.raises(InputError, match=expected):
-            tfl.extract_features(config(store="no/such"), output, file_format)
+            tfl.extract_features(config(store="none"), output, file_format)
     assert (tmp_path / "file").read_text() == "mine"
 
 

@@ -29,7 +29,7 @@ def values_of(keys):
     return np.stack([np.random.default_rng(int(key[3:])).normal(size=20).astype(np.float32) for key in keys])
 
 def fill(root, keys, portion, pause=0.0):
-    shelf = store.FeatureStore(root, 10**9).open("digest", (20,), "float32", {{}})
+    shelf = store.FeatureStore(root, 10**9).open("digest", (20,), "float32")
     missing = [keys[position] for position in shelf.missing(keys)]
     for start in range(0, len(missing), portion):
         shelf.write(missing[start : start + portion], values_of(missing[start : start + portion]))
