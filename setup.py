@@ -5,6 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 FAST_CPU = ["openvino>=2026.4"]
+PARQUET = ["pyarrow>=20.0"]
 TEST = ["pytest>=9.0", "pytest-xdist>=3.8", "hypothesis>=6.150"]
 
 setup(
@@ -28,11 +29,21 @@ setup(
         "scikit-learn>=1.7",
         "scipy>=1.15",
         "tensorboard>=2.20",  # TensorFlow 2.21 no longer brings it
+        "threadpoolctl>=3.5",
         "tqdm>=4.67",
     ],
     extras_require={
         "fast-cpu": FAST_CPU,  # a second runtime for extracting features
-        "test": [*TEST, "pillow>=11.0"],
-        "dev": [*TEST, *FAST_CPU, "pillow>=11.0", "ruff>=0.14", "pyright[nodejs]>=1.1.400", "pre-commit>=4.0"],
+        "parquet": PARQUET,  # scripts/extract_features.py --format=parquet
+        "test": [*TEST, *FAST_CPU, *PARQUET, "pillow>=11.0"],
+        "dev": [
+            *TEST,
+            *FAST_CPU,
+            *PARQUET,
+            "pillow>=11.0",
+            "ruff>=0.14",
+            "pyright[nodejs]>=1.1.400",
+            "pre-commit>=4.0",
+        ],
     },
 )

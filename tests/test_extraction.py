@@ -27,9 +27,8 @@ def read(path, file_format: str) -> tuple[list[list[str]], np.ndarray]:
         return rows, np.load(path / "features.npy")
     if file_format == "parquet":
         table = pq.read_table(path).to_pydict()
-        return [list(row) for row in zip(*(table[name] for name in ("id", "label", "split")), strict=True)], np.array(
-            table["features"]
-        )
+        names = zip(*(table[name] for name in ("id", "label", "split")), strict=True)
+        return [list(row) for row in names], np.array(table["features"])
     records = [record.numpy() for record in tf.data.TFRecordDataset(path)]
     examples = [tf.train.Example.FromString(record).features.feature for record in records]
     texts = [[e[name].bytes_list.value[0].decode() for name in ("id", "label", "split")] for e in examples]

@@ -1,5 +1,6 @@
 """Features for use elsewhere: in scikit-learn, a vector database, a notebook."""
 
+import importlib.util
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -46,6 +47,8 @@ def extract_features(config: TransferConfig, output: epath.PathLike, file_format
     """
     config.validate()
     write = _FORMATS[resolve(file_format, list(_FORMATS), "format")]
+    if write is _write_parquet and importlib.util.find_spec("pyarrow") is None:
+        raise InputError("`format` must be one that is installed: pip install 'tfl[parquet]'. Received: 'parquet'.")
     _check_output(output, is_folder=write is _write_npy)
     output = epath.Path(output).expanduser()
     splits = load_data(
