@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 
 FAST_CPU = ["openvino>=2026.4"]
 PARQUET = ["pyarrow>=20.0"]
-TEST = ["pytest>=9.0", "pytest-xdist>=3.8", "hypothesis>=6.150"]
+TEST = ["pytest>=9.0", "pytest-xdist>=3.8", "hypothesis>=6.150", "pillow>=11.0"]
 
 setup(
     name="tfl",
@@ -35,7 +35,7 @@ setup(
     extras_require={
         "fast-cpu": FAST_CPU,  # a second runtime for extracting features
         "parquet": PARQUET,  # scripts/extract_features.py --format=parquet
-        "test": [*TEST, *FAST_CPU, *PARQUET, "pillow>=11.0"],
+        "test": [*TEST, *FAST_CPU, *PARQUET],
         "dev": [
             *TEST,
             *FAST_CPU,

@@ -16,6 +16,7 @@ import contextlib
 import io
 import json
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -101,4 +102,4 @@ def write_table(seconds: dict[str, float], results: dict[str, float]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, argv=[*sys.argv, "--train=of --data", "--test=of --data"])  # the guide's flags are required
