@@ -94,10 +94,14 @@ class Job:
             model, dataset = self.part.upper, make_feature_dataset(features, np.arange(len(features)), BATCH)
         table = predict(model, dataset, self.target, name)
         self.contract[name] = check_evaluation(table.ids, self.rows(split))
-        if self.part is not None:
-            images = next(iter(self.dataset(split).unbatch().take(SAMPLE).batch(SAMPLE)))
-            self.contract[name] |= check_agreement(self.model, images, table)
         return table
+
+    def _check_parts(self, test: Predictions) -> None:
+        """Let the model that is saved, as a whole, look at some images of which its parts spoke."""
+        rows = self.rows("test")[:SAMPLE]
+        size = self.model.metadata.image_size
+        (batch,) = make_dataset(self.splits.source, rows, image_size=size, batch_size=SAMPLE)
+        self.contract["evaluate test"] |= check_agreement(self.model, batch, test)
 
     def finish_phase(self, name: str, contract: dict[str, Any], record: dict[str, Any]) -> None:
         """Measure the phase on validation, and store its result so that an interrupted run goes on from here."""
@@ -128,6 +132,8 @@ class Job:
     def report(self) -> dict[str, Any]:
         """Evaluate the kept model on every example of validation and test, and write the predictions."""
         test = self.predictions("test")
+        if self.part is not None:
+            self._check_parts(test)
         test.write_csv(self.run / "predictions.csv", self.splits.index.ids, self.model.metadata.class_names)
         metrics = {
             "test": test.metrics(),
