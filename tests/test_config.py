@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tfl import config as config_module
-from tfl.config import DataConfig, TransferConfig, check_option
+from tfl.config import DataConfig, FeaturesConfig, FinetuneConfig, ProbeConfig, TransferConfig, check_option
 from tfl.errors import InputError
 from tfl.registry import did_you_mean, resolve
 
@@ -134,3 +134,24 @@ def test_every_recipe_loads_and_is_valid(path):
     assert type(config) is TransferConfig
     assert config == module.get_config()
     assert config.data is not module.get_config().data  # a fresh one each time, or overrides would leak
+
+
+@pytest.mark.parametrize(
+    ("sections", "expected"),
+    [
+        ({"probe": ProbeConfig(folds=1)}, r"`probe\.folds` must be at least 2, or 0 for off"),
+        ({"probe": ProbeConfig(folds=5), "finetune": FinetuneConfig(epochs=1)}, r"must be 0 with finetune\.epochs"),
+        ({"probe": ProbeConfig(folds=5, l2=0.1)}, r"must be 0 with probe\.l2: there is nothing to choose"),
+        ({"probe": ProbeConfig(folds=5), "features": FeaturesConfig(views=2)}, r"must be 0 with features\.views"),
+        ({"features": FeaturesConfig(runtime="openvion")}, "Did you mean 'openvino'"),
+        ({"features": FeaturesConfig(dtype="float8")}, r"`features\.dtype` must be a known name"),
+        ({"features": FeaturesConfig(views=2), "data": DataConfig(augmentation="none")}, "must be 0 where nothing is"),
+            {"features": FeaturesConfig(views=2), "data": DataConfig(augmentation="none")},
+            r"`features\.views` must be 0",
+        ),
+        ({"features": FeaturesConfig(store="")}, r"`features\.store` must be a folder"),
+    ],
+)
+def test_options_of_features_and_folds_are_checked(sections, expected):
+    with pytest.raises(InputError, match=expected):
+        TransferConfig(**sections).validate()

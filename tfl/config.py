@@ -270,6 +270,11 @@ def _validate_phases(config: TransferConfig) -> None:
         )
     if not config.features.store:
         raise InputError("`features.store` must be a folder, 'cache' or 'none'. Received: features.store=''.")
+    if config.features.views and config.data.augmentation.lower() == "none":
+        raise InputError(
+            "`features.views` must be 0 where nothing is augmented. "
+            f"Received: features.views={config.features.views}, data.augmentation='none'."
+        )
     _validate_folds(config)
     target = config.head.target.lower()
     if config.finetune.class_weight.lower() == "balanced" and target not in ("multiclass", "binary"):
