@@ -308,6 +308,8 @@ def test_a_photo_that_is_lost_during_the_run_is_named(copy, monkeypatch, damage)
         file.unlink() if damage == "deleted" else shutil.copy(photos / "dogs" / "3.png", file)
 
     monkeypatch.setattr(Workdir, "begin", lose)
+    config = config_of(photos)
+    config.features = tfl.FeaturesConfig(store="none")  # or the photo need not be read again
     with pytest.raises(InputError, match=r"`data` must stay as it is while it is read. Received: /\S+/cats/3.png: "):
         tfl.transfer(config_of(photos), workdir)
 
