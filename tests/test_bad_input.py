@@ -311,7 +311,7 @@ def test_a_photo_that_is_lost_during_the_run_is_named(copy, monkeypatch, damage)
     config = config_of(photos)
     config.features = tfl.FeaturesConfig(store="none")  # or the photo need not be read again
     with pytest.raises(InputError, match=r"`data` must stay as it is while it is read. Received: /\S+/cats/3.png: "):
-        tfl.transfer(config_of(photos), workdir)
+        tfl.transfer(config, workdir)
 
 
 def test_a_workdir_among_the_photos_is_refused(run):
