@@ -50,7 +50,6 @@ class Job:
         self.kept = "random weights"
         self.phases: dict[str, Any] = {}
         self.contract: dict[str, Any] = {}
-        self.comparison: dict[str, Any] = {}
 
     def dataset(self, split: str, epoch: int | None = None) -> tf.data.Dataset:
         """Return one split as batches; with an epoch shuffled and augmented, without one in order and as it is."""
@@ -139,7 +138,7 @@ class Job:
             "test": test.metrics(),
             "validation": self.phases[self.kept]["validation"],
             "kept": self.kept,
-            "num_examples": {name: len(getattr(self.splits, name)) for name in ("train", "validation", "test")},
+            "num_examples": {name: len(self.rows(name)) for name in ("train", "validation", "test")},
             "phases": self.phases,
             "contract": self.contract,
         }

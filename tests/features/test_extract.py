@@ -118,6 +118,16 @@ def test_equal_images_are_run_once(model, store, computed):
     np.testing.assert_allclose(features.values[:], expected(model, splits, rows), atol=1e-4)
 
 
+def test_without_a_store_memory_serves_what_was_asked_before(model, computed):
+    splits = tfl.load_data(arrays())
+    extractor = Extractor(model, splits.source, SIZE)
+    first = extractor(splits.validation).values
+    np.testing.assert_array_equal(extractor(splits.validation).values, first)
+    assert computed == [len(splits.validation)]
+    extractor(splits.test)
+    assert computed == [len(splits.validation), len(splits.test)]
+
+
 def test_what_has_no_room_is_kept_in_memory(model, tmp_path, capsys):
     splits = tfl.load_data(arrays())
     full = FeatureStore(tmp_path / "full", max_bytes=1000)

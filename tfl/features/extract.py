@@ -84,6 +84,7 @@ class Extractor:
         self.shape = tuple(int(size) for size in model.output.shape[1:])
         self._forward: Forward | None = None
         self._digest = ""
+        self._in_memory: dict[Any, np.ndarray] = {}  # what is not stored, by rows and views
 
     def __call__(
         self, rows: np.ndarray, views: Sequence[View | None] = PLAIN, description: str = "features"
@@ -103,14 +104,21 @@ class Extractor:
         ids, labels = np.tile(rows, len(views)), self.source.index.labels[np.tile(rows, len(views))]
         shelf = self._shelf()
         if shelf is None or not self._fill(shelf, rows, views, description):
-            values = np.empty((len(ids), *self.shape), np.float32)
-            for number, view in enumerate(views):
-                place = dict(zip(rows.tolist(), range(number * len(rows), (number + 1) * len(rows)), strict=True))
-                for found, block in self._compute(rows, view, description):
-                    values[[place[row] for row in found.tolist()]] = block
-            return Outputs(values, labels, ids)
+            asked = (rows.tobytes(), tuple(views))
+            if asked not in self._in_memory:
+                self._in_memory[asked] = self._run(rows, views, description)
+            return Outputs(self._in_memory[asked], labels, ids)
         keys = [self._key(row, view) for view in views for row in rows]
         return Outputs(shelf.read(keys), labels, ids)
+
+    def _run(self, rows: np.ndarray, views: Sequence[View | None], description: str) -> np.ndarray:
+        """Compute everything into one array."""
+        values = np.empty((len(views) * len(rows), *self.shape), np.float32)
+        for number, view in enumerate(views):
+            place = dict(zip(rows.tolist(), range(number * len(rows), (number + 1) * len(rows)), strict=True))
+            for found, block in self._compute(rows, view, description):
+                values[[place[row] for row in found.tolist()]] = block
+        return values
 
     def stored_bytes(self, num_examples: int) -> int:
         """Return about how many bytes the features of so many examples take."""
