@@ -37,7 +37,7 @@ def read(path, file_format: str) -> tuple[list[list[str]], np.ndarray]:
 
 @pytest.mark.parametrize("file_format", ["npy", "parquet", "tfrecord"])
 def test_every_format_holds_every_example_once_with_its_features(tmp_path, file_format, monkeypatch):
-    monkeypatch.setattr("tfl.extraction.BLOCK", 100)
+    monkeypatch.setattr("tfl.features.rows.BLOCK_ELEMENTS", 100 * 1280)
     keras.utils.set_random_seed(0)
     features = tfl.extract_features(config(), tmp_path / "out", file_format)
     rows, values = read(tmp_path / "out", file_format)

@@ -2,7 +2,7 @@
 
 import importlib.util
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,14 +14,13 @@ from tfl.config import TransferConfig
 from tfl.data import Splits, load_data, reading_explained
 from tfl.errors import InputError
 from tfl.features import Extractor, open_store
+from tfl.features.rows import read_blocks
 from tfl.models.classifier import build_classifier, split_at_features
 from tfl.models.heads import HeadSpec
 from tfl.models.inference import Outputs
 from tfl.progress import say
 from tfl.registry import resolve
 from tfl.workdir import write_atomically, write_csv
-
-BLOCK = 4096  # rows that are held in memory
 
 
 @reading_explained()
@@ -88,16 +87,10 @@ def _check_output(name: epath.PathLike, *, is_folder: bool) -> None:
         raise InputError(f"`output` must be writable. Received: {str(output)!r}: {existing} is read-only.")
 
 
-def _blocks(features: Outputs) -> Iterator[tuple[slice, np.ndarray]]:
-    for start in range(0, len(features), BLOCK):
-        rows = slice(start, min(start + BLOCK, len(features)))
-        yield rows, features.values[rows]
-
-
 def _write_npy(output: epath.Path, features: Outputs, splits: Splits) -> None:
     def fill(path: epath.Path) -> None:
         target = np.lib.format.open_memmap(os.fspath(path), "w+", np.float32, features.values.shape)
-        for rows, block in _blocks(features):
+        for rows, block in read_blocks(features.values, slice(0, len(features))):
             target[rows] = block
         target.flush()
 
@@ -117,7 +110,7 @@ def _write_parquet(output: epath.Path, features: Outputs, splits: Splits) -> Non
 
     def fill(path: epath.Path) -> None:
         with pq.ParquetWriter(os.fspath(path), schema) as writer:
-            for rows, block in _blocks(features):
+            for rows, block in read_blocks(features.values, slice(0, len(features))):
                 columns: list[Any] = [pa.array(column) for column in _names(splits, rows)]
                 columns.append(pa.FixedSizeListArray.from_arrays(pa.array(block.ravel()), width))
                 writer.write_table(pa.Table.from_arrays(columns, schema=schema))
@@ -128,7 +121,7 @@ def _write_parquet(output: epath.Path, features: Outputs, splits: Splits) -> Non
 def _write_tfrecord(output: epath.Path, features: Outputs, splits: Splits) -> None:
     def fill(path: epath.Path) -> None:
         with tf.io.TFRecordWriter(os.fspath(path)) as writer:
-            for rows, block in _blocks(features):
+            for rows, block in read_blocks(features.values, slice(0, len(features))):
                 for *texts, values in zip(*_names(splits, rows), block, strict=True):
                     columns = {
                         name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[os.fsencode(text)]))
