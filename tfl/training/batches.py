@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfl.errors import InputError
+from tfl.training.replicas import Share
 
 ArrayLike = Any  # what np.asarray takes
 
@@ -18,6 +19,24 @@ class Batch(NamedTuple):
     labels: tf.Tensor  # (B,) or (B, K)
     weights: tf.Tensor  # float32 (B,)
     ids: tf.Tensor | None  # (B,), None where the data has none
+    share: tf.Tensor | None = None  # only so many of them count, the first ones; None: all
+    start: tf.Tensor | int = 0  # position of the first one in the global batch
+
+    @property
+    def count(self) -> tf.Tensor:
+        """How many examples count, int32."""
+        return tf.shape(self.weights)[0] if self.share is None else self.share
+
+    def real(self, values: tf.Tensor) -> tf.Tensor:
+        """Return the rows of `values` `(B, ...)` that count."""
+        return values if self.share is None else values[: self.share]
+
+    def part(self, start: tf.Tensor, end: tf.Tensor) -> "Batch":
+        """Return the examples from `start` to before `end`, or to the last one."""
+        images = tf.nest.map_structure(lambda values: values[start:end], self.images)
+        share = None if self.share is None else tf.clip_by_value(self.share - start, 0, end - start)
+        ids = None if self.ids is None else self.ids[start:end]
+        return Batch(images, self.labels[start:end], self.weights[start:end], ids, share, self.start + start)
 
 
 class Feed(NamedTuple):
@@ -33,6 +52,8 @@ def unpack(element: Any) -> Batch:
     Raises:
         InputError: an element of another form.
     """
+    if isinstance(element, Share):
+        return unpack(element.element)._replace(share=element.count, start=element.start)
     if isinstance(element, dict) and {"image", "label"} <= set(element):
         images, labels = element["image"], element["label"]
         weights, ids = element.get("weight"), element.get("id")

@@ -43,7 +43,7 @@ class Contract:
         plan = getattr(model, "_tfl_plan", None)
         self.layer_decay = plan.layer_decay if plan is not None else 1.0
         self.optimizer = getattr(model, "optimizer", None)
-        self.iterations = int(self.optimizer.iterations) if self.optimizer is not None else 0
+        self.iterations = int(self.optimizer.iterations.numpy()) if self.optimizer is not None else 0
 
     @classmethod
     def before(cls, model: keras.Model, phase: str = "training") -> "Contract":
@@ -160,7 +160,7 @@ class Contract:
     def _check_steps(self, broken: list[str], history: Any, steps: int | None) -> dict[str, Any]:
         done, skipped = int(history.steps), int(sum(history.history.get("skipped_steps", [])))
         base = self.iterations if self.model.optimizer is self.optimizer else 0
-        applied = int(self.model.optimizer.iterations) - base
+        applied = int(self.model.optimizer.iterations.numpy()) - base
         if applied != done - skipped:
             broken.append(f"{applied} steps were applied, of {done} made and {skipped} skipped")
         if steps is not None and done != steps:

@@ -17,6 +17,7 @@ from tfl import progress
 from tfl.errors import InputError
 from tfl.training.batches import Feed, make_feed
 from tfl.training.plan import FitOptions, fit_options, make_trainer
+from tfl.training.replicas import distribute, distribute_batch
 from tfl.training.step import Trainer
 
 SECONDS_PER_CALL = 0.5  # so many steps run in one call of the graph; progress moves as often
@@ -68,8 +69,9 @@ def fit(
     chosen = fit_options(options)
     feed = make_feed(x, y, batch_size, chosen.seed if chosen.shuffle else None, chosen.sample_weight)
     validation = None if validation_data is None else _validation_feed(validation_data, batch_size)
-    trainer = make_trainer(model, chosen)
-    return _run(trainer, feed, validation, callbacks=callbacks, epochs=epochs, options=chosen)
+    with model.distribute_strategy.scope():  # that it was built under
+        trainer = make_trainer(model, chosen)
+        return _run(trainer, feed, validation, callbacks=callbacks, epochs=epochs, options=chosen)
 
 
 def _validation_feed(data: Any, batch_size: int) -> Feed:
@@ -104,7 +106,7 @@ def _run(
         trainer.begin_epoch()
         hooks.on_epoch_begin(epoch)
         logs = _train_epoch(trainer, feed, epoch, hooks, options, f"epoch {epoch + 1}/{epochs}")
-        history.steps += int(trainer.totals.steps)
+        history.steps += int(trainer.totals.steps.numpy())
         if average is not None:
             average.swap_in()
         if validation is not None:
@@ -136,7 +138,7 @@ def _train_epoch(
     if total == tf.data.INFINITE_CARDINALITY:
         raise InputError("`steps_per_epoch` must be given where the dataset repeats for ever.")
     every_step = any(_needs_every_step(callback) for callback in hooks.callbacks)
-    steps = _walk(trainer.train_steps, trainer.train_one, dataset, epoch, one_by_one=every_step)
+    steps = _walk(trainer, dataset, epoch, train=True, one_by_one=every_step)
     if options.verbose:
         steps = progress.track(steps, description, total=total if total >= 0 else None, unit="batch")
     if every_step:
@@ -148,24 +150,27 @@ def _train_epoch(
                 break
             hooks.on_train_batch_begin(step + 1)
     logs = trainer.results()
-    logs["skipped_steps"] = int(trainer.totals.skipped)
+    logs["skipped_steps"] = int(trainer.totals.skipped.numpy())
     _report_skipped(trainer, epoch)
     return logs
 
 
-def _walk(many: Any, one: Any, dataset: tf.data.Dataset, epoch: int, *, one_by_one: bool) -> Iterator[int]:
+def _walk(
+    trainer: Trainer, dataset: tf.data.Dataset, epoch: int, *, train: bool, one_by_one: bool = False
+) -> Iterator[int]:
     """Run a step on every batch of `dataset`, and yield its number when it is done.
 
     Where the number of batches is known, as many steps as fit in `SECONDS_PER_CALL` run in one call
     of the graph.
     """
+    one, many = (trainer.train_one, trainer.train_steps) if train else (trainer.test_one, trainer.test_steps)
     total, number = int(dataset.cardinality()), tf.constant(epoch, tf.int64)
     if total < 0 or one_by_one:
         for step, element in enumerate(dataset):
-            one(element, number)
+            one(distribute_batch(trainer.strategy, element), number)
             yield step
         return
-    iterator, done, size = iter(dataset), 0, 1
+    iterator, done, size = iter(distribute(trainer.strategy, dataset)), 0, 1
     while done < total:
         count = min(size, total - done)
         start = time.perf_counter()
@@ -179,7 +184,7 @@ def _walk(many: Any, one: Any, dataset: tf.data.Dataset, epoch: int, *, one_by_o
 def evaluate_feed(trainer: Trainer, feed: Feed) -> dict[str, float]:
     """Return mean loss (no penalty) and metrics over every example of a feed, each counted once."""
     trainer.begin_epoch()
-    for _ in _walk(trainer.test_steps, trainer.test_one, feed.dataset(0), 0, one_by_one=False):
+    for _ in _walk(trainer, feed.dataset(0), 0, train=False):
         pass
     return trainer.results()
 
@@ -196,15 +201,16 @@ def _needs_every_step(callback: keras.callbacks.Callback) -> bool:
 
 
 def _report_skipped(trainer: Trainer, epoch: int) -> None:
-    skipped = int(trainer.totals.skipped)
+    skipped = int(trainer.totals.skipped.numpy())
     if skipped:
-        ids = [name.decode() for name in trainer.totals.skipped_ids.numpy()]
+        copies = trainer.strategy.experimental_local_results(trainer.totals.skipped_ids)
+        ids = [name.decode() for copy in copies for name in copy.numpy()]
         more = f" and {len(ids) - MAX_LOGGED_IDS} more" if len(ids) > MAX_LOGGED_IDS else ""
         logging.warning(
             "Epoch %d: %d of %d steps had a non-finite loss or gradient and were not applied. Their examples: %s%s.",
             epoch + 1,
             skipped,
-            int(trainer.totals.steps),
+            int(trainer.totals.steps.numpy()),
             ", ".join(ids[:MAX_LOGGED_IDS]),
             more,
         )
@@ -212,7 +218,7 @@ def _report_skipped(trainer: Trainer, epoch: int) -> None:
 
 def _seed_layers(model: keras.Model, seed: int) -> None:
     """Make dropout a function of the seed and of how far training is, not of what ran before in the process."""
-    step = int(model.optimizer.iterations)
+    step = int(model.optimizer.iterations.numpy())
     states = [v for v in model.variables if v.name == "seed_generator_state"]
     for position, state in enumerate(states):
         words = np.random.SeedSequence((seed, position, step)).generate_state(2, np.uint32)

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfl.training.batches import unpack
 from tfl.training.losses import is_categorical, is_sparse
+from tfl.training.replicas import distribute_batch
 from tfl.training.step import Trainer
 
 _EXAMPLES = 2
@@ -66,10 +67,14 @@ def first_gradients(trainer: Trainer, start: Mapping[int, np.ndarray]) -> dict[s
         for variable in trainer.model.variables:
             if id(variable) in start:
                 variable.assign(start[id(variable)])
-        batch = trainer.weigh_and_mix(unpack(trainer.first_batch()), tf.constant(0, tf.int64))
-        gradients = trainer.gradients(batch)[0]
-    norms = (0.0 if g is None else float(tf.norm(g)) for g in gradients)
+        element = distribute_batch(trainer.strategy, trainer.first_batch())
+        gradients = trainer.run(_gradients, trainer, element)
+    norms = (0.0 if g is None else float(tf.norm(trainer.strategy.experimental_local_results(g)[0])) for g in gradients)
     return {v.path: norm for v, norm in zip(trainer.variables, norms, strict=True)}
+
+
+def _gradients(trainer: Trainer, element: Any) -> list[Any]:
+    return trainer.gradients(trainer.weigh_and_mix(unpack(element), tf.constant(0, tf.int64))).values
 
 
 def _rounding(values: np.ndarray) -> float:
@@ -117,7 +122,7 @@ def _undone(trainer: Trainer) -> Iterator[None]:
     totals = trainer.totals
     held: list[Any] = [*trainer.model.variables, *trainer.optimizer.variables]
     held += [variable for metric in trainer.metrics for variable in metric.variables]
-    held += [v for v in vars(totals).values() if isinstance(v, tf.Variable)]
+    held += totals.variables()
     if trainer.average is not None:
         held += [*trainer.average.averages, trainer.average.power]
     values = [variable.numpy() for variable in held]

@@ -3,9 +3,10 @@
 import tensorflow as tf
 
 
-def mix_seed(seed: int, epoch: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+def mix_seed(seed: int, epoch: tf.Tensor, step: tf.Tensor, replica: tf.Tensor | int = 0) -> tf.Tensor:
     """Return an int64 `(2,)` stateless seed that is a function of its arguments alone."""
-    folded = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0], tf.int64), tf.cast(epoch, tf.int64))
+    start = tf.stack([tf.constant(seed, tf.int64), tf.cast(replica, tf.int64)])
+    folded = tf.random.experimental.stateless_fold_in(start, tf.cast(epoch, tf.int64))
     return tf.random.experimental.stateless_fold_in(folded, tf.cast(step, tf.int64))
 
 

@@ -1,6 +1,7 @@
 """Optimizers by name, with weight decay where it belongs, bound to what is trainable now."""
 
 import keras
+import tensorflow as tf
 from absl import logging
 
 from tfl.config import OPTIMIZERS
@@ -68,8 +69,9 @@ def bind_optimizer(optimizer: keras.optimizers.Optimizer, model: keras.Model) ->
         The same optimizer where it fits, else a new one with the same settings and empty state.
     """
     wanted = model.trainable_variables
-    if optimizer.built:
-        if [id(v) for v in optimizer._trainable_variables] == [id(v) for v in wanted]:
+    misplaced = optimizer._distribution_strategy is not tf.distribute.get_strategy()  # made outside of the scope
+    if optimizer.built or misplaced:
+        if not misplaced and [id(v) for v in optimizer._trainable_variables] == [id(v) for v in wanted]:
             return optimizer
         logging.info("The trainable variables changed after compiling: a new %s is built for them.", optimizer.name)
         stale, optimizer = optimizer, type(optimizer).from_config(optimizer.get_config())

@@ -13,6 +13,7 @@ from tfl.models.freezing import learning_rate_multipliers
 from tfl.registry import did_you_mean
 from tfl.training.losses import evaluation_loss, make_loss, recorded_target, resolve_metrics, target_of
 from tfl.training.optimizers import bind_optimizer, make_optimizer
+from tfl.training.replicas import check_optimizer
 from tfl.training.step import StepOptions, Trainer
 
 
@@ -25,6 +26,7 @@ class Plan:
     layer_decay: float | Mapping[str, float]
     clip_norm: float
     ema: float
+    accumulate: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +65,7 @@ def compile(
     layer_decay: float | Mapping[str, float] = 1.0,
     clip_norm: float = 0.0,
     ema: float = 0.0,
+    accumulate: int = 1,
 ) -> None:
     """Say how a model is to be trained.
 
@@ -81,6 +84,8 @@ def compile(
         clip_norm: global norm that gradients are scaled down to; 0 for off.
         ema: momentum of an average of the weights, in [0, 1), that validation, callbacks at the end of
             an epoch and the result use; 0 for off.
+        accumulate: passes that each batch is divided into to save memory, at least 1; the gradients add up
+            to those of the whole batch, unless BatchNorm is trained, which sees the parts.
 
     Raises:
         InputError: an unknown name or a number out of range.
@@ -94,6 +99,8 @@ def compile(
         raise InputError(
             f"`clip_norm` must be at least 0, `ema` in [0, 1). Received: clip_norm={clip_norm!r}, ema={ema!r}."
         )
+    if accumulate < 1:
+        raise InputError(f"`accumulate` must be at least 1. Received: accumulate={accumulate!r}.")
     optimizer = make_optimizer(optimizer) if isinstance(optimizer, str) else optimizer
     target = loss if isinstance(loss, str) else recorded_target(model)
     train_loss = loss if isinstance(loss, keras.losses.Loss) else make_loss(target)
@@ -102,7 +109,7 @@ def compile(
     test_loss = evaluation_loss(train_loss)
     resolved = resolve_metrics(metrics, target)
     model.compile(optimizer=optimizer, loss=test_loss, metrics=list(resolved), jit_compile=False)
-    model._tfl_plan = Plan((train_loss, test_loss), resolved, layer_decay, clip_norm, ema)
+    model._tfl_plan = Plan((train_loss, test_loss), resolved, layer_decay, clip_norm, ema, accumulate)
 
 
 def fit_options(options: Mapping[str, Any]) -> FitOptions:
@@ -128,16 +135,23 @@ def make_trainer(model: keras.Model, options: FitOptions = FitOptions()) -> Trai
     plan = getattr(model, "_tfl_plan", None)
     if plan is None:
         raise InputError("`model` must be compiled with tfl.compile before tfl.fit.")
-    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-        raise InputError("`tfl.fit` must run on one device for now: leave the scope of the tf.distribute strategy.")
     if not model.trainable_variables:
         raise InputError("`model` must have trainable variables: everything is frozen.")
     model.optimizer = bind_optimizer(model.optimizer, model)
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        check_optimizer(model.optimizer)
     multipliers = plan.layer_decay
     if not isinstance(multipliers, Mapping):
         multipliers = {} if multipliers == 1 else learning_rate_multipliers(model, multipliers)
     step = StepOptions(
-        dict(multipliers), plan.clip_norm, plan.ema, options.class_weight, options.mixup, options.cutmix, options.seed
+        dict(multipliers),
+        plan.clip_norm,
+        plan.ema,
+        options.class_weight,
+        options.mixup,
+        options.cutmix,
+        options.seed,
+        plan.accumulate,
     )
     # Everything that a trace depends on; the objects are kept, so an id is not given twice.
     modes = [(layer.trainable, layer.dtype) for layer in model._flatten_layers()]

@@ -13,13 +13,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfl.errors import InputError
-from tfl.models.cuts import split_frozen
-from tfl.models.regularization import penalty
 from tfl.training.averaging import WeightAverage
 from tfl.training.batches import Batch, unpack
 from tfl.training.fused_norm import fused_norms
+from tfl.training.gradients import Objective
+from tfl.training.loss_scale import LossScale, uses_float16
 from tfl.training.losses import align_labels, per_example_loss
 from tfl.training.mixing import mix_batch, mix_seed
+from tfl.training.replicas import apply_on_replica, replica_number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +35,7 @@ class StepOptions:
         mixup: parameter of mixup's Beta distribution; 0 for off.
         cutmix: parameter of CutMix's Beta distribution; 0 for off.
         seed: of the mixing.
+        accumulate: passes, one after the other, that a batch is divided into; their gradients add up.
     """
 
     multipliers: Mapping[str, float] = dataclasses.field(default_factory=dict)
@@ -43,35 +45,45 @@ class StepOptions:
     mixup: float = 0.0
     cutmix: float = 0.0
     seed: int = 0
-
-
-def _total(dtype: tf.DType) -> tf.Variable:
-    return tf.Variable(
-        tf.zeros((), dtype),
-        trainable=False,
-        synchronization=tf.VariableSynchronization.ON_READ,
-        aggregation=tf.VariableAggregation.SUM,
-    )
+    accumulate: int = 1
 
 
 class Totals:
-    """Sums over the examples of an epoch, in float64: the last batch may be short, and all count the same."""
+    """Sums over the examples of an epoch, in float64: the last batch may be short, and all count the same.
+
+    What replicas add up each for itself is summed when it is read; steps are the same for all.
+    """
 
     def __init__(self) -> None:
-        self.loss, self.penalty, self.examples = _total(tf.float64), _total(tf.float64), _total(tf.float64)
-        self.seen, self.steps, self.skipped = _total(tf.int64), _total(tf.int64), _total(tf.int64)
-        self.skipped_ids = tf.Variable(tf.constant([], tf.string), shape=[None], trainable=False)
+        self.loss, self.penalty, self.examples = _sum_of_replicas(), _sum_of_replicas(), _sum_of_replicas()
+        self.steps, self.seen, self.skipped, self.skipped_in_a_row = (_common(tf.int64) for _ in range(4))
+        self.skipped_ids = tf.Variable(tf.constant([], tf.string), shape=[None], trainable=False)  # each its own
+
+    def variables(self) -> list[tf.Variable]:
+        return list(vars(self).values())
 
     def reset(self) -> None:
-        for total in (self.loss, self.penalty, self.examples, self.seen, self.steps, self.skipped):
-            total.assign(tf.zeros_like(total))
+        for total in (self.loss, self.penalty, self.examples, self.steps, self.seen, self.skipped):
+            total.assign(tf.zeros((), total.dtype))
         self.skipped_ids.assign(tf.constant([], tf.string))
 
     def add(self, loss: tf.Tensor, penalty: tf.Tensor, count: tf.Tensor) -> None:
-        count = tf.cast(count, tf.float64)
-        self.loss.assign_add(tf.cast(loss, tf.float64) * count)
-        self.penalty.assign_add(tf.cast(penalty, tf.float64) * count)
-        self.examples.assign_add(count)
+        """Take in the sum of losses and the penalty of so many examples."""
+        self.loss.assign_add(tf.cast(loss, tf.float64))
+        self.penalty.assign_add(tf.cast(penalty, tf.float64) * tf.cast(count, tf.float64))
+        self.examples.assign_add(tf.cast(count, tf.float64))
+
+
+def _sum_of_replicas() -> tf.Variable:
+    how = tf.VariableSynchronization.ON_READ
+    return tf.Variable(
+        tf.zeros((), tf.float64), trainable=False, synchronization=how, aggregation=tf.VariableAggregation.SUM
+    )
+
+
+def _common(dtype: tf.DType) -> tf.Variable:
+    only = tf.VariableAggregation.ONLY_FIRST_REPLICA
+    return tf.Variable(tf.zeros((), dtype), trainable=False, aggregation=only)
 
 
 class Trainer:
@@ -93,11 +105,12 @@ class Trainer:
     ) -> None:
         self.model, self.optimizer, self.metrics, self.options = model, model.optimizer, metrics, options
         self.train_loss, self.test_loss = losses
-        self.halves = split_frozen(model)
         self.strategy = tf.distribute.get_strategy()
+        self.replicas = self.strategy.num_replicas_in_sync
+        self.gradients = Objective(model, losses[0], options.accumulate)
         self.variables = model.trainable_variables
-        self.state = [v for v in model.variables if not v.trainable]
         self.average = WeightAverage(self.variables, options.ema) if options.ema else None
+        self.loss_scale = LossScale() if uses_float16(model) else None
         self.totals = Totals()
         self.first_batch: Callable[[], Any] = tuple  # gives that of the last `fit`, for the contract
         self.train_steps = tf.function(self._train_steps, autograph=False, reduce_retracing=True)
@@ -106,10 +119,23 @@ class Trainer:
         self.test_one = tf.function(self._test_one, autograph=False, reduce_retracing=True)
 
     def _train_one(self, element: Any, epoch: tf.Tensor) -> None:
-        self.strategy.run(self._train_step, args=(element, epoch))
+        results = self.run(self._train_step, element, epoch)
+        first = tf.nest.map_structure(lambda value: self.strategy.experimental_local_results(value)[0], results)
+        (applied, count), totals = (tf.cast(value, tf.int64) for value in first), self.totals
+        totals.skipped_in_a_row.assign((totals.skipped_in_a_row + 1) * (1 - applied))
+        totals.skipped.assign_add(1 - applied)
+        totals.steps.assign_add(1)
+        totals.seen.assign_add(count)
+        if self.replicas > 1:
+            self.optimizer._iterations.value.assign_add(tf.cast(applied, self.optimizer._iterations.dtype))
+
+    def run(self, step: Callable[..., Any], *arguments: Any) -> Any:
+        """Run a step on every replica."""
+        with fused_norms(self.model, self.gradients.real):
+            return self.strategy.run(step, args=arguments)
 
     def _test_one(self, element: Any, epoch: tf.Tensor) -> None:
-        self.strategy.run(self._test_step, args=(element,))
+        self.run(self._test_step, element)
 
     def _train_steps(self, iterator: Any, count: tf.Tensor, epoch: tf.Tensor) -> None:
         _repeat(count, lambda: self._train_one(next(iterator), epoch))
@@ -124,95 +150,79 @@ class Trainer:
 
     def results(self) -> dict[str, float]:
         """Return the epoch so far: mean loss over its examples (with the penalty), and the metrics."""
-        examples = float(self.totals.examples)
-        results = {"loss": float(self.totals.loss) / examples if examples else float("nan")}
+        totals = self.totals
+        examples, loss, penalty = (float(total.numpy()) for total in (totals.examples, totals.loss, totals.penalty))
+        results = {"loss": (loss + penalty) / examples if examples else float("nan")}
         for metric in self.metrics:
             results[metric.name] = float(metric.result())
         return results
 
-    def gradients(self, batch: Batch) -> tuple[list[Any], tf.Tensor, tf.Tensor, tf.Tensor, dict[int, tf.Tensor]]:
-        """Return gradients, objective, its penalty, logits and new layer state of a batch; nothing is assigned.
+    def _train_step(self, element: Any, epoch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Take one step on a replica's share.
 
-        Layers assign their state (BatchNorm statistics, seeds of dropout) while they run. In a stateless
-        scope those assignments are caught, so that a step that is skipped leaves no trace.
+        Returns:
+            Whether it is in order, and how many examples the global batch has: the same on every replica.
         """
-        count = self._sum(tf.cast(tf.shape(batch.weights)[0], tf.float32))
-        values = [variable.value for variable in self.variables]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(values)
-            with (
-                keras.StatelessScope(collect_losses=True) as scope,
-                fused_norms(self.model),
-            ):
-                logits = self._forward(batch.images)
-            losses = per_example_loss(self.train_loss, batch.labels, logits)
-            pull = tf.add_n([penalty(self.model), *(tf.cast(loss, tf.float32) for loss in scope.losses)])
-            share = tf.reduce_sum(losses * batch.weights) / count + pull / self.strategy.num_replicas_in_sync
-        gradients = [None if g is None else self._sum(tf.convert_to_tensor(g)) for g in tape.gradient(share, values)]
-        changed = ((v, scope.get_current_value(v)) for v in self.state)
-        return gradients, self._sum(share), pull, logits, {id(v): new for v, new in changed if new is not None}
-
-    def _forward(self, images: Any) -> tf.Tensor:
-        """Return the logits of training: what is frozen from the bottom up is run in inference mode."""
-        if self.halves is None:
-            return self.model(images, training=True)
-        return self.halves.upper(self.halves.lower(images, training=False), training=True)
-
-    def _train_step(self, element: Any, epoch: tf.Tensor) -> None:
         batch = self.weigh_and_mix(unpack(element), epoch)
-        gradients, loss, pull, logits, state = self.gradients(batch)
-        pairs = [(g, v) for g, v in zip(gradients, self.variables, strict=True) if g is not None]
+        scale = 1.0 if self.loss_scale is None else self.loss_scale.value()
+        found = self.gradients(batch, scale)
+        pairs = [(g, v) for g, v in zip(found.values, self.variables, strict=True) if g is not None]
         if not pairs:
             raise InputError("`model` must have a trainable variable that the loss depends on.")
         norm = tf.linalg.global_norm([g for g, _ in pairs])
-        finite = tf.math.is_finite(loss) & tf.math.is_finite(norm)
-        for value in state.values():
+        finite = tf.math.is_finite(found.objective) & tf.math.is_finite(norm)
+        for value in found.state.values():
             if value.dtype.is_floating:
                 finite &= tf.reduce_all(tf.math.is_finite(value))
 
         def apply() -> None:
             self._apply(pairs, norm)
-            for variable in self.state:
-                if id(variable) in state:
-                    variable.assign(state[id(variable)])
+            for variable in self.gradients.state:
+                if id(variable) in found.state:
+                    variable.assign(found.state[id(variable)])
             if self.average is not None:
                 self.average.update()
-            self.totals.add(loss, pull, tf.shape(batch.weights)[0])
-            self._update_metrics(batch.labels, logits)
+            losses = (found.objective - found.penalty) * tf.cast(batch.count, tf.float32)
+            self.totals.add(losses, found.penalty, batch.count)
+            self._update_metrics(batch.real(batch.labels), batch.real(found.logits))
 
         def skip() -> None:
-            self.totals.skipped.assign_add(1)
-            count = tf.shape(batch.weights, out_type=tf.int64)[0]
-            ids = self.totals.seen + tf.range(count) if batch.ids is None else batch.ids
-            ids = ids if ids.dtype == tf.string else tf.strings.as_string(ids)
+            position = tf.cast(batch.start + tf.range(tf.shape(batch.weights)[0]), tf.int64)
+            ids = self.totals.seen + position if batch.ids is None else batch.ids
+            ids = batch.real(ids if ids.dtype == tf.string else tf.strings.as_string(ids))
             self.totals.skipped_ids.assign(tf.concat([self.totals.skipped_ids, ids], axis=0))
 
-        tf.cond(finite, apply, skip)
-        self.totals.seen.assign_add(tf.shape(batch.weights, out_type=tf.int64)[0])
-        self.totals.steps.assign_add(1)
+        if self.loss_scale is None:
+            tf.cond(finite, apply, skip)
+            return finite, found.count
+        # A loss that is finite with gradients that are not is an overflow of float16: no fault of the data.
+        overflow = ~finite & tf.math.is_finite(found.objective) & self.loss_scale.can_shrink()
+        tf.cond(finite, apply, lambda: tf.cond(overflow, tf.no_op, skip))
+        self.loss_scale.update(finite, overflow)
+        return finite | overflow, found.count
 
     def _apply(self, pairs: list[tuple[tf.Tensor, keras.Variable]], norm: tf.Tensor) -> None:
-        scale = 1.0 / self.strategy.num_replicas_in_sync  # the optimizer sums over the replicas once more
+        gradients, variables = [g for g, _ in pairs], [v for _, v in pairs]
         if self.options.clip_norm:
-            scale *= tf.minimum(1.0, self.options.clip_norm / norm)
-        slowed = [(v, self.options.multipliers.get(v.path, 1.0)) for _, v in pairs]
+            scale = tf.minimum(1.0, self.options.clip_norm / norm)
+            gradients = [g * tf.cast(scale, g.dtype) for g in gradients]
+        slowed = [(v, self.options.multipliers.get(v.path, 1.0)) for v in variables]
         before = [(v, tf.identity(v.value), factor) for v, factor in slowed if factor != 1.0]
-        gradients = [g if isinstance(scale, float) and scale == 1.0 else g * tf.cast(scale, g.dtype) for g, _ in pairs]
-        self.optimizer.apply(gradients, [v for _, v in pairs])
+        if self.replicas == 1:
+            self.optimizer.apply(gradients, variables)
+        else:
+            apply_on_replica(self.optimizer, gradients, variables)
         for variable, old, factor in before:
             # The update is scaled, not the gradient, whose scale Adam divides out again.
             variable.assign(old + tf.cast(factor, old.dtype) * (variable.value - old))
 
     def _test_step(self, element: Any) -> None:
         batch = unpack(element)
-        with fused_norms(self.model):
-            logits = self.model(batch.images, training=False)
-        losses = per_example_loss(self.test_loss, batch.labels, logits)
-        count = tf.cast(tf.shape(batch.weights)[0], tf.float64)
-        mean = tf.reduce_sum(tf.cast(losses * batch.weights, tf.float64)) / count
-        self.totals.add(mean, tf.zeros(()), count)
-        self.totals.seen.assign_add(tf.cast(count, tf.int64))
-        self._update_metrics(batch.labels, logits)
+        logits = batch.real(tf.cast(self.model(batch.images, training=False), tf.float32))
+        labels = batch.real(batch.labels)
+        losses = per_example_loss(self.test_loss, labels, logits) * batch.real(batch.weights)
+        self.totals.add(tf.reduce_sum(tf.cast(losses, tf.float64)), tf.zeros(()), batch.count)
+        self._update_metrics(labels, logits)
 
     def _update_metrics(self, labels: tf.Tensor, logits: tf.Tensor) -> None:
         for metric in self.metrics:
@@ -238,16 +248,9 @@ class Trainer:
             tf.cast(labels, tf.float32),
             weights,
             alphas=(options.mixup, options.cutmix),
-            seed=mix_seed(options.seed, epoch, self.totals.steps),
+            seed=mix_seed(options.seed, epoch, self.totals.steps, replica_number()),
         )
-        return Batch(images, labels, weights, batch.ids)
-
-    def _sum(self, value: tf.Tensor) -> tf.Tensor:
-        """Add up over the replicas."""
-        context = tf.distribute.get_replica_context()
-        if self.strategy.num_replicas_in_sync == 1 or context is None:
-            return value
-        return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
+        return batch._replace(images=images, labels=labels, weights=weights)
 
 
 def _repeat(count: tf.Tensor, body: Any) -> None:

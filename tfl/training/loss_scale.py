@@ -1,0 +1,41 @@
+"""Loss scaling: in float16 small gradients vanish unless the loss is multiplied before they are taken."""
+
+import keras
+import tensorflow as tf
+
+_START = 2.0**15
+_STEPS_TO_GROW = 2000
+
+
+class LossScale:
+    """The factor, halved at every overflow and doubled after 2,000 steps without one.
+
+    Reference:
+        Micikevicius et al. 2018, Mixed precision training, arXiv:1710.03740.
+    """
+
+    def __init__(self) -> None:
+        # Every replica keeps its own copy; as all see the same sums, the copies stay equal.
+        self.factor = tf.Variable(_START, trainable=False)
+        self.good_steps = tf.Variable(0, trainable=False)
+
+    def value(self) -> tf.Tensor:
+        """Return the factor, float32."""
+        return tf.convert_to_tensor(self.factor)
+
+    def can_shrink(self) -> tf.Tensor:
+        """Say whether an overflow can still be the fault of the factor."""
+        return self.value() > 1.0
+
+    def update(self, finite: tf.Tensor, overflow: tf.Tensor) -> None:
+        """Take in what became of a step; runs in a graph."""
+        good = tf.where(finite, self.good_steps + 1, tf.where(overflow, 0, self.good_steps))
+        grow = good >= _STEPS_TO_GROW
+        factor = self.value()
+        self.factor.assign(tf.where(overflow, factor / 2.0, tf.where(grow, factor * 2.0, factor)))
+        self.good_steps.assign(tf.where(grow, 0, good))
+
+
+def uses_float16(model: keras.Model) -> bool:
+    """Say whether any layer computes in float16."""
+    return any(layer.compute_dtype == "float16" for layer in model._flatten_layers())
