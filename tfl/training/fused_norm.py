@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from tfl.training.replicas import sum_over_replicas
 
+_UNFUSABLE = (keras.activations.tanh, keras.activations.sigmoid)
 _MINIMUM_EPSILON = 1.001e-5  # the kernel silently raises a smaller one
 
 
@@ -82,9 +83,17 @@ def _fused_call(layer: Any, real: Real) -> Callable[..., tf.Tensor]:
             momentum = layer.momentum
             layer.moving_mean.assign(moving_mean * momentum + mean * (1.0 - momentum))
             layer.moving_variance.assign(moving_variance * momentum + variance * (1.0 - momentum))
+        if _feeds_unfusable(layer):
+            outputs = tf.ensure_shape(outputs, outputs.shape)
         return outputs
 
     return call
+
+
+def _feeds_unfusable(layer: Any) -> bool:
+    """Say whether TensorFlow would merge convolution, norm and what follows into an operation that it does not have."""
+    following = (node.operation for node in layer._outbound_nodes)
+    return any(getattr(layer, "activation", None) in _UNFUSABLE for layer in following)
 
 
 def _normalize_over_replicas(layer: Any, inputs: tf.Tensor, count: tf.Tensor) -> tf.Tensor:

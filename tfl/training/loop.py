@@ -17,7 +17,7 @@ from tfl import progress
 from tfl.errors import InputError
 from tfl.training.batches import Feed, make_feed
 from tfl.training.plan import FitOptions, fit_options, make_trainer
-from tfl.training.replicas import distribute, distribute_batch
+from tfl.training.replicas import distribute, distribute_batch, mean_over_workers
 from tfl.training.step import Trainer
 
 SECONDS_PER_CALL = 0.5  # so many steps run in one call of the graph; progress moves as often
@@ -175,8 +175,10 @@ def _walk(
         count = min(size, total - done)
         start = time.perf_counter()
         many(iterator, tf.constant(count, tf.int64), number)
-        # The first call also traces the graph, and so counts as slow: the next one is short again.
-        size = max(1, int(SECONDS_PER_CALL * count / (time.perf_counter() - start)))
+        # The first call also traces the graph, and so counts as slow: the next one is short again. TensorFlow
+        # matches the sums of several workers call by call, so all must make calls of the same length.
+        seconds = mean_over_workers(trainer.strategy, time.perf_counter() - start)
+        size = max(1, int(SECONDS_PER_CALL * count / seconds))
         yield from range(done, done + count)
         done += count
 
@@ -203,8 +205,7 @@ def _needs_every_step(callback: keras.callbacks.Callback) -> bool:
 def _report_skipped(trainer: Trainer, epoch: int) -> None:
     skipped = int(trainer.totals.skipped.numpy())
     if skipped:
-        copies = trainer.strategy.experimental_local_results(trainer.totals.skipped_ids)
-        ids = [name.decode() for copy in copies for name in copy.numpy()]
+        ids = trainer.totals.take_skipped_ids()
         more = f" and {len(ids) - MAX_LOGGED_IDS} more" if len(ids) > MAX_LOGGED_IDS else ""
         logging.warning(
             "Epoch %d: %d of %d steps had a non-finite loss or gradient and were not applied. Their examples: %s%s.",

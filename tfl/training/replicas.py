@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from tfl.errors import InputError
+from tfl.training.strategy import num_workers
 
 
 class Share(NamedTuple):
@@ -81,6 +82,22 @@ def distribute_batch(strategy: tf.distribute.Strategy, element: Any) -> Any:
     return strategy.experimental_distribute_values_from_function(
         lambda context: take_share(element, replicas, context.replica_id_in_sync_group)
     )
+
+
+def mean_over_workers(strategy: tf.distribute.Strategy, value: float) -> float:
+    """Return the mean of a number that each worker has its own of, so that all decide the same from it."""
+    if num_workers(strategy) == 1:
+        return value
+    copies = strategy.experimental_distribute_values_from_function(lambda context: tf.constant(value, tf.float64))
+    return float(strategy.reduce(tf.distribute.ReduceOp.MEAN, copies, axis=None))
+
+
+def read_sum(strategy: tf.distribute.Strategy, variable: tf.Variable) -> tf.Tensor:
+    """Return what all replicas of all workers added up in a variable; reading it gives that of this worker alone."""
+    if strategy.num_replicas_in_sync == 1:
+        return tf.convert_to_tensor(variable)
+    copies = strategy.run(lambda: tf.convert_to_tensor(variable))
+    return strategy.reduce(tf.distribute.ReduceOp.SUM, copies, axis=None)
 
 
 def sum_over_replicas(values: Any) -> Any:

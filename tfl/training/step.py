@@ -5,6 +5,7 @@ times per second, not at every step.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,7 +21,9 @@ from tfl.training.gradients import Objective
 from tfl.training.loss_scale import LossScale, uses_float16
 from tfl.training.losses import align_labels, per_example_loss
 from tfl.training.mixing import mix_batch, mix_seed
-from tfl.training.replicas import apply_on_replica, replica_number
+from tfl.training.replicas import apply_on_replica, read_sum, replica_number
+
+_UNBOUNDED = -1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,15 +60,24 @@ class Totals:
     def __init__(self) -> None:
         self.loss, self.penalty, self.examples = _sum_of_replicas(), _sum_of_replicas(), _sum_of_replicas()
         self.steps, self.seen, self.skipped, self.skipped_in_a_row = (_common(tf.int64) for _ in range(4))
-        self.skipped_ids = tf.Variable(tf.constant([], tf.string), shape=[None], trainable=False)  # each its own
+        # No variable: those are copied from worker to worker, which cannot be done with strings.
+        self._skipped_ids = tf.queue.FIFOQueue(_UNBOUNDED, [tf.string], shapes=[()])
 
     def variables(self) -> list[tf.Variable]:
-        return list(vars(self).values())
+        return [total for total in vars(self).values() if isinstance(total, tf.Variable)]
+
+    def add_skipped(self, ids: tf.Tensor) -> None:
+        """Take in the ids of a step that is not applied, strings `(B,)`."""
+        self._skipped_ids.enqueue_many(ids)
+
+    def take_skipped_ids(self) -> list[str]:
+        """Return the ids, of this process, that came in since the last time."""
+        return [name.decode() for name in self._skipped_ids.dequeue_many(self._skipped_ids.size()).numpy()]
 
     def reset(self) -> None:
         for total in (self.loss, self.penalty, self.examples, self.steps, self.seen, self.skipped):
             total.assign(tf.zeros((), total.dtype))
-        self.skipped_ids.assign(tf.constant([], tf.string))
+        self.take_skipped_ids()
 
     def add(self, loss: tf.Tensor, penalty: tf.Tensor, count: tf.Tensor) -> None:
         """Take in the sum of losses and the penalty of so many examples."""
@@ -150,11 +162,11 @@ class Trainer:
 
     def results(self) -> dict[str, float]:
         """Return the epoch so far: mean loss over its examples (with the penalty), and the metrics."""
-        totals = self.totals
-        examples, loss, penalty = (float(total.numpy()) for total in (totals.examples, totals.loss, totals.penalty))
+        totals, read = self.totals, functools.partial(read_sum, self.strategy)
+        examples, loss, penalty = (float(read(total)) for total in (totals.examples, totals.loss, totals.penalty))
         results = {"loss": (loss + penalty) / examples if examples else float("nan")}
         for metric in self.metrics:
-            results[metric.name] = float(metric.result())
+            results[metric.name] = float(metric.stateless_result([read(v.value) for v in metric.variables]))
         return results
 
     def _train_step(self, element: Any, epoch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -190,7 +202,7 @@ class Trainer:
             position = tf.cast(batch.start + tf.range(tf.shape(batch.weights)[0]), tf.int64)
             ids = self.totals.seen + position if batch.ids is None else batch.ids
             ids = batch.real(ids if ids.dtype == tf.string else tf.strings.as_string(ids))
-            self.totals.skipped_ids.assign(tf.concat([self.totals.skipped_ids, ids], axis=0))
+            self.totals.add_skipped(ids)
 
         if self.loss_scale is None:
             tf.cond(finite, apply, skip)

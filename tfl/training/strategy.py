@@ -1,0 +1,220 @@
+"""On which devices and processes a model is trained: one strategy, chosen by name or from the environment.
+
+What TensorFlow allows only once in a process is made once and given out again.
+"""
+
+import functools
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import tensorflow as tf
+
+from tfl.cluster import VARIABLE, Cluster, parse_strategy
+from tfl.errors import InputError
+from tfl.progress import say
+
+TPU_VARIABLES = ("TPU_NAME", "KUBE_GOOGLE_CLOUD_TPU_ENDPOINTS")  # set by the machine or service that has one
+METADATA_SERVER = "metadata.google.internal:80"  # turns the name of a TPU into an address
+REACH_SECONDS = 3.0
+TOO_LATE = (
+    "`strategy` must be chosen before TensorFlow has run anything: {name} sets up the runtime. "
+    "Received: strategy={name!r} in a process where TensorFlow runs already."
+)
+
+
+def make_strategy(name: str = "auto") -> tf.distribute.Strategy:
+    """Choose the devices and processes to train on, and say in one line which and why.
+
+    With one CPU or GPU this is TensorFlow's default strategy, so that nothing changes. Call it first of all:
+    `multi_worker` and `cpu:N` set up the runtime, which nothing can change once an operation ran. Several
+    workers wait here for each other.
+
+    Args:
+        name: `auto` (several workers in TF_CONFIG, else a TPU, else several GPUs, else one device), `one`,
+            `mirrored` (all GPUs of this machine), `multi_worker`, `tpu`, or `cpu:N` for N logical CPU devices.
+
+    Returns:
+        The strategy; the same object for the same name in the same process. Where a `strategy.scope()` is open,
+        `auto` returns that one.
+
+    Raises:
+        InputError: the name is unknown, does not fit `TF_CONFIG`, the devices or an open scope, or comes too late.
+
+    Example:
+        >>> strategy = make_strategy("cpu:2")
+        >>> strategy.num_replicas_in_sync
+        2
+    """
+    kind, count = parse_strategy(name)
+    if tf.distribute.has_strategy():
+        if kind == "auto":
+            return tf.distribute.get_strategy()
+        raise InputError(f"`strategy` must be auto inside of a strategy's scope. Received: {name!r}.")
+    cluster = Cluster.from_environment()
+    if cluster is not None and cluster.num_workers > 1:
+        if kind in ("auto", "multi_worker"):
+            return _multi_worker(cluster)
+        raise InputError(
+            f"`strategy` must be auto or multi_worker where {VARIABLE} names {cluster.num_workers} workers: "
+            f"each would train a model of its own. Received: {name!r}."
+        )
+    if kind == "multi_worker":
+        raise InputError(
+            f"`strategy=multi_worker` must have a {VARIABLE} of several workers, as scripts/launch_local.py sets it. "
+            f"Received: {'none' if cluster is None else 'one worker'}."
+        )
+    if kind == "tpu" or (kind == "auto" and _tpu_address() is not None):
+        return _tpu(_tpu_address())
+    if kind == "cpu":
+        return _logical_cpus(count)
+    if kind == "mirrored" or (kind == "auto" and len(tf.config.list_physical_devices("GPU")) > 1):
+        return _mirrored()
+    return _one()
+
+
+def num_workers(strategy: tf.distribute.Strategy) -> int:
+    """Return how many processes run this program together; 1 for all strategies but multi_worker."""
+    tasks = _tasks(strategy)
+    return sum(map(len, tasks.values())) or 1
+
+
+def worker_index(strategy: tf.distribute.Strategy) -> int:
+    """Return which of the processes this is, from 0; the chief is 0 where `TF_CONFIG` names one."""
+    tasks = _tasks(strategy)
+    if not tasks:
+        return 0
+    resolver = strategy.cluster_resolver
+    return resolver.task_id + (len(tasks.get("chief", ())) if resolver.task_type == "worker" else 0)
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Return whether this process is the one that writes."""
+    return worker_index(strategy) == 0
+
+
+def _tasks(strategy: tf.distribute.Strategy) -> dict[str, list[str]]:
+    """Return the addresses of each task type; none where one process drives all devices, as on a TPU."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return {}
+    return resolver.cluster_spec().as_dict()
+
+
+@functools.cache
+def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    implementation = tf.distribute.experimental.CommunicationImplementation
+    options = tf.distribute.experimental.CommunicationOptions(
+        implementation=implementation.NCCL if gpus else implementation.RING
+    )
+    say(
+        f"strategy: multi_worker, from {VARIABLE}: worker {cluster.index} of {cluster.num_workers} at "
+        f"{cluster.addresses[cluster.index]}, {_count(max(gpus, 1), 'GPU' if gpus else 'CPU')} each, "
+        f"sums by {'NCCL' if gpus else 'ring'}; waiting for the others"
+    )
+    try:
+        with _signals_kept():
+            return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+    except (RuntimeError, ValueError) as error:
+        if "Collective ops" not in str(error):
+            raise
+        raise InputError(TOO_LATE.format(name="multi_worker")) from None
+    except tf.errors.UnknownError as error:
+        if "Could not start gRPC server" not in str(error):
+            raise
+        raise InputError(
+            f"`{VARIABLE}` must give this worker an address that is its own and free. "
+            f"Received: {cluster.addresses[cluster.index]}."
+        ) from None
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Let Ctrl-C end the process while TensorFlow waits, and give SIGTERM back afterwards.
+
+    It waits where no Python code runs, handlers neither, and installs a handler of its own that swallows SIGTERM
+    for the rest of the process.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    if handlers[signal.SIGINT] is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@functools.cache
+def _logical_cpus(count: int) -> tf.distribute.Strategy:
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    try:
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+    except RuntimeError:
+        if len(tf.config.list_logical_devices("CPU")) < count:
+            raise InputError(TOO_LATE.format(name=f"cpu:{count}")) from None
+    say(f"strategy: cpu:{count}, by name: {count} logical devices on one CPU")
+    return tf.distribute.MirroredStrategy([f"CPU:{number}" for number in range(count)])
+
+
+@functools.cache
+def _mirrored() -> tf.distribute.Strategy:
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    devices = [f"GPU:{number}" for number in range(gpus)] or ["CPU:0"]
+    say(f"strategy: mirrored: {_count(len(devices), devices[0][:3])} of this machine")
+    return tf.distribute.MirroredStrategy(devices)
+
+
+@functools.cache
+def _one() -> tf.distribute.Strategy:
+    device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    say(f"strategy: one device ({device})")
+    return tf.distribute.get_strategy()
+
+
+def _tpu_address() -> str | None:
+    """Return what finds the TPU of this machine, without asking a metadata server that may not exist."""
+    for variable in TPU_VARIABLES:
+        if os.environ.get(variable):
+            return os.environ[variable]
+    return "local" if tf.config.list_physical_devices("TPU") else None
+
+
+@functools.cache
+def _tpu(address: str | None) -> tf.distribute.Strategy:
+    if address is None:
+        raise InputError(
+            f"`strategy=tpu` must have a TPU: none is on this machine. Received: no {' or '.join(TPU_VARIABLES)}."
+        )
+    if address != "local":
+        _check_reach(address)
+    say(f"strategy: tpu: {address}")
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(tpu=address)
+    except (ImportError, ValueError, RuntimeError, OSError, tf.errors.OpError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"`strategy=tpu` must find the TPU. Received: {address}: {reason}") from error
+    return tf.distribute.TPUStrategy(resolver)
+
+
+def _check_reach(address: str) -> None:
+    """Look whether the TPU, or the server that knows it by name, answers: TensorFlow would wait for minutes."""
+    first = address.split(",")[0].rpartition("://")[2]
+    host, _, port = (first if ":" in first else METADATA_SERVER).rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=REACH_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"`strategy=tpu` must reach the TPU. Received: {address}, but {host}:{port} does not answer: {error}."
+        ) from None
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number} {unit}{'s' if number > 1 else ''}"
