@@ -9,15 +9,16 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from tfl.backbones import build_backbone, get_backbone_spec
+from tfl.backbones import build_backbone
 from tfl.config import TransferConfig
-from tfl.data import Splits, load_data, reading_explained
+from tfl.data import Splits, reading_explained
 from tfl.errors import InputError
-from tfl.features import Extractor, open_store
+from tfl.features import open_store
 from tfl.features.rows import read_blocks
 from tfl.models.classifier import build_classifier, split_at_features
 from tfl.models.heads import HeadSpec
 from tfl.models.inference import Outputs
+from tfl.phases import load_splits, make_extractor
 from tfl.progress import say
 from tfl.registry import resolve
 from tfl.workdir import write_atomically, write_csv
@@ -50,13 +51,7 @@ def extract_features(config: TransferConfig, output: epath.PathLike, file_format
         raise InputError("`format` must be one that is installed: pip install 'tfl[parquet]'. Received: 'parquet'.")
     _check_output(output, is_folder=write is _write_npy)
     output = epath.Path(output).expanduser()
-    splits = load_data(
-        config.data.source,
-        split=config.data.split,
-        seed=config.seed,
-        max_bad_fraction=config.data.max_bad_fraction,
-        train_examples_per_class=config.data.train_examples_per_class,
-    )
+    splits = load_splits(config)
     features = _extract(config, splits)
     write(output, features, splits)
     say(f"written: {output}: {features.values.shape[0]} rows of {features.values.shape[1]} features")
@@ -64,15 +59,12 @@ def extract_features(config: TransferConfig, output: epath.PathLike, file_format
 
 
 def _extract(config: TransferConfig, splits: Splits) -> Outputs:
-    size = config.data.image_size or get_backbone_spec(config.backbone.name).image_size
+    options = config.backbone
     backbone = build_backbone(
-        config.backbone.name, image_size=size, alpha=config.backbone.alpha, weights=config.backbone.weights
+        options.name, image_size=config.data.image_size, alpha=options.alpha, weights=options.weights
     )
     lower, _ = split_at_features(build_classifier(backbone, HeadSpec(1, config.head.pooling)))
-    options = config.features
-    extractor = Extractor(
-        lower, splits.source, size, store=open_store(options), runtime=options.runtime, dtype=options.dtype
-    )
+    extractor = make_extractor(lower, splits.source, config.features, open_store(config.features))
     return extractor(np.arange(len(splits.index)))
 
 

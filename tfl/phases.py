@@ -7,11 +7,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfl.config import TransferConfig
-from tfl.data import Splits, make_dataset
+from tfl.config import FeaturesConfig, TransferConfig
+from tfl.data import Source, Splits, load_data, make_dataset
 from tfl.errors import InputError
 from tfl.evaluation import Predictions, predict
-from tfl.features import Extractor, View, make_feature_dataset, open_store
+from tfl.features import Extractor, FeatureStore, View, make_feature_dataset, open_store
 from tfl.features.extract import BATCH
 from tfl.models.classifier import load_model, save_model
 from tfl.progress import say
@@ -28,6 +28,25 @@ class Part:
 
     extractor: Extractor
     upper: keras.Model
+
+
+def load_splits(config: TransferConfig, data: Any = None) -> Splits:
+    """Open and cut the data that a config asks for; `data` takes the place of `config.data.source`."""
+    return load_data(
+        config.data.source if data is None else data,
+        split=config.data.split,
+        seed=config.seed,
+        max_bad_fraction=config.data.max_bad_fraction,
+        train_examples_per_class=config.data.train_examples_per_class,
+    )
+
+
+def make_extractor(
+    lower: keras.Model, source: Source, options: FeaturesConfig, store: FeatureStore | None
+) -> Extractor:
+    """Return a frozen part of a model over a source of images, as the config asks for it."""
+    size = int(lower.input.shape[1])
+    return Extractor(lower, source, size, store=store, runtime=options.runtime, dtype=options.dtype)
 
 
 class Job:
@@ -70,15 +89,7 @@ class Job:
 
     def extractor(self, lower: keras.Model) -> Extractor:
         """Return a frozen part of the model over this run's images."""
-        options = self.config.features
-        return Extractor(
-            lower,
-            self.splits.source,
-            self.model.metadata.image_size,
-            store=self.store,
-            runtime=options.runtime,
-            dtype=options.dtype,
-        )
+        return make_extractor(lower, self.splits.source, self.config.features, self.store)
 
     def views(self) -> list[View]:
         """Return the augmented versions of the training images that are stored."""
@@ -87,11 +98,13 @@ class Job:
 
     def predictions(self, split: str) -> Predictions:
         """Run the model over one split, every example once, and let the contract see that it was so."""
-        model, dataset, name = self.model, self.dataset(split), f"evaluate {split}"
-        if self.part is not None:
+        name = f"evaluate {split}"
+        if self.part is None:
+            table = predict(self.model, self.dataset(split), self.target, name)
+        else:
             features = self.part.extractor(self.rows(split), description=f"features of {split}")
-            model, dataset = self.part.upper, make_feature_dataset(features, np.arange(len(features)), BATCH)
-        table = predict(model, dataset, self.target, name)
+            dataset = make_feature_dataset(features, np.arange(len(features)), BATCH)
+            table = predict(self.part.upper, dataset, self.target, name)
         self.contract[name] = check_evaluation(table.ids, self.rows(split))
         return table
 

@@ -9,13 +9,13 @@ from etils import epath
 
 from tfl.backbones import build_backbone, get_backbone_spec
 from tfl.config import TransferConfig
-from tfl.data import Splits, load_data, reading_explained, write_quarantine_csv
+from tfl.data import Splits, reading_explained, write_quarantine_csv
 from tfl.errors import InputError
 from tfl.finetuning import finetune
 from tfl.models.classifier import Metadata, build_classifier, load_model, num_outputs, save_model
 from tfl.models.freezing import select_layers
 from tfl.models.heads import HeadSpec
-from tfl.phases import Job
+from tfl.phases import Job, load_splits
 from tfl.progress import say
 from tfl.solving import solve_head
 from tfl.workdir import Workdir, read_csv, write_json
@@ -127,13 +127,7 @@ def _from_scratch(config: TransferConfig, run: Workdir, data: Any) -> dict[str, 
 
 def _data(config: TransferConfig, data: Any, run: Workdir) -> Splits:
     """Open and cut the data; a run that has begun goes on with the very examples that it began with."""
-    splits = load_data(
-        config.data.source if data is None else data,
-        split=config.data.split,
-        seed=config.seed,
-        max_bad_fraction=config.data.max_bad_fraction,
-        train_examples_per_class=config.data.train_examples_per_class,
-    )
+    splits = load_splits(config, data)
     if (run / "splits.csv").exists():
         splits.index.check_same(read_csv(run / "splits.csv"))
     return splits
