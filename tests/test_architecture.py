@@ -9,11 +9,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = {
-    0: ["config", "registry", "errors", "progress", "workdir"],
+    0: ["config", "registry", "errors", "progress", "workdir", "cluster"],
     1: ["backbones", "data"],
     2: ["models"],
     3: ["features", "training", "evaluation"],
-    4: ["phases", "solving", "finetuning", "transfer", "trained", "extraction"],
+    4: ["phases", "solving", "finetuning", "transfer", "trained", "extraction", "launching"],
     5: ["cli"],
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

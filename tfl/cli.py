@@ -18,24 +18,26 @@ from tfl.workdir import NO_ROOM
 USAGE_EXIT_CODE = 2
 
 
-def run(main: Callable[[list[str]], None], *, takes_files: bool = False) -> None:
+def run(main: Callable[[list[str]], None], *, takes_files: bool = False, tensorflow: bool = True) -> None:
     """Run a script's `main`: what the user can mend is one line and exit code 2, a bug keeps its traceback.
 
     Args:
         main: called with the arguments that are no flags, the script's name first.
         takes_files: whether it has a use for such arguments; otherwise they are refused.
+        tensorflow: whether TensorFlow is imported before `main`, quietly.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported, or it has no effect
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     logging.set_verbosity(logging.WARNING)
-    app.run(lambda argv: _guarded(main, argv, takes_files), flags_parser=_parse_flags)
+    app.run(lambda argv: _guarded(main, argv, takes_files, tensorflow), flags_parser=_parse_flags)
 
 
-def _guarded(main: Callable[[list[str]], None], argv: list[str], takes_files: bool) -> None:
+def _guarded(main: Callable[[list[str]], None], argv: list[str], takes_files: bool, tensorflow: bool) -> None:
     try:
         if len(argv) > 1 and not takes_files:
             raise InputError(f"Arguments must be flags, as in --name=value. Received: {' '.join(argv[1:])}.")
-        _import_tensorflow_quietly()
+        if tensorflow:
+            _import_tensorflow_quietly()
         sys.stdout.reconfigure(errors="surrogateescape")  # a file's name may be no UTF-8  # pyright: ignore
         main(argv)
         sys.stdout.flush()
@@ -90,6 +92,8 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
 def _check_config_flags(argv: Sequence[str]) -> None:
     """Check `--config` and its overrides first: ml_collections answers a mistyped path with a traceback."""
     for position, argument in enumerate(argv[1:], start=1):
+        if argument == "--":  # what follows are no flags
+            return
         name, equals, value = argument.lstrip("-").partition("=")
         if name == "config":
             value = value if equals else next(iter(argv[position + 1 :]), "")

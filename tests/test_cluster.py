@@ -1,0 +1,120 @@
+"""TF_CONFIG as services write it, every mistake in it as one line, and the names of strategies."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tfl.cluster import Cluster, make_tf_config, parse_strategy
+from tfl.errors import InputError
+
+TWO = ["10.0.0.1:2222", "10.0.0.2:2222"]
+
+
+def read(cluster, task=None, **others):
+    config = {"cluster": cluster, **({} if task is None else {"task": task}), **others}
+    return Cluster.from_environment({"TF_CONFIG": json.dumps(config)})
+
+
+def test_two_workers():
+    cluster = read({"worker": TWO}, {"type": "worker", "index": 1}, job={"args": []}, environment="cloud")
+    assert cluster == Cluster("worker", 1, 2, tuple(TWO))
+    assert not cluster.is_chief
+    assert read({"worker": TWO}, {"type": "worker", "index": "0"}).is_chief  # orchestrators write strings
+
+
+def test_a_chief_stands_before_the_workers():
+    jobs = {"worker": TWO, "chief": ["10.0.0.9:2222"]}
+    chief, last = read(jobs, {"type": "chief", "index": 0}), read(jobs, {"type": "worker", "index": 1})
+    assert (chief.index, chief.num_workers, chief.is_chief) == (0, 3, True)
+    assert (last.index, last.num_workers, last.is_chief) == (2, 3, False)
+    assert last.addresses == ("10.0.0.9:2222", *TWO)
+
+
+@pytest.mark.parametrize("text", ["", " ", "{}", '{"cluster": {}}', '{"task": {"type": "worker", "index": 0}}'])
+def test_no_cluster_is_none(text):
+    assert Cluster.from_environment({"TF_CONFIG": text}) is None
+    assert Cluster.from_environment({}) is None
+
+
+def test_the_real_environment_is_read(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", make_tf_config(TWO, 1))
+    assert Cluster.from_environment() == Cluster("worker", 1, 2, tuple(TWO))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{cluster", "must be JSON"),
+        ("[1]", "must be an object"),
+        ('{"cluster": ["a:1"]}', "must be an object"),
+        ('{"cluster": {"worker": "a:1"}, "task": {"type": "worker", "index": 0}}', "must list addresses"),
+        ('{"cluster": {"worker": [1]}, "task": {"type": "worker", "index": 0}}', "must list addresses"),
+        ('{"cluster": {"worker": []}, "task": {"type": "worker", "index": 0}}', "at least one address"),
+        ('{"cluster": {"worker": ["a:1", "b:2"]}}', "must say which task this process is"),
+        ('{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker"}}', "must say which task this process is"),
+        ('{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 2}}', "from 0 to 1 for worker"),
+        ('{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": -1}}', "from 0 to 1 for worker"),
+        ('{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": true}}', "from 0 to 1"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "workr", "index": 0}}', "Did you mean 'worker'?"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "evaluator", "index": 0}}', "must have a task.type"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": ["worker"], "index": 0}}', "must have a task.type"),
+        ('{"cluster": {"worker": ["a:1", "a:1"]}, "task": {"type": "worker", "index": 0}}', "each address once"),
+        ('{"cluster": {"worker": ["a"]}, "task": {"type": "worker", "index": 0}}', "host:port"),
+        ('{"cluster": {"worker": ["a:0"]}, "task": {"type": "worker", "index": 0}}', "host:port"),
+        ('{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}', "cluster.ps"),
+        ('{"cluster": {"worker": ["a:1"], "evaluator": ["b:1"]}, "task": {}}', "cluster.evaluator"),
+        ('{"cluster": {"chief": ["a:1", "b:1"]}, "task": {"type": "chief", "index": 0}}', "one chief at most"),
+    ],
+)
+def test_a_mistake_is_one_line(text, expected):
+    with pytest.raises(InputError) as caught:
+        Cluster.from_environment({"TF_CONFIG": text})
+    message = str(caught.value)
+    assert expected in message
+    assert message.startswith("`TF_CONFIG` must")
+    assert "Received" in message
+    assert "\n" not in message
+    assert len(message) < 300
+
+
+def test_what_is_received_is_cut_short():
+    with pytest.raises(InputError) as caught:
+        Cluster.from_environment({"TF_CONFIG": "{" + "x\n" * 5000})
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("name", ["auto", "one", "mirrored", "multi_worker", "tpu"])
+def test_names_of_strategies(name):
+    assert parse_strategy(name) == (name, 0)
+    assert parse_strategy(name.upper()) == (name, 0)
+    assert parse_strategy("cpu:16") == ("cpu", 16)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("miror", "mirrored"),
+        ("multiworker", "multi_worker"),
+        ("cpu", "cpu:2"),
+        ("cpu:1", "cpu:2"),
+        ("cpu:N", "cpu:2"),
+        ("cpu:-2", "cpu:2"),
+        ("one:2", "one"),
+        ("", None),
+        ("horovod", None),
+    ],
+)
+def test_an_unknown_name_is_refused_with_a_hint(name, meant):
+    with pytest.raises(InputError, match=r"`training\.strategy` must be one of auto, one, ") as caught:
+        parse_strategy(name, "training.strategy")
+    assert f"Received: {name!r}." in str(caught.value)
+    assert str(caught.value).endswith(f"Did you mean '{meant}'?" if meant else ".")
+
+
+def test_it_needs_no_tensorflow():
+    code = "import sys, tfl.cluster, tfl.launching; print([m for m in sys.modules if m in ('tensorflow', 'keras')])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"

@@ -1,0 +1,227 @@
+"""A group of workers on one machine: started together, stopped together, started again from the last checkpoint.
+
+Workers meet in every step. When one is gone, the others wait in a sum that never comes, so that the group
+lives and dies as one.
+"""
+
+import ctypes
+import functools
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from tfl.cluster import VARIABLE, make_tf_config
+from tfl.errors import InputError
+from tfl.progress import say
+
+POLL_SECONDS = 0.05
+FAILURE_GRACE = 5.0  # seconds from SIGTERM to SIGKILL after a failure: a worker in a sum never ends by itself
+STOP_GRACE = 60.0  # the same after a deliberate stop: the step ends, and the chief writes its checkpoint
+NOT_TRIED_AGAIN = (2, 128 + signal.SIGINT, 128 + signal.SIGTERM)  # bad input; a checkpoint, then a deliberate stop
+SIGNALS = {signal.SIGINT: signal.SIGINT, signal.SIGTERM: signal.SIGTERM, signal.SIGHUP: signal.SIGTERM}
+PR_SET_PDEATHSIG = 1
+
+
+def launch_local(command: Sequence[str], workers: int, max_restarts: int = 3) -> int:
+    """Run a Python command as a group of workers on this machine, and as often again as it may fail.
+
+    Each worker finds the others by `TF_CONFIG`. When one fails, the others are ended and all start anew, on new
+    ports; that they go on from their last checkpoint is up to the command. Bad input (exit code 2) and a
+    deliberate stop (143 or 130) are not tried again. SIGINT and SIGTERM are passed on once; a second one kills.
+    Worker 0 writes to this screen, the others to stderr behind `[1] `. Call it in the main thread.
+
+    Args:
+        command: a script and its arguments, or `-m module ...`; without `python`.
+        workers: how many processes, at least 1.
+        max_restarts: how often the group may start again, at least 0.
+
+    Returns:
+        0 where all workers ended with 0, else the exit code of the one that failed first (128 + n for signal n).
+
+    Raises:
+        InputError: there is no such command, or a number is out of range.
+
+    Example:
+        >>> launch_local(["-c", "print('hello')"], workers=1)
+        0
+    """
+    _check(command, workers, max_restarts)
+    with _signals_received() as received:
+        for restart in range(1, max_restarts + 2):
+            code, reason = _run_once(command, workers, received)
+            if code == 0 or received or code in NOT_TRIED_AGAIN:
+                return code
+            if restart <= max_restarts:
+                say(f"launcher: {reason}; the group starts again (restart {restart} of {max_restarts})")
+    say(f"launcher: {reason}; none of {max_restarts} restarts is left")
+    return code
+
+
+def _run_once(command: Sequence[str], workers: int, received: list[signal.Signals]) -> tuple[int, str]:
+    """Return the exit code of one life of the group, and in words who failed."""
+    group = _Group(received)
+    try:
+        group.start([sys.executable, *command], workers)
+        return group.wait()
+    finally:
+        group.kill()
+
+
+class _Group:
+    """The members of one life of the group."""
+
+    def __init__(self, received: list[signal.Signals]) -> None:
+        self._received = received  # grows while this runs
+        self._passed_on = 0
+        self._members: list[subprocess.Popen] = []
+        self._readers: list[threading.Thread] = []
+
+    def start(self, command: Sequence[str], workers: int) -> None:
+        """Start all members."""
+        addresses = [f"127.0.0.1:{port}" for port in _free_ports(workers)]
+        for index in range(workers):
+            environment = dict(os.environ)
+            environment.pop(VARIABLE, None)
+            if workers > 1:
+                environment[VARIABLE] = make_tf_config(addresses, index)
+            self._start_member(command, index, environment)
+
+    def wait(self) -> tuple[int, str]:
+        """Wait for all members, and end the others when one failed; return its exit code, and a line that names it."""
+        while (failed := self._first_failure()) is None and not self._received:
+            if all(member.poll() == 0 for member in self._members):
+                return 0, ""
+            time.sleep(POLL_SECONDS)
+        if failed is not None:
+            self._send(signal.SIGTERM)
+        self._wait_for_the_end(FAILURE_GRACE if failed and failed[1] not in NOT_TRIED_AGAIN else STOP_GRACE)
+        index, code = failed or self._first_failure() or (0, 0)
+        if self._received and code == 128 + signal.SIGKILL:  # by the second Ctrl-C
+            code = 128 + SIGNALS[self._received[0]]
+        return code, f"worker {index} of {len(self._members)} ended with exit code {code}"
+
+    def kill(self) -> None:
+        """Kill what still runs: each member's whole session, so that none of its own children remains either."""
+        for member in self._members:
+            with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of a group of zombies
+                os.killpg(member.pid, signal.SIGKILL)
+            member.wait()
+        for reader in self._readers:
+            reader.join(timeout=5)
+
+    def _start_member(self, command: Sequence[str], index: int, environment: dict[str, str]) -> None:
+        pipe = None if index == 0 else subprocess.PIPE
+        if pipe is not None:
+            environment.setdefault("PYTHONUNBUFFERED", "1")  # its lines come when they are written
+        member = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=pipe,
+            stderr=pipe and subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches the members through this process alone, and once
+            preexec_fn=_end_with_parent(),
+        )
+        self._members.append(member)
+        if member.stdout is not None:
+            reader = threading.Thread(target=_prefix_lines, args=(member.stdout, index), daemon=True)
+            reader.start()
+            self._readers.append(reader)
+
+    def _first_failure(self) -> tuple[int, int] | None:
+        codes = [_exit_code(member) for member in self._members]
+        failed = [(index, code) for index, code in enumerate(codes) if code]
+        # Seen in one look, a mistake or a stop is the cause, and a lost connection to that worker the effect.
+        return min(failed, key=lambda failure: failure[1] not in NOT_TRIED_AGAIN, default=None)
+
+    def _wait_for_the_end(self, grace: float) -> None:
+        """Wait until all have ended, passing on what is received: the first signal as it is, a second as SIGKILL."""
+        deadline = time.monotonic() + grace
+        while self._running():
+            for number in self._received[self._passed_on :]:
+                self._send(signal.SIGKILL if self._passed_on else SIGNALS[number])
+                self._passed_on += 1
+            if time.monotonic() > deadline:
+                self._send(signal.SIGKILL)
+            time.sleep(POLL_SECONDS)
+
+    def _running(self) -> list[subprocess.Popen]:
+        return [member for member in self._members if member.poll() is None]
+
+    def _send(self, number: signal.Signals) -> None:
+        for member in self._running():
+            member.send_signal(number)
+
+
+def _check(command: Sequence[str], workers: int, max_restarts: int) -> None:
+    if not command:
+        raise InputError(
+            "`command` must stand after --, as in --workers=2 -- scripts/train.py --config=configs/folder.py. "
+            "Received: none."
+        )
+    if not command[0].startswith("-") and not Path(command[0]).is_file():
+        raise InputError(
+            f"`command` must start with a Python script that exists, not with `python`. Received: {command[0]!r}."
+        )
+    if workers < 1:
+        raise InputError(f"`workers` must be at least 1. Received: workers={workers}.")
+    if max_restarts < 0:
+        raise InputError(f"`max_restarts` must be at least 0. Received: max_restarts={max_restarts}.")
+
+
+def _free_ports(count: int) -> list[int]:
+    """Return free ports of the loopback; all are held until all are found, or one would come twice."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+@contextmanager
+def _signals_received() -> Iterator[list[signal.Signals]]:
+    """Collect the signals that end a group, but for those that whoever started this (nohup) has switched off."""
+    received: list[signal.Signals] = []
+    numbers = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    old = {number: signal.signal(number, lambda n, _: received.append(signal.Signals(n))) for number in numbers}
+    try:
+        yield received
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def _end_with_parent() -> Callable[[], None] | None:
+    """Return what a member does before it starts, so that it dies with this process even by SIGKILL; Linux only."""
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def ask_the_kernel() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died in between
+            os._exit(128 + signal.SIGKILL)
+
+    return ask_the_kernel
+
+
+def _exit_code(member: subprocess.Popen) -> int | None:
+    code = member.poll()
+    return code if code is None or code >= 0 else 128 - code
+
+
+def _prefix_lines(pipe: IO[bytes], index: int) -> None:
+    """Write a member's lines behind its number; of a line that a progress bar wrote over, the last state."""
+    for line in iter(functools.partial(pipe.readline, 1 << 16), b""):
+        text = line.decode(errors="replace").rstrip("\r\n").rpartition("\r")[2]
+        if text.strip():
+            with suppress(OSError):  # the screen is gone: go on reading, or the member would wait for ever
+                say(f"[{index}] {text}")
