@@ -87,6 +87,12 @@ class Job:
         """Return the rows of one split in the index."""
         return getattr(self.splits, split)
 
+    def probe_rows(self) -> np.ndarray:
+        """Return the rows that pass through the frozen backbone: those of test too where it is the result."""
+        is_result = not self.config.finetune.epochs or bool(self.config.scratch.epochs)
+        names = ("train", "validation", "test") if is_result else ("train", "validation")
+        return np.sort(np.concatenate([self.rows(name) for name in names]))
+
     def extractor(self, lower: keras.Model) -> Extractor:
         """Return a frozen part of the model over this run's images."""
         return make_extractor(lower, self.splits.source, self.config.features, self.store)

@@ -118,6 +118,17 @@ def test_equal_images_are_run_once(model, store, computed):
     np.testing.assert_allclose(features.values[:], expected(model, splits, rows), atol=1e-4)
 
 
+def test_one_pass_fills_the_store_for_all_splits(model, store, computed):
+    splits = tfl.load_data(arrays())
+    extractor = Extractor(model, splits.source, SIZE, store=store)
+    extractor.fill(np.arange(90))
+    for rows in (splits.train, splits.validation, splits.test):
+        np.testing.assert_allclose(extractor(rows).values[:], expected(model, splits, rows), atol=1e-4)
+    assert computed == [90]
+    Extractor(model, splits.source, SIZE).fill(np.arange(90))
+    assert computed == [90]
+
+
 def test_without_a_store_memory_serves_what_was_asked_before(model, computed):
     splits = tfl.load_data(arrays())
     extractor = Extractor(model, splits.source, SIZE)

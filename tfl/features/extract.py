@@ -23,7 +23,7 @@ from tfl.features.store import FeatureStore, Shelf, default_store, estimate_byte
 from tfl.models.inference import Outputs
 from tfl.progress import say, track
 
-BATCH = 64  # no gradients are kept, so a batch may be larger than in training
+BATCH = 32  # on a CPU larger ones are slower, and a last one that is not full costs as much as a full one
 SHARD_ROWS = 1024
 SHARD_BYTES = 64 * 2**20  # of large activations fewer rows go into one shard
 
@@ -110,6 +110,20 @@ class Extractor:
             return Outputs(self._in_memory[asked], labels, ids)
         keys = [self._key(row, view) for view in views for row in rows]
         return Outputs(shelf.read(keys), labels, ids)
+
+    def fill(self, rows: np.ndarray, description: str = "features") -> None:
+        """Compute what the store lacks of some rows in one pass; without a store nothing is done.
+
+        Each pass waits for its first images and ends on a batch that may not be full: one over all rows that
+        will be asked for costs less than one for each split.
+
+        Args:
+            rows: int64 `(N,)`, positions in the index.
+            description: shown beside the progress bar.
+        """
+        shelf = self._shelf()
+        if shelf is not None:
+            self._fill(shelf, np.asarray(rows, np.int64), PLAIN, description)
 
     def _run(self, rows: np.ndarray, views: Sequence[View | None], description: str) -> np.ndarray:
         """Compute everything into one array."""
