@@ -1,14 +1,19 @@
 """TF_CONFIG as services write it, every mistake in it as one line, and the names of strategies."""
 
 import json
+import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tfl.cluster import Cluster, make_tf_config, parse_strategy
 from tfl.errors import InputError
 
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "distributed.md"
 TWO = ["10.0.0.1:2222", "10.0.0.2:2222"]
 
 
@@ -118,3 +123,48 @@ def test_it_needs_no_tensorflow():
     code = "import sys, tfl.cluster, tfl.launching; print([m for m in sys.modules if m in ('tensorflow', 'keras')])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def blocks_of_the_docs(language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def run_shell(code, **environment):
+    result = subprocess.run(
+        ["bash", "-euc", code], env={"PATH": os.environ["PATH"], **environment}, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    return [Cluster.from_environment({"TF_CONFIG": line}) for line in result.stdout.splitlines()]
+
+
+def test_the_script_for_slurm_names_this_task():
+    """With SLURM's own commands replaced by what their manuals say that they do."""
+    (script,) = blocks_of_the_docs("bash")
+    fakes = """
+scontrol() { [ "$*" = "show hostnames node[1-2]" ] && printf 'node1\\nnode2\\n'; }
+srun() { shift; for SLURM_PROCID in 0 1; do SLURM_PROCID=$SLURM_PROCID "$@"; done; }
+"""
+    script, count = re.subn(r"exec \S+python .*?(?='$)", 'echo "$TF_CONFIG"', script, flags=re.MULTILINE)
+    assert count == 1
+    addresses = ("node1:2222", "node2:2222")
+    expected = [Cluster("worker", index, 2, addresses) for index in (0, 1)]
+    assert run_shell(fakes + script, SLURM_JOB_NODELIST="node[1-2]") == expected
+
+
+def test_the_jobs_for_kubernetes_name_this_pod():
+    job_page, jobset_page = blocks_of_the_docs("yaml")
+    service, job = yaml.safe_load_all(job_page)
+    spec = job["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    environment = {each["name"]: each["value"] for each in container["env"]}
+    assert service["metadata"]["name"] == spec["subdomain"] == environment["DOMAIN"]
+    assert service["spec"]["selector"] == {"job-name": job["metadata"]["name"]}
+    assert int(environment["WORKERS"]) == job["spec"]["completions"] == job["spec"]["parallelism"]
+    shell, count = re.subn(r"exec python .*", 'echo "$TF_CONFIG"', container["args"][0])
+    assert count == 1
+    for index in range(2):
+        (cluster,) = run_shell(shell, JOB_COMPLETION_INDEX=str(index), **environment)
+        assert cluster == Cluster("worker", index, 2, ("photos-0.photos:2222", "photos-1.photos:2222"))
+    jobset = yaml.safe_load(jobset_page)
+    host = f"{jobset['metadata']['name']}-{jobset['spec']['replicatedJobs'][0]['name']}-0"
+    assert f"HOST={host}, DOMAIN={jobset['metadata']['name']}" in jobset_page
