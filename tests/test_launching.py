@@ -67,7 +67,7 @@ def wait_until(condition, seconds=20.0):
 
 
 def test_each_member_gets_its_task_and_the_same_addresses(launch, tmp_path):
-    result = launch("(folder / str(index)).write_text(json.dumps(config)); assert not sys.stdin.read()", "--workers=3")
+    result = launch("(folder / str(index)).write_text(json.dumps(config))", "--workers=3")
     assert result.returncode == 0, result.stderr
     configs = [json.loads((tmp_path / str(index)).read_text()) for index in range(3)]
     addresses = configs[0]["cluster"]["worker"]
@@ -75,6 +75,12 @@ def test_each_member_gets_its_task_and_the_same_addresses(launch, tmp_path):
     assert all(address.startswith("127.0.0.1:") for address in addresses)
     for index, config in enumerate(configs):
         assert config == {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+
+
+def test_no_member_reads_what_is_typed(tmp_path):
+    asks = command("assert not sys.stdin.read()", tmp_path, "--max_restarts=0")
+    result = subprocess.run(asks, input="typed", capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert result.returncode == 0, result.stderr
 
 
 def test_one_worker_is_an_ordinary_process(launch, tmp_path):
@@ -153,6 +159,16 @@ def test_a_signal_is_passed_on_once_and_nothing_starts_again(tmp_path, number):
     _, errors = launcher.communicate(timeout=30)
     assert launcher.returncode == 128 + number, errors
     assert traces(tmp_path, number.name) == ["0", "1"]
+    assert traces(tmp_path, "start") == ["0", "1"]
+
+
+def test_what_fails_while_it_is_stopped_does_not_start_again(tmp_path):
+    fails = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(1)); mark('ready'); time.sleep(100)"
+    launcher = subprocess.Popen(command(fails, tmp_path), cwd=ROOT, stderr=subprocess.PIPE)
+    wait_until(lambda: len(pids(tmp_path, "ready")) == 2)
+    launcher.send_signal(signal.SIGTERM)
+    launcher.communicate(timeout=30)
+    assert launcher.returncode == 1
     assert traces(tmp_path, "start") == ["0", "1"]
 
 
