@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # what a type checker and an editor read; at run time `_ROOMS
     from tfl.config import ProbeConfig as ProbeConfig
     from tfl.config import ScratchConfig as ScratchConfig
     from tfl.config import TransferConfig as TransferConfig
+    from tfl.data import EpochFeed as EpochFeed
     from tfl.data import load_data as load_data
     from tfl.data import make_dataset as make_dataset
     from tfl.errors import ContractError as ContractError
@@ -64,7 +65,7 @@ _ROOMS = {
     "tfl.backbones": "build_backbone find_cut_points find_stages get_backbone_spec list_backbones",
     "tfl.config": "BackboneConfig DataConfig FeaturesConfig FinetuneConfig HeadConfig PretrainConfig ProbeConfig "
     "ScratchConfig TransferConfig",
-    "tfl.data": "load_data make_dataset",
+    "tfl.data": "EpochFeed load_data make_dataset",
     "tfl.errors": "ContractError InputError",
     "tfl.evaluation": "evaluate predict",
     "tfl.extraction": "extract_features",

@@ -11,3 +11,15 @@ class InputError(ValueError):
 
 class ContractError(RuntimeError):
     """A run broke a promise of the training contract: its result must not be trusted."""
+
+
+class StoppedError(RuntimeError):
+    """Training was asked to stop by a signal, and did so after saving what the same command goes on from.
+
+    Attributes:
+        signal_number: which signal it was.
+    """
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.signal_number = signal_number

@@ -9,6 +9,7 @@ import numpy as np
 from tfl.config import validate_split
 from tfl.data.augment import augment
 from tfl.data.decode import decode_image, resize
+from tfl.data.feed import EpochFeed
 from tfl.data.index import Index
 from tfl.data.pipeline import make_dataset, make_prediction_dataset
 from tfl.data.scan import write_quarantine_csv
@@ -17,6 +18,7 @@ from tfl.data.sources import load_source
 from tfl.data.splits import assign_splits, count_leaks
 
 __all__ = [
+    "EpochFeed",
     "Index",
     "Source",
     "Splits",

@@ -1,5 +1,6 @@
 """Train above a cut on stored activations: whether that pays, and the batches."""
 
+import functools
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfl.data.feed import epoch_order
+from tfl.data.shares import make_shares
 from tfl.features.extract import PLAIN, Extractor, View
 from tfl.features.store import human_size
 from tfl.models.inference import Outputs
@@ -60,8 +63,20 @@ class StoredPhase:
 
     def __call__(self, epoch: int) -> tf.data.Dataset:
         """Return the batches of one epoch."""
-        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.rows))
-        return make_feature_dataset(self.features, order + epoch % self.num_views * len(self.rows), self.batch_size)
+        return self.from_batch(epoch, 0)
+
+    def from_batch(self, epoch: int, start: int) -> tf.data.Dataset:
+        """Return the batches of one epoch without the first `start`."""
+        return make_feature_dataset(self.features, self._order(epoch, start), self.batch_size)
+
+    def shares(self, epoch: int, start: int, mine: range, num_replicas: int) -> tf.data.Dataset:
+        """Return the shares of some replicas in those batches."""
+        make = functools.partial(make_feature_dataset, self.features)
+        return make_shares(self._order(epoch, start), self.batch_size, make, mine, num_replicas)
+
+    def _order(self, epoch: int, start: int) -> np.ndarray:
+        order = epoch_order(np.arange(len(self.rows)), self.seed, epoch)
+        return order[start * self.batch_size :] + epoch % self.num_views * len(self.rows)
 
 
 def is_worth_storing(extractor: Extractor, rows: dict[str, np.ndarray], views: int, epochs: int) -> bool:

@@ -33,6 +33,10 @@ class WeightAverage:
         for average, variable in zip(self.averages, self.variables, strict=True):
             average.assign(variable.value)
 
+    def state(self) -> list[tf.Variable]:
+        """Return the variables that the next step reads."""
+        return [*self.averages, self.power]
+
     def update(self) -> None:
         """Take the present weights in, as one more step; runs in a graph."""
         power = self.power * self.momentum

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfl.data.shares import Share
 from tfl.errors import InputError
-from tfl.training.replicas import Share
 
 ArrayLike = Any  # what np.asarray takes
 
@@ -42,8 +42,9 @@ class Batch(NamedTuple):
 class Feed(NamedTuple):
     """A data set, epoch by epoch."""
 
-    dataset: Callable[[int], tf.data.Dataset]  # epoch -> batches
+    dataset: Callable[[int, int], tf.data.Dataset]  # epoch, batches to leave out at its start -> batches
     num_examples: int | None  # None where only walking it tells
+    shares: Callable[[int, int, range, int], tf.data.Dataset | None] | None = None  # see `EpochFeed.shares`
 
 
 def unpack(element: Any) -> Batch:
@@ -89,8 +90,10 @@ def make_feed(x: Any, y: ArrayLike | None, batch_size: int, seed: int | None, sa
         if y is not None or sample_weight is not None:
             raise InputError("`y` must be None where `x` is a dataset, which brings its own labels.")
         if isinstance(x, tf.data.Dataset):
-            return Feed(lambda epoch: x, None)
-        return Feed(x, None)
+            return Feed(lambda epoch, start: x.skip(start), None)
+        # A feed that knows its rows can start anywhere; another one is read and thrown away up to there.
+        from_batch = getattr(x, "from_batch", None)
+        return Feed(from_batch or (lambda epoch, start: x(epoch).skip(start)), None, getattr(x, "shares", None))
     if y is None:
         raise InputError("`y` must be given where `x` is an array.")
     return _array_feed(np.asarray(x), np.asarray(y), batch_size, seed, sample_weight)
@@ -113,9 +116,10 @@ def _array_feed(x: np.ndarray, y: np.ndarray, batch_size: int, seed: int | None,
     def gather(ids: tf.Tensor) -> dict[str, tf.Tensor]:
         return {name: tf.gather(column, ids) for name, column in columns.items()} | {"id": ids}
 
-    def dataset(epoch: int) -> tf.data.Dataset:
+    def dataset(epoch: int, start: int) -> tf.data.Dataset:
         order = np.arange(len(x)) if seed is None else np.random.default_rng((seed, epoch)).permutation(len(x))
-        batches = tf.data.Dataset.from_tensor_slices(order.astype(np.int64)).batch(batch_size)
+        rows = order[start * batch_size :].astype(np.int64)
+        batches = tf.data.Dataset.from_tensor_slices(rows).batch(batch_size)
         return batches.map(gather).prefetch(2)
 
     return Feed(dataset, len(x))

@@ -4,24 +4,26 @@ Keras' own loop averages uneven batches by batch, knows no learning rate per lay
 end a run in NaN, and waits for the graph at every step.
 """
 
-import time
+import contextlib
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from absl import logging
 
 from tfl import progress
 from tfl.errors import InputError
 from tfl.training.batches import Feed, make_feed
+from tfl.training.guard import Guard
 from tfl.training.plan import FitOptions, fit_options, make_trainer
-from tfl.training.replicas import distribute, distribute_batch, mean_over_workers
+from tfl.training.recovery import Position, Recovery
 from tfl.training.step import Trainer
+from tfl.training.stopping import StopListener
+from tfl.training.strategy import is_chief
+from tfl.training.walk import evaluate_feed, walk
 
-SECONDS_PER_CALL = 0.5  # so many steps run in one call of the graph; progress moves as often
-MAX_LOGGED_IDS = 20
 _BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
 
 
@@ -52,7 +54,7 @@ def fit(
         validation_data: `(x, y)`, `(x, y, weight)` or a dataset as for `x`; walked once per epoch, whole.
         callbacks: any Keras callbacks. Hooks per batch cost a wait per step; all others are free.
         **options: see `FitOptions`: class_weight, sample_weight, seed, shuffle, mixup, cutmix,
-            steps_per_epoch, initial_epoch, verbose.
+            steps_per_epoch, initial_epoch, verbose, checkpoint, max_skipped_steps, names.
 
     Returns:
         The Keras `History`: per epoch the mean loss and the metrics over all examples, `val_` for
@@ -71,7 +73,7 @@ def fit(
     validation = None if validation_data is None else _validation_feed(validation_data, batch_size)
     with model.distribute_strategy.scope():  # that it was built under
         trainer = make_trainer(model, chosen)
-        return _run(trainer, feed, validation, callbacks=callbacks, epochs=epochs, options=chosen)
+        return _Run(trainer, (feed, validation), callbacks, epochs, chosen).train()
 
 
 def _validation_feed(data: Any, batch_size: int) -> Feed:
@@ -81,114 +83,111 @@ def _validation_feed(data: Any, batch_size: int) -> Feed:
     return make_feed(data, None, batch_size, None)
 
 
-def _run(
-    trainer: Trainer,
-    feed: Feed,
-    validation: Feed | None,
-    *,
-    callbacks: Sequence[keras.callbacks.Callback] | None,
-    epochs: int,
-    options: FitOptions,
-) -> keras.callbacks.History:
-    model, average = trainer.model, trainer.average
-    _seed_layers(model, options.seed)
-    if average is not None:
-        average.reset()
-    history = keras.callbacks.History()
-    hooks = keras.callbacks.CallbackList([*(callbacks or []), history], model=model, epochs=epochs, verbose=0)
-    model.stop_training = False
-    history.steps = 0
-    trainer.first_batch = lambda: next(iter(feed.dataset(options.initial_epoch)))
-    hooks.on_train_begin()
-    for epoch in range(options.initial_epoch, epochs):
+class _Run:
+    """One call of `fit`."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        feeds: tuple[Feed, Feed | None],
+        callbacks: Sequence[keras.callbacks.Callback] | None,
+        epochs: int,
+        options: FitOptions,
+    ) -> None:
+        self.trainer, self.options, self.epochs = trainer, options, epochs
+        self.feed, self.validation = feeds
+        self.history, self.listener = keras.callbacks.History(), StopListener()
+        own, model = [callback for callback in callbacks or [] if _is_for_this_process(callback)], trainer.model
+        self.hooks = keras.callbacks.CallbackList([*own, self.history], model=model, epochs=epochs, verbose=0)
+        self.every_step = any(_needs_every_step(callback) for callback in self.hooks.callbacks)
+        self.recovery = None
+        if options.checkpoint is not None:
+            self.recovery = Recovery(trainer, own, self.history, options.checkpoint)
+
+    def train(self) -> keras.callbacks.History:
+        trainer, average = self.trainer, self.trainer.average
+        _seed_layers(trainer.model, self.options.seed)
         if average is not None:
-            average.swap_out()
+            average.reset()
+        trainer.model.stop_training, self.history.steps = False, 0
+        trainer.first_batch = lambda: next(iter(self.feed.dataset(self.options.initial_epoch, 0)))
         trainer.begin_epoch()
-        hooks.on_epoch_begin(epoch)
-        logs = _train_epoch(trainer, feed, epoch, hooks, options, f"epoch {epoch + 1}/{epochs}")
-        history.steps += int(trainer.totals.steps.numpy())
+        trainer.totals.skipped_in_a_row.assign(0)
+        self.hooks.on_train_begin()
+        position = Position(self.options.initial_epoch) if self.recovery is None else self.recovery.restore()
+        with self.listener if self.recovery is not None else contextlib.nullcontext():
+            for epoch in range(position.epoch, self.epochs):
+                if trainer.model.stop_training:
+                    break
+                self._run_epoch(epoch, position.batch if epoch == position.epoch else 0)
         if average is not None:
             average.swap_in()
-        if validation is not None:
-            hooks.on_test_begin()
-            values = evaluate_feed(trainer, validation)
-            hooks.on_test_end(values)
+        if self.recovery is not None:
+            self.recovery.finish()
+        self.hooks.on_train_end()
+        return self.history
+
+    def _run_epoch(self, epoch: int, start: int) -> None:
+        trainer, average, options = self.trainer, self.trainer.average, self.options
+        if not start:
+            trainer.begin_epoch()
+        self.hooks.on_epoch_begin(epoch)
+        guard = Guard(trainer, self.recovery, self.listener, options, epoch)
+        for step in self._steps(epoch, start, guard):
+            if self.every_step:
+                self.hooks.on_train_batch_end(step, trainer.results())
+                if trainer.model.stop_training:
+                    break
+                self.hooks.on_train_batch_begin(step + 1)
+        logs = trainer.results() | {"skipped_steps": int(trainer.totals.skipped.numpy())}
+        guard.report_skipped()
+        self.history.steps += int(trainer.totals.steps.numpy())
+        if average is not None:
+            average.swap_in()
+        if self.validation is not None:
+            self.hooks.on_test_begin()
+            values = evaluate_feed(trainer, self.validation)
+            self.hooks.on_test_end(values)
             logs |= {f"val_{name}": value for name, value in values.items()}
         if options.verbose:
-            progress.say(f"epoch {epoch + 1}/{epochs}: " + ", ".join(f"{k} {v:.4g}" for k, v in logs.items()))
-        hooks.on_epoch_end(epoch, logs)
-        if model.stop_training:
-            break
-    hooks.on_train_end()
-    return history
+            shown = ", ".join(f"{name} {value:.4g}" for name, value in logs.items())
+            progress.say(f"epoch {epoch + 1}/{self.epochs}: {shown}")
+        self.hooks.on_epoch_end(epoch, logs)
+        if average is not None:
+            average.swap_out()
+        last = trainer.model.stop_training or epoch + 1 == self.epochs
+        if self.recovery is not None and (last or self.recovery.is_due(0, 0.0)):
+            self.recovery.save(Position(epoch + 1))
+
+    def _steps(self, epoch: int, start: int, guard: Guard) -> Iterator[int]:
+        dataset, options = self.feed.dataset(epoch, start), self.options
+        if options.steps_per_epoch:
+            dataset = dataset.take(options.steps_per_epoch - start)
+        total = int(dataset.cardinality())
+        if total == tf.data.INFINITE_CARDINALITY:
+            raise InputError("`steps_per_epoch` must be given where the dataset repeats for ever.")
+        steps = walk(
+            self.trainer,
+            dataset,
+            epoch,
+            train=True,
+            one_by_one=self.every_step,
+            start=start,
+            watcher=guard,
+            shares=None if self.feed.shares is None else functools.partial(self.feed.shares, epoch, start),
+        )
+        if options.verbose:
+            number = total + start if total >= 0 else None
+            steps = progress.track(steps, f"epoch {epoch + 1}/{self.epochs}", total=number, unit="batch")
+        if self.every_step:
+            self.hooks.on_train_batch_begin(start)
+        return steps
 
 
-def _train_epoch(
-    trainer: Trainer,
-    feed: Feed,
-    epoch: int,
-    hooks: keras.callbacks.CallbackList,
-    options: FitOptions,
-    description: str,
-) -> dict[str, float]:
-    dataset = feed.dataset(epoch)
-    if options.steps_per_epoch:
-        dataset = dataset.take(options.steps_per_epoch)
-    total = int(dataset.cardinality())
-    if total == tf.data.INFINITE_CARDINALITY:
-        raise InputError("`steps_per_epoch` must be given where the dataset repeats for ever.")
-    every_step = any(_needs_every_step(callback) for callback in hooks.callbacks)
-    steps = _walk(trainer, dataset, epoch, train=True, one_by_one=every_step)
-    if options.verbose:
-        steps = progress.track(steps, description, total=total if total >= 0 else None, unit="batch")
-    if every_step:
-        hooks.on_train_batch_begin(0)
-    for step in steps:
-        if every_step:
-            hooks.on_train_batch_end(step, trainer.results())
-            if trainer.model.stop_training:
-                break
-            hooks.on_train_batch_begin(step + 1)
-    logs = trainer.results()
-    logs["skipped_steps"] = int(trainer.totals.skipped.numpy())
-    _report_skipped(trainer, epoch)
-    return logs
-
-
-def _walk(
-    trainer: Trainer, dataset: tf.data.Dataset, epoch: int, *, train: bool, one_by_one: bool = False
-) -> Iterator[int]:
-    """Run a step on every batch of `dataset`, and yield its number when it is done.
-
-    Where the number of batches is known, as many steps as fit in `SECONDS_PER_CALL` run in one call
-    of the graph.
-    """
-    one, many = (trainer.train_one, trainer.train_steps) if train else (trainer.test_one, trainer.test_steps)
-    total, number = int(dataset.cardinality()), tf.constant(epoch, tf.int64)
-    if total < 0 or one_by_one:
-        for step, element in enumerate(dataset):
-            one(distribute_batch(trainer.strategy, element), number)
-            yield step
-        return
-    iterator, done, size = iter(distribute(trainer.strategy, dataset)), 0, 1
-    while done < total:
-        count = min(size, total - done)
-        start = time.perf_counter()
-        many(iterator, tf.constant(count, tf.int64), number)
-        # The first call also traces the graph, and so counts as slow: the next one is short again. TensorFlow
-        # matches the sums of several workers call by call, so all must make calls of the same length.
-        seconds = mean_over_workers(trainer.strategy, time.perf_counter() - start)
-        size = max(1, int(SECONDS_PER_CALL * count / seconds))
-        yield from range(done, done + count)
-        done += count
-
-
-def evaluate_feed(trainer: Trainer, feed: Feed) -> dict[str, float]:
-    """Return mean loss (no penalty) and metrics over every example of a feed, each counted once."""
-    trainer.begin_epoch()
-    for _ in _walk(trainer, feed.dataset(0), 0, train=False):
-        pass
-    return trainer.results()
+def _is_for_this_process(callback: keras.callbacks.Callback) -> bool:
+    """Say whether a callback runs here: of several workers only the chief writes."""
+    writers = (keras.callbacks.TensorBoard, keras.callbacks.ModelCheckpoint, keras.callbacks.CSVLogger)
+    return not isinstance(callback, writers) or is_chief(tf.distribute.get_strategy())
 
 
 def _needs_every_step(callback: keras.callbacks.Callback) -> bool:
@@ -200,21 +199,6 @@ def _needs_every_step(callback: keras.callbacks.Callback) -> bool:
         getattr(getattr(callback, hook), "__func__", None) is not getattr(keras.callbacks.Callback, hook)
         for hook in _BATCH_HOOKS
     )
-
-
-def _report_skipped(trainer: Trainer, epoch: int) -> None:
-    skipped = int(trainer.totals.skipped.numpy())
-    if skipped:
-        ids = trainer.totals.take_skipped_ids()
-        more = f" and {len(ids) - MAX_LOGGED_IDS} more" if len(ids) > MAX_LOGGED_IDS else ""
-        logging.warning(
-            "Epoch %d: %d of %d steps had a non-finite loss or gradient and were not applied. Their examples: %s%s.",
-            epoch + 1,
-            skipped,
-            int(trainer.totals.steps.numpy()),
-            ", ".join(ids[:MAX_LOGGED_IDS]),
-            more,
-        )
 
 
 def _seed_layers(model: keras.Model, seed: int) -> None:

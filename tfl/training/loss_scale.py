@@ -19,6 +19,10 @@ class LossScale:
         self.factor = tf.Variable(_START, trainable=False)
         self.good_steps = tf.Variable(0, trainable=False)
 
+    def state(self) -> list[tf.Variable]:
+        """Return the variables that the next step reads."""
+        return [self.factor, self.good_steps]
+
     def value(self) -> tf.Tensor:
         """Return the factor, float32."""
         return tf.convert_to_tensor(self.factor)

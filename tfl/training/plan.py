@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+from etils import epath
 
 from tfl.errors import InputError
 from tfl.models.freezing import learning_rate_multipliers
@@ -30,6 +32,26 @@ class Plan:
 
 
 @dataclasses.dataclass(frozen=True)
+class CheckpointOptions:
+    """Where and how often training is saved while it runs.
+
+    Attributes:
+        folder: of the checkpoints; the same folder again goes on from the newest.
+        every_seconds: at least so often, in seconds; 0: only by steps and at the end.
+        every_steps: after so many steps; 0: only by time and at the end.
+        keep: how many are kept, at least 1.
+        fingerprint: of everything else that training depends on, as config and data: JSON values by name. A
+            checkpoint of another one is refused, and what differs is named.
+    """
+
+    folder: epath.PathLike
+    every_seconds: float = 300.0
+    every_steps: int = 0
+    keep: int = 2
+    fingerprint: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
 class FitOptions:
     """The less common arguments of `fit`.
 
@@ -43,6 +65,9 @@ class FitOptions:
         steps_per_epoch: cut a (repeating) dataset after so many batches; 0 for all of it.
         initial_epoch: number of the first epoch.
         verbose: show progress on stderr.
+        checkpoint: save while training, and go on from what was saved; None for neither. See `CheckpointOptions`.
+        max_skipped_steps: more steps in a row that are not finite end training; 0 for no limit.
+        names: of the examples that the data's ids number, for messages; None: the ids themselves.
     """
 
     class_weight: Mapping[int, float] | None = None
@@ -54,6 +79,9 @@ class FitOptions:
     steps_per_epoch: int = 0
     initial_epoch: int = 0
     verbose: bool = True
+    checkpoint: CheckpointOptions | None = None
+    max_skipped_steps: int = 0
+    names: Sequence[str] | np.ndarray | None = None
 
 
 def compile(

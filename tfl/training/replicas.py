@@ -1,58 +1,21 @@
-"""One step on many replicas: who gets which examples, and how each replica updates its own copy of the weights.
+"""One step on many replicas: how each gets its share, and how it updates its own copy of the weights."""
 
-Every global batch is cut into contiguous shares that differ by one example at most. A replica whose share
-is empty still runs, on one example that counts for nothing, because all must meet in every sum.
-"""
-
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
+from tfl.data.shares import cut_into_shares, take_share
 from tfl.errors import InputError
 from tfl.training.strategy import num_workers
 
 
-class Share(NamedTuple):
-    """What one replica gets of a global batch: the first `count` examples of `element` count, the others do not."""
-
-    element: Any
-    count: tf.Tensor  # int32 scalar
-    start: tf.Tensor  # int32 scalar: position of the first one in the global batch
-
-
-def take_share(element: Any, num_replicas: int, replica: tf.Tensor | int) -> Share:
-    """Return the share of one replica in a global batch of any structure; of 5 examples 3 replicas get 2, 2 and 1."""
-    size, replica = tf.shape(tf.nest.flatten(element)[0])[0], tf.cast(replica, tf.int32)
-    base, extra = size // num_replicas, size % num_replicas
-    start, count = replica * base + tf.minimum(replica, extra), base + tf.cast(replica < extra, tf.int32)
-    first = tf.minimum(start, size - 1)
-    end = first + tf.maximum(count, 1)
-    return Share(tf.nest.map_structure(lambda values: values[first:end], element), count, start)
-
-
-def cut_into_shares(dataset: tf.data.Dataset, num_replicas: int, mine: range) -> tf.data.Dataset:
-    """Turn global batches into the shares of some replicas, one after the other.
-
-    Args:
-        dataset: batches of any structure.
-        num_replicas: how many share each batch.
-        mine: the replicas that are fed from here.
-
-    Returns:
-        Dataset of `Share`, `len(mine)` for each batch.
-    """
-
-    def cut(first: Any, *others: Any) -> tf.data.Dataset:
-        element = (first, *others) if others else first
-        replicas = tf.data.Dataset.range(mine.start, mine.stop)
-        return replicas.map(lambda replica: take_share(element, num_replicas, replica))
-
-    return dataset.flat_map(cut)
-
-
-def distribute(strategy: tf.distribute.Strategy, dataset: tf.data.Dataset) -> Any:
+def distribute(
+    strategy: tf.distribute.Strategy,
+    dataset: tf.data.Dataset,
+    shares: Callable[[range, int], tf.data.Dataset | None] | None = None,
+) -> Any:
     """Return what the steps of a strategy iterate over: shares on their replicas, or on one replica the batches.
 
     The result has no end, so that no replica has to ask the others whether there is more: the caller knows
@@ -61,6 +24,8 @@ def distribute(strategy: tf.distribute.Strategy, dataset: tf.data.Dataset) -> An
     Args:
         strategy: which replicas there are.
         dataset: all global batches, the same ones in every process.
+        shares: from some replicas and the number of all to their shares of the same batches, where that is
+            cheaper than to make the whole batches and cut them; None, or gives None, where it is not.
     """
     if strategy.num_replicas_in_sync == 1:
         return dataset
@@ -69,7 +34,10 @@ def distribute(strategy: tf.distribute.Strategy, dataset: tf.data.Dataset) -> An
         total = context.num_replicas_in_sync
         local = total // context.num_input_pipelines
         first = context.input_pipeline_id * local
-        return cut_into_shares(dataset, total, range(first, first + local)).repeat().prefetch(2 * local)
+        mine = range(first, first + local)
+        found = None if shares is None else shares(mine, total)
+        found = cut_into_shares(dataset, total, mine) if found is None else found
+        return found.repeat().prefetch(2 * local)
 
     return strategy.distribute_datasets_from_function(of_this_worker)
 
@@ -84,12 +52,12 @@ def distribute_batch(strategy: tf.distribute.Strategy, element: Any) -> Any:
     )
 
 
-def mean_over_workers(strategy: tf.distribute.Strategy, value: float) -> float:
-    """Return the mean of a number that each worker has its own of, so that all decide the same from it."""
+def mean_over_workers(strategy: tf.distribute.Strategy, *values: float) -> list[float]:
+    """Return the means of numbers that each worker has its own of, so that all decide the same from them."""
     if num_workers(strategy) == 1:
-        return value
-    copies = strategy.experimental_distribute_values_from_function(lambda context: tf.constant(value, tf.float64))
-    return float(strategy.reduce(tf.distribute.ReduceOp.MEAN, copies, axis=None))
+        return list(values)
+    copies = strategy.experimental_distribute_values_from_function(lambda context: tf.constant(values, tf.float64))
+    return strategy.reduce(tf.distribute.ReduceOp.MEAN, copies, axis=None).numpy().tolist()
 
 
 def read_sum(strategy: tf.distribute.Strategy, variable: tf.Variable) -> tf.Tensor:

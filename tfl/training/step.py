@@ -199,10 +199,7 @@ class Trainer:
             self._update_metrics(batch.real(batch.labels), batch.real(found.logits))
 
         def skip() -> None:
-            position = tf.cast(batch.start + tf.range(tf.shape(batch.weights)[0]), tf.int64)
-            ids = self.totals.seen + position if batch.ids is None else batch.ids
-            ids = batch.real(ids if ids.dtype == tf.string else tf.strings.as_string(ids))
-            self.totals.add_skipped(ids)
+            self.totals.add_skipped(self._ids_at_fault(batch, found.logits))
 
         if self.loss_scale is None:
             tf.cond(finite, apply, skip)
@@ -212,6 +209,15 @@ class Trainer:
         tf.cond(finite, apply, lambda: tf.cond(overflow, tf.no_op, skip))
         self.loss_scale.update(finite, overflow)
         return finite | overflow, found.count
+
+    def _ids_at_fault(self, batch: Batch, logits: tf.Tensor) -> tf.Tensor:
+        """Return the ids, as strings, of the examples whose own loss is not finite; of all where it is none's own."""
+        position = tf.cast(batch.start + tf.range(tf.shape(batch.weights)[0]), tf.int64)
+        ids = self.totals.seen + position if batch.ids is None else batch.ids
+        ids = batch.real(ids if ids.dtype == tf.string else tf.strings.as_string(ids))
+        losses = batch.real(per_example_loss(self.train_loss, batch.labels, logits) * batch.weights)
+        at_fault = ~tf.math.is_finite(losses)
+        return tf.boolean_mask(ids, at_fault | ~tf.reduce_any(at_fault))
 
     def _apply(self, pairs: list[tuple[tf.Tensor, keras.Variable]], norm: tf.Tensor) -> None:
         gradients, variables = [g for g, _ in pairs], [v for _, v in pairs]

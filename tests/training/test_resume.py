@@ -1,0 +1,173 @@
+"""An interrupted training ends with the weights, the steps and the history of one that was left alone, to the bit."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from resume_program import BATCH, CASES, COUNT, EPOCHS, build, train
+
+import tfl
+from tfl.errors import InputError
+from tfl.training import CheckpointOptions
+
+PROGRAM = Path(__file__).with_name("resume_program.py")
+
+
+class KilledError(Exception):
+    """Stands for a process that ends here."""
+
+
+class KillAt(keras.callbacks.Callback):
+    """End training after some epoch, in a way that nobody catches."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self.at = (epoch,)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        if (epoch,) == self.at:
+            raise KilledError
+
+
+def start(folder: Path, case: str) -> subprocess.Popen:
+    folder.mkdir(exist_ok=True)
+    log = (folder / "log").open("a")
+    return subprocess.Popen([sys.executable, str(PROGRAM), str(folder), case], stdout=log, stderr=log)
+
+
+def result(folder: Path) -> dict[str, np.ndarray]:
+    with np.load(folder / "result.npz") as values:
+        return dict(values)
+
+
+def assert_same(folder: Path, undisturbed: Path) -> None:
+    one, other = result(undisturbed), result(folder)
+    assert one.keys() == other.keys()
+    for name in one:
+        np.testing.assert_array_equal(other[name], one[name], err_msg=f"{name}: {(folder / 'log').read_text()[-800:]}")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> dict[str, Path]:
+    base = tmp_path_factory.mktemp("undisturbed")
+    folders = {case: base / case for case in CASES}
+    for case, folder in folders.items():
+        assert start(folder, case).wait(300) == 0, (folder / "log").read_text()
+    return folders
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_second_start_of_a_finished_training_repeats_nothing(undisturbed, tmp_path, case) -> None:
+    folder = tmp_path / case
+    assert start(folder, case).wait(300) == 0
+    assert_same(folder, undisturbed[case])
+    before = time.time_ns()
+    assert start(folder, case).wait(300) == 0
+    assert (folder / "result.npz").stat().st_mtime_ns > before
+    assert_same(folder, undisturbed[case])
+    assert "going on from step" in (folder / "log").read_text()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_stopped_by_a_signal_goes_on_to_the_bit(undisturbed, tmp_path, case) -> None:
+    folder = tmp_path / case
+    codes = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        process = start(folder, case)
+        stop_once_a_checkpoint_is_written(process, folder, number)
+        codes.append(process.wait(300))
+    while codes[-1]:
+        codes.append(start(folder, case).wait(300))
+    assert codes[0] == 128 + signal.SIGTERM and codes[1] in (0, 128 + signal.SIGINT), (folder / "log").read_text()
+    assert_same(folder, undisturbed[case])
+
+
+def stop_once_a_checkpoint_is_written(process: subprocess.Popen, folder: Path, number: signal.Signals) -> None:
+    def newest() -> float:
+        return max((file.stat().st_mtime for file in folder.glob("checkpoints/*")), default=0.0)
+
+    before = newest()
+    while process.poll() is None and newest() <= before:
+        time.sleep(0.01)
+    if process.poll() is None:
+        process.send_signal(number)
+
+
+def kill_at_random_moments(folder: Path, case: str, kills: int, seed: int) -> int:
+    """Kill and start again until `kills` are made and a start is left to end; return how many hit a running one."""
+    rng, hits = random.Random(seed), 0
+    for _ in range(kills):
+        process = start(folder, case)
+        stop_once_a_checkpoint_is_written(process, folder, signal.SIGCONT)  # imports take most of the time: not here
+        time.sleep(rng.uniform(0, 0.6))
+        hits += process.poll() is None
+        process.kill()
+        process.wait()
+        if (folder / "result.npz").exists():
+            break
+    assert start(folder, case).wait(300) == 0, (folder / "log").read_text()
+    return hits
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_kill_9_changes_nothing(undisturbed, tmp_path, case) -> None:
+    assert kill_at_random_moments(tmp_path / case, case, kills=4, seed=1) >= 1
+    assert_same(tmp_path / case, undisturbed[case])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20))
+def test_kill_9_often_changes_nothing(undisturbed, tmp_path, seed) -> None:
+    case = list(CASES)[seed % len(CASES)]
+    kill_at_random_moments(tmp_path / case, case, kills=10, seed=seed)
+    assert_same(tmp_path / case, undisturbed[case])
+
+
+def test_the_number_of_steps_is_exact(undisturbed) -> None:
+    steps = -(-COUNT // BATCH)
+    assert result(undisturbed["adam"])["steps"] == EPOCHS * steps
+    stopped = result(undisturbed["stopping"])
+    assert stopped["steps"] == len(stopped["epochs"]) * steps and len(stopped["epochs"]) < EPOCHS
+
+
+@pytest.mark.parametrize("epoch", range(EPOCHS))
+def test_the_end_of_an_epoch_is_a_place_to_go_on_from(undisturbed, tmp_path, epoch) -> None:
+    """In one process, so that every epoch can be hit; what is compared was made in another one."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "log").touch()
+    with pytest.raises(KilledError):
+        train(folder, CASES["average"], callbacks=[KillAt(epoch)])
+    train(folder, CASES["average"], callbacks=[KillAt(-1)])
+    assert_same(folder, undisturbed["average"])
+
+
+def test_another_training_is_refused_by_name(tmp_path) -> None:
+    train(tmp_path, CASES["adam"])
+    with pytest.raises(InputError, match=r"differs in seed=1 \(there: 0\)"):
+        train(tmp_path, CASES["adam"], fingerprint={"seed": 1})
+    with pytest.raises(InputError, match="checkpoints of this model"):
+        train(tmp_path, CASES["average"])
+
+
+def test_too_many_skipped_steps_end_training_and_name_the_examples(tmp_path) -> None:
+    model = build()
+    images = np.random.default_rng(0).uniform(0, 255, (12, 16, 16, 3)).astype(np.float32)
+    images[7] = np.nan
+    for layer in model.layers:
+        layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
+    tfl.compile(model, "adam", loss="multiclass")
+    names = [f"photo_{number}.jpg" for number in range(12)]
+    options = {"batch_size": 12, "verbose": False, "names": names, "max_skipped_steps": 2}
+    checkpoint = CheckpointOptions(tmp_path, every_steps=1)
+    before = model.get_weights()
+    with pytest.raises(InputError, match=r"more than 2 steps in a row.*examples: photo_7\.jpg, photo_7\.jpg, photo_7"):
+        tfl.fit(model, images, np.arange(12) % 3, epochs=9, checkpoint=checkpoint, **options)
+    for now, then in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)

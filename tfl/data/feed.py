@@ -1,0 +1,75 @@
+"""The batches of every epoch of training, from the first or from any later one."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from tfl.data.pipeline import make_dataset
+from tfl.data.shares import make_shares
+from tfl.data.source import Source
+
+
+def epoch_order(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+    """Return `rows` in the order of an epoch, a function of (seed, epoch) alone."""
+    return np.random.default_rng((seed, epoch)).permutation(rows)
+
+
+@dataclasses.dataclass(frozen=True)
+class EpochFeed:
+    """What `tfl.fit` takes to train on a source, epoch by epoch, augmented; see `make_dataset`.
+
+    Training that goes on in the middle of an epoch reads nothing of what came before, and of several workers
+    each reads its own examples alone, where the source has random access.
+
+    Attributes:
+        source: where the examples are.
+        rows: int64 positions in `source.index`.
+        image_size: pixels per side.
+        batch_size: examples per global batch.
+        augmentation: "none", "light", "shift" or "rand".
+        seed: of order and augmentation.
+
+    Example:
+        >>> feed = EpochFeed(splits.source, splits.train, image_size=224, batch_size=32, augmentation="light")
+        >>> tfl.fit(model, feed, epochs=5)
+    """
+
+    source: Source
+    rows: np.ndarray
+    image_size: int
+    batch_size: int
+    augmentation: str = "none"
+    seed: int = 0
+
+    def __call__(self, epoch: int) -> tf.data.Dataset:
+        """Return all batches of an epoch."""
+        return self.from_batch(epoch, 0)
+
+    def from_batch(self, epoch: int, start: int) -> tf.data.Dataset:
+        """Return the batches of an epoch without the first `start`."""
+        if not self.source.has_random_access:
+            return self._make(self.rows, self.batch_size, epoch, shuffle=True).skip(start)
+        rows = epoch_order(self.rows, self.seed, epoch)[start * self.batch_size :]
+        return self._make(rows, self.batch_size, epoch, shuffle=False)
+
+    def shares(self, epoch: int, start: int, mine: range, num_replicas: int) -> tf.data.Dataset | None:
+        """Return the shares of some replicas in those batches; None where only whole batches can be read."""
+        if not self.source.has_random_access:
+            return None
+        rows = epoch_order(self.rows, self.seed, epoch)[start * self.batch_size :]
+        return make_shares(
+            rows, self.batch_size, lambda own, size: self._make(own, size, epoch, shuffle=False), mine, num_replicas
+        )
+
+    def _make(self, rows: np.ndarray, batch_size: int, epoch: int, *, shuffle: bool) -> tf.data.Dataset:
+        return make_dataset(
+            self.source,
+            rows,
+            image_size=self.image_size,
+            batch_size=batch_size,
+            augmentation=self.augmentation,
+            seed=self.seed,
+            epoch=epoch,
+            shuffle=shuffle,
+        )

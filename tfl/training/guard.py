@@ -1,0 +1,83 @@
+"""What looks on while training runs: it saves in time, stops when asked to, and ends what only goes wrong."""
+
+import signal
+
+from absl import logging
+
+from tfl.errors import InputError, StoppedError
+from tfl.training.plan import FitOptions
+from tfl.training.recovery import Position, Recovery
+from tfl.training.step import Trainer
+from tfl.training.stopping import StopListener
+from tfl.training.walk import Watcher
+
+MAX_LOGGED_NAMES = 20
+
+
+class Guard(Watcher):
+    """The watcher of one epoch.
+
+    Args:
+        trainer: that runs it.
+        recovery: saves it; None where nothing is saved.
+        listener: hears signals.
+        options: those of `fit`.
+        epoch: its number.
+    """
+
+    def __init__(
+        self, trainer: Trainer, recovery: Recovery | None, listener: StopListener, options: FitOptions, epoch: int
+    ) -> None:
+        self.trainer, self.recovery, self.listener = trainer, recovery, listener
+        self.options, self.epoch = options, epoch
+
+    def steps_until(self, done: int) -> int | None:
+        return None if self.recovery is None else self.recovery.steps_until(done)
+
+    def look(self, done: int, seconds: float) -> None:
+        limit = self.options.max_skipped_steps
+        if limit and int(self.trainer.totals.skipped_in_a_row.numpy()) > limit:
+            raise InputError(
+                f"`max_skipped_steps` must not be exceeded. Received: more than {limit} steps in a row had a loss or "
+                f"gradient that is not finite, in epoch {self.epoch + 1}; none was applied. Their examples: "
+                f"{self._skipped_names()}. Did you mean a smaller learning rate?"
+            )
+        if self.recovery is not None and self.recovery.is_due(done, seconds):
+            self.recovery.save(Position(self.epoch, done))
+
+    def asks_to_stop(self) -> bool:
+        return self.listener.signal_number != 0
+
+    def stop(self, done: int) -> None:
+        """Save, and end by an exception that names the signal; that of another worker counts as SIGTERM.
+
+        Raises:
+            StoppedError: always.
+        """
+        number = self.listener.signal_number or signal.SIGTERM
+        if self.recovery is not None:
+            self.recovery.save(Position(self.epoch, done))
+            self.recovery.finish()
+        raise StoppedError(
+            f"Stopped by {signal.Signals(number).name} in epoch {self.epoch + 1} after {done} of its steps, which are "
+            "saved. The same command goes on from there.",
+            int(number),
+        )
+
+    def report_skipped(self) -> None:
+        """Log what was not applied in the epoch, with the names of its examples."""
+        skipped, steps = (int(total.numpy()) for total in (self.trainer.totals.skipped, self.trainer.totals.steps))
+        if skipped:
+            logging.warning(
+                "Epoch %d: %d of %d steps had a non-finite loss or gradient and were not applied. Their examples: %s.",
+                self.epoch + 1,
+                skipped,
+                steps,
+                self._skipped_names(),
+            )
+
+    def _skipped_names(self) -> str:
+        ids, names = self.trainer.totals.take_skipped_ids(), self.options.names
+        shown = ids if names is None else [str(names[int(id)]) for id in ids]
+        more = f" and {len(shown) - MAX_LOGGED_NAMES} more" if len(shown) > MAX_LOGGED_NAMES else ""
+        return ", ".join(shown[:MAX_LOGGED_NAMES]) + more

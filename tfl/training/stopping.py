@@ -1,0 +1,39 @@
+"""Being asked to stop: the running step is finished and saved first."""
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+from tfl.progress import say
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class StopListener:
+    """Within the context SIGTERM and SIGINT set a mark that training looks at; a second one stops at once.
+
+    Attributes:
+        signal_number: the signal that came, 0 where none did.
+    """
+
+    def __init__(self) -> None:
+        self.signal_number = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "StopListener":
+        if threading.current_thread() is threading.main_thread():  # the only one that may listen
+            self._before = {number: signal.signal(number, self._hear) for number in _SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if self.signal_number:
+            raise KeyboardInterrupt
+        self.signal_number = number
+        say(f"{signal.Signals(number).name}: saving after this step; once more to stop at once")
