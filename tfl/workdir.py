@@ -1,14 +1,16 @@
 """The workdir is the run: what stands in it, and how it is written so that nothing is ever half there."""
 
+import contextlib
 import csv
 import errno
 import fcntl
 import io
+import itertools
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, Any
 
 from etils import epath
@@ -31,37 +33,85 @@ def write_atomically(path: epath.PathLike, write: Callable[[epath.Path], object]
         InputError: the disk is full or the folder cannot be written; `path` is as it was.
     """
     path = epath.Path(path)
+    with _temporary_beside(path) as temporary:
+        write(temporary)
+        sync(temporary)
+        temporary.replace(path)
+        sync(path.parent)
+
+
+def write_folder_atomically(path: epath.PathLike, write: Callable[[epath.Path], object]) -> None:
+    """Let `write` fill a temporary folder with files, then rename it to `path`: the whole folder, or none.
+
+    An object store cannot rename folders. There `write` gets `path` itself, and must write last what makes
+    the folder valid to its readers.
+
+    Args:
+        path: the final folder, which must not exist; its parent is made where missing.
+        write: called with the temporary folder, which is empty.
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written; `path` does not exist.
+    """
+    path = epath.Path(path)
+    if not is_local(path):
+        write(path)
+        return
+    with _temporary_beside(path) as temporary:
+        temporary.mkdir()
+        write(temporary)
+        for file in temporary.iterdir():
+            sync(file)
+        sync(temporary)
+        temporary.rename(path)
+        sync(path.parent)
+
+
+@contextlib.contextmanager
+def _temporary_beside(path: epath.Path) -> Iterator[epath.Path]:
+    """Yield a free path of the same name in a folder of its own, which is swept away afterwards."""
     folder = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         folder = _make_folder_beside(path)
-        temporary = folder / path.name
-        write(temporary)
-        _sync(temporary)
-        temporary.replace(path)
-        _sync(path.parent)
+        yield folder / path.name
     except (OSError, RuntimeError) as error:  # h5py wraps a full disk in a RuntimeError
         raise _explained(error, path) from error
     finally:
         if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True) if _is_local(folder) else folder.rmtree(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True) if is_local(folder) else folder.rmtree(missing_ok=True)
 
 
 def _make_folder_beside(path: epath.Path) -> epath.Path:
-    if _is_local(path):
+    if is_local(path):
         return epath.Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=path.parent))
     folder = path.parent / f"{UNFINISHED}{path.name}-{os.getpid()}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def _is_local(path: epath.Path) -> bool:
+def make_folder(path: epath.Path) -> None:
+    """Make a folder and those above it, and force the new entries to the disk: what is synced in it stays found."""
+    missing = list(itertools.takewhile(lambda folder: not folder.exists(), (path, *path.parents)))
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        sync(folder.parent)
+
+
+def sweep_unfinished(folder: epath.Path) -> None:
+    """Remove what killed processes had half written in a folder that nobody else writes to."""
+    for unfinished in folder.glob(f"{UNFINISHED}*") if is_local(folder) else []:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def is_local(path: epath.Path) -> bool:
+    """Say whether a path is one of this machine's file systems, not of an object store."""
     return "://" not in str(path)
 
 
-def _sync(path: epath.Path) -> None:
+def sync(path: epath.Path) -> None:
     """Force a file or folder to the disk; object stores have no such thing and need none."""
-    if not _is_local(path):
+    if not is_local(path):
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -144,7 +194,7 @@ class Workdir:
                 f"`workdir` must be a new folder or one of an earlier run. Received: {str(workdir.path)!r}: "
                 f"holds {_visible(workdir.path)[0]!r} but no config.json."
             )
-        if _is_local(workdir.path) and not (workdir / "metrics.json").exists():
+        if is_local(workdir.path) and not (workdir / "metrics.json").exists():
             _check_writable(workdir.path)
         return workdir
 
@@ -157,11 +207,10 @@ class Workdir:
             InputError: another process is at work in it.
         """
         write_json(self / "config.json", config)
-        if _is_local(self.path):
+        if is_local(self.path):
             self._lock = _lock(self.path)
             for folder in (self.path, self / CHECKPOINTS):
-                for unfinished in folder.glob(f"{UNFINISHED}*"):
-                    shutil.rmtree(unfinished, ignore_errors=True)
+                sweep_unfinished(folder)
 
     def __truediv__(self, name: str) -> epath.Path:
         return self.path / name
