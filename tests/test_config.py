@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tfl import config as config_module
+from tfl import rules
 from tfl.config import DataConfig, FeaturesConfig, FinetuneConfig, ProbeConfig, TransferConfig, check_option
 from tfl.errors import InputError
 from tfl.registry import did_you_mean, resolve
@@ -39,19 +40,19 @@ def test_an_option_of_the_wrong_type_is_refused_by_name(path):
         with_option(path, object()).validate()
 
 
-@pytest.mark.parametrize("path", config_module._NAMES)
+@pytest.mark.parametrize("path", rules._NAMES)
 def test_a_mistyped_name_is_refused_with_a_suggestion(path):
-    known = config_module._NAMES[path][0]
+    known = rules._NAMES[path][0]
     with pytest.raises(InputError, match=rf"`{path}` must be a known name. Received: .*Did you mean '{known}'"):
         with_option(path, known + "x").validate()
 
 
-@pytest.mark.parametrize("path", config_module._RANGES)
+@pytest.mark.parametrize("path", rules._RANGES)
 @pytest.mark.parametrize("side", [0, 1])
 def test_a_number_out_of_range_is_refused(path, side):
-    bound = config_module._RANGES[path][side]
+    bound = rules._RANGES[path][side]
     wrong = bound - 1 if side == 0 else bound + 1
-    wrong = type(config_module._get(TransferConfig(), path))(wrong) if wrong not in (float("inf"),) else wrong
+    wrong = type(rules._get(TransferConfig(), path))(wrong) if wrong not in (float("inf"),) else wrong
     with pytest.raises(InputError, match=f"`{path}` must be"):
         with_option(path, wrong).validate()
 

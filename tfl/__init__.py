@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # what a type checker and an editor read; at run time `_ROOMS
     from tfl.backbones import get_backbone_spec as get_backbone_spec
     from tfl.backbones import list_backbones as list_backbones
     from tfl.config import BackboneConfig as BackboneConfig
+    from tfl.config import CheckpointConfig as CheckpointConfig
     from tfl.config import DataConfig as DataConfig
     from tfl.config import FeaturesConfig as FeaturesConfig
     from tfl.config import FinetuneConfig as FinetuneConfig
@@ -63,8 +64,8 @@ __version__ = "0.1.0"
 
 _ROOMS = {
     "tfl.backbones": "build_backbone find_cut_points find_stages get_backbone_spec list_backbones",
-    "tfl.config": "BackboneConfig DataConfig FeaturesConfig FinetuneConfig HeadConfig PretrainConfig ProbeConfig "
-    "ScratchConfig TransferConfig",
+    "tfl.config": "BackboneConfig CheckpointConfig DataConfig FeaturesConfig FinetuneConfig HeadConfig PretrainConfig "
+    "ProbeConfig ScratchConfig TransferConfig",
     "tfl.data": "EpochFeed load_data make_dataset",
     "tfl.errors": "ContractError InputError",
     "tfl.evaluation": "evaluate predict",

@@ -11,7 +11,7 @@ from typing import NoReturn
 from absl import app, flags, logging
 
 from tfl.config import check_option
-from tfl.errors import InputError
+from tfl.errors import InputError, StoppedError
 from tfl.registry import did_you_mean
 from tfl.workdir import NO_ROOM
 
@@ -50,6 +50,9 @@ def _guarded(main: Callable[[list[str]], None], argv: list[str], takes_files: bo
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or what is left is tried again at exit
         _stop(f"The disk must have room for the output. Received: {error.filename or 'screen'}: {error.strerror}.")
+    except StoppedError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(128 + error.signal_number)
     except KeyboardInterrupt:
         sys.stderr.write("\nStopped. The same command goes on from the last finished phase.\n")
         sys.exit(130)

@@ -2,19 +2,30 @@
 
 import keras
 import numpy as np
+from etils import epath
 
+from tfl.data import EpochFeed
 from tfl.errors import InputError
 from tfl.features import PLAIN, StoredPhase, is_worth_storing, make_feature_dataset
 from tfl.features.extract import BATCH
 from tfl.models.batch_norm import shorten_statistics
 from tfl.models.cuts import split_frozen
 from tfl.models.freezing import learning_rate_multipliers, unfreeze
+from tfl.models.precision import computing_in
 from tfl.models.regularization import regularize
 from tfl.phases import Job, Part
 from tfl.progress import say
-from tfl.training import balanced_class_weight, compile, fit, make_loss, make_optimizer, make_schedule
+from tfl.training import (
+    CheckpointOptions,
+    balanced_class_weight,
+    compile,
+    fit,
+    make_loss,
+    make_optimizer,
+    make_schedule,
+)
 from tfl.training.contract import Contract
-from tfl.workdir import write_csv
+from tfl.workdir import CHECKPOINTS, write_csv
 
 
 def finetune(job: Job) -> None:
@@ -85,33 +96,48 @@ def _compile(job: Job, trained: keras.Model, steps: int) -> None:
         layer_decay=decay,
         clip_norm=options.clip_norm,
         ema=options.ema,
+        accumulate=options.accumulate,
     )
 
 
 def _fit(job: Job, trained: keras.Model) -> keras.callbacks.History:
-    options = job.config.finetune
-    (job.run / "tensorboard").rmtree(missing_ok=True)  # of an earlier start that was interrupted
-    labels = job.splits.index.labels[job.splits.train]
-    feed, validation = lambda epoch: job.dataset("train", epoch), job.dataset("validation")
-    if job.part is not None:
-        extractor, batch_size = job.part.extractor, job.config.data.batch_size
-        feed = StoredPhase(extractor, job.rows("train"), job.views() or PLAIN, batch_size, job.config.seed)
+    options, data, saving = job.config.finetune, job.config.data, job.config.checkpoint
+    train, labels = job.rows("train"), job.splits.index.labels[job.splits.train]
+    checkpoint = CheckpointOptions(
+        job.run / CHECKPOINTS / "finetune", saving.every_seconds, saving.every_steps, saving.keep
+    )
+    if job.run.writes and not epath.Path(checkpoint.folder).exists():
+        (job.run / "tensorboard").rmtree(missing_ok=True)  # of an earlier start that was interrupted before
+    if job.part is None:
+        feed = EpochFeed(
+            job.splits.source, train, job.model.metadata.image_size, data.batch_size, data.augmentation, job.config.seed
+        )
+        validation = job.dataset("validation")
+    else:
+        extractor = job.part.extractor
+        feed = StoredPhase(extractor, train, job.views() or PLAIN, data.batch_size, job.config.seed)
         held = extractor(job.rows("validation"), description="activations of validation")
         validation = make_feature_dataset(held, np.arange(len(held)), BATCH)
-    return fit(
-        trained,
-        feed,
-        epochs=options.epochs,
-        validation_data=validation,
-        callbacks=[
-            keras.callbacks.EarlyStopping(patience=options.early_stopping or options.epochs, restore_best_weights=True),
-            keras.callbacks.TensorBoard(job.run / "tensorboard", write_graph=False),
-        ],
-        class_weight=balanced_class_weight(labels) if options.class_weight == "balanced" else None,
-        mixup=options.mixup,
-        cutmix=options.cutmix,
-        seed=job.config.seed,
-    )
+    with computing_in(trained, job.config.precision.lower()):
+        return fit(
+            trained,
+            feed,
+            epochs=options.epochs,
+            validation_data=validation,
+            callbacks=[
+                keras.callbacks.EarlyStopping(
+                    patience=options.early_stopping or options.epochs, restore_best_weights=True
+                ),
+                keras.callbacks.TensorBoard(job.run / "tensorboard", write_graph=False),
+            ],
+            class_weight=balanced_class_weight(labels) if options.class_weight == "balanced" else None,
+            mixup=options.mixup,
+            cutmix=options.cutmix,
+            seed=job.config.seed,
+            checkpoint=checkpoint,
+            max_skipped_steps=options.max_skipped_steps,
+            names=job.splits.index.ids,
+        )
 
 
 def _check_converged(job: Job, history: keras.callbacks.History) -> None:
@@ -139,6 +165,8 @@ def _keep_the_better(job: Job, before: list[np.ndarray], probe: Part | None) -> 
 
 
 def _write_history(job: Job, history: keras.callbacks.History) -> None:
+    if not job.run.writes:
+        return
     names = list(history.history)
     rows = zip(history.epoch, *(history.history[name] for name in names), strict=True)
     write_csv(job.run / "history.csv", ["epoch", *names], rows)

@@ -70,17 +70,10 @@ class Job:
         self.phases: dict[str, Any] = {}
         self.contract: dict[str, Any] = {}
 
-    def dataset(self, split: str, epoch: int | None = None) -> tf.data.Dataset:
-        """Return one split as batches; with an epoch shuffled and augmented, without one in order and as it is."""
-        data = self.config.data
+    def dataset(self, split: str) -> tf.data.Dataset:
+        """Return one split as batches, in order and as it is."""
         return make_dataset(
-            self.splits.source,
-            self.rows(split),
-            image_size=self.model.metadata.image_size,
-            batch_size=data.batch_size if epoch is not None else BATCH,
-            augmentation=data.augmentation if epoch is not None else "none",
-            seed=self.config.seed,
-            epoch=epoch,
+            self.splits.source, self.rows(split), image_size=self.model.metadata.image_size, batch_size=BATCH
         )
 
     def rows(self, split: str) -> np.ndarray:
@@ -127,7 +120,7 @@ class Job:
         if self.config.scratch.epochs:
             record["test"] = self.predictions("test").metrics()
         self.phases[name], self.contract[name], self.kept = record, contract, name
-        if name == "probe" and self.config.finetune.epochs:
+        if name == "probe" and self.config.finetune.epochs and self.run.writes:
             save_model(self.model, self.run / CHECKPOINTS / f"{name}.keras")
             write_json(self.run / CHECKPOINTS / f"{name}.json", {"phase": record, "contract": contract})
 
@@ -152,7 +145,8 @@ class Job:
         test = self.predictions("test")
         if self.part is not None:
             self._check_parts(test)
-        test.write_csv(self.run / "predictions.csv", self.splits.index.ids, self.model.metadata.class_names)
+        if self.run.writes:
+            test.write_csv(self.run / "predictions.csv", self.splits.index.ids, self.model.metadata.class_names)
         metrics = {
             "test": test.metrics(),
             "validation": self.phases[self.kept]["validation"],

@@ -18,6 +18,7 @@ from tfl.models.heads import HeadSpec
 from tfl.phases import Job, load_splits
 from tfl.progress import say
 from tfl.solving import solve_head
+from tfl.training.strategy import make_deterministic, make_strategy
 from tfl.workdir import Workdir, read_csv, write_json
 
 
@@ -68,7 +69,10 @@ def transfer(config: TransferConfig, workdir: epath.PathLike, data: Any = None) 
         out-of-distribution, arXiv:2202.10054 (solve the head first, then fine-tune).
     """
     config.validate()
-    result = _run(config, workdir, data)
+    with make_strategy(config.strategy).scope():
+        if config.deterministic:
+            make_deterministic()
+        result = _run(config, workdir, data)
     _say_result(result)
     return result
 
@@ -94,8 +98,9 @@ def _run(config: TransferConfig, workdir: epath.PathLike, data: Any) -> Transfer
     metrics = job.report()
     if config.scratch.epochs:
         metrics["comparison"]["from_scratch"] = _from_scratch(config, run, data)
-    save_model(model, run / "model.keras")
-    write_json(run / "metrics.json", metrics)  # last: its presence says that the run is finished
+    if run.writes:
+        save_model(model, run / "model.keras")
+        write_json(run / "metrics.json", metrics)  # last: its presence says that the run is finished
     return TransferResult(model, metrics, run.path)
 
 
@@ -204,8 +209,9 @@ def _from_random_weights(config: TransferConfig, stage: Any) -> TransferConfig:
 
 
 def _write_splits(splits: Splits, run: Workdir) -> None:
-    splits.index.write_csv(run / "splits.csv")
-    write_quarantine_csv(run / "quarantine.csv", splits.quarantine)
+    if run.writes:
+        splits.index.write_csv(run / "splits.csv")
+        write_quarantine_csv(run / "quarantine.csv", splits.quarantine)
     counts = ", ".join(f"{name} {len(getattr(splits, name))}" for name in ("train", "validation", "test"))
     say(f"images: {counts}" + (f"; {len(splits.class_names)} classes" if splits.class_names else ""))
 

@@ -15,8 +15,10 @@ from typing import IO, Any
 
 from etils import epath
 
+from tfl.cluster import Cluster
 from tfl.errors import InputError
 
+MAY_DIFFER = ("strategy", "checkpoint.")  # options that change how a run is made, not what it gives
 CHECKPOINTS = "checkpoints"  # the folder of what an interrupted run goes on from
 UNFINISHED = ".writing-"  # how folders begin whose file is not yet renamed
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -55,6 +57,7 @@ def write_folder_atomically(path: epath.PathLike, write: Callable[[epath.Path], 
     """
     path = epath.Path(path)
     if not is_local(path):
+        path.mkdir(parents=True, exist_ok=True)
         write(path)
         return
     with _temporary_beside(path) as temporary:
@@ -174,6 +177,8 @@ class Workdir:
 
     def __init__(self, path: epath.PathLike) -> None:
         self.path = epath.Path(path).expanduser()
+        cluster = Cluster.from_environment()
+        self.writes = cluster is None or cluster.is_chief
 
     @classmethod
     def open(cls, path: epath.PathLike, config: dict[str, Any]) -> "Workdir":
@@ -201,11 +206,14 @@ class Workdir:
     def begin(self, config: dict[str, Any]) -> None:
         """Record the config: from here on the workdir belongs to it, and to this process while it lives.
 
+        Of several workers only the chief does so: it alone writes.
         What a process that was killed had half written is swept away.
 
         Raises:
             InputError: another process is at work in it.
         """
+        if not self.writes:
+            return
         write_json(self / "config.json", config)
         if is_local(self.path):
             self._lock = _lock(self.path)
@@ -283,7 +291,7 @@ def _check_same_config(path: epath.Path, recorded: dict[str, Any], config: dict[
     differing = [
         f"{name}={new.get(name)!r} (there: {old.get(name)!r})"
         for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name)
+        if old.get(name) != new.get(name) and not name.startswith(MAY_DIFFER)
     ]
     if differing:
         raise InputError(

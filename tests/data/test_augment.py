@@ -5,7 +5,6 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageEnhance, ImageOps
 
-from tfl.config import AUGMENTATIONS
 from tfl.data.augment import (
     RAND_OPS,
     _random_crop,
@@ -24,6 +23,7 @@ from tfl.data.augment import (
 )
 from tfl.data.decode import resize
 from tfl.errors import InputError
+from tfl.rules import AUGMENTATIONS
 
 PIXELS = np.random.default_rng(0).integers(20, 200, (24, 31, 3), dtype=np.uint8)
 SMOOTH = np.asarray(Image.fromarray(PIXELS).resize((48, 40), Image.Resampling.BICUBIC))

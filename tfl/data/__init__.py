@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from tfl.config import validate_split
 from tfl.data.augment import augment
 from tfl.data.decode import decode_image, resize
 from tfl.data.feed import EpochFeed
@@ -16,6 +15,7 @@ from tfl.data.scan import write_quarantine_csv
 from tfl.data.source import Source, reading_explained
 from tfl.data.sources import load_source
 from tfl.data.splits import assign_splits, count_leaks
+from tfl.rules import validate_split
 
 __all__ = [
     "EpochFeed",

@@ -5,13 +5,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfl.config import validate_source
 from tfl.data.arrays import load_arrays, load_digits
 from tfl.data.folder import load_folder
 from tfl.data.source import Source
 from tfl.data.stream import load_streams
 from tfl.data.tfds import load_tfds
 from tfl.errors import InputError
+from tfl.rules import validate_source
 
 
 def load_source(source: Any, max_bad_fraction: float = 0.1) -> Source:

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfl.config import TARGETS
 from tfl.errors import InputError
 from tfl.registry import resolve
+from tfl.rules import TARGETS
 
 
 def make_loss(target: str = "multiclass", label_smoothing: float = 0.0) -> keras.losses.Loss:

@@ -182,7 +182,7 @@ def make_trainer(model: keras.Model, options: FitOptions = FitOptions()) -> Trai
         plan.accumulate,
     )
     # Everything that a trace depends on; the objects are kept, so an id is not given twice.
-    modes = [(layer.trainable, layer.dtype) for layer in model._flatten_layers()]
+    modes = [(layer.trainable, layer.dtype_policy.name) for layer in model._flatten_layers()]
     pulls = [variable.regularizer for variable in model.trainable_variables]
     key = (plan, model.optimizer, step, modes, pulls, tf.distribute.get_strategy())
     cached = getattr(model, "_tfl_trainer", None)

@@ -10,8 +10,10 @@ import tensorflow as tf
 
 from tfl.errors import InputError
 from tfl.progress import say
+from tfl.training.background import BackgroundWriter
+from tfl.training.checkpoint import Checkpoint, CheckpointStore
 from tfl.training.plan import CheckpointOptions
-from tfl.training.replicas import read_sum
+from tfl.training.replicas import mean_over_workers, read_sum
 from tfl.training.step import Trainer
 from tfl.training.strategy import is_chief
 
@@ -42,9 +44,6 @@ class Recovery:
         options: CheckpointOptions,
     ) -> None:
         self.trainer, self.callbacks, self.history, self.options = trainer, callbacks, history, options
-        from tfl.training.background import BackgroundWriter
-        from tfl.training.checkpoint import CheckpointStore
-
         self.store = CheckpointStore(options.folder, keep=options.keep)
         self.writer = BackgroundWriter(self.store)
         self._seconds = 0.0
@@ -56,6 +55,12 @@ class Recovery:
             InputError: it is one of another training.
         """
         checkpoint = self.store.load()
+        step = 0 if checkpoint is None else checkpoint.step
+        if mean_over_workers(self.trainer.strategy, step) != [step]:
+            raise InputError(
+                "`checkpoint.folder` must be on a file system that all workers see. Received: "
+                f"{self.options.folder}: here is step {step}, other workers find another."
+            )
         if checkpoint is None:
             return Position()
         _check_same(checkpoint.state["fingerprint"], dict(self.options.fingerprint))
@@ -95,8 +100,6 @@ class Recovery:
         All workers must call it, as sums over the replicas are read.
         """
         self._seconds = 0.0
-        from tfl.training.checkpoint import Checkpoint
-
         arrays = {name: _read(self.trainer, variable) for name, variable in self._variables().items()}
         if not is_chief(self.trainer.strategy):
             return

@@ -11,7 +11,9 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopListener:
-    """Within the context SIGTERM and SIGINT set a mark that training looks at; a second one stops at once.
+    """Within the context SIGTERM and SIGINT set a mark that training looks at; a second SIGINT stops at once.
+
+    A second SIGTERM does not: schedulers send it to a launcher and to its members.
 
     Attributes:
         signal_number: the signal that came, 0 where none did.
@@ -33,7 +35,8 @@ class StopListener:
             signal.signal(number, handler)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self.signal_number:
+        if self.signal_number and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.signal_number = number
-        say(f"{signal.Signals(number).name}: saving after this step; once more to stop at once")
+        if not self.signal_number:
+            say(f"{signal.Signals(number).name}: saving after the running steps; Ctrl-C to stop at once")
+        self.signal_number = self.signal_number or number

@@ -1,0 +1,39 @@
+"""In which precision the layers of a model compute while they are trained."""
+
+import contextlib
+from collections.abc import Iterator
+
+import keras
+
+from tfl.models.heads import HEAD_PREFIX
+
+_FLOAT32 = (HEAD_PREFIX + "logits",)
+
+
+@contextlib.contextmanager
+def computing_in(model: keras.Model, precision: str) -> Iterator[None]:
+    """Within the context, the layers of `model` compute in another precision; weights stay float32.
+
+    The layer of the logits stays in float32, where losses are exact. After the context the model is an ordinary
+    float32 one, so what is evaluated, saved and shipped does not depend on how it was trained.
+
+    Args:
+        model: a built model.
+        precision: "float32", "mixed_bfloat16" or "mixed_float16".
+
+    Example:
+        >>> with computing_in(model, "mixed_bfloat16"):
+        ...     tfl.fit(model, images, labels)
+
+    Reference:
+        Micikevicius et al. 2018, Mixed precision training, arXiv:1710.03740.
+    """
+    layers = [layer for layer in model._flatten_layers(include_self=False) if layer.name not in _FLOAT32]
+    before = [(layer, layer.dtype_policy) for layer in layers]
+    try:
+        for layer, policy in before:
+            layer.dtype_policy = policy if precision == "float32" else keras.DTypePolicy(precision)
+        yield
+    finally:
+        for layer, policy in before:
+            layer.dtype_policy = policy

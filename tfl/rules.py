@@ -1,0 +1,194 @@
+"""What each option must be: its names or range, and what must not be asked for together.
+
+Only what can be known without looking at the data or the network; names of backbones, stages and layers are
+checked where they are resolved, still before anything slow starts.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from tfl.cluster import parse_strategy
+from tfl.errors import InputError
+from tfl.registry import did_you_mean, resolve
+
+POOLINGS = ("avg", "max", "gem")
+TARGETS = ("multiclass", "binary", "multilabel", "regression")
+AUGMENTATIONS = ("none", "light", "shift", "rand")
+OPTIMIZERS = ("sgd", "adam", "adamw")
+SCHEDULES = ("constant", "cosine", "step")
+BATCH_NORMS = ("frozen", "train")
+RUNTIMES = ("auto", "tensorflow", "openvino")
+FEATURE_DTYPES = ("float32", "float16")
+SOLVERS = ("lbfgs", "none")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+CLASS_WEIGHTS = ("none", "balanced")
+SOURCES = ("digits", "folder", "tfds")
+
+_NAMES = {
+    "precision": PRECISIONS,
+    "data.augmentation": AUGMENTATIONS,
+    "pretrain.augmentation": AUGMENTATIONS,
+    "head.pooling": POOLINGS,
+    "head.target": TARGETS,
+    "features.runtime": RUNTIMES,
+    "features.dtype": FEATURE_DTYPES,
+    "probe.solver": SOLVERS,
+    "finetune.batch_norm": BATCH_NORMS,
+    "finetune.optimizer": OPTIMIZERS,
+    "finetune.schedule": SCHEDULES,
+    "finetune.class_weight": CLASS_WEIGHTS,
+}
+_INF = math.inf
+_RANGES = {
+    "seed": (0, 2**31 - 1),
+    "data.image_size": (0, 4096),
+    "data.batch_size": (1, _INF),
+    "data.train_examples_per_class": (0, _INF),
+    "data.max_bad_fraction": (0, 1),
+    "backbone.alpha": (0.01, 10),
+    "pretrain.epochs": (1, _INF),
+    "pretrain.learning_rate": (1e-12, _INF),
+    "scratch.epochs": (0, _INF),
+    "scratch.learning_rate": (1e-12, _INF),
+    "head.dropout": (0, 0.99),
+    "features.views": (0, 1000),
+    "features.max_bytes": (0, _INF),
+    "probe.l2": (0, _INF),
+    "probe.folds": (0, 100),
+    "finetune.epochs": (0, _INF),
+    "finetune.learning_rate": (1e-12, _INF),
+    "finetune.momentum": (0, 1),
+    "finetune.warmup_fraction": (0, 1),
+    "finetune.layer_decay": (1e-6, 1),
+    "finetune.l2": (0, _INF),
+    "finetune.l2_sp": (0, _INF),
+    "finetune.weight_decay": (0, _INF),
+    "finetune.clip_norm": (0, _INF),
+    "finetune.label_smoothing": (0, 0.99),
+    "finetune.mixup": (0, _INF),
+    "finetune.cutmix": (0, _INF),
+    "finetune.ema": (0, 0.999999),
+    "finetune.early_stopping": (0, _INF),
+    "finetune.accumulate": (1, 4096),
+    "finetune.max_skipped_steps": (0, _INF),
+    "checkpoint.every_seconds": (0, _INF),
+    "checkpoint.every_steps": (0, _INF),
+    "checkpoint.keep": (1, 1000),
+}
+
+
+def validate(config: Any) -> None:
+    """Raise `InputError` for the first option of a `TransferConfig` that breaks its rule."""
+    _check_types(config, "")
+    for path, known in _NAMES.items():
+        resolve(_get(config, path), known, path)
+    for path, (low, high) in _RANGES.items():
+        value = _get(config, path)
+        if not (low <= value <= high and math.isfinite(value)):
+            bounds = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
+            raise InputError(f"`{path}` must be {bounds}. Received: {path}={value!r}.")
+    parse_strategy(config.strategy)
+    validate_source(config.data.source, "data.source")
+    if config.pretrain.source:
+        validate_source(config.pretrain.source, "pretrain.source")
+    validate_split(config.data.split)
+    _validate_phases(config)
+
+
+def validate_source(source: str, argument: str) -> None:
+    """Check the form of a source string: a known kind, and a name behind the colon where one is due."""
+    kind, _, name = source.partition(":")
+    if kind not in SOURCES:
+        hint = did_you_mean(kind, SOURCES)
+        raise InputError(f"`{argument}` must be digits, folder:PATH or tfds:NAME. Received: {source!r}.{hint}")
+    if kind != "digits" and not name:
+        raise InputError(f"`{argument}` must name what to read, as in {kind}:NAME. Received: {source!r}.")
+
+
+def validate_split(split: Sequence[float]) -> None:
+    """Check that split fractions are three positive numbers that add up to 1."""
+    numbers = all(isinstance(part, (int, float)) and not isinstance(part, bool) for part in split)
+    if not (len(split) == 3 and numbers and all(part > 0 for part in split) and abs(sum(split) - 1) < 1e-6):
+        raise InputError(
+            "`data.split` must be three positive fractions (train, validation, test) that add up to 1. "
+            f"Received: data.split={tuple(split)!r}."
+        )
+
+
+def _validate_phases(config: Any) -> None:
+    if not all(isinstance(units, int) and units > 0 for units in config.head.hidden_units):
+        raise InputError(f"`head.hidden_units` must be positive integers. Received: {config.head.hidden_units!r}.")
+    if config.probe.solver == "none" and config.finetune.epochs == 0:
+        raise InputError(
+            "`finetune.epochs` must be at least 1 where the head is not solved. "
+            "Received: finetune.epochs=0, probe.solver='none'."
+        )
+    if not config.features.store:
+        raise InputError("`features.store` must be a folder, 'cache' or 'none'. Received: features.store=''.")
+    if config.features.views and config.data.augmentation.lower() == "none":
+        raise InputError(
+            "`features.views` must be 0 where nothing is augmented. "
+            f"Received: features.views={config.features.views}, data.augmentation='none'."
+        )
+    _validate_folds(config)
+    target = config.head.target.lower()
+    if config.finetune.class_weight.lower() == "balanced" and target not in ("multiclass", "binary"):
+        raise InputError(
+            "`finetune.class_weight` must be 'none' where an example has no one class. "
+            f"Received: finetune.class_weight='balanced', head.target={target!r}."
+        )
+    if config.finetune.label_smoothing > 0 and target == "regression":
+        raise InputError(
+            "`finetune.label_smoothing` must be 0 for regression. "
+            f"Received: finetune.label_smoothing={config.finetune.label_smoothing}, head.target={target!r}."
+        )
+    if config.finetune.l2 > 0 and config.finetune.l2_sp > 0:
+        raise InputError(
+            "`finetune.l2` and `finetune.l2_sp` must not both be set: each is a pull of the same weights. "
+            f"Received: finetune.l2={config.finetune.l2}, finetune.l2_sp={config.finetune.l2_sp}."
+        )
+    if config.pretrain.source and config.backbone.weights != "none":
+        raise InputError(
+            "`backbone.weights` must be 'none' where `pretrain.source` makes them. "
+            f"Received: backbone.weights={config.backbone.weights!r}, pretrain.source={config.pretrain.source!r}."
+        )
+
+
+def _validate_folds(config: Any) -> None:
+    others = {
+        "finetune.epochs": (config.finetune.epochs, "fine-tuning is chosen on the validation split"),
+        "probe.l2": (config.probe.l2, "there is nothing to choose"),
+        "features.views": (config.features.views, "views of one image must not be on both sides of a fold"),
+        "head.hidden_units": (config.head.hidden_units, "only a linear head is solved"),
+    }
+    clash = next((name for name, (value, _) in others.items() if value), None) if config.probe.folds else None
+    if clash is not None or config.probe.folds == 1:
+        received = f"probe.folds={config.probe.folds}"
+        rule = "at least 2, or 0 for off" if clash is None else f"0 with {clash}: {others[clash][1]}"
+        received += "" if clash is None else f", {clash}={others[clash][0]}"
+        raise InputError(f"`probe.folds` must be {rule}. Received: {received}.")
+
+
+def _get(config: Any, path: str) -> Any:
+    for name in path.split("."):
+        config = getattr(config, name)
+    return config
+
+
+def _check_types(section: Any, prefix: str) -> None:
+    """Python does not check dataclass fields, and a config built in Python may hold anything."""
+    for field in dataclasses.fields(section):
+        value, path = getattr(section, field.name), prefix + field.name
+        default = getattr(type(section)(), field.name)
+        if dataclasses.is_dataclass(default):
+            if type(value) is not type(default):
+                raise InputError(f"`{path}` must be a {type(default).__name__}. Received: {value!r}.")
+            _check_types(value, path + ".")
+        elif isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+            continue  # 1 is a fine way to write 1.0
+        elif isinstance(default, tuple) and isinstance(value, (tuple, list)):
+            continue
+        elif type(value) is not type(default):
+            raise InputError(f"`{path}` must be of type {type(default).__name__}. Received: {path}={value!r}.")
