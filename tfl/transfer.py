@@ -69,10 +69,10 @@ def transfer(config: TransferConfig, workdir: epath.PathLike, data: Any = None) 
         out-of-distribution, arXiv:2202.10054 (solve the head first, then fine-tune).
     """
     config.validate()
-    with make_strategy(config.strategy).scope():
-        if config.deterministic:
-            make_deterministic()
-        result = _run(config, workdir, data)
+    make_strategy(config.strategy)  # before anything else of TensorFlow runs
+    if config.deterministic:
+        make_deterministic()
+    result = _run(config, workdir, data)
     _say_result(result)
     return result
 
@@ -106,9 +106,10 @@ def _run(config: TransferConfig, workdir: epath.PathLike, data: Any) -> Transfer
 
 def _backbone(config: TransferConfig, weights: str) -> keras.Model:
     keras.utils.set_random_seed(config.seed)  # the one place where random weights come from
-    backbone = build_backbone(
-        config.backbone.name, image_size=config.data.image_size, alpha=config.backbone.alpha, weights=weights
-    )
+    with make_strategy(config.strategy).scope():
+        backbone = build_backbone(
+            config.backbone.name, image_size=config.data.image_size, alpha=config.backbone.alpha, weights=weights
+        )
     try:
         select_layers(backbone, config.finetune.unfreeze, from_top=True)
     except InputError as error:
@@ -161,7 +162,8 @@ def _classifier(backbone: keras.Model, config: TransferConfig, splits: Splits) -
         target=config.head.target,
         class_names=names,
     )
-    return build_classifier(backbone, head, metadata)
+    with make_strategy(config.strategy).scope():
+        return build_classifier(backbone, head, metadata)
 
 
 def _output_names(target: str, splits: Splits) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from tfl.training.batches import Feed, make_feed
 from tfl.training.guard import Guard
 from tfl.training.plan import FitOptions, fit_options, make_trainer
 from tfl.training.recovery import Position, Recovery
+from tfl.training.replicas import strategy_of
 from tfl.training.step import Trainer
 from tfl.training.stopping import StopListener
 from tfl.training.strategy import is_chief
@@ -71,7 +72,7 @@ def fit(
     chosen = fit_options(options)
     feed = make_feed(x, y, batch_size, chosen.seed if chosen.shuffle else None, chosen.sample_weight)
     validation = None if validation_data is None else _validation_feed(validation_data, batch_size)
-    with model.distribute_strategy.scope():  # that it was built under
+    with strategy_of(model).scope():
         trainer = make_trainer(model, chosen)
         return _Run(trainer, (feed, validation), callbacks, epochs, chosen).train()
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -68,9 +68,14 @@ def first_gradients(trainer: Trainer, start: Mapping[int, np.ndarray]) -> dict[s
             if id(variable) in start:
                 variable.assign(start[id(variable)])
         element = distribute_batch(trainer.strategy, trainer.first_batch())
-        gradients = trainer.run(_gradients, trainer, element)
+        gradients = _in_graph(trainer, lambda: trainer.run(_gradients, trainer, element))
     norms = (0.0 if g is None else float(tf.norm(trainer.strategy.experimental_local_results(g)[0])) for g in gradients)
     return {v.path: norm for v, norm in zip(trainer.variables, norms, strict=True)}
+
+
+def _in_graph(trainer: Trainer, step: Callable[[], Any]) -> Any:
+    """Run something once: on one replica without the cost of a trace, on several as TensorFlow wants it."""
+    return step() if trainer.replicas == 1 else tf.function(step, autograph=False).get_concrete_function()()
 
 
 def _gradients(trainer: Trainer, element: Any) -> list[Any]:
@@ -87,7 +92,7 @@ def _move(trainer: Trainer, options: Any) -> list[np.ndarray]:
         before = [variable.numpy().astype(np.float64) for variable in trainer.variables]
         asked, trainer.options = trainer.options, options
         try:
-            trainer._train_one(_noise(trainer), tf.constant(0, tf.int64))
+            _in_graph(trainer, lambda: trainer._train_one(_noise(trainer), tf.constant(0, tf.int64)))
         finally:
             trainer.options = asked
         return [(v.numpy().astype(np.float64) - b).ravel() for v, b in zip(trainer.variables, before, strict=True)]

@@ -13,7 +13,7 @@ from tfl.progress import say
 from tfl.training.background import BackgroundWriter
 from tfl.training.checkpoint import Checkpoint, CheckpointStore
 from tfl.training.plan import CheckpointOptions
-from tfl.training.replicas import mean_over_workers, read_sum
+from tfl.training.replicas import mean_over_workers
 from tfl.training.step import Trainer
 from tfl.training.strategy import is_chief
 
@@ -100,9 +100,12 @@ class Recovery:
         All workers must call it, as sums over the replicas are read.
         """
         self._seconds = 0.0
-        arrays = {name: _read(self.trainer, variable) for name, variable in self._variables().items()}
+        sums = {id(v): total for v, total in zip(self.trainer.summed, self.trainer.sums(), strict=True)}
+        variables = self._variables()
         if not is_chief(self.trainer.strategy):
             return
+        # Copies, as training goes on while they are written.
+        arrays = {name: np.array(sums.get(id(variable), variable).numpy()) for name, variable in variables.items()}
         for place, callback in enumerate(self.callbacks):
             arrays |= {f"callback/{place}/{name}": value for name, value in _numbers(callback).items()}
         arrays |= {f"history/{name}": np.asarray(column) for name, column in self.history.history.items()}
@@ -141,12 +144,6 @@ class Recovery:
                 name = f"{group}/{place}/{variable.path if is_keras else variable.name}"
                 named[name] = variable.value if is_keras else variable
         return named
-
-
-def _read(trainer: Trainer, variable: tf.Variable) -> np.ndarray:
-    is_sum = variable.synchronization == tf.VariableSynchronization.ON_READ
-    value = read_sum(trainer.strategy, variable) if is_sum else variable
-    return np.array(value.numpy())  # a copy: training goes on while it is written
 
 
 def _numbers(callback: keras.callbacks.Callback) -> dict[str, np.ndarray]:

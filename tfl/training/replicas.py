@@ -52,6 +52,11 @@ def distribute_batch(strategy: tf.distribute.Strategy, element: Any) -> Any:
     )
 
 
+def strategy_of(model: keras.Model) -> tf.distribute.Strategy:
+    """Return the strategy that a model's variables belong to."""
+    return getattr(model.variables[0].value, "distribute_strategy", tf.distribute.get_strategy())
+
+
 def mean_over_workers(strategy: tf.distribute.Strategy, *values: float) -> list[float]:
     """Return the means of numbers that each worker has its own of, so that all decide the same from them."""
     if num_workers(strategy) == 1:
@@ -60,12 +65,15 @@ def mean_over_workers(strategy: tf.distribute.Strategy, *values: float) -> list[
     return strategy.reduce(tf.distribute.ReduceOp.MEAN, copies, axis=None).numpy().tolist()
 
 
-def read_sum(strategy: tf.distribute.Strategy, variable: tf.Variable) -> tf.Tensor:
-    """Return what all replicas of all workers added up in a variable; reading it gives that of this worker alone."""
+def read_sums(strategy: tf.distribute.Strategy, variables: Sequence[tf.Variable]) -> list[tf.Tensor]:
+    """Return what all replicas of all workers added up in some variables.
+
+    To read one of them gives, with several workers, the sum of this worker alone.
+    """
     if strategy.num_replicas_in_sync == 1:
-        return tf.convert_to_tensor(variable)
-    copies = strategy.run(lambda: tf.convert_to_tensor(variable))
-    return strategy.reduce(tf.distribute.ReduceOp.SUM, copies, axis=None)
+        return [tf.convert_to_tensor(variable) for variable in variables]
+    copies = strategy.run(lambda: [tf.convert_to_tensor(variable) for variable in variables])
+    return [strategy.reduce(tf.distribute.ReduceOp.SUM, copy, axis=None) for copy in copies]
 
 
 def sum_over_replicas(values: Any) -> Any:

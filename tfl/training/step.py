@@ -5,7 +5,6 @@ times per second, not at every step.
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,7 +20,7 @@ from tfl.training.gradients import Objective
 from tfl.training.loss_scale import LossScale, uses_float16
 from tfl.training.losses import align_labels, per_example_loss
 from tfl.training.mixing import mix_batch, mix_seed
-from tfl.training.replicas import apply_on_replica, read_sum, replica_number
+from tfl.training.replicas import apply_on_replica, read_sums, replica_number
 
 _UNBOUNDED = -1
 
@@ -123,8 +122,10 @@ class Trainer:
         self.variables = model.trainable_variables
         self.average = WeightAverage(self.variables, options.ema) if options.ema else None
         self.loss_scale = LossScale() if uses_float16(model) else None
-        self.totals = Totals()
+        self.totals = totals = Totals()
         self.first_batch: Callable[[], Any] = tuple  # gives that of the last `fit`, for the contract
+        self.summed = [totals.loss, totals.penalty, totals.examples, *(v.value for m in metrics for v in m.variables)]
+        self.sums = tf.function(lambda: read_sums(self.strategy, self.summed), autograph=False)
         self.train_steps = tf.function(self._train_steps, autograph=False, reduce_retracing=True)
         self.test_steps = tf.function(self._test_steps, autograph=False, reduce_retracing=True)
         self.train_one = tf.function(self._train_one, autograph=False, reduce_retracing=True)
@@ -162,11 +163,11 @@ class Trainer:
 
     def results(self) -> dict[str, float]:
         """Return the epoch so far: mean loss over its examples (with the penalty), and the metrics."""
-        totals, read = self.totals, functools.partial(read_sum, self.strategy)
-        examples, loss, penalty = (float(read(total)) for total in (totals.examples, totals.loss, totals.penalty))
-        results = {"loss": (loss + penalty) / examples if examples else float("nan")}
+        loss, penalty, examples, *sums = self.sums()
+        results = {"loss": float((loss + penalty) / examples) if examples else float("nan")}
         for metric in self.metrics:
-            results[metric.name] = float(metric.stateless_result([read(v.value) for v in metric.variables]))
+            own, sums = sums[: len(metric.variables)], sums[len(metric.variables) :]
+            results[metric.name] = float(metric.stateless_result(own))
         return results
 
     def _train_step(self, element: Any, epoch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
