@@ -6,9 +6,17 @@ import subprocess
 import sys
 
 import pytest
+from etils import epath
 
 from tfl.errors import InputError
-from tfl.workdir import Workdir, write_atomically, write_csv, write_json
+from tfl.workdir import (
+    Workdir,
+    sweep_unfinished,
+    write_atomically,
+    write_csv,
+    write_folder_atomically,
+    write_json,
+)
 
 
 def leftovers(folder):
@@ -96,3 +104,32 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="`workdir` must be writable"):
         write_json(tmp_path / "file" / "a.json", {})
+
+
+def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
+    def write(folder):
+        (folder / "a").write_text("1")
+        assert not (tmp_path / "x" / "y").exists()
+        (folder / "b").write_text("2")
+
+    write_folder_atomically(tmp_path / "x" / "y", write)
+    assert leftovers(tmp_path / "x" / "y") == ["a", "b"]
+    assert leftovers(tmp_path / "x") == ["y"]
+    assert (tmp_path / "x" / "y").stat().st_mode & 0o777 == (tmp_path / "x").stat().st_mode & 0o777  # not only for us
+
+    def fail(folder):
+        (folder / "a").write_text("1")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(InputError, match=r"`workdir` must have room.*nothing was changed"):
+        write_folder_atomically(tmp_path / "x" / "z", fail)
+    assert leftovers(tmp_path / "x") == ["y"]
+
+
+def test_what_killed_writers_left_is_swept(tmp_path):
+    (tmp_path / ".writing-abc" / "deep").mkdir(parents=True)
+    (tmp_path / ".writing-abc" / "deep" / "half").write_text("half")
+    (tmp_path / "whole").write_text("whole")
+    sweep_unfinished(epath.Path(tmp_path))
+    assert leftovers(tmp_path) == ["whole"]
+    sweep_unfinished(epath.Path(tmp_path / "missing"))

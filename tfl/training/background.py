@@ -1,6 +1,8 @@
 """Saving while training goes on."""
 
+import contextlib
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from types import TracebackType
 
 from tfl.progress import say
 from tfl.training.checkpoint import Checkpoint, CheckpointStore
@@ -42,8 +44,7 @@ class BackgroundWriter:
             wait([self._last])
         elif self._last is not None:
             self._last.cancel()  # does nothing once it has begun
-        self._last, self._last_is_best = self._thread.submit(self._store.save, checkpoint, best=best), best
-        self._last.add_done_callback(_say_failure)
+        self._last, self._last_is_best = self._thread.submit(self._save, checkpoint, best), best
 
     def wait(self) -> None:
         """Block until everything is on the disk.
@@ -54,8 +55,12 @@ class BackgroundWriter:
         if self._last is not None:
             self._last.result()
 
+    def _save(self, checkpoint: Checkpoint, best: bool) -> None:
+        with contextlib.ExitStack() as stack:
+            stack.push(_say_failure)  # and let it pass, to `wait`
+            self._store.save(checkpoint, best=best)
 
-def _say_failure(save: "Future[None]") -> None:
-    error = None if save.cancelled() else save.exception()
+
+def _say_failure(kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
     if error is not None:
         say(f"CHECKPOINT NOT SAVED, training goes on with the one before it: {error}")

@@ -53,6 +53,7 @@ class CheckpointStore:
         if keep < 1:
             raise InputError(f"`checkpoint.keep` must be at least 1. Received: keep={keep}.")
         self.folder, self.keep = epath.Path(folder).expanduser(), keep
+        self._is_swept = False  # only who writes may sweep: others read while it does
         self._line: dict[str, str] | None = None  # per checkpoint of this training, the newest last: the best then
 
     def save(self, checkpoint: Checkpoint, *, best: bool = False) -> None:
@@ -66,8 +67,10 @@ class CheckpointStore:
             InputError: the disk is full or the folder cannot be written; the checkpoints are as they were.
         """
         with _explained(self.folder):
-            if self._line is None:
+            if not self._is_swept:
                 sweep_unfinished(self.folder)
+                self._is_swept = True
+            if self._line is None:
                 self._line = self._read_line(self._newest_first()[0])
             name = self._free_name(checkpoint.step)
             best_name = name if best else next(reversed(self._line.values()), "")
@@ -181,7 +184,7 @@ class CheckpointStore:
         return f"step_{step:08d}" + (f"-{max(attempts) + 1}" if attempts else "")
 
     def _prune(self, line: dict[str, str]) -> dict[str, str]:
-        """Remove all but the last of a line and their best, also what training has gone back on; return what is left."""
+        """Remove all but the last of a line and their best, and what training has gone back on; return the rest."""
         kept = set(list(line)[-self.keep :])
         kept |= {line[name] for name in kept}
         for name in self._names():
@@ -218,4 +221,6 @@ def _explained(folder: epath.Path) -> Iterator[None]:
         raise InputError(str(error).replace("`workdir`", "`checkpoint.folder`", 1)) from error
     except OSError as error:
         reason = error.strerror or error
-        raise InputError(f"`checkpoint.folder` must be usable. Received: {str(folder)!r}: {reason}.") from error
+        raise InputError(
+            f"`checkpoint.folder` must be a usable folder. Received: {str(folder)!r}: {reason}."
+        ) from error
