@@ -1,9 +1,18 @@
-"""Seconds of an epoch of fine-tuning above a cut, on stored activations, against the same epoch of the uncut model.
+"""Seconds of an epoch of fine-tuning above a cut, on stored activations, against epochs of the uncut model.
 
-    python benchmarks/cut.py --backbone=ResNet50 --image_size=128 --unfreeze=1
+    python benchmarks/cut.py
+    python benchmarks/cut.py --cases=ResNet50:1 --image_size=128 --images=128 --rounds=1
 
-Both train the same weights on the same batches, taking turns; the first round, which traces, is not counted.
-`share` is the part of the forward pass that lies above the cut: what an epoch should cost at best.
+All train the same random weights on the same batches, taking turns; the first round, which traces, is not counted.
+
+`share`  the part of the forward pass that lies above the cut, in time
+`all`    the uncut model, everything trained (the BatchNorm layers are frozen in all ways), by `keras.Model.fit`
+`same`   the uncut model, the same layers trained as above the cut, by `keras.Model.fit`, and by `tfl.fit`
+`cut`    what lies above the cut on stored activations, by `tfl.fit`
+`bare`   as many steps of forward, backward and update of that part alone, activations at hand: what `cut` cannot beat
+
+Ratios are medians over the rounds, of wall-clock time and (in brackets) of processor time, which a busy machine does
+not blur.
 """
 
 import os
@@ -14,6 +23,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -23,66 +33,117 @@ from absl import app, flags
 import tfl
 from tfl.features import StoredPhase
 from tfl.features.extract import PLAIN
-from tfl.models.cuts import split_frozen
+from tfl.models.cuts import Halves, split_frozen
+from tfl.training.fused_norm import fused_norms
 
-_BACKBONE = flags.DEFINE_string("backbone", "ResNet50", "A network of keras.applications, with random weights.")
-_IMAGE_SIZE = flags.DEFINE_integer("image_size", 128, "Pixels per side.")
-_UNFREEZE = flags.DEFINE_string("unfreeze", "1", "As finetune.unfreeze.")
-_IMAGES = flags.DEFINE_integer("images", 128, "Training images.", lower_bound=32)
-_ROUNDS = flags.DEFINE_integer("rounds", 3, "Epochs of each that are counted.", lower_bound=1)
-BATCH = 32
+_CASES = flags.DEFINE_list(
+    "cases",
+    ["MobileNetV2:block_14_expand", "ResNet50:conv4_block6_1_conv", "EfficientNetB0:block6c_expand_conv"],
+    "Networks of keras.applications, with what finetune.unfreeze is; by default a quarter of each.",
+)
+_IMAGE_SIZE = flags.DEFINE_integer("image_size", 128, "Pixels per side.", lower_bound=32)
+_IMAGES = flags.DEFINE_integer("images", 256, "Training images.", lower_bound=32)
+_ROUNDS = flags.DEFINE_integer("rounds", 3, "Epochs of each way that are counted.", lower_bound=1)
+BATCH, RATE = 32, 1e-3
 
 
 def main(argv: list[str]) -> None:
-    del argv
-    images = np.random.default_rng(0).integers(0, 256, (_IMAGES.value, *2 * [_IMAGE_SIZE.value], 3), np.uint8)
+    if len(argv) > 1:
+        raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
+    size = _IMAGE_SIZE.value
+    images = np.random.default_rng(0).integers(0, 256, (_IMAGES.value, size, size, 3), np.uint8)
     splits = tfl.load_data({"train": (images, np.arange(len(images)) % 2), "test": (images[:4], np.arange(4) % 2)})
-    whole, cut = build(), build()
+    columns = ["backbone", "cut", "share", "all, Keras", "same, Keras", "same, tfl", "cut", "bare"]
+    print(f"| {' | '.join([*columns, 'cut / all', 'cut / same, Keras'])} |\n{'|---' * 10}|")
+    for case in _CASES.value:
+        name, _, unfreeze = case.partition(":")
+        halves, ways = make_ways(name, unfreeze, splits)
+        seconds = run_rounds(ways)
+        cells = [name, halves.cut, f"{forward_share(halves, images[:BATCH]):.2f}"]
+        cells += [f"{statistics.median(wall):.2f} s" for wall, _ in seconds.values()]
+        for way in ("all, Keras", "same, Keras"):
+            wall, processor = (ratio(*pair) for pair in zip(seconds["cut"], seconds[way], strict=True))
+            cells.append(f"{wall:.2f} ({processor:.2f})")
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def make_ways(name: str, unfreeze: str, splits: "tfl.data.Splits") -> tuple[Halves, dict[str, Callable[[], Any]]]:
+    cut = build(name, unfreeze)
     halves = split_frozen(cut)
     if halves is None:
-        raise app.UsageError("Nothing is frozen: no cut.")
-    extractor = tfl.Extractor(
-        halves.lower, splits.source, _IMAGE_SIZE.value, store=tfl.FeatureStore(tempfile.mkdtemp(), 10**10)
-    )
+        raise app.UsageError(f"Nothing is frozen, so there is no cut: {name}:{unfreeze}.")
+    store = tfl.FeatureStore(tempfile.mkdtemp(), 10**11)
+    extractor = tfl.Extractor(halves.lower, splits.source, _IMAGE_SIZE.value, store=store)
     stored = StoredPhase(extractor, splits.train, PLAIN, BATCH, 0)
-    ways: dict[str, Callable[[], object]] = {
-        "uncut": trainer(whole, lambda epoch: batches(splits, epoch)),
-        "cut": trainer(halves.upper, stored),
+
+    def images(epoch: int) -> tf.data.Dataset:
+        size = _IMAGE_SIZE.value
+        return tfl.make_dataset(splits.source, splits.train, image_size=size, batch_size=BATCH, seed=0, epoch=epoch)
+
+    return halves, {
+        "all, Keras": train_by_keras(build(name, "all"), images),
+        "same, Keras": train_by_keras(build(name, unfreeze), images),
+        "same, tfl": train_by_tfl(build(name, unfreeze), images),
+        "cut": train_by_tfl(halves.upper, stored),
+        "bare": run_bare_steps(halves.upper, next(iter(stored(0)))),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for number in range(_ROUNDS.value + 1):
-        for name, way in ways.items():
-            start = time.perf_counter()
-            way()
-            if number:
-                seconds[name].append(time.perf_counter() - start)
-    uncut, above = (statistics.median(seconds[name]) for name in ways)
-    share = forward_share(halves, images[:BATCH])
-    print("| backbone | cut | forward above the cut | uncut epoch | epoch above the cut | cut / uncut |")
-    print("|---|---|---|---|---|---|")
-    print(f"| {_BACKBONE.value} | {halves.cut} | {share:.2f} | {uncut:.2f} s | {above:.2f} s | {above / uncut:.2f} |")
 
 
-def build() -> keras.Model:
+def build(name: str, unfreeze: str) -> keras.Model:
     keras.utils.set_random_seed(0)
-    backbone = tfl.build_backbone(_BACKBONE.value, image_size=_IMAGE_SIZE.value, weights="none")
+    backbone = tfl.build_backbone(name, image_size=_IMAGE_SIZE.value, weights="none")
     model = tfl.build_classifier(backbone, tfl.HeadSpec(2))
-    tfl.unfreeze(model, _UNFREEZE.value)
+    tfl.unfreeze(model, unfreeze)
     return model
 
 
-def batches(splits: "tfl.data.Splits", epoch: int) -> tf.data.Dataset:
-    return tfl.make_dataset(
-        splits.source, splits.train, image_size=_IMAGE_SIZE.value, batch_size=BATCH, seed=0, epoch=epoch
-    )
+def train_by_keras(model: keras.Model, feed: Callable[[int], tf.data.Dataset]) -> Callable[[], Any]:
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(RATE), loss, metrics=["accuracy"], jit_compile=False)
+    return lambda: model.fit(feed(0).map(lambda batch: (batch["image"], batch["label"])), verbose=0)
 
 
-def trainer(model: keras.Model, feed: Callable[[int], tf.data.Dataset]) -> Callable[[], object]:
-    tfl.compile(model, tfl.make_optimizer("sgd", 1e-3), loss="multiclass")
+def train_by_tfl(model: keras.Model, feed: Callable[[int], tf.data.Dataset]) -> Callable[[], Any]:
+    tfl.compile(model, tfl.make_optimizer("sgd", RATE, momentum=0.0), loss="multiclass")
     return lambda: tfl.fit(model, feed, epochs=1, verbose=False)
 
 
-def forward_share(halves, images: np.ndarray) -> float:
+def run_bare_steps(model: keras.Model, batch: dict[str, tf.Tensor]) -> Callable[[], Any]:
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    variables = [variable.value for variable in model.trainable_variables]
+
+    @tf.function(autograph=False)
+    def step(activations: tf.Tensor, labels: tf.Tensor) -> None:
+        with fused_norms(model), tf.GradientTape() as tape:
+            objective = loss(labels, model(activations, training=True))
+        for variable, gradient in zip(variables, tape.gradient(objective, variables), strict=True):
+            variable.assign_sub(RATE * gradient)
+
+    def run() -> None:
+        for _ in range(-(-_IMAGES.value // BATCH)):
+            step(batch["image"], batch["label"])
+
+    return run
+
+
+def run_rounds(ways: dict[str, Callable[[], Any]]) -> dict[str, tuple[list[float], list[float]]]:
+    """Return by way the seconds of each round: of the clock, and of the processor."""
+    seconds: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in ways}
+    for number in range(_ROUNDS.value + 1):
+        for name, way in ways.items():
+            start = time.perf_counter(), time.process_time()
+            way()
+            if number:
+                seconds[name][0].append(time.perf_counter() - start[0])
+                seconds[name][1].append(time.process_time() - start[1])
+    return seconds
+
+
+def ratio(ours: list[float], theirs: list[float]) -> float:
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def forward_share(halves: Halves, images: np.ndarray) -> float:
     """Time the two parts, one after the other, best of several."""
     lower, upper = (tf.function(part, autograph=False) for part in (halves.lower, halves.upper))
     below, above = [], []

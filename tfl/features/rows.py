@@ -140,9 +140,12 @@ def _block_rows(features: Any) -> int:
 def sum_in_parts(features: Any, function: Callable[[slice], tuple[Any, ...]]) -> list[Any]:
     """Return the sums of what `function` gives for some ranges that together are all rows, one a thread."""
     num_rows, dim = features.shape
-    bounds = np.linspace(0, num_rows, 1 + min(_num_threads(), -(-num_rows * dim // BLOCK_ELEMENTS)), dtype=int)
+    number = min(_num_threads(), -(-num_rows * dim // BLOCK_ELEMENTS))
+    if number == 1:
+        return list(function(slice(0, num_rows)))
+    bounds = np.linspace(0, num_rows, 1 + number, dtype=int)
     parts = [slice(int(start), int(stop)) for start, stop in itertools.pairwise(bounds)]
-    results = map(function, parts) if len(parts) == 1 else _pool().map(function, parts)
+    results = _pool().map(function, parts)
     return [functools.reduce(operator.add, values) for values in zip(*results, strict=True)]
 
 

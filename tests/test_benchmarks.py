@@ -1,0 +1,39 @@
+"""Benchmarks run, and show what does not depend on the machine; their timings decide nothing here."""
+
+import pytest
+
+
+def read_table(text: str, *first: str) -> list[list[str]]:
+    """Return the cells of the rows that begin with some cells."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    return [row for row in rows if tuple(row[: len(first)]) == first]
+
+
+def test_probe_reaches_the_objective_of_scikit_learn(run_script, shared, keras_home):
+    flags = ["--sets=hymenoptera", "--image_size=32", "--rounds=1", "--rows=500", "--classes=3", "--tolerances=1e-2"]
+    result = run_script("benchmarks/probe.py", f"--data={shared}/data", *flags)
+    assert result.returncode == 0, result.stderr
+    ((_, rows, classes, _, difference, *_),) = read_table(result.stdout, "hymenoptera")
+    assert (rows, classes) == ("202", "2")
+    assert abs(float(difference)) < 1e-6
+    ((_, _, excess),) = read_table(result.stdout, "scikit-learn, one solve, tol=0.01")
+    assert float(excess) > 0
+
+
+@pytest.mark.slow  # two processes, each with TensorFlow and a network
+def test_memory_is_measured_for_both_steps(run_script, keras_home):
+    result = run_script("benchmarks/memory.py", "--images=200")
+    assert result.returncode == 0, result.stderr
+    for step in ("extract", "probe"):
+        ((_, _, before, above, _),) = read_table(result.stdout, "200", step)
+        assert 0 < float(above.removesuffix(" GiB")) < 2 and float(before.removesuffix(" GiB")) > 0.2
+
+
+@pytest.mark.slow  # four ways to trace
+def test_cut_times_every_way(run_script):
+    flags = ["--cases=MobileNetV2:1", "--image_size=32", "--images=32", "--rounds=1"]
+    result = run_script("benchmarks/cut.py", *flags)
+    assert result.returncode == 0, result.stderr
+    ((_, cut, share, *seconds, _, _),) = read_table(result.stdout, "MobileNetV2")
+    assert cut.startswith("block_") and 0 < float(share) < 1
+    assert all(float(value.removesuffix(" s")) > 0 for value in seconds) and len(seconds) == 5
