@@ -16,6 +16,8 @@ from tfl.features.extract import BATCH
 from tfl.models.classifier import load_model, save_model
 from tfl.progress import say
 from tfl.training.contract import check_agreement, check_evaluation
+from tfl.training.replicas import mean_over_workers
+from tfl.training.strategy import make_strategy, num_workers, worker_index
 from tfl.workdir import CHECKPOINTS, Workdir, read_json, write_json
 
 HIDDEN_HEAD_L2 = 1e-4  # of a head that is not solved, where `probe.l2` leaves the choice to us
@@ -85,6 +87,15 @@ class Job:
         is_result = not self.config.finetune.epochs or bool(self.config.scratch.epochs)
         names = ("train", "validation", "test") if is_result else ("train", "validation")
         return np.sort(np.concatenate([self.rows(name) for name in names]))
+
+    def fill(self, extractor: Extractor) -> None:
+        """Run the frozen backbone over the images of the run, of several workers each over its own part.
+
+        What the store of one does not have afterwards, because they share no file system, it computes itself.
+        """
+        strategy = make_strategy(self.config.strategy)
+        extractor.fill(self.probe_rows()[worker_index(strategy) :: num_workers(strategy)])
+        mean_over_workers(strategy, 0.0)  # all have stored theirs
 
     def extractor(self, lower: keras.Model) -> Extractor:
         """Return a frozen part of the model over this run's images."""

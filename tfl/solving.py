@@ -30,7 +30,7 @@ def solve_head(job: Job) -> None:
         return
     freeze(job.model, "all")
     promise = Contract.before(job.model, phase="probe")
-    job.part.extractor.fill(job.probe_rows())
+    job.fill(job.part.extractor)
     if job.config.probe.folds:
         solve = _cross_validate
     else:

@@ -16,7 +16,7 @@ import tfl
 from tfl.errors import StoppedError
 from tfl.training import CheckpointOptions
 
-COUNT, BATCH, EPOCHS, SIZE = 90, 8, 4, 16  # 12 steps an epoch, the last one on 2 examples
+COUNT, BATCH, EPOCHS, SIZE = 90, 8, 4, 16
 CASES = {
     "adam": {"optimizer": "adam"},
     "average": {"optimizer": "sgd", "ema": 0.9, "mixup": 0.4},
@@ -62,7 +62,9 @@ def train(folder: Path, case: dict, callbacks: list[keras.callbacks.Callback] | 
     weights = {f"weight {place}": values for place, values in enumerate(model.get_weights())}
     weights |= {f"optimizer {place}": v.numpy() for place, v in enumerate(model.optimizer.variables)}
     columns = {f"history {name}": np.array(column) for name, column in history.history.items()}
-    np.savez(folder / "result.npz", steps=history.steps, epochs=history.epoch, **weights, **columns)
+    np.savez(
+        folder / "result.npz", steps=history.steps, train=len(splits.train), epochs=history.epoch, **weights, **columns
+    )
     return model
 
 

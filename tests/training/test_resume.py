@@ -1,5 +1,6 @@
 """An interrupted training ends with the weights, the steps and the history of one that was left alone, to the bit."""
 
+import contextlib
 import random
 import signal
 import subprocess
@@ -10,11 +11,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from resume_program import BATCH, CASES, COUNT, EPOCHS, build, train
+import tensorflow as tf
+from resume_program import BATCH, CASES, EPOCHS, build, train
 
 import tfl
 from tfl.errors import InputError
 from tfl.training import CheckpointOptions
+from tfl.training.checkpoint import CheckpointStore
+from tfl.training.scalars import StepScalars
 
 PROGRAM = Path(__file__).with_name("resume_program.py")
 
@@ -130,7 +134,8 @@ def test_kill_9_often_changes_nothing(undisturbed, tmp_path, seed) -> None:
 
 
 def test_the_number_of_steps_is_exact(undisturbed) -> None:
-    steps = -(-COUNT // BATCH)
+    steps = -(-int(result(undisturbed["adam"])["train"]) // BATCH)
+    assert steps > 5  # saved in the middle of epochs
     assert result(undisturbed["adam"])["steps"] == EPOCHS * steps
     stopped = result(undisturbed["stopping"])
     assert stopped["steps"] == len(stopped["epochs"]) * steps and len(stopped["epochs"]) < EPOCHS
@@ -167,7 +172,91 @@ def test_too_many_skipped_steps_end_training_and_name_the_examples(tmp_path) -> 
     options = {"batch_size": 12, "verbose": False, "names": names, "max_skipped_steps": 2}
     checkpoint = CheckpointOptions(tmp_path, every_steps=1)
     before = model.get_weights()
-    with pytest.raises(InputError, match=r"more than 2 steps in a row.*examples: photo_7\.jpg, photo_7\.jpg, photo_7"):
+    with pytest.raises(InputError, match=r"more than 2 steps in a row.*examples: photo_7\.jpg\. Did"):
         tfl.fit(model, images, np.arange(12) % 3, epochs=9, checkpoint=checkpoint, **options)
     for now, then in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, then)
+
+
+def test_nothing_that_is_not_finite_is_ever_saved_or_the_best(tmp_path) -> None:
+    model = build()
+    images = np.random.default_rng(0).uniform(0, 255, (24, 16, 16, 3)).astype(np.float32)
+    images[3, 0, 0, 0], weight = np.inf, np.ones(24, np.float32)
+    weight[9] = np.inf
+    tfl.compile(model, tfl.make_optimizer("sgd", 1e20), loss="multiclass")
+    stop = keras.callbacks.EarlyStopping(patience=9, restore_best_weights=True)
+    seen = []
+
+    class Look(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+            newest = CheckpointStore(tmp_path).load()
+            seen.append(all(np.isfinite(v).all() for name, v in newest.arrays.items() if name.startswith("model/")))
+
+    tfl.fit(
+        model,
+        images,
+        np.arange(24) % 3,
+        batch_size=4,
+        epochs=4,
+        sample_weight=weight,
+        validation_data=(images[10:], np.arange(14) % 3),
+        callbacks=[stop, Look()],
+        checkpoint=CheckpointOptions(tmp_path, every_steps=1),
+        verbose=False,
+    )
+    assert len(seen) == 4 and all(seen)
+    assert all(np.isfinite(values).all() for values in model.get_weights())
+
+
+def test_out_of_memory_in_the_first_step_divides_the_batch(capsys) -> None:
+    """A layer that cannot take more than 4 examples at once stands for a device that is full."""
+
+    class Full(keras.layers.Layer):
+        def call(self, x):
+            return tf.ensure_shape(tf.numpy_function(self._check, [x], tf.float32), x.shape)
+
+        @staticmethod
+        def _check(x: np.ndarray) -> np.ndarray:
+            if len(x) > 4:
+                raise MemoryError
+            return x
+
+    def network(with_limit: bool) -> keras.Model:
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((5,))
+        features = Full()(inputs) if with_limit else inputs
+        return keras.Model(inputs, keras.layers.Dense(3, name="head_logits")(features))
+
+    x, y = np.random.default_rng(0).normal(size=(32, 5)).astype(np.float32), np.arange(32) % 3
+    weights = []
+    for with_limit in (True, False):
+        model = network(with_limit)
+        tfl.compile(model, "adam", loss="multiclass")
+        tfl.fit(model, x, y, batch_size=16, epochs=2, verbose=False)
+        weights.append(model.get_weights())
+    assert "in 4 parts" in capsys.readouterr().err
+    for limited, free in zip(*weights, strict=True):
+        np.testing.assert_allclose(limited, free, atol=1e-6)
+
+
+def test_tensorboard_tells_every_step_once_also_after_an_interruption(tmp_path) -> None:
+    for folder, kill in ((tmp_path / "whole", -1), (tmp_path / "killed", 1)):
+        folder.mkdir()
+        for attempt in (kill, -1):
+            scalars = StepScalars(folder / "scalars")
+            with contextlib.suppress(KilledError):
+                model = train(folder, CASES["adam"], callbacks=[scalars, KillAt(attempt)])
+    steps = {}
+    for name in ("whole", "killed"):
+        events = [
+            e
+            for file in (tmp_path / name / "scalars").glob("*")
+            for e in tf.compat.v1.train.summary_iterator(str(file))
+        ]
+        values = {(e.step, v.tag): tf.make_ndarray(v.tensor).item() for e in events for v in e.summary.value}
+        steps[name] = values
+    assert steps["whole"] == steps["killed"]
+    assert max(step for step, _ in steps["whole"]) == int(model.optimizer.iterations)
+    assert {tag for _, tag in steps["whole"]} == {
+        f"step/{n}" for n in ("loss", "gradient_norm", "learning_rate", "images_seen")
+    }

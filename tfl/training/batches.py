@@ -91,9 +91,10 @@ def make_feed(x: Any, y: ArrayLike | None, batch_size: int, seed: int | None, sa
             raise InputError("`y` must be None where `x` is a dataset, which brings its own labels.")
         if isinstance(x, tf.data.Dataset):
             return Feed(lambda epoch, start: x.skip(start), None)
-        # A feed that knows its rows can start anywhere; another one is read and thrown away up to there.
-        from_batch = getattr(x, "from_batch", None)
-        return Feed(from_batch or (lambda epoch, start: x(epoch).skip(start)), None, getattr(x, "shares", None))
+        if hasattr(x, "from_batch"):  # an `EpochFeed`, or what is made like one
+            return Feed(x.from_batch, None, x.shares)
+        by_epoch: Any = x
+        return Feed(lambda epoch, start: by_epoch(epoch).skip(start), None)
     if y is None:
         raise InputError("`y` must be given where `x` is an array.")
     return _array_feed(np.asarray(x), np.asarray(y), batch_size, seed, sample_weight)

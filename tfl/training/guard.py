@@ -1,7 +1,9 @@
 """What looks on while training runs: it saves in time, stops when asked to, and ends what only goes wrong."""
 
 import signal
+from collections.abc import Callable
 
+import numpy as np
 from absl import logging
 
 from tfl.errors import InputError, StoppedError
@@ -23,11 +25,19 @@ class Guard(Watcher):
         listener: hears signals.
         options: those of `fit`.
         epoch: its number.
+        tell: takes what the steps left behind; see `Records`.
     """
 
     def __init__(
-        self, trainer: Trainer, recovery: Recovery | None, listener: StopListener, options: FitOptions, epoch: int
+        self,
+        trainer: Trainer,
+        recovery: Recovery | None,
+        listener: StopListener,
+        options: FitOptions,
+        epoch: int,
+        tell: Callable[[np.ndarray], None],
     ) -> None:
+        self.tell = tell
         self.trainer, self.recovery, self.listener = trainer, recovery, listener
         self.options, self.epoch = options, epoch
 
@@ -35,6 +45,7 @@ class Guard(Watcher):
         return None if self.recovery is None else self.recovery.steps_until(done)
 
     def look(self, done: int, seconds: float) -> None:
+        self.tell(self.trainer.records.take_steps())
         limit = self.options.max_skipped_steps
         if limit and int(self.trainer.totals.skipped_in_a_row.numpy()) > limit:
             raise InputError(
@@ -77,7 +88,7 @@ class Guard(Watcher):
             )
 
     def _skipped_names(self) -> str:
-        ids, names = self.trainer.totals.take_skipped_ids(), self.options.names
+        ids, names = self.trainer.records.take_skipped_ids(), self.options.names
         shown = ids if names is None else [str(names[int(id)]) for id in ids]
         more = f" and {len(shown) - MAX_LOGGED_NAMES} more" if len(shown) > MAX_LOGGED_NAMES else ""
         return ", ".join(shown[:MAX_LOGGED_NAMES]) + more

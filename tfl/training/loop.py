@@ -17,9 +17,10 @@ from tfl import progress
 from tfl.errors import InputError
 from tfl.training.batches import Feed, make_feed
 from tfl.training.guard import Guard
-from tfl.training.plan import FitOptions, fit_options, make_trainer
+from tfl.training.plan import FitOptions, fit_options, halve_batches, make_trainer
 from tfl.training.recovery import Position, Recovery
 from tfl.training.replicas import strategy_of
+from tfl.training.scalars import StepScalars
 from tfl.training.step import Trainer
 from tfl.training.stopping import StopListener
 from tfl.training.strategy import is_chief
@@ -73,8 +74,14 @@ def fit(
     feed = make_feed(x, y, batch_size, chosen.seed if chosen.shuffle else None, chosen.sample_weight)
     validation = None if validation_data is None else _validation_feed(validation_data, batch_size)
     with strategy_of(model).scope():
-        trainer = make_trainer(model, chosen)
-        return _Run(trainer, (feed, validation), callbacks, epochs, chosen).train()
+        while True:
+            run = _Run(make_trainer(model, chosen), (feed, validation), callbacks, epochs, chosen)
+            try:
+                return run.train()
+            except tf.errors.ResourceExhaustedError as error:
+                if run.has_begun():
+                    raise
+                halve_batches(model, error)
 
 
 def _validation_feed(data: Any, batch_size: int) -> Feed:
@@ -111,6 +118,7 @@ class _Run:
         if average is not None:
             average.reset()
         trainer.model.stop_training, self.history.steps = False, 0
+        self.iterations = int(trainer.optimizer.iterations.numpy())
         trainer.first_batch = lambda: next(iter(self.feed.dataset(self.options.initial_epoch, 0)))
         trainer.begin_epoch()
         trainer.totals.skipped_in_a_row.assign(0)
@@ -128,12 +136,16 @@ class _Run:
         self.hooks.on_train_end()
         return self.history
 
+    def has_begun(self) -> bool:
+        """Say whether a step of this call was done; `totals.steps` may count one that failed on the way."""
+        return self.history.steps > 0 or int(self.trainer.optimizer.iterations.numpy()) > self.iterations
+
     def _run_epoch(self, epoch: int, start: int) -> None:
         trainer, average, options = self.trainer, self.trainer.average, self.options
         if not start:
             trainer.begin_epoch()
         self.hooks.on_epoch_begin(epoch)
-        guard = Guard(trainer, self.recovery, self.listener, options, epoch)
+        guard = Guard(trainer, self.recovery, self.listener, options, epoch, self._tell)
         for step in self._steps(epoch, start, guard):
             if self.every_step:
                 self.hooks.on_train_batch_end(step, trainer.results())
@@ -159,6 +171,11 @@ class _Run:
         last = trainer.model.stop_training or epoch + 1 == self.epochs
         if self.recovery is not None and (last or self.recovery.is_due(0, 0.0)):
             self.recovery.save(Position(epoch + 1))
+
+    def _tell(self, rows: np.ndarray) -> None:
+        for callback in self.hooks.callbacks:
+            if hasattr(callback, "on_steps"):
+                callback.on_steps(rows)
 
     def _steps(self, epoch: int, start: int, guard: Guard) -> Iterator[int]:
         dataset, options = self.feed.dataset(epoch, start), self.options
@@ -187,7 +204,8 @@ class _Run:
 
 def _is_for_this_process(callback: keras.callbacks.Callback) -> bool:
     """Say whether a callback runs here: of several workers only the chief writes."""
-    writers = (keras.callbacks.TensorBoard, keras.callbacks.ModelCheckpoint, keras.callbacks.CSVLogger)
+    stock = (keras.callbacks.TensorBoard, keras.callbacks.ModelCheckpoint, keras.callbacks.CSVLogger)
+    writers = (StepScalars, *stock)
     return not isinstance(callback, writers) or is_chief(tf.distribute.get_strategy())
 
 

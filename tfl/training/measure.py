@@ -136,3 +136,5 @@ def _undone(trainer: Trainer) -> Iterator[None]:
     finally:
         for variable, value in zip(held, values, strict=True):
             variable.assign(value)
+        trainer.records.take_steps()
+        trainer.records.take_skipped_ids()

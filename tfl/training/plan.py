@@ -12,11 +12,15 @@ from etils import epath
 
 from tfl.errors import InputError
 from tfl.models.freezing import learning_rate_multipliers
+from tfl.progress import say
 from tfl.registry import did_you_mean
 from tfl.training.losses import evaluation_loss, make_loss, recorded_target, resolve_metrics, target_of
 from tfl.training.optimizers import bind_optimizer, make_optimizer
 from tfl.training.replicas import check_optimizer
 from tfl.training.step import StepOptions, Trainer
+from tfl.training.strategy import num_workers
+
+MOST_PARTS = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,6 +142,22 @@ def compile(
     resolved = resolve_metrics(metrics, target)
     model.compile(optimizer=optimizer, loss=test_loss, metrics=list(resolved), jit_compile=False)
     model._tfl_plan = Plan((train_loss, test_loss), resolved, layer_decay, clip_norm, ema, accumulate)
+
+
+def halve_batches(model: keras.Model, error: tf.errors.ResourceExhaustedError) -> None:
+    """Go over each batch in twice as many parts from now on, as memory ran out, and say so.
+
+    Raises:
+        ResourceExhaustedError: `error`, where parts cannot help.
+    """
+    plan = model._tfl_plan
+    if plan.accumulate >= MOST_PARTS or num_workers(tf.distribute.get_strategy()) > 1:  # others wait in a sum
+        raise error
+    model._tfl_plan = dataclasses.replace(plan, accumulate=2 * plan.accumulate)
+    say(
+        f"memory ran out in the first step: each batch is gone over in {2 * plan.accumulate} parts, whose gradients "
+        "add up (finetune.accumulate)"
+    )
 
 
 def fit_options(options: Mapping[str, Any]) -> FitOptions:

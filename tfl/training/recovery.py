@@ -137,13 +137,11 @@ class Recovery:
             "average": [] if trainer.average is None else trainer.average.state(),
             "loss_scale": [] if trainer.loss_scale is None else trainer.loss_scale.state(),
         }
-        named = {}
-        for group, members in groups.items():
-            for place, variable in enumerate(members):
-                is_keras = isinstance(variable, keras.Variable)
-                name = f"{group}/{place}/{variable.path if is_keras else variable.name}"
-                named[name] = variable.value if is_keras else variable
-        return named
+        return {
+            f"{group}/{place}": variable.value if isinstance(variable, keras.Variable) else variable
+            for group, members in groups.items()
+            for place, variable in enumerate(members)
+        }
 
 
 def _numbers(callback: keras.callbacks.Callback) -> dict[str, np.ndarray]:

@@ -20,9 +20,8 @@ from tfl.training.gradients import Objective
 from tfl.training.loss_scale import LossScale, uses_float16
 from tfl.training.losses import align_labels, per_example_loss
 from tfl.training.mixing import mix_batch, mix_seed
+from tfl.training.records import Records
 from tfl.training.replicas import apply_on_replica, read_sums, replica_number
-
-_UNBOUNDED = -1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,24 +58,13 @@ class Totals:
     def __init__(self) -> None:
         self.loss, self.penalty, self.examples = _sum_of_replicas(), _sum_of_replicas(), _sum_of_replicas()
         self.steps, self.seen, self.skipped, self.skipped_in_a_row = (_common(tf.int64) for _ in range(4))
-        # No variable: those are copied from worker to worker, which cannot be done with strings.
-        self._skipped_ids = tf.queue.FIFOQueue(_UNBOUNDED, [tf.string], shapes=[()])
 
     def variables(self) -> list[tf.Variable]:
-        return [total for total in vars(self).values() if isinstance(total, tf.Variable)]
-
-    def add_skipped(self, ids: tf.Tensor) -> None:
-        """Take in the ids of a step that is not applied, strings `(B,)`."""
-        self._skipped_ids.enqueue_many(ids)
-
-    def take_skipped_ids(self) -> list[str]:
-        """Return the ids, of this process, that came in since the last time."""
-        return [name.decode() for name in self._skipped_ids.dequeue_many(self._skipped_ids.size()).numpy()]
+        return list(vars(self).values())
 
     def reset(self) -> None:
         for total in (self.loss, self.penalty, self.examples, self.steps, self.seen, self.skipped):
             total.assign(tf.zeros((), total.dtype))
-        self.take_skipped_ids()
 
     def add(self, loss: tf.Tensor, penalty: tf.Tensor, count: tf.Tensor) -> None:
         """Take in the sum of losses and the penalty of so many examples."""
@@ -122,7 +110,8 @@ class Trainer:
         self.variables = model.trainable_variables
         self.average = WeightAverage(self.variables, options.ema) if options.ema else None
         self.loss_scale = LossScale() if uses_float16(model) else None
-        self.totals = totals = Totals()
+        self.totals, self.records = Totals(), Records()
+        totals = self.totals
         self.first_batch: Callable[[], Any] = tuple  # gives that of the last `fit`, for the contract
         self.summed = [totals.loss, totals.penalty, totals.examples, *(v.value for m in metrics for v in m.variables)]
         self.sums = tf.function(lambda: read_sums(self.strategy, self.summed), autograph=False)
@@ -134,11 +123,12 @@ class Trainer:
     def _train_one(self, element: Any, epoch: tf.Tensor) -> None:
         results = self.run(self._train_step, element, epoch)
         first = tf.nest.map_structure(lambda value: self.strategy.experimental_local_results(value)[0], results)
-        (applied, count), totals = (tf.cast(value, tf.int64) for value in first), self.totals
+        (applied, count), totals = (tf.cast(value, tf.int64) for value in first[:2]), self.totals
         totals.skipped_in_a_row.assign((totals.skipped_in_a_row + 1) * (1 - applied))
         totals.skipped.assign_add(1 - applied)
         totals.steps.assign_add(1)
         totals.seen.assign_add(count)
+        self.records.add_step(*first[2:], count)
         if self.replicas > 1:
             self.optimizer._iterations.value.assign_add(tf.cast(applied, self.optimizer._iterations.dtype))
 
@@ -170,11 +160,12 @@ class Trainer:
             results[metric.name] = float(metric.stateless_result(own))
         return results
 
-    def _train_step(self, element: Any, epoch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _train_step(self, element: Any, epoch: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Take one step on a replica's share.
 
         Returns:
-            Whether it is in order, and how many examples the global batch has: the same on every replica.
+            Whether it is in order, how many examples the global batch has, loss, gradient norm and learning
+            rate: the same on every replica.
         """
         batch = self.weigh_and_mix(unpack(element), epoch)
         scale = 1.0 if self.loss_scale is None else self.loss_scale.value()
@@ -183,6 +174,7 @@ class Trainer:
         if not pairs:
             raise InputError("`model` must have a trainable variable that the loss depends on.")
         norm = tf.linalg.global_norm([g for g, _ in pairs])
+        told = (found.count, found.objective, norm, tf.convert_to_tensor(self.optimizer.learning_rate))
         finite = tf.math.is_finite(found.objective) & tf.math.is_finite(norm)
         for value in found.state.values():
             if value.dtype.is_floating:
@@ -200,24 +192,28 @@ class Trainer:
             self._update_metrics(batch.real(batch.labels), batch.real(found.logits))
 
         def skip() -> None:
-            self.totals.add_skipped(self._ids_at_fault(batch, found.logits))
+            self.records.add_skipped(self._ids_at_fault(batch, found.logits))
 
         if self.loss_scale is None:
             tf.cond(finite, apply, skip)
-            return finite, found.count
+            return finite, *told
         # A loss that is finite with gradients that are not is an overflow of float16: no fault of the data.
         overflow = ~finite & tf.math.is_finite(found.objective) & self.loss_scale.can_shrink()
         tf.cond(finite, apply, lambda: tf.cond(overflow, tf.no_op, skip))
         self.loss_scale.update(finite, overflow)
-        return finite | overflow, found.count
+        return finite | overflow, *told
 
     def _ids_at_fault(self, batch: Batch, logits: tf.Tensor) -> tf.Tensor:
-        """Return the ids, as strings, of the examples whose own loss is not finite; of all where it is none's own."""
+        """Return the ids, as strings, of the examples whose pixels or loss are not finite; of all where none's are."""
         position = tf.cast(batch.start + tf.range(tf.shape(batch.weights)[0]), tf.int64)
         ids = self.totals.seen + position if batch.ids is None else batch.ids
         ids = batch.real(ids if ids.dtype == tf.string else tf.strings.as_string(ids))
         losses = batch.real(per_example_loss(self.train_loss, batch.labels, logits) * batch.weights)
         at_fault = ~tf.math.is_finite(losses)
+        for values in tf.nest.flatten(batch.images):
+            if values.dtype.is_floating:  # some activations swallow a NaN on the way up, its gradient does not
+                pixels = tf.reshape(batch.real(values), [tf.shape(losses)[0], -1])
+                at_fault |= ~tf.reduce_all(tf.math.is_finite(pixels), axis=1)
         return tf.boolean_mask(ids, at_fault | ~tf.reduce_any(at_fault))
 
     def _apply(self, pairs: list[tuple[tf.Tensor, keras.Variable]], norm: tf.Tensor) -> None:

@@ -1,0 +1,114 @@
+"""The script on one process, on two workers, and on two workers of which one is killed: the same result."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CONFIG = """
+from tfl.config import BackboneConfig, CheckpointConfig, DataConfig, FeaturesConfig, FinetuneConfig, TransferConfig
+
+
+def get_config():
+    return TransferConfig(
+        data=DataConfig(source="digits:0-2", image_size=32, train_examples_per_class=25, batch_size=16),
+        backbone=BackboneConfig(name="MobileNetV2", alpha=0.35, weights="none"),
+        features=FeaturesConfig(store="none"),
+        finetune=FinetuneConfig(epochs=EPOCHS, unfreeze="1", learning_rate=1e-3, optimizer="sgd"),
+        checkpoint=CheckpointConfig(every_steps=2),
+    )
+"""
+TRAIN = [sys.executable, "scripts/train.py"]
+LAUNCH = [sys.executable, "scripts/launch_local.py", "--workers=2", "--", "scripts/train.py"]
+
+
+def flags(folder: Path, epochs: int) -> list[str]:
+    config = folder / "config.py"
+    config.write_text(CONFIG.replace("EPOCHS", str(epochs)))
+    return [f"--config={config}", f"--workdir={folder / 'run'}"]
+
+
+def run(command: list[str], folder: Path, epochs: int = 2) -> dict:
+    folder.mkdir()
+    result = subprocess.run([*command, *flags(folder, epochs)], cwd=ROOT, capture_output=True, text=True, timeout=590)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return outcome(folder)
+
+
+def outcome(folder: Path) -> dict:
+    workdir = folder / "run"
+    with (workdir / "history.csv").open() as file:
+        history = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    with (workdir / "predictions.csv").open() as file:
+        predictions = list(csv.DictReader(file))
+    weights = keras.saving.load_model(workdir / "model.keras", compile=False).get_weights()
+    return {
+        "metrics": json.loads((workdir / "metrics.json").read_text()),
+        "history": history,
+        "predictions": predictions,
+        "weights": weights,
+    }
+
+
+def assert_equal(one: dict, other: dict, tolerance: float) -> None:
+    assert one["metrics"]["kept"] == other["metrics"]["kept"]
+    for name in ("test", "validation"):
+        assert one["metrics"][name]["accuracy"] == other["metrics"][name]["accuracy"]
+        assert one["metrics"][name]["num_examples"] == other["metrics"][name]["num_examples"]
+    assert len(one["history"]) == len(other["history"])
+    for first, second in zip(one["history"], other["history"], strict=True):
+        for name in first:
+            assert first[name] == pytest.approx(second[name], rel=1e-4, abs=1e-5), name
+    assert [row["id"] for row in one["predictions"]] == [row["id"] for row in other["predictions"]]
+    for first, second in zip(one["weights"], other["weights"], strict=True):
+        np.testing.assert_allclose(first, second, atol=tolerance)
+
+
+@pytest.fixture(scope="module")
+def one_process(tmp_path_factory) -> dict:
+    return run(TRAIN, tmp_path_factory.mktemp("one") / "w")
+
+
+def test_two_logical_devices_give_the_same_run(one_process, tmp_path):
+    two = run([*TRAIN, "--config.strategy=cpu:2"], tmp_path / "w")
+    assert_equal(one_process, two, tolerance=1e-5)
+
+
+def test_two_workers_give_the_same_run(one_process, tmp_path):
+    assert_equal(one_process, run(LAUNCH, tmp_path / "w"), tolerance=1e-5)
+
+
+def test_a_group_of_which_a_member_is_killed_ends_with_the_same_result(tmp_path):
+    undisturbed = run(LAUNCH, tmp_path / "undisturbed", epochs=6)
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    with (folder / "log").open("w") as log:
+        group = subprocess.Popen([*LAUNCH, *flags(folder, 6)], cwd=ROOT, stdout=log, stderr=log)
+        while group.poll() is None and not list(folder.glob("run/checkpoints/finetune/step_*")):
+            time.sleep(0.05)
+        members = subprocess.run(
+            ["pgrep", "-f", f"train.py.*{folder / 'run'}"], capture_output=True, text=True, check=True
+        ).stdout.split()
+        victims = [int(pid) for pid in members if int(pid) != group.pid and is_worker(int(pid), 1)]
+        assert group.poll() is None and len(victims) == 1, (folder / "log").read_text()[-3000:]
+        os.kill(victims[0], signal.SIGKILL)
+        assert group.wait(590) == 0, (folder / "log").read_text()[-3000:]
+    text = (folder / "log").read_text()
+    assert "going on from step" in text and "launcher:" in text
+    assert_equal(undisturbed, outcome(folder), tolerance=1e-6)
+
+
+def is_worker(pid: int, index: int) -> bool:
+    try:
+        return f'"index": {index}' in Path(f"/proc/{pid}/environ").read_bytes().decode()
+    except OSError:
+        return False
