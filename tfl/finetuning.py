@@ -10,7 +10,7 @@ from tfl.features import PLAIN, StoredPhase, is_worth_storing, make_feature_data
 from tfl.features.extract import BATCH
 from tfl.models.batch_norm import shorten_statistics
 from tfl.models.cuts import split_frozen
-from tfl.models.freezing import learning_rate_multipliers, unfreeze
+from tfl.models.freezing import learning_rate_multipliers, trained_by_stage, unfreeze
 from tfl.models.precision import computing_in
 from tfl.models.regularization import regularize
 from tfl.phases import Job, Part
@@ -25,6 +25,7 @@ from tfl.training import (
     make_schedule,
 )
 from tfl.training.contract import Contract
+from tfl.training.scalars import StepScalars
 from tfl.workdir import CHECKPOINTS, write_csv
 
 
@@ -129,6 +130,7 @@ def _fit(job: Job, trained: keras.Model) -> keras.callbacks.History:
                     patience=options.early_stopping or options.epochs, restore_best_weights=True
                 ),
                 keras.callbacks.TensorBoard(job.run / "tensorboard", write_graph=False),
+                StepScalars(job.run / "tensorboard" / "steps", _stages(job)),
             ],
             class_weight=balanced_class_weight(labels) if options.class_weight == "balanced" else None,
             mixup=options.mixup,
@@ -138,6 +140,12 @@ def _fit(job: Job, trained: keras.Model) -> keras.callbacks.History:
             max_skipped_steps=options.max_skipped_steps,
             names=job.splits.index.ids,
         )
+
+
+def _stages(job: Job) -> dict[str, tuple[list[keras.Variable], float]]:
+    """Return the trained variables of each stage, and how its learning rate relates to the head's."""
+    factors = learning_rate_multipliers(job.model, job.config.finetune.layer_decay)
+    return {name: (found, factors[found[0].path]) for name, found in trained_by_stage(job.model).items()}
 
 
 def _check_converged(job: Job, history: keras.callbacks.History) -> None:

@@ -146,6 +146,13 @@ def learning_rate_multipliers(model: keras.Model, layer_decay: float) -> dict[st
     return multipliers
 
 
+def trained_by_stage(model: keras.Model) -> dict[str, list[keras.Variable]]:
+    """Return the trainable weights of each stage and of the head, where there are any, from bottom to top."""
+    rooms = {stage.name: list(stage.layers) for stage in find_stages(model)} | {"head": head_layers(model)}
+    found = {name: [w for layer in layers for w in layer.trainable_weights] for name, layers in rooms.items()}
+    return {name: weights for name, weights in found.items() if weights}
+
+
 def describe_freezing(model: keras.Model) -> FreezeTable:
     """Return the table of what of a model is trained, as `freeze` and `unfreeze` do, without changing it.
 

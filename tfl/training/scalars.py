@@ -48,7 +48,7 @@ class StepScalars(keras.callbacks.Callback):
                     tf.summary.scalar(f"step/{name}", value, step=self.step)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        rate = float(self.model.optimizer.learning_rate)
+        rate = float(np.asarray(self.model.optimizer.learning_rate))
         with self._writer.as_default():
             for stage, (variables, factor) in self.stages.items():
                 norm = np.sqrt(sum(float(np.sum(np.square(v.numpy(), dtype=np.float64))) for v in variables))
