@@ -60,20 +60,21 @@ def scan_image(encoded: bytes) -> ScannedImage:
     kind = _sniff(encoded)
     if not kind:
         raise BadImageError(f"not an image of a known format ({', '.join((*_STARTS.values(), 'WebP'))})")
+    content = tf.constant(encoded)  # copied once for all that TensorFlow reads
     try:
-        width, height = _read_size(encoded, kind)
+        width, height = _read_size(encoded, content, kind)
         if width * height > MAX_PIXELS:
             raise BadImageError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
-        _decode_whole(encoded, kind)
+        _decode_whole(content, kind)
         has_exif = kind == "JPEG" and b"Exif\0\0" in encoded
-        orientation = int(_orientation(encoded)) if has_exif else 1
+        orientation = int(_orientation(content)) if has_exif else 1
     # TensorFlow quotes the file in some errors, and Python then fails to read the error as UTF-8.
     except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, IndexError, UnicodeDecodeError) as error:
         raise BadImageError(f"broken or truncated {kind}: {_first_line(error)}") from error
     if orientation >= 5:
         width, height = height, width
     kind = decode.TURNED_JPEG if orientation > 1 else kind
-    fingerprint = int(tf.strings.to_hash_bucket_fast(encoded, HASH_BUCKETS))
+    fingerprint = int(tf.strings.to_hash_bucket_fast(content, HASH_BUCKETS))
     return ScannedImage(hashlib.sha256(encoded).hexdigest(), fingerprint, width, height, kind)
 
 
@@ -130,10 +131,10 @@ def _sniff(encoded: bytes) -> str:
     return next((kind for start, kind in _STARTS.items() if encoded.startswith(start)), "")
 
 
-def _read_size(encoded: bytes, kind: str) -> tuple[int, int]:
+def _read_size(encoded: bytes, content: tf.Tensor, kind: str) -> tuple[int, int]:
     """Read width and height off the header, before anything is allocated for the pixels."""
     if kind == "JPEG":
-        height, width, _ = tf.io.extract_jpeg_shape(encoded).numpy()
+        height, width, _ = tf.io.extract_jpeg_shape(content).numpy()
         return int(width), int(height)
 
     def number(start: int, size: int, order: str = "little") -> int:
@@ -155,12 +156,12 @@ def _read_size(encoded: bytes, kind: str) -> tuple[int, int]:
     return number(26, 2) & 0x3FFF, number(28, 2) & 0x3FFF
 
 
-def _decode_whole(encoded: bytes, kind: str) -> None:
+def _decode_whole(content: tf.Tensor, kind: str) -> None:
     if kind == "JPEG":
         # An eighth of the size: all entropy-coded data is read and checked, most of the arithmetic is spared.
-        tf.io.decode_jpeg(encoded, channels=3, ratio=8)
+        tf.io.decode_jpeg(content, channels=3, ratio=8)
     else:
-        _decoder(kind)(encoded)
+        _decoder(kind)(content)
 
 
 _STRING = (tf.TensorSpec((), tf.string),)
@@ -168,7 +169,7 @@ _orientation = tf.function(decode.exif_orientation, input_signature=_STRING)
 
 
 @functools.cache
-def _decoder(kind: str) -> Callable[[bytes], tf.Tensor]:
+def _decoder(kind: str) -> Callable[[tf.Tensor], tf.Tensor]:
     return tf.function(functools.partial(decode.decode_image, formats=(kind,)), input_signature=_STRING)
 
 
