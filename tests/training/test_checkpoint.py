@@ -330,6 +330,29 @@ def test_a_full_disk_leaves_the_one_before_and_is_one_line(tmp_path):
     assert not result.stderr
 
 
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_failure_at_the_last_file_leaves_no_orphan(tmp_path, monkeypatch, said, moved):
+    """The disk may fill up between the values and LATEST, or fail to confirm that LATEST was replaced."""
+    store = CheckpointStore(tmp_path)
+    store.save(make(1))
+    write = tfl.training.checkpoint.write_atomically
+
+    def fail(path, fill):
+        if moved:
+            write(path, fill)
+        raise InputError("`workdir` must have room. Received: no space left.")
+
+    with monkeypatch.context() as full:
+        full.setattr(tfl.training.checkpoint, "write_atomically", fail)
+        with pytest.raises(InputError, match=r"^`checkpoint.folder` must have room"):
+            store.save(make(2))
+    assert_same(CheckpointStore(tmp_path).load(), make(2 if moved else 1))
+    assert names_in(tmp_path) == ["LATEST", "step_00000001", "step_00000002"][: 3 if moved else 2]
+    store.save(make(3))
+    assert_same(store.load(), make(3))
+    assert not said
+
+
 @pytest.fixture
 def three(memory):
     """Three checkpoints, and the loader of what is there."""
