@@ -231,6 +231,7 @@ def test_features_read_in_blocks_give_the_same_head(target, monkeypatch, tmp_pat
     weights = np.random.default_rng(7).random(900)
     whole = solve_head(features, labels, l2=1e-3, target=target, weights=weights)
     monkeypatch.setattr(rows_module, "MEMORY_ELEMENTS", 0)
+    monkeypatch.setattr(rows_module, "HELD_ELEMENTS", 0)
     monkeypatch.setattr(rows_module, "BLOCK_ELEMENTS", 64 * 30)
     file = np.memmap(tmp_path / "features", np.float32, "w+", shape=features.shape)
     file[:] = features

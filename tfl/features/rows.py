@@ -24,15 +24,17 @@ from tfl.errors import InputError
 
 BLOCK_ELEMENTS = 2**20  # 4 MB of float32: a block stays in the cache between the products that read it
 MEMORY_ELEMENTS = 2**24  # up to here the features are turned once, in float64: 128 MB
+HELD_ELEMENTS = 2**28  # up to here stored features are read once: 1 GiB of float32
 SAMPLE_ROWS = 8  # times D: so many rows give the covariance closely enough to condition with
 MAX_AXES = 4096  # a covariance of more would take gigabytes
 MAX_THREADS = 8  # each sums a covariance of its own
 
 
 class Rows:
-    """Features that are read again, block by block, in every pass: memory does not grow with their number.
+    """Features that are gone through block by block in every pass.
 
-    Products are taken in float32 and summed in float64.
+    What is on disk is held in memory up to a bound, for a pass over stored rows takes two to three times as long;
+    beyond it memory does not grow with their number. Products are taken in float32 and summed in float64.
 
     Attributes:
         features: anything with `len`, `.shape` and `[slice]`.
@@ -121,7 +123,18 @@ def make_rows(features: Any, weights: np.ndarray, *, exact_spectrum: bool = Fals
     num_rows, dim = features.shape
     if num_rows * dim <= MEMORY_ELEMENTS:
         return TurnedRows(features, weights)
+    if num_rows * dim <= HELD_ELEMENTS and not isinstance(features, np.ndarray):
+        features = _hold(features)
     return Rows(features, weights, num_rows if exact_spectrum else SAMPLE_ROWS * dim)
+
+
+def _hold(features: Any) -> np.ndarray:
+    """Read everything without holding it twice."""
+    (_, first), *_ = read_blocks(features, slice(0, 1))
+    values = np.empty(features.shape, first.dtype)
+    for rows, block in read_blocks(features, slice(0, len(features))):
+        values[rows] = block
+    return values
 
 
 def read_blocks(features: Any, part: slice) -> Iterator[tuple[slice, np.ndarray]]:
