@@ -420,6 +420,16 @@ def test_files_of_two_checkpoints_do_not_mix(three, said):
     assert "step_00000003/arrays.bin does not match its checksum at 'kernel'" in said[0]
 
 
+def test_what_latest_does_not_name_does_not_count_yet(three, said):
+    """In an object store a later folder may be whole while the save that wrote it has not returned."""
+    shutil.copytree(three[0] / "step_00000003", three[0] / "step_00000007")
+    shutil.rmtree(three[0] / "step_00000003")
+    CheckpointStore(three[1]).save(make(2))
+    shutil.copy(three[1] / "LATEST", three[0])
+    assert_same(CheckpointStore(three[0]).load(), make(2))
+    assert not said
+
+
 def test_where_nothing_is_whole_training_does_not_begin_again_in_silence(three):
     for file in three[0].glob("*/arrays.bin"):
         damage(file)
