@@ -37,9 +37,10 @@ def flags(folder: Path, epochs: int) -> list[str]:
     return [f"--config={config}", f"--workdir={folder / 'run'}"]
 
 
-def run(command: list[str], folder: Path, epochs: int = 2) -> dict:
+def run(command: list[str], folder: Path, *options: str, epochs: int = 2) -> dict:
     folder.mkdir()
-    result = subprocess.run([*command, *flags(folder, epochs)], cwd=ROOT, capture_output=True, text=True, timeout=590)
+    command = [*command, *flags(folder, epochs), *options]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=590)
     assert result.returncode == 0, result.stderr[-3000:]
     return outcome(folder)
 
@@ -79,7 +80,7 @@ def one_process(tmp_path_factory) -> dict:
 
 
 def test_two_logical_devices_give_the_same_run(one_process, tmp_path):
-    two = run([*TRAIN, "--config.strategy=cpu:2"], tmp_path / "w")
+    two = run(TRAIN, tmp_path / "w", "--config.strategy=cpu:2")
     assert_equal(one_process, two, tolerance=1e-5)
 
 
