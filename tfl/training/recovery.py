@@ -13,7 +13,7 @@ from tfl.progress import say
 from tfl.training.background import BackgroundWriter
 from tfl.training.checkpoint import Checkpoint, CheckpointStore
 from tfl.training.plan import CheckpointOptions
-from tfl.training.replicas import mean_over_workers
+from tfl.training.replicas import mean_over_workers, write_sums
 from tfl.training.step import Trainer
 from tfl.training.strategy import is_chief
 
@@ -71,8 +71,11 @@ class Recovery:
                 f"`checkpoint.folder` must hold checkpoints of this model. Received: {self.options.folder}: "
                 f"{wrong[0]} is not the same there."
             )
-        for name, variable in variables.items():
-            variable.assign(tf.constant(arrays[name], variable.dtype))
+        summed = {id(v) for v in self.trainer.summed}
+        sums = {name: v for name, v in variables.items() if id(v) in summed}
+        write_sums(self.trainer.strategy, list(sums.values()), [arrays[name] for name in sums])
+        for name in variables.keys() - sums.keys():
+            variables[name].assign(tf.constant(arrays[name], variables[name].dtype))
         for place, callback in enumerate(self.callbacks):
             _set_numbers(callback, _below(arrays, f"callback/{place}/"), state["none"][place])
         columns = _below(arrays, "history/")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfl.data.shares import cut_into_shares, take_share
@@ -74,6 +75,20 @@ def read_sums(strategy: tf.distribute.Strategy, variables: Sequence[tf.Variable]
         return [tf.convert_to_tensor(variable) for variable in variables]
     copies = strategy.run(lambda: [tf.convert_to_tensor(variable) for variable in variables])
     return [strategy.reduce(tf.distribute.ReduceOp.SUM, copy, axis=None) for copy in copies]
+
+
+def write_sums(strategy: tf.distribute.Strategy, variables: Sequence[tf.Variable], sums: Sequence[np.ndarray]) -> None:
+    """Set variables to what `read_sums` is to give: the first replica has it all."""
+
+    def assign() -> None:
+        for variable, total in zip(variables, sums, strict=True):
+            mine = tf.constant(total, variable.dtype)
+            variable.assign(tf.where(tf.equal(replica_number(), 0), mine, tf.zeros_like(mine)))
+
+    if strategy.num_replicas_in_sync == 1:
+        assign()
+    else:
+        tf.function(lambda: strategy.run(assign), autograph=False).get_concrete_function()()
 
 
 def sum_over_replicas(values: Any) -> Any:
