@@ -29,6 +29,7 @@ setup(
         "scikit-learn>=1.7",
         "scipy>=1.15",
         "tensorboard>=2.20",  # TensorFlow 2.21 no longer brings it
+        "ml_dtypes>=0.5",
         "threadpoolctl>=3.5",
         "tqdm>=4.67",
     ],
