@@ -5,7 +5,7 @@
 
 All train the same random weights on the same batches, taking turns; the first round, which traces, is not counted.
 
-`share`  the part of the forward pass that lies above the cut, in time
+`share`  the part of the forward pass that lies above the cut, in time of the processor
 `all`    the uncut model, everything trained (the BatchNorm layers are frozen in all ways), by `keras.Model.fit`
 `same`   the uncut model, the same layers trained as above the cut, by `keras.Model.fit`, and by `tfl.fit`
 `cut`    what lies above the cut on stored activations, by `tfl.fit`
@@ -39,7 +39,7 @@ from tfl.training.fused_norm import fused_norms
 _CASES = flags.DEFINE_list(
     "cases",
     ["MobileNetV2:block_14_expand", "ResNet50:conv4_block6_1_conv", "EfficientNetB0:block6c_expand_conv"],
-    "Networks of keras.applications, with what finetune.unfreeze is; by default a quarter of each.",
+    "Networks of keras.applications, with what finetune.unfreeze is; by default a quarter of each network's products.",
 )
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", 128, "Pixels per side.", lower_bound=32)
 _IMAGES = flags.DEFINE_integer("images", 256, "Training images.", lower_bound=32)
@@ -144,16 +144,19 @@ def ratio(ours: list[float], theirs: list[float]) -> float:
 
 
 def forward_share(halves: Halves, images: np.ndarray) -> float:
-    """Time the two parts, one after the other, best of several."""
-    lower, upper = (tf.function(part, autograph=False) for part in (halves.lower, halves.upper))
+    """Time the two parts, one after the other, in seconds of the processor; best of several."""
+
     below, above = [], []
-    for _ in range(6):
-        start = time.perf_counter()
+    lower, upper = (tf.function(part, autograph=False) for part in (halves.lower, halves.upper))
+    with fused_norms(halves.lower), fused_norms(halves.upper):
+        upper(lower(images))  # traces
+    for _ in range(8):
+        start = time.process_time()
         activations = lower(images)
-        middle = time.perf_counter()
-        upper(activations)
+        middle = time.process_time()
+        upper(activations).numpy()
         below.append(middle - start)
-        above.append(time.perf_counter() - middle)
+        above.append(time.process_time() - middle)
     return min(above) / (min(above) + min(below))
 
 

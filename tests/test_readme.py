@@ -66,7 +66,7 @@ def test_python_examples_of_the_readme_run(home, number):
 def test_commands_of_the_docs_are_known_here_and_their_flags_exist(page, home):
     for line in commands(page):
         words = [word for word in shlex.split(line.replace(".venv/bin/python", "python")) if "=" not in word[:12]]
-        if ELSEWHERE.match(line):
+        if line.startswith("make "):
             continue
         assert words[0] == "python", line
         result = subprocess.run(
