@@ -57,8 +57,9 @@ def main(argv: list[str]) -> None:
     print(f"| {' | '.join([*columns, 'cut / all', 'cut / same, Keras'])} |\n{'|---' * 10}|")
     for case in _CASES.value:
         name, _, unfreeze = case.partition(":")
-        halves, ways = make_ways(name, unfreeze, splits)
-        seconds = run_rounds(ways)
+        with tempfile.TemporaryDirectory() as folder:
+            halves, ways = make_ways(name, unfreeze, splits, tfl.FeatureStore(folder, 10**11))
+            seconds = run_rounds(ways)
         cells = [name, halves.cut, f"{forward_share(halves, images[:BATCH]):.2f}"]
         cells += [f"{statistics.median(wall):.2f} s" for wall, _ in seconds.values()]
         for way in ("all, Keras", "same, Keras"):
@@ -67,12 +68,13 @@ def main(argv: list[str]) -> None:
         print(f"| {' | '.join(cells)} |", flush=True)
 
 
-def make_ways(name: str, unfreeze: str, splits: "tfl.data.Splits") -> tuple[Halves, dict[str, Callable[[], Any]]]:
+def make_ways(
+    name: str, unfreeze: str, splits: "tfl.data.Splits", store: tfl.FeatureStore
+) -> tuple[Halves, dict[str, Callable[[], Any]]]:
     cut = build(name, unfreeze)
     halves = split_frozen(cut)
     if halves is None:
         raise app.UsageError(f"Nothing is frozen, so there is no cut: {name}:{unfreeze}.")
-    store = tfl.FeatureStore(tempfile.mkdtemp(), 10**11)
     extractor = tfl.Extractor(halves.lower, splits.source, _IMAGE_SIZE.value, store=store)
     stored = StoredPhase(extractor, splits.train, PLAIN, BATCH, 0)
 
