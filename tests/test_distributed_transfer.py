@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,8 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+
+from tfl.cluster import make_tf_config
 
 ROOT = Path(__file__).parent.parent
 CONFIG = """
@@ -106,6 +109,34 @@ def test_a_group_of_which_a_member_is_killed_ends_with_the_same_result(tmp_path)
     text = (folder / "log").read_text()
     assert "going on from step" in text and "launcher:" in text
     assert_equal(undisturbed, outcome(folder), tolerance=1e-6)
+
+
+def test_without_a_launcher_the_other_worker_ends_with_one_clear_line(tmp_path):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    addresses = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
+    for s in sockets:
+        s.close()
+    command = [*TRAIN, *flags(tmp_path, epochs=500)]
+    logs = [(tmp_path / f"log{index}").open("w") for index in (0, 1)]
+    workers = [
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=os.environ | {"TF_CONFIG": make_tf_config(addresses, i)},
+            stdout=logs[i],
+            stderr=logs[i],
+        )
+        for i in (0, 1)
+    ]
+    while all(w.poll() is None for w in workers) and not list(tmp_path.glob("run/checkpoints/finetune/step_*")):
+        time.sleep(0.05)
+    texts = [(tmp_path / f"log{index}").read_text() for index in (0, 1)]
+    assert all(w.poll() is None for w in workers), texts
+    workers[1].kill()
+    start = time.monotonic()
+    assert workers[0].wait(120) == 75, (tmp_path / "log0").read_text()[-3000:]
+    assert time.monotonic() - start < 30
+    assert "Another worker was lost" in (tmp_path / "log0").read_text().splitlines()[-1]
 
 
 def is_worker(pid: int, index: int) -> bool:

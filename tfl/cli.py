@@ -11,11 +11,12 @@ from typing import NoReturn
 from absl import app, flags, logging
 
 from tfl.config import check_option
-from tfl.errors import InputError, StoppedError
+from tfl.errors import InputError, StoppedError, WorkerLostError
 from tfl.registry import did_you_mean
 from tfl.workdir import NO_ROOM
 
 USAGE_EXIT_CODE = 2
+WORKER_LOST_EXIT_CODE = 75  # of sysexits.h: a failure that another attempt may not meet
 
 
 def run(main: Callable[[list[str]], None], *, takes_files: bool = False, tensorflow: bool = True) -> None:
@@ -50,6 +51,10 @@ def _guarded(main: Callable[[list[str]], None], argv: list[str], takes_files: bo
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or what is left is tried again at exit
         _stop(f"The disk must have room for the output. Received: {error.filename or 'screen'}: {error.strerror}.")
+    except WorkerLostError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.stderr.flush()
+        os._exit(WORKER_LOST_EXIT_CODE)  # an ordinary exit would wait for the worker that is gone
     except StoppedError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(128 + error.signal_number)

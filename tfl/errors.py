@@ -23,3 +23,7 @@ class StoppedError(RuntimeError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.signal_number = signal_number
+
+
+class WorkerLostError(RuntimeError):
+    """Another worker of the group ended or cannot be reached; none can go on, and all must start again."""

@@ -1,6 +1,7 @@
 """An interrupted training ends with the weights, the steps and the history of one that was left alone, to the bit."""
 
 import contextlib
+import os
 import random
 import signal
 import subprocess
@@ -126,6 +127,7 @@ def test_kill_9_changes_nothing(undisturbed, tmp_path, case) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("TFL_SOAK" not in os.environ, reason="200 kills take half an hour: set TFL_SOAK=1")
 @pytest.mark.parametrize("seed", range(20))
 def test_kill_9_often_changes_nothing(undisturbed, tmp_path, seed) -> None:
     case = list(CASES)[seed % len(CASES)]
@@ -260,3 +262,20 @@ def test_tensorboard_tells_every_step_once_also_after_an_interruption(tmp_path) 
     assert {tag for _, tag in steps["whole"]} == {
         f"step/{n}" for n in ("loss", "gradient_norm", "learning_rate", "images_seen")
     }
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_threads_that_prepare_images_change_nothing(threads) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (60, 16, 16, 3), np.uint8)
+    splits = tfl.load_data({"train": (images, np.arange(60) % 3), "test": (images[:9], np.arange(9) % 3)})
+    feed = tfl.EpochFeed(splits.source, splits.train, image_size=16, batch_size=8, augmentation="rand", seed=3)
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = threads
+    models = []
+    for change in (lambda dataset: dataset, lambda dataset: dataset.with_options(options)):
+        model = build()
+        tfl.compile(model, "adam", loss="multiclass")
+        tfl.fit(model, lambda epoch, change=change: change(feed(epoch)), epochs=3, verbose=False)
+        models.append(model.get_weights())
+    for one, other in zip(*models, strict=True):
+        np.testing.assert_array_equal(one, other)

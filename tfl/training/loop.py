@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfl import progress
-from tfl.errors import InputError
+from tfl.errors import InputError, WorkerLostError
 from tfl.training.batches import Feed, make_feed
 from tfl.training.guard import Guard
 from tfl.training.plan import FitOptions, fit_options, halve_batches, make_trainer
@@ -23,9 +23,17 @@ from tfl.training.replicas import strategy_of
 from tfl.training.scalars import StepScalars
 from tfl.training.step import Trainer
 from tfl.training.stopping import StopListener
-from tfl.training.strategy import is_chief
+from tfl.training.strategy import is_chief, num_workers
 from tfl.training.walk import evaluate_feed, walk
 
+# What a sum over the workers raises when one of them is gone.
+_OF_ANOTHER_WORKER = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
 _BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
 
 
@@ -82,6 +90,13 @@ def fit(
                 if run.has_begun():
                     raise
                 halve_batches(model, error)
+            except _OF_ANOTHER_WORKER as error:
+                if num_workers(strategy_of(model)) == 1:
+                    raise
+                raise WorkerLostError(
+                    "Another worker was lost: all must start again, and go on from the last checkpoint. TensorFlow: "
+                    + " ".join(str(error).split())[:200]
+                ) from error
 
 
 def _validation_feed(data: Any, batch_size: int) -> Feed:
