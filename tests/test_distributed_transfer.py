@@ -1,4 +1,4 @@
-"""The script on one process, on two workers, and on two workers of which one is killed: the same result."""
+"""The script on one process, stopped, on two workers, and on two of which one is killed: the same result."""
 
 import csv
 import json
@@ -109,6 +109,31 @@ def test_a_group_of_which_a_member_is_killed_ends_with_the_same_result(tmp_path)
     text = (folder / "log").read_text()
     assert "going on from step" in text and "launcher:" in text
     assert_equal(undisturbed, outcome(folder), tolerance=1e-6)
+
+
+def test_a_script_that_is_stopped_goes_on_to_the_same_bits(tmp_path):
+    undisturbed = run(TRAIN, tmp_path / "undisturbed", epochs=6)
+    folder = tmp_path / "stopped"
+    folder.mkdir()
+    codes = []
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
+        with (folder / "log").open("w") as log:
+            process = subprocess.Popen([*TRAIN, *flags(folder, 6)], cwd=ROOT, stdout=log, stderr=log)
+            before = set(folder.glob("run/checkpoints/finetune/step_*"))
+            while process.poll() is None and set(folder.glob("run/checkpoints/finetune/step_*")) <= before:
+                time.sleep(0.02)
+            process.send_signal(number)
+            codes.append(process.wait(300))
+        if not codes[-1]:
+            break
+    assert codes[0] == 143 and set(codes[1:]) <= {0, 130, -9}, (folder / "log").read_text()[-3000:]
+    command = [*TRAIN, *flags(folder, 6)]
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=590)
+    assert again.returncode == 0, again.stderr[-3000:]
+    result = outcome(folder)
+    assert result["history"] == undisturbed["history"] and result["predictions"] == undisturbed["predictions"]
+    for one, other in zip(result["weights"], undisturbed["weights"], strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_without_a_launcher_the_other_worker_ends_with_one_clear_line(tmp_path):

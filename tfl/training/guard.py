@@ -78,13 +78,14 @@ class Guard(Watcher):
     def report_skipped(self) -> None:
         """Log what was not applied in the epoch, with the names of its examples."""
         skipped, steps = (int(total.numpy()) for total in (self.trainer.totals.skipped, self.trainer.totals.steps))
+        names = self._skipped_names()
         if skipped:
             logging.warning(
-                "Epoch %d: %d of %d steps had a non-finite loss or gradient and were not applied. Their examples: %s.",
+                "Epoch %d: %d of %d steps had a non-finite loss or gradient and were not applied. %s.",
                 self.epoch + 1,
                 skipped,
                 steps,
-                self._skipped_names(),
+                f"Their examples: {names}" if names else "Gradients were too large for float16",
             )
 
     def _skipped_names(self) -> str:

@@ -164,7 +164,7 @@ class Trainer:
         """Take one step on a replica's share.
 
         Returns:
-            Whether it is in order, how many examples the global batch has, loss, gradient norm and learning
+            Whether it was applied, how many examples the global batch has, loss, gradient norm and learning
             rate: the same on every replica.
         """
         batch = self.weigh_and_mix(unpack(element), epoch)
@@ -196,12 +196,11 @@ class Trainer:
 
         if self.loss_scale is None:
             tf.cond(finite, apply, skip)
-            return finite, *told
-        # A loss that is finite with gradients that are not is an overflow of float16: no fault of the data.
-        overflow = ~finite & tf.math.is_finite(found.objective) & self.loss_scale.can_shrink()
-        tf.cond(finite, apply, lambda: tf.cond(overflow, tf.no_op, skip))
-        self.loss_scale.update(finite, overflow)
-        return finite | overflow, *told
+        else:  # a loss that is finite with gradients that are not is an overflow of float16: no fault of the data
+            overflow = ~finite & tf.math.is_finite(found.objective) & self.loss_scale.can_shrink()
+            tf.cond(finite, apply, lambda: tf.cond(overflow, lambda: None, skip))
+            self.loss_scale.update(finite, overflow)
+        return finite, *told
 
     def _ids_at_fault(self, batch: Batch, logits: tf.Tensor) -> tf.Tensor:
         """Return the ids, as strings, of the examples whose pixels or loss are not finite; of all where none's are."""
