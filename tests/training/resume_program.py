@@ -20,7 +20,7 @@ COUNT, BATCH, EPOCHS, SIZE = 90, 8, 4, 16
 CASES = {
     "adam": {"optimizer": "adam"},
     "average": {"optimizer": "sgd", "ema": 0.9, "mixup": 0.4},
-    "stopping": {"optimizer": "adam", "patience": 1, "rate": 0.05},
+    "stopping": {"optimizer": "adam", "patience": 2, "min_delta": 100.0},  # ends after 3 epochs, the first is the best
 }
 
 
@@ -44,7 +44,9 @@ def train(folder: Path, case: dict, callbacks: list[keras.callbacks.Callback] | 
         model, tfl.make_optimizer(case["optimizer"], case.get("rate", 0.01)), loss="multiclass", ema=case.get("ema", 0)
     )
     feed = tfl.EpochFeed(splits.source, splits.train, image_size=SIZE, batch_size=BATCH, augmentation="light", seed=0)
-    stop = keras.callbacks.EarlyStopping(patience=case.get("patience", 9), restore_best_weights=True)
+    stop = keras.callbacks.EarlyStopping(
+        min_delta=case.get("min_delta", 0.0), patience=case.get("patience", 9), restore_best_weights=True
+    )
     slower = keras.callbacks.ReduceLROnPlateau(patience=1)
     validation = images[60:], np.arange(60, COUNT) % 3
     history = tfl.fit(

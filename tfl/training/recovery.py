@@ -1,6 +1,7 @@
 """What an interrupted training goes on from: everything that the next step depends on, and where it stands."""
 
 import dataclasses
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -148,9 +149,15 @@ class Recovery:
 
 
 def _numbers(callback: keras.callbacks.Callback) -> dict[str, np.ndarray]:
-    """Return by name what a callback knows in numbers: its best value, how long it waited, the best weights."""
+    """Return by name what a callback knows in numbers: its best value, how long it waited, the best weights.
+
+    What it was made with is no such thing: Keras turns the sign of `min_delta` when it first looks at the metric.
+    """
     found: dict[str, np.ndarray] = {}
+    made_with = inspect.signature(type(callback).__init__).parameters
     for name, value in vars(callback).items():
+        if name in made_with:
+            continue
         if isinstance(value, (bool, int, float, np.number, np.ndarray)):
             found[name] = np.asarray(value)
         elif isinstance(value, list) and value and all(isinstance(item, np.ndarray) for item in value):
