@@ -37,3 +37,14 @@ def test_cut_times_every_way(run_script):
     ((_, cut, share, *seconds, _, _),) = read_table(result.stdout, "MobileNetV2")
     assert cut.startswith("block_") and 0 < float(share) < 1
     assert all(float(value.removesuffix(" s")) > 0 for value in seconds) and len(seconds) == 5
+
+
+@pytest.mark.slow  # three processes, each with TensorFlow and a network
+def test_distributed_counts_the_checkpoints_and_runs_both_groups(run_script):
+    result = run_script("benchmarks/distributed.py", "--rounds=1", "--steps=4", "--every=2", "--image_size=32")
+    assert result.returncode == 0, result.stderr
+    (costs,) = (row for row in read_table(result.stdout) if row[0].endswith(" s"))
+    assert costs[2] == "2" and float(costs[3]) > 1
+    for workers in ("1", "2"):
+        ((_, batch, rate, _),) = read_table(result.stdout, workers)
+        assert batch == "32" and float(rate) > 0

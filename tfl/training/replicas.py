@@ -92,11 +92,19 @@ def write_sums(strategy: tf.distribute.Strategy, variables: Sequence[tf.Variable
 
 
 def sum_over_replicas(values: Any) -> Any:
-    """Add up a tensor, or each tensor of a list, over all replicas; in a replica's own graph."""
+    """Add up a tensor, or each tensor of a list, over all replicas; in a replica's own graph.
+
+    A list goes as one long vector: a sum over the network costs its latency, for a bias as for all weights.
+    """
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return values
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
+    operation = tf.distribute.ReduceOp.SUM
+    if not isinstance(values, list) or len({value.dtype for value in values}) != 1:
+        return context.all_reduce(operation, values)
+    total = context.all_reduce(operation, tf.concat([tf.reshape(value, [-1]) for value in values], axis=0))
+    parts = tf.split(total, [tf.size(value) for value in values])
+    return [tf.reshape(part, tf.shape(value)) for part, value in zip(parts, values, strict=True)]
 
 
 def replica_number() -> Any:
