@@ -376,14 +376,19 @@ def check_damaged(folder, file, said):
     said.clear()
 
 
+def copies_to_damage(whole, damaged, count):
+    """Yield the files of a fresh copy in turns, `count` in all."""
+    names = [path.relative_to(whole) for path in files_in(whole)]
+    for number in range(count):
+        shutil.rmtree(damaged, ignore_errors=True)
+        shutil.copytree(whole, damaged)
+        yield damaged / names[number % len(names)]
+
+
 def test_no_flipped_bit_is_loaded(three, said):
     whole, damaged = three
     rng = np.random.default_rng(0)
-    names = [path.relative_to(whole) for path in files_in(whole)]
-    for count in range(210):
-        shutil.rmtree(damaged, ignore_errors=True)
-        shutil.copytree(whole, damaged)
-        file = damaged / names[count % len(names)]
+    for file in copies_to_damage(whole, damaged, 210):
         content = bytearray(file.read_bytes())
         content[rng.integers(len(content))] ^= 1 << rng.integers(8)
         file.write_bytes(content)
@@ -392,14 +397,10 @@ def test_no_flipped_bit_is_loaded(three, said):
 
 def test_no_cut_file_is_loaded(three, said):
     whole, damaged = three
-    rng = np.random.default_rng(0)
-    names = [path.relative_to(whole) for path in files_in(whole)]
-    for count in range(56):
-        shutil.rmtree(damaged, ignore_errors=True)
-        shutil.copytree(whole, damaged)
-        file = damaged / names[count % len(names)]
+    rng, number_of_files = np.random.default_rng(0), len(files_in(whole))
+    for count, file in enumerate(copies_to_damage(whole, damaged, 56)):
         content = file.read_bytes()
-        length = rng.integers(len(content)) if count >= len(names) else 0
+        length = rng.integers(len(content)) if count >= number_of_files else 0
         file.write_bytes(content[:length] if count % 8 else content + b"\0")  # one byte too many, now and then
         check_damaged(damaged, file, said)
 

@@ -5,14 +5,9 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from tfl.data.pipeline import make_dataset
+from tfl.data.pipeline import epoch_order, make_dataset
 from tfl.data.shares import make_shares
 from tfl.data.source import Source
-
-
-def epoch_order(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
-    """Return `rows` in the order of an epoch, a function of (seed, epoch) alone."""
-    return np.random.default_rng((seed, epoch)).permutation(rows)
 
 
 @dataclasses.dataclass(frozen=True)

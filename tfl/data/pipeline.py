@@ -16,6 +16,11 @@ from tfl.errors import InputError
 SHUFFLE_BUFFER = 2048  # undecoded examples; streams only
 
 
+def epoch_order(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+    """Return `rows` in the order of an epoch, a function of (seed, epoch) alone."""
+    return np.random.default_rng((seed, epoch)).permutation(rows)
+
+
 def make_dataset(
     source: Source,
     rows: np.ndarray,
@@ -68,7 +73,7 @@ def make_dataset(
         return {"image": image, "label": example["label"], "id": example["id"], "weight": tf.ones(())}
 
     if epoch is not None and shuffle and source.has_random_access:
-        rows = np.random.default_rng((seed, epoch)).permutation(rows)
+        rows = epoch_order(rows, seed, epoch)
     dataset = source.examples(rows)
     if epoch is not None and shuffle and not source.has_random_access:
         buffer_seed = int(np.random.default_rng((seed, epoch)).integers(2**31))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfl.data.feed import epoch_order
+from tfl.data.pipeline import epoch_order
 from tfl.data.shares import make_shares
 from tfl.features.extract import PLAIN, Extractor, View
 from tfl.features.store import human_size

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfl.data.pipeline import epoch_order
 from tfl.data.shares import Share
 from tfl.errors import InputError
 
@@ -118,9 +119,9 @@ def _array_feed(x: np.ndarray, y: np.ndarray, batch_size: int, seed: int | None,
         return {name: tf.gather(column, ids) for name, column in columns.items()} | {"id": ids}
 
     def dataset(epoch: int, start: int) -> tf.data.Dataset:
-        order = np.arange(len(x)) if seed is None else np.random.default_rng((seed, epoch)).permutation(len(x))
-        rows = order[start * batch_size :].astype(np.int64)
-        batches = tf.data.Dataset.from_tensor_slices(rows).batch(batch_size)
+        rows = np.arange(len(x), dtype=np.int64)
+        rows = rows if seed is None else epoch_order(rows, seed, epoch)
+        batches = tf.data.Dataset.from_tensor_slices(rows[start * batch_size :]).batch(batch_size)
         return batches.map(gather).prefetch(2)
 
     return Feed(dataset, len(x))

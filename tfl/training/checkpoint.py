@@ -6,7 +6,7 @@ to the disk and renamed. Then `LATEST` is replaced, which names the one that cou
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from etils import epath
 
@@ -98,14 +98,10 @@ class CheckpointStore:
         """
         with _explained(self.folder):
             names, damage = self._newest_first()
-            for place, name in enumerate(names):
-                try:
-                    checkpoint = read_checkpoint(self.folder / name)
-                except DamagedError as error:
-                    damage.append(str(error))
-                    continue
-                _say_damage(damage, self.folder / name)
-                self._line = self._read_line(names[place:])
+            found = self._read_first_whole(names, damage)
+            if found is not None:
+                name, checkpoint = found
+                self._line = self._read_line(names[names.index(name) :])
                 return checkpoint
         if damage:
             raise InputError(
@@ -122,15 +118,22 @@ class CheckpointStore:
         with _explained(self.folder):
             names, damage = self._newest_first()
             best_names = reversed(self._read_line(names).values())
-            for best_name in filter(None, dict.fromkeys(best_names)):
-                try:
-                    checkpoint = read_checkpoint(self.folder / best_name)
-                except DamagedError as error:
-                    damage.append(str(error))
-                    continue
-                _say_damage(damage, self.folder / best_name)
-                return checkpoint
-        _say_damage(damage, None)
+            found = self._read_first_whole(filter(None, dict.fromkeys(best_names)), damage)
+        if found is None:
+            _say_damage(damage, None)
+            return None
+        return found[1]
+
+    def _read_first_whole(self, names: Iterable[str], damage: list[str]) -> tuple[str, Checkpoint] | None:
+        """Return the first that is whole, with its name, and say what was passed over, which joins `damage`."""
+        for name in names:
+            try:
+                checkpoint = read_checkpoint(self.folder / name)
+            except DamagedError as error:
+                damage.append(str(error))
+                continue
+            _say_damage(damage, self.folder / name)
+            return name, checkpoint
         return None
 
     def clear(self) -> None:
