@@ -6,7 +6,10 @@ from setuptools import find_packages, setup
 
 FAST_CPU = ["openvino>=2026.4"]
 PARQUET = ["pyarrow>=20.0"]
-TEST = ["pytest>=9.0", "pytest-xdist>=3.8", "hypothesis>=6.150", "pillow>=11.0"]
+EXPORT = ["ai-edge-litert>=2.3", "onnx>=1.23", "onnxruntime>=1.32", "tf2onnx>=1.17"]
+SERVE = ["fastapi>=0.115", "uvicorn>=0.34", "prometheus_client>=0.21"]
+TEST = ["pytest>=9.0", "pytest-xdist>=3.8", "hypothesis>=6.150", "pillow>=11.0", "httpx>=0.28"]
+EXTRAS = [*FAST_CPU, *PARQUET, *EXPORT, *SERVE]
 
 setup(
     name="tfl",
@@ -31,17 +34,19 @@ setup(
         "tensorboard>=2.20",  # TensorFlow 2.21 no longer brings it
         "ml_dtypes>=0.5",
         "threadpoolctl>=3.5",
+        "matplotlib>=3.10",
+        "Jinja2>=3.1",
         "tqdm>=4.67",
     ],
     extras_require={
         "fast-cpu": FAST_CPU,  # a second runtime for extracting features
         "parquet": PARQUET,  # scripts/extract_features.py --format=parquet
-        "test": [*TEST, *FAST_CPU, *PARQUET],
+        "export": EXPORT,  # scripts/export.py --formats=litert,onnx
+        "serve": SERVE,  # scripts/serve.py
+        "test": [*TEST, *EXTRAS],
         "dev": [
             *TEST,
-            *FAST_CPU,
-            *PARQUET,
-            "pillow>=11.0",
+            *EXTRAS,
             "ruff>=0.14",
             "pyright[nodejs]>=1.1.400",
             "pre-commit>=4.0",

@@ -12,8 +12,11 @@ FLOORS = {
     0: ["config", "registry", "errors", "progress", "workdir", "cluster", "rules"],
     1: ["backbones", "data"],
     2: ["models"],
-    3: ["features", "training", "evaluation"],
-    4: ["phases", "solving", "finetuning", "transfer", "trained", "extraction", "launching"],
+    3: ["features", "training", "evaluation", "explain", "export"],
+    4: [
+        *("phases", "solving", "finetuning", "transfer", "trained", "extraction", "launching"),
+        *("comparing", "exporting", "report", "serving"),
+    ],
     5: ["cli"],
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
