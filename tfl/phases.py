@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfl.config import FeaturesConfig, TransferConfig
 from tfl.data import Source, Splits, load_data, make_dataset
 from tfl.errors import InputError
-from tfl.evaluation import Predictions, predict
+from tfl.evaluation import Predictions, predict, write_predictions
 from tfl.features import Extractor, FeatureStore, View, make_feature_dataset, open_store
 from tfl.features.extract import BATCH
 from tfl.models.classifier import load_model, save_model
@@ -157,7 +157,8 @@ class Job:
         if self.part is not None:
             self._check_parts(test)
         if self.run.writes:
-            test.write_csv(self.run / "predictions.csv", self.splits.index.ids, self.model.metadata.class_names)
+            names, classes = self.splits.index.ids, self.model.metadata.class_names
+            write_predictions(test, self.run / "predictions.csv", names, classes)
         metrics = {
             "test": test.metrics(),
             "validation": self.phases[self.kept]["validation"],

@@ -1,39 +1,180 @@
-"""Metrics and prediction tables against scikit-learn, on random and degenerate inputs."""
+"""Every metric against scikit-learn or NumPy, on random and degenerate inputs; what is undefined is absent."""
 
-import csv
+import json
+import warnings
 
 import numpy as np
 import pytest
+import scipy.special
+import scipy.stats
 import sklearn.metrics as skm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfl.evaluation import Predictions, compute_metrics, to_probabilities
+from tfl.evaluation import Predictions, compute_metrics, confusion_matrix, per_class_metrics, to_logits
+from tfl.evaluation import to_probabilities as probabilities_of
+
+
+@pytest.fixture(autouse=True)
+def warnings_are_errors():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def drawn(seed, num_classes, count):
+    """Random logits and labels: with ties or without, often with classes missing, sometimes all wrong or one class."""
+    rng = np.random.default_rng(seed)
+    logits = np.round(rng.normal(size=(count, num_classes)), seed % 3)
+    labels = rng.integers(0, num_classes, count)
+    if seed % 5 == 0:
+        labels[:] = labels[0]
+    if seed % 7 == 0:  # all wrong
+        labels = (logits.argmax(axis=1) + 1) % num_classes
+    return logits, labels
+
+
+def check_ranking(metrics, truth, scores):
+    for name, function in (("roc_auc", skm.roc_auc_score), ("average_precision", skm.average_precision_score)):
+        occurs = truth.any(axis=0) if name == "average_precision" else truth.any(axis=0) & ~truth.all(axis=0)
+        values = [function(t, s) for t, s in zip(truth.T[occurs], scores.T[occurs], strict=True)]
+        assert metrics.get(f"macro_{name}") == (pytest.approx(np.mean(values)) if values else None)
+        defined = truth.any() and (name == "average_precision" or not truth.all())
+        micro = function(truth.ravel(), scores.ravel()) if defined else None
+        assert metrics.get(f"micro_{name}") == (pytest.approx(micro) if defined else None)
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=st.integers(0, 10**6), num_classes=st.integers(2, 8), count=st.integers(1, 50))
+def test_multiclass_metrics_equal_scikit_learn(seed, num_classes, count):
+    logits, labels = drawn(seed, num_classes, count)
+    metrics = compute_metrics("multiclass", logits, labels)
+    json.dumps(metrics, allow_nan=False)
+    predicted, every = logits.argmax(axis=1), np.arange(num_classes)
+    probabilities = scipy.special.softmax(logits, axis=1)
+    assert metrics["num_examples"] == count
+    assert metrics["accuracy"] == pytest.approx(skm.accuracy_score(labels, predicted))
+    assert metrics["loss"] == pytest.approx(skm.log_loss(labels, probabilities, labels=every), rel=1e-9)
+    recalls = [np.mean(predicted[labels == c] == c) for c in np.unique(labels)]
+    assert metrics["balanced_accuracy"] == pytest.approx(np.mean(recalls))
+    f1 = {c: f1_of(labels == c, predicted == c) for c in np.union1d(labels, predicted)}
+    assert metrics["macro_f1"] == pytest.approx(np.mean(list(f1.values())))
+    assert metrics["weighted_f1"] == pytest.approx(np.mean([f1[label] for label in labels]))
+    for k in (3, 5):
+        assert (f"top_{k}_accuracy" in metrics) == (num_classes > k)
+        if num_classes > k:
+            expected = skm.top_k_accuracy_score(labels, logits, k=k, labels=every)
+            assert metrics[f"top_{k}_accuracy"] == pytest.approx(expected)
+    check_ranking(metrics, labels[:, None] == every, probabilities)
+    check_kappa(metrics, labels, predicted)
+
+
+def f1_of(truth, predicted):
+    return 2 * np.sum(truth & predicted) / (np.sum(truth) + np.sum(predicted))
+
+
+def check_kappa(metrics, labels, predicted):
+    classes = np.union1d(labels, predicted)
+    by_chance = sum(np.mean(labels == c) * np.mean(predicted == c) for c in classes)
+    assert ("cohen_kappa" in metrics) == (len(classes) > 1)
+    if len(classes) > 1:
+        kappa = (np.mean(labels == predicted) - by_chance) / (1 - by_chance)
+        assert metrics["cohen_kappa"] == pytest.approx(kappa)
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 10**6), count=st.integers(1, 40))
+def test_binary_metrics_equal_scikit_learn_and_those_of_two_classes(seed, count):
+    logits, labels = drawn(seed, 2, count)
+    metrics = compute_metrics("binary", logits[:, 1:] - logits[:, :1], labels)
+    json.dumps(metrics, allow_nan=False)
+    two = compute_metrics("multiclass", logits, labels)
+    for name, value in two.items():
+        if seed % 3 == 0 or not name.endswith(("roc_auc", "average_precision")):  # else rounding makes and breaks ties
+            assert metrics[name] == pytest.approx(value, rel=1e-9), name
+    score = scipy.special.expit(logits[:, 1] - logits[:, 0])
+    assert metrics["loss"] == pytest.approx(skm.log_loss(labels, score, labels=[0, 1]))
+    assert ("roc_auc" in metrics) == (len(set(labels)) == 2)
+    if "roc_auc" in metrics:
+        assert metrics["roc_auc"] == pytest.approx(skm.roc_auc_score(labels, score))
+    assert ("average_precision" in metrics) == bool(labels.any())
+    if labels.any():
+        assert metrics["average_precision"] == pytest.approx(skm.average_precision_score(labels, score))
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 10**6), num_labels=st.integers(1, 5), count=st.integers(1, 40))
+def test_multilabel_metrics_equal_scikit_learn(seed, num_labels, count):
+    rng = np.random.default_rng(seed)
+    logits = np.round(rng.normal(size=(count, num_labels)), seed % 3)
+    labels = rng.integers(0, 2, (count, num_labels)) * (seed % 4 > 0) | (seed % 6 == 0)  # random, none, or all present
+    metrics = compute_metrics("multilabel", logits, labels.astype(np.float32))
+    json.dumps(metrics, allow_nan=False)
+    predicted = (logits > 0).astype(int)
+    assert metrics["accuracy"] == pytest.approx(np.mean((labels == predicted).all(axis=1)))
+    assert metrics["label_accuracy"] == pytest.approx(np.mean(labels == predicted))
+    f1 = np.array([f1_of(t > 0, p > 0) if (t | p).any() else 0.0 for t, p in zip(labels.T, predicted.T, strict=True)])
+    assert metrics["macro_f1"] == pytest.approx(f1.mean())
+    support = labels.sum(axis=0)
+    assert metrics["weighted_f1"] == pytest.approx(f1 @ support / support.sum() if support.any() else 0.0)
+    both = (labels | predicted).any()
+    assert metrics["micro_f1"] == pytest.approx(f1_of(labels.ravel() > 0, predicted.ravel() > 0) if both else 0.0)
+    check_ranking(metrics, labels > 0, scipy.special.expit(logits))
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 10**6), outputs=st.integers(1, 3), count=st.integers(1, 40))
+def test_regression_metrics_equal_scikit_learn_and_scipy(seed, outputs, count):
+    rng = np.random.default_rng(seed)
+    labels, predicted = np.round(rng.normal(size=(2, count, outputs)), seed % 3)
+    if seed % 5 == 0:
+        predicted[:] = 0.1  # what a model that learnt nothing says
+    if seed % 7 == 0:
+        labels[:] = 0.1
+    metrics = compute_metrics("regression", predicted, labels[:, 0] if outputs == 1 else labels)
+    json.dumps(metrics, allow_nan=False)
+    assert metrics["loss"] == pytest.approx(skm.mean_squared_error(labels, predicted))
+    assert metrics["mean_absolute_error"] == pytest.approx(skm.mean_absolute_error(labels, predicted))
+    assert metrics["median_absolute_error"] == pytest.approx(skm.median_absolute_error(labels, predicted))
+    assert metrics["root_mean_squared_error"] == pytest.approx(skm.root_mean_squared_error(labels, predicted))
+    vary = bool(np.ptp(labels, axis=0).all())
+    assert ("r2" in metrics) == vary
+    assert ("pearson" in metrics) == ("spearman" in metrics) == (vary and bool(np.ptp(predicted, axis=0).all()))
+    if vary:
+        assert metrics["r2"] == pytest.approx(skm.r2_score(labels, predicted))
+    for name, function in (("pearson", scipy.stats.pearsonr), ("spearman", scipy.stats.spearmanr)):
+        if name in metrics:
+            columns = zip(labels.T, predicted.T, strict=True)
+            assert metrics[name] == pytest.approx(np.mean([function(*c).statistic for c in columns]))
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 10**6), num_classes=st.integers(2, 8), count=st.integers(1, 50))
-def test_multiclass_metrics_equal_scikit_learn(seed, num_classes, count):
-    rng = np.random.default_rng(seed)
-    logits = np.round(rng.normal(size=(count, num_classes)), 1 if seed % 2 else 8)  # with ties, and without
-    labels = rng.integers(0, num_classes, count)  # often with classes missing
-    metrics = compute_metrics("multiclass", logits, labels)
-    predicted = logits.argmax(axis=1)
-    assert metrics["num_examples"] == count
-    assert metrics["accuracy"] == pytest.approx(skm.accuracy_score(labels, predicted))
-    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    expected = skm.log_loss(labels, probabilities, labels=np.arange(num_classes))
-    assert metrics["loss"] == pytest.approx(expected, rel=1e-9)
-    recalls = [np.mean(predicted[labels == c] == c) for c in np.unique(labels)]
-    assert metrics["balanced_accuracy"] == pytest.approx(np.mean(recalls))
-    assert ("top_5_accuracy" in metrics) == (num_classes > 5)
+@given(seed=st.integers(0, 10**6), num_classes=st.integers(2, 5), count=st.integers(1, 30))
+def test_each_class_by_itself_equals_scikit_learn(seed, num_classes, count):
+    logits, labels = drawn(seed, num_classes, count)
+    table = Predictions(np.arange(count), labels, logits, "multiclass")
+    names = [f"c{c}" for c in range(num_classes)]
+    predicted, rows = logits.argmax(axis=1), per_class_metrics(table, names)
+    json.dumps(rows, allow_nan=False)
+    assert [row["class"] for row in rows] == names
+    for c, row in enumerate(rows):
+        truth, said = labels == c, predicted == c
+        assert row["support"] == truth.sum()
+        assert row["precision"] == (pytest.approx(truth[said].mean()) if said.any() else None)
+        assert row["recall"] == (pytest.approx(said[truth].mean()) if truth.any() else None)
+        assert row["f1"] == (pytest.approx(f1_of(truth, said)) if (truth | said).any() else None)
+        defined = truth.any() and not truth.all()
+        auc = skm.roc_auc_score(truth, table.probabilities[:, c]) if defined else None
+        assert row["roc_auc"] == (pytest.approx(auc) if defined else None)
+    matrix = confusion_matrix(table, num_classes)
+    np.testing.assert_array_equal(
+        matrix,
+        np.array([[sum((labels == i) & (predicted == j)) for j in range(num_classes)] for i in range(num_classes)]),
+    )
 
 
-def test_all_wrong_is_zero_and_all_right_is_one():
-    labels = np.array([0, 1, 2, 0])
-    right = 10 * np.eye(3)[labels]
-    assert compute_metrics("multiclass", right, labels)["accuracy"] == 1.0
-    assert compute_metrics("multiclass", -right, labels)["accuracy"] == 0.0
+def test_nothing_at_all_has_no_metrics():
+    assert compute_metrics("multiclass", np.zeros((0, 3)), np.zeros(0, int)) == {"num_examples": 0}
 
 
 def test_huge_logits_do_not_overflow():
@@ -41,58 +182,21 @@ def test_huge_logits_do_not_overflow():
     assert metrics["loss"] == pytest.approx(2e4)
 
 
-def test_binary_metrics_equal_scikit_learn():
-    rng = np.random.default_rng(0)
-    logits, labels = rng.normal(size=(40, 1)), rng.integers(0, 2, 40)
-    metrics = compute_metrics("binary", logits, labels)
-    assert metrics["accuracy"] == pytest.approx(skm.accuracy_score(labels, logits[:, 0] > 0))
-    assert metrics["loss"] == pytest.approx(skm.log_loss(labels, 1 / (1 + np.exp(-logits[:, 0]))))
+def test_probabilities_of_each_target_at_each_temperature():
+    logits = np.array([[0.0, np.log(9.0)]])
+    np.testing.assert_allclose(probabilities_of(logits, "multiclass"), [[0.1, 0.9]])
+    np.testing.assert_allclose(probabilities_of(logits, "multiclass", 2.0), [[0.25, 0.75]])
+    np.testing.assert_allclose(probabilities_of(logits, "multilabel", 2.0), [[0.5, 0.75]])
+    np.testing.assert_allclose(probabilities_of(logits[:, 1:], "binary", 2.0), [[0.25, 0.75]])
+    np.testing.assert_allclose(probabilities_of(logits, "regression", 2.0), logits)
+    assert probabilities_of(np.array([[50.0]]), "binary")[0, 0] == pytest.approx(np.exp(-50.0))
 
 
-def test_multilabel_metrics_equal_scikit_learn():
-    rng = np.random.default_rng(0)
-    logits, labels = rng.normal(size=(40, 3)), rng.integers(0, 2, (40, 3))
-    metrics = compute_metrics("multilabel", logits, labels.astype(np.float32))
-    assert metrics["accuracy"] == pytest.approx(skm.accuracy_score(labels, logits > 0))
-    assert metrics["label_accuracy"] == pytest.approx(1 - skm.hamming_loss(labels, logits > 0))
-    assert metrics["macro_f1"] == pytest.approx(skm.f1_score(labels, logits > 0, average="macro"))
-
-
-def test_regression_metrics_equal_scikit_learn():
-    rng = np.random.default_rng(0)
-    predicted, labels = rng.normal(size=(40, 1)), rng.normal(size=40)
-    metrics = compute_metrics("regression", predicted, labels)
-    assert metrics["loss"] == pytest.approx(skm.mean_squared_error(labels, predicted))
-    assert metrics["mean_absolute_error"] == pytest.approx(skm.mean_absolute_error(labels, predicted))
-    assert metrics["r2"] == pytest.approx(skm.r2_score(labels, predicted))
-
-
-def test_probabilities_of_each_target():
-    logits = np.array([[0.0, np.log(3.0)]])
-    np.testing.assert_allclose(to_probabilities(logits, "multiclass"), [[0.25, 0.75]])
-    np.testing.assert_allclose(to_probabilities(logits, "multilabel"), [[0.5, 0.75]])
-    np.testing.assert_allclose(to_probabilities(logits[:, 1:], "binary"), [[0.25, 0.75]])
-    np.testing.assert_allclose(to_probabilities(logits, "regression"), logits)
-
-
-def test_the_table_on_disk_says_what_the_metrics_say(tmp_path):
-    rng = np.random.default_rng(0)
-    logits, labels = rng.normal(size=(20, 3)).astype(np.float32), rng.integers(0, 3, 20)
-    table = Predictions(np.arange(20)[::-1], labels, logits, "multiclass")
-    names, classes = [f"bild-ä{row}.jpg" for row in range(20)], ("a", "b,c", "d")
-    table.write_csv(tmp_path / "predictions.csv", names, classes)
-    with (tmp_path / "predictions.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [row["id"] for row in rows] == names[::-1]
-    assert np.mean([row["label"] == row["predicted"] for row in rows]) == pytest.approx(table.metrics()["accuracy"])
-    for row, probabilities in zip(rows, table.probabilities, strict=True):
-        np.testing.assert_allclose([float(row[f"p_{name}"]) for name in classes], probabilities, atol=1e-5)
-
-
-def test_multilabel_and_regression_tables(tmp_path):
-    table = Predictions(np.array([0]), np.array([[1.0, 0.0, 1.0]]), np.array([[3.0, -3.0, -3.0]]), "multilabel")
-    table.write_csv(tmp_path / "p.csv", ["x"], ("a", "b", "c"))
-    assert (tmp_path / "p.csv").read_text().splitlines()[1].startswith("x,a|c,a,")
-    table = Predictions(np.array([0]), np.array([1.5]), np.array([[1.25]]), "regression")
-    table.write_csv(tmp_path / "p.csv", ["x"], ("height",))
-    assert (tmp_path / "p.csv").read_text().splitlines()[1] == "x,1.5,1.25,1.25"
+@pytest.mark.parametrize(
+    ("target", "outputs"), [("multiclass", 3), ("binary", 1), ("multilabel", 3), ("regression", 2)]
+)
+def test_logits_of_probabilities_give_them_back(target, outputs):
+    logits = np.random.default_rng(0).normal(size=(20, outputs)) * 5
+    probabilities = probabilities_of(logits, target)
+    np.testing.assert_allclose(probabilities_of(to_logits(probabilities, target), target), probabilities, rtol=1e-9)
+    assert np.isfinite(to_logits(np.round(probabilities), target)).all()

@@ -1,15 +1,18 @@
 """Exact metrics, from the whole table of predictions and never from running averages."""
 
 import numpy as np
+import scipy.stats
 import sklearn.metrics
 
+from tfl.evaluation.probabilities import as_classes, decide, one_vs_rest, shape_for_scikit, to_probabilities
+from tfl.evaluation.ranking import average_precision, ranking_metrics, roc_auc
 from tfl.models.objective import as_targets, loss_and_residual
 
-TOP_K = 5
+TOP_K = (3, 5)
 
 
 def compute_metrics(target: str, logits: np.ndarray, labels: np.ndarray) -> dict[str, float | int]:
-    """Return the metrics of a split, ready for JSON.
+    """Return the metrics of a split, ready for JSON: what is undefined for these labels is absent, never NaN.
 
     Args:
         target: "multiclass", "binary", "multilabel" or "regression".
@@ -17,53 +20,102 @@ def compute_metrics(target: str, logits: np.ndarray, labels: np.ndarray) -> dict
         labels: class numbers `(N,)` for multiclass and binary, else `(N, K)`.
 
     Returns:
-        `loss` (mean, without the penalty), `num_examples`, and by target
-        multiclass: `accuracy`, `balanced_accuracy`, `macro_f1`, and `top_5_accuracy` from six classes on;
-        binary: `accuracy`, `balanced_accuracy`, `macro_f1`; multilabel: `accuracy` (all labels of an
-        example right), `label_accuracy`, `macro_f1`; regression: `mean_absolute_error`,
-        `root_mean_squared_error`, `r2`, and `accuracy` is absent.
+        `num_examples`, `loss` (mean, without the penalty: the log-loss, or for regression the mean squared
+        error), and by target
+
+        multiclass and binary: `accuracy`, `balanced_accuracy` (over the classes that occur), `macro_f1`,
+        `weighted_f1`, `cohen_kappa`, and macro and micro `roc_auc` and `average_precision` (one class against
+        the rest); multiclass `top_3_accuracy` and `top_5_accuracy` where there are more classes than that;
+        binary `roc_auc` and `average_precision` of the positive class;
+
+        multilabel: `accuracy` (all labels of an example right), `label_accuracy` (1 - Hamming loss),
+        macro, micro and weighted `f1`, macro and micro `roc_auc` and `average_precision`;
+
+        regression: `mean_absolute_error`, `median_absolute_error`, `root_mean_squared_error`, `r2`, `pearson`,
+        `spearman`, each the mean over the outputs, and no `accuracy`.
     """
     logits = np.asarray(logits, np.float64)
+    if not len(logits):
+        return {"num_examples": 0}
     targets = as_targets(target, labels)
     loss, _ = loss_and_residual(target, logits, targets)
     shared = {"loss": float(loss.mean()), "num_examples": len(loss)}
     if target == "regression":
         return shared | _regression_metrics(targets, logits)
+    classes, predicted, probabilities = (
+        as_classes(target, labels),
+        decide(logits, target),
+        to_probabilities(logits, target),
+    )
+    ranking = ranking_metrics(one_vs_rest(target, classes, probabilities.shape[1]), probabilities)
     if target == "multilabel":
-        return shared | _multilabel_metrics(targets.astype(int), (logits > 0).astype(int))
+        return shared | _multilabel_metrics(classes, predicted) | ranking
+    metrics = shared | _class_metrics(classes, predicted) | ranking
     if target == "binary":
-        return shared | _class_metrics(targets.ravel().astype(int), (logits.ravel() > 0).astype(int))
-    metrics = shared | _class_metrics(targets, logits.argmax(axis=1))
-    if logits.shape[1] > TOP_K:
-        metrics["top_5_accuracy"] = float(
-            sklearn.metrics.top_k_accuracy_score(targets, logits, k=TOP_K, labels=np.arange(logits.shape[1]))
-        )
-    return metrics
+        return metrics | _of_the_positive_class(classes == 1, probabilities[:, 1])
+    return metrics | _top_k(classes, logits)
 
 
 def _class_metrics(labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     present = np.unique(labels)
     recalls = sklearn.metrics.recall_score(labels, predicted, labels=present, average=None, zero_division=0)
-    return {
+    metrics = {
         "accuracy": float(np.mean(labels == predicted)),
         "balanced_accuracy": float(np.mean(recalls)),
         "macro_f1": float(sklearn.metrics.f1_score(labels, predicted, average="macro", zero_division=0)),
+        "weighted_f1": float(sklearn.metrics.f1_score(labels, predicted, average="weighted", zero_division=0)),
+    }
+    if len(np.union1d(labels, predicted)) > 1:  # of one class alone, chance already agrees everywhere
+        metrics["cohen_kappa"] = float(sklearn.metrics.cohen_kappa_score(labels, predicted))
+    return metrics
+
+
+def _of_the_positive_class(truth: np.ndarray, scores: np.ndarray) -> dict[str, float]:
+    values = {"roc_auc": roc_auc(truth, scores), "average_precision": average_precision(truth, scores)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _top_k(labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
+    num_classes = logits.shape[1]
+    return {
+        f"top_{k}_accuracy": float(
+            sklearn.metrics.top_k_accuracy_score(labels, logits, k=k, labels=np.arange(num_classes))
+        )
+        for k in TOP_K
+        if num_classes > k
     }
 
 
 def _multilabel_metrics(labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    shaped = shape_for_scikit(labels, predicted, labels.shape[1])
+    f1 = {
+        name: sklearn.metrics.f1_score(**shaped, average=name, zero_division=0)
+        for name in ("macro", "micro", "weighted")
+    }
     return {
         "accuracy": float(np.mean(np.all(labels == predicted, axis=1))),
         "label_accuracy": float(np.mean(labels == predicted)),
-        "macro_f1": float(sklearn.metrics.f1_score(labels, predicted, average="macro", zero_division=0)),
+        **{f"{name}_f1": float(value) for name, value in f1.items()},
     }
 
 
 def _regression_metrics(labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     metrics = {
         "mean_absolute_error": float(sklearn.metrics.mean_absolute_error(labels, predicted)),
+        "median_absolute_error": float(sklearn.metrics.median_absolute_error(labels, predicted)),
         "root_mean_squared_error": float(sklearn.metrics.root_mean_squared_error(labels, predicted)),
     }
-    if len(labels) > 1:  # R² of one example is not defined
-        metrics["r2"] = float(sklearn.metrics.r2_score(labels, predicted))
-    return metrics
+    if not np.ptp(labels, axis=0).all():  # of values that are all the same there is nothing to explain
+        return metrics
+    metrics["r2"] = float(sklearn.metrics.r2_score(labels, predicted))
+    if np.ptp(predicted, axis=0).all():
+        ranks = scipy.stats.rankdata(labels, axis=0), scipy.stats.rankdata(predicted, axis=0)
+        metrics |= {"pearson": _correlation(labels, predicted), "spearman": _correlation(*ranks)}
+    return {name: value for name, value in metrics.items() if np.isfinite(value)}
+
+
+def _correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Pearson's correlation, the mean over the columns; NaN where the spread is too small for float64."""
+    first, second = (values - values.mean(axis=0) for values in (first, second))
+    spread = np.sqrt((first**2).sum(axis=0) * (second**2).sum(axis=0))
+    return float(np.mean((first * second).sum(axis=0) / spread)) if spread.all() else float("nan")

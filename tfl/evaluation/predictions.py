@@ -1,18 +1,15 @@
 """One row per example: what the model said, and what was true."""
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
-import scipy.special
 import tensorflow as tf
-from etils import epath
 
 from tfl.evaluation.metrics import compute_metrics
+from tfl.evaluation.probabilities import to_probabilities
 from tfl.models.inference import run_over
-from tfl.workdir import write_csv
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +17,8 @@ class Predictions:
     """What a model says of a split.
 
     Attributes:
-        ids: `(N,)` int64, rows in the index, in the order they were seen.
+        ids: `(N,)` int64, rows in the index, in the order they were seen; the names of the examples where the
+            table was read from a file.
         labels: `(N,)` or `(N, K)`, as in the index.
         logits: `(N, K)` float32; for regression the predicted values.
         target: "multiclass", "binary", "multilabel" or "regression".
@@ -31,60 +29,27 @@ class Predictions:
     logits: np.ndarray
     target: str
 
+    def __len__(self) -> int:
+        return len(self.ids)
+
     @property
     def probabilities(self) -> np.ndarray:
         """`(N, C)` float64, one column a class; for regression the predicted values."""
         return to_probabilities(self.logits, self.target)
 
+    def at(self, temperature: float) -> "Predictions":
+        """Return the same table with its logits divided by a temperature; values stay as they are."""
+        if self.target == "regression" or temperature == 1.0:
+            return self
+        return dataclasses.replace(self, logits=np.asarray(self.logits, np.float64) / temperature)
+
+    def take(self, rows: np.ndarray) -> "Predictions":
+        """Return the table of some of the rows, given as positions or as a mask."""
+        return dataclasses.replace(self, ids=self.ids[rows], labels=self.labels[rows], logits=self.logits[rows])
+
     def metrics(self) -> dict[str, Any]:
         """Return the exact metrics of this table; see `compute_metrics`."""
         return compute_metrics(self.target, self.logits, self.labels)
-
-    def write_csv(self, path: epath.PathLike, names: Sequence[str] | np.ndarray, class_names: Sequence[str]) -> None:
-        """Write one row per example: id, label, prediction, and a probability (or value) per class.
-
-        Args:
-            path: the file.
-            names: the id of every row of the index.
-            class_names: in the order of the columns of `probabilities`.
-        """
-        probabilities = self.probabilities
-        header = ["id", "label", "predicted", *(f"p_{name}" for name in class_names)]
-        rows = (
-            [names[row], _show(label, class_names, self.target), _decide(p, class_names, self.target), *map(_digits, p)]
-            for row, label, p in zip(self.ids, self.labels, probabilities, strict=True)
-        )
-        write_csv(path, header, rows)
-
-
-def _digits(probability: float) -> str:
-    return f"{probability:.6g}"
-
-
-def _show(label: Any, class_names: Sequence[str], target: str) -> str:
-    if target in ("multiclass", "binary"):
-        return class_names[int(label)]
-    values = np.ravel(label)
-    if target == "multilabel":
-        return "|".join(name for name, present in zip(class_names, values, strict=True) if present)
-    return "|".join(map(_digits, values))
-
-
-def _decide(probabilities: np.ndarray, class_names: Sequence[str], target: str) -> str:
-    if target in ("multiclass", "binary"):
-        return class_names[int(probabilities.argmax())]
-    return _show(probabilities > 0.5 if target == "multilabel" else probabilities, class_names, target)
-
-
-def to_probabilities(logits: np.ndarray, target: str) -> np.ndarray:
-    """Return `(N, C)` float64 probabilities of logits `(N, K)`; binary gets both of its columns."""
-    logits = np.asarray(logits, np.float64)
-    if target == "multiclass":
-        return scipy.special.softmax(logits, axis=1)
-    if target == "regression":
-        return logits
-    positive = scipy.special.expit(logits)
-    return np.hstack([1.0 - positive, positive]) if target == "binary" else positive
 
 
 def predict(model: keras.Model, dataset: tf.data.Dataset, target: str, description: str = "predict") -> Predictions:

@@ -1,0 +1,143 @@
+"""The table of predictions on disk: CSV, or parquet where the name ends so, and back."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from etils import epath
+
+from tfl.errors import InputError
+from tfl.evaluation.predictions import Predictions
+from tfl.evaluation.probabilities import to_logits
+from tfl.workdir import read_csv, write_atomically, write_csv
+
+PREFIX = "p_"  # of the columns of probabilities, or of values
+
+
+def write_predictions(
+    table: Predictions, path: epath.PathLike, names: Sequence[str] | np.ndarray, class_names: Sequence[str]
+) -> None:
+    """Write one row per example: id, label, predicted, and a probability (or value) per class.
+
+    Args:
+        table: what is written, at temperature 1.
+        path: the file; `.parquet` is written as such, everything else as CSV.
+        names: the id of every row of the index.
+        class_names: in the order of the columns of `table.probabilities`.
+
+    Raises:
+        InputError: parquet without pyarrow, or the disk is full.
+    """
+    header = ["id", "label", "predicted", *(PREFIX + name for name in class_names)]
+    probabilities = table.probabilities
+    texts = [
+        (names[row], _show(label, class_names, table.target), _decided(p, class_names, table.target))
+        for row, label, p in zip(table.ids, table.labels, probabilities, strict=True)
+    ]
+    if str(path).endswith(".parquet"):
+        pyarrow, parquet = _import_parquet(path)
+        columns = [*(list(column) for column in zip(*texts, strict=True)), *probabilities.T]
+        content = pyarrow.table(dict(zip(header, map(pyarrow.array, columns), strict=True)))
+        write_atomically(path, lambda temporary: parquet.write_table(content, temporary))
+        return
+    rows = ([*text, *map(_digits, p)] for text, p in zip(texts, probabilities, strict=True))
+    write_csv(path, header, rows)
+
+
+def read_predictions(path: epath.PathLike, target: str = "") -> tuple[Predictions, tuple[str, ...]]:
+    """Read what `write_predictions` wrote: the table, with the names of the examples as its ids, and the class names.
+
+    The logits are those of the probabilities in the file, which has nine digits of them: metrics come out the same,
+    the loss of an example that a model is quite sure of up to rounding.
+
+    Args:
+        path: `predictions.csv` of a workdir, or a parquet file.
+        target: "multiclass", "binary", "multilabel" or "regression". Empty: seen from the labels and numbers (binary
+            is then read as multiclass of two classes, and labels that are named 0, 1, ... need it to be told).
+
+    Raises:
+        InputError: no such file, or not a table of predictions.
+    """
+    path = epath.Path(path).expanduser()
+    if not path.exists():
+        raise InputError(f"`predictions` must be a file that a run wrote. Received: {str(path)!r}: does not exist.")
+    columns = _read_columns(path)
+    names = tuple(name.removeprefix(PREFIX) for name in columns if name.startswith(PREFIX))
+    if not {"id", "label"} <= columns.keys() or not names or not len(columns["id"]):
+        raise InputError(f"`predictions` must have rows of id, label, {PREFIX}CLASS, ... Received: {str(path)!r}.")
+    try:
+        values = np.stack([np.asarray(columns[PREFIX + name], np.float64) for name in names], axis=1)
+        texts = [str(label) for label in columns["label"]]
+        target = target or _seen_target(texts, values, names)
+        labels = _parse_labels(texts, names, target)
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"`predictions` must hold labels and numbers of the classes {', '.join(names)}. Received: {str(path)!r}: "
+            f"{error}."
+        ) from error
+    return Predictions(np.array(columns["id"], np.str_), labels, to_logits(values, target), target), names
+
+
+def _read_columns(path: epath.Path) -> Mapping[str, Sequence[Any]]:
+    if path.suffix == ".parquet":
+        _, parquet = _import_parquet(path)
+        return parquet.read_table(path).to_pydict()
+    rows = read_csv(path)
+    return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+
+
+def _import_parquet(path: epath.PathLike) -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise InputError(
+            f"`predictions` must be CSV where pyarrow is not installed (pip install 'tfl[parquet]'). "
+            f"Received: {str(path)!r}."
+        ) from error
+    return pyarrow, pyarrow.parquet
+
+
+def _seen_target(labels: Sequence[str], values: np.ndarray, names: Sequence[str]) -> str:
+    if set(labels) <= set(names) and np.allclose(values.sum(axis=1), 1.0, atol=1e-4):
+        return "multiclass"
+    return "regression" if all(map(_is_values, labels)) else "multilabel"
+
+
+def _is_values(label: str) -> bool:
+    try:
+        return bool([float(part) for part in label.split("|")])
+    except ValueError:
+        return False
+
+
+def _parse_labels(labels: Sequence[str], names: Sequence[str], target: str) -> np.ndarray:
+    if target == "regression":
+        values = np.array([[float(part) for part in label.split("|")] for label in labels])
+        return values[:, 0] if len(names) == 1 else values
+    number = {name: position for position, name in enumerate(names)}
+    if target != "multilabel":
+        return np.array([number[label] for label in labels], np.int64)
+    present = np.zeros((len(labels), len(names)), np.float32)
+    for row, label in enumerate(labels):
+        present[row, [number[name] for name in label.split("|") if label]] = 1.0
+    return present
+
+
+def _digits(value: float) -> str:
+    return f"{value:.9g}"  # what tells float32 numbers apart
+
+
+def _show(label: Any, class_names: Sequence[str], target: str) -> str:
+    if target in ("multiclass", "binary"):
+        return class_names[int(label)]
+    values = np.ravel(label)
+    if target == "multilabel":
+        return "|".join(name for name, present in zip(class_names, values, strict=True) if present)
+    return "|".join(map(_digits, values))
+
+
+def _decided(probabilities: np.ndarray, class_names: Sequence[str], target: str) -> str:
+    if target in ("multiclass", "binary"):
+        return class_names[int(probabilities.argmax())]
+    return _show(probabilities > 0.5 if target == "multilabel" else probabilities, class_names, target)
