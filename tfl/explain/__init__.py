@@ -1,0 +1,18 @@
+"""Why a model says what it says: where it looked, what it would miss, and which images are worth a look."""
+
+from tfl.explain.gradcam import grad_cam
+from tfl.explain.nearest import nearest
+from tfl.explain.occlusion import occlusion
+from tfl.explain.overlay import overlay
+from tfl.explain.selection import judge, least_certain_hits, most_certain_errors, typical_examples
+
+__all__ = [
+    "grad_cam",
+    "judge",
+    "least_certain_hits",
+    "most_certain_errors",
+    "nearest",
+    "occlusion",
+    "overlay",
+    "typical_examples",
+]

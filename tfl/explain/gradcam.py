@@ -1,0 +1,96 @@
+"""Grad-CAM: which parts of an image raise the score of a class."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfl.errors import InputError
+from tfl.explain.scores import Classes, choose_classes, class_scores
+from tfl.registry import did_you_mean
+
+BATCH = 16  # gradients keep every activation above the layer in memory
+
+
+def grad_cam(model: keras.Model, images: np.ndarray, classes: Classes = None, layer: str | None = None) -> np.ndarray:
+    """Return where a model looks: heat maps of the image regions that raise the score of a class.
+
+    The feature maps A_k of a layer are weighted by the mean slope of the score in each, and what is left above
+    zero is the heat: relu(Σ_k mean_ij(∂y/∂A_k,ij) A_k). It is scaled to a maximum of 1 in each image, so maps
+    show where, and not how much; a map of zeros means that nothing in the image speaks for the class. The
+    default layer is as coarse as 7 x 7 at 224 pixels.
+
+    Args:
+        model: a functional Keras classifier from images `(B, H, W, 3)` to logits; it is run in inference mode.
+        images: `(N, H, W, 3)`, RGB in [0, 255], of the size that the model takes.
+        classes: one class number for all images, one for each, or None for the predicted class. With one
+            logit, class 0 is explained by what lowers it.
+        layer: name of a layer with a feature map `(B, h, w, C)`; None: the last one, before the pooling.
+
+    Returns:
+        float32 `(N, H, W)` in [0, 1], resized bilinearly to the images.
+
+    Raises:
+        InputError: no such layer or class, or a layer without a feature map.
+
+    Example:
+        >>> heat = grad_cam(tfl.load_model("runs/photos"), images)
+        >>> pictures = [overlay(image, h) for image, h in zip(images, heat)]
+
+    Reference:
+        Selvaraju et al. 2017, Grad-CAM: visual explanations from deep networks via gradient-based
+        localization, arXiv:1610.02391.
+    """
+    tensor = _feature_map(model, layer)
+    heats = [np.zeros((0, *images.shape[1:3]), np.float32)]
+    for start in range(0, len(images), BATCH):
+        batch = images[start : start + BATCH]
+        of_batch = classes if classes is None or np.ndim(classes) == 0 else classes[start : start + BATCH]  # type: ignore
+        activations, slopes = _activations_and_slopes(model, tensor, batch, of_batch)
+        weights = slopes.mean(axis=(1, 2), keepdims=True)
+        heat = np.maximum((weights * activations).sum(axis=-1), 0.0)
+        resized = tf.image.resize(heat[..., None], images.shape[1:3])[..., 0].numpy()
+        heats.append(resized / np.maximum(resized.max(axis=(1, 2), keepdims=True), np.finfo(np.float32).tiny))
+    return np.concatenate(heats)
+
+
+def _feature_map(model: keras.Model, layer: str | None) -> keras.KerasTensor:
+    """Return the output tensor of a named layer, or of the last one that still has places."""
+    steps = [step for step in model.layers if not isinstance(step, keras.layers.InputLayer)]
+    maps = {step.name: step.output for step in steps if len(getattr(step.output, "shape", ())) == 4}
+    if layer is None:
+        if not maps:
+            raise InputError("`model` must have a layer with a feature map (B, h, w, C). Received: one without.")
+        return list(maps.values())[-1]
+    if layer not in maps:
+        raise InputError(
+            f"`layer` must name a layer with a feature map. Received: layer={layer!r}.{did_you_mean(layer, list(maps))}"
+        )
+    return maps[layer]
+
+
+def _activations_and_slopes(
+    model: keras.Model, tensor: keras.KerasTensor, images: np.ndarray, classes: Classes
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the feature maps of a batch `(B, h, w, C)`, and the slope of its scores in them."""
+    halves = _halves(model, tensor)
+    pixels = tf.convert_to_tensor(images, model.inputs[0].dtype)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        if halves is None:
+            tape.watch(pixels)
+            activations, logits = keras.Model(model.inputs, [tensor, model.outputs[0]])(pixels, training=False)
+        else:
+            with tape.stop_recording():  # what lies below the layer needs no gradient
+                activations = halves[0](pixels, training=False)
+            tape.watch(activations)
+            logits = halves[1](activations, training=False)
+        scores = class_scores(model, logits, choose_classes(model, logits.numpy(), classes))
+    slopes = tape.gradient(scores, activations, unconnected_gradients="zero")
+    return activations.numpy().astype(np.float32), slopes.numpy().astype(np.float32)
+
+
+def _halves(model: keras.Model, tensor: keras.KerasTensor) -> tuple[keras.Model, keras.Model] | None:
+    """Cut a model at a tensor; None where something passes by it."""
+    try:
+        return keras.Model(model.inputs, tensor), keras.Model(tensor, model.outputs[0])
+    except ValueError:
+        return None

@@ -1,0 +1,29 @@
+"""A heat map on its image, for people to look at."""
+
+import numpy as np
+import tensorflow as tf
+
+HOT = np.array([255, 96, 0], np.float32)  # orange on grey: also for those who cannot tell red from green
+OPACITY = 0.75
+
+
+def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """Lay a heat map over its image: the image in grey, the more orange the hotter.
+
+    Args:
+        image: `(H, W, 3)`, RGB in [0, 255].
+        heat: `(h, w)` in [0, 1], as `grad_cam` gives it; resized to the image where its size is another.
+
+    Returns:
+        uint8 `(H, W, 3)`, RGB.
+
+    Example:
+        >>> picture = overlay(image, grad_cam(model, image[None])[0])
+    """
+    image = np.asarray(image, np.float32)
+    if heat.shape != image.shape[:2]:
+        heat = tf.image.resize(heat[..., None], image.shape[:2])[..., 0].numpy()
+    grey = image @ np.array([0.299, 0.587, 0.114], np.float32)  # the luma of JPEG
+    amount = OPACITY * np.clip(heat, 0.0, 1.0)[..., None]
+    shade = HOT * (0.35 + 0.65 * grey[..., None] / 255)  # what is dark stays recognisable below the colour
+    return np.clip(np.round((1 - amount) * grey[..., None] + amount * shade), 0, 255).astype(np.uint8)

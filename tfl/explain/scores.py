@@ -1,0 +1,62 @@
+"""The one number that an explanation is of: the score of one class for each image."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfl.errors import InputError
+
+Classes = int | Sequence[int] | np.ndarray | None
+
+
+def output_kind(model: keras.Model) -> str:
+    """Return the target of a model: what its metadata says, else "binary" for one logit and "multiclass" for more."""
+    metadata = getattr(model, "metadata", None)
+    if metadata is not None:
+        return metadata.target
+    return "binary" if model.outputs[0].shape[-1] == 1 else "multiclass"
+
+
+def choose_classes(model: keras.Model, logits: np.ndarray, classes: Classes) -> np.ndarray:
+    """Return the class that each image is explained for.
+
+    Args:
+        model: the classifier.
+        logits: `(N, K)`, what it says of the images.
+        classes: one number for all images, one for each, or None for the class that the model predicts (of
+            several labels the most probable; of a regression the first value).
+
+    Returns:
+        int64 `(N,)`.
+
+    Raises:
+        InputError: another number of classes than images, or a class that the model does not have.
+    """
+    kind = output_kind(model)
+    if classes is None:
+        return (
+            (logits[:, 0] > 0).astype(np.int64) if kind == "binary" else logits.argmax(axis=1) * (kind != "regression")
+        )
+    chosen = np.asarray(classes)
+    chosen = np.full(len(logits), classes) if chosen.ndim == 0 else chosen
+    known = 2 if kind == "binary" else logits.shape[1]
+    if chosen.shape != (len(logits),) or not np.issubdtype(chosen.dtype, np.integer):
+        raise InputError(
+            f"`classes` must be one class number, or one for each of {len(logits)} images. Received: {classes!r}."
+        )
+    if len(chosen) and not (chosen.min() >= 0 and chosen.max() < known):
+        raise InputError(f"`classes` must lie between 0 and {known - 1}. Received: {chosen.min()} to {chosen.max()}.")
+    return chosen.astype(np.int64)
+
+
+def class_scores(model: keras.Model, logits: Any, classes: np.ndarray) -> tf.Tensor:
+    """Return the logit of one class an image `(N,)`; of a single logit class 0 has the negative.
+
+    Logits, not probabilities: a softmax that is sure has no slope left, and explains nothing.
+    """
+    if output_kind(model) == "binary":
+        return logits[:, 0] * tf.constant(2.0 * classes - 1.0, logits.dtype)
+    return tf.gather(logits, tf.constant(classes), batch_dims=1)
