@@ -71,7 +71,9 @@ def _part_to_reuse(job: Job) -> Part | None:
     halves.upper.penalty_request = job.model.penalty_request
     extractor = job.extractor(halves.lower)
     rows = {name: job.rows(name) for name in ("train", "validation")}
+    # Each worker times it, and all must decide alike.
     worth = is_worth_storing(extractor, rows, max(1, len(job.views())), options.epochs)
+    worth = job.workers.mean(worth)[0] > 0.5
     return Part(extractor, halves.upper) if worth else None
 
 
@@ -113,9 +115,11 @@ def _fit(job: Job, trained: keras.Model) -> keras.callbacks.History:
         feed = EpochFeed(
             job.splits.source, train, job.model.metadata.image_size, data.batch_size, data.augmentation, job.config.seed
         )
-        validation = job.dataset("validation")
+        validation = job.dataset(job.rows("validation"))
     else:
         extractor = job.part.extractor
+        job.fill(extractor, train, job.views() or PLAIN)
+        job.fill(extractor, job.rows("validation"))
         feed = StoredPhase(extractor, train, job.views() or PLAIN, data.batch_size, job.config.seed)
         held = extractor(job.rows("validation"), description="activations of validation")
         validation = make_feature_dataset(held, np.arange(len(held)), BATCH)

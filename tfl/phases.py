@@ -1,6 +1,7 @@
 """What the phases of one run hand to each other: `tfl/solving.py` solves the head, `tfl/finetuning.py` trains on."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,12 +13,13 @@ from tfl.data import Source, Splits, load_data, make_dataset
 from tfl.errors import InputError
 from tfl.evaluation import Predictions, predict, write_predictions
 from tfl.features import Extractor, FeatureStore, View, make_feature_dataset, open_store
-from tfl.features.extract import BATCH
+from tfl.features.extract import BATCH, PLAIN
 from tfl.models.classifier import load_model, save_model
+from tfl.models.inference import Outputs
 from tfl.progress import say
 from tfl.training.contract import check_agreement, check_evaluation
-from tfl.training.replicas import mean_over_workers
-from tfl.training.strategy import make_strategy, num_workers, worker_index
+from tfl.training.strategy import make_strategy
+from tfl.training.workers import Workers
 from tfl.workdir import CHECKPOINTS, Workdir, read_json, write_json
 
 HIDDEN_HEAD_L2 = 1e-4  # of a head that is not solved, where `probe.l2` leaves the choice to us
@@ -60,11 +62,13 @@ class Job:
         model: the classifier; each phase leaves its result in it.
         run: the folder.
         part: how the model is evaluated without running what is frozen again; None where it must run whole.
+        workers: the processes that run this job together. All make the same calls of it: each does its own part of
+            what is extracted and predicted, and waits for the others.
     """
 
     def __init__(self, config: TransferConfig, splits: Splits, model: keras.Model, run: Workdir) -> None:
         self.config, self.splits, self.model, self.run = config, splits, model, run
-        self.target = config.head.target
+        self.target, self.workers = config.head.target, Workers(make_strategy(config.strategy))
         self.head_l2 = config.probe.l2 or HIDDEN_HEAD_L2
         self.store = open_store(config.features)
         self.part: Part | None = None
@@ -72,11 +76,10 @@ class Job:
         self.phases: dict[str, Any] = {}
         self.contract: dict[str, Any] = {}
 
-    def dataset(self, split: str) -> tf.data.Dataset:
-        """Return one split as batches, in order and as it is."""
-        return make_dataset(
-            self.splits.source, self.rows(split), image_size=self.model.metadata.image_size, batch_size=BATCH
-        )
+    def dataset(self, rows: np.ndarray) -> tf.data.Dataset:
+        """Return some examples as batches, in order and as they are."""
+        size = self.model.metadata.image_size
+        return make_dataset(self.splits.source, rows, image_size=size, batch_size=BATCH)
 
     def rows(self, split: str) -> np.ndarray:
         """Return the rows of one split in the index."""
@@ -88,14 +91,31 @@ class Job:
         names = ("train", "validation", "test") if is_result else ("train", "validation")
         return np.sort(np.concatenate([self.rows(name) for name in names]))
 
-    def fill(self, extractor: Extractor) -> None:
-        """Run the frozen backbone over the images of the run, of several workers each over its own part.
+    def share(self, rows: np.ndarray) -> np.ndarray:
+        """Return those of some rows that are this worker's: whole batches, so that they are those of one process."""
+        return rows[self.workers.share(len(rows), BATCH)]
+
+    def fill(self, extractor: Extractor, rows: np.ndarray, views: Sequence[View | None] = PLAIN) -> None:
+        """Let several workers run a frozen part over some images, each over its own, and store what it gives.
 
         What the store of one does not have afterwards, because they share no file system, it computes itself.
         """
-        strategy = make_strategy(self.config.strategy)
-        extractor.fill(self.probe_rows()[worker_index(strategy) :: num_workers(strategy)])
-        mean_over_workers(strategy, 0.0)  # all have stored theirs
+        if self.workers.number > 1:
+            extractor.fill(self.share(rows), views)
+            self.workers.mean(0.0)  # all have stored theirs
+
+    def features(
+        self, extractor: Extractor, rows: np.ndarray, views: Sequence[View | None] = PLAIN, name: str = "features"
+    ) -> Outputs:
+        """Return what a frozen part gives for some images, computed by the workers together."""
+        if self.workers.number == 1:
+            return extractor(rows, views, name)
+        mine = self.workers.share(len(rows), BATCH)
+        places = np.concatenate([number * len(rows) + mine for number in range(len(views))])
+        ids, values = np.tile(rows, len(views)), np.zeros((0, *extractor.shape), np.float32)
+        if len(mine):
+            values = np.asarray(extractor(rows[mine], views, name).values)
+        return Outputs(self.workers.gather(values, places, len(ids)), self.splits.index.labels[ids], ids)
 
     def extractor(self, lower: keras.Model) -> Extractor:
         """Return a frozen part of the model over this run's images."""
@@ -107,22 +127,28 @@ class Job:
         return [View(data.augmentation, self.config.seed, number) for number in range(self.config.features.views)]
 
     def predictions(self, split: str) -> Predictions:
-        """Run the model over one split, every example once, and let the contract see that it was so."""
-        name = f"evaluate {split}"
+        """Run the model over one split, every example once, and let the contract see that it was so.
+
+        Of several workers each runs its own batches, and all get the whole table.
+        """
+        name, rows, labels = f"evaluate {split}", self.rows(split), self.splits.index.labels
+        mine = self.workers.share(len(rows), BATCH)
+        table = self._predict(rows[mine], name) if len(mine) else None
+        ids = np.zeros(0, np.int64) if table is None else table.ids
+        logits = np.zeros((0, self.model.output_shape[-1]), np.float32) if table is None else table.logits
+        ids, logits = (self.workers.gather(values, mine, len(rows)) for values in (ids, logits))
+        self.contract[name] = check_evaluation(ids, rows)
+        return Predictions(ids, labels[ids], logits, self.target)
+
+    def _predict(self, rows: np.ndarray, name: str) -> Predictions:
         if self.part is None:
-            table = predict(self.model, self.dataset(split), self.target, name)
-        else:
-            features = self.part.extractor(self.rows(split), description=f"features of {split}")
-            dataset = make_feature_dataset(features, np.arange(len(features)), BATCH)
-            table = predict(self.part.upper, dataset, self.target, name)
-        self.contract[name] = check_evaluation(table.ids, self.rows(split))
-        return table
+            return predict(self.model, self.dataset(rows), self.target, name)
+        features = self.part.extractor(rows, description=name.replace("evaluate", "features of"))
+        return predict(self.part.upper, make_feature_dataset(features, np.arange(len(rows)), BATCH), self.target, name)
 
     def _check_parts(self, test: Predictions) -> None:
         """Let the model that is saved, as a whole, look at some images of which its parts spoke."""
-        rows = self.rows("test")[:SAMPLE]
-        size = self.model.metadata.image_size
-        (batch,) = make_dataset(self.splits.source, rows, image_size=size, batch_size=SAMPLE)
+        (batch,) = self.dataset(self.rows("test")[:SAMPLE])
         self.contract["evaluate test"] |= check_agreement(self.model, batch, test)
 
     def finish_phase(self, name: str, contract: dict[str, Any], record: dict[str, Any]) -> None:

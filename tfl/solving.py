@@ -1,12 +1,15 @@
 """Phase 1: the frozen backbone runs once per image, and the head is solved on what it gives."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import keras
 import numpy as np
 
 from tfl.features import Extractor, ProbeResult, assign_head, choose_head, cross_validate_head
+from tfl.features.extract import BATCH
+from tfl.features.rows import fits_in_memory
 from tfl.models.classifier import logits_layer, split_at_features
 from tfl.models.freezing import freeze
 from tfl.models.inference import Outputs
@@ -30,7 +33,8 @@ def solve_head(job: Job) -> None:
         return
     freeze(job.model, "all")
     promise = Contract.before(job.model, phase="probe")
-    job.fill(job.part.extractor)
+    if job.workers.number == 1:  # one pass over all images costs less than one for each split
+        job.part.extractor.fill(job.probe_rows())
     if job.config.probe.folds:
         solve = _cross_validate
     else:
@@ -41,20 +45,28 @@ def solve_head(job: Job) -> None:
 
 
 def _features(job: Job, extractor: Extractor) -> tuple[Outputs, Outputs]:
-    train = extractor(job.rows("train"), [None, *job.views()], "features of train")
-    return train, extractor(job.rows("validation"), description="features of validation")
+    train = job.features(extractor, job.rows("train"), [None, *job.views()], "features of train")
+    return train, job.features(extractor, job.rows("validation"), name="features of validation")
 
 
 def _solve_linear_head(job: Job, extractor: Extractor) -> dict[str, Any]:
-    layer = logits_layer(job.model)
-    result = choose_head(*_features(job, extractor), l2=job.config.probe.l2, target=job.target, num_outputs=layer.units)
-    return _take_head(job, result)
+    """Solve where the features are: few go to every worker, of many each keeps its own and gradients are summed."""
+    solve = functools.partial(
+        choose_head, l2=job.config.probe.l2, target=job.target, num_outputs=logits_layer(job.model).units
+    )
+    views, train, validation = [None, *job.views()], job.rows("train"), job.rows("validation")
+    few = fits_in_memory(len(views) * len(train), extractor.shape[0])
+    if few or job.workers.number == 1 or len(validation) < BATCH * job.workers.number:
+        return _take_head(job, solve(*_features(job, extractor)))
+    own = extractor(job.share(train), views, "features of train")
+    held = extractor(job.share(validation), description="features of validation")
+    return _take_head(job, solve(own, held, over_workers=job.workers.sum))
 
 
 def _cross_validate(job: Job, extractor: Extractor) -> dict[str, Any]:
     """Choose λ by cross-validation, so that train and validation are both solved on."""
     rows = np.sort(np.concatenate([job.rows("train"), job.rows("validation")]))
-    features = extractor(rows, description="features of train and validation")
+    features = job.features(extractor, rows, name="features of train and validation")
     result = cross_validate_head(
         features.values,
         features.labels,

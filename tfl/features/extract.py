@@ -111,7 +111,7 @@ class Extractor:
         keys = [self._key(row, view) for view in views for row in rows]
         return Outputs(shelf.read(keys), labels, ids)
 
-    def fill(self, rows: np.ndarray, description: str = "features") -> None:
+    def fill(self, rows: np.ndarray, views: Sequence[View | None] = PLAIN, description: str = "features") -> None:
         """Compute what the store lacks of some rows in one pass; without a store nothing is done.
 
         Each pass waits for its first images and ends on a batch that may not be full: one over all rows that
@@ -119,11 +119,12 @@ class Extractor:
 
         Args:
             rows: int64 `(N,)`, positions in the index.
+            views: as in a call.
             description: shown beside the progress bar.
         """
         shelf = self._shelf()
         if shelf is not None:
-            self._fill(shelf, np.asarray(rows, np.int64), PLAIN, description)
+            self._fill(shelf, np.asarray(rows, np.int64), views, description)
 
     def _run(self, rows: np.ndarray, views: Sequence[View | None], description: str) -> np.ndarray:
         """Compute everything into one array."""

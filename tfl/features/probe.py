@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from tfl.errors import InputError
-from tfl.features.rows import Rows, make_rows, read_blocks, single_threaded, sum_in_parts
+from tfl.features.rows import Rows, Sum, alone, make_rows, read_blocks, single_threaded, sum_in_parts
 from tfl.features.solver import Objective, Point, Problem, follow_path, minimize
 from tfl.models.inference import Outputs
 from tfl.models.objective import as_targets, is_correct, loss_and_residual
@@ -131,6 +131,7 @@ def choose_head(
     num_outputs: int = 0,
     weights: np.ndarray | None = None,
     class_weight: Mapping[int, float] | None = None,
+    over_workers: Sum = alone,
 ) -> ProbeResult:
     """Solve the head for one λ, or for a path of λ and keep the one of the smallest validation loss.
 
@@ -146,22 +147,24 @@ def choose_head(
         num_outputs: K; 0 reads it off the labels.
         weights: of the training examples, as in `solve_head`.
         class_weight: as in `solve_head`; it counts in the validation loss too.
+        over_workers: of several workers that have some of the examples each, at least one of both splits, and that
+            all make this call: from a list of arrays to their sums over all. K must then be given.
 
     Raises:
         InputError: as `solve_head`, or there are no validation examples.
     """
     if not l2 >= 0:
         raise InputError(f"`l2` must be positive, or 0 to choose it. Received: l2={l2!r}.")
-    judge = weigh_examples(validation.labels, target, None, class_weight)
+    judge = weigh_examples(validation.labels, target, None, class_weight, over_workers)
     with single_threaded():
-        problem = make_problem(train.values, train.labels, target, num_outputs, weights, class_weight)
+        problem = make_problem(train.values, train.labels, target, num_outputs, weights, class_weight, over_workers)
         grid = [float(l2)] if l2 else default_grid(problem.rows)
         points = list(follow_path(problem, grid))
         heads = [to_head(problem, *pair) for pair in zip(grid, points, strict=True)]
-        scores = score_heads(heads, validation.values, validation.labels, target, judge)
+        scores = score_heads(heads, validation.values, validation.labels, target, judge, over_workers)
         best = int(np.argmin([loss for loss, _ in scores]))
         heads[best] = to_head(problem, grid[best], minimize(problem, grid[best], points[best]))
-        scores[best] = score_heads([heads[best]], validation.values, validation.labels, target, judge)[0]
+        (scores[best],) = score_heads([heads[best]], validation.values, validation.labels, target, judge, over_workers)
     if len(grid) > 1:
         say(f"head: λ = {grid[best]:.3g}, of {len(grid)} values; validation loss {scores[best][0]:.4f}")
     path = [PathPoint(h.l2, h.objective, *score, h.gradient_norm) for h, score in zip(heads, scores, strict=True)]
@@ -187,12 +190,13 @@ def make_problem(
     num_outputs: int,
     weights: np.ndarray | None,
     class_weight: Mapping[int, float] | None,
+    over_workers: Sum = alone,
 ) -> Problem:
     """Check the arguments of `solve_head` and read the features for the first time."""
     labels = as_targets(target, labels)
     if len(features) != len(labels):
         raise InputError(f"`labels` must be one per row of features. Received: {len(labels)} for {len(features)}.")
-    example_weights = weigh_examples(labels, target, weights, class_weight)
+    example_weights = weigh_examples(labels, target, weights, class_weight, over_workers)
     if target == "multiclass":
         num_outputs = num_outputs or int(labels.max()) + 1
         if labels.min() < 0 or labels.max() >= num_outputs:
@@ -200,12 +204,16 @@ def make_problem(
                 f"`labels` must be class numbers from 0 to {num_outputs - 1}. "
                 f"Received: {labels.min()} to {labels.max()}, num_outputs={num_outputs}."
             )
-    rows = make_rows(features, example_weights, exact_spectrum=target == "regression")
+    rows = make_rows(features, example_weights, exact_spectrum=target == "regression", over_workers=over_workers)
     return Problem(rows, target, labels, num_outputs if target == "multiclass" else labels.shape[1])
 
 
 def weigh_examples(
-    labels: np.ndarray, target: str, weights: np.ndarray | None, class_weight: Mapping[int, float] | None
+    labels: np.ndarray,
+    target: str,
+    weights: np.ndarray | None,
+    class_weight: Mapping[int, float] | None,
+    over_workers: Sum = alone,
 ) -> np.ndarray:
     """Return the share of each example in the loss, `(N,)` float64 of sum 1.
 
@@ -224,7 +232,7 @@ def weigh_examples(
             f"`weights` must be one finite number >= 0 per example, and not all 0. Received: shape {result.shape} "
             f"for {len(labels)} examples, smallest {result.min(initial=np.inf)}, largest {result.max(initial=0)}."
         )
-    return result / result.sum()
+    return result / float(over_workers([result.sum()])[0])
 
 
 def to_head(problem: Problem, l2: float, point: Point) -> HeadSolution:
@@ -238,7 +246,12 @@ def to_head(problem: Problem, l2: float, point: Point) -> HeadSolution:
 
 
 def score_heads(
-    heads: Sequence[HeadSolution], features: Any, labels: np.ndarray, target: str, weights: np.ndarray
+    heads: Sequence[HeadSolution],
+    features: Any,
+    labels: np.ndarray,
+    target: str,
+    weights: np.ndarray,
+    over_workers: Sum = alone,
 ) -> list[tuple[float, float | None]]:
     """Return mean loss, without the penalty, and accuracy of some heads, from one pass over the features."""
     targets = as_targets(target, labels)
@@ -253,5 +266,5 @@ def score_heads(
                 total += weights[rows] @ losses, weights[rows] @ is_correct(target, logits, targets[rows])
         return (totals,)
 
-    (totals,) = sum_in_parts(features, sum_part)
+    (totals,) = over_workers(sum_in_parts(features, sum_part))
     return [(float(loss), None if target == "regression" else float(right)) for loss, right in totals]

@@ -30,8 +30,18 @@ MAX_AXES = 4096  # a covariance of more would take gigabytes
 MAX_THREADS = 8  # each sums a covariance of its own
 
 
+Sum = Callable[[list[Any]], list[Any]]  # from what this worker has to the sums over all of them
+
+
+def alone(values: list[Any]) -> list[Any]:
+    """Return the sums over all workers where there is no other."""
+    return values
+
+
 class Rows:
     """Features that are gone through block by block in every pass.
+
+    With several workers each has some of the rows, and every pass ends in a sum over all.
 
     What is on disk is held in memory up to a bound, for a pass over stored rows takes two to three times as long;
     beyond it memory does not grow with their number. Products are taken in float32 and summed in float64.
@@ -47,11 +57,15 @@ class Rows:
 
     dtype = np.float32
 
-    def __init__(self, features: Any, weights: np.ndarray, sample_rows: int) -> None:
-        self.features, self.weights = features, weights
-        self.mean, variance, covariance = _moments(features, weights, sample_rows)
+    def __init__(self, features: Any, weights: np.ndarray, sample_rows: int, over_workers: Sum = alone) -> None:
+        self.features, self.weights, self.over_workers = features, weights, over_workers
+        self.mean, variance, covariance = _moments(features, weights, sample_rows, over_workers)
         self.total_variance = float(variance.sum())
         self.axes, self.spectrum = _principal_axes(covariance) if covariance.size else (None, variance)
+
+    def sum(self, function: Callable[[slice], tuple[Any, ...]]) -> list[Any]:
+        """Return the sums of what `function` gives for some ranges of rows, over all rows of all workers."""
+        return self.over_workers(sum_in_parts(self.features, function))
 
     def blocks(self, part: slice) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield row ranges within a part, and what `expand`ed weights are multiplied with there, until the next."""
@@ -83,7 +97,7 @@ class TurnedRows(Rows):
     dtype = np.float64
 
     def __init__(self, features: Any, weights: np.ndarray) -> None:
-        self.weights = weights
+        self.weights, self.over_workers = weights, alone
         centred = np.array(features[:], np.float64)
         if not np.isfinite(centred).all():
             raise _not_finite()
@@ -109,23 +123,29 @@ class TurnedRows(Rows):
         return kernel
 
 
-def make_rows(features: Any, weights: np.ndarray, *, exact_spectrum: bool = False) -> Rows:
+def fits_in_memory(num_rows: int, dim: int) -> bool:
+    """Say whether features are few enough to be turned onto their axes in one worker's memory."""
+    return num_rows * dim <= MEMORY_ELEMENTS
+
+
+def make_rows(features: Any, weights: np.ndarray, *, exact_spectrum: bool = False, over_workers: Sum = alone) -> Rows:
     """Prepare features for the solver, in the way that suits their size.
 
     Args:
         features: `(N, D)`, anything with `len`, `.shape` and `[slice]`.
         weights: `(N,)` float64; sum 1.
         exact_spectrum: take the covariance over all rows, as ridge regression is worth: it is then solved in one step.
+        over_workers: sums over several workers that have some of the rows each.
 
     Raises:
         InputError: a feature is NaN or infinite.
     """
     num_rows, dim = features.shape
-    if num_rows * dim <= MEMORY_ELEMENTS:
+    if over_workers is alone and fits_in_memory(num_rows, dim):
         return TurnedRows(features, weights)
     if num_rows * dim <= HELD_ELEMENTS and not isinstance(features, np.ndarray):
         features = _hold(features)
-    return Rows(features, weights, num_rows if exact_spectrum else SAMPLE_ROWS * dim)
+    return Rows(features, weights, num_rows if exact_spectrum else SAMPLE_ROWS * dim, over_workers)
 
 
 def _hold(features: Any) -> np.ndarray:
@@ -182,7 +202,9 @@ def _num_threads() -> int:
     return min(available, MAX_THREADS)
 
 
-def _moments(features: Any, weights: np.ndarray, sample_rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _moments(
+    features: Any, weights: np.ndarray, sample_rows: int, over_workers: Sum
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return mean and variance `(D,)`, and the covariance `(D, D)` of about `sample_rows` rows, in one pass.
 
     The rows are drawn at random: every n-th would meet a period in the order of the data. With too many
@@ -190,7 +212,9 @@ def _moments(features: Any, weights: np.ndarray, sample_rows: int) -> tuple[np.n
     """
     num_rows, dim = features.shape
     size = dim if dim <= MAX_AXES else 0
-    shift = next(read_blocks(features, slice(0, num_rows)))[1].mean(axis=0)  # close to the mean: nothing cancels
+    first = next(read_blocks(features, slice(0, num_rows)))[1]
+    shift, workers = over_workers([first.mean(axis=0), 1.0])
+    shift = (shift / workers).astype(first.dtype)  # close to the mean: nothing cancels
 
     def sum_part(part: slice) -> tuple[Any, ...]:
         rng = np.random.default_rng(part.start)
@@ -207,7 +231,7 @@ def _moments(features: Any, weights: np.ndarray, sample_rows: int) -> tuple[np.n
             sampled += float(weights[rows][drawn].sum())
         return mean, square, covariance, sampled
 
-    mean, square, covariance, sampled = sum_in_parts(features, sum_part)
+    mean, square, covariance, sampled = over_workers(sum_in_parts(features, sum_part))
     covariance = covariance / max(sampled, 1e-12) - np.outer(mean[:size], mean[:size])
     return mean + shift, np.maximum(square - mean**2, 0.0), covariance
 

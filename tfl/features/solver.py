@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from tfl.features.rows import Rows, sum_in_parts
+from tfl.features.rows import Rows
 from tfl.models.objective import loss_and_residual, output_curvature
 
 MEMORY = 20  # pairs of L-BFGS
@@ -74,10 +74,8 @@ class Problem:
         self.passes += 1
         kernel = self.rows.expand(weights[:-1]).astype(self.rows.dtype)
         bias = weights[-1].astype(self.rows.dtype)
-        loss, gradient, bias_gradient, curvature = sum_in_parts(
-            self.rows.features, lambda part: self._sum_part(part, kernel, bias)
-        )
-        return Point(weights, loss, np.vstack([self.rows.project(gradient), bias_gradient]), curvature)
+        loss, gradient, bias_gradient, curvature = self.rows.sum(lambda part: self._sum_part(part, kernel, bias))
+        return Point(weights, float(loss), np.vstack([self.rows.project(gradient), bias_gradient]), curvature)
 
     def _sum_part(self, part: slice, kernel: np.ndarray, bias: np.ndarray) -> tuple[Any, ...]:
         """Return loss, gradient of kernel and of bias, and curvature, summed over some rows."""

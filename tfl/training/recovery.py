@@ -14,9 +14,10 @@ from tfl.progress import say
 from tfl.training.background import BackgroundWriter
 from tfl.training.checkpoint import Checkpoint, CheckpointStore
 from tfl.training.plan import CheckpointOptions
-from tfl.training.replicas import mean_over_workers, write_sums
+from tfl.training.replicas import write_sums
 from tfl.training.step import Trainer
 from tfl.training.strategy import is_chief
+from tfl.training.workers import Workers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Recovery:
         """
         checkpoint = self.store.load()
         step = 0 if checkpoint is None else checkpoint.step
-        if mean_over_workers(self.trainer.strategy, step) != [step]:
+        if Workers(self.trainer.strategy).mean(step) != [step]:
             raise InputError(
                 "`checkpoint.folder` must be on a file system that all workers see. Received: "
                 f"{self.options.folder}: here is step {step}, other workers find another."

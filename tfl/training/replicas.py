@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from tfl.data.shares import cut_into_shares, take_share
 from tfl.errors import InputError
-from tfl.training.strategy import num_workers
 
 
 def distribute(
@@ -56,14 +55,6 @@ def distribute_batch(strategy: tf.distribute.Strategy, element: Any) -> Any:
 def strategy_of(model: keras.Model) -> tf.distribute.Strategy:
     """Return the strategy that a model's variables belong to."""
     return getattr(model.variables[0].value, "distribute_strategy", tf.distribute.get_strategy())
-
-
-def mean_over_workers(strategy: tf.distribute.Strategy, *values: float) -> list[float]:
-    """Return the means of numbers that each worker has its own of, so that all decide the same from them."""
-    if num_workers(strategy) == 1:
-        return list(values)
-    copies = strategy.experimental_distribute_values_from_function(lambda context: tf.constant(values, tf.float64))
-    return strategy.reduce(tf.distribute.ReduceOp.MEAN, copies, axis=None).numpy().tolist()
 
 
 def read_sums(strategy: tf.distribute.Strategy, variables: Sequence[tf.Variable]) -> list[tf.Tensor]:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 import tensorflow as tf
 
 from tfl.training.batches import Feed
-from tfl.training.replicas import distribute, distribute_batch, mean_over_workers
+from tfl.training.replicas import distribute, distribute_batch
 from tfl.training.step import Trainer
+from tfl.training.workers import Workers
 
 SECONDS_PER_CALL = 0.5  # so many steps run in one call of the graph; progress moves as often
 
@@ -57,11 +58,11 @@ def walk(
     """
     one, many = (trainer.train_one, trainer.train_steps) if train else (trainer.test_one, trainer.test_steps)
     total, number = int(dataset.cardinality()), tf.constant(epoch, tf.int64)
-    watcher = watcher or Watcher()
+    watcher, workers = watcher or Watcher(), Workers(trainer.strategy)
 
     def look(done: int, since: float) -> float:
         # All workers must decide alike.
-        seconds, stop = mean_over_workers(trainer.strategy, time.perf_counter() - since, float(watcher.asks_to_stop()))
+        seconds, stop = workers.mean(time.perf_counter() - since, float(watcher.asks_to_stop()))
         watcher.look(done, seconds)
         if stop:
             watcher.stop(done)
