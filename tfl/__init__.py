@@ -38,6 +38,8 @@ if TYPE_CHECKING:  # what a type checker and an editor read; at run time `_ROOMS
     from tfl.errors import InputError as InputError
     from tfl.evaluation import evaluate as evaluate
     from tfl.evaluation import predict as predict
+    from tfl.export import Artefact as Artefact
+    from tfl.export import load_artefact as load_artefact
     from tfl.extraction import extract_features as extract_features
     from tfl.features import Extractor as Extractor
     from tfl.features import FeatureStore as FeatureStore
@@ -69,6 +71,7 @@ _ROOMS = {
     "tfl.data": "EpochFeed load_data make_dataset",
     "tfl.errors": "ContractError InputError",
     "tfl.evaluation": "evaluate predict",
+    "tfl.export": "Artefact load_artefact",
     "tfl.extraction": "extract_features",
     "tfl.features": "Extractor FeatureStore choose_head cross_validate_head solve_head",
     "tfl.models": "HeadSpec Metadata build_classifier freeze load_model regularize save_model unfreeze",

@@ -1,0 +1,101 @@
+"""What every shipped format computes: pixels in, probabilities out, and nothing that only training needs."""
+
+import dataclasses
+import json
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfl.data import decode_image, resize
+from tfl.models.classifier import Metadata
+
+METADATA_NAME = "tfl.json"  # of the entry in which an artefact says what `Metadata` holds
+PIXELS, PROBABILITIES = "pixels", "probabilities"  # names of input and output in every format
+
+
+def metadata_to_json(metadata: Metadata) -> str:
+    """Return what an artefact must say of itself, as text."""
+    return json.dumps(dataclasses.asdict(metadata), indent=2)
+
+
+def metadata_from_json(text: str | bytes) -> Metadata:
+    """Read what `metadata_to_json` wrote.
+
+    Raises:
+        ValueError, TypeError, KeyError: the text is something else.
+    """
+    values: dict[str, Any] = json.loads(text)
+    return Metadata(**{**values, "class_names": tuple(values["class_names"])})
+
+
+def probabilities_of(logits: tf.Tensor, metadata: Metadata) -> tf.Tensor:
+    """Return the probabilities of some logits at the temperature of the metadata, in the graph.
+
+    Args:
+        logits: `(N, K)` float32.
+        metadata: its target and temperature count.
+
+    Returns:
+        `(N, C)` float32, one column a class (binary: both); for regression the values as they are.
+    """
+    if metadata.target == "regression":
+        return tf.identity(logits)
+    logits = logits / metadata.temperature
+    if metadata.target == "multiclass":
+        return tf.nn.softmax(logits)
+    if metadata.target == "binary":  # 1 - sigmoid(z) would lose the digits of a small one
+        logits = tf.concat([-logits, logits], axis=-1)
+    return tf.nn.sigmoid(logits)
+
+
+def decode_batch(images: tf.Tensor, image_size: int) -> tf.Tensor:
+    """Decode image files of any formats and sizes to one batch, with the decoder that training used.
+
+    Args:
+        images: `(N,)` strings, each a whole file.
+        image_size: pixels per side of the result.
+
+    Returns:
+        uint8 (N, image_size, image_size, 3), RGB.
+    """
+    pixels = tf.TensorSpec((image_size, image_size, 3), tf.uint8)
+    return tf.map_fn(lambda encoded: resize(decode_image(encoded), image_size), images, fn_output_signature=pixels)
+
+
+def pixel_spec(metadata: Metadata) -> tf.TensorSpec:
+    """Return what the pixel signature of every format takes: any number of uint8 RGB images of the model's size."""
+    size = metadata.image_size
+    return tf.TensorSpec((None, size, size, 3), tf.uint8, name=PIXELS)
+
+
+def freeze(model: keras.Model, metadata: Metadata) -> tf.compat.v1.GraphDef:
+    """Return the graph from pixels to probabilities with every weight written into it.
+
+    Converters stumble over what a graph captures instead of holding: tf2onnx leaves the constants of Keras'
+    Normalization and Rescaling (EfficientNet, and the preprocessing of VGG and ResNet) as inputs that nobody feeds.
+
+    Args:
+        model: images to logits.
+        metadata: its image size, target and temperature count.
+
+    Returns:
+        A graph of constants with the input "pixels" and the output "probabilities".
+    """
+    trainable = [variable.numpy() for variable in model.trainable_variables]
+    others = [variable.numpy() for variable in model.non_trainable_variables]
+
+    @tf.function(input_signature=[pixel_spec(metadata)], autograph=False)
+    def forward(pixels: tf.Tensor) -> tf.Tensor:
+        weights = [[tf.constant(value) for value in values] for values in (trainable, others)]
+        logits, _ = model.stateless_call(*weights, tf.cast(pixels, model.input.dtype), training=False)
+        return tf.identity(probabilities_of(logits, metadata), name=PROBABILITIES)
+
+    function = forward.get_concrete_function()
+    definition = function.graph.as_graph_def()
+    captured = {inner.op.name: outer for outer, inner in function.graph.captures}
+    for node in definition.node:
+        if node.name in captured:
+            node.op = "Const"
+            node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(captured[node.name]))
+    return definition

@@ -1,0 +1,115 @@
+"""Labels and metadata inside a `.tflite` file, as the TensorFlow Lite metadata standard has it.
+
+The standard is a flatbuffer (schema `metadata_schema.fbs`, identifier M001) among the model's buffers, under the name
+`TFLITE_METADATA`, and the files that it names in a zip archive behind the model. Android Studio, MediaPipe and the
+LiteRT task libraries read it. Its own writer, `tflite-support`, has had no release since 2023 and does not install
+beside a present TensorFlow; the few tables that a classifier needs are written here.
+"""
+
+import io
+import zipfile
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from tensorflow.lite.python import schema_py_generated as schema
+from tensorflow.lite.tools import flatbuffer_utils
+
+from tfl.export.graph import METADATA_NAME, PIXELS, PROBABILITIES, metadata_to_json
+from tfl.models.classifier import Metadata
+
+LABELS_NAME = "labels.txt"
+_BUFFER_NAME, _IDENTIFIER = b"TFLITE_METADATA", b"M001"
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same model gives the same bytes
+
+
+def add_metadata(content: bytes, metadata: Metadata) -> bytes:
+    """Return a `.tflite` file with the metadata of a classifier in it.
+
+    Args:
+        content: a file as the converter made it: one input of pixels, one output of probabilities.
+        metadata: what becomes `labels.txt` (one class a line) and `tfl.json` in the archive behind the model.
+
+    Returns:
+        The bytes of the new file; `zipfile` and every LiteRT runtime read it.
+    """
+    model: Any = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    entry: Any = schema.MetadataT()
+    buffer: Any = schema.BufferT()
+    entry.name, entry.buffer = _BUFFER_NAME, len(model.buffers)
+    buffer.data = np.frombuffer(_describe(metadata), np.uint8)
+    model.buffers.append(buffer)
+    model.metadata = [*(model.metadata or []), entry]
+    file = io.BytesIO()
+    file.write(flatbuffer_utils.convert_object_to_bytearray(model))
+    with zipfile.ZipFile(file, "a") as archive:
+        for name, text in {
+            LABELS_NAME: "\n".join(metadata.class_names) + "\n",
+            METADATA_NAME: metadata_to_json(metadata),
+        }.items():
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), text)
+    return file.getvalue()
+
+
+class _Writer:
+    """Tables of a flatbuffer, each field a (slot, value): strings, lists of tables, tables, numbers of 1 or 4 bytes."""
+
+    def __init__(self) -> None:
+        self.builder = flatbuffers.Builder()
+
+    def table(self, *fields: tuple[int, Any]) -> "_Table":
+        ready = [(slot, self._before(value)) for slot, value in fields]  # no two may be under construction at a time
+        self.builder.StartObject(max(slot for slot, _ in fields) + 1)
+        for slot, value in ready:
+            if isinstance(value, _Byte):
+                self.builder.PrependInt8Slot(slot, value, 0)
+            elif isinstance(value, _Table):
+                self.builder.PrependUOffsetTRelativeSlot(slot, value, 0)
+            else:
+                self.builder.PrependUint32Slot(slot, value, 0)
+        return _Table(self.builder.EndObject())
+
+    def _before(self, value: Any) -> int:
+        if isinstance(value, str):
+            return _Table(self.builder.CreateString(value))
+        if isinstance(value, list):
+            self.builder.StartVector(4, len(value), 4)
+            for table in reversed(value):
+                self.builder.PrependUOffsetTRelative(table)
+            return _Table(self.builder.EndVector())
+        return value
+
+
+class _Table(int):
+    """Where in the buffer a table, string or vector begins."""
+
+
+class _Byte(int):
+    """A number of the schema's enumerations."""
+
+
+def _describe(metadata: Metadata) -> bytes:
+    """Return the flatbuffer; the numbers are the places of the fields in the tables of the schema."""
+    writer = _Writer()
+    table, size = writer.table, metadata.image_size
+    image = table((0, _RGB), (1, table((0, size), (1, size))))
+    entrance = table(
+        (0, PIXELS),
+        (1, f"RGB image, {size} by {size} pixels, uint8 in [0, 255] as they are: no normalization."),
+        (3, table((0, _IMAGE_PROPERTIES), (1, image))),
+    )
+    labels = table((0, LABELS_NAME), (1, "One class a line."), (2, _AXIS_LABELS))
+    kind = "Values" if metadata.target == "regression" else "Probability of each class"
+    exit_ = table((0, PROBABILITIES), (1, f"{kind}, float32 ({metadata.target})."), (6, [labels]))
+    root = table(
+        (0, f"{metadata.backbone} classifier"),
+        (1, f"Image classifier of {len(metadata.class_names)} classes, trained with tfl."),
+        (3, [table((2, [entrance]), (3, [exit_]))]),
+        (6, [table((0, METADATA_NAME), (1, "Metadata of tfl."), (2, _DESCRIPTIONS))]),
+        (7, "1.0.0"),
+    )
+    writer.builder.Finish(root, _IDENTIFIER)
+    return bytes(writer.builder.Output())
+
+
+_IMAGE_PROPERTIES, _RGB, _DESCRIPTIONS, _AXIS_LABELS = _Byte(2), _Byte(1), _Byte(1), _Byte(2)

@@ -1,0 +1,60 @@
+"""An ONNX file: pixels in, probabilities out, for ONNX Runtime and what else reads the format."""
+
+import importlib
+import logging
+from typing import Any
+
+import keras
+from etils import epath
+
+from tfl.errors import InputError
+from tfl.export.graph import METADATA_NAME, PIXELS, PROBABILITIES, freeze, metadata_to_json
+from tfl.models.classifier import Metadata
+
+OPSET = 18  # of 2022; every runtime in use reads it
+
+
+def write_onnx(model: keras.Model, metadata: Metadata, path: epath.PathLike) -> None:
+    """Write a model as ONNX, with labels and metadata in its `metadata_props`.
+
+    Images are NHWC, as everywhere in tfl. ONNX has no operator that decodes image files, so pixels go in.
+
+    Args:
+        model: images to logits.
+        metadata: labels, image size, target and temperature.
+        path: the file, ending with `.onnx`.
+
+    Raises:
+        InputError: the extra is not installed.
+    """
+    convert = _converter()
+    proto, _ = convert.from_graph_def(
+        freeze(model, metadata), input_names=[f"{PIXELS}:0"], output_names=[f"{PROBABILITIES}:0"], opset=OPSET
+    )
+    _rename(proto.graph)
+    for key, value in {METADATA_NAME: metadata_to_json(metadata), "labels": "\n".join(metadata.class_names)}.items():
+        proto.metadata_props.add(key=key, value=value)
+    epath.Path(path).write_bytes(proto.SerializeToString())
+
+
+def _rename(graph: Any) -> None:
+    """Take TensorFlow's ":0" off the names of input and output."""
+    plain = {f"{name}:0": name for name in (PIXELS, PROBABILITIES)}
+    for value in (*graph.input, *graph.output):
+        value.name = plain.get(value.name, value.name)
+        value.type.tensor_type.shape.dim[0].dim_param = "N"
+    for node in graph.node:
+        node.input[:] = [plain.get(name, name) for name in node.input]
+        node.output[:] = [plain.get(name, name) for name in node.output]
+
+
+def _converter() -> Any:
+    try:
+        from keras.src.export.tf2onnx_lib import patch_tf2onnx  # what `keras.Model.export` does for NumPy 2
+
+        convert = importlib.import_module("tf2onnx.convert")
+    except ImportError as error:
+        raise InputError("`formats` must be installed ones: pip install 'tfl[export]'. Received: onnx.") from error
+    patch_tf2onnx()
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    return convert

@@ -1,0 +1,69 @@
+"""A SavedModel that takes image files as they are: for TensorFlow Serving, and any program with TensorFlow in it."""
+
+import tempfile
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+from etils import epath
+
+from tfl.export.graph import (
+    METADATA_NAME,
+    PIXELS,
+    PROBABILITIES,
+    decode_batch,
+    metadata_to_json,
+    pixel_spec,
+    probabilities_of,
+)
+from tfl.models.classifier import Metadata
+
+BYTES_SIGNATURE, PIXELS_SIGNATURE = "serving_bytes", "serving_pixels"
+IMAGES, CLASS_NAMES = "images", "class_names"
+
+
+def write_saved_model(model: keras.Model, metadata: Metadata, path: epath.PathLike) -> None:
+    """Write a model as a SavedModel that decodes images itself and runs without Python.
+
+    The signature `serving_bytes` (also `serving_default`) takes `images`, any number of image files as strings,
+    of any size and format that `tfl.data.decode` knows; `serving_pixels` takes `pixels`, uint8 (N, S, S, 3) that
+    are already resized. Both give `probabilities`, float32 (N, C), and `class_names`, strings (N, C): every output
+    has a row for each image, as the REST interface of TensorFlow Serving wants it. `assets/tfl.json` holds the
+    metadata.
+
+    Args:
+        model: images to logits.
+        metadata: labels, image size, target and temperature.
+        path: a folder that does not exist.
+    """
+    names = list(metadata.class_names)
+
+    def outputs(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        logits = model(tf.cast(pixels, model.input.dtype), training=False)
+        labels = tf.tile(tf.constant([names]), [tf.shape(pixels)[0], 1])
+        return {PROBABILITIES: probabilities_of(logits, metadata), CLASS_NAMES: labels}
+
+    def serve_bytes(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return outputs(decode_batch(images, metadata.image_size))
+
+    def serve_pixels(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        return outputs(pixels)
+
+    of_bytes = tf.function(serve_bytes, input_signature=[tf.TensorSpec((None,), tf.string, name=IMAGES)])
+    of_pixels = tf.function(serve_pixels, input_signature=[pixel_spec(metadata)])
+    signatures = {
+        BYTES_SIGNATURE: of_bytes,
+        "serving_default": of_bytes,
+        PIXELS_SIGNATURE: of_pixels,
+    }
+    module = tf.Module()
+    module.weights = [variable.value for variable in model.variables]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / METADATA_NAME
+        file.write_text(metadata_to_json(metadata))
+        module.metadata = tf.saved_model.Asset(str(file))  # copied into the folder's `assets`
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(module, str(path), signatures, options)
+
+
+__all__ = ["BYTES_SIGNATURE", "CLASS_NAMES", "IMAGES", "PIXELS", "PIXELS_SIGNATURE", "write_saved_model"]
