@@ -1,21 +1,28 @@
 """Say what is on photos: CSV with path, class, probability and the five most probable classes.
 
-python scripts/predict.py --workdir=runs/photos holiday.jpg more_photos/
-python scripts/predict.py --workdir=runs/photos --output=predictions.csv more_photos/
+The model is a finished run, or what scripts/export.py made of it: .keras, .tflite, .onnx or a SavedModel folder.
+
+python scripts/predict.py --model=runs/photos holiday.jpg more_photos/
+python scripts/predict.py --model=runs/photos/export/model.tflite --output=predictions.csv more_photos/
 """
 
 from absl import flags
 
 from tfl import cli
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "The folder of a finished run.", required=True)
+_MODEL = flags.DEFINE_string("model", "", "A finished run, or an exported model of any format.")
+_WORKDIR = flags.DEFINE_string("workdir", "", "Another name for --model.")
 _OUTPUT = flags.DEFINE_string("output", "", "A CSV file; the screen where it is empty.")
 
 
 def main(argv: list[str]) -> None:
+    from tfl.errors import InputError
     from tfl.trained import predict_files
 
-    predict_files(_WORKDIR.value, argv[1:], _OUTPUT.value)
+    if bool(_MODEL.value) == bool(_WORKDIR.value):
+        received = f"--model={_MODEL.value} --workdir={_WORKDIR.value}"
+        raise InputError(f"`model` must be given once, as --model or as --workdir. Received: {received}.")
+    predict_files(_MODEL.value or _WORKDIR.value, argv[1:], _OUTPUT.value)
 
 
 if __name__ == "__main__":

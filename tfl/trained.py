@@ -12,10 +12,10 @@ from etils import epath
 from tfl.config import TransferConfig
 from tfl.data import Source, load_source, make_dataset, make_prediction_dataset, reading_explained
 from tfl.errors import InputError
-from tfl.evaluation import Predictions, predict, to_probabilities
+from tfl.evaluation import Predictions, predict
+from tfl.export import load_artefact
 from tfl.models.classifier import Metadata, load_model
-from tfl.models.inference import run_over
-from tfl.progress import say
+from tfl.progress import say, track
 from tfl.registry import did_you_mean
 from tfl.workdir import Workdir, read_csv, write_csv
 
@@ -95,13 +95,14 @@ def _class_numbers(data: Source, metadata: Metadata) -> np.ndarray:
 
 
 @reading_explained()
-def predict_files(workdir: epath.PathLike, files: Sequence[str], output: str = "") -> list[list[Any]]:
+def predict_files(model: epath.PathLike, files: Sequence[str], output: str = "") -> list[list[Any]]:
     """Say what is on photos, and write it as CSV: path, class, probability, and the five most probable.
 
-    For regression targets the columns are the path and the values.
+    For regression targets the columns are the path and the values. Probabilities have the temperature that the
+    model carries; every format is shown the same pixels.
 
     Args:
-        workdir: a finished run, or a `.keras` file of tfl.
+        model: a finished run, or an artefact: a `.keras`, `.tflite` or `.onnx` file, or a SavedModel folder.
         files: image files, and folders that are searched to the bottom.
         output: a CSV file; empty: the screen.
 
@@ -111,12 +112,13 @@ def predict_files(workdir: epath.PathLike, files: Sequence[str], output: str = "
     Raises:
         InputError: no model there, one without class names, or no usable image.
     """
-    model, metadata = _load_named(workdir)
+    artefact = load_artefact(model)
+    metadata = artefact.metadata
     dataset, paths, bad = make_prediction_dataset(files, metadata.image_size, BATCH)
     for path, reason in bad:
         say(f"left out: {path}: {reason}")
-    outputs = run_over(model, {"predict": dataset})["predict"]
-    probabilities = to_probabilities(outputs.values, metadata.target)
+    batches = track(dataset, "predict", unit="batch")
+    probabilities = np.concatenate([artefact.predict_pixels(batch["image"].numpy()) for batch in batches])
     is_regression = metadata.target == "regression"
     header = ["path", *(metadata.class_names if is_regression else ("class", "probability", f"top_{TOP}"))]
     rows = list(_value_rows(paths, probabilities) if is_regression else _rows(paths, probabilities, metadata))

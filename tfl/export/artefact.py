@@ -139,7 +139,7 @@ def _loader(path: epath.Path) -> Callable[[epath.Path], Artefact]:
 def _load_keras(path: epath.Path) -> Artefact:
     model = load_model(path)
     if model.metadata is None:
-        raise InputError(f"`model` must be one that tfl saved. Received: {str(path)!r}: no class names in it.")
+        raise InputError(f"`model` must be a model that tfl saved. Received: {str(path)!r}: no class names in it.")
     metadata = dataclasses.replace(model.metadata, temperature=fitted_temperature(path, model.metadata))
     forward = tf.function(lambda pixels: probabilities_of(model(pixels, training=False), metadata))
     shape = (None, *model.input.shape[1:])
