@@ -1,0 +1,128 @@
+"""Two models on the same examples: how far apart they are, and whether that is more than chance."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import scipy.stats
+
+from tfl.errors import InputError
+from tfl.evaluation.intervals import LEVEL, NUM_RESAMPLES, percentiles
+from tfl.evaluation.predictions import Predictions
+from tfl.evaluation.resampling import draw_counts, make_statistic
+from tfl.models.objective import as_targets, is_correct
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What tells two models apart.
+
+    Attributes:
+        metric: "accuracy", or "mean_absolute_error" for regression.
+        first: the metric of the first model.
+        second: of the second.
+        difference: first - second.
+        low: lower end of the 95 % interval of the difference, from a paired bootstrap.
+        high: upper end.
+        only_first: examples that the first has right (for regression: is closer on) and the second not.
+        only_second: the other way round.
+        test: "McNemar", or "Wilcoxon" for regression.
+        p_value: how probable a difference at least as large is where there is none.
+    """
+
+    metric: str
+    first: float
+    second: float
+    difference: float
+    low: float
+    high: float
+    only_first: int
+    only_second: int
+    test: str
+    p_value: float
+
+
+def compare_predictions(first: Predictions, second: Predictions, seed: int = 0) -> Comparison:
+    """Compare two models on the same examples, in the same order.
+
+    Both are resampled together: what is hard for both moves both, so that the difference is known better than
+    either figure. Wilson or bootstrap intervals of the two that overlap do not say that they are equal.
+
+    Args:
+        first: predictions of one model.
+        second: of the other.
+        seed: of the bootstrap.
+
+    Raises:
+        InputError: other examples, labels or targets.
+
+    Reference:
+        McNemar 1947, Note on the sampling error of the difference between correlated proportions or percentages;
+        Dietterich 1998, Approximate statistical tests for comparing supervised classification learning algorithms.
+    """
+    _check_pair(first, second)
+    metric = "mean_absolute_error" if first.target == "regression" else "accuracy"
+    low, high = paired_interval(first, second, metric, seed)
+    own, other = (float(table.metrics()[metric]) for table in (first, second))
+    if first.target == "regression":
+        errors = [np.abs(as_targets(t.target, t.labels) - t.logits).mean(axis=1) for t in (first, second)]
+        better, worse = int(np.sum(errors[0] < errors[1])), int(np.sum(errors[0] > errors[1]))
+        test, p_value = "Wilcoxon", wilcoxon(errors[0] - errors[1])
+    else:
+        right = [is_correct(t.target, t.logits, as_targets(t.target, t.labels)) for t in (first, second)]
+        better, worse = int(np.sum(right[0] & ~right[1])), int(np.sum(~right[0] & right[1]))
+        test, p_value = "McNemar", mcnemar(better, worse)
+    return Comparison(metric, own, other, own - other, low, high, better, worse, test, p_value)
+
+
+def paired_interval(first: Predictions, second: Predictions, metric: str, seed: int = 0) -> tuple[float, float]:
+    """Return the 95 % interval of the difference of a metric, first - second, over tables resampled together."""
+    statistics = [make_statistic(table) for table in (first, second)]
+    drawn = draw_counts(len(first), NUM_RESAMPLES, seed)
+    differences = [statistics[0](counts)[metric] - statistics[1](counts)[metric] for counts in drawn]
+    interval = percentiles(np.concatenate(differences), LEVEL)
+    if interval is None:
+        raise InputError(f"`metric` must be defined on these examples. Received: metric={metric!r}.")
+    return interval
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Return the exact two-sided p-value of McNemar's test: where two models differ, is one right more often?
+
+    Args:
+        only_first: examples that the first alone has right.
+        only_second: examples that the second alone has right.
+    """
+    differing = only_first + only_second
+    return float(scipy.stats.binomtest(only_first, differing).pvalue) if differing else 1.0
+
+
+def wilcoxon(differences: np.ndarray) -> float:
+    """Return the two-sided p-value of Wilcoxon's signed-rank test; 1 where nothing differs."""
+    if not np.any(differences):
+        return 1.0
+    result: Any = scipy.stats.wilcoxon(differences)
+    return float(result.pvalue)
+
+
+def adjust_holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values that allow for how many were looked at: the smallest counts as many times as there are.
+
+    Reference:
+        Holm 1979, A simple sequentially rejective multiple test procedure.
+    """
+    order = np.argsort(p_values)
+    factors = len(order) - np.arange(len(order))
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(np.asarray(p_values, np.float64)[order] * factors))
+    return adjusted.tolist()
+
+
+def _check_pair(first: Predictions, second: Predictions) -> None:
+    same = first.target == second.target and np.array_equal(first.ids, second.ids)
+    if not (same and np.array_equal(first.labels, second.labels)):
+        raise InputError(
+            "`second` must be of the same examples, labels and target as `first`, in one order. "
+            f"Received: {len(second)} {second.target} and {len(first)} {first.target} examples that differ."
+        )
