@@ -43,8 +43,8 @@ def evaluate_workdir(workdir: epath.PathLike, source: str = "") -> dict[str, Any
     config = TransferConfig.from_dict(Workdir(workdir).read_config())
     model, metadata = _load_named(workdir)
     data = load_source(source or config.data.source, config.data.max_bad_fraction)
-    recorded = _recorded_splits(Workdir(workdir))
-    rows = _held_out(data, recorded) if source else _recorded_test(data, recorded, config.data.source)
+    recorded = recorded_splits(Workdir(workdir))
+    rows = _held_out(data, recorded) if source else recorded_rows(data, recorded, config.data.source)
     renumber = _class_numbers(data, metadata)
     dataset = make_dataset(data, rows, image_size=metadata.image_size, batch_size=BATCH)
     table = predict(model, dataset, metadata.target, "evaluate")
@@ -52,24 +52,38 @@ def evaluate_workdir(workdir: epath.PathLike, source: str = "") -> dict[str, Any
     return Predictions(table.ids, labels, table.logits, table.target).metrics()
 
 
-def _recorded_splits(run: Workdir) -> list[dict[str, str]]:
+def recorded_splits(run: Workdir) -> list[dict[str, str]]:
+    """Read the splits.csv of a run: id, path, label, split, sha256, ... of every image."""
     file = run / "splits.csv"
     if not file.exists():
         raise InputError(f"`workdir` must be a finished run. Received: {str(run.path)!r}: no splits.csv.")
     return read_csv(file)
 
 
-def _recorded_test(data: Source, recorded: Sequence[dict[str, str]], source: str) -> np.ndarray:
-    """Find the very images that the run was tested on: cutting the data anew could put training images among them."""
+def recorded_rows(data: Source, recorded: Sequence[dict[str, str]], source: str, split: str = "test") -> np.ndarray:
+    """Find the very images that a run was tested on: cutting the data anew could put training images among them.
+
+    Args:
+        data: the run's source, opened again.
+        recorded: the rows of its splits.csv.
+        source: the source string, for the message.
+        split: "train", "validation" or "test".
+
+    Returns:
+        Their int64 rows in the index of `data`.
+
+    Raises:
+        InputError: some of them are gone or changed.
+    """
     digests = dict(zip(data.index.ids, data.index.sha256, strict=True))
-    test = {row["id"]: row["sha256"] for row in recorded if row["split"] == "test"}
-    lost = [name for name, digest in test.items() if digests.get(name) != digest]
+    wanted = {row["id"]: row["sha256"] for row in recorded if row["split"] == split}
+    lost = [name for name, digest in wanted.items() if digests.get(name) != digest]
     if lost:
         raise InputError(
-            f"`data.source` of the run must still hold its test images; `source` names others. Received: {source} "
-            f"with {len(lost)} of {len(test)} gone or changed, the first: {lost[0]}."
+            f"`data.source` of the run must still hold its {split} images; `source` names others. Received: {source} "
+            f"with {len(lost)} of {len(wanted)} gone or changed, the first: {lost[0]}."
         )
-    return np.flatnonzero(np.isin(data.index.ids, list(test))).astype(np.int64)
+    return np.flatnonzero(np.isin(data.index.ids, list(wanted))).astype(np.int64)
 
 
 def _held_out(data: Source, recorded: Sequence[dict[str, str]]) -> np.ndarray:
