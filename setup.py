@@ -20,6 +20,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["tfl", "tfl.*"]),
+    package_data={"tfl.report": ["templates/*"]},
     install_requires=[
         "tensorflow>=2.21",
         "keras>=3.15.1",

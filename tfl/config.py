@@ -107,6 +107,7 @@ class FinetuneConfig:
     ema: float = 0.0  # momentum of the moving average of the weights; 0: off
     early_stopping: int = 0  # epochs without a better validation loss; 0: run all, still restore the best
     accumulate: int = 1  # passes that a batch is divided into, for less memory; the gradients add up
+    jit_compile: bool = False  # let XLA compile the step: for one GPU or TPU; slower on a CPU
     max_skipped_steps: int = 20  # more steps in a row that are not finite end the run; 0: no limit
 
 
@@ -117,6 +118,13 @@ class CheckpointConfig:
     every_seconds: float = 300.0  # 0: only by steps and at the end
     every_steps: int = 0  # 0: only by time and at the end
     keep: int = 2  # how many are kept
+
+
+@dataclasses.dataclass
+class ReportConfig:
+    """What report.html shows beside the numbers."""
+
+    gallery: int = 6  # so many images of each kind, with heat maps; 0: none, which saves a second or two
 
 
 @dataclasses.dataclass
@@ -141,6 +149,7 @@ class TransferConfig:
     probe: ProbeConfig = dataclasses.field(default_factory=ProbeConfig)
     finetune: FinetuneConfig = dataclasses.field(default_factory=FinetuneConfig)
     checkpoint: CheckpointConfig = dataclasses.field(default_factory=CheckpointConfig)
+    report: ReportConfig = dataclasses.field(default_factory=ReportConfig)
 
     def validate(self) -> None:
         """Raise `InputError` for the first option that breaks its rule; see `tfl/rules.py`."""

@@ -76,6 +76,7 @@ _RANGES = {
     "checkpoint.every_seconds": (0, _INF),
     "checkpoint.every_steps": (0, _INF),
     "checkpoint.keep": (1, 1000),
+    "report.gallery": (0, 100),
 }
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from etils import epath
 
 from tfl.backbones import build_backbone, get_backbone_spec
@@ -17,6 +18,7 @@ from tfl.models.freezing import select_layers
 from tfl.models.heads import HeadSpec
 from tfl.phases import Job, load_splits
 from tfl.progress import say
+from tfl.report import REPORT, write_report
 from tfl.solving import solve_head
 from tfl.training.strategy import make_deterministic, make_strategy
 from tfl.workdir import Workdir, read_csv, write_json
@@ -82,9 +84,11 @@ def _run(config: TransferConfig, workdir: epath.PathLike, data: Any) -> Transfer
     _check_outside_of_photos(run, config)
     finished = run.read_metrics()
     if finished is not None:
-        _data(config, data, run)
+        splits, model = _data(config, data, run), load_model(run.path)
         say(f"{run.path}: this run is finished")
-        return TransferResult(load_model(run.path), finished, run.path)
+        if not (run / REPORT).exists():
+            _report(run, model, splits)
+        return TransferResult(model, finished, run.path)
     backbone = _backbone(config, config.backbone.weights)
     splits = _data(config, data, run)
     model = _classifier(backbone, config, splits)
@@ -100,8 +104,20 @@ def _run(config: TransferConfig, workdir: epath.PathLike, data: Any) -> Transfer
         metrics["comparison"]["from_scratch"] = _from_scratch(config, run, data)
     if run.writes:
         save_model(model, run / "model.keras")
-        write_json(run / "metrics.json", metrics)  # last: its presence says that the run is finished
+        write_json(run / "metrics.json", metrics)  # last of the results: its presence says that the run is finished
+    _report(run, model, splits)
     return TransferResult(model, metrics, run.path)
+
+
+def _report(run: Workdir, model: keras.Model, splits: Splits) -> None:
+    """Write the page for people; a run is not lost with it, and the same command writes it where it is missing."""
+    if not run.writes:
+        return
+    try:
+        write_report(run.path, model, splits)
+    except (InputError, tf.errors.OpError) as error:
+        reason = str(error).partition("\n")[0]
+        say(f"{REPORT}: not written: {reason} The run is finished; scripts/report.py writes it.")
 
 
 def _backbone(config: TransferConfig, weights: str) -> keras.Model:

@@ -18,7 +18,7 @@ from etils import epath
 from tfl.cluster import Cluster
 from tfl.errors import InputError
 
-MAY_DIFFER = ("strategy", "checkpoint.")  # options that change how a run is made, not what it gives
+MAY_DIFFER = ("strategy", "checkpoint.", "report.")  # options that change how a run is made, not what it gives
 CHECKPOINTS = "checkpoints"  # the folder of what an interrupted run goes on from
 UNFINISHED = ".writing-"  # how folders begin whose file is not yet renamed
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

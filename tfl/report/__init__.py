@@ -1,0 +1,88 @@
+"""The page that says whether to trust a model, and the card that travels with it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from etils import epath
+
+from tfl.data import Splits
+from tfl.errors import InputError
+from tfl.features import open_store
+from tfl.models.classifier import load_model, split_at_features
+from tfl.phases import load_splits, make_extractor
+from tfl.progress import say
+from tfl.report.card import render_card
+from tfl.report.facts import Facts, read_facts
+from tfl.report.finding import Finding
+from tfl.report.findings import find
+from tfl.report.gallery import make_galleries
+from tfl.report.page import render_page
+from tfl.workdir import Workdir, read_csv, write_atomically
+
+__all__ = ["CARD", "REPORT", "Facts", "Finding", "find", "read_facts", "remake_report", "write_report"]
+
+REPORT, CARD = "report.html", "MODEL_CARD.md"
+
+
+def write_report(workdir: epath.PathLike, model: keras.Model | None = None, splits: Splits | None = None) -> None:
+    """Write `report.html` and `MODEL_CARD.md` of a finished run, from the files in its workdir.
+
+    Args:
+        workdir: the finished run.
+        model: its result; with `splits`, the report shows images and where the model looked.
+        splits: its data.
+
+    Raises:
+        InputError: no finished run, or the files cannot be written.
+    """
+    run, facts = Workdir(workdir), read_facts(workdir)
+    galleries, note = [], "The images were not at hand when this report was made."
+    if model is not None and splits is not None:
+        galleries = make_galleries(facts, model, splits, _features(facts, model, splits))
+        note = "" if galleries else "No images were asked for (report.gallery=0)."
+    findings = find(facts)
+    _write(run / REPORT, render_page(facts, findings, galleries, note))
+    _write(run / CARD, render_card(facts, findings))
+
+
+def remake_report(workdir: epath.PathLike) -> None:
+    """Write the report of a finished run again: after an export, or where its images have come back.
+
+    Where the images are gone or others, the report is written without them, and says so.
+
+    Args:
+        workdir: the finished run.
+
+    Raises:
+        InputError: no finished run.
+
+    Example:
+        >>> remake_report("runs/photos")
+    """
+    run, facts = Workdir(workdir), read_facts(workdir)
+    try:
+        splits = load_splits(facts.config)
+        splits.index.check_same(read_csv(run / "splits.csv"))
+    except InputError as error:
+        say(f"report: without images: {error}")
+        write_report(workdir)
+        return
+    write_report(workdir, load_model(run.path), splits)
+
+
+def _features(facts: Facts, model: keras.Model, splits: Splits) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what gives the features of images: those of a frozen backbone are stored already."""
+    options = facts.config.features
+    extractor = make_extractor(split_at_features(model)[0], splits.source, options, open_store(options))
+    return lambda rows: np.asarray(extractor(rows, description="features for the report").values)
+
+
+def _write(path: epath.Path, text: str) -> None:
+    content = text.encode("utf-8")
+
+    def write(temporary: Any) -> None:
+        temporary.write_bytes(content)
+
+    write_atomically(path, write)

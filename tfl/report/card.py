@@ -1,0 +1,95 @@
+"""The model card: what whoever gets the model must know, in the headings of Mitchell et al. 2019.
+
+Reference:
+    Mitchell et al. 2019, Model cards for model reporting, arXiv:1810.03993.
+"""
+
+import math
+import re
+from typing import Any
+
+from tfl.report.facts import Facts
+from tfl.report.finding import Finding
+from tfl.report.page import describe_model, environment
+from tfl.report.results import describe_results
+from tfl.report.story import describe_request, describe_training
+from tfl.report.wording import count
+
+METRIC_IDS = {  # names that the Hugging Face hub knows
+    "accuracy": "accuracy",
+    "macro_f1": "f1",
+    "mean_absolute_error": "mae",
+    "root_mean_squared_error": "rmse",
+    "r2": "r_squared",
+}
+
+
+def render_card(facts: Facts, findings: list[Finding]) -> str:
+    """Return `MODEL_CARD.md`: everything measurable is filled in, what people must decide is marked.
+
+    Args:
+        facts: of the run.
+        findings: the caveats, the most important first.
+    """
+    templates = environment().overlay(autoescape=False)
+    templates.filters["md"] = _markdown
+    text = templates.get_template("model_card.md").render(
+        pipeline="image-classification",
+        card=_describe(facts),
+        results=describe_results(facts),
+        findings=findings,
+    )
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _describe(facts: Facts) -> dict[str, Any]:
+    splits = facts.metrics.get("num_examples", {})
+    metrics = [(METRIC_IDS[name], value) for name, value in facts.test.items() if name in METRIC_IDS]
+    interval = facts.headline_interval
+    low = facts.evaluation.get("decisions", {}).get("selective")
+    asked, told = describe_request(facts), describe_training(facts)
+    return {
+        "name": facts.name,
+        "base": f"keras-applications/{facts.metadata.backbone}",
+        "source": facts.config.data.source,
+        "summary": describe_model(facts),
+        "model": describe_model(facts),
+        "size": facts.metadata.image_size,
+        "output": _output(facts),
+        "training": " ".join(told["story"]),
+        "made": f"seed {facts.config.seed}" + (f", {facts.seconds:.0f} s" if facts.seconds else ""),
+        "metric_ids": [name for name, _ in metrics],
+        "metrics": [(name, round(float(value), 6)) for name, value in metrics if math.isfinite(value)],
+        "dont_know": "; the report says below which probability to answer “don’t know”" if low else "",
+        "factors": _factors(facts),
+        "metrics_note": "Every test image counts exactly once; the test split was looked at once, at the end."
+        + (" Intervals are at 95 %." if interval else ""),
+        "test_data": f"{count(splits.get('test', 0), 'image')} that were neither trained on nor chosen by. "
+        + asked["data"],
+        "train_data": f"{count(splits.get('train', 0), 'image')} to train on and {splits.get('validation', 0):,} to "
+        f"choose by, from {facts.config.data.source}.",
+    }
+
+
+def _output(facts: Facts) -> str:
+    names = ", ".join(facts.metadata.class_names[:100])
+    kind = {"multilabel": "one logit a label", "binary": "one logit", "regression": "one number a value"}
+    sure = f"; divide by the temperature {facts.temperature:.3g} before they become probabilities"
+    return f"{kind.get(facts.target, 'one logit a class')} ({names}){sure if facts.has_classes else ''}"
+
+
+def _factors(facts: Facts) -> str:
+    slices = facts.evaluation.get("slices", {})
+    if not slices:
+        return "No slices of the test images were measured beside the classes."
+    parts = []
+    for name, rows in slices.items():
+        worst = min(rows, key=lambda row: row.get("accuracy", -row.get(facts.headline, 0.0)), default=None)
+        if worst:
+            parts.append(f"{name} (weakest at {worst['slice']}: {facts.write(worst[facts.headline])})")
+    return f"Measured apart: {', '.join(parts)}."
+
+
+def _markdown(text: Any) -> str:
+    """Take from a text what would be markup: names of classes and files are not ours."""
+    return re.sub(r"([\\`*_{}\[\]<>|#~])", r"\\\1", " ".join(str(text).split()))

@@ -1,0 +1,150 @@
+"""Small charts as plain SVG: lines and points that follow the colours of the page, in light and in dark.
+
+They are drawn by hand because a report must cost little beside a run of two seconds, of which matplotlib takes
+one to be imported, and because text and colours stay the page's own.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+WIDTH, HEIGHT = 360, 220
+LEFT, RIGHT, TOP, BOTTOM = 46, 12, 10, 36
+
+
+@dataclasses.dataclass(frozen=True)
+class Series:
+    """Points of one kind.
+
+    Attributes:
+        name: in the legend; empty: not there.
+        xs: horizontal values.
+        ys: vertical values, as many.
+        style: class in the style sheet: "first", "second" or "guide".
+        sizes: radius of a dot at every point, in pixels; empty: a line without dots.
+    """
+
+    name: str
+    xs: Sequence[float]
+    ys: Sequence[float]
+    style: str = "first"
+    sizes: Sequence[float] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Chart:
+    """What the template draws, in pixels of a box of `WIDTH` x `HEIGHT`.
+
+    Attributes:
+        alt: what a reader who cannot see it must know: the finding.
+        caption: below it.
+        x_label: of the horizontal axis.
+        y_label: of the vertical axis.
+        lines: (style, points of a polyline).
+        dots: (style, x, y, radius).
+        x_ticks: (x, text).
+        y_ticks: (y, text).
+        legend: (style, name).
+    """
+
+    alt: str
+    caption: str
+    x_label: str
+    y_label: str
+    lines: list[tuple[str, str]]
+    dots: list[tuple[str, float, float, float]]
+    x_ticks: list[tuple[float, str]]
+    y_ticks: list[tuple[float, str]]
+    legend: list[tuple[str, str]]
+    width: int = WIDTH
+    height: int = HEIGHT
+
+
+def draw(
+    series: Sequence[Series],
+    *,
+    alt: str,
+    caption: str,
+    labels: tuple[str, str],
+    x_range: tuple[float, float] | None = None,
+    y_range: tuple[float, float] | None = None,
+    log_x: bool = False,
+) -> Chart:
+    """Lay out a chart.
+
+    Args:
+        series: what is drawn, later ones on top.
+        alt: the finding in words.
+        caption: below the chart.
+        labels: of the horizontal and the vertical axis.
+        x_range: lowest and highest value; None: those of the series.
+        y_range: the same for the vertical axis, whose ends are then rounded to ticks.
+        log_x: whether the horizontal axis counts decades.
+    """
+    xs = [math.log10(x) if log_x else x for one in series for x in one.xs]
+    x_low, x_high = x_range or _apart(min(xs), max(xs))
+    y_low, y_high = y_range or _apart(*_ends([y for one in series for y in one.ys]))
+    y_ticks = ticks(y_low, y_high)
+    if y_range is None:
+        step = y_ticks[1] - y_ticks[0] if len(y_ticks) > 1 else 0
+        y_low, y_high = (
+            min(y_low, y_ticks[0] - step * (y_low < y_ticks[0])),
+            max(y_high, y_ticks[-1] + step * (y_high > y_ticks[-1])),
+        )
+        y_ticks = ticks(y_low, y_high)
+
+    def across(x: float) -> float:
+        value = math.log10(x) if log_x else x
+        return round(LEFT + (value - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT), 1)
+
+    def down(y: float) -> float:
+        return round(TOP + (y_high - y) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM), 1)
+
+    if log_x:
+        x_ticks = [(across(10.0**k), f"1e{k}") for k in range(math.ceil(x_low), math.floor(x_high) + 1)]
+        x_ticks = x_ticks[:: 1 + (len(x_ticks) - 1) // 7]
+    else:
+        x_ticks = [(across(x), f"{x:g}") for x in ticks(x_low, x_high)]
+    places = [(one, [(across(x), down(y)) for x, y in zip(one.xs, one.ys, strict=True)]) for one in series]
+    return Chart(
+        alt,
+        caption,
+        *labels,
+        lines=[(one.style, " ".join(f"{x},{y}" for x, y in found)) for one, found in places if not len(one.sizes)],
+        dots=[
+            (one.style, x, y, round(size, 1))
+            for one, found in places
+            for (x, y), size in zip(found, one.sizes, strict=False)
+        ],
+        x_ticks=x_ticks,
+        y_ticks=[(down(y), f"{y:g}") for y in y_ticks],
+        legend=[(one.style, one.name) for one in series if one.name],
+    )
+
+
+def ticks(low: float, high: float, number: int = 5) -> list[float]:
+    """Return round numbers between two ends: about `number` multiples of 1, 2 or 5 times a power of ten.
+
+    Example:
+        >>> ticks(0, 1)
+        [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    """
+    raw = (high - low) / number
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(k * step, 12) + 0.0 for k in range(first, last + 1)]
+
+
+def _ends(values: Sequence[float]) -> tuple[float, float]:
+    """Return the lowest and the highest finite value."""
+    finite = np.asarray(values, np.float64)
+    finite = finite[np.isfinite(finite)]
+    return (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+
+
+def _apart(low: float, high: float) -> tuple[float, float]:
+    """Widen a range of a single value, which has no scale."""
+    return (low, high) if high > low else (low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2)

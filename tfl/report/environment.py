@@ -1,0 +1,37 @@
+"""Where a report was made, and the command that makes the run again."""
+
+import importlib.metadata
+import platform
+import shlex
+import time
+
+import tensorflow as tf
+
+from tfl.report.facts import Facts
+
+PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn")
+
+
+def describe_environment(facts: Facts) -> list[tuple[str, str]]:
+    """Return what the result depends on beside config and data, as (what, is)."""
+    devices = [device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices()]
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+    return [
+        ("time of this report", time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())),
+        ("duration of the run", f"{facts.seconds:.0f} s since its last start" if facts.seconds else "not known"),
+        ("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
+        ("packages", versions),
+        ("devices", ", ".join(devices)),
+        ("strategy, precision", f"{facts.config.strategy}, {facts.config.precision}"),
+        ("seed", str(facts.config.seed)),
+    ]
+
+
+def command_again(facts: Facts) -> str:
+    """Return a shell command that makes the same run in a new folder, from its config.json."""
+    code = (
+        "import json, tfl; "
+        f"tfl.transfer(tfl.TransferConfig.from_dict(json.load(open({str(facts.path / 'config.json')!r}))), "
+        f"{str(facts.path) + '-again'!r})"
+    )
+    return f"python -c {shlex.quote(code)}"

@@ -1,0 +1,200 @@
+"""What a workdir knows of its run: everything that the report and the model card say is read here, once."""
+
+import collections
+import dataclasses
+import functools
+import statistics
+from typing import Any
+
+import numpy as np
+from etils import epath
+
+from tfl.config import TransferConfig
+from tfl.data.index import SPLITS
+from tfl.errors import InputError
+from tfl.evaluation.predictions import Predictions
+from tfl.evaluation.probabilities import to_probabilities
+from tfl.evaluation.tables import read_predictions
+from tfl.models.classifier import Metadata, read_metadata
+from tfl.report.wording import figure, percent
+from tfl.workdir import Workdir, read_csv, read_json
+
+HEADLINES = {"regression": "mean_absolute_error"}  # of all other targets: accuracy
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What stands in a finished workdir; what a run did not write is empty.
+
+    Attributes:
+        path: the folder.
+        config: what was asked for.
+        metadata: what the model file says of itself.
+        metrics: `metrics.json`.
+        evaluation: `evaluation.json`, {} where there is none.
+        certificate: `certificate.json` of an export, {} where there is none.
+        splits: one row an example, from `splits.csv`.
+        history: one row an epoch of fine-tuning, from `history.csv`.
+        quarantine: one row a file that was left out.
+        table: what the model said of every test example; its ids are those of `splits`. Empty where it is not there.
+        seconds: from the run's last start to its end; None where files do not tell.
+    """
+
+    path: epath.Path
+    config: TransferConfig
+    metadata: Metadata
+    metrics: dict[str, Any]
+    evaluation: dict[str, Any]
+    certificate: dict[str, Any]
+    splits: list[dict[str, str]]
+    history: list[dict[str, float]]
+    quarantine: list[dict[str, str]]
+    table: Predictions
+    seconds: float | None
+
+    @property
+    def name(self) -> str:
+        """The name of the folder."""
+        return self.path.name
+
+    @property
+    def target(self) -> str:
+        """The kind of the labels."""
+        return self.metadata.target
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether the outputs stand for classes or labels, not for values."""
+        return self.target != "regression"
+
+    @property
+    def test(self) -> dict[str, Any]:
+        """Every scalar metric of the test split."""
+        return self.metrics["test"] | self.evaluation.get("test", {})
+
+    @property
+    def intervals(self) -> dict[str, list[float]]:
+        """95 % intervals of test metrics, by name."""
+        return self.evaluation.get("intervals", {})
+
+    @property
+    def headline(self) -> str:
+        """The name of the one metric that stands first."""
+        return HEADLINES.get(self.target, "accuracy")
+
+    def write(self, value: float) -> str:
+        """Write a value of the headline metric: an accuracy as per cent, an error as it is."""
+        return percent(value) if self.has_classes else figure(value)
+
+    @property
+    def headline_interval(self) -> list[float] | None:
+        """The 95 % interval of the headline metric; of accuracy Wilson's, which is right for small sets too."""
+        return self.intervals.get(f"{self.headline}_wilson") or self.intervals.get(self.headline)
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by before they become probabilities."""
+        return float(self.evaluation.get("temperature", self.metadata.temperature))
+
+    @functools.cached_property
+    def probabilities(self) -> np.ndarray:
+        """What the shipped model says of every row of `table`: calibrated probabilities, or values `(N, C)`."""
+        return to_probabilities(self.table.logits, self.target, self.temperature)
+
+    @functools.cached_property
+    def class_counts(self) -> dict[str, dict[str, int]]:
+        """How many examples of each class (or label) each split has."""
+        counts = {split: collections.Counter() for split in SPLITS}
+        for row in self.splits if self.has_classes else []:
+            if row["split"] in counts:
+                counts[row["split"]].update(row["label"].split("|") if self.target == "multilabel" else [row["label"]])
+        return {name: {split: counts[split][name] for split in SPLITS} for name in self.metadata.class_names}
+
+    @functools.cached_property
+    def leaks(self) -> int:
+        """How many examples of validation and test stand in train as well, byte for byte."""
+        train = {row["sha256"] for row in self.splits if row["split"] == "train"} - {""}
+        return sum(row["sha256"] in train for row in self.splits if row["split"] in ("validation", "test"))
+
+    @functools.cached_property
+    def contradictions(self) -> int:
+        """How many different images have several labels: the same bytes stand in more than one class."""
+        labels = collections.defaultdict(set)
+        for row in self.splits:
+            labels[row["sha256"]].add(row["label"])
+        return sum(len(found) > 1 for digest, found in labels.items() if digest)
+
+    @functools.cached_property
+    def median_side(self) -> float:
+        """The shorter side of the middling image, in pixels; 0 where it is not known."""
+        sides = [min(int(row["width"]), int(row["height"])) for row in self.splits]
+        return statistics.median(sides) if sides else 0.0
+
+    @functools.cached_property
+    def changed_options(self) -> list[tuple[str, Any, Any]]:
+        """The options that differ from their defaults: path, value, default."""
+        mine, usual = _flatten(self.config.to_dict()), _flatten(TransferConfig().to_dict())
+        return [(path, value, usual[path]) for path, value in mine.items() if value != usual[path]]
+
+    @functools.cached_property
+    def all_options(self) -> list[tuple[str, Any]]:
+        """Every option: path, value."""
+        return list(_flatten(self.config.to_dict()).items())
+
+
+def read_facts(workdir: Any) -> Facts:
+    """Read what a finished workdir knows of its run.
+
+    Args:
+        workdir: path of the folder.
+
+    Raises:
+        InputError: no finished run, or one whose model does not say what its outputs are.
+    """
+    run = Workdir(workdir)
+    metrics = run.read_metrics()
+    if metrics is None or not (run / "model.keras").exists():
+        raise InputError(
+            f"`workdir` must be a finished run. Received: {str(run.path)!r}: no metrics.json, or no model."
+        )
+    metadata = read_metadata(run / "model.keras")
+    if metadata is None:
+        raise InputError(
+            f"`workdir` must hold a model that tfl saved. Received: {str(run.path)!r}: no class names in it."
+        )
+    history = [{name: float(value) for name, value in row.items() if value} for row in _rows(run, "history.csv")]
+    has_table = (run / "predictions.csv").exists()
+    nothing = Predictions(np.zeros(0), np.zeros(0), np.zeros((0, len(metadata.class_names))), metadata.target)
+    return Facts(
+        path=run.path,
+        config=TransferConfig.from_dict(run.read_config()),
+        metadata=metadata,
+        metrics=metrics,
+        evaluation=_values(run, "evaluation.json"),
+        certificate=_values(run, "certificate.json"),
+        splits=_rows(run, "splits.csv"),
+        history=history,
+        quarantine=_rows(run, "quarantine.csv"),
+        table=read_predictions(run / "predictions.csv", metadata.target)[0] if has_table else nothing,
+        seconds=_seconds(run),
+    )
+
+
+def _values(run: Workdir, name: str) -> dict[str, Any]:
+    return read_json(run / name) if (run / name).exists() else {}
+
+
+def _rows(run: Workdir, name: str) -> list[dict[str, str]]:
+    return read_csv(run / name) if (run / name).exists() else []
+
+
+def _seconds(run: Workdir) -> float | None:
+    start, end = ((run / name).stat().mtime for name in ("config.json", "metrics.json"))
+    return end - start if end > start else None
+
+
+def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for name, value in values.items():
+        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat

@@ -1,0 +1,140 @@
+"""Which charts a run has, and what each of them says in words."""
+
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tfl.report.charts import Chart, Series, draw
+from tfl.report.facts import Facts
+from tfl.report.pictures import data_uri
+from tfl.report.wording import count, percent, points
+from tfl.training.schedules import make_schedule
+
+STEPS = 60  # points of a learning-rate curve
+LIGHT = (224, 122, 44)  # of a large confusion matrix: a colour that shows on white and on black
+
+
+def curves(facts: Facts) -> list[Chart]:
+    """Return loss and accuracy by epoch, and the learning rate by step; empty without fine-tuning."""
+    rows = facts.history
+    charts = [
+        _curve(rows, name, title)
+        for name, title in (("loss", "Loss"), ("accuracy", "Accuracy"))
+        if len(rows) > 1 and {name, f"val_{name}"} <= rows[0].keys()
+    ]
+    return [*charts, _learning_rate(facts)] if rows else []
+
+
+def _curve(rows: list[dict[str, float]], name: str, title: str) -> Chart:
+    epochs = [row["epoch"] + 1 for row in rows]
+    train, validation = [row[name] for row in rows], [row[f"val_{name}"] for row in rows]
+    best = int(np.argmin([row["val_loss"] for row in rows]))
+    return draw(
+        [
+            Series("training", epochs, train),
+            Series("validation", epochs, validation, "second"),
+            Series("", [epochs[best]], [validation[best]], "second", sizes=[4]),
+        ],
+        alt=f"{title} by epoch: training from {train[0]:.3f} to {train[-1]:.3f}, validation from "
+        f"{validation[0]:.3f} to {validation[-1]:.3f}; the validation loss is lowest after epoch {best + 1}.",
+        caption=f"{title}. The dot is the epoch of the lowest validation loss.",
+        labels=("epoch", title.lower()),
+    )
+
+
+def _learning_rate(facts: Facts) -> Chart:
+    options, train = facts.config.finetune, facts.metrics["num_examples"]["train"]
+    total = options.epochs * -(-train // facts.config.data.batch_size)
+    schedule = make_schedule(options.schedule, options.learning_rate, total, options.warmup_fraction)
+    steps = np.unique(np.linspace(0, total - 1, min(total, STEPS)).astype(int)).tolist()
+    rates = [float(np.asarray(schedule(step) if callable(schedule) else schedule)) for step in steps]
+    return draw(
+        [Series("", steps, rates)],
+        alt=f"Learning rate by step: {options.schedule}, at most {max(rates):.3g}, over {count(total, 'step')}.",
+        caption=f"Learning rate of the topmost stage ({options.schedule}), over {count(total, 'step')}.",
+        labels=("step", "learning rate"),
+        y_range=(0, max(rates) * 1.05),
+    )
+
+
+def l2_path(facts: Facts) -> Chart | None:
+    """Return the validation loss over the λ that were tried; None where only one was."""
+    probe = facts.metrics.get("phases", {}).get("probe", {})
+    path = probe.get("path", [])
+    if len(path) < 2:
+        return None
+    tried, losses = [point["l2"] for point in path], [point["validation_loss"] for point in path]
+    chosen = min(range(len(path)), key=lambda k: abs(np.log(tried[k] / probe["l2"])))
+    return draw(
+        [Series("", tried, losses), Series("", [tried[chosen]], [losses[chosen]], sizes=[4])],
+        alt=f"Validation loss over {len(path)} values of λ: lowest at λ = {probe['l2']:.3g} with {losses[chosen]:.3f}.",
+        caption=f"λ of the solved head: {probe['l2']:.3g} was chosen (dot) of {len(path)} values.",
+        labels=("λ", "validation loss"),
+        log_x=True,
+    )
+
+
+def reliability(facts: Facts) -> list[Chart]:
+    """Return the reliability diagrams before and after temperature scaling."""
+    calibration = facts.evaluation.get("calibration", {})
+    names = {"before": "as trained (T = 1)", "after": f"temperature scaled (T = {facts.temperature:.2f})"}
+    return [_reliability(calibration[key], name) for key, name in names.items() if key in calibration]
+
+
+def _reliability(measured: dict[str, Any], name: str) -> Chart:
+    bins = [row for row in measured["bins"] if row["count"]]
+    total = sum(row["count"] for row in bins) or 1
+    gap = sum(row["count"] * (row["confidence"] - row["accuracy"]) for row in bins) / total
+    lean = "too sure" if gap > 0 else "not sure enough"
+    return draw(
+        [
+            Series("", [0, 1], [0, 1], "guide"),
+            Series("", [row["confidence"] for row in bins], [row["accuracy"] for row in bins]),
+            Series(
+                "",
+                [row["confidence"] for row in bins],
+                [row["accuracy"] for row in bins],
+                sizes=[2 + 8 * (row["count"] / total) ** 0.5 for row in bins],
+            ),
+        ],
+        alt=f"Reliability diagram, {name}: expected calibration error {points(measured['ece'])}; on average the "
+        f"model is {points(abs(gap))} {lean}.",
+        caption=f"{name[:1].upper()}{name[1:]}: error {points(measured['ece'])}. On the dashed line, 80 % sure is "
+        "right 8 times in 10; a larger dot stands for more images.",
+        labels=("certainty", "share that is right"),
+        x_range=(0, 1),
+        y_range=(0, 1),
+    )
+
+
+def selective(facts: Facts) -> Chart | None:
+    """Return accuracy over the share of images that the model is certain enough about."""
+    rows = sorted(facts.evaluation.get("decisions", {}).get("selective", []), key=lambda row: row["coverage"])
+    rows = [row for row in rows if row["coverage"] > 0]
+    if len(rows) < 2:
+        return None
+    first, last = rows[0], rows[-1]
+    return draw(
+        [Series("", [row["coverage"] for row in rows], [row["accuracy"] for row in rows])],
+        alt=f"Accuracy over coverage: {percent(last['accuracy'])} on {percent(last['coverage'])} of the images, "
+        f"{percent(first['accuracy'])} on the {percent(first['coverage'])} that are most certain.",
+        caption="Accuracy on the images that are kept when the least certain ones go to a person.",
+        labels=("share of images kept", "accuracy"),
+        x_range=(0, 1),
+    )
+
+
+def confusion_picture(matrix: np.ndarray) -> str:
+    """Return a confusion matrix of many classes as a picture, one pixel a cell, as a data URI.
+
+    The share of its row decides how solid a cell is; nothing is drawn where there is nothing.
+    """
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    pixels = np.zeros((*matrix.shape, 4), np.uint8)
+    pixels[..., :3] = LIGHT
+    pixels[..., 3] = np.round(255 * share**0.5)
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "PNG")
+    return data_uri(content.getvalue(), "image/png")

@@ -1,0 +1,16 @@
+"""What to do next: every sentence that the numbers of a run call for, the most important first."""
+
+from tfl.report import result_rules, training_rules
+from tfl.report.facts import Facts
+from tfl.report.finding import Finding
+
+
+def find(facts: Facts) -> list[Finding]:
+    """Return every finding about a run, the most important first.
+
+    Example:
+        >>> for finding in find(read_facts("runs/photos")):
+        ...     print(finding.text)
+    """
+    found = [finding for rule in (*result_rules.RULES, *training_rules.RULES) for finding in rule(facts)]
+    return sorted(found, key=lambda finding: -finding.weight)

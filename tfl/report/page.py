@@ -1,0 +1,171 @@
+"""The page: facts and findings in the words and tables that the template lays out."""
+
+import functools
+import importlib.resources
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from tfl.report.environment import command_again, describe_environment
+from tfl.report.facts import Facts
+from tfl.report.finding import Finding
+from tfl.report.gallery import Gallery
+from tfl.report.results import describe_results, has_value
+from tfl.report.story import describe_request, describe_training
+from tfl.report.wording import figure, percent, points, spoken
+
+SECTIONS = {
+    "asked": "What was asked",
+    "happened": "What happened",
+    "good": "How good it is",
+    "look": "Look at it",
+    "next": "What to do next",
+    "shipped": "What is shipped",
+    "again": "To do it again",
+}
+
+
+@functools.cache
+def environment() -> jinja2.Environment:
+    """Return what renders the templates of this package; HTML is escaped, and a missing name is an error."""
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("tfl.report"),
+        autoescape=jinja2.select_autoescape(["html"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def render_page(facts: Facts, findings: list[Finding], galleries: list[Gallery], note: str = "") -> str:
+    """Return `report.html`.
+
+    Args:
+        facts: of the run.
+        findings: the most important first.
+        galleries: images with their explanations.
+        note: why there are none, where there are none.
+    """
+    import tfl
+
+    shipped = _certificate(facts)
+    style = (importlib.resources.files("tfl.report") / "templates" / "style.css").read_text("utf-8")
+    text = (
+        environment()
+        .get_template("report.html")
+        .render(
+            head=_head(facts),
+            style=Markup(style),  # a file of this package
+            findings=findings,
+            sections=[(name, title) for name, title in SECTIONS.items() if name != "shipped" or shipped],
+            asked=describe_request(facts),
+            happened=describe_training(facts),
+            good=describe_results(facts),
+            look={"galleries": galleries, "note": note or _how_to_look(facts)},
+            shipped=shipped,
+            again={"command": command_again(facts), "environment": describe_environment(facts)},
+            version=tfl.__version__,
+        )
+    )
+    return text.encode("utf-8", "replace").decode("utf-8")  # names of files may be no UTF-8
+
+
+def _head(facts: Facts) -> dict[str, Any]:
+    value, interval, size = facts.test[facts.headline], facts.headline_interval, facts.test["num_examples"]
+    images = f"{size:,} test images that it had not seen"
+    if facts.has_classes:
+        heading = f"{percent(value)} of {images} are right"
+    else:
+        heading = f"Off by {figure(value)} on average, on {images}"
+    between = (
+        f"With 95 % confidence it is between {facts.write(interval[0])} and {facts.write(interval[1])}. "
+        if interval
+        else ""
+    )
+    return {
+        "title": f"{facts.name}: {heading}",
+        "over": f"Report of the run {facts.name}",
+        "heading": heading,
+        "lead": between + describe_model(facts),
+        "tiles": [_headline_tile(facts), _kept_tile(facts), *_calibration_tile(facts), *_worst_class_tile(facts)],
+    }
+
+
+def describe_model(facts: Facts) -> str:
+    """Say in one sentence what network it is and what it tells apart."""
+    names, width = facts.metadata.class_names, facts.config.backbone.alpha
+    network = facts.metadata.backbone + (f" (alpha {width:g})" if width != 1 else "")
+    shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    kind = {"multilabel": "labels", "regression": "values"}.get(facts.target, "classes")
+    weights = facts.config.backbone.weights
+    source = "pre-trained on " + facts.config.pretrain.source if facts.config.pretrain.source else f"weights {weights}"
+    return f"{network}, {source}, for the {kind} {shown}."
+
+
+def _headline_tile(facts: Facts) -> dict[str, Any]:
+    value, interval = facts.test[facts.headline], facts.headline_interval
+    note = (
+        f"95 % interval {facts.write(interval[0])} to {facts.write(interval[1])}"
+        if interval
+        else "no interval was computed"
+    )
+    return {
+        "label": f"{spoken(facts.headline)}, test",
+        "number": facts.write(value),
+        "value": value,
+        "interval": interval if facts.has_classes else None,
+        "note": note,
+    }
+
+
+def _kept_tile(facts: Facts) -> dict[str, Any]:
+    kept = str(facts.metrics.get("kept", ""))
+    names = {"probe": "Frozen backbone", "finetune": "Fine-tuned"}
+    losses = [(name, phase["validation"]["loss"]) for name, phase in facts.metrics.get("phases", {}).items()]
+    told = {"probe": "frozen", "finetune": "fine-tuned"}
+    note = "validation loss " + ", ".join(f"{loss:.3f} {told.get(name, name)}" for name, loss in losses)
+    return _tile("What was kept", names.get(kept, spoken(kept)), note if losses else "")
+
+
+def _calibration_tile(facts: Facts) -> list[dict[str, Any]]:
+    calibration = facts.evaluation.get("calibration", {})
+    if "after" not in calibration:
+        return []
+    number = points(calibration["after"]["ece"])
+    note = f"expected error of the probabilities; {points(calibration['before']['ece'])} before temperature scaling"
+    return [_tile("Calibration", number, note)]
+
+
+def _worst_class_tile(facts: Facts) -> list[dict[str, Any]]:
+    rows = [row for row in facts.evaluation.get("per_class", []) if has_value(row, "recall")]
+    if not rows:
+        return []
+    worst = min(rows, key=lambda row: row["recall"])
+    return [
+        _tile("Worst class", worst["class"], f"found {percent(worst['recall'])} of the time, of {worst['support']:,}")
+    ]
+
+
+def _tile(label: str, number: str, note: str) -> dict[str, Any]:
+    return {"label": label, "number": number, "note": note, "interval": None, "value": None}
+
+
+def _how_to_look(facts: Facts) -> str:
+    text = (
+        "Left the photo, right where the model looked (Grad-CAM): the more orange, the more that place speaks for the "
+        "answer. "
+    )
+    if facts.target == "regression":
+        return text + "The heat is what raises the value."
+    return text + "Below, the training images that are most alike to the model, and the cosine of their features."
+
+
+def _certificate(facts: Facts) -> dict[str, Any] | None:
+    """Return the certificate as a table: one row an exported file, one column a number that it has."""
+    artefacts = facts.certificate.get("artefacts", [])
+    if not artefacts:
+        return None
+    columns = [name for name, value in artefacts[0].items() if not isinstance(value, (dict, list))]
+    rows = [[figure(artefact.get(name)) for name in columns] for artefact in artefacts]
+    return {"columns": [spoken(name) for name in columns], "rows": rows}

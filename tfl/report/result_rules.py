@@ -1,0 +1,158 @@
+"""Sentences about the result: what the test split says, and how far it can be relied on.
+
+A rule is a function from facts to findings; most give at most one. Its threshold stands in it.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tfl.explain import judge, most_certain_errors
+from tfl.report.facts import Facts
+from tfl.report.finding import Finding
+from tfl.report.wording import count, percent, points
+
+SURE = 0.95
+
+
+def _no_better_than_guessing(facts: Facts) -> Iterator[Finding]:
+    support = [row["support"] for row in facts.evaluation.get("per_class", [])]
+    if facts.target not in ("multiclass", "binary") or not support or not sum(support):
+        return
+    share, low = max(support) / sum(support), (facts.headline_interval or [facts.test["accuracy"]])[0]
+    if low <= share:
+        name = facts.evaluation["per_class"][int(np.argmax(support))]["class"]
+        yield Finding(
+            "problem",
+            95,
+            f"Not shown to be better than always saying “{name}”, which is right {percent(share)} of the time: "
+            f"accuracy is {percent(facts.test['accuracy'])}, and may be as low as {percent(low)}.",
+        )
+
+
+def _small_test_set(facts: Facts) -> Iterator[Finding]:
+    interval, size = facts.headline_interval, facts.test["num_examples"]
+    if not facts.has_classes or interval is None:
+        return
+    width = (interval[1] - interval[0]) / 2
+    if width > 0.03:
+        needed = int(np.ceil(size * (width / 0.02) ** 2 / 100) * 100)
+        yield Finding(
+            "advice",
+            70 if width > 0.05 else 50,
+            f"{count(size, 'test image')} know the accuracy to ±{points(width)} only ({percent(interval[0])} to "
+            f"{percent(interval[1])}): smaller differences between two models are chance. ±2 points take about "
+            f"{needed:,} images.",
+        )
+
+
+def _weak_class(facts: Facts) -> Iterator[Finding]:
+    rows = [row for row in facts.evaluation.get("per_class", []) if row.get("recall") is not None and row["support"]]
+    if len(rows) < 2:
+        return
+    worst, mean = min(rows, key=lambda row: row["recall"]), float(np.mean([row["recall"] for row in rows]))
+    if worst["recall"] < mean - 0.1:
+        yield Finding(
+            "problem",
+            80,
+            f"“{worst['class']}” is found {percent(worst['recall'])} of the time (of "
+            f"{count(worst['support'], 'test image')}), against {percent(mean)} of a class on average.",
+        )
+
+
+def _confused(facts: Facts) -> Iterator[Finding]:
+    matrix = np.array(facts.evaluation.get("confusion_matrix") or np.zeros((0, 0), int))
+    if not matrix.size:
+        return
+    wrong = matrix * (1 - np.eye(len(matrix), dtype=int))
+    true, said = np.unravel_index(int(wrong.argmax()), wrong.shape)
+    number, total = int(wrong[true, said]), int(matrix[true].sum())
+    if number >= 3 and number / total >= 0.1:
+        names = facts.metadata.class_names
+        yield Finding(
+            "problem",
+            60,
+            f"{number} of {total} “{names[true]}” are taken for “{names[said]}” ({percent(number / total)}): more "
+            "images that tell these two apart, or one class of both.",
+        )
+
+
+def _calibration(facts: Facts) -> Iterator[Finding]:
+    calibration = facts.evaluation.get("calibration", {})
+    if "after" not in calibration:
+        return
+    before, after = calibration["before"]["ece"], calibration["after"]["ece"]
+    noise = 0.6 / max(1, facts.test["num_examples"]) ** 0.5  # what a calibrated model shows on so few images
+    if after > max(0.05, noise):
+        yield Finding(
+            "problem",
+            65,
+            f"Probabilities are off by {points(after)} on average (before temperature scaling {points(before)}): do "
+            "not decide by them before checking on more validation images.",
+        )
+    elif before - after > 0.01:
+        yield Finding(
+            "good",
+            20,
+            f"Temperature scaling (T = {facts.temperature:.2f}) brought the error of the probabilities from "
+            f"{points(before)} to {points(after)}.",
+        )
+
+
+def _slices(facts: Facts) -> Iterator[Finding]:
+    overall = facts.test.get("accuracy")
+    rows = [
+        (name, row) for name, rows in facts.evaluation.get("slices", {}).items() for row in rows if "accuracy" in row
+    ]
+    weak = [(row["accuracy"], name, row) for name, row in rows if overall is not None and row["high"] < overall]
+    if weak:
+        accuracy, name, row = min(weak, key=lambda found: found[0])
+        yield Finding(
+            "problem",
+            68,
+            f"Weaker where {name} is {row['slice']}: {percent(accuracy)} of {count(row['num_examples'], 'image')} are "
+            f"right (at most {percent(row['high'])}), against {percent(overall)} overall.",
+        )
+
+
+def _sure_errors(facts: Facts) -> Iterator[Finding]:
+    if not len(facts.table) or facts.target not in ("multiclass", "binary"):
+        return
+    judged = judge(facts.probabilities, facts.table.labels, facts.target)
+    sure = most_certain_errors(judged, len(facts.table))
+    sure = sure[judged.certainty[sure] >= SURE]
+    if len(sure):
+        yield Finding(
+            "advice",
+            58,
+            f"{len(sure)} of {count(int((~judged.is_hit).sum()), 'error')} {'was' if len(sure) == 1 else 'were'} made "
+            f"with at least {percent(SURE)} certainty, the first: {facts.table.ids[sure[0]]}. Check the label "
+            "before the model.",
+        )
+
+
+def _dont_know(facts: Facts) -> Iterator[Finding]:
+    curve = facts.evaluation.get("decisions", {}).get("selective", [])
+    overall = facts.test.get("accuracy", 1.0)
+    better = [row for row in curve if row["coverage"] >= 0.7 and 1 - row["accuracy"] <= (1 - overall) / 2]
+    if better and overall < 0.99:
+        row = max(better, key=lambda point: point["coverage"])
+        yield Finding(
+            "good",
+            35,
+            f"“Don’t know” below {percent(row['threshold'])} certainty hands {percent(1 - row['coverage'])} of the "
+            f"images to a person and raises accuracy on the others from {percent(overall)} to "
+            f"{percent(row['accuracy'])}.",
+        )
+
+
+RULES = (
+    _no_better_than_guessing,
+    _small_test_set,
+    _weak_class,
+    _confused,
+    _calibration,
+    _slices,
+    _sure_errors,
+    _dont_know,
+)

@@ -1,0 +1,54 @@
+"""How numbers are written, so that they read the same on every page."""
+
+from typing import Any
+
+
+def percent(value: float | None) -> str:
+    """Write a fraction as per cent, with as many digits as it deserves; "unknown" for None."""
+    if value is None:
+        return "unknown"
+    return f"{100 * value:.1f} %" if 0 < value < 1 else f"{100 * value:.0f} %"
+
+
+def points(value: float) -> str:
+    """Write a difference of fractions as percentage points.
+
+    Example:
+        >>> points(0.034)
+        '3.4 points'
+    """
+    return f"{100 * value:.1f} points"
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """Write a number of things.
+
+    Example:
+        >>> count(1, "image"), count(2000, "image")
+        ('1 image', '2,000 images')
+    """
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def figure(value: Any) -> str:
+    """Write a metric: whole numbers as they are, others with three digits after the point or four significant ones."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.3f}" if 1e-3 <= abs(value) < 100 or value == 0 else f"{value:.4g}"
+    return str(value)
+
+
+def spoken(name: str) -> str:
+    """Write a metric's name as words.
+
+    Example:
+        >>> spoken("macro_f1"), spoken("mean_absolute_error")
+        ('Macro F1', 'Mean absolute error')
+    """
+    words = name.replace("_", " ").replace(" f1", " F1").replace("roc auc", "ROC AUC").replace(" ece", " ECE")
+    return words[:1].upper() + words[1:]
