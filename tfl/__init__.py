@@ -40,6 +40,9 @@ if TYPE_CHECKING:  # what a type checker and an editor read; at run time `_ROOMS
     from tfl.evaluation import predict as predict
     from tfl.export import Artefact as Artefact
     from tfl.export import load_artefact as load_artefact
+    from tfl.exporting import ExportOptions as ExportOptions
+    from tfl.exporting import export_workdir as export_workdir
+    from tfl.exporting import verify_workdir as verify_workdir
     from tfl.extraction import extract_features as extract_features
     from tfl.features import Extractor as Extractor
     from tfl.features import FeatureStore as FeatureStore
@@ -72,6 +75,7 @@ _ROOMS = {
     "tfl.errors": "ContractError InputError",
     "tfl.evaluation": "evaluate predict",
     "tfl.export": "Artefact load_artefact",
+    "tfl.exporting": "ExportOptions export_workdir verify_workdir",
     "tfl.extraction": "extract_features",
     "tfl.features": "Extractor FeatureStore choose_head cross_validate_head solve_head",
     "tfl.models": "HeadSpec Metadata build_classifier freeze load_model regularize save_model unfreeze",

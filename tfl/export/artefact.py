@@ -14,6 +14,7 @@ from etils import epath
 
 from tfl.errors import InputError
 from tfl.export.graph import METADATA_NAME, decode_batch, metadata_from_json, probabilities_of
+from tfl.export.runner import num_cores
 from tfl.export.saved_model import BYTES_SIGNATURE, IMAGES, PIXELS_SIGNATURE
 from tfl.models.classifier import Metadata, load_model
 from tfl.workdir import read_json
@@ -173,7 +174,7 @@ def _load_litert(path: epath.Path) -> Artefact:
     content = path.read_bytes()
     with zipfile.ZipFile(path) as archive:
         metadata = metadata_from_json(archive.read(METADATA_NAME))
-    interpreter = interpreter_of(model_content=content)
+    interpreter = interpreter_of(model_content=content, num_threads=num_cores())
     (entrance,), (exit_,) = interpreter.get_input_details(), interpreter.get_output_details()
 
     def run(pixels: np.ndarray) -> np.ndarray:

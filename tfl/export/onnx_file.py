@@ -1,6 +1,7 @@
 """An ONNX file: pixels in, probabilities out, for ONNX Runtime and what else reads the format."""
 
 import importlib
+import json
 import logging
 from typing import Any
 
@@ -32,7 +33,7 @@ def write_onnx(model: keras.Model, metadata: Metadata, path: epath.PathLike) -> 
         freeze(model, metadata), input_names=[f"{PIXELS}:0"], output_names=[f"{PROBABILITIES}:0"], opset=OPSET
     )
     _rename(proto.graph)
-    for key, value in {METADATA_NAME: metadata_to_json(metadata), "labels": "\n".join(metadata.class_names)}.items():
+    for key, value in {METADATA_NAME: metadata_to_json(metadata), "labels": json.dumps(metadata.class_names)}.items():
         proto.metadata_props.add(key=key, value=value)
     epath.Path(path).write_bytes(proto.SerializeToString())
 

@@ -1,0 +1,102 @@
+"""Write a trained model in any format, under the file name that the format has in an export folder."""
+
+import contextlib
+import dataclasses
+import logging
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+from tensorflow.lite.python.convert_phase import ConverterError
+
+from tfl.errors import InputError
+from tfl.export.certificate import Product
+from tfl.export.litert_file import QUANTIZATIONS, write_litert
+from tfl.export.onnx_file import write_onnx
+from tfl.export.saved_model import write_saved_model
+from tfl.models.classifier import Metadata, save_model
+from tfl.registry import resolve
+
+FORMATS = ("saved_model", "litert", "onnx", "keras")
+_NAMES = {"saved_model": "saved_model", "litert": "model.tflite", "onnx": "model.onnx", "keras": "model.keras"}
+
+
+def check_formats(formats: Sequence[str], quantize: str) -> tuple[tuple[str, ...], str]:
+    """Return formats and quantization as they are spelled here, before anything slow starts.
+
+    Raises:
+        InputError: an unknown one, or a quantization that no format of them has.
+    """
+    resolved = tuple(dict.fromkeys(resolve(name, list(FORMATS), "formats") for name in formats))
+    quantize = resolve(quantize, list(QUANTIZATIONS), "quantize")
+    if not resolved:
+        raise InputError(f"`formats` must name at least one of {', '.join(FORMATS)}. Received: none.")
+    if quantize != "none" and "litert" not in resolved:
+        raise InputError(
+            f"`quantize` must be 'none' where litert is not among the formats: the others hold float32. "
+            f"Received: quantize={quantize!r}, formats={','.join(resolved)}."
+        )
+    return resolved, quantize
+
+
+def build(
+    model: keras.Model, name: str, folder: Path, quantize: str = "none", calibration: Iterable[np.ndarray] = ()
+) -> Product:
+    """Write a model in one format.
+
+    Args:
+        model: images to logits; its `metadata` counts, temperature included.
+        name: one of `FORMATS`.
+        folder: where the file or folder is made.
+        quantize: of LiteRT; other formats stay float32.
+        calibration: batches of training images, for "int8".
+
+    Raises:
+        InputError: the format cannot hold this network, or its converter is not installed.
+    """
+    metadata: Metadata = model.metadata
+    quantize = quantize if name == "litert" else "none"
+    product = Product(folder / product_name(name, quantize), name, quantize)
+    try:
+        with _quiet():
+            if name == "litert":
+                write_litert(model, metadata, product.path, quantize, calibration)
+            elif name == "keras":
+                save_model(model, product.path)
+            else:
+                {"saved_model": write_saved_model, "onnx": write_onnx}[name](model, metadata, product.path)
+    except InputError:
+        raise
+    except (ValueError, RuntimeError, KeyError, NotImplementedError, ConverterError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"`formats` must be able to hold {metadata.backbone}. Received: {name}: {reason}.") from error
+    return product
+
+
+def product_name(name: str, quantize: str) -> str:
+    """Return the file name of a format: `model_int8.tflite` stands beside `model.tflite`."""
+    return _NAMES[name].replace(".", f"_{quantize}.") if quantize != "none" else _NAMES[name]
+
+
+def with_temperature(model: keras.Model, temperature: float) -> keras.Model:
+    """Record on a model what its logits are divided by; every format takes it from there."""
+    model.metadata = dataclasses.replace(model.metadata, temperature=temperature)
+    return model
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back what converters say to their developers: deprecated functions, statistics that are not needed."""
+    loggers = [logging.getLogger(name) for name in ("absl", "tensorflow", "tf2onnx")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -1,0 +1,234 @@
+"""Proof that a shipped file says what the trained model says, made by running it in a process of its own."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.stats
+
+from tfl.errors import InputError
+from tfl.export import runner
+from tfl.models.classifier import Metadata
+
+TOLERANCE, MIN_AGREEMENT = 1e-5, 0.99
+SECONDS = 3600  # after which an artefact's process is given up
+_REGRESSION_STEP = 0.01  # of the range of the reference: values closer than that agree
+
+
+class CertificateError(InputError):
+    """An artefact does not say what the trained model says; one line that says how far off it is."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """How far an artefact may be from the trained model.
+
+    Attributes:
+        tolerance: largest difference of a probability for float32 (for regression: of a value, as a part of the
+            largest one where that is above 1). Other kernels sum in another order, which costs float32 its last
+            digits; 1e-5 is ten times what that usually is.
+        min_agreement: smallest share of images with the same decision for weights of fewer bits, in [0, 1].
+    """
+
+    tolerance: float = TOLERANCE
+    min_agreement: float = MIN_AGREEMENT
+
+
+@dataclasses.dataclass(frozen=True)
+class Product:
+    """One exported file or folder.
+
+    Attributes:
+        path: where it lies now.
+        format: "saved_model", "litert", "onnx" or "keras".
+        quantize: "none", "dynamic", "float16" or "int8".
+    """
+
+    path: Path
+    format: str
+    quantize: str = "none"
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """What the trained model says of the test images, in the training pipeline.
+
+    Attributes:
+        metadata: labels, image size, target and the temperature of the probabilities.
+        pixels: uint8 (N, S, S, 3), decoded and resized as in training.
+        encoded: the same N images as files.
+        probabilities: (N, C) float64.
+        labels: `(N,)` class numbers or `(N, K)`, as in the index.
+    """
+
+    metadata: Metadata
+    pixels: np.ndarray
+    encoded: Sequence[bytes]
+    probabilities: np.ndarray
+    labels: np.ndarray
+
+
+def certify(product: Product, reference: Reference, limits: Limits = Limits(), *, timed: bool = True) -> dict[str, Any]:
+    """Run an artefact in a fresh process without tfl, and compare all that it says with the trained model.
+
+    Args:
+        product: what is to be checked.
+        reference: the test images, and what the trained model says of them.
+        limits: how far off it may be.
+        timed: whether latency is measured.
+
+    Returns:
+        What stands in certificate.json: `files` (SHA-256 of each), `bytes`, `runtime`, `max_difference`,
+        `agreement`, `accuracy` with its 95 % Wilson interval, `latency` (median and 95th percentile in ms, warm, for
+        each input and batch size), `peak_memory_bytes`, and `failures`: one sentence each, none where it passes.
+    """
+    report, outputs = _run(product, reference, timed)
+    failures = _metadata_failures(report, reference.metadata)
+    result: dict[str, Any] = {
+        "format": product.format,
+        "quantize": product.quantize,
+        "temperature": report["metadata"].get("temperature"),
+        "files": digests(product.path),
+        "bytes": sum(file.stat().st_size for file in _files(product.path)),
+        "num_images": len(reference.pixels),
+    }
+    if all(values.shape == reference.probabilities.shape for values in outputs.values()):
+        result |= _compare(outputs, reference)
+        failures += _number_failures(result, product, limits, reference.metadata.target)
+    else:
+        shapes = {kind: list(values.shape) for kind, values in outputs.items()}
+        failures.append(f"probabilities of shape {shapes} where {list(reference.probabilities.shape)} was expected")
+    return (
+        result
+        | {name: report[name] for name in ("latency", "peak_memory_bytes", "runtime", "cores")}
+        | {"failures": failures}
+    )
+
+
+def digests(path: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file of an artefact, by its path within it (of a single file: its name)."""
+    base = path if path.is_dir() else path.parent
+    return {file.relative_to(base).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in _files(path)}
+
+
+def differing_files(path: Path, recorded: Mapping[str, str]) -> list[str]:
+    """Say in what the files of an artefact differ from their recorded SHA-256."""
+    now = digests(path) if path.exists() else {}
+    names = sorted({*now, *recorded})
+    return [f"the SHA-256 of {name} is not the certified one" for name in names if now.get(name) != recorded.get(name)]
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+
+
+def _run(product: Product, reference: Reference, timed: bool) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Start the runner, isolated: no folder of the caller on its path, no user site."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _write_images(folder, reference, with_files=product.format == "saved_model")
+        request = {
+            "format": product.format,
+            "path": str(product.path.absolute()),
+            "images": name,
+            "output": name,
+            "count": len(reference.pixels),
+            "timed": timed,
+        }
+        (folder / "request.json").write_text(json.dumps(request))
+        command = [sys.executable, "-I", runner.__file__, str(folder / "request.json")]
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+        try:
+            subprocess.run(command, check=True, capture_output=True, text=True, env=environment, timeout=SECONDS)
+        except subprocess.SubprocessError as error:
+            lines = str(getattr(error, "stderr", "") or error).strip().splitlines()
+            raise CertificateError(
+                f"`{product.path.name}` must run in a process of its own. Received: {lines[-1][:300]}."
+            ) from error
+        report = json.loads((folder / "report.json").read_text())
+        return report, {kind: np.load(folder / f"probabilities_{kind}.npy") for kind in report["inputs"]}
+
+
+def _write_images(folder: Path, reference: Reference, with_files: bool) -> None:
+    np.save(folder / "pixels.npy", reference.pixels)
+    (folder / "images").mkdir()
+    for row, encoded in enumerate(reference.encoded if with_files else ()):
+        (folder / "images" / str(row)).write_bytes(encoded)
+
+
+def _metadata_failures(report: dict[str, Any], metadata: Metadata) -> list[str]:
+    """Compare what the artefact says of itself, wherever it says so."""
+    names = list(metadata.class_names)
+    failures = [
+        f"its labels in {place} are {', '.join(labels)}, not {', '.join(names)}"
+        for place, labels in report["labels"].items()
+        if labels != names
+    ]
+    expected = json.loads(json.dumps(dataclasses.asdict(metadata)))
+    failures += [
+        f"its {name} is {report['metadata'].get(name)}, not {value}"
+        for name, value in expected.items()
+        if name != "class_names" and report["metadata"].get(name) != value
+    ]
+    if "tfl" in report["imported"]:
+        failures.append("tfl was imported to run it")
+    return failures
+
+
+def _compare(outputs: dict[str, np.ndarray], reference: Reference) -> dict[str, Any]:
+    """Compare probabilities by their worst case over all inputs of the artefact."""
+    expected, target = reference.probabilities, reference.metadata.target
+    scale = max(1.0, float(np.abs(expected).max())) if target == "regression" else 1.0
+    differences = [float(np.abs(values - expected).max()) / scale for values in outputs.values()]
+    agreements = [float(agree(values, expected, target).mean()) for values in outputs.values()]
+    result: dict[str, Any] = {
+        "inputs": sorted(outputs),
+        "max_difference": float(np.max(differences)),  # NaN stays NaN
+        "agreement": min(agreements),
+    }
+    if target != "regression":
+        right = int(min(is_right(values, reference.labels, target).sum() for values in outputs.values()))
+        interval = scipy.stats.binomtest(right, len(expected)).proportion_ci(method="wilson")
+        result |= {"accuracy": right / len(expected), "accuracy_wilson": [float(interval.low), float(interval.high)]}
+    return result
+
+
+def agree(values: np.ndarray, expected: np.ndarray, target: str) -> np.ndarray:
+    """Return for each image whether two tables of probabilities decide the same.
+
+    Multi-class and binary: the most probable class. Multi-label: every label, at 0.5. Regression: every value
+    within 1 % of the range that the expected values have.
+    """
+    if target == "multilabel":
+        return ((values > 0.5) == (expected > 0.5)).all(axis=1)
+    if target == "regression":
+        return (np.abs(values - expected) <= _REGRESSION_STEP * np.ptp(expected, axis=0)).all(axis=1)
+    return values.argmax(axis=1) == expected.argmax(axis=1)
+
+
+def is_right(values: np.ndarray, labels: np.ndarray, target: str) -> np.ndarray:
+    """Return for each image whether the decision is the label (multi-label: all labels)."""
+    if target == "multilabel":
+        return ((values > 0.5) == (labels > 0.5)).all(axis=1)
+    return values.argmax(axis=1) == labels
+
+
+def _number_failures(result: dict[str, Any], product: Product, limits: Limits, target: str) -> list[str]:
+    """Say how far off it is, where that is too far; a NaN is no agreement."""
+    share, difference = result["agreement"], result["max_difference"]
+    what = "agreement of values" if target == "regression" else "top-1 agreement"
+    if product.quantize != "none":
+        count = result["num_images"]
+        wrong = round((1 - share) * count)
+        text = f"{what} {share:.2%} is below {limits.min_agreement:.2%} ({wrong} of {count} images differ)"
+        return [] if share >= limits.min_agreement and np.isfinite(difference) else [text]
+    text = f"a probability differs by {difference:.2g}, more than {limits.tolerance:.2g}"
+    return [] if difference <= limits.tolerance else [text]

@@ -1,0 +1,94 @@
+"""The folder of exports: what stands in it is what its certificate.json lists, also after a crash."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from etils import epath
+
+from tfl.progress import say
+from tfl.workdir import is_local, read_json, sweep_unfinished, write_atomically, write_folder_atomically, write_json
+
+CERTIFICATE = "certificate.json"
+
+
+def read_certificate(folder: epath.PathLike) -> dict[str, Any]:
+    """Return the certificate of an export folder; without artefacts where there is none."""
+    file = epath.Path(folder) / CERTIFICATE
+    certificate = read_json(file) if file.exists() else {}
+    return {"reference": {}, "artefacts": {}, "rejected": {}, **certificate}
+
+
+def open_certificate(folder: epath.PathLike, reference: dict[str, Any]) -> dict[str, Any]:
+    """Return the certificate to go on with: artefacts of another model, temperature or test are removed, and said.
+
+    Args:
+        folder: the export folder.
+        reference: what all artefacts in it are compared with.
+    """
+    folder = epath.Path(folder)
+    certificate = read_certificate(folder)
+    if certificate["reference"] == reference:
+        return certificate
+    for name in certificate["artefacts"]:
+        say(f"removed: {folder / name}: of another model, temperature or set of test images")
+        _remove(folder / name)
+    return {"reference": reference, "artefacts": {}, "rejected": {}}
+
+
+def publish(folder: epath.PathLike, certificate: dict[str, Any], entry: dict[str, Any], staged: Path) -> None:
+    """Move one artefact that passed into the export folder.
+
+    It leaves the certificate before its files change, and enters it after: whoever is interrupted in between
+    leaves files that no certificate speaks of, never an entry about other files.
+
+    Args:
+        folder: the export folder.
+        certificate: what stands in certificate.json; changed in place.
+        entry: of the artefact.
+        staged: the file or folder, elsewhere on this machine; its name is kept.
+    """
+    folder = epath.Path(folder)
+    artefacts: dict[str, Any] = certificate["artefacts"]
+    if artefacts.pop(staged.name, None) is not None:
+        write_json(folder / CERTIFICATE, certificate)
+    _replace(folder / staged.name, staged)
+    artefacts[staged.name] = entry
+    certificate["rejected"].pop(staged.name, None)
+    write_json(folder / CERTIFICATE, certificate)
+
+
+def reject(folder: epath.PathLike, certificate: dict[str, Any], name: str, entry: Mapping[str, Any]) -> None:
+    """Record an artefact that failed, without its files; an older one of that name that had passed goes too."""
+    folder = epath.Path(folder)
+    certificate["artefacts"].pop(name, None)
+    certificate["rejected"][name] = dict(entry)
+    write_json(folder / CERTIFICATE, certificate)
+    _remove(folder / name)
+
+
+def _replace(path: epath.Path, staged: Path) -> None:
+    if is_local(path) and path.parent.exists():
+        sweep_unfinished(path.parent)
+    if staged.is_file():
+        write_atomically(path, lambda temporary: epath.Path(staged).copy(temporary))
+        return
+    _remove(path)
+    write_folder_atomically(path, lambda temporary: _copy_folder(epath.Path(staged), temporary))
+
+
+def _remove(path: epath.Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path) if is_local(path) else path.rmtree()
+    elif path.exists():
+        path.unlink()
+
+
+def _copy_folder(source: epath.Path, target: epath.Path) -> None:
+    for entry in source.iterdir():
+        if entry.is_dir():
+            (target / entry.name).mkdir(parents=True, exist_ok=True)
+            _copy_folder(entry, target / entry.name)
+        else:
+            entry.copy(target / entry.name)

@@ -1,0 +1,187 @@
+"""Run one artefact in a process of its own, with the runtime of its format and nothing of tfl.
+
+This file is started as a program and imports neither tfl nor, but for the formats that need it, TensorFlow: what it
+says is what any user of the artefact gets. It is told where everything lies by a JSON file, its one argument.
+"""
+
+import importlib.metadata
+import json
+import os
+import resource
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+BATCH = 32
+SECONDS, REPEATS, WARMUPS = 3.0, 50, 2  # of timing, for each batch size
+
+
+class Loaded(NamedTuple):
+    """An artefact in its runtime.
+
+    Attributes:
+        run: what it can be fed ("pixels", "bytes") with the function that does so.
+        metadata: of the artefact, as parsed JSON.
+        labels: every list of class names in it, by where it stands.
+        packages: whose versions are recorded.
+    """
+
+    run: dict[str, Callable[[Any], np.ndarray]]
+    metadata: dict[str, Any]
+    labels: dict[str, list[str]]
+    packages: list[str]
+
+
+def load_saved_model(path: Path) -> Loaded:
+    """Load a SavedModel by TensorFlow alone."""
+    import tensorflow as tf
+
+    loaded: Any = tf.saved_model.load(str(path))
+    of_bytes, of_pixels = loaded.signatures["serving_bytes"], loaded.signatures["serving_pixels"]
+    metadata = json.loads((path / "assets" / "tfl.json").read_text())
+    size = metadata["image_size"]
+    names = of_pixels(pixels=tf.zeros((1, size, size, 3), tf.uint8))["class_names"].numpy()[0]
+    run = {
+        "bytes": lambda images: of_bytes(images=tf.constant(images))["probabilities"].numpy(),
+        "pixels": lambda pixels: of_pixels(pixels=tf.constant(pixels))["probabilities"].numpy(),
+    }
+    labels = {"assets/tfl.json": metadata["class_names"], "class_names": [name.decode() for name in names]}
+    return Loaded(run, metadata, labels, ["tensorflow"])
+
+
+def load_litert(path: Path) -> Loaded:
+    """Load a .tflite file by LiteRT alone."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(path), num_threads=num_cores())
+    (entrance,), (exit_,) = interpreter.get_input_details(), interpreter.get_output_details()
+
+    def run(pixels: np.ndarray) -> np.ndarray:
+        interpreter.resize_tensor_input(entrance["index"], pixels.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(entrance["index"], pixels)
+        interpreter.invoke()
+        return interpreter.get_tensor(exit_["index"])
+
+    with zipfile.ZipFile(path) as archive:
+        metadata = json.loads(archive.read("tfl.json"))
+        lines = archive.read("labels.txt").decode().splitlines()
+    return Loaded(
+        {"pixels": run}, metadata, {"tfl.json": metadata["class_names"], "labels.txt": lines}, ["ai-edge-litert"]
+    )
+
+
+def load_onnx(path: Path) -> Loaded:
+    """Load an .onnx file by ONNX Runtime alone."""
+    import onnxruntime
+
+    session: Any = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    properties = session.get_modelmeta().custom_metadata_map
+    metadata = json.loads(properties["tfl.json"])
+    labels = {"tfl.json": metadata["class_names"], "labels": json.loads(properties["labels"])}
+    return Loaded(
+        {"pixels": lambda pixels: session.run(None, {"pixels": pixels})[0]}, metadata, labels, ["onnxruntime"]
+    )
+
+
+def load_keras(path: Path) -> Loaded:
+    """Load a .keras file by Keras alone; it gives logits, and `tfl.json` in it says what they mean."""
+    import keras
+
+    model: Any = keras.saving.load_model(path, compile=False, safe_mode=True)
+    with zipfile.ZipFile(path) as archive:
+        metadata = json.loads(archive.read("tfl.json"))
+
+    def run(pixels: np.ndarray) -> np.ndarray:
+        logits = model.predict_on_batch(pixels).astype(np.float64)
+        return to_probabilities(logits, metadata["target"], metadata["temperature"])
+
+    return Loaded({"pixels": run}, metadata, {"tfl.json": metadata["class_names"]}, ["keras", "tensorflow"])
+
+
+def to_probabilities(logits: np.ndarray, target: str, temperature: float) -> np.ndarray:
+    """Return what logits mean, in NumPy: who uses the .keras file has to do the same."""
+    if target == "regression":
+        return logits
+    logits = logits / temperature
+    if target == "multiclass":
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
+    positive = 1.0 / (1.0 + np.exp(-logits))
+    return np.hstack([1.0 - positive, positive]) if target == "binary" else positive
+
+
+def num_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def measure(run: Callable[[Any], np.ndarray], images: Any) -> dict[str, float]:
+    """Return the median and the 95th percentile of the time of one warm call, in milliseconds."""
+    for _ in range(WARMUPS):
+        run(images)
+    times: list[float] = []
+    while len(times) < REPEATS and (len(times) < 3 or sum(times) < SECONDS):
+        begin = time.perf_counter()
+        run(images)
+        times.append(time.perf_counter() - begin)
+    return {"median_ms": 1000 * float(np.median(times)), "p95_ms": 1000 * float(np.percentile(times, 95))}
+
+
+def peak_memory() -> int:
+    """Return the most memory that this process ever held, in bytes.
+
+    Linux's `ru_maxrss` starts at what the parent held, so the program's own figure is asked for first.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return 1024 * int(lines["VmHWM"].split()[0])
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def batches(folder: Path, kind: str, count: int) -> Iterator[Any]:
+    """Yield the test images of a folder, 32 at a time: uint8 pixels, or the bytes of files."""
+    pixels = np.load(folder / "pixels.npy", mmap_mode="r")
+    for start in range(0, count, BATCH):
+        rows = range(start, min(start + BATCH, count))
+        if kind == "pixels":
+            yield np.ascontiguousarray(pixels[rows.start : rows.stop])
+        else:
+            yield [(folder / "images" / str(row)).read_bytes() for row in rows]
+
+
+def main(request: dict[str, Any]) -> None:
+    """Load, time and run one artefact; write its probabilities and what was measured."""
+    folder, output = Path(request["images"]), Path(request["output"])
+    load = {"saved_model": load_saved_model, "litert": load_litert, "onnx": load_onnx, "keras": load_keras}
+    loaded = load[request["format"]](Path(request["path"]))
+    latency = []
+    for kind, run in loaded.run.items() if request["timed"] else ():
+        first = next(batches(folder, kind, request["count"]))
+        for images in (first[:1], first):
+            latency.append({"input": kind, "batch": len(images), **measure(run, images)})
+    report = {
+        "latency": latency,
+        "peak_memory_bytes": peak_memory(),  # before all images are walked through
+        "metadata": loaded.metadata,
+        "labels": loaded.labels,
+        "inputs": list(loaded.run),
+        "runtime": {name: importlib.metadata.version(name) for name in loaded.packages},
+        "cores": num_cores(),
+        "imported": sorted({"tfl", "tensorflow", "keras"} & sys.modules.keys()),
+    }
+    for kind, run in loaded.run.items():
+        parts = [run(images) for images in batches(folder, kind, request["count"])]
+        np.save(output / f"probabilities_{kind}.npy", np.concatenate(parts))
+    (output / "report.json").write_text(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main(json.loads(Path(sys.argv[1]).read_text()))
