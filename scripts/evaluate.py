@@ -1,7 +1,8 @@
 """Evaluate a finished run, on its own test split or on other data; prints the metrics as JSON.
 
 python scripts/evaluate.py --workdir=runs/photos
-python scripts/evaluate.py --workdir=runs/photos --source=folder:other_photos
+python scripts/evaluate.py --workdir=runs/photos --source=folder:other_photos --output=evaluation.json
+python scripts/evaluate.py --workdir=runs/photos --slices=cameras.csv:camera
 """
 
 import json
@@ -12,13 +13,17 @@ from tfl import cli
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of a finished run.", required=True)
 _SOURCE = flags.DEFINE_string("source", "", "Other data, as digits, folder:PATH or tfds:NAME.")
+_SLICES = flags.DEFINE_string("slices", "", "FILE.csv:COLUMN; the file has a column id, as predictions.csv has.")
+_OUTPUT = flags.DEFINE_string("output", "", "A JSON file for the whole evaluation: intervals, classes, slices, ...")
 
 
 def main(argv: list[str]) -> None:
     del argv
-    from tfl.trained import evaluate_workdir
+    from tfl.trained import evaluate_workdir, say_evaluation
 
-    print(json.dumps(evaluate_workdir(_WORKDIR.value, _SOURCE.value), indent=2))
+    evaluation = evaluate_workdir(_WORKDIR.value, _SOURCE.value, _SLICES.value)
+    say_evaluation(evaluation, _OUTPUT.value)
+    print(json.dumps(evaluation["test"], indent=2))
 
 
 if __name__ == "__main__":

@@ -158,7 +158,7 @@ def test_evaluation_keeps_to_the_images_that_the_run_was_tested_on(copy):
         for file in (photos / "more").iterdir():
             file.rename(photos / name / f"later_{file.name}")
         (photos / "more").rmdir()
-    assert evaluate_workdir(workdir) == pytest.approx(metrics)
+    assert evaluate_workdir(workdir)["test"] == pytest.approx(metrics)
     with (workdir / "splits.csv").open() as file:
         tested = [row["path"] for row in csv.DictReader(file) if row["split"] == "test"]
     shutil.copy(
@@ -170,7 +170,7 @@ def test_evaluation_keeps_to_the_images_that_the_run_was_tested_on(copy):
 
 def test_evaluation_says_where_it_sees_what_was_trained_on(run, capsys):
     photos, workdir = run
-    metrics = evaluate_workdir(workdir, f"folder:{photos}")
+    metrics = evaluate_workdir(workdir, f"folder:{photos}")["test"]
     trained = json.loads((workdir / "metrics.json").read_text())["num_examples"]["train"]
     assert metrics["num_examples"] == 16
     assert f"trained on {trained} of these 16 images" in capsys.readouterr().err
@@ -179,7 +179,7 @@ def test_evaluation_says_where_it_sees_what_was_trained_on(run, capsys):
 def test_evaluation_of_a_source_with_two_splits_takes_the_second(run, tmp_path):
     for seed, name in enumerate(("train/cats", "train/dogs", "val/cats", "val/dogs")):
         write_images(tmp_path / name, 4 if "val" in name else 9, seed + 20)
-    assert evaluate_workdir(run[1], f"folder:{tmp_path}")["num_examples"] == 8
+    assert evaluate_workdir(run[1], f"folder:{tmp_path}")["test"]["num_examples"] == 8
 
 
 def test_pipes_folders_and_other_files_are_passed_over(tmp_path):
@@ -219,7 +219,7 @@ def test_names_as_odd_as_the_file_system_admits(tmp_path):
     assert set(load_model(tmp_path / "run").metadata.class_names) == ODD_NAMES
     with (tmp_path / "run" / "predictions.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         assert {row["label"] for row in csv.DictReader(file)} == ODD_NAMES
-    assert evaluate_workdir(tmp_path / "run") == pytest.approx(result.metrics["test"])
+    assert evaluate_workdir(tmp_path / "run")["test"] == pytest.approx(result.metrics["test"])
     screen = subprocess.run(
         [sys.executable, "scripts/predict.py", f"--workdir={tmp_path / 'run'}", str(photos)],
         cwd=ROOT, capture_output=True, check=True,

@@ -11,7 +11,16 @@ import tensorflow as tf
 from tfl.config import FeaturesConfig, TransferConfig
 from tfl.data import Source, Splits, load_data, make_dataset
 from tfl.errors import InputError
-from tfl.evaluation import Predictions, predict, write_predictions
+from tfl.evaluation import (
+    Predictions,
+    fit_temperature,
+    main_figures,
+    mean_luminance,
+    predict,
+    slice_by_image,
+    summarize,
+    write_predictions,
+)
 from tfl.features import Extractor, FeatureStore, View, make_feature_dataset, open_store
 from tfl.features.extract import BATCH, PLAIN
 from tfl.models.classifier import load_model, save_model
@@ -178,16 +187,20 @@ class Job:
         return True
 
     def report(self) -> dict[str, Any]:
-        """Evaluate the kept model on every example of validation and test, and write the predictions."""
-        test = self.predictions("test")
+        """Evaluate the kept model on every example of validation and test, and write what it says of them."""
+        test, validation = self.predictions("test"), self.predictions("validation")
         if self.part is not None:
             self._check_parts(test)
+        evaluation = self._evaluate(test, validation)
         if self.run.writes:
-            names, classes = self.splits.index.ids, self.model.metadata.class_names
-            write_predictions(test, self.run / "predictions.csv", names, classes)
+            ids, classes = self.splits.index.ids, self.model.metadata.class_names
+            write_predictions(test, self.run / "predictions.csv", ids, classes)
+            write_predictions(validation, self.run / "validation_predictions.csv", ids, classes)
+            write_json(self.run / "evaluation.json", evaluation)
         metrics = {
-            "test": test.metrics(),
+            "test": evaluation["test"],
             "validation": self.phases[self.kept]["validation"],
+            **main_figures(evaluation),
             "kept": self.kept,
             "num_examples": {name: len(self.rows(name)) for name in ("train", "validation", "test")},
             "phases": self.phases,
@@ -197,3 +210,17 @@ class Job:
             names = {"probe": "frozen", "finetune": "fine_tuned"}
             metrics["comparison"] = {names[name]: phase["test"] for name, phase in self.phases.items()}
         return metrics
+
+    def _evaluate(self, test: Predictions, validation: Predictions) -> dict[str, Any]:
+        """Fit the temperature that the saved model carries, and describe the model on test."""
+        held_out = None if self.config.probe.folds else validation  # with folds the head was solved on it too
+        fit = fit_temperature(held_out)
+        if fit.reason and self.target != "regression":
+            say(f"temperature {fit.temperature:.3g}: {fit.reason}")
+        self.model.metadata = dataclasses.replace(self.model.metadata, temperature=fit.temperature)
+        slicings = None
+        if self.run.writes:  # of several workers the others write no slices
+            luminance = mean_luminance(self.splits.source, test.ids)
+            slicings = slice_by_image(self.splits.index, test.ids, luminance)
+        names = self.model.metadata.class_names
+        return summarize(test, names, temperature=fit.temperature, validation=held_out, slicings=slicings)

@@ -1,5 +1,6 @@
 """What is done with a finished run: evaluate it again or elsewhere, and predict."""
 
+import contextlib
 import csv
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,19 +13,27 @@ from etils import epath
 from tfl.config import TransferConfig
 from tfl.data import Source, load_source, make_dataset, make_prediction_dataset, reading_explained
 from tfl.errors import InputError
-from tfl.evaluation import Predictions, predict
+from tfl.evaluation import (
+    Predictions,
+    mean_luminance,
+    predict,
+    read_predictions,
+    slice_by_column,
+    slice_by_image,
+    summarize,
+)
 from tfl.export import load_artefact
 from tfl.models.classifier import Metadata, load_model
 from tfl.progress import say, track
 from tfl.registry import did_you_mean
-from tfl.workdir import Workdir, read_csv, write_csv
+from tfl.workdir import Workdir, read_csv, write_csv, write_json
 
 BATCH = 32
 TOP = 5
 
 
 @reading_explained()
-def evaluate_workdir(workdir: epath.PathLike, source: str = "") -> dict[str, Any]:
+def evaluate_workdir(workdir: epath.PathLike, source: str = "", slices: str = "") -> dict[str, Any]:
     """Evaluate a finished run, on its own test split or on other data.
 
     Args:
@@ -32,24 +41,79 @@ def evaluate_workdir(workdir: epath.PathLike, source: str = "") -> dict[str, Any
         source: a source string: its test split where it has splits of its own (of only two, the second),
             else all of it. Its classes must be among the model's. Empty: the run's own test images, as
             `splits.csv` lists them: files that came later do not count.
+        slices: `FILE.csv:COLUMN`, a column by which the test images are cut too; see `slice_by_column`.
 
     Returns:
-        The exact metrics, as in `metrics.json`.
+        All that `evaluation.json` holds of the run's own test images (see `summarize`); the exact metrics are under
+        "test". The temperature is the saved model's, thresholds are chosen on the run's validation images.
 
     Raises:
-        InputError: no finished run, test images that are gone or changed, or a class that the model does not
-            know.
+        InputError: no finished run, test images that are gone or changed, a class that the model does not
+            know, or no such column.
     """
-    config = TransferConfig.from_dict(Workdir(workdir).read_config())
+    run = Workdir(workdir)
+    config = TransferConfig.from_dict(run.read_config())
     model, metadata = _load_named(workdir)
     data = load_source(source or config.data.source, config.data.max_bad_fraction)
-    recorded = recorded_splits(Workdir(workdir))
+    recorded = recorded_splits(run)
     rows = _held_out(data, recorded) if source else recorded_rows(data, recorded, config.data.source)
     renumber = _class_numbers(data, metadata)
+    if slices:
+        slice_by_column(slices, data.index.ids[rows])  # a mistake is to be told before the slow part
     dataset = make_dataset(data, rows, image_size=metadata.image_size, batch_size=BATCH)
     table = predict(model, dataset, metadata.target, "evaluate")
     labels = renumber[table.labels] if data.index.is_multiclass else table.labels
-    return Predictions(table.ids, labels, table.logits, table.target).metrics()
+    slicings = slice_by_image(data.index, table.ids, mean_luminance(data, table.ids))
+    if slices:
+        slicings |= dict([slice_by_column(slices, data.index.ids[table.ids])])
+    return summarize(
+        Predictions(table.ids, labels, table.logits, table.target),
+        metadata.class_names,
+        temperature=metadata.temperature,
+        validation=None if config.probe.folds else _recorded_validation(run, metadata),
+        slicings=slicings,
+    )
+
+
+def say_evaluation(evaluation: dict[str, Any], output: str = "") -> None:
+    """Say in lines what an evaluation comes to, slice by slice, and write all of it where that is asked for.
+
+    Args:
+        evaluation: from `evaluate_workdir`.
+        output: a JSON file; empty: none.
+    """
+    intervals = evaluation["intervals"]
+    for name in ("accuracy", "mean_absolute_error"):
+        if name in evaluation["test"]:
+            low, high = intervals.get(f"{name}_wilson", intervals[name])
+            say(f"{name.replace('_', ' ')} {evaluation['test'][name]:.4g}, 95 % interval {low:.4g} to {high:.4g}")
+    if "calibration" in evaluation:
+        before, after = (evaluation["calibration"][when]["ece"] for when in ("before", "after"))
+        say(f"calibration error {before:.4f}, {after:.4f} at temperature {evaluation['temperature']:.3g}")
+    for name, rows in evaluation.get("slices", {}).items():
+        say(f"by {name}:")
+        for row in rows:
+            value = row.get("accuracy", row.get("mean_absolute_error"))
+            say(f"  {row['slice']:<32} {row['num_examples']:>6}  {value:.4g} ({row['low']:.4g} to {row['high']:.4g})")
+    if output:
+        with naming_the_output(output):
+            write_json(output, evaluation)
+
+
+@contextlib.contextmanager
+def naming_the_output(output: str) -> Iterator[None]:
+    """Say that a file was written, or why not: the user gave it as `output`, not as a workdir."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(str(error).replace("`workdir`", "`output`")) from error
+    say(f"written: {output}")
+
+
+def _recorded_validation(run: Workdir, metadata: Metadata) -> Predictions | None:
+    """Read what the run said of its validation images; runs of older versions did not write it."""
+    file = run / "validation_predictions.csv"
+    return read_predictions(file, metadata.target)[0] if file.exists() else None
 
 
 def recorded_splits(run: Workdir) -> list[dict[str, str]]:
@@ -137,11 +201,8 @@ def predict_files(model: epath.PathLike, files: Sequence[str], output: str = "")
     header = ["path", *(metadata.class_names if is_regression else ("class", "probability", f"top_{TOP}"))]
     rows = list(_value_rows(paths, probabilities) if is_regression else _rows(paths, probabilities, metadata))
     if output:
-        try:
+        with naming_the_output(output):
             write_csv(output, header, rows)
-        except InputError as error:
-            raise InputError(str(error).replace("`workdir`", "`output`")) from error
-        say(f"written: {output}")
     else:
         csv.writer(sys.stdout, lineterminator="\n").writerows([header, *rows])
     return rows

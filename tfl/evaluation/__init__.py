@@ -1,24 +1,54 @@
 """How good a model is, from one table of predictions."""
 
+from tfl.evaluation.calibration import (
+    TemperatureFit,
+    calibration_error,
+    confidences,
+    describe_calibration,
+    fit_temperature,
+    reliability_bins,
+)
+from tfl.evaluation.conformal import ConformalSets, fit_conformal
+from tfl.evaluation.decisions import precision_thresholds, selective_curve
 from tfl.evaluation.intervals import bootstrap_intervals, wilson_interval
 from tfl.evaluation.metrics import compute_metrics
-from tfl.evaluation.pairs import Comparison, compare_predictions
+from tfl.evaluation.pairs import Comparison, adjust_holm, compare_predictions
 from tfl.evaluation.per_class import confusion_matrix, per_class_metrics
 from tfl.evaluation.predictions import Predictions, evaluate, predict
 from tfl.evaluation.probabilities import to_logits, to_probabilities
+from tfl.evaluation.slices import Slicing, mean_luminance, measure_slices, slice_by_column, slice_by_image
+from tfl.evaluation.summary import main_figures, summarize
 from tfl.evaluation.tables import read_predictions, write_predictions
 
 __all__ = [
     "Comparison",
+    "ConformalSets",
     "Predictions",
+    "Slicing",
+    "TemperatureFit",
+    "adjust_holm",
     "bootstrap_intervals",
+    "calibration_error",
     "compare_predictions",
     "compute_metrics",
+    "confidences",
     "confusion_matrix",
+    "describe_calibration",
     "evaluate",
+    "fit_conformal",
+    "fit_temperature",
+    "main_figures",
+    "mean_luminance",
+    "measure_slices",
     "per_class_metrics",
+    "precision_thresholds",
     "predict",
     "read_predictions",
+    "reliability_bins",
+    "selective_curve",
+    "slice_by_column",
+    "slice_by_image",
+    "summarize",
     "to_logits",
     "to_probabilities",
     "wilson_interval",

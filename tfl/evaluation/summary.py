@@ -1,0 +1,86 @@
+"""All that is said of how good a model is, in one piece: what `evaluation.json` holds."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tfl.evaluation.calibration import describe_calibration
+from tfl.evaluation.conformal import describe_conformal
+from tfl.evaluation.decisions import precision_thresholds, selective_curve
+from tfl.evaluation.intervals import bootstrap_intervals, wilson_interval
+from tfl.evaluation.per_class import confusion_matrix, per_class_metrics
+from tfl.evaluation.predictions import Predictions
+from tfl.evaluation.slices import Slicing, measure_slices
+
+MATRIX_LIMIT = 200  # classes: a larger confusion matrix is megabytes that nobody reads
+MAIN = (
+    *("accuracy", "accuracy_wilson", "balanced_accuracy", "macro_f1", "macro_roc_auc", "loss"),
+    *("mean_absolute_error", "root_mean_squared_error", "r2"),
+)
+
+
+def summarize(
+    test: Predictions,
+    class_names: Sequence[str],
+    *,
+    temperature: float = 1.0,
+    validation: Predictions | None = None,
+    slicings: Mapping[str, Slicing] | None = None,
+) -> dict[str, Any]:
+    """Return everything about a model on its test examples, ready for JSON.
+
+    Args:
+        test: its predictions, at temperature 1.
+        class_names: in the order of the columns of probabilities.
+        temperature: what the shipped model divides its logits by; decisions are made on probabilities after it.
+        validation: predictions on examples that the model was not fitted on, at temperature 1: thresholds and
+            prediction sets are chosen on them. None: there are none.
+        slicings: ways to cut the test examples.
+
+    Returns:
+        "temperature", "test", "intervals", "per_class", "confusion_matrix", "calibration", "decisions" and
+        "slices"; what does not apply to the target is absent.
+    """
+    metrics = test.metrics()
+    summary: dict[str, Any] = {"temperature": temperature, "test": metrics, "intervals": _intervals(test, metrics)}
+    if test.target != "regression":
+        summary["per_class"] = per_class_metrics(test, class_names)
+        if test.target != "multilabel" and len(class_names) <= MATRIX_LIMIT:
+            summary["confusion_matrix"] = confusion_matrix(test, len(class_names)).tolist()
+        before, after = describe_calibration(test), describe_calibration(test.at(temperature))
+        summary["calibration"] = {"before": before, "after": after}
+    summary["decisions"] = _decisions(
+        test.at(temperature), class_names, None if validation is None else validation.at(temperature)
+    )
+    if slicings:
+        summary["slices"] = measure_slices(test, slicings)
+    return summary
+
+
+def main_figures(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a summary that stands in `metrics.json`: intervals of the main metrics, and calibration."""
+    figures: dict[str, Any] = {"intervals": {k: v for k, v in summary["intervals"].items() if k in MAIN}}
+    if "calibration" in summary:
+        errors = {f"ece_{when}": values["ece"] for when, values in summary["calibration"].items()}
+        figures["calibration"] = {"temperature": summary["temperature"], **errors}
+    return figures
+
+
+def _intervals(table: Predictions, metrics: Mapping[str, float]) -> dict[str, list[float]]:
+    intervals = {name: list(interval) for name, interval in bootstrap_intervals(table).items()}
+    if "accuracy" in metrics:
+        right = round(metrics["accuracy"] * len(table))
+        intervals["accuracy_wilson"] = list(wilson_interval(right, len(table)))
+    return intervals
+
+
+def _decisions(test: Predictions, class_names: Sequence[str], validation: Predictions | None) -> dict[str, Any]:
+    decisions: dict[str, Any] = {}
+    if test.target != "regression":
+        decisions["selective"] = selective_curve(test)
+    if validation is None or not len(validation):
+        return decisions
+    if test.target != "regression":
+        decisions["precision_thresholds"] = precision_thresholds(validation, class_names, test=test)
+    if test.target != "multilabel":
+        decisions["conformal"] = describe_conformal(validation, test)
+    return decisions
