@@ -100,6 +100,7 @@ def _compile(job: Job, trained: keras.Model, steps: int) -> None:
         clip_norm=options.clip_norm,
         ema=options.ema,
         accumulate=options.accumulate,
+        jit_compile=options.jit_compile,
     )
 
 

@@ -1,5 +1,6 @@
 """The objective of a batch and its gradients, without assigning anything: in one pass, or in several that add up."""
 
+import functools
 from typing import Any, NamedTuple
 
 import keras
@@ -47,10 +48,13 @@ class Objective:
         accumulate: in so many passes one after the other, each over a part of the replica's examples; their
             gradients add up to those of one pass, in the memory of a part. BatchNorm that is trained sees
             the parts.
+        jit_compile: let XLA compile each pass, forward and backward.
     """
 
-    def __init__(self, model: keras.Model, loss: keras.losses.Loss, accumulate: int = 1) -> None:
-        self.model, self.loss, self.accumulate = model, loss, accumulate
+    def __init__(
+        self, model: keras.Model, loss: keras.losses.Loss, accumulate: int = 1, *, jit_compile: bool = False
+    ) -> None:
+        self.model, self.loss, self.accumulate, self.jit_compile = model, loss, accumulate, jit_compile
         self.halves, self.real = split_frozen(model), Real()
         self.variables = model.trainable_variables
         self.state = _state_of(model)
@@ -83,7 +87,12 @@ class Objective:
         seeds = [v for v in self.state if v.name == SEED]
         return {id(v): tf.cast(tf.cast(v.value, tf.int64) + offset, v.dtype) for v in seeds}
 
-    def _pass(
+    def _pass(self, *arguments: Any, synchronize: bool) -> _Pass:
+        """Run forwards and backwards once; XLA needs a function of its own for it, whose captures are its inputs."""
+        run = functools.partial(self._run, *arguments, synchronize=synchronize)
+        return tf.function(run, autograph=False, jit_compile=True)() if self.jit_compile else run()
+
+    def _run(
         self, batch: Batch, count: tf.Tensor, share: Any, scale: Any, start: dict[int, tf.Tensor], *, synchronize: bool
     ) -> _Pass:
         values = [variable.value for variable in self.variables]

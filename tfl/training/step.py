@@ -37,6 +37,7 @@ class StepOptions:
         cutmix: parameter of CutMix's Beta distribution; 0 for off.
         seed: of the mixing.
         accumulate: passes, one after the other, that a batch is divided into; their gradients add up.
+        jit_compile: let XLA compile forward and backward pass.
     """
 
     multipliers: Mapping[str, float] = dataclasses.field(default_factory=dict)
@@ -47,6 +48,7 @@ class StepOptions:
     cutmix: float = 0.0
     seed: int = 0
     accumulate: int = 1
+    jit_compile: bool = False
 
 
 class Totals:
@@ -106,7 +108,7 @@ class Trainer:
         self.train_loss, self.test_loss = losses
         self.strategy = tf.distribute.get_strategy()
         self.replicas = self.strategy.num_replicas_in_sync
-        self.gradients = Objective(model, losses[0], options.accumulate)
+        self.gradients = Objective(model, losses[0], options.accumulate, jit_compile=options.jit_compile)
         self.variables = model.trainable_variables
         self.average = WeightAverage(self.variables, options.ema) if options.ema else None
         self.loss_scale = LossScale() if uses_float16(model) else None
@@ -203,16 +205,20 @@ class Trainer:
         return finite, *told
 
     def _ids_at_fault(self, batch: Batch, logits: tf.Tensor) -> tf.Tensor:
-        """Return the ids, as strings, of the examples whose pixels or loss are not finite; of all where none's are."""
+        """Return the ids, as strings, of the examples at fault: whose input is not finite, or else whose loss is not.
+
+        BatchNorm that is trained carries one NaN to the losses of all. Where no example can be told, it is all of them.
+        """
         position = tf.cast(batch.start + tf.range(tf.shape(batch.weights)[0]), tf.int64)
         ids = self.totals.seen + position if batch.ids is None else batch.ids
         ids = batch.real(ids if ids.dtype == tf.string else tf.strings.as_string(ids))
         losses = batch.real(per_example_loss(self.train_loss, batch.labels, logits) * batch.weights)
-        at_fault = ~tf.math.is_finite(losses)
-        for values in tf.nest.flatten(batch.images):
-            if values.dtype.is_floating:  # some activations swallow a NaN on the way up, its gradient does not
-                pixels = tf.reshape(batch.real(values), [tf.shape(losses)[0], -1])
-                at_fault |= ~tf.reduce_all(tf.math.is_finite(pixels), axis=1)
+        by_input = tf.zeros_like(losses, tf.bool)
+        for values in tf.nest.flatten((batch.images, batch.labels, batch.weights)):
+            if values.dtype.is_floating:
+                numbers = tf.reshape(batch.real(values), [tf.shape(losses)[0], -1])
+                by_input |= ~tf.reduce_all(tf.math.is_finite(numbers), axis=1)
+        at_fault = tf.where(tf.reduce_any(by_input), by_input, ~tf.math.is_finite(losses))
         return tf.boolean_mask(ids, at_fault | ~tf.reduce_any(at_fault))
 
     def _apply(self, pairs: list[tuple[tf.Tensor, keras.Variable]], norm: tf.Tensor) -> None:
