@@ -2,39 +2,19 @@
 
 import dataclasses
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
-import tfl
+from tfl.data import decode_image, resize
 from tfl.errors import InputError
-from tfl.evaluation import to_probabilities
 from tfl.export import load_artefact, write_saved_model
 from tfl.export.litert_file import write_litert
 from tfl.export.onnx_file import write_onnx
-from tfl.models.classifier import Metadata, save_model
+from tfl.models.classifier import save_model
 
 SIZE = 32
 FILES = {"keras": "model.keras", "saved_model": "saved_model", "litert": "model.tflite", "onnx": "model.onnx"}
 WRITERS = {"saved_model": write_saved_model, "litert": write_litert, "onnx": write_onnx}
-
-
-def make_model(target="multiclass", temperature=1.7):
-    """A small network of ordinary layers, with logits that differ from image to image."""
-    keras.utils.set_random_seed(1)
-    classes = ("no", "yes") if target == "binary" else ("ant", "bee", "wasp")
-    image = keras.Input((SIZE, SIZE, 3), name="image")
-    tensor = keras.layers.Rescaling(1 / 127.5, -1.0)(image)
-    tensor = keras.layers.Conv2D(8, 3, strides=2, activation="relu")(tensor)
-    tensor = keras.layers.BatchNormalization()(tensor)
-    tensor = keras.layers.Dropout(0.5)(keras.layers.GlobalAveragePooling2D()(tensor))
-    logits = keras.layers.Dense(
-        1 if target == "binary" else 3, kernel_initializer=keras.initializers.RandomNormal(0, 3)
-    )
-    model = keras.Model(image, logits(tensor))
-    model.metadata = Metadata("MobileNetV2", 1.0, SIZE, target, classes, temperature)
-    return model
 
 
 def write(model, folder, name):
@@ -46,38 +26,16 @@ def write(model, folder, name):
     return path
 
 
-@pytest.fixture(scope="module")
-def pixels():
-    """More than two batches of noise, each image of another brightness and colour."""
-    rng = np.random.default_rng(0)
-    images = rng.uniform(0, 255, (70, SIZE, SIZE, 3)) * rng.uniform(0, 1, (70, 1, 1, 3))
-    return images.astype(np.uint8)
-
-
-@pytest.fixture(scope="module")
-def encoded():
-    """Images of different sizes and formats."""
-    rng = np.random.default_rng(1)
-    images = [rng.integers(0, 256, (20 + 9 * n, 40 + n, 3), np.uint8) for n in range(4)]
-    writers = (tf.io.encode_jpeg, tf.io.encode_png, tf.io.encode_jpeg, tf.io.encode_png)
-    return [writer(image).numpy() for writer, image in zip(writers, images, strict=True)]
-
-
 @pytest.fixture(scope="module", params=FILES)
-def artefact(request, tmp_path_factory):
+def artefact(request, tmp_path_factory, make_model):
     return load_artefact(write(make_model(), tmp_path_factory.mktemp("artefact"), request.param))
 
 
-def expected_of(model, pixels):
-    metadata = model.metadata
-    return to_probabilities(model(pixels, training=False).numpy(), metadata.target, metadata.temperature)
-
-
-def test_metadata_travels_in_every_format(artefact):
+def test_metadata_travels_in_every_format(artefact, make_model):
     assert artefact.metadata == make_model().metadata
 
 
-def test_pixels_become_the_probabilities_of_the_model_in_batches_of_any_size(artefact, pixels):
+def test_pixels_become_the_probabilities_of_the_model_in_batches_of_any_size(artefact, pixels, make_model, expected_of):
     expected = expected_of(make_model(), pixels)
     assert expected.std(axis=0).min() > 0.01  # else every network would do
     for count in (70, 1, 33):
@@ -87,8 +45,8 @@ def test_pixels_become_the_probabilities_of_the_model_in_batches_of_any_size(art
     assert artefact.predict_pixels(pixels[:0]).shape == (0, 3)
 
 
-def test_bytes_of_mixed_formats_and_sizes_are_decoded_as_in_training(artefact, encoded):
-    pixels = np.stack([tfl.data.resize(tfl.data.decode_image(image), SIZE).numpy() for image in encoded])
+def test_bytes_of_mixed_formats_and_sizes_are_decoded_as_in_training(artefact, encoded, make_model, expected_of):
+    pixels = np.stack([resize(decode_image(image), SIZE).numpy() for image in encoded])
     np.testing.assert_allclose(artefact.predict_bytes(encoded), expected_of(make_model(), pixels), atol=1e-6)
     assert artefact.predict_bytes([]).shape == (0, 3)
 
@@ -110,13 +68,13 @@ def test_other_pixels_are_refused(artefact, images):
 
 @pytest.mark.parametrize("target", ["binary", "multilabel", "regression"])
 @pytest.mark.parametrize("name", FILES)
-def test_every_target_has_the_same_columns_in_every_format(tmp_path, pixels, target, name):
+def test_every_target_has_the_same_columns_in_every_format(tmp_path, pixels, make_model, expected_of, target, name):
     model = make_model(target)
     probabilities = load_artefact(write(model, tmp_path, name)).predict_pixels(pixels)
     np.testing.assert_allclose(probabilities, expected_of(model, pixels), rtol=1e-5, atol=1e-6)
 
 
-def test_a_workdir_is_asked_at_the_temperature_that_it_fitted(tmp_path, pixels):
+def test_a_workdir_is_asked_at_the_temperature_that_it_fitted(tmp_path, pixels, make_model, expected_of):
     model = make_model(temperature=1.0)
     save_model(model, tmp_path / "model.keras")
     (tmp_path / "evaluation.json").write_text('{"temperature": 2.5}')
@@ -127,7 +85,7 @@ def test_a_workdir_is_asked_at_the_temperature_that_it_fitted(tmp_path, pixels):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_damaged_file_is_one_line(tmp_path, name):
+def test_a_damaged_file_is_one_line(tmp_path, make_model, name):
     path = write(make_model(), tmp_path, name)
     file = path / "saved_model.pb" if path.is_dir() else path
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
@@ -136,7 +94,7 @@ def test_a_damaged_file_is_one_line(tmp_path, name):
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_no_artefact_is_one_line(tmp_path):
+def test_what_is_no_artefact_is_one_line(tmp_path, make_model):
     (tmp_path / "model.h5").write_bytes(b"")
     (tmp_path / "plain.keras").write_bytes(b"")
     for name, reason in {
@@ -152,7 +110,7 @@ def test_what_is_no_artefact_is_one_line(tmp_path):
         load_artefact(tmp_path / "plain.keras")
 
 
-def test_threads_take_turns(tmp_path, pixels):
+def test_threads_take_turns(tmp_path, pixels, make_model, expected_of):
     from concurrent.futures import ThreadPoolExecutor
 
     artefact = load_artefact(write(make_model(), tmp_path, "litert"))
