@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 HOT = np.array([255, 96, 0], np.float32)  # orange on grey: also for those who cannot tell red from green
-OPACITY = 0.75
+OPACITY = 0.85
 
 
 def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:

@@ -106,7 +106,8 @@ def draw(
         x_ticks = [(across(10.0**k), f"1e{k}") for k in range(math.ceil(x_low), math.floor(x_high) + 1)]
         x_ticks = x_ticks[:: 1 + (len(x_ticks) - 1) // 7]
     else:
-        x_ticks = [(across(x), f"{x:g}") for x in ticks(x_low, x_high)]
+        whole = all(float(x).is_integer() for x in xs)  # epochs and steps have no halves
+        x_ticks = [(across(x), f"{x:g}") for x in ticks(x_low, x_high) if x.is_integer() or not whole]
     places = [(one, [(across(x), down(y)) for x, y in zip(one.xs, one.ys, strict=True)]) for one in series]
     return Chart(
         alt,

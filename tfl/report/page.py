@@ -8,7 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from tfl.report.environment import command_again, describe_environment
-from tfl.report.facts import Facts
+from tfl.report.facts import Facts, chance_error
 from tfl.report.finding import Finding
 from tfl.report.gallery import Gallery
 from tfl.report.results import describe_results, has_value
@@ -132,9 +132,10 @@ def _calibration_tile(facts: Facts) -> list[dict[str, Any]]:
     calibration = facts.evaluation.get("calibration", {})
     if "after" not in calibration:
         return []
-    number = points(calibration["after"]["ece"])
-    note = f"expected error of the probabilities; {points(calibration['before']['ece'])} before temperature scaling"
-    return [_tile("Calibration", number, note)]
+    before, after = calibration["before"], calibration["after"]
+    note = f"{points(before['ece'])} before temperature scaling; a perfect model would show about "
+    note += f"{points(chance_error(after['bins']))} on so many images"
+    return [_tile("Probabilities are off by", points(after["ece"]), note)]
 
 
 def _worst_class_tile(facts: Facts) -> list[dict[str, Any]]:
@@ -142,9 +143,7 @@ def _worst_class_tile(facts: Facts) -> list[dict[str, Any]]:
     if not rows:
         return []
     worst = min(rows, key=lambda row: row["recall"])
-    return [
-        _tile("Worst class", worst["class"], f"found {percent(worst['recall'])} of the time, of {worst['support']:,}")
-    ]
+    return [_tile("Worst class", worst["class"], f"{percent(worst['recall'])} of {worst['support']:,} are found")]
 
 
 def _tile(label: str, number: str, note: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tfl.explain import judge, most_certain_errors
-from tfl.report.facts import Facts
+from tfl.report.facts import Facts, chance_error
 from tfl.report.finding import Finding
 from tfl.report.wording import count, percent, points
 
@@ -40,9 +40,9 @@ def _small_test_set(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "advice",
             70 if width > 0.05 else 50,
-            f"{count(size, 'test image')} know the accuracy to ±{points(width)} only ({percent(interval[0])} to "
-            f"{percent(interval[1])}): smaller differences between two models are chance. ±2 points take about "
-            f"{needed:,} images.",
+            f"With {count(size, 'test image')} the accuracy is known to ±{points(width)} only "
+            f"({percent(interval[0])} to {percent(interval[1])}): smaller differences between two models are chance. "
+            f"±2 points take about {needed:,} images.",
         )
 
 
@@ -82,13 +82,13 @@ def _calibration(facts: Facts) -> Iterator[Finding]:
     if "after" not in calibration:
         return
     before, after = calibration["before"]["ece"], calibration["after"]["ece"]
-    noise = 0.6 / max(1, facts.test["num_examples"]) ** 0.5  # what a calibrated model shows on so few images
-    if after > max(0.05, noise):
+    chance = chance_error(calibration["after"]["bins"])
+    if after > max(0.03, 1.5 * chance):
         yield Finding(
             "problem",
             65,
-            f"Probabilities are off by {points(after)} on average (before temperature scaling {points(before)}): do "
-            "not decide by them before checking on more validation images.",
+            f"Probabilities are off by {points(after)} on average, where chance would make {points(chance)} (before "
+            f"temperature scaling {points(before)}): do not decide by them; more validation images fit a better T.",
         )
     elif before - after > 0.01:
         yield Finding(

@@ -103,7 +103,8 @@ def _story(facts: Facts) -> list[str]:
 
 
 def _validation(phase: dict[str, Any]) -> str:
-    return ", ".join(f"{spoken(k).lower()} {figure(v)}" for k, v in phase["validation"].items() if k != "num_examples")
+    shown = ("loss", "accuracy", "mean_absolute_error")
+    return ", ".join(f"{spoken(k).lower()} {figure(v)}" for k, v in phase["validation"].items() if k in shown)
 
 
 def _contract_verdict(facts: Facts) -> str:

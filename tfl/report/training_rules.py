@@ -33,7 +33,7 @@ def _leaks(facts: Facts) -> Iterator[Finding]:
 
 def _few_labels(facts: Facts) -> Iterator[Finding]:
     train = {name: splits["train"] for name, splits in facts.class_counts.items()}
-    recalls = {row["class"]: row["recall"] for row in facts.evaluation.get("per_class", [])}
+    recalls = {row["class"]: row.get("recall") for row in facts.evaluation.get("per_class", [])}
     few = sorted((number, name) for name, number in train.items() if number < FEW_LABELS)
     if few:
         number, name = few[0]

@@ -7,7 +7,7 @@ def percent(value: float | None) -> str:
     """Write a fraction as per cent, with as many digits as it deserves; "unknown" for None."""
     if value is None:
         return "unknown"
-    return f"{100 * value:.1f} %" if 0 < value < 1 else f"{100 * value:.0f} %"
+    return f"{100 * value:.1f}\N{NO-BREAK SPACE}%" if 0 < value < 1 else f"{100 * value:.0f}\N{NO-BREAK SPACE}%"
 
 
 def points(value: float) -> str:
@@ -15,9 +15,9 @@ def points(value: float) -> str:
 
     Example:
         >>> points(0.034)
-        '3.4 points'
+        '3.4\\xa0points'
     """
-    return f"{100 * value:.1f} points"
+    return f"{100 * value:.1f}\N{NO-BREAK SPACE}points"
 
 
 def count(number: int, one: str, many: str = "") -> str:
@@ -50,5 +50,6 @@ def spoken(name: str) -> str:
         >>> spoken("macro_f1"), spoken("mean_absolute_error")
         ('Macro F1', 'Mean absolute error')
     """
+    name = "images" if name == "num_examples" else name
     words = name.replace("_", " ").replace(" f1", " F1").replace("roc auc", "ROC AUC").replace(" ece", " ECE")
     return words[:1].upper() + words[1:]
