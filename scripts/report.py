@@ -1,6 +1,7 @@
 """Write report.html and MODEL_CARD.md of a finished run again.
 
 python scripts/report.py --workdir=runs/photos
+python scripts/report.py --workdir=runs/photos --gallery=24
 """
 
 from absl import flags
@@ -8,6 +9,9 @@ from absl import flags
 from tfl import cli
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of a finished run.", required=True)
+_GALLERY = flags.DEFINE_integer(
+    "gallery", None, "Images of each kind, 0 for none; as the run has it where it is not given.", lower_bound=0
+)
 
 
 def main(argv: list[str]) -> None:
@@ -15,7 +19,7 @@ def main(argv: list[str]) -> None:
     from tfl.progress import say
     from tfl.report import remake_report
 
-    remake_report(_WORKDIR.value)
+    remake_report(_WORKDIR.value, _GALLERY.value)
     say(f"written: {_WORKDIR.value}/report.html and MODEL_CARD.md")
 
 

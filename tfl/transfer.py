@@ -87,7 +87,7 @@ def _run(config: TransferConfig, workdir: epath.PathLike, data: Any) -> Transfer
         splits, model = _data(config, data, run), load_model(run.path)
         say(f"{run.path}: this run is finished")
         if not (run / REPORT).exists():
-            _report(run, model, splits)
+            _report(run, config, model, splits)
         return TransferResult(model, finished, run.path)
     backbone = _backbone(config, config.backbone.weights)
     splits = _data(config, data, run)
@@ -105,16 +105,16 @@ def _run(config: TransferConfig, workdir: epath.PathLike, data: Any) -> Transfer
     if run.writes:
         save_model(model, run / "model.keras")
         write_json(run / "metrics.json", metrics)  # last of the results: its presence says that the run is finished
-    _report(run, model, splits)
+    _report(run, config, model, splits)
     return TransferResult(model, metrics, run.path)
 
 
-def _report(run: Workdir, model: keras.Model, splits: Splits) -> None:
+def _report(run: Workdir, config: TransferConfig, model: keras.Model, splits: Splits) -> None:
     """Write the page for people; a run is not lost with it, and the same command writes it where it is missing."""
     if not run.writes:
         return
     try:
-        write_report(run.path, model, splits)
+        write_report(run.path, model, splits, gallery=config.report.gallery)
     except (InputError, tf.errors.OpError) as error:
         reason = str(error).partition("\n")[0]
         say(f"{REPORT}: not written: {reason} The run is finished; scripts/report.py writes it.")

@@ -1,7 +1,6 @@
 """The gallery shows the images that it says it shows, with the heat and the neighbours that they have."""
 
 import base64
-import dataclasses
 import io
 
 import numpy as np
@@ -27,11 +26,9 @@ def pixels_of(run, rows):
     return batch["image"].numpy()[[place[row] for row in np.asarray(rows).tolist()]]
 
 
-def galleries_of(run, **report):
+def galleries_of(run, most=6):
     facts = read_facts(run.path)
-    config = dataclasses.replace(facts.config, report=dataclasses.replace(facts.config.report, **report))
-    facts = dataclasses.replace(facts, config=config)
-    return facts, make_galleries(facts, run.model, run.splits, features_of(run))
+    return facts, make_galleries(facts, run.model, run.splits, features_of(run), most)
 
 
 def decoded(uri):
@@ -82,7 +79,7 @@ def test_pictures_heat_and_neighbours_are_those_of_the_image(make_run):
 
 def test_of_many_classes_the_weakest_are_shown_and_no_more_than_asked(make_run):
     run = make_run(names=[f"c{k}" for k in range(30)], num_test=300)
-    facts, (*_, typical) = galleries_of(run, gallery=2)
+    facts, (*_, typical) = galleries_of(run, 2)
     judged = judge(facts.probabilities, facts.table.labels, facts.target)
     recall = {f"c{k}": judged.is_hit[facts.table.labels == k].mean() for k in range(30)}
     shown = {card.truth for card in typical.cards}
@@ -91,10 +88,7 @@ def test_of_many_classes_the_weakest_are_shown_and_no_more_than_asked(make_run):
 
 
 def test_without_a_gallery_nothing_is_computed(make_run):
-    run = make_run()
-    facts = read_facts(run.path)
-    config = dataclasses.replace(facts.config, report=dataclasses.replace(facts.config.report, gallery=0))
-    assert make_galleries(dataclasses.replace(facts, config=config), None, None, None) == []
+    assert make_galleries(read_facts(make_run().path), None, None, None, 0) == []
 
 
 @pytest.mark.parametrize("target", ["binary", "multilabel", "regression"])
@@ -115,7 +109,7 @@ def test_neighbours_of_large_sets_are_looked_for_in_a_part_of_it(make_run, monke
     run, asked = make_run(), []
     facts = read_facts(run.path)
     features = features_of(run)
-    make_galleries(facts, run.model, run.splits, lambda rows: asked.append(rows) or features(rows))
+    make_galleries(facts, run.model, run.splits, lambda rows: asked.append(rows) or features(rows), 6)
     assert len(asked[1]) == 20 and set(asked[1]) <= set(run.splits.train)
 
 

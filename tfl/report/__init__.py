@@ -26,34 +26,42 @@ __all__ = ["CARD", "REPORT", "Facts", "Finding", "find", "read_facts", "remake_r
 REPORT, CARD = "report.html", "MODEL_CARD.md"
 
 
-def write_report(workdir: epath.PathLike, model: keras.Model | None = None, splits: Splits | None = None) -> None:
+def write_report(
+    workdir: epath.PathLike,
+    model: keras.Model | None = None,
+    splits: Splits | None = None,
+    gallery: int | None = None,
+) -> None:
     """Write `report.html` and `MODEL_CARD.md` of a finished run, from the files in its workdir.
 
     Args:
         workdir: the finished run.
         model: its result; with `splits`, the report shows images and where the model looked.
         splits: its data.
+        gallery: images of each kind; None: as `report.gallery` of the run says.
 
     Raises:
         InputError: no finished run, or the files cannot be written.
     """
     run, facts = Workdir(workdir), read_facts(workdir)
+    most = facts.config.report.gallery if gallery is None else gallery
     galleries, note = [], "The images were not at hand when this report was made."
     if model is not None and splits is not None:
-        galleries = make_galleries(facts, model, splits, _features(facts, model, splits))
-        note = "" if galleries else "No images were asked for (report.gallery=0)."
+        galleries = make_galleries(facts, model, splits, _features(facts, model, splits), most)
+        note = "" if galleries else "No images were asked for, or there is nothing to show."
     findings = find(facts)
     _write(run / REPORT, render_page(facts, findings, galleries, note))
     _write(run / CARD, render_card(facts, findings))
 
 
-def remake_report(workdir: epath.PathLike) -> None:
+def remake_report(workdir: epath.PathLike, gallery: int | None = None) -> None:
     """Write the report of a finished run again: after an export, or where its images have come back.
 
     Where the images are gone or others, the report is written without them, and says so.
 
     Args:
         workdir: the finished run.
+        gallery: as for `write_report`.
 
     Raises:
         InputError: no finished run.
@@ -69,7 +77,7 @@ def remake_report(workdir: epath.PathLike) -> None:
         say(f"report: without images: {error}")
         write_report(workdir)
         return
-    write_report(workdir, load_model(run.path), splits)
+    write_report(workdir, load_model(run.path), splits, gallery)
 
 
 def _features(facts: Facts, model: keras.Model, splits: Splits) -> Callable[[np.ndarray], np.ndarray]:

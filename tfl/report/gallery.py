@@ -72,7 +72,7 @@ class Gallery:
 
 
 def make_galleries(
-    facts: Facts, model: keras.Model, splits: Splits, features: Callable[[np.ndarray], np.ndarray]
+    facts: Facts, model: keras.Model, splits: Splits, features: Callable[[np.ndarray], np.ndarray], most: int
 ) -> list[Gallery]:
     """Choose images, and explain them.
 
@@ -81,14 +81,15 @@ def make_galleries(
         model: its result.
         splits: its data.
         features: from rows of the index to what the head of the model sees of them, `(N, D)`.
+        most: images of each kind; 0: none.
 
     Returns:
         The galleries that are not empty.
     """
-    if not len(facts.table) or not facts.config.report.gallery:
+    if not len(facts.table) or not most:
         return []
     judged = judge(facts.probabilities, facts.table.labels, facts.target)
-    kinds = [(title, note, positions) for title, note, positions in _choose(facts, judged) if len(positions)]
+    kinds = [(title, note, positions) for title, note, positions in _choose(facts, judged, most) if len(positions)]
     if not kinds:
         return []
     positions = np.unique(np.concatenate([found for _, _, found in kinds]))
@@ -96,8 +97,7 @@ def make_galleries(
     return [Gallery(title, note, [cards[position] for position in found.tolist()]) for title, note, found in kinds]
 
 
-def _choose(facts: Facts, judged: Judged) -> list[tuple[str, str, np.ndarray]]:
-    most = facts.config.report.gallery
+def _choose(facts: Facts, judged: Judged, most: int) -> list[tuple[str, str, np.ndarray]]:
     if facts.target == "regression":
         order = np.argsort(judged.certainty, kind="stable")
         return [
