@@ -17,7 +17,7 @@ from tfl.data import Source, load_source, make_dataset, reading_explained
 from tfl.data.pipeline import to_pixels
 from tfl.errors import InputError
 from tfl.evaluation import to_probabilities
-from tfl.export import CertificateError, Limits, Product, Reference, certify, fitted_temperature
+from tfl.export import CertificateError, Limits, Product, Reference, certify
 from tfl.export.build import FORMATS, build, check_formats, with_temperature
 from tfl.export.certificate import differing_files
 from tfl.export.publish import CERTIFICATE, open_certificate, publish, read_certificate, reject
@@ -165,7 +165,8 @@ def verify_workdir(workdir: epath.PathLike, output: epath.PathLike = "", data: A
     run = _open(workdir, float(recorded["temperature"]), data)
     rows = run.rows("test", int(recorded["max_images"]))
     reference = _reference(run, rows)
-    failed = _differences(recorded, _describe(run, reference))
+    _finish(_differences(recorded, _describe(run, reference)), "is not what was certified")
+    failed: list[str] = []
     entries: dict[str, Any] = {}
     for name, old in certificate["artefacts"].items():
         path = Path(folder / name)
@@ -198,7 +199,7 @@ def _open(workdir: epath.PathLike, temperature: float, data: Any) -> _Run:
     model = load_model(run.path)
     if model.metadata is None:
         raise InputError(f"`workdir` must hold a model that tfl saved. Received: {str(workdir)!r}: no class names.")
-    model = with_temperature(model, temperature or fitted_temperature(run.path, model.metadata))
+    model = with_temperature(model, temperature or model.metadata.temperature)
     source = config.data.source if data is None else "data"
     return _Run(run, model, load_source(source if data is None else data, config.data.max_bad_fraction), source)
 

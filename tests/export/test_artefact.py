@@ -1,7 +1,5 @@
 """One way to use every format: the same answers, the same complaints."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -74,11 +72,9 @@ def test_every_target_has_the_same_columns_in_every_format(tmp_path, pixels, mak
     np.testing.assert_allclose(probabilities, expected_of(model, pixels), rtol=1e-5, atol=1e-6)
 
 
-def test_a_workdir_is_asked_at_the_temperature_that_it_fitted(tmp_path, pixels, make_model, expected_of):
-    model = make_model(temperature=1.0)
+def test_a_workdir_is_asked_at_the_temperature_of_its_model(tmp_path, pixels, make_model, expected_of):
+    model = make_model(temperature=2.5)
     save_model(model, tmp_path / "model.keras")
-    (tmp_path / "evaluation.json").write_text('{"temperature": 2.5}')
-    model.metadata = dataclasses.replace(model.metadata, temperature=2.5)
     artefact = load_artefact(tmp_path)
     assert artefact.metadata == model.metadata
     np.testing.assert_allclose(artefact.predict_pixels(pixels), expected_of(model, pixels), atol=1e-6)

@@ -1,6 +1,6 @@
 """Shipped formats, one way to use them all, and the certificate that they say the same as the trained model."""
 
-from tfl.export.artefact import Artefact, fitted_temperature, load_artefact
+from tfl.export.artefact import Artefact, load_artefact
 from tfl.export.build import FORMATS, build
 from tfl.export.certificate import CertificateError, Limits, Product, Reference, certify
 from tfl.export.litert_file import write_litert
@@ -16,7 +16,6 @@ __all__ = [
     "Reference",
     "build",
     "certify",
-    "fitted_temperature",
     "load_artefact",
     "write_litert",
     "write_onnx",

@@ -1,6 +1,5 @@
 """One way to use whatever was shipped: image files or pixels in, probabilities out, whichever runtime is behind it."""
 
-import dataclasses
 import importlib
 import re
 import threading
@@ -17,7 +16,6 @@ from tfl.export.graph import METADATA_NAME, decode_batch, metadata_from_json, pr
 from tfl.export.runner import num_cores
 from tfl.export.saved_model import BYTES_SIGNATURE, IMAGES, PIXELS_SIGNATURE
 from tfl.models.classifier import Metadata, load_model
-from tfl.workdir import read_json
 
 BATCH = 32  # images that run together; more are cut, so that memory stays bounded
 
@@ -141,19 +139,11 @@ def _load_keras(path: epath.Path) -> Artefact:
     model = load_model(path)
     if model.metadata is None:
         raise InputError(f"`model` must be a model that tfl saved. Received: {str(path)!r}: no class names in it.")
-    metadata = dataclasses.replace(model.metadata, temperature=fitted_temperature(path, model.metadata))
+    metadata = model.metadata
     forward = tf.function(lambda pixels: probabilities_of(model(pixels, training=False), metadata))
     shape = (None, *model.input.shape[1:])
     concrete = forward.get_concrete_function(tf.TensorSpec(shape, tf.uint8))
     return Artefact(path, "keras", metadata, lambda pixels: concrete(tf.constant(pixels)).numpy())
-
-
-def fitted_temperature(workdir: epath.PathLike, metadata: Metadata) -> float:
-    """Return the temperature that a run fitted on validation: of its model, or of its evaluation.json, else 1."""
-    file = epath.Path(workdir) / "evaluation.json"
-    if metadata.temperature != 1 or not file.exists():
-        return metadata.temperature
-    return float(read_json(file).get("temperature", 1.0))
 
 
 def _load_saved_model(path: epath.Path) -> Artefact:

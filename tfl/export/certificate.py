@@ -90,27 +90,27 @@ def certify(product: Product, reference: Reference, limits: Limits = Limits(), *
         `agreement`, `accuracy` with its 95 % Wilson interval, `latency` (median and 95th percentile in ms, warm, for
         each input and batch size), `peak_memory_bytes`, and `failures`: one sentence each, none where it passes.
     """
-    report, outputs = _run(product, reference, timed)
-    failures = _metadata_failures(report, reference.metadata)
     result: dict[str, Any] = {
         "format": product.format,
         "quantize": product.quantize,
-        "temperature": report["metadata"].get("temperature"),
         "files": digests(product.path),
         "bytes": sum(file.stat().st_size for file in _files(product.path)),
         "num_images": len(reference.pixels),
+        "latency": [],
     }
+    try:
+        report, outputs = _run(product, reference, timed)
+    except CertificateError as error:
+        return result | {"failures": [str(error)]}
+    failures = _metadata_failures(report, reference.metadata)
     if all(values.shape == reference.probabilities.shape for values in outputs.values()):
         result |= _compare(outputs, reference)
         failures += _number_failures(result, product, limits, reference.metadata.target)
     else:
         shapes = {kind: list(values.shape) for kind, values in outputs.items()}
         failures.append(f"probabilities of shape {shapes} where {list(reference.probabilities.shape)} was expected")
-    return (
-        result
-        | {name: report[name] for name in ("latency", "peak_memory_bytes", "runtime", "cores")}
-        | {"failures": failures}
-    )
+    measured = {name: report[name] for name in ("latency", "peak_memory_bytes", "runtime", "cores")}
+    return result | measured | {"temperature": report["metadata"].get("temperature"), "failures": failures}
 
 
 def digests(path: Path) -> dict[str, str]:
@@ -150,9 +150,7 @@ def _run(product: Product, reference: Reference, timed: bool) -> tuple[dict[str,
             subprocess.run(command, check=True, capture_output=True, text=True, env=environment, timeout=SECONDS)
         except subprocess.SubprocessError as error:
             lines = str(getattr(error, "stderr", "") or error).strip().splitlines()
-            raise CertificateError(
-                f"`{product.path.name}` must run in a process of its own. Received: {lines[-1][:300]}."
-            ) from error
+            raise CertificateError(f"it does not run in a process of its own: {lines[-1][:300]}") from error
         report = json.loads((folder / "report.json").read_text())
         return report, {kind: np.load(folder / f"probabilities_{kind}.npy") for kind in report["inputs"]}
 
