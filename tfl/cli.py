@@ -38,7 +38,7 @@ def _guarded(main: Callable[[list[str]], None], argv: list[str], takes_files: bo
         if len(argv) > 1 and not takes_files:
             raise InputError(f"Arguments must be flags, as in --name=value. Received: {' '.join(argv[1:])}.")
         if tensorflow:
-            _import_tensorflow_quietly()
+            import_tensorflow_quietly()
         sys.stdout.reconfigure(errors="surrogateescape")  # a file's name may be no UTF-8  # pyright: ignore
         main(argv)
         sys.stdout.flush()
@@ -63,7 +63,7 @@ def _guarded(main: Callable[[list[str]], None], argv: list[str], takes_files: bo
         sys.exit(130)
 
 
-def _import_tensorflow_quietly() -> None:
+def import_tensorflow_quietly() -> None:
     """Import TensorFlow with its C++ chatter held back: it has no log level for what it says at import."""
     sys.stderr.flush()
     keep = os.dup(2)

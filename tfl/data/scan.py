@@ -28,6 +28,10 @@ _HEAD_BYTES = 12  # so many tell the format
 _STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"GIF8": "GIF", b"BM": "BMP"}
 
 
+# TensorFlow quotes the file in some errors, and Python then fails to read the error as UTF-8.
+BROKEN = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, IndexError, UnicodeDecodeError)
+
+
 class BadImageError(ValueError):
     """A file that is left out; the message is the reason, as quarantine.csv gives it."""
 
@@ -55,27 +59,42 @@ def scan_image(encoded: bytes) -> ScannedImage:
     Raises:
         BadImageError: they are not; the message says why.
     """
-    if not encoded:
-        raise BadImageError("empty file (0 bytes)")
-    kind = _sniff(encoded)
-    if not kind:
-        raise BadImageError(f"not an image of a known format ({', '.join((*_STARTS.values(), 'WebP'))})")
     content = tf.constant(encoded)  # copied once for all that TensorFlow reads
+    kind, width, height = read_header(encoded, content)
+    if width * height > MAX_PIXELS:
+        raise BadImageError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
     try:
-        width, height = _read_size(encoded, content, kind)
-        if width * height > MAX_PIXELS:
-            raise BadImageError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
         _decode_whole(content, kind)
         has_exif = kind == "JPEG" and b"Exif\0\0" in encoded
         orientation = int(_orientation(content)) if has_exif else 1
-    # TensorFlow quotes the file in some errors, and Python then fails to read the error as UTF-8.
-    except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, IndexError, UnicodeDecodeError) as error:
-        raise BadImageError(f"broken or truncated {kind}: {_first_line(error)}") from error
+    except BROKEN as error:
+        raise BadImageError(f"broken or truncated {kind}: {first_line(error)}") from error
     if orientation >= 5:
         width, height = height, width
     kind = decode.TURNED_JPEG if orientation > 1 else kind
     fingerprint = int(tf.strings.to_hash_bucket_fast(content, HASH_BUCKETS))
     return ScannedImage(hashlib.sha256(encoded).hexdigest(), fingerprint, width, height, kind)
+
+
+def read_header(encoded: bytes, content: tf.Tensor) -> tuple[str, int, int]:
+    """Return format, width and height by the header alone, before anything is allocated for the pixels.
+
+    Args:
+        encoded: the content of a file.
+        content: the same as a tensor.
+
+    Raises:
+        BadImageError: no image of a known format, or one whose header is broken.
+    """
+    if not encoded:
+        raise BadImageError("empty file (0 bytes)")
+    kind = _sniff(encoded)
+    if not kind:
+        raise BadImageError(f"not an image of a known format ({', '.join((*_STARTS.values(), 'WebP'))})")
+    try:
+        return kind, *_read_size(encoded, content, kind)
+    except BROKEN as error:
+        raise BadImageError(f"broken or truncated {kind}: {first_line(error)}") from error
 
 
 def scan_files(paths: Sequence[str], description: str = "Checking images") -> list[ScannedImage | BadImageError]:
@@ -132,7 +151,6 @@ def _sniff(encoded: bytes) -> str:
 
 
 def _read_size(encoded: bytes, content: tf.Tensor, kind: str) -> tuple[int, int]:
-    """Read width and height off the header, before anything is allocated for the pixels."""
     if kind == "JPEG":
         height, width, _ = tf.io.extract_jpeg_shape(content).numpy()
         return int(width), int(height)
@@ -173,7 +191,7 @@ def _decoder(kind: str) -> Callable[[tf.Tensor], tf.Tensor]:
     return tf.function(functools.partial(decode.decode_image, formats=(kind,)), input_signature=_STRING)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """Cut TensorFlow's error texts down to what went wrong, without where in the graph."""
     lines = str(getattr(error, "message", error)).splitlines() or [type(error).__name__]
     place = next((number for number, line in enumerate(lines) if line.lstrip().startswith("[[{{node")), 1)
