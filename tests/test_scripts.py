@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 TRAIN = ("scripts/train.py", "--config=configs/folder.py")
-SCRIPTS = ["train", "evaluate", "predict", "list_backbones", "extract_features"]
+SCRIPTS = ["train", "evaluate", "compare_runs", "predict", "list_backbones", "extract_features"]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

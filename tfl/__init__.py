@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # what a type checker and an editor read; at run time `_ROOMS
     from tfl.backbones import find_stages as find_stages
     from tfl.backbones import get_backbone_spec as get_backbone_spec
     from tfl.backbones import list_backbones as list_backbones
+    from tfl.comparing import compare_runs as compare_runs
     from tfl.config import BackboneConfig as BackboneConfig
     from tfl.config import CheckpointConfig as CheckpointConfig
     from tfl.config import DataConfig as DataConfig
@@ -36,8 +37,12 @@ if TYPE_CHECKING:  # what a type checker and an editor read; at run time `_ROOMS
     from tfl.data import make_dataset as make_dataset
     from tfl.errors import ContractError as ContractError
     from tfl.errors import InputError as InputError
+    from tfl.evaluation import compare_predictions as compare_predictions
     from tfl.evaluation import evaluate as evaluate
+    from tfl.evaluation import fit_conformal as fit_conformal
+    from tfl.evaluation import fit_temperature as fit_temperature
     from tfl.evaluation import predict as predict
+    from tfl.evaluation import read_predictions as read_predictions
     from tfl.export import Artefact as Artefact
     from tfl.export import load_artefact as load_artefact
     from tfl.exporting import ExportOptions as ExportOptions
@@ -57,6 +62,7 @@ if TYPE_CHECKING:  # what a type checker and an editor read; at run time `_ROOMS
     from tfl.models import regularize as regularize
     from tfl.models import save_model as save_model
     from tfl.models import unfreeze as unfreeze
+    from tfl.trained import evaluate_workdir as evaluate_workdir
     from tfl.training import compile as compile
     from tfl.training import fit as fit
     from tfl.training import make_loss as make_loss
@@ -69,17 +75,19 @@ __version__ = "0.1.0"
 
 _ROOMS = {
     "tfl.backbones": "build_backbone find_cut_points find_stages get_backbone_spec list_backbones",
+    "tfl.comparing": "compare_runs",
     "tfl.config": "BackboneConfig CheckpointConfig DataConfig FeaturesConfig FinetuneConfig HeadConfig PretrainConfig "
     "ProbeConfig ScratchConfig TransferConfig",
     "tfl.data": "EpochFeed load_data make_dataset",
     "tfl.errors": "ContractError InputError",
-    "tfl.evaluation": "evaluate predict",
+    "tfl.evaluation": "compare_predictions evaluate fit_conformal fit_temperature predict read_predictions",
     "tfl.export": "Artefact load_artefact",
     "tfl.exporting": "ExportOptions export_workdir verify_workdir",
     "tfl.extraction": "extract_features",
     "tfl.features": "Extractor FeatureStore choose_head cross_validate_head solve_head",
     "tfl.models": "HeadSpec Metadata build_classifier freeze load_model regularize save_model unfreeze",
     "tfl.training": "compile fit make_loss make_optimizer make_schedule",
+    "tfl.trained": "evaluate_workdir",
     "tfl.transfer": "TransferResult transfer",
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split()}

@@ -76,6 +76,15 @@ def test_known_errors():
     assert calibration_error(np.ones(5), np.zeros(5, bool)) == 1.0
 
 
+def test_a_perfect_model_has_the_error_that_chance_gives():
+    few, many = honest("multiclass", 100), honest("multiclass", 20_000)
+    errors = [describe_calibration(honest("multiclass", 100, seed)) for seed in range(40)]
+    by_chance = np.mean([each["ece_by_chance"] for each in errors])
+    assert np.mean([each["ece"] for each in errors]) == pytest.approx(by_chance, rel=0.15)
+    assert describe_calibration(many)["ece_by_chance"] < describe_calibration(few)["ece_by_chance"] / 8
+    assert describe_calibration(many.at(0.3))["ece"] > 5 * describe_calibration(many.at(0.3))["ece_by_chance"]
+
+
 @pytest.mark.parametrize("target", ["multiclass", "binary", "multilabel"])
 @pytest.mark.parametrize("wrong_by", [0.3, 1.0, 4.0])
 def test_the_temperature_that_was_put_in_is_found_and_mends_the_error_elsewhere(target, wrong_by):

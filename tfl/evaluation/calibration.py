@@ -11,6 +11,7 @@ from tfl.evaluation.probabilities import as_classes, decide
 from tfl.models.objective import as_targets, is_correct, loss_and_residual
 
 NUM_BINS = 15
+OUTCOMES = 2_000_000  # that are drawn at most to see what chance does
 BOUNDS = (0.05, 20.0)  # of the temperature: beyond, every probability is 0 or 1, or all are the same
 
 
@@ -48,7 +49,7 @@ def calibration_error(
     """Return the expected calibration error: how far confidence and accuracy of a bin are apart, in the mean.
 
     On few examples it is well above 0 for a perfect model too (a bin of 10 is off by 0.1 by chance): compare it
-    before and after, not with 0.
+    with `error_by_chance`, not with 0.
 
     Args:
         confidence: `(M,)`, in [0, 1].
@@ -66,6 +67,20 @@ def calibration_error(
     return float(sum(row["count"] * abs(row["accuracy"] - row["confidence"]) for row in rows) / len(confidence))
 
 
+def error_by_chance(confidence: np.ndarray, num_bins: int = NUM_BINS, seed: int = 0) -> float:
+    """Return the mean calibration error of a perfect model that is as sure of as many examples.
+
+    Args:
+        confidence: `(M,)`, in [0, 1].
+        num_bins: how many bins of equal width.
+        seed: of the outcomes that are drawn from the confidences.
+    """
+    rng = np.random.default_rng(seed)
+    num_draws = int(np.clip(OUTCOMES // len(confidence), 1, 200))
+    drawn = (rng.random(len(confidence)) < confidence for _ in range(num_draws))
+    return float(np.mean([calibration_error(confidence, right, num_bins) for right in drawn]))
+
+
 def _bins(confidence: np.ndarray, right: np.ndarray, edges: np.ndarray) -> list[dict[str, Any]]:
     place = np.searchsorted(edges, confidence, side="left")
     count, sure, hits = (np.bincount(place, weights, len(edges) + 1) for weights in (None, confidence, right))
@@ -76,10 +91,11 @@ def _bins(confidence: np.ndarray, right: np.ndarray, edges: np.ndarray) -> list[
 
 
 def describe_calibration(table: Predictions) -> dict[str, Any]:
-    """Return "ece", "adaptive_ece", "loss" and the reliability "bins" of a table, ready for JSON."""
+    """Return "ece", "ece_by_chance", "adaptive_ece", "loss" and reliability "bins" of a table, ready for JSON."""
     confidence, right = confidences(table)
     return {
         "ece": calibration_error(confidence, right),
+        "ece_by_chance": error_by_chance(confidence),
         "adaptive_ece": calibration_error(confidence, right, adaptive=True),
         "loss": mean_loss(table),
         "bins": reliability_bins(confidence, right),

@@ -1,0 +1,92 @@
+"""What evaluation.json holds, for every target and on degenerate tables: whole, and JSON without NaN."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tfl.evaluation import Predictions, Slicing, main_figures, summarize
+
+CLASSES = {"multiclass": ("a", "b", "c"), "binary": ("a", "b"), "multilabel": ("a", "b", "c"), "regression": ("value",)}
+ALWAYS = {"temperature", "test", "intervals", "decisions"}
+KEYS = {
+    "multiclass": {"per_class", "confusion_matrix", "calibration"},
+    "binary": {"per_class", "confusion_matrix", "calibration"},
+    "multilabel": {"per_class", "calibration"},
+    "regression": set(),
+}
+DECISIONS = {
+    "multiclass": {"selective", "precision_thresholds", "conformal"},
+    "binary": {"selective", "precision_thresholds", "conformal"},
+    "multilabel": {"selective", "precision_thresholds"},
+    "regression": {"conformal"},
+}
+
+
+def drawn(target, seed, count):
+    rng = np.random.default_rng(seed)
+    outputs = 1 if target in ("binary", "regression") else 3
+    logits = np.round(rng.normal(size=(count, outputs)), seed % 3)
+    labels = {
+        "multiclass": rng.integers(0, 3, count),
+        "binary": rng.integers(0, 2, count),
+        "multilabel": rng.integers(0, 2, (count, 3)),
+        "regression": rng.normal(size=count),
+    }[target]
+    if seed % 3 == 0:
+        labels[:] = labels[0]
+    return Predictions(np.arange(count), labels, logits, target)
+
+
+@pytest.mark.parametrize("target", list(CLASSES))
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10**6), count=st.integers(1, 30))
+def test_whatever_the_labels_are_all_of_it_is_there(target, seed, count):
+    test, validation = drawn(target, seed, count), drawn(target, seed + 1, count)
+    parts = {"half": Slicing(("left", "right"), np.arange(count) % 2)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        summary = summarize(test, CLASSES[target], temperature=2.0, validation=validation, slicings=parts)
+    assert json.loads(json.dumps(summary, allow_nan=False)) == summary
+    assert summary.keys() == ALWAYS | KEYS[target] | {"slices"}
+    assert summary["test"] == test.metrics()
+    assert summary["decisions"].keys() == DECISIONS[target]
+    assert len(summary["slices"]["half"]) == min(count, 2)
+    alone = summarize(test, CLASSES[target])
+    assert "slices" not in alone
+    assert alone["decisions"].keys() == DECISIONS[target] & {"selective"}
+
+
+def test_decisions_are_made_on_the_probabilities_that_are_shipped():
+    test, validation = drawn("multiclass", 1, 60), drawn("multiclass", 2, 60)
+    plain, cold = (summarize(test, "abc", temperature=t, validation=validation) for t in (1.0, 3.0))
+    assert plain["test"] == cold["test"]
+    assert plain["calibration"]["before"] == plain["calibration"]["after"] == cold["calibration"]["before"]
+    assert cold["calibration"]["after"] != cold["calibration"]["before"]
+    for name in DECISIONS["multiclass"]:
+        first, second = (each["decisions"][name][1]["threshold"] for each in (plain, cold))
+        assert first != second
+
+
+def test_the_lean_figures_are_those_of_the_whole():
+    summary = summarize(drawn("multiclass", 1, 60), "abc", temperature=3.0)
+    figures = main_figures(summary)
+    assert figures["intervals"].keys() >= {"accuracy", "accuracy_wilson", "macro_f1", "loss"}
+    assert figures["intervals"]["accuracy"] == summary["intervals"]["accuracy"]
+    assert figures["calibration"] == {
+        "temperature": 3.0,
+        "ece_before": summary["calibration"]["before"]["ece"],
+        "ece_after": summary["calibration"]["after"]["ece"],
+    }
+    assert main_figures(summarize(drawn("regression", 1, 60), ["value"])).keys() == {"intervals"}
+
+
+def test_the_matrix_of_very_many_classes_is_left_out():
+    rng = np.random.default_rng(0)
+    table = Predictions(np.arange(300), rng.integers(0, 250, 300), rng.normal(size=(300, 250)), "multiclass")
+    summary = summarize(table, [str(number) for number in range(250)])
+    assert "confusion_matrix" not in summary
+    assert len(summary["per_class"]) == 250

@@ -1,0 +1,103 @@
+"""The evaluation that a run writes, and the same one made again from its workdir."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+import tfl
+from tfl.errors import InputError
+from tfl.evaluation import describe_calibration, fit_temperature, read_predictions
+from tfl.trained import evaluate_workdir, say_evaluation
+
+PLAIN = tfl.TransferConfig(
+    data=tfl.DataConfig(source="digits:0-2", image_size=32, train_examples_per_class=60),
+    backbone=tfl.BackboneConfig(alpha=0.35),
+    finetune=tfl.FinetuneConfig(epochs=0),
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, keras_home):
+    return tfl.transfer(PLAIN, tmp_path_factory.mktemp("run") / "w")
+
+
+def read(run, name="evaluation.json"):
+    return json.loads((run.workdir / name).read_text())
+
+
+def test_the_whole_evaluation_is_written_and_the_lean_one_agrees(run):
+    evaluation, metrics = read(run), read(run, "metrics.json")
+    assert evaluation["test"] == metrics["test"]
+    low, high = metrics["intervals"]["accuracy_wilson"]
+    assert low < metrics["test"]["accuracy"] < high
+    assert metrics["calibration"]["temperature"] == evaluation["temperature"]
+    assert np.sum(evaluation["confusion_matrix"]) == metrics["num_examples"]["test"]
+    assert "brightness" in evaluation["slices"]
+    for rows in evaluation["slices"].values():
+        assert sum(row["num_examples"] for row in rows) == metrics["num_examples"]["test"]
+
+
+def test_the_temperature_is_that_of_validation_and_travels_with_the_model(run):
+    table, names = read_predictions(run.workdir / "validation_predictions.csv")
+    assert names == ("0", "1", "2")
+    assert len(table) == run.metrics["num_examples"]["validation"]
+    assert table.metrics()["loss"] == pytest.approx(run.metrics["validation"]["loss"], rel=1e-4)
+    fit = fit_temperature(table)
+    assert fit.temperature != 1.0
+    assert read(run)["temperature"] == pytest.approx(fit.temperature, rel=1e-3)
+    assert tfl.load_model(run.workdir).metadata.temperature == read(run)["temperature"]
+    test, _ = read_predictions(run.workdir / "predictions.csv")  # at temperature 1
+    before, after = (describe_calibration(test.at(t))["ece"] for t in (1.0, fit.temperature))
+    assert run.metrics["calibration"]["ece_before"] == pytest.approx(before, abs=1e-3)
+    assert run.metrics["calibration"]["ece_after"] == pytest.approx(after, abs=1e-3)
+
+
+def test_evaluating_again_gives_the_whole_evaluation_again(run, tmp_path, capsys):
+    file = tmp_path / "groups.csv"
+    ids = read_predictions(run.workdir / "predictions.csv")[0].ids
+    file.write_text("id,group\n" + "".join(f"{name},{'even' if int(name) % 2 == 0 else 'odd'}\n" for name in ids))
+    again, first = evaluate_workdir(run.workdir, slices=f"{file}:group"), read(run)
+    assert again.keys() == first.keys()
+    for name in ("test", "intervals"):
+        assert again[name] == {key: pytest.approx(value, rel=1e-4) for key, value in first[name].items()}
+    assert again["confusion_matrix"] == first["confusion_matrix"]
+    for before, after in zip(first["decisions"]["conformal"], again["decisions"]["conformal"], strict=True):
+        assert after == pytest.approx(before, rel=1e-4)
+    groups = again["slices"].pop("group")
+    assert [row["slice"] for row in groups] == ["even", "odd"]
+    assert again["slices"].keys() == first["slices"].keys()
+    say_evaluation(again | {"slices": {"group": groups}}, str(tmp_path / "out.json"))
+    said = capsys.readouterr().err
+    assert f"accuracy {first['test']['accuracy']:.4g}, 95 % interval" in said
+    assert "  even " in said
+    assert json.loads((tmp_path / "out.json").read_text())["test"] == again["test"]
+    with pytest.raises(InputError, match="`slices` must name a CSV file"):
+        evaluate_workdir(run.workdir, slices=f"{file}:grup")
+
+
+def test_a_head_that_was_solved_on_validation_too_keeps_temperature_1(tmp_path, capsys, keras_home):
+    config = dataclasses.replace(PLAIN, probe=tfl.ProbeConfig(folds=2))
+    result = tfl.transfer(config, tmp_path / "w")
+    assert result.model.metadata.temperature == read(result)["temperature"] == 1.0
+    assert "temperature 1: there are no examples that the model was not fitted on" in capsys.readouterr().err
+    assert read(result)["decisions"].keys() == {"selective"}
+
+
+@pytest.mark.parametrize("target", ["binary", "multilabel", "regression"])
+def test_every_target_has_its_evaluation(tmp_path, target, keras_home):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (90, 16, 16, 3)).astype(np.uint8)
+    labels = {
+        "binary": np.arange(90) % 2,
+        "multilabel": rng.integers(0, 2, (90, 3)).astype(np.float32),
+        "regression": images.mean(axis=(1, 2, 3)).astype(np.float32) / 255,
+    }[target]
+    config = dataclasses.replace(PLAIN, data=tfl.DataConfig(image_size=32), head=tfl.HeadConfig(target=target))
+    result = tfl.transfer(config, tmp_path / "w", data=(images, labels))
+    evaluation = read(result)
+    assert evaluation["test"] == result.metrics["test"]
+    assert ("calibration" in evaluation) == (target != "regression")
+    table, _ = read_predictions(result.workdir / "predictions.csv", target)
+    assert table.metrics() == pytest.approx(result.metrics["test"], rel=1e-4)
