@@ -88,9 +88,10 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
         return flags.FLAGS(list(argv))
     except flags.UnrecognizedFlagError as error:
         known = [name for name in flags.FLAGS if not name.startswith(("test_", "config."))]
-        _stop(
-            f"Flags must be known ones. Received: --{error.flagname}.{did_you_mean(error.flagname, known)} Try --help."
-        )
+        command = next((word for word in argv[1:] if word.endswith(".py")), "")
+        hint = f" Did you mean `-- {command}`, which leaves its flags to it?" if command else ""
+        hint = hint or did_you_mean(error.flagname, known)
+        _stop(f"Flags must be known ones. Received: --{error.flagname}.{hint} Try --help.")
     except InputError as error:
         _stop(str(error))
     except flags.Error as error:

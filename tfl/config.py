@@ -117,7 +117,7 @@ class CheckpointConfig:
 
     every_seconds: float = 300.0  # 0: only by steps and at the end
     every_steps: int = 0  # 0: only by time and at the end
-    keep: int = 2  # how many are kept
+    keep: int = 2  # how many are kept, beside that of the best epoch
 
 
 @dataclasses.dataclass

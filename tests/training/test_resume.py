@@ -155,6 +155,21 @@ def test_the_end_of_an_epoch_is_a_place_to_go_on_from(undisturbed, tmp_path, epo
     assert_same(folder, undisturbed["average"])
 
 
+def test_the_epoch_of_the_lowest_validation_loss_is_kept_beside_the_newest(tmp_path) -> None:
+    model = build()
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (24, 16, 16, 3), np.uint8)
+    tfl.compile(model, tfl.make_optimizer("sgd", 0.2), loss="multiclass")
+    checkpoint = CheckpointOptions(tmp_path, every_seconds=0, keep=1)
+    options = {"batch_size": 8, "verbose": False, "checkpoint": checkpoint}
+    validation = (rng.integers(0, 256, (30, 16, 16, 3), np.uint8), np.arange(30) % 3)
+    history = tfl.fit(model, images, np.arange(24) % 3, epochs=5, validation_data=validation, **options)
+    best = int(np.argmin(history.history["val_loss"]))
+    store = CheckpointStore(tmp_path)
+    assert best < 4, "the last epoch is the best: this test could not fail"
+    assert store.load().state["epoch"] == 5 and store.load_best().state["epoch"] == best + 1
+
+
 def test_another_training_is_refused_by_name(tmp_path) -> None:
     train(tmp_path, CASES["adam"])
     with pytest.raises(InputError, match=r"differs in seed=1 \(there: 0\)"):

@@ -184,8 +184,9 @@ class _Run:
         if average is not None:
             average.swap_out()
         last = trainer.model.stop_training or epoch + 1 == self.epochs
-        if self.recovery is not None and (last or self.recovery.is_due(0, 0.0)):
-            self.recovery.save(Position(epoch + 1))
+        best = _is_best(self.history.history.get("val_loss", ()))
+        if self.recovery is not None and (last or best or self.recovery.is_due(0, 0.0)):
+            self.recovery.save(Position(epoch + 1), best=best)
 
     def _tell(self, rows: np.ndarray) -> None:
         for callback in self.hooks.callbacks:
@@ -215,6 +216,11 @@ class _Run:
         if self.every_step:
             self.hooks.on_train_batch_begin(start)
         return steps
+
+
+def _is_best(losses: Sequence[float]) -> bool:
+    """Say whether the last loss is the lowest one, and finite."""
+    return len(losses) > 0 and bool(np.isfinite(losses[-1])) and losses[-1] <= np.nanmin(losses)
 
 
 def _is_for_this_process(callback: keras.callbacks.Callback) -> bool:

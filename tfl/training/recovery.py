@@ -99,10 +99,14 @@ class Recovery:
         by_time = 0 < self.options.every_seconds <= self._seconds
         return by_time or (self.options.every_steps > 0 and batch % self.options.every_steps == 0)
 
-    def save(self, position: Position) -> None:
+    def save(self, position: Position, *, best: bool = False) -> None:
         """Copy everything out, and let it be written while training goes on; only the chief writes.
 
         All workers must call it, as sums over the replicas are read.
+
+        Args:
+            position: where training goes on from.
+            best: the validation loss was never lower; this checkpoint stays beside the newest ones.
         """
         self._seconds = 0.0
         sums = {id(v): total for v, total in zip(self.trainer.summed, self.trainer.sums(), strict=True)}
@@ -125,7 +129,7 @@ class Recovery:
             "fingerprint": dict(self.options.fingerprint),
             "none": [[name for name, v in vars(c).items() if v is None] for c in self.callbacks],
         }
-        self.writer.submit(Checkpoint(self.history.steps + of_this_epoch, arrays, state))
+        self.writer.submit(Checkpoint(self.history.steps + of_this_epoch, arrays, state), best=best)
 
     def finish(self) -> None:
         """Wait until all is on the disk."""
