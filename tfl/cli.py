@@ -1,6 +1,7 @@
 """What every script does around its one call: quiet start, one line for a mistake, exit code out."""
 
 import importlib
+import itertools
 import os
 import sys
 import tempfile
@@ -88,7 +89,8 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
         return flags.FLAGS(list(argv))
     except flags.UnrecognizedFlagError as error:
         known = [name for name in flags.FLAGS if not name.startswith(("test_", "config."))]
-        command = next((word for word in argv[1:] if word.endswith(".py")), "")
+        own = itertools.takewhile(lambda word: word != "--", argv[1:])
+        command = next((word for word in own if word.endswith(".py")), "")
         hint = f" Did you mean `-- {command}`, which leaves its flags to it?" if command else ""
         hint = hint or did_you_mean(error.flagname, known)
         _stop(f"Flags must be known ones. Received: --{error.flagname}.{hint} Try --help.")
