@@ -20,7 +20,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["tfl", "tfl.*"]),
-    package_data={"tfl.report": ["templates/*"]},
+    package_data={"tfl.report": ["templates/*"], "tfl.serving": ["templates/*"]},
     install_requires=[
         "tensorflow>=2.21",
         "keras>=3.15.1",

@@ -1,0 +1,6 @@
+"""A small HTTP service for a trained model: the REST shape of TensorFlow Serving, micro-batching, and a page."""
+
+from tfl.serving.options import ServeOptions
+from tfl.serving.server import open_server
+
+__all__ = ["ServeOptions", "open_server"]

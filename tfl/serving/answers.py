@@ -1,0 +1,84 @@
+"""What the service answers: the shapes of TensorFlow Serving, and those for people."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tfl.export.graph import PIXELS, PROBABILITIES
+from tfl.export.saved_model import BYTES_SIGNATURE, CLASS_NAMES, IMAGES, PIXELS_SIGNATURE
+from tfl.models.classifier import Metadata
+
+VERSION = "1"
+
+
+def describe_predictions(rows: np.ndarray, class_names: Sequence[str], by_row: bool) -> dict[str, Any]:
+    """Return the answer to `:predict`, as TensorFlow Serving gives it for a SavedModel that tfl exported.
+
+    Args:
+        rows: probabilities `(N, C)`.
+        class_names: of the columns.
+        by_row: whether "instances" were asked, or "inputs".
+    """
+    names = list(class_names)
+    if by_row:
+        return {"predictions": [{PROBABILITIES: row, CLASS_NAMES: names} for row in rows.tolist()]}
+    return {"outputs": {PROBABILITIES: rows.tolist(), CLASS_NAMES: [names] * len(rows)}}
+
+
+def describe_classes(row: np.ndarray, metadata: Metadata, top: int) -> dict[str, Any]:
+    """Return the answer to `:classify`: the most probable classes; of a regression the values.
+
+    Args:
+        row: `(C,)`.
+        metadata: class names and target.
+        top: how many classes.
+    """
+    if metadata.target == "regression":
+        pairs = zip(metadata.class_names, row.tolist(), strict=True)
+        return {"values": [{"name": name, "value": value} for name, value in pairs]}
+    order = np.argsort(-row, kind="stable")[:top]
+    return {"classes": [{"class": metadata.class_names[k], "probability": float(row[k])} for k in order]}
+
+
+def describe_status(is_loaded: bool) -> dict[str, Any]:
+    """Return the answer to `GET /v1/models/NAME`."""
+    status = {"error_code": "OK", "error_message": ""}
+    state = "AVAILABLE" if is_loaded else "LOADING"
+    return {"model_version_status": [{"version": VERSION, "state": state, "status": status}]}
+
+
+def describe_signatures(name: str, metadata: Metadata, can_explain: bool) -> dict[str, Any]:
+    """Return the answer to `GET /v1/models/NAME/metadata`; under "tfl" it says what the numbers mean."""
+    size, num_classes = metadata.image_size, len(metadata.class_names)
+    outputs = {
+        PROBABILITIES: _tensor(PROBABILITIES, "DT_FLOAT", -1, num_classes),
+        CLASS_NAMES: _tensor(CLASS_NAMES, "DT_STRING", -1, num_classes),
+    }
+    of_bytes = {IMAGES: _tensor(IMAGES, "DT_STRING", -1)}
+    of_pixels = {PIXELS: _tensor(PIXELS, "DT_UINT8", -1, size, size, 3)}
+    inputs = {"serving_default": of_bytes, BYTES_SIGNATURE: of_bytes, PIXELS_SIGNATURE: of_pixels}
+    method = "tensorflow/serving/predict"
+    signatures = {
+        key: {"inputs": value, "outputs": outputs, "method_name": method, "defaults": {}}
+        for key, value in inputs.items()
+    }
+    return {
+        "model_spec": {"name": name, "signature_name": "", "version": VERSION},
+        "metadata": {
+            "signature_def": {"signature_def": signatures},
+            "tfl": {
+                "class_names": list(metadata.class_names),
+                "target": metadata.target,
+                "image_size": size,
+                "backbone": metadata.backbone,
+                "temperature": metadata.temperature,
+                "can_explain": can_explain,
+            },
+        },
+    }
+
+
+def _tensor(name: str, dtype: str, *shape: int) -> dict[str, Any]:
+    dims = [{"size": str(size), "name": ""} for size in shape]
+    return {"dtype": dtype, "tensor_shape": {"dim": dims, "unknown_rank": False}, "name": name}

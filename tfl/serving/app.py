@@ -1,0 +1,221 @@
+"""The routes of the service."""
+
+import asyncio
+import base64
+import contextlib
+import itertools
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import numpy as np
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+
+from tfl.registry import did_you_mean
+from tfl.serving import answers
+from tfl.serving.bodies import read_body
+from tfl.serving.limits import RequestError, Room
+from tfl.serving.middleware import Watch
+from tfl.serving.model import ServedModel
+from tfl.serving.options import ServeOptions
+from tfl.serving.page import Page
+from tfl.serving.requests import read_question
+
+TOP = 5  # classes that are named unless asked for more
+BODIES = 16  # of the longest kind that may be in memory at once
+_NOT_IMAGES = ("multipart/", "application/json")
+
+
+def create_app(
+    options: ServeOptions, on_failure: Callable[[], None] = lambda: None, on_ready: Callable[[], None] = lambda: None
+) -> FastAPI:
+    """Build the service as an ASGI application; the model is loaded when it starts.
+
+    Args:
+        options: what it serves, and its limits.
+        on_failure: called where the model cannot be loaded; `app.state.model.failure` then says why.
+        on_ready: called when it is.
+    """
+    model = ServedModel(options)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with model.running(on_failure, on_ready):
+            yield
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)  # those pages need a network
+    app.state.model = model
+    app.add_middleware(Watch, metrics=model.metrics)
+    app.add_exception_handler(RequestError, _refuse)
+    app.add_exception_handler(HTTPException, _refuse_route)
+    app.add_exception_handler(Exception, _apologize)
+    _add_state_routes(app, model)
+    _add_model_routes(app, _Service(model))
+    return app
+
+
+class _Service:
+    """From a request to its answer, within the limits of the service."""
+
+    def __init__(self, model: ServedModel) -> None:
+        self.model = model
+        self._bodies = Room(BODIES * model.options.max_request_bytes, "bytes")
+
+    async def predict(self, request: Request, name: str) -> Response:
+        self._check(name)
+        with self.model.room.take(1) as hold:
+            body = await self._read(request)
+            async with self._deadline():
+                rows, by_row = await self._answer(body, hold)
+        return _to_json(answers.describe_predictions(rows, self.model.metadata.class_names, by_row))
+
+    async def _answer(self, body: bytes, hold: Callable[[int], None]) -> tuple[np.ndarray, bool]:
+        """Return probabilities `(N, C)`, and whether they are wanted by row."""
+        with self.model.announce():
+            size = self.model.metadata.image_size
+            question = await self.model.prepare(lambda: read_question(body, size))
+            hold(len(question.instances))
+            pixels = await asyncio.gather(*map(self._decode, question.instances, itertools.count()))
+        return await self.model.predict(pixels), question.by_row
+
+    async def classify(self, request: Request, name: str) -> Response:
+        self._check(name)
+        top = _read_top(request)
+        row, _ = await self._look(request)
+        return _to_json(answers.describe_classes(row, self.model.metadata, top))
+
+    async def explain(self, request: Request, name: str) -> Response:
+        self._check(name)
+        metadata = self.model.metadata
+        if not self.model.can_explain:
+            raise RequestError(404, "Only a workdir or a .keras file can be explained: other formats have no layers.")
+        top, wanted = _read_top(request), request.query_params.get("class")
+        if wanted is not None and wanted not in metadata.class_names:
+            raise RequestError(400, f"`class` must be one of the model's.{did_you_mean(wanted, metadata.class_names)}")
+        row, pixels = await self._look(request)
+        best = 0 if metadata.target == "regression" else int(row.argmax())
+        number = best if wanted is None else metadata.class_names.index(wanted)
+        async with self._deadline():
+            picture = await self.model.explain(pixels, number)
+        answer = answers.describe_classes(row, metadata, top)
+        answer["explained"] = metadata.class_names[number]
+        answer["overlay"] = "data:image/png;base64," + base64.b64encode(picture).decode()
+        return _to_json(answer)
+
+    async def _look(self, request: Request) -> tuple[np.ndarray, np.ndarray]:
+        """Return probabilities `(C,)` and pixels of the one image that is the body of a request."""
+        kind = request.headers.get("content-type", "")
+        if kind.startswith(_NOT_IMAGES):
+            raise RequestError(415, f"The body must be the image file itself. Received: {kind.split(';')[0]}.")
+        with self.model.room.take(1):
+            body = await self._read(request)
+            async with self._deadline():
+                with self.model.announce():
+                    pixels = await self.model.prepare(lambda: self.model.decode(body))
+                return (await self.model.predict([pixels]))[0], pixels
+
+    async def _decode(self, image: bytes | np.ndarray, number: int) -> np.ndarray:
+        if isinstance(image, np.ndarray):
+            return image
+        try:
+            return await self.model.prepare(lambda: self.model.decode(image))
+        except RequestError as error:
+            status = 400 if error.status == 415 else error.status  # the body itself is of the right type
+            raise RequestError(status, f"Image {number}: {error.message}") from error
+
+    async def _read(self, request: Request) -> bytes:
+        options = self.model.options
+        return await read_body(request, options.max_request_bytes, options.timeout_seconds, self._bodies)
+
+    @contextlib.asynccontextmanager
+    async def _deadline(self) -> AsyncIterator[None]:
+        seconds = self.model.options.timeout_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError as error:
+            raise RequestError(504, f"There was no answer within {seconds:g} seconds.", retry_after=1) from error
+
+    def _check(self, name: str) -> None:
+        _check_name(name, self.model.options.name)
+        _ = self.model.metadata  # while it is being loaded, nothing is read
+
+
+def _add_model_routes(app: FastAPI, service: _Service) -> None:
+    app.post("/v1/models/{name}:predict")(service.predict)
+    app.post("/v1/models/{name}:classify")(service.classify)
+
+    @app.post("/classify")
+    async def classify(request: Request) -> Response:
+        return await service.classify(request, service.model.options.name)
+
+    app.post("/v1/models/{name}:explain")(service.explain)
+
+
+def _add_state_routes(app: FastAPI, model: ServedModel) -> None:
+    options = model.options
+    page = Page(options.name)
+
+    @app.get("/")
+    async def show_page() -> Response:
+        return Response(page.html, media_type="text/html", headers={"content-security-policy": page.policy})
+
+    @app.get("/healthz")
+    async def tell_live() -> Response:
+        return _to_json({"status": "live"})
+
+    @app.get("/readyz")
+    async def tell_ready() -> Response:
+        if model.is_ready:
+            return _to_json({"status": "ready"})
+        raise RequestError(
+            503, "The service is about to stop." if model.is_draining else "The model is being loaded.", 1
+        )
+
+    @app.get("/metrics")
+    async def tell_metrics() -> Response:
+        return Response(model.metrics.to_text(), media_type="text/plain; version=0.0.4")
+
+    @app.get("/v1/models/{name}")
+    async def tell_status(name: str) -> Response:
+        _check_name(name, options.name)
+        return _to_json(answers.describe_status(model.is_loaded))
+
+    @app.get("/v1/models/{name}/metadata")
+    async def tell_metadata(name: str) -> Response:
+        _check_name(name, options.name)
+        return _to_json(answers.describe_signatures(name, model.metadata, model.can_explain))
+
+
+def _check_name(name: str, own: str) -> None:
+    if ":" in name:
+        raise RequestError(405, "The verbs of a model must be asked by POST.")
+    if name != own:
+        raise RequestError(404, f"The model must be one that is served. Received: {name[:80]!r}. Known: {own!r}.")
+
+
+def _read_top(request: Request) -> int:
+    text = request.query_params.get("top", str(TOP))
+    if not (text.isascii() and text.isdigit() and 0 < len(text) < 7 and int(text)):
+        raise RequestError(400, f"`top` must be a number of classes, at least 1. Received: {text[:80]!r}.")
+    return int(text)
+
+
+def _to_json(content: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(json.dumps(content), status, headers, "application/json")
+
+
+async def _refuse(request: Request, error: Any) -> Response:
+    headers = {"retry-after": str(error.retry_after)} if error.retry_after else None
+    return _to_json({"error": error.message}, error.status, headers)
+
+
+async def _refuse_route(request: Request, error: Any) -> Response:
+    return _to_json(
+        {"error": f"{error.detail}: {request.method} {request.url.path[:200]}"}, error.status_code, error.headers
+    )
+
+
+async def _apologize(request: Request, error: Exception) -> Response:
+    return _to_json({"error": "The service has a bug, or its machine a trouble; its log says more."}, 500)

@@ -1,0 +1,94 @@
+"""From the bytes that a client sent to the pixels that the network takes, without trusting the bytes."""
+
+import struct
+
+import numpy as np
+import tensorflow as tf
+
+from tfl.data import decode_image, resize
+from tfl.data.scan import BROKEN, BadImageError, first_line, read_header
+from tfl.serving.limits import RequestError
+
+_GIF_TRAILER, _GIF_IMAGE, _GIF_EXTENSION = 0x3B, 0x2C, 0x21
+
+
+class Decoder:
+    """The decoder of training behind a check of how large an image will be; threads may share it.
+
+    Args:
+        image_size: pixels per side of the result.
+        max_pixels: what an image may have at most.
+    """
+
+    def __init__(self, image_size: int, max_pixels: int) -> None:
+        self._max_pixels = max_pixels
+        self._decode = tf.function(
+            lambda encoded: resize(decode_image(encoded), image_size), input_signature=[tf.TensorSpec((), tf.string)]
+        ).get_concrete_function()
+
+    def __call__(self, encoded: bytes) -> np.ndarray:
+        """Return the pixels of an image file, uint8 `(image_size, image_size, 3)`.
+
+        Raises:
+            RequestError: 415 for other than an image, 413 for one that is too large, 400 for a broken one.
+        """
+        content = tf.constant(encoded)
+        try:
+            kind, width, height = read_header(encoded, content)
+        except BadImageError as error:
+            raise RequestError(400 if str(error).startswith("broken") else 415, f"The image is {error}.") from error
+        pixels = max(width * height, _hidden_pixels(encoded, kind))
+        if pixels > self._max_pixels:
+            raise RequestError(
+                413, f"An image must have at most {self._max_pixels:,} pixels. Received: a {kind} with {pixels:,}."
+            )
+        try:
+            return self._decode(content).numpy()
+        except BROKEN as error:
+            raise RequestError(400, f"The image is broken or truncated {kind}: {first_line(error)}.") from error
+
+
+def _hidden_pixels(encoded: bytes, kind: str) -> int:
+    """Return how many pixels the decoder will make where the header tells of fewer."""
+    try:
+        if kind == "GIF":
+            return _gif_pixels(encoded)
+        if kind == "WebP" and encoded[12:16] == b"VP8X":
+            return _webp_frame_pixels(encoded)
+    except (IndexError, struct.error):  # cut off: what is there counts, and decoding will fail
+        pass
+    return 0
+
+
+def _gif_pixels(encoded: bytes) -> int:
+    """Sum up the frames of a GIF: all are decoded before the first is taken, and may be larger than the screen."""
+    pixels, at = 0, 13 + _color_table_bytes(encoded[10])
+    while at < len(encoded) and encoded[at] != _GIF_TRAILER:
+        if encoded[at] == _GIF_IMAGE:
+            width, height, flags = struct.unpack_from("<HHB", encoded, at + 5)
+            pixels += width * height
+            at += 11 + _color_table_bytes(flags)  # the last of them says how wide codes are
+        elif encoded[at] == _GIF_EXTENSION:
+            at += 2
+        else:
+            break  # the decoder stops here too
+        while at < len(encoded) and encoded[at]:  # blocks, each behind its length
+            at += 1 + encoded[at]
+        at += 1
+    return pixels
+
+
+def _color_table_bytes(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def _webp_frame_pixels(encoded: bytes) -> int:
+    """Return the size of the first frame of an animation, which may be larger than its canvas."""
+    at = 12
+    while at + 8 <= len(encoded):
+        name, size = struct.unpack_from("<4sI", encoded, at)
+        if name == b"ANMF":
+            sides = encoded[at + 14 : at + 20]
+            return (1 + int.from_bytes(sides[:3], "little")) * (1 + int.from_bytes(sides[3:], "little"))
+        at += 8 + (size + 1) // 2 * 2
+    return 0

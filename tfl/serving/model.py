@@ -1,0 +1,163 @@
+"""The model behind a service: loaded in the background, warmed, and asked in micro-batches."""
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfl.explain import grad_cam, overlay
+from tfl.export import Artefact, load_artefact
+from tfl.export.runner import num_cores
+from tfl.models.classifier import Metadata, load_model
+from tfl.serving.batching import Batcher
+from tfl.serving.images import Decoder
+from tfl.serving.limits import RequestError, Room
+from tfl.serving.metrics import Metrics
+from tfl.serving.options import ServeOptions
+
+T = TypeVar("T")
+EXPLANATIONS = 4  # that may be under way: each holds a gradient, and they take turns
+
+
+class ServedModel:
+    """A model that answers requests; one thread owns the network, others decode.
+
+    Attributes:
+        options: what it was started with.
+        metrics: what it counts.
+        room: places for images.
+        failure: why it could not be loaded.
+        is_draining: whether it is about to stop.
+    """
+
+    def __init__(self, options: ServeOptions) -> None:
+        self.options = options
+        self.room = Room(options.queue_size, "images")
+        self.metrics = Metrics(lambda: self.room.taken, lambda: self.is_ready)
+        self.failure: BaseException | None = None
+        self.is_draining = False
+        self._artefact: Artefact | None = None
+        self._network = ThreadPoolExecutor(1, "network")
+        self._decoders = ThreadPoolExecutor(num_cores(), "decode")
+        self._explainer = ThreadPoolExecutor(1, "explain")
+        self._explanations = Room(EXPLANATIONS, "explanations")
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether it can answer."""
+        return self._artefact is not None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it should be sent requests."""
+        return self.is_loaded and not self.is_draining
+
+    @property
+    def metadata(self) -> Metadata:
+        """Labels, image size and target.
+
+        Raises:
+            RequestError: 503, it is not loaded yet.
+        """
+        if self._artefact is None:
+            raise RequestError(503, "The model is being loaded.", retry_after=1)
+        return self._artefact.metadata
+
+    @property
+    def can_explain(self) -> bool:
+        """Whether it has layers to look at."""
+        return self._artefact is not None and self._artefact.format == "keras"
+
+    @contextlib.asynccontextmanager
+    async def running(self, on_failure: Callable[[], None], on_ready: Callable[[], None]) -> AsyncIterator[None]:
+        """Load in the background and answer as long as the context lasts.
+
+        Args:
+            on_failure: called when it cannot be loaded; `failure` then says why.
+            on_ready: called when it answers.
+        """
+        task = asyncio.create_task(self._load_and_run(on_ready))
+
+        def note(done: asyncio.Task[None]) -> None:
+            self.failure = None if done.cancelled() else done.exception()
+            if self.failure:
+                on_failure()
+
+        task.add_done_callback(note)
+        try:
+            yield
+        finally:
+            task.cancel()
+            for executor in (self._decoders, self._explainer, self._network):
+                executor.shutdown(cancel_futures=True)
+
+    async def _load_and_run(self, on_ready: Callable[[], None]) -> None:
+        loop, options = asyncio.get_running_loop(), self.options
+        artefact = await loop.run_in_executor(self._network, self._load)
+        self._batcher = Batcher(
+            functools.partial(self._run, artefact),
+            self._network,
+            options.max_batch_size,
+            options.batch_timeout_ms / 1000,
+        )
+        self._artefact = artefact
+        on_ready()
+        await self._batcher.run()
+
+    def _run(self, artefact: Artefact, images: np.ndarray) -> np.ndarray:
+        self.metrics.batch_images.observe(len(images))
+        with self.metrics.batch_seconds.time():
+            return artefact.predict_pixels(images)
+
+    def _load(self) -> Artefact:
+        """Load, and run everything once: the first time takes many times as long."""
+        options = self.options
+        artefact = load_artefact(options.model)
+        size = artefact.metadata.image_size
+        self._decode = Decoder(size, options.max_image_pixels)
+        blank = np.zeros((size, size, 3), np.uint8)
+        for write in (tf.io.encode_jpeg, tf.io.encode_png):
+            self._decode(write(blank).numpy())
+        for count in {1, options.max_batch_size}:
+            artefact.predict_pixels(np.stack([blank] * count))
+        if artefact.format == "keras":
+            self._keras: keras.Model = load_model(options.model)
+        return artefact
+
+    def announce(self) -> contextlib.AbstractContextManager[None]:
+        """Let a batch wait for what is prepared in this context."""
+        return self._batcher.announce()
+
+    async def prepare(self, work: Callable[[], T]) -> T:
+        """Run what is to be done before the network in a thread of the decoders."""
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, work)
+
+    def decode(self, encoded: bytes) -> np.ndarray:
+        """Return the pixels of an image file, uint8 `(S, S, 3)`; see `Decoder`."""
+        with self.metrics.decode_seconds.time():
+            return self._decode(encoded)
+
+    async def predict(self, pixels: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the probabilities `(N, C)` of images `(S, S, 3)`, each in whatever batch it gets into."""
+        return await self._batcher.predict(pixels)
+
+    async def explain(self, pixels: np.ndarray, number: int) -> bytes:
+        """Return a PNG of one image with Grad-CAM laid over it.
+
+        Args:
+            pixels: uint8 `(S, S, 3)`.
+            number: of the class that is explained.
+        """
+
+        def run() -> bytes:
+            heat = grad_cam(self._keras, pixels[None], number)[0]
+            return tf.io.encode_png(overlay(pixels, heat)).numpy()
+
+        with self._explanations.take(1):
+            return await asyncio.get_running_loop().run_in_executor(self._explainer, run)

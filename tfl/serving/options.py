@@ -1,0 +1,71 @@
+"""What a service is started with: every option with its default and its rule."""
+
+import dataclasses
+import re
+
+from etils import epath
+
+from tfl.errors import InputError
+
+_RANGES = {  # lowest, highest
+    "port": (0, 65535),
+    "max_batch_size": (1, 1024),
+    "batch_timeout_ms": (0, 1000),
+    "max_request_bytes": (1024, 1 << 30),
+    "max_image_pixels": (1, 1 << 30),
+    "queue_size": (1, 100_000),
+    "timeout_seconds": (0.01, 3600),
+    "drain_seconds": (0, 3600),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ServeOptions:
+    """What a service is started with.
+
+    Attributes:
+        model: a finished workdir, or an artefact of any format.
+        host: address to listen on; the default can be reached from this machine alone.
+        port: 0 takes a free one.
+        name: of the model, as it stands in `/v1/models/NAME`.
+        max_batch_size: images that run through the network together; 1 turns micro-batching off.
+        batch_timeout_ms: how long a batch that is not full waits for requests which are known to be on their way.
+        max_request_bytes: longest body of a request.
+        max_image_pixels: most pixels that an image may have once it is decoded. A file of some kilobytes can hold
+            gigabytes; an image that takes the longest way (PNG with alpha) needs about 60 bytes a pixel.
+        queue_size: images that may be in the service at once; whoever comes then is told to try again.
+        timeout_seconds: after which a request is given up.
+        drain_seconds: how long `/readyz` says 503 before the service stops listening, so that whoever sends it
+            requests notices in time.
+    """
+
+    model: str
+    host: str = "127.0.0.1"
+    port: int = 8501
+    name: str = "model"
+    max_batch_size: int = 32
+    batch_timeout_ms: float = 2.0
+    max_request_bytes: int = 16 << 20
+    max_image_pixels: int = 50_000_000
+    queue_size: int = 256
+    timeout_seconds: float = 30.0
+    drain_seconds: float = 0.0
+
+    def check(self) -> None:
+        """Check what can be checked at once.
+
+        Raises:
+            InputError: a number out of its range, a name that does not fit into an address, or no model there.
+        """
+        for name, (lowest, highest) in _RANGES.items():
+            value = getattr(self, name)
+            if not lowest <= value <= highest:
+                raise InputError(f"`{name}` must be between {lowest} and {highest}. Received: {name}={value}.")
+        if not re.fullmatch(r"[\w.-]+", self.name, flags=re.ASCII):
+            raise InputError(f"`name` must consist of letters, digits, '.', '_' and '-'. Received: {self.name!r}.")
+        if not self.model:
+            raise InputError("`model` must be a workdir or an exported model. Received: none.")
+        if not epath.Path(self.model).expanduser().exists():
+            raise InputError(
+                f"`model` must be a workdir or an exported model. Received: {self.model!r}: does not exist."
+            )

@@ -1,0 +1,124 @@
+"""The process around the application: its socket, its signals, its end."""
+
+import contextlib
+import importlib
+import signal
+import socket
+import threading
+from typing import Any
+
+from tfl.errors import InputError
+from tfl.progress import say
+from tfl.serving.options import ServeOptions
+
+_NEEDED = ("fastapi", "uvicorn", "prometheus_client")
+_KEEP_ALIVE_SECONDS, _BACKLOG = 75, 1024
+
+
+def open_server(options: ServeOptions) -> "Server":
+    """Check all that the user can mend, and take the port, before anything slow starts.
+
+    Raises:
+        InputError: an option out of its range, no model there, a port in use, or the extra "serve" is not installed.
+
+    Example:
+        >>> tfl.serving.open_server(ServeOptions("runs/photos", port=8501)).run()
+    """
+    options.check()
+    for name in _NEEDED:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise InputError(f"To serve, install the extra: pip install 'tfl[serve]'. Received: no {name}.") from error
+    return Server(options, _listen(options.host, options.port))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        (family, _, _, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise InputError(
+            f"`host` must be an address or a name of this machine. Received: {host!r}: {error}."
+        ) from error
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # else a restart waits for a minute
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise InputError(
+            f"`host` and `port` must be free for this program. Received: {host}:{port}: {error.strerror}."
+        ) from error
+    return listening
+
+
+class Server:
+    """A service that has its port but does not answer yet.
+
+    Attributes:
+        url: where it will answer.
+    """
+
+    def __init__(self, options: ServeOptions, listening: socket.socket) -> None:
+        self._options, self._socket = options, listening
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        self.url = f"http://{host}:{listening.getsockname()[1]}"
+
+    def run(self) -> None:
+        """Load the model, answer until SIGTERM or SIGINT, then finish what was begun.
+
+        Raises:
+            InputError: what is served is no artefact of tfl.
+        """
+        from tfl.serving.app import create_app
+
+        uvicorn = importlib.import_module("uvicorn")
+        app = create_app(self._options, lambda: _stop(server), self._tell)
+        seconds = int(self._options.timeout_seconds) + 1
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=seconds,
+            backlog=_BACKLOG,
+        )
+        server = uvicorn.Server(config)
+        server.handle_exit = _Drain(server, app.state.model, self._options.drain_seconds)
+        with contextlib.closing(self._socket):
+            server.run([self._socket])
+        if app.state.model.failure is not None:
+            raise app.state.model.failure
+        say("stopped")
+
+    def _tell(self) -> None:
+        options = self._options
+        say(f"serving {options.model} at {self.url}, for programs at {self.url}/v1/models/{options.name}:predict")
+        if options.host not in ("127.0.0.1", "::1", "localhost"):
+            say("Warning: whoever can reach this address can use the model: there are no passwords and no encryption.")
+
+
+class _Drain:
+    """What a signal does: the service says that it is not ready, then it stops; a second one stops it at once.
+
+    uvicorn's own handler raises the signal again when all is done, and the process would not end with 0.
+    """
+
+    def __init__(self, server: Any, model: Any, seconds: float) -> None:
+        self._server, self._model, self._seconds = server, model, seconds
+
+    def __call__(self, number: int, frame: Any) -> None:
+        if self._model.is_draining or not self._seconds:
+            self._server.force_exit = self._server.should_exit and number == signal.SIGINT
+            _stop(self._server)
+        else:
+            timer = threading.Timer(self._seconds, _stop, [self._server])
+            timer.daemon = True
+            timer.start()
+        self._model.is_draining = True
+
+
+def _stop(server: Any) -> None:
+    server.should_exit = True
