@@ -141,9 +141,11 @@ def test_predict_agrees_with_the_predictions_of_the_run(photos_run, run_script, 
     with (workdir / "predictions.csv").open() as file:
         expected = {row["id"].split("/")[-1]: row for row in csv.DictReader(file) if row["label"] == "bees"}
     assert predicted.keys() == expected.keys()
+    temperature = json.loads((workdir / "evaluation.json").read_text())["temperature"]
     for name, row in predicted.items():
         assert row["class"] == expected[name]["predicted"]
-        assert float(row["probability"]) == pytest.approx(float(expected[name][f"p_{row['class']}"]), abs=1e-5)
+        powers = {key: float(expected[name][f"p_{key}"]) ** (1 / temperature) for key in ("ants", "bees")}
+        assert float(row["probability"]) == pytest.approx(powers[row["class"]] / sum(powers.values()), abs=1e-5)
     screen = run_script("scripts/predict.py", f"--workdir={workdir}", next((val / "ants").iterdir()))
     assert screen.stdout.startswith("path,class,probability,top_5\n")
     assert len(screen.stdout.splitlines()) == 2
