@@ -19,6 +19,7 @@ _SETS = flags.DEFINE_list("sets", ["hymenoptera", "dogs_cats_small", "sign_langu
 _SIZE = flags.DEFINE_integer("image_size", 224, "Pixels per side.")
 _L2 = flags.DEFINE_float("l2", 0.0, "λ of the head; 0: chosen on validation. 1e-6 gives one that is far too sure.")
 _EPOCHS = flags.DEFINE_integer("epochs", 0, "Of fine-tuning; 0: the frozen backbone with the solved head.")
+_AUGMENTATION = flags.DEFINE_string("augmentation", "none", "Of fine-tuning.")
 _SEEDS = flags.DEFINE_integer("seeds", 10, "Runs of each set.")
 _CUTS = flags.DEFINE_integer("cuts", 50, "Random halves of the held-out images.")
 
@@ -55,7 +56,9 @@ def run(name: str, seed: int) -> tuple[list, list]:
 
     config = tfl.TransferConfig(
         seed=seed,
-        data=tfl.DataConfig(source=f"folder:{Path(_DATA.value) / name}", image_size=_SIZE.value),
+        data=tfl.DataConfig(
+            source=f"folder:{Path(_DATA.value) / name}", image_size=_SIZE.value, augmentation=_AUGMENTATION.value
+        ),
         backbone=tfl.BackboneConfig(alpha=0.35),
         probe=tfl.ProbeConfig(l2=_L2.value),
         finetune=tfl.FinetuneConfig(epochs=_EPOCHS.value, unfreeze="1"),

@@ -20,6 +20,30 @@ def test_probe_reaches_the_objective_of_scikit_learn(run_script, shared, keras_h
     assert float(excess) > 0
 
 
+def test_sets_on_real_features_cover_what_they_promise(run_script, shared, keras_home):
+    flags = ["--sets=hymenoptera", "--image_size=32", "--seeds=1", "--l2=1e-4"]
+    result = run_script("benchmarks/calibration.py", f"--data={shared}/data", *flags)
+    assert result.returncode == 0, result.stderr
+    ((_, _, kept, validation, test, *figures),) = read_table(result.stdout, "hymenoptera", "0")
+    assert (kept, validation, test) == ("probe", "43", "153")
+    temperature, loss, loss_after = map(float, figures[:3])
+    assert temperature > 1 and loss_after < loss  # so little a penalty makes it too sure
+    for method in ("lac", "aps"):
+        rows = read_table(result.stdout, "hymenoptera", "196", "2", method)
+        assert [row[4] for row in rows] == ["0.8000", "0.9000", "0.9500"]
+        for _, _, _, _, _, measured, expected, error, _ in rows:
+            above = float(measured) - float(expected)
+            assert above > -3 * float(error) and (method == "aps" or above < 3 * float(error))
+
+
+def test_intervals_are_timed_against_scikit_learn(run_script):
+    result = run_script("benchmarks/intervals.py", "--cases=100:2,100:3", "--rounds=1")
+    assert result.returncode == 0, result.stderr
+    for num_classes in ("2", "3"):
+        ((_, _, *seconds),) = read_table(result.stdout, "100", num_classes)
+        assert len(seconds) == 3 and all(float(value.removesuffix(" s")) >= 0 for value in seconds)
+
+
 @pytest.mark.slow  # two processes, each with TensorFlow and a network
 def test_memory_is_measured_for_both_steps(run_script, keras_home):
     result = run_script("benchmarks/memory.py", "--images=200")
