@@ -178,6 +178,15 @@ def test_another_training_is_refused_by_name(tmp_path) -> None:
         train(tmp_path, CASES["average"])
 
 
+def test_what_an_object_store_refuses_is_one_line(tmp_path, monkeypatch) -> None:
+    def refuse(*arguments) -> None:
+        raise tf.errors.PermissionDeniedError(None, None, "no access\nto this bucket")
+
+    monkeypatch.setattr(CheckpointStore, "load", refuse)
+    with pytest.raises(InputError, match=r"`checkpoint\.folder` must be a usable folder.*no access to this bucket\.$"):
+        train(tmp_path, CASES["adam"])
+
+
 def test_too_many_skipped_steps_end_training_and_name_the_examples(tmp_path) -> None:
     model = build()
     images = np.random.default_rng(0).uniform(0, 255, (12, 16, 16, 3)).astype(np.float32)

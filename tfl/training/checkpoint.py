@@ -8,7 +8,6 @@ import contextlib
 import re
 from collections.abc import Iterable, Iterator
 
-import tensorflow as tf
 from etils import epath
 
 from tfl.errors import InputError
@@ -223,8 +222,8 @@ def _explained(folder: epath.Path) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(str(error).replace("`workdir`", "`checkpoint.folder`", 1)) from error
-    except (OSError, tf.errors.OpError) as error:  # the second of an object store
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
+    except OSError as error:
+        reason = error.strerror or error
         raise InputError(
             f"`checkpoint.folder` must be a usable folder. Received: {str(folder)!r}: {reason}."
         ) from error

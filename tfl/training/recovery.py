@@ -1,13 +1,15 @@
 """What an interrupted training goes on from: everything that the next step depends on, and where it stands."""
 
+import contextlib
 import dataclasses
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from etils import epath
 
 from tfl.errors import InputError
 from tfl.progress import say
@@ -56,7 +58,8 @@ class Recovery:
         Raises:
             InputError: it is one of another training.
         """
-        checkpoint = self.store.load()
+        with _reached(self.options.folder):
+            checkpoint = self.store.load()
         step = 0 if checkpoint is None else checkpoint.step
         if Workers(self.trainer.strategy).mean(step) != [step]:
             raise InputError(
@@ -133,7 +136,8 @@ class Recovery:
 
     def finish(self) -> None:
         """Wait until all is on the disk."""
-        self.writer.wait()
+        with _reached(self.options.folder):
+            self.writer.wait()
 
     def _variables(self) -> dict[str, tf.Variable]:
         """Return by name every variable that the next step reads."""
@@ -151,6 +155,16 @@ class Recovery:
             for group, members in groups.items()
             for place, variable in enumerate(members)
         }
+
+
+@contextlib.contextmanager
+def _reached(folder: epath.PathLike) -> Iterator[None]:
+    """Say in one line what an object store refuses; files of this machine explain themselves."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"`checkpoint.folder` must be a usable folder. Received: {folder}: {reason}.") from error
 
 
 def _numbers(callback: keras.callbacks.Callback) -> dict[str, np.ndarray]:
