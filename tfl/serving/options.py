@@ -7,6 +7,7 @@ from etils import epath
 
 from tfl.errors import InputError
 
+_IN_FOLDER, _SUFFIXES = ("model.keras", "saved_model.pb"), (".keras", ".tflite", ".onnx")
 _RANGES = {  # lowest, highest
     "port": (0, 65535),
     "max_batch_size": (1, 1024),
@@ -63,9 +64,16 @@ class ServeOptions:
                 raise InputError(f"`{name}` must be between {lowest} and {highest}. Received: {name}={value}.")
         if not re.fullmatch(r"[\w.-]+", self.name, flags=re.ASCII):
             raise InputError(f"`name` must consist of letters, digits, '.', '_' and '-'. Received: {self.name!r}.")
-        if not self.model:
-            raise InputError("`model` must be a workdir or an exported model. Received: none.")
-        if not epath.Path(self.model).expanduser().exists():
-            raise InputError(
-                f"`model` must be a workdir or an exported model. Received: {self.model!r}: does not exist."
-            )
+        problem = _problem_of(epath.Path(self.model).expanduser()) if self.model else "none"
+        if problem:
+            raise InputError(f"`model` must be a finished workdir or an exported model. Received: {problem}.")
+
+
+def _problem_of(path: epath.Path) -> str:
+    """Say what is wrong with a path at the first look; loading, which takes longer, says the rest."""
+    if not path.exists():
+        return f"{str(path)!r}: does not exist"
+    if path.is_dir():
+        known = [name for name in _IN_FOLDER if (path / name).exists()]
+        return "" if known else f"{str(path)!r}: no {' or '.join(_IN_FOLDER)} in it"
+    return "" if path.suffix in _SUFFIXES else f"{str(path)!r}: ends with none of {', '.join(_SUFFIXES)}"

@@ -1,0 +1,66 @@
+"""The process around the service: options, port, missing packages."""
+
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from tfl.errors import InputError
+from tfl.serving import ServeOptions, open_server
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    """What looks like a model at first sight."""
+    monkeypatch.chdir(ROOT)
+    path = tmp_path / "model.keras"
+    path.write_bytes(b"")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"port": 70_000}, "`port` must be between 0 and 65535. Received: port=70000."),
+        ({"max_batch_size": 0}, "`max_batch_size` must be between 1"),
+        ({"timeout_seconds": float("nan")}, "`timeout_seconds` must be between"),
+        ({"queue_size": 0}, "`queue_size` must be between"),
+        ({"name": "my model"}, "`name` must consist of letters"),
+        ({"name": ""}, "`name` must consist of letters"),
+        ({"model": "no_such_model"}, "'no_such_model': does not exist."),
+        ({"model": ""}, "Received: none."),
+        ({"model": "tests"}, "'tests': no model.keras or saved_model.pb in it."),
+        ({"model": "setup.py"}, "'setup.py': ends with none of .keras, .tflite, .onnx."),
+        ({"host": "no.such.host.invalid"}, "`host` must be an address"),
+        ({"host": "192.0.2.1"}, "`host` and `port` must be free"),
+    ],
+)
+def test_a_mistake_is_told_at_once(model, options, message):
+    with pytest.raises(InputError, match=r"^[^\n]+$") as caught:
+        open_server(ServeOptions(**{"model": model, "port": 0, **options}))
+    assert message in str(caught.value)
+
+
+def test_a_port_in_use_is_told_by_name(model):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(
+            InputError, match=rf"must be free for this program. Received: 127.0.0.1:{port}: Address alr"
+        ):
+            open_server(ServeOptions(model, port=port))
+
+
+def test_a_missing_package_names_the_extra(model, monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(InputError, match=r"pip install 'tfl\[serve\]'. Received: no uvicorn."):
+        open_server(ServeOptions(model, port=0))
+
+
+def test_a_free_port_is_taken_at_once(model):
+    server = open_server(ServeOptions(model, port=0))
+    address = ("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
+    socket.create_connection(address, 5).close()  # waits in line until the service answers
+    server._socket.close()
