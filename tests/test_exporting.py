@@ -70,6 +70,7 @@ def test_every_format_is_certified_and_verified(exported):
     assert verify_workdir(exported).keys() == certificate["artefacts"].keys()
 
 
+@pytest.mark.slow
 def test_a_tampered_folder_is_caught(exported, tmp_path):
     run = shutil.copytree(exported, tmp_path / "run")
     folder = run / "export"
@@ -148,6 +149,9 @@ def test_a_model_that_was_not_evaluated_is_refused(run):
     with pytest.raises(CertificateError, match=r"says something else of .* than predictions\.csv"):
         export_workdir(run, ExportOptions(["onnx"]))
     assert not (run / "export").exists()
+    (run / "predictions.csv").unlink()
+    with pytest.raises(InputError, match=r"no predictions\.csv"):
+        export_workdir(run, ExportOptions(["onnx"]))
 
 
 @pytest.mark.parametrize("moment", ["publish", "certify"])
@@ -206,6 +210,7 @@ def test_every_format_predicts_the_same_rows(exported, tmp_path):
         assert [row[2] for row in table] == pytest.approx([row[2] for row in tables[0]], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_script_exports_verifies_and_fails_with_2(run_script, run):
     done = run_script("scripts/export.py", f"--workdir={run}", "--formats=onnx")
     assert done.returncode == 0, done.stderr

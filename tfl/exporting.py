@@ -20,6 +20,7 @@ from tfl.evaluation import to_probabilities
 from tfl.export import CertificateError, Limits, Product, Reference, certify
 from tfl.export.build import FORMATS, build, check_formats, with_temperature
 from tfl.export.certificate import differing_files
+from tfl.export.litert_file import CALIBRATION_IMAGES
 from tfl.export.publish import CERTIFICATE, open_certificate, publish, read_certificate, reject
 from tfl.models.classifier import load_model
 from tfl.models.inference import run_over
@@ -119,7 +120,7 @@ def export_workdir(
     run = _open(workdir, options.temperature, data)
     folder = _folder(run, output)
     rows = run.rows("test", options.max_images)
-    calibration = _pixels(run, run.rows("train", 128)) if quantize == "int8" else ()
+    calibration = _pixels(run, run.rows("train", CALIBRATION_IMAGES)) if quantize == "int8" else ()
     reference = _reference(run, rows)
     certificate = open_certificate(folder, _describe(run, reference) | {"max_images": options.max_images})
     failed = []
@@ -238,7 +239,10 @@ def _encode(image: tf.Tensor, source: Source) -> bytes:
 
 def _check_recorded(run: _Run, ids: np.ndarray, probabilities: np.ndarray) -> None:
     """Hold the model against predictions.csv: what is shipped must be what was evaluated."""
-    recorded = {row["id"]: row for row in read_csv(run.workdir / "predictions.csv")}
+    file = run.workdir / "predictions.csv"
+    if not file.exists():
+        raise InputError(f"`workdir` must be a finished run. Received: {str(run.workdir.path)!r}: no predictions.csv.")
+    recorded = {row["id"]: row for row in read_csv(file)}
     columns = [f"p_{name}" for name in run.model.metadata.class_names]
     for row, values in zip(ids, probabilities, strict=True):
         name = str(run.data.index.ids[row])
