@@ -1,5 +1,6 @@
 """One way to use every format: the same answers, the same complaints."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -70,6 +71,23 @@ def test_every_target_has_the_same_columns_in_every_format(tmp_path, pixels, mak
     model = make_model(target)
     probabilities = load_artefact(write(model, tmp_path, name)).predict_pixels(pixels)
     np.testing.assert_allclose(probabilities, expected_of(model, pixels), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_grouped_convolutions_and_gelu_are_held(tmp_path, pixels, expected_of, make_model, name):
+    """What ConvNeXt has and converters stumble over: a function for XLA, and erfc."""
+    keras.utils.set_random_seed(1)
+    image = keras.Input((SIZE, SIZE, 3), name="image")
+    tensor = keras.layers.Conv2D(8, 3, strides=4)(keras.layers.Rescaling(1 / 127.5, -1.0)(image))
+    tensor = keras.layers.Conv2D(8, 3, groups=8, activation="gelu")(tensor)
+    logits = keras.layers.Dense(3, kernel_initializer=keras.initializers.RandomNormal(stddev=5.0))(
+        keras.layers.GlobalAveragePooling2D()(tensor)
+    )
+    model = keras.Model(image, logits)
+    model.metadata = make_model().metadata
+    expected = expected_of(model, pixels)
+    assert expected.std(axis=0).min() > 0.01
+    np.testing.assert_allclose(load_artefact(write(model, tmp_path, name)).predict_pixels(pixels), expected, atol=1e-6)
 
 
 def test_a_workdir_is_asked_at_the_temperature_of_its_model(tmp_path, pixels, make_model, expected_of):

@@ -1,7 +1,9 @@
 """What every shipped format computes: pixels in, probabilities out, and nothing that only training needs."""
 
+import contextlib
 import dataclasses
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -88,7 +90,8 @@ def freeze(model: keras.Model, metadata: Metadata) -> tf.compat.v1.GraphDef:
     @tf.function(input_signature=[pixel_spec(metadata)], autograph=False)
     def forward(pixels: tf.Tensor) -> tf.Tensor:
         weights = [[tf.constant(value) for value in values] for values in (trainable, others)]
-        logits, _ = model.stateless_call(*weights, tf.cast(pixels, model.input.dtype), training=False)
+        with _functions_inlined():
+            logits, _ = model.stateless_call(*weights, tf.cast(pixels, model.input.dtype), training=False)
         return tf.identity(probabilities_of(logits, metadata), name=PROBABILITIES)
 
     function = forward.get_concrete_function()
@@ -99,3 +102,17 @@ def freeze(model: keras.Model, metadata: Metadata) -> tf.compat.v1.GraphDef:
             node.op = "Const"
             node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(captured[node.name]))
     return definition
+
+
+@contextlib.contextmanager
+def _functions_inlined() -> Iterator[None]:
+    """Trace what stands in functions of its own into the graph around it.
+
+    Keras wraps grouped convolutions (ConvNeXt) in a function for XLA, which no converter takes apart.
+    """
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)

@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import keras
+import tensorflow as tf
 from etils import epath
 
 from tfl.errors import InputError
@@ -29,13 +30,26 @@ def write_onnx(model: keras.Model, metadata: Metadata, path: epath.PathLike) -> 
         InputError: the extra is not installed.
     """
     convert = _converter()
+    definition = freeze(model, metadata)
+    _replace_erfc(definition)
     proto, _ = convert.from_graph_def(
-        freeze(model, metadata), input_names=[f"{PIXELS}:0"], output_names=[f"{PROBABILITIES}:0"], opset=OPSET
+        definition, input_names=[f"{PIXELS}:0"], output_names=[f"{PROBABILITIES}:0"], opset=OPSET
     )
     _rename(proto.graph)
     for key, value in {METADATA_NAME: metadata_to_json(metadata), "labels": json.dumps(metadata.class_names)}.items():
         proto.metadata_props.add(key=key, value=value)
     epath.Path(path).write_bytes(proto.SerializeToString())
+
+
+def _replace_erfc(definition: tf.compat.v1.GraphDef) -> None:
+    """Write erfc, which TensorFlow's GELU (ConvNeXt) calls and ONNX has not, as 1 - erf."""
+    for node in [node for node in definition.node if node.op == "Erfc"]:
+        kind = node.attr["T"]
+        definition.node.add(name=f"{node.name}/erf", op="Erf", input=node.input).attr["T"].CopyFrom(kind)
+        one = definition.node.add(name=f"{node.name}/one", op="Const")
+        one.attr["dtype"].CopyFrom(kind)
+        one.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(1.0, kind.type))
+        node.op, node.input[:] = "Sub", [one.name, f"{node.name}/erf"]
 
 
 def _rename(graph: Any) -> None:
