@@ -14,12 +14,15 @@ import numpy as np
 import tensorflow as tf
 
 import tfl
+from tfl.models.precision import computing_in
 from tfl.training.strategy import make_strategy
 
 COUNT, BATCH, EPOCHS = 45, 12, 5  # 4 steps an epoch, the last one on 9 examples
 CASES = {
     "frozen": {"batch_norm": False},
     "batch norm": {"batch_norm": True},
+    "batch norm of vectors": {"batch_norm": True, "norm_of_vectors": True},
+    "bfloat16": {"batch_norm": True, "precision": "mixed_bfloat16"},
     "empty share": {"batch_norm": True, "count": 37},  # the last batch has one example
     "adamw, multipliers, average, clipping": {"optimizer": "adamw", "ema": 0.9, "clip_norm": 0.5, "layer_decay": 0.5},
     "accumulate": {"batch_norm": False, "accumulate": 3},
@@ -37,6 +40,8 @@ def build(case: dict) -> keras.Model:
     x = keras.layers.BatchNormalization(momentum=0.8, name="norm_1")(x)
     x = keras.layers.Activation("tanh")(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
+    if case.get("norm_of_vectors"):
+        x = keras.layers.BatchNormalization(momentum=0.8)(keras.layers.Dense(6)(x))
     x = keras.layers.Dropout(case.get("dropout", 0.0))(x)
     model = keras.Model(inputs, keras.layers.Dense(3, name="head_logits")(x))
     model.get_layer("norm_1").trainable = case.get("batch_norm", True)
@@ -74,9 +79,10 @@ def train(strategy: tf.distribute.Strategy, case: dict) -> dict[str, np.ndarray]
     callbacks = [keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)] * bool(
         case.get("callback")
     )
-    history = tfl.fit(
-        model, x, y, batch_size=BATCH, epochs=EPOCHS, validation_data=held, verbose=False, callbacks=callbacks
-    )
+    with computing_in(model, case.get("precision", "float32")):
+        history = tfl.fit(
+            model, x, y, batch_size=BATCH, epochs=EPOCHS, validation_data=held, verbose=False, callbacks=callbacks
+        )
     values = {f"history {name}": np.array(column) for name, column in history.history.items()}
     values |= {f"weight {v.path}": v.numpy() for v in model.variables if v.name != "seed_generator_state"}
     values |= {f"optimizer {v.path}": v.numpy() for v in model.optimizer.variables}

@@ -30,42 +30,54 @@ def fused_norms(model: keras.Model, real: Real | None = None) -> Iterator[None]:
     """Within the context, the BatchNorm layers of `model` are computed by the fused kernel.
 
     Layers on other than `(B, H, W, C)` float32 activations, synchronised or renormalised ones and
-    subclasses are left to Keras.
+    subclasses are left to Keras, but for what replicas share.
 
     Args:
         model: whose layers.
         real: where several replicas train. Layers that are trained then take mean and variance over the
-            examples of all replicas, so that it makes no difference how a batch is shared.
+            examples of all replicas, in whatever precision, so that it makes no difference how a batch is shared.
     """
-    fused = [layer for layer in model._flatten_layers() if _can_fuse(layer)]
-    for layer in fused:
-        layer.__dict__["call"] = _fused_call(
-            layer, real or Real()
-        )  # past Keras' attribute tracking; shadows the method
+    changed = [layer for layer in model._flatten_layers() if _is_plain(layer)]
+    for layer in changed:
+        layer.__dict__["call"] = _call(layer, real or Real())  # past Keras' attribute tracking; shadows the method
     try:
         yield
     finally:
-        for layer in fused:
+        for layer in changed:
             del layer.__dict__["call"]
 
 
-def _can_fuse(layer: Any) -> bool:
+def _is_plain(layer: Any) -> bool:
     return (
         type(layer) is keras.layers.BatchNormalization
         and layer.built
-        and layer.input_spec.ndim == 4
-        and layer.axis in (-1, 3)
-        and layer.compute_dtype == layer.variable_dtype == "float32"
-        and layer.epsilon >= _MINIMUM_EPSILON
+        and layer.axis in (-1, layer.input_spec.ndim - 1)
         and not (layer.renorm or layer.synchronized)
     )
 
 
-def _fused_call(layer: Any, real: Real) -> Callable[..., tf.Tensor]:
+def _can_fuse(layer: Any) -> bool:
+    return (
+        layer.input_spec.ndim == 4
+        and layer.compute_dtype == layer.variable_dtype == "float32"
+        and layer.epsilon >= _MINIMUM_EPSILON
+    )
+
+
+def _call(layer: Any, real: Real) -> Callable[..., tf.Tensor]:
+    own, fused = layer.call, _fused_call(layer) if _can_fuse(layer) else None
+
     def call(inputs: tf.Tensor, training: bool | None = None, mask: Any = None) -> tf.Tensor:
-        by_batch = bool(training) and layer.trainable
-        if by_batch and real.count is not None:
+        if training and layer.trainable and real.count is not None and mask is None:
             return _normalize_over_replicas(layer, inputs, real.count)
+        return own(inputs, training=training, mask=mask) if fused is None else fused(inputs, training)
+
+    return call
+
+
+def _fused_call(layer: Any) -> Callable[..., tf.Tensor]:
+    def call(inputs: tf.Tensor, training: bool | None) -> tf.Tensor:
+        by_batch = bool(training) and layer.trainable
         moving_mean, moving_variance = map(tf.convert_to_tensor, (layer.moving_mean, layer.moving_variance))
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             inputs,
@@ -98,13 +110,15 @@ def _feeds_unfusable(layer: Any) -> bool:
 
 def _normalize_over_replicas(layer: Any, inputs: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
     """Two passes, mean first, so that nothing cancels; each is one sum over the replicas."""
-    real = inputs[:count]
-    pixels = tf.cast(tf.reduce_prod(tf.shape(real)[:3]), tf.float32)
-    total, pixels = sum_over_replicas([tf.reduce_sum(real, [0, 1, 2]), pixels])
+    inputs = tf.cast(inputs, tf.float32)
+    real, axes = inputs[:count], list(range(inputs.shape.rank - 1))
+    pixels = tf.cast(tf.reduce_prod(tf.shape(real)[:-1]), tf.float32)
+    total, pixels = sum_over_replicas([tf.reduce_sum(real, axes), pixels])
     mean = total / pixels
-    variance = sum_over_replicas(tf.reduce_sum(tf.square(real - mean), [0, 1, 2])) / pixels
+    variance = sum_over_replicas(tf.reduce_sum(tf.square(real - mean), axes)) / pixels
     for moving, new in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
         moving.assign(tf.convert_to_tensor(moving) * layer.momentum + new * (1.0 - layer.momentum))
     gamma = tf.convert_to_tensor(layer.gamma) if layer.scale else None
     beta = tf.convert_to_tensor(layer.beta) if layer.center else None
-    return tf.nn.batch_normalization(inputs, mean, variance, beta, gamma, layer.epsilon)
+    outputs = tf.nn.batch_normalization(inputs, mean, variance, beta, gamma, layer.epsilon)
+    return tf.cast(outputs, layer.compute_dtype)
