@@ -79,6 +79,7 @@ class Server:
         config = uvicorn.Config(
             app,
             log_config=None,
+            log_level="error",  # or every client could fill the log
             access_log=False,
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,

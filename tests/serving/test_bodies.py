@@ -1,0 +1,71 @@
+"""Bodies that are slow, that never end, and whose sender is gone."""
+
+import asyncio
+
+import pytest
+from starlette.requests import Request
+
+from tfl.serving.bodies import read_body
+from tfl.serving.limits import RequestError, Room
+
+
+def read(messages, headers=None, places=1000, timeout=5.0):
+    """Read the body of a request whose messages come one by one, and then no more."""
+    left, room = list(messages), Room(places, "bytes")
+
+    async def receive():
+        return left.pop(0) if left else await asyncio.Event().wait()
+
+    pairs = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+    request = Request({"type": "http", "method": "POST", "headers": pairs}, receive)
+    try:
+        return asyncio.run(read_body(request, 100, timeout, room))
+    finally:
+        assert room.taken == 0
+
+
+def part(content, more=True):
+    return {"type": "http.request", "body": content, "more_body": more}
+
+
+def test_parts_are_put_together():
+    assert read([part(b"ab"), part(b""), part(b"c", more=False)]) == b"abc"
+    assert read([part(b"x" * 60), part(b"y" * 40, more=False)]) == b"x" * 60 + b"y" * 40
+
+
+@pytest.mark.parametrize(
+    ("messages", "options", "status"),
+    [
+        ([part(b"ab")], {"timeout": 0.05}, 408),
+        ([part(b"ab"), {"type": "http.disconnect"}], {}, 499),
+        ([part(b"x" * 60)] * 5, {}, 413),
+        ([], {"headers": {"content-length": "101"}}, 413),
+        ([], {"headers": {"content-length": "100"}, "places": 99}, 413),
+        ([], {"headers": {"content-encoding": "br"}}, 415),
+    ],
+)
+def test_what_is_wrong_is_a_status(messages, options, status):
+    with pytest.raises(RequestError) as caught:
+        read(messages, **options)
+    assert caught.value.status == status
+
+
+def test_places_are_held_while_a_body_is_read():
+    room = Room(150, "bytes")
+
+    async def main():
+        async def receive():
+            await asyncio.Event().wait()
+
+        scope = {"type": "http", "method": "POST", "headers": [(b"content-length", b"100")]}
+        first = asyncio.create_task(read_body(Request(scope, receive), 100, 0.2, room))
+        await asyncio.sleep(0.05)
+        assert room.taken == 100
+        with pytest.raises(RequestError, match="busy: 100 bytes") as caught:
+            await read_body(Request(scope, receive), 100, 0.2, room)
+        assert (caught.value.status, caught.value.retry_after) == (503, 1)
+        with pytest.raises(RequestError, match="within"):
+            await first
+        assert room.taken == 0
+
+    asyncio.run(main())
