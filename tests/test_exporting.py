@@ -11,7 +11,7 @@ import pytest
 import tfl
 from tfl.errors import InputError
 from tfl.export import CertificateError, Limits
-from tfl.export.build import with_temperature
+from tfl.export.formats import with_temperature
 from tfl.exporting import ExportOptions, export_workdir, verify_workdir
 from tfl.models.classifier import load_model, save_model
 from tfl.trained import predict_files
@@ -223,3 +223,21 @@ def test_the_script_exports_verifies_and_fails_with_2(run_script, run):
     either = run_script("scripts/predict.py", f"--model={run}", f"--workdir={run}", "x.jpg")
     assert either.returncode == 2
     assert "`model` must be given once" in either.stderr
+
+
+@pytest.mark.slow
+def test_real_weights_are_certified_on_real_photos(shared, keras_home, tmp_path):
+    config = tfl.TransferConfig(
+        data=tfl.DataConfig(source=f"folder:{shared / 'data' / 'hymenoptera'}"),
+        backbone=tfl.BackboneConfig(alpha=0.35),
+        finetune=tfl.FinetuneConfig(epochs=0),
+    )
+    tfl.transfer(config, tmp_path / "run")
+    entries = export_workdir(tmp_path / "run")["artefacts"]
+    assert len(entries) == 4
+    assert max(entry["max_difference"] for entry in entries.values()) <= 1e-5
+    small = export_workdir(tmp_path / "run", ExportOptions(["litert"], "float16"))["artefacts"]
+    assert small["model_float16.tflite"]["agreement"] >= 0.99
+    with pytest.raises(CertificateError, match=r"model_int8\.tflite: top-1 agreement .* of 153 images differ"):
+        export_workdir(tmp_path / "run", ExportOptions(["litert"], "int8", limits=Limits(min_agreement=1.0)))
+    assert verify_workdir(tmp_path / "run").keys() == small.keys()

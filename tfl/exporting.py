@@ -18,8 +18,8 @@ from tfl.data.pipeline import to_pixels
 from tfl.errors import InputError
 from tfl.evaluation import to_probabilities
 from tfl.export import CertificateError, Limits, Product, Reference, certify
-from tfl.export.build import FORMATS, build, check_formats, with_temperature
 from tfl.export.certificate import differing_files
+from tfl.export.formats import FORMATS, build, check_formats, with_temperature
 from tfl.export.litert_file import CALIBRATION_IMAGES
 from tfl.export.publish import CERTIFICATE, open_certificate, publish, read_certificate, reject
 from tfl.models.classifier import load_model

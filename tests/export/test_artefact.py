@@ -1,5 +1,7 @@
 """One way to use every format: the same answers, the same complaints."""
 
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from tfl.data import decode_image, resize
 from tfl.errors import InputError
 from tfl.export import load_artefact, write_saved_model
+from tfl.export.formats import check_formats
 from tfl.export.litert_file import write_litert
 from tfl.export.onnx_file import write_onnx
 from tfl.models.classifier import save_model
@@ -133,3 +136,18 @@ def test_threads_take_turns(tmp_path, pixels, make_model, expected_of):
         results = pool.map(lambda n: artefact.predict_pixels(pixels[n : n + 1 + n % 5]), range(60))
         for n, probabilities in enumerate(results):
             np.testing.assert_allclose(probabilities, expected[n : n + 1 + n % 5], atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "package"), [("litert", "ai_edge_litert.interpreter"), ("onnx", "onnxruntime")])
+def test_a_runtime_that_is_missing_is_one_line(tmp_path, make_model, monkeypatch, name, package):
+    path = write(make_model(), tmp_path, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError, match=rf"pip install 'tfl\[export\]'. Received: no {package}"):
+        load_artefact(path)
+
+
+def test_a_format_that_is_not_installed_is_refused_at_once(monkeypatch):
+    monkeypatch.setattr("tfl.export.formats.find_spec", lambda name: None if name == "tf2onnx" else name)
+    assert check_formats(["litert"], "int8") == (("litert",), "int8")
+    with pytest.raises(InputError, match=r"pip install 'tfl\[export\]'.*without tf2onnx"):
+        check_formats(["litert", "onnx"], "none")

@@ -13,8 +13,8 @@ import tensorflow as tf
 from onnx import numpy_helper
 
 from tfl.export import Limits, build, certify, runner
-from tfl.export.build import FORMATS
 from tfl.export.certificate import agree, differing_files, digests
+from tfl.export.formats import FORMATS
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 """Shipped formats, one way to use them all, and the certificate that they say the same as the trained model."""
 
 from tfl.export.artefact import Artefact, load_artefact
-from tfl.export.build import FORMATS, build
 from tfl.export.certificate import CertificateError, Limits, Product, Reference, certify
+from tfl.export.formats import FORMATS, build
 from tfl.export.litert_file import write_litert
 from tfl.export.onnx_file import write_onnx
 from tfl.export.saved_model import write_saved_model

@@ -33,10 +33,10 @@ class Artefact:
         metadata: labels, image size, target, and the temperature that its probabilities have.
     """
 
-    def __init__(self, path: epath.Path, format: str, metadata: Metadata, run: _Run, decode: Any = None) -> None:
+    def __init__(self, path: epath.Path, format: str, metadata: Metadata, run: _Run, run_bytes: Any = None) -> None:
         self.path, self.format, self.metadata = path, format, metadata
         self._run = run
-        self._run_bytes = decode  # where the format decodes image files itself
+        self._run_bytes = run_bytes  # where the format decodes image files itself
         self._lock = threading.Lock()
         size = metadata.image_size
         self._decode = tf.function(

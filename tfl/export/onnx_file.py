@@ -2,14 +2,12 @@
 
 import importlib
 import json
-import logging
 from typing import Any
 
 import keras
 import tensorflow as tf
 from etils import epath
 
-from tfl.errors import InputError
 from tfl.export.graph import METADATA_NAME, PIXELS, PROBABILITIES, freeze, metadata_to_json
 from tfl.models.classifier import Metadata
 
@@ -25,9 +23,6 @@ def write_onnx(model: keras.Model, metadata: Metadata, path: epath.PathLike) -> 
         model: images to logits.
         metadata: labels, image size, target and temperature.
         path: the file, ending with `.onnx`.
-
-    Raises:
-        InputError: the extra is not installed.
     """
     convert = _converter()
     definition = freeze(model, metadata)
@@ -64,12 +59,7 @@ def _rename(graph: Any) -> None:
 
 
 def _converter() -> Any:
-    try:
-        from keras.src.export.tf2onnx_lib import patch_tf2onnx  # what `keras.Model.export` does for NumPy 2
+    from keras.src.export.tf2onnx_lib import patch_tf2onnx  # what `keras.Model.export` does for NumPy 2
 
-        convert = importlib.import_module("tf2onnx.convert")
-    except ImportError as error:
-        raise InputError("`formats` must be installed ones: pip install 'tfl[export]'. Received: onnx.") from error
     patch_tf2onnx()
-    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
-    return convert
+    return importlib.import_module("tf2onnx.convert")

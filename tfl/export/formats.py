@@ -5,6 +5,7 @@ import dataclasses
 import logging
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import keras
@@ -20,6 +21,7 @@ from tfl.models.classifier import Metadata, save_model
 from tfl.registry import resolve
 
 FORMATS = ("saved_model", "litert", "onnx", "keras")
+_PACKAGES = {"litert": ("ai_edge_litert",), "onnx": ("onnx", "tf2onnx", "onnxruntime")}  # to write and to run them
 _NAMES = {"saved_model": "saved_model", "litert": "model.tflite", "onnx": "model.onnx", "keras": "model.keras"}
 
 
@@ -27,7 +29,7 @@ def check_formats(formats: Sequence[str], quantize: str) -> tuple[tuple[str, ...
     """Return formats and quantization as they are spelled here, before anything slow starts.
 
     Raises:
-        InputError: an unknown one, or a quantization that no format of them has.
+        InputError: an unknown one, one that is not installed, or a quantization that no format of them has.
     """
     resolved = tuple(dict.fromkeys(resolve(name, list(FORMATS), "formats") for name in formats))
     quantize = resolve(quantize, list(QUANTIZATIONS), "quantize")
@@ -37,6 +39,12 @@ def check_formats(formats: Sequence[str], quantize: str) -> tuple[tuple[str, ...
         raise InputError(
             f"`quantize` must be 'none' where litert is not among the formats: the others hold float32. "
             f"Received: quantize={quantize!r}, formats={','.join(resolved)}."
+        )
+    missing = [package for name in resolved for package in _PACKAGES.get(name, ()) if find_spec(package) is None]
+    if missing:
+        raise InputError(
+            f"`formats` must be installed ones: pip install 'tfl[export]'. Received: formats={','.join(resolved)} "
+            f"without {', '.join(missing)}."
         )
     return resolved, quantize
 
