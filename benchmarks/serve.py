@@ -156,8 +156,10 @@ def measure(path: Path, photos: list[bytes], services: dict[str, Service], clien
 
 
 def ask_bare(predict: Callable[[list[bytes]], Any], photos: list[bytes], count: int) -> Rate:
+    predict(photos[:count])  # the first traces
     begin, seconds, number = time.perf_counter(), [], 0
-    while (now := time.perf_counter()) < begin + WARM_SECONDS + _SECONDS.value:
+    while not seconds or time.perf_counter() < begin + WARM_SECONDS + _SECONDS.value:
+        now = time.perf_counter()
         predict([photos[(number + n) % NUM_IMAGES] for n in range(count)])
         number += count
         if now > begin + WARM_SECONDS:

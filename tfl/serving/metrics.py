@@ -36,6 +36,7 @@ class Metrics:
         self.decode_seconds = Histogram(
             "tfl_decode_seconds", "An image from bytes to pixels.", buckets=_SECONDS, registry=registry
         )
+        self.batch_size = Gauge("tfl_batch_size", "Images that may run together, as measured.", registry=registry)
         queue = Gauge("tfl_queue_images", "Images in the service, waiting or at work.", registry=registry)
         queue.set_function(count_images)
         Gauge("tfl_ready", "1 while requests are answered.", registry=registry).set_function(is_ready)

@@ -20,6 +20,7 @@ from tfl.serving.images import Decoder
 from tfl.serving.limits import RequestError, Room
 from tfl.serving.metrics import Metrics
 from tfl.serving.options import ServeOptions
+from tfl.serving.tuning import best_batch_size
 
 T = TypeVar("T")
 EXPLANATIONS = 4  # that may be under way: each holds a gradient, and they take turns
@@ -124,8 +125,8 @@ class ServedModel:
         blank = np.zeros((size, size, 3), np.uint8)
         for write in (tf.io.encode_jpeg, tf.io.encode_png):
             self._decode(write(blank).numpy())
-        for count in {1, options.max_batch_size}:
-            artefact.predict_pixels(np.stack([blank] * count))
+        self._batch_size = best_batch_size(artefact.predict_pixels, blank, options.max_batch_size)
+        self.metrics.batch_size.set(self._batch_size)
         if artefact.format == "keras":
             self._keras: keras.Model = load_model(options.model)
         return artefact

@@ -29,7 +29,8 @@ class ServeOptions:
         host: address to listen on; the default can be reached from this machine alone.
         port: 0 takes a free one.
         name: of the model, as it stands in `/v1/models/NAME`.
-        max_batch_size: images that run through the network together; 1 turns micro-batching off.
+        max_batch_size: most images that run through the network together; which number up to it serves the model
+            best is measured at the start. 1 turns micro-batching off.
         batch_timeout_ms: how long a batch that is not full waits for requests which are known to be on their way.
         max_request_bytes: longest body of a request.
         max_image_pixels: most pixels that an image may have once it is decoded. A file of some kilobytes can hold

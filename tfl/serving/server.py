@@ -35,12 +35,13 @@ def open_server(options: ServeOptions) -> "Server":
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
-        (family, _, _, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        (family, kind, protocol, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise InputError(
             f"`host` must be an address or a name of this machine. Received: {host!r}: {error}."
         ) from error
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol named, asyncio sends every part of an answer at once (TCP_NODELAY); else each takes 40 ms more.
+    listening = socket.socket(family, kind, protocol)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # else a restart waits for a minute
         listening.bind(address)
