@@ -1,10 +1,12 @@
 """What every test may ask for: the real data, a private copy of the real weights, scripts as a user runs them."""
 
+import gc
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
@@ -40,6 +42,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def families() -> list[str]:
     """The name of one network of each family."""
     return FAMILIES
+
+
+@pytest.fixture(scope="module", autouse=True)
+def memory() -> Iterator[None]:
+    """Free the models of a file after it: they hold each other in circles, which Python looks for too rarely."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -219,7 +219,7 @@ def test_a_launcher_in_the_background_leaves_an_ignored_interrupt_ignored(tmp_pa
         (["--max_restarts=-1", "--", "-c", "1"], "`max_restarts` must be at least 0."),
         (["--", "python", "scripts/train.py"], "not with `python`. Received: 'python'."),
         (["--", "scripts/trian.py"], "Received: 'scripts/trian.py'."),
-        (["scripts/train.py", "--workdir=x"], "Did you mean `-- scripts/train.py`"),
+        (["scripts/train.py", "--depth=3"], "Did you mean `-- scripts/train.py`"),
         (["--worker=2", "--", "scripts/train.py"], "Did you mean 'workers'?"),
     ],
 )

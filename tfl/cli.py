@@ -90,9 +90,10 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
     except flags.UnrecognizedFlagError as error:
         known = [name for name in flags.FLAGS if not name.startswith(("test_", "config."))]
         own = itertools.takewhile(lambda word: word != "--", argv[1:])
-        command = next((word for word in own if word.endswith(".py")), "")
-        hint = f" Did you mean `-- {command}`, which leaves its flags to it?" if command else ""
-        hint = hint or did_you_mean(error.flagname, known)
+        command = next((word for word in own if word.endswith(".py") and not word.startswith("-")), "")
+        hint = did_you_mean(error.flagname, known)
+        if command and not hint:
+            hint = f" Did you mean `-- {command}`, which leaves its flags to it?"
         _stop(f"Flags must be known ones. Received: --{error.flagname}.{hint} Try --help.")
     except InputError as error:
         _stop(str(error))

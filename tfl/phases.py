@@ -83,6 +83,7 @@ class Job:
         self.part: Part | None = None
         self.kept = "random weights"
         self.phases: dict[str, Any] = {}
+        self.validated: dict[str, Predictions] = {}  # what each phase that was done here said of validation
         self.contract: dict[str, Any] = {}
 
     def dataset(self, rows: np.ndarray) -> tf.data.Dataset:
@@ -162,7 +163,10 @@ class Job:
 
     def finish_phase(self, name: str, contract: dict[str, Any], record: dict[str, Any]) -> None:
         """Measure the phase on validation, and store its result so that an interrupted run goes on from here."""
-        record["validation"] = record.pop("cross_validation", None) or self.predictions("validation").metrics()
+        held_out = record.pop("cross_validation", None)
+        if held_out is None:
+            self.validated[name] = self.predictions("validation")
+        record["validation"] = held_out or self.validated[name].metrics()
         if self.config.scratch.epochs:
             record["test"] = self.predictions("test").metrics()
         self.phases[name], self.contract[name], self.kept = record, contract, name
@@ -188,7 +192,7 @@ class Job:
 
     def report(self) -> dict[str, Any]:
         """Evaluate the kept model on every example of validation and test, and write what it says of them."""
-        test, validation = self.predictions("test"), self.predictions("validation")
+        test, validation = self.predictions("test"), self.validated.get(self.kept) or self.predictions("validation")
         if self.part is not None:
             self._check_parts(test)
         evaluation = self._evaluate(test, validation)

@@ -15,10 +15,11 @@ def _build(name: str) -> keras.Model:
     return build_backbone(name, image_size=max(64, get_backbone_spec(name).minimum_size), weights="none")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def built():
     """`built(name)`: the network with random weights, at a small size; not to be changed."""
-    return _build
+    yield _build
+    _build.cache_clear()
 
 
 @pytest.fixture
