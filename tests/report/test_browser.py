@@ -29,9 +29,12 @@ const frame = document.querySelector("iframe");
 frame.onload = () => {{
   const page = frame.contentDocument, root = page.documentElement;
   const broken = [...page.images].filter(image => !image.complete || !image.naturalWidth).length;
+  const split = [...page.querySelectorAll(".tile .number")]  // a word that is broken has more lines than words
+    .filter(e => Math.round(e.offsetHeight / parseFloat(page.defaultView.getComputedStyle(e).lineHeight))
+      > e.textContent.split(/ +/).length).length;
   const small = [...page.querySelectorAll("p, li, td, h1, h2, h3, summary")]
     .filter(e => e.offsetParent && parseFloat(page.defaultView.getComputedStyle(e).fontSize) < 11).length;
-  document.title = [root.scrollWidth, root.clientWidth, page.images.length, broken, small,
+  document.title = [root.scrollWidth, root.clientWidth, page.images.length, broken, small, split,
     page.defaultView.getComputedStyle(page.body).backgroundColor].join(" ; ");
 }};
 </script></body></html>"""
@@ -114,10 +117,10 @@ def test_what_a_name_could_smuggle_in_is_not_fetched_and_does_not_run(report, br
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
 def test_nothing_overflows_and_every_picture_shows(report, browse, tmp_path, width):
-    (scroll, client, pictures, broken, small), _ = measure(browse, tmp_path, report, width)
+    (scroll, client, pictures, broken, small, split), _ = measure(browse, tmp_path, report, width)
     assert client == width and scroll <= client
     assert pictures >= 40 and broken == 0
-    assert small == 0
+    assert small == 0 and split == 0
 
 
 def test_dark_mode_is_dark(report, browse, tmp_path):

@@ -170,6 +170,23 @@ def test_a_comparison_is_shown(make_run):
     assert "Pre-training was worth 25.0 points" in words
 
 
+def test_the_certificate_of_an_export_is_shown(make_run):
+    run = make_run()
+    (run.path / "export").mkdir()
+    entry = {"format": "litert", "quantize": "int8", "max_difference": 0.0123, "agreement": 0.99, "accuracy": 0.9,
+             "num_images": 60, "bytes": 2_500_000, "latency": {"pixels": {}}, "failures": []}  # fmt: skip
+    (run.path / "export" / "certificate.json").write_text(
+        json.dumps(
+            {"artefacts": {"model.tflite": entry}, "rejected": {"model.onnx": {**entry, "failures": ["differs"]}}}
+        )
+    )
+    document = Document(page_of(run, with_images=False))
+    check_accessible(document)
+    assert "model.tflite int8 0.012 0.990 0.900 60 2.5 MB passed" in document.words()
+    assert "model.onnx int8 0.012 0.990 0.900 60 2.5 MB differs" in document.words()
+    assert "shipped" in [section["id"] for section in document.all("section")]
+
+
 def test_a_folder_that_is_no_finished_run_is_refused(tmp_path, make_run):
     with pytest.raises(InputError, match="finished run"):
         write_report(tmp_path)

@@ -32,7 +32,7 @@ class Facts:
         metadata: what the model file says of itself.
         metrics: `metrics.json`.
         evaluation: `evaluation.json`, {} where there is none.
-        certificate: `certificate.json` of an export, {} where there is none.
+        certificate: `export/certificate.json`, {} where nothing was exported.
         splits: one row an example, from `splits.csv`.
         history: one row an epoch of fine-tuning, from `history.csv`.
         quarantine: one row a file that was left out.
@@ -171,7 +171,7 @@ def read_facts(workdir: Any) -> Facts:
         metadata=metadata,
         metrics=metrics,
         evaluation=_values(run, "evaluation.json"),
-        certificate=_values(run, "certificate.json"),
+        certificate=_values(run, "export/certificate.json"),
         splits=_rows(run, "splits.csv"),
         history=history,
         quarantine=_rows(run, "quarantine.csv"),

@@ -161,10 +161,20 @@ def _how_to_look(facts: Facts) -> str:
 
 
 def _certificate(facts: Facts) -> dict[str, Any] | None:
-    """Return the certificate as a table: one row an exported file, one column a number that it has."""
-    artefacts = facts.certificate.get("artefacts", [])
+    """Return the certificate as a table: one row an exported file."""
+    artefacts = facts.certificate.get("artefacts", {}) | facts.certificate.get("rejected", {})
     if not artefacts:
         return None
-    columns = [name for name, value in artefacts[0].items() if not isinstance(value, (dict, list))]
-    rows = [[figure(artefact.get(name)) for name in columns] for artefact in artefacts]
-    return {"columns": [spoken(name) for name in columns], "rows": rows}
+    numbers = ("max_difference", "agreement", "accuracy", "num_images")
+    rows = [
+        [
+            name,
+            entry.get("quantize", ""),
+            *(figure(entry.get(number)) for number in numbers),
+            f"{entry['bytes'] / 1e6:.1f} MB" if "bytes" in entry else figure(None),
+            "; ".join(entry.get("failures", [])) or "passed",  # what failed is listed, and was not kept
+        ]
+        for name, entry in artefacts.items()
+    ]
+    columns = ["file", "quantized", *map(spoken, numbers), "size", "verdict"]
+    return {"columns": columns, "rows": rows}
