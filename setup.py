@@ -35,7 +35,7 @@ setup(
         "tensorboard>=2.20",  # TensorFlow 2.21 no longer brings it
         "ml_dtypes>=0.5",
         "threadpoolctl>=3.5",
-        "matplotlib>=3.10",
+        "pillow>=11.0",
         "Jinja2>=3.1",
         "tqdm>=4.67",
     ],

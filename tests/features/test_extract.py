@@ -95,6 +95,9 @@ def test_nothing_is_computed_twice_and_a_changed_pixel_is(model, store, computed
 def test_other_weights_sizes_and_graphs_have_other_digests_and_the_same_the_same(model):
     digest = room._digest(model, SIZE)
     assert room._digest(build(), SIZE) == digest  # built later in the same process
+    frozen = build()
+    frozen.trainable = False
+    assert room._digest(frozen, SIZE) == digest
     assert room._digest(build(1), SIZE) != digest
     assert room._digest(model, SIZE + 1) != digest
     assert room._digest(keras.Model(model.input, keras.ops.relu(model.output)), SIZE) != digest

@@ -266,8 +266,8 @@ def _digest(model: keras.Model, image_size: int) -> str:
 
 
 def _renamed(value: Any, names: dict[str, str]) -> Any:
-    if isinstance(value, dict):
-        return {name: _renamed(inner, names) for name, inner in value.items()}
+    if isinstance(value, dict):  # what is trainable later changes nothing in inference mode
+        return {name: _renamed(inner, names) for name, inner in value.items() if name != "trainable"}
     if isinstance(value, list):
         return [_renamed(inner, names) for inner in value]
     return names.get(value, value) if isinstance(value, str) else value
