@@ -107,6 +107,16 @@ def test_requests_that_arrive_together_share_batches_and_bad_images_spoil_none(c
     assert metric(client, "tfl_queue_images") == 0
 
 
+def test_no_batch_is_larger_than_what_was_measured_to_serve_best(serve, ready, model_file, photos, monkeypatch):
+    monkeypatch.setattr("tfl.serving.model.best_batch_size", lambda *_: 2)
+    with serve(model_file) as client:
+        ready(client)
+        answer = client.post(PREDICT, json={"instances": [b64(photo) for photo in photos]})
+        assert probabilities(answer).shape == (len(photos), len(CLASSES))
+        assert metric(client, "tfl_batch_size") == 2
+        assert metric(client, "tfl_batch_images_count") == len(photos) / 2
+
+
 def test_status_and_metadata_have_the_shape_of_tensorflow_serving(client):
     (status,) = client.get("/v1/models/model").json()["model_version_status"]
     assert status == {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}

@@ -104,7 +104,7 @@ class ServedModel:
         self._batcher = Batcher(
             functools.partial(self._run, artefact),
             self._network,
-            options.max_batch_size,
+            self._batch_size,
             options.batch_timeout_ms / 1000,
         )
         self._artefact = artefact
