@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tfl.evaluation.intervals import wilson_interval
 from tfl.report.facts import Facts
 from tfl.report.finding import Finding
 from tfl.report.wording import count, percent, points
@@ -73,8 +74,8 @@ def _left_out(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "problem",
             72,
-            f"{count(skipped, 'step')} of training had a non-finite loss or gradient and not "
-            "applied: a smaller finetune.learning_rate avoids them.",
+            f"{count(skipped, 'step')} of training had a non-finite loss or gradient and "
+            f"{'was' if skipped == 1 else 'were'} not applied: a smaller finetune.learning_rate avoids them.",
         )
 
 
@@ -99,13 +100,24 @@ def _validation(facts: Facts) -> Iterator[Finding]:
             "chooses on all training images instead.",
         )
     validation = facts.metrics.get("validation", {}).get("accuracy")
-    if interval and validation is not None and facts.has_classes and validation > interval[1] + 0.02:
+    if interval and validation is not None and facts.has_classes and _is_above_test(validation, number, facts):
         yield Finding(
             "advice",
             62,
-            f"Validation looks better ({percent(validation)}) than the test can be ({percent(interval[0])} to "
-            f"{percent(interval[1])}): the test images are of another kind, or validation was chosen on too often.",
+            f"Validation looks better ({percent(validation)}) than the test ({percent(facts.test['accuracy'])}), by "
+            "more than chance: the test images are of another kind, or validation was chosen on too often.",
         )
+
+
+def _is_above_test(accuracy: float, number: int, facts: Facts) -> bool:
+    """Say whether an accuracy on so many images is above that of the test by more than chance and 2 points.
+
+    Reference:
+        Newcombe 1998, Interval estimation for the difference between independent proportions, method 10.
+    """
+    test, (_, high) = facts.test["accuracy"], facts.headline_interval or (0.0, 1.0)
+    low, _ = wilson_interval(round(accuracy * number), number)
+    return accuracy - test > max(0.02, float(np.hypot(accuracy - low, high - test)))
 
 
 def _fine_tuning(facts: Facts) -> Iterator[Finding]:
