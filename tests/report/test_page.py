@@ -87,6 +87,18 @@ def check_self_contained(text, document):
     assert "default-src 'none'" in text
 
 
+def test_of_a_regression_nothing_is_said_of_classes(make_run):
+    run = make_run("regression")
+    rows = [{"coverage": 0.9, "test_coverage": 0.88, "mean_set_size": 4.0, "threshold": 2.0}]
+    evaluation = {**json.loads((run.path / "evaluation.json").read_text()), "decisions": {"conformal": rows}}
+    (run.path / "evaluation.json").write_text(json.dumps(evaluation))
+    words = Document(page_of(run)).words()
+    assert "they hold the true value as often as stated" in words and "mean width" in words
+    assert not re.search(r"true class|classes in a set|0 training images", words)
+    card = (Path(run.path) / "MODEL_CARD.md").read_text("utf-8")
+    assert "An image of anything else still gets a value." in card and "of the classes" not in card
+
+
 @pytest.mark.parametrize("measured", [True, False], ids=["measured", "without evaluation.json"])
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_target_has_a_whole_accessible_page(make_run, target, measured):

@@ -46,7 +46,6 @@ def _describe(facts: Facts) -> dict[str, Any]:
     splits = facts.metrics.get("num_examples", {})
     metrics = [(METRIC_IDS[name], value) for name, value in facts.test.items() if name in METRIC_IDS]
     interval = facts.headline_interval
-    low = facts.evaluation.get("decisions", {}).get("selective")
     asked, told = describe_request(facts), describe_training(facts)
     return {
         "name": facts.name,
@@ -60,7 +59,7 @@ def _describe(facts: Facts) -> dict[str, Any]:
         "made": f"seed {facts.config.seed}" + (f", {facts.seconds:.0f} s" if facts.seconds else ""),
         "metric_ids": [name for name, _ in metrics],
         "metrics": [(name, round(float(value), 6)) for name, value in metrics if math.isfinite(value)],
-        "dont_know": "; the report says below which probability to answer “don’t know”" if low else "",
+        "strange_image": _strange_image(facts),
         "factors": _factors(facts),
         "metrics_note": "Every test image counts exactly once; the test split was looked at once, at the end."
         + (" Intervals are at 95 %." if interval else ""),
@@ -76,6 +75,16 @@ def _output(facts: Facts) -> str:
     kind = {"multilabel": "one logit a label", "binary": "one logit", "regression": "one number a value"}
     sure = f"; divide by the temperature {facts.temperature:.3g} before they become probabilities"
     return f"{kind.get(facts.target, 'one logit a class')} ({names}){sure if facts.has_classes else ''}"
+
+
+def _strange_image(facts: Facts) -> str:
+    if not facts.has_classes:
+        return "An image of anything else still gets a value"
+    known = facts.evaluation.get("decisions", {}).get("selective")
+    advice = "; the report says below which probability to answer “don’t know”" if known else ""
+    if facts.target == "multilabel":
+        return f"An image that shows none of the labels may still get some of them{advice}"
+    return f"An image that shows none of the classes still gets one of them{advice}"
 
 
 def _factors(facts: Facts) -> str:

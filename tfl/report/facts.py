@@ -103,9 +103,11 @@ class Facts:
 
     @functools.cached_property
     def class_counts(self) -> dict[str, dict[str, int]]:
-        """How many examples of each class (or label) each split has."""
+        """How many examples of each class (or label) each split has; values of a regression are no classes."""
+        if not self.has_classes:
+            return {}
         counts = {split: collections.Counter() for split in SPLITS}
-        for row in self.splits if self.has_classes else []:
+        for row in self.splits:
             if row["split"] in counts:
                 counts[row["split"]].update(row["label"].split("|") if self.target == "multilabel" else [row["label"]])
         return {name: {split: counts[split][name] for split in SPLITS} for name in self.metadata.class_names}

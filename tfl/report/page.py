@@ -124,7 +124,7 @@ def _kept_tile(facts: Facts) -> dict[str, Any]:
     names = {"probe": "Frozen backbone", "finetune": "Fine-tuned"}
     losses = [(name, phase["validation"]["loss"]) for name, phase in facts.metrics.get("phases", {}).items()]
     told = {"probe": "frozen", "finetune": "fine-tuned"}
-    note = "validation loss " + ", ".join(f"{loss:.3f} {told.get(name, name)}" for name, loss in losses)
+    note = "validation loss " + ", ".join(f"{figure(loss)} {told.get(name, name)}" for name, loss in losses)
     return _tile("What was kept", names.get(kept, spoken(kept)), note if losses else "")
 
 

@@ -11,6 +11,18 @@ from tfl.report.wording import count, figure, percent, points, spoken
 READABLE_CLASSES = 20  # up to so many a confusion matrix is a table, above it a picture
 MOST_PAIRS = 15
 MOST_ROWS = 1000
+CONFORMAL = {  # by whether there are classes: caption, and the last two columns
+    True: (
+        "Conformal prediction sets: the sets hold the true class as often as stated",
+        "mean classes in a set",
+        "threshold",
+    ),
+    False: (
+        "Conformal prediction intervals: they hold the true value as often as stated",
+        "mean width",
+        "up and down from the value",
+    ),
+}
 CLASS_COLUMNS = ("precision", "recall", "f1", "roc_auc", "average_precision", "support")
 
 
@@ -24,6 +36,8 @@ def describe_results(facts: Facts) -> dict[str, Any]:
         "reliability": reliability(facts),
         "calibration": _calibration(facts),
         "selective": selective(facts),
+        "conformal_caption": CONFORMAL[facts.has_classes][0],
+        "conformal_columns": ["coverage wanted", "coverage on test", *CONFORMAL[facts.has_classes][1:]],
         "conformal": [
             [
                 percent(row["coverage"]),

@@ -10,7 +10,7 @@ import numpy as np
 from tfl.evaluation.intervals import wilson_interval
 from tfl.report.facts import Facts
 from tfl.report.finding import Finding
-from tfl.report.wording import count, percent, points
+from tfl.report.wording import count, figure, percent, points
 
 FEW_LABELS = 20  # training examples of a class, below which each one more still helps most of the time
 
@@ -124,7 +124,7 @@ def _fine_tuning(facts: Facts) -> Iterator[Finding]:
     phases = facts.metrics.get("phases", {})
     losses = {name: phase["validation"]["loss"] for name, phase in phases.items()}
     if {"probe", "finetune"} <= losses.keys():
-        numbers = f"validation loss {losses['finetune']:.3f} fine-tuned, {losses['probe']:.3f} frozen"
+        numbers = f"validation loss {figure(losses['finetune'])} fine-tuned, {figure(losses['probe'])} frozen"
         if facts.metrics.get("kept") == "probe":
             yield Finding(
                 "advice",
@@ -147,16 +147,16 @@ def _overfitting(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "advice",
             40,
-            f"Overfitting: validation loss was lowest after epoch {best + 1} of {len(losses)} ({min(losses):.3f}) and "
-            f"ended at {losses[-1]:.3f}. The best epoch was kept; fewer epochs, a smaller learning rate or more "
-            "augmentation go further.",
+            f"Overfitting: validation loss was lowest after epoch {best + 1} of {len(losses)} ({figure(min(losses))}) "
+            f"and ended at {figure(losses[-1])}. The best epoch was kept; fewer epochs, a smaller learning rate or "
+            "more augmentation go further.",
         )
     if len(losses) >= 3 and int(np.argmin(losses)) == len(losses) - 1 and losses[-1] < 0.97 * losses[-2]:
         yield Finding(
             "advice",
             40,
-            f"Training was still getting better when it ended (validation loss {losses[-2]:.3f}, then "
-            f"{losses[-1]:.3f}): more epochs than {len(losses)} may help.",
+            f"Training was still getting better when it ended (validation loss {figure(losses[-2])}, then "
+            f"{figure(losses[-1])}): more epochs than {len(losses)} may help.",
         )
 
 
