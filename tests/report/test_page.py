@@ -87,6 +87,13 @@ def check_self_contained(text, document):
     assert "default-src 'none'" in text
 
 
+def test_a_model_that_was_cut_short_is_refused_in_one_line(make_run):
+    file = Path(make_run().path) / "model.keras"
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(InputError, match="must hold a whole model.*cut short"):
+        read_facts(file.parent)
+
+
 def test_of_a_regression_nothing_is_said_of_classes(make_run):
     run = make_run("regression")
     rows = [{"coverage": 0.9, "test_coverage": 0.88, "mean_set_size": 4.0, "threshold": 2.0}]

@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import functools
 import statistics
+import zipfile
 from typing import Any
 
 import numpy as np
@@ -158,6 +159,10 @@ def read_facts(workdir: Any) -> Facts:
     if metrics is None or not (run / "model.keras").exists():
         raise InputError(
             f"`workdir` must be a finished run. Received: {str(run.path)!r}: no metrics.json, or no model."
+        )
+    if not zipfile.is_zipfile(run / "model.keras"):
+        raise InputError(
+            f"`workdir` must hold a whole model. Received: {str(run / 'model.keras')!r}: not a zip archive, or cut short."
         )
     metadata = read_metadata(run / "model.keras")
     if metadata is None:
