@@ -90,7 +90,7 @@ def check_self_contained(text, document):
 def test_a_model_that_was_cut_short_is_refused_in_one_line(make_run):
     file = Path(make_run().path) / "model.keras"
     file.write_bytes(file.read_bytes()[:1000])
-    with pytest.raises(InputError, match="must hold a whole model.*cut short"):
+    with pytest.raises(InputError, match=r"must hold a whole model.*cut short"):
         read_facts(file.parent)
 
 

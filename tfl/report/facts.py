@@ -160,11 +160,12 @@ def read_facts(workdir: Any) -> Facts:
         raise InputError(
             f"`workdir` must be a finished run. Received: {str(run.path)!r}: no metrics.json, or no model."
         )
-    if not zipfile.is_zipfile(run / "model.keras"):
+    model = run / "model.keras"
+    if not zipfile.is_zipfile(model):
         raise InputError(
-            f"`workdir` must hold a whole model. Received: {str(run / 'model.keras')!r}: not a zip archive, or cut short."
+            f"`workdir` must hold a whole model. Received: {str(model)!r}: not a zip archive, or cut short."
         )
-    metadata = read_metadata(run / "model.keras")
+    metadata = read_metadata(model)
     if metadata is None:
         raise InputError(
             f"`workdir` must hold a model that tfl saved. Received: {str(run.path)!r}: no class names in it."
