@@ -24,10 +24,10 @@ def main(argv: list[str]) -> None:
     from tfl.export import Limits
     from tfl.exporting import ExportOptions, export_workdir, verify_workdir
 
-    if _VERIFY.value:
-        verify_workdir(_WORKDIR.value, _OUTPUT.value)
-        return
     limits = Limits(_TOLERANCE.value, _MIN_AGREEMENT.value)
+    if _VERIFY.value:
+        verify_workdir(_WORKDIR.value, _OUTPUT.value, limits=limits)
+        return
     options = ExportOptions(_FORMATS.value, _QUANTIZE.value, _TEMPERATURE.value, limits, _MAX_IMAGES.value)
     export_workdir(_WORKDIR.value, options, _OUTPUT.value)
 

@@ -11,10 +11,12 @@ import pytest
 import tfl
 from tfl.errors import InputError
 from tfl.export import CertificateError, Limits
+from tfl.export.certificate import digests
 from tfl.export.formats import with_temperature
 from tfl.exporting import ExportOptions, export_workdir, verify_workdir
 from tfl.models.classifier import load_model, save_model
 from tfl.trained import predict_files
+from tfl.workdir import write_json
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +95,38 @@ def test_a_tampered_folder_is_caught(exported, tmp_path):
     assert "saved_model:" not in text
     assert "model.onnx:" not in text
     assert "\n" not in text
+
+
+def test_a_forged_certificate_does_not_hide_other_numbers(run):
+    export_workdir(run, ExportOptions(["keras"]))
+    folder = run / "export"
+    model = load_model(folder / "model.keras")
+    kernel, bias = model.get_layer("head_logits").get_weights()
+    model.get_layer("head_logits").set_weights([kernel + np.eye(*kernel.shape, dtype=np.float32), bias])
+    save_model(model, folder / "model.keras")
+    certificate = json.loads((folder / "certificate.json").read_text())
+    forged = {"quantize": "int8", "limits": {"tolerance": 2.0, "min_agreement": 0.0}}
+    certificate["artefacts"]["model.keras"] |= forged | {"files": digests(folder / "model.keras")}
+    write_json(folder / "certificate.json", certificate)
+    with pytest.raises(CertificateError, match=r"model\.keras: a probability differs by .*, more than 1e-05"):
+        verify_workdir(run)
+    assert verify_workdir(run, limits=Limits(tolerance=2.0)).keys() == {"model.keras"}
+
+
+@pytest.mark.parametrize(
+    "certificate",
+    [
+        {"artefacts": ["model.keras"]},
+        {"artefacts": {"model.keras": {}}},
+        {"artefacts": {"model.keras": "good"}},
+        {"artefacts": {"model.keras": {"files": {}}}, "reference": {"temperature": "warm", "max_images": 1}},
+    ],
+)
+def test_what_is_no_certificate_is_one_line(run, certificate):
+    (run / "export").mkdir()
+    write_json(run / "export" / "certificate.json", certificate)
+    with pytest.raises(InputError, match="`output` must hold a certificate"):
+        verify_workdir(run)
 
 
 def test_verification_asks_for_the_model_that_was_certified(exported, tmp_path):

@@ -17,9 +17,9 @@ from tfl.data import Source, load_source, make_dataset, reading_explained
 from tfl.data.pipeline import to_pixels
 from tfl.errors import InputError
 from tfl.evaluation import to_probabilities
-from tfl.export import CertificateError, Limits, Product, Reference, certify
+from tfl.export import CertificateError, Limits, Reference, certify
 from tfl.export.certificate import differing_files
-from tfl.export.formats import FORMATS, build, check_formats, with_temperature
+from tfl.export.formats import FORMATS, build, check_formats, named_product, with_temperature
 from tfl.export.litert_file import CALIBRATION_IMAGES
 from tfl.export.publish import CERTIFICATE, open_certificate, publish, read_certificate, reject
 from tfl.models.classifier import load_model
@@ -30,6 +30,7 @@ from tfl.workdir import Workdir, read_csv
 
 BATCH = 32
 MAX_IMAGES = 1000
+DEFAULT_LIMITS = Limits()
 _RECORDED = 1e-2  # of a probability: a frozen backbone may have been evaluated on features stored as float16
 
 
@@ -48,7 +49,7 @@ class ExportOptions:
     formats: Sequence[str] = FORMATS
     quantize: str = "none"
     temperature: float = 0.0
-    limits: Limits = dataclasses.field(default_factory=Limits)
+    limits: Limits = DEFAULT_LIMITS
     max_images: int = MAX_IMAGES
 
     def validate(self) -> None:
@@ -141,21 +142,25 @@ def export_workdir(
 
 
 @reading_explained()
-def verify_workdir(workdir: epath.PathLike, output: epath.PathLike = "", data: Any = None) -> dict[str, Any]:
+def verify_workdir(
+    workdir: epath.PathLike, output: epath.PathLike = "", data: Any = None, limits: Limits = DEFAULT_LIMITS
+) -> dict[str, Any]:
     """Hold the exports of a run against their certificate: the files by their SHA-256, and all numbers made again.
 
-    The certificate is not signed: who can change it together with the files is caught by the numbers alone.
+    The certificate is not signed: who can change it together with the files is caught by the numbers alone. So the
+    limits are the caller's, not those that the certificate tells, and the name of a file says how it was quantized.
 
     Args:
         workdir: the run.
         output: the export folder; empty: `export` in the workdir.
         data: as in `export_workdir`.
+        limits: as in `export_workdir`; who exported with wider ones gives them again.
 
     Returns:
         The new entry of each artefact, by name.
 
     Raises:
-        InputError: nothing was exported there.
+        InputError: nothing was exported there, or its certificate is no certificate.
         CertificateError: says what differs.
     """
     folder = _folder(Workdir(workdir), output)
@@ -163,6 +168,8 @@ def verify_workdir(workdir: epath.PathLike, output: epath.PathLike = "", data: A
     if not certificate["artefacts"]:
         raise InputError(f"`output` must be a folder of exports. Received: {str(folder)!r}: nothing certified in it.")
     recorded = certificate["reference"]
+    if not all(isinstance(recorded.get(name), (int, float)) for name in ("temperature", "max_images")):
+        raise InputError(f"`output` must hold a certificate that says how it was made. Received: {str(folder)!r}.")
     run = _open(workdir, float(recorded["temperature"]), data)
     rows = run.rows("test", int(recorded["max_images"]))
     reference = _reference(run, rows)
@@ -173,8 +180,7 @@ def verify_workdir(workdir: epath.PathLike, output: epath.PathLike = "", data: A
         path = Path(folder / name)
         failures = differing_files(path, old["files"])
         if path.exists():
-            product = Product(path, old["format"], old["quantize"])
-            entries[name] = certify(product, reference, Limits(**old["limits"]), timed=False)
+            entries[name] = certify(named_product(path), reference, limits, timed=False)
             say(describe(name, entries[name]))
             failures += entries[name]["failures"]
         failed += [f"{name}: {failure}" for failure in failures]

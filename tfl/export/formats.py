@@ -88,6 +88,19 @@ def product_name(name: str, quantize: str) -> str:
     return _NAMES[name].replace(".", f"_{quantize}.") if quantize != "none" else _NAMES[name]
 
 
+def named_product(path: Path) -> Product:
+    """Return what an export folder holds under a name, as `product_name` gives it.
+
+    Raises:
+        InputError: the name is of no format.
+    """
+    products = [Product(path, name, quantize) for name in FORMATS for quantize in QUANTIZATIONS]
+    for product in products:
+        if path.name == product_name(product.format, product.quantize):
+            return product
+    raise InputError(f"`output` must hold exports under the names that they have. Received: {str(path)!r}.")
+
+
 def with_temperature(model: keras.Model, temperature: float) -> keras.Model:
     """Record on a model what its logits are divided by; every format takes it from there."""
     model.metadata = dataclasses.replace(model.metadata, temperature=temperature)

@@ -7,6 +7,7 @@ from typing import Any
 
 from etils import epath
 
+from tfl.errors import InputError
 from tfl.progress import say
 from tfl.workdir import is_local, read_json, sweep_unfinished, write_atomically, write_folder_atomically, write_json
 
@@ -14,10 +15,20 @@ CERTIFICATE = "certificate.json"
 
 
 def read_certificate(folder: epath.PathLike) -> dict[str, Any]:
-    """Return the certificate of an export folder; without artefacts where there is none."""
+    """Return the certificate of an export folder; without artefacts where there is none.
+
+    Raises:
+        InputError: the file is something else.
+    """
     file = epath.Path(folder) / CERTIFICATE
-    certificate = read_json(file) if file.exists() else {}
-    return {"reference": {}, "artefacts": {}, "rejected": {}, **certificate}
+    recorded = read_json(file) if file.exists() else {}
+    certificate: dict[str, Any] = {"reference": {}, "artefacts": {}, "rejected": {}, **recorded}
+    entries = [certificate[part] for part in ("reference", "artefacts", "rejected")]
+    entries += entries[1].values() if isinstance(entries[1], dict) else ()
+    files = [entry.get("files") for entry in entries[3:] if isinstance(entry, dict)]
+    if not all(isinstance(value, dict) for value in (*entries, *files)):
+        raise InputError(f"`output` must hold a certificate that an export wrote. Received: {str(file)!r}.")
+    return certificate
 
 
 def open_certificate(folder: epath.PathLike, reference: dict[str, Any]) -> dict[str, Any]:
