@@ -140,6 +140,7 @@ def test_the_script_says_what_is_wrong_in_one_line(run_script, tmp_path):
     for arguments, rule in (
         ((one,), "two or more different runs"),
         ((one, one), "two or more different runs"),
+        ((one, f"{one}/"), "two or more different runs"),
         ((one, tmp_path), "no config.json"),
         ((one, unfinished), "must be finished runs"),
         ((f"--output={one}/config.json/x.csv", one, other), "`output` must be"),

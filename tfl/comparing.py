@@ -53,7 +53,8 @@ def compare_runs(workdirs: Sequence[str], output: str = "") -> list[dict[str, An
         InputError: fewer than two runs, one that is not finished, or runs of other images, labels or classes: says
             which and names one.
     """
-    if len(workdirs) < 2 or len(set(workdirs)) < len(workdirs):
+    folders = {Workdir(workdir).path.resolve() for workdir in workdirs}
+    if len(workdirs) < 2 or len(folders) < len(workdirs):
         raise InputError(f"`workdirs` must be two or more different runs. Received: {', '.join(workdirs) or 'none'}.")
     runs = [_read_run(workdir) for workdir in workdirs]
     runs = [runs[0], *(_matched(run, runs[0]) for run in runs[1:])]

@@ -163,8 +163,8 @@ def write_csv(path: epath.PathLike, header: Sequence[str], rows: Iterable[Sequen
 
 
 def read_csv(path: epath.PathLike) -> list[dict[str, str]]:
-    """Read what `write_csv` wrote: one dict a row, by the names in the header."""
-    text = epath.Path(path).read_bytes().decode("utf-8", "surrogateescape")
+    """Read what `write_csv` or a spreadsheet wrote: one dict a row, by the names in the header."""
+    text = epath.Path(path).read_bytes().decode("utf-8-sig", "surrogateescape")  # Excel marks UTF-8 by a first BOM
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 

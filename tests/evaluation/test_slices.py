@@ -63,6 +63,9 @@ def test_a_column_of_a_file_is_joined_by_id(tmp_path):
     assert slicing.names[0] == "0 to 9.5"
     assert slicing.parts[-1] == -1
     assert slice_by_column(f"{file}:empty", ids)[1].names == ("no value",)
+    excel = tmp_path / "excel.csv"
+    excel.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert slice_by_column(f"{excel}:camera", ids)[1].names == ("X", "Y", "no value")
     for wrong, rule in (
         (str(file), "FILE.csv:COLUMN"),
         ("gone.csv:camera", "FILE.csv:COLUMN with a file that exists"),
