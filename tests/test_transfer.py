@@ -145,6 +145,12 @@ def test_data_from_python(tmp_path, keras_home, kind):
     assert result.metrics["test"]["accuracy"] == 1.0
     if kind == "splits":
         assert result.metrics["test"]["num_examples"] == 20
+    assert "from Python data" in (tmp_path / "w" / "MODEL_CARD.md").read_text()
+    assert "digits" not in (tmp_path / "w" / "report.html").read_text()
+    recorded = tfl.TransferConfig.from_dict(json.loads((tmp_path / "w" / "config.json").read_text()))
+    with pytest.raises(tfl.InputError, match="or the same Python data be given"):
+        tfl.transfer(recorded, tmp_path / "again")
+    assert tfl.transfer(recorded, tmp_path / "w", data=data).metrics == result.metrics
 
 
 @pytest.mark.parametrize(

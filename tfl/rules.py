@@ -25,6 +25,7 @@ SOLVERS = ("lbfgs", "none")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 CLASS_WEIGHTS = ("none", "balanced")
 SOURCES = ("digits", "folder", "tfds")
+PYTHON_DATA = "python"  # recorded as the source of a run on data that were passed to it
 
 _NAMES = {
     "precision": PRECISIONS,
@@ -91,7 +92,8 @@ def validate(config: Any) -> None:
             bounds = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
             raise InputError(f"`{path}` must be {bounds}. Received: {path}={value!r}.")
     parse_strategy(config.strategy)
-    validate_source(config.data.source, "data.source")
+    if config.data.source != PYTHON_DATA:
+        validate_source(config.data.source, "data.source")
     if config.pretrain.source:
         validate_source(config.pretrain.source, "pretrain.source")
     validate_split(config.data.split)
@@ -101,6 +103,11 @@ def validate(config: Any) -> None:
 def validate_source(source: str, argument: str) -> None:
     """Check the form of a source string: a known kind, and a name behind the colon where one is due."""
     kind, _, name = source.partition(":")
+    if source == PYTHON_DATA:
+        raise InputError(
+            f"`{argument}` must name data, or the same Python data be given, as this run was made on them. "
+            f"Received: {source!r}."
+        )
     if kind not in SOURCES:
         hint = did_you_mean(kind, SOURCES)
         raise InputError(f"`{argument}` must be digits, folder:PATH or tfds:NAME. Received: {source!r}.{hint}")

@@ -19,6 +19,7 @@ from tfl.models.heads import HeadSpec
 from tfl.phases import Job, load_splits
 from tfl.progress import say
 from tfl.report import REPORT, write_report
+from tfl.rules import PYTHON_DATA
 from tfl.solving import solve_head
 from tfl.training.strategy import make_deterministic, make_strategy
 from tfl.workdir import Workdir, read_csv, write_json
@@ -70,6 +71,8 @@ def transfer(config: TransferConfig, workdir: epath.PathLike, data: Any = None) 
         Kumar et al. 2022, Fine-tuning can distort pretrained features and underperform
         out-of-distribution, arXiv:2202.10054 (solve the head first, then fine-tune).
     """
+    if data is not None:
+        config = dataclasses.replace(config, data=dataclasses.replace(config.data, source=PYTHON_DATA))
     config.validate()
     make_strategy(config.strategy)  # before anything else of TensorFlow runs
     if config.deterministic:

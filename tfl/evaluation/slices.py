@@ -101,6 +101,9 @@ def slice_by_column(specification: str, ids: Sequence[str] | np.ndarray) -> tupl
                 f"{', '.join(known) or 'no rows'}.{did_you_mean(name, known)}"
             )
     found = {row["id"]: row[column] or "" for row in rows}
+    if len(found) < len(rows):
+        twice = next(name for name, count in Counter(row["id"] for row in rows).items() if count > 1)
+        raise InputError(f"`slices` must name a CSV file with one row an id. Received: {file} with {twice!r} twice.")
     if not found.keys() & set(map(str, ids)):
         raise InputError(
             f"`slices` must name a CSV file with the ids of the examples. Received: {file} with {rows[0]['id']!r}, "

@@ -70,7 +70,7 @@ def load_litert(path: Path) -> Loaded:
 
     with zipfile.ZipFile(path) as archive:
         metadata = json.loads(archive.read("tfl.json"))
-        lines = archive.read("labels.txt").decode().splitlines()
+        lines = archive.read("labels.txt").decode().removesuffix("\n").split("\n")  # a name may hold other breaks
     return Loaded(
         {"pixels": run}, metadata, {"tfl.json": metadata["class_names"], "labels.txt": lines}, ["ai-edge-litert"]
     )

@@ -50,7 +50,7 @@ def _describe(facts: Facts) -> dict[str, Any]:
     return {
         "name": facts.name,
         "base": f"keras-applications/{facts.metadata.backbone}",
-        "source": facts.config.data.source,
+        "source": facts.source,
         "summary": describe_model(facts),
         "model": describe_model(facts),
         "size": facts.metadata.image_size,
@@ -66,7 +66,7 @@ def _describe(facts: Facts) -> dict[str, Any]:
         "test_data": f"{count(splits.get('test', 0), 'image')} that were neither trained on nor chosen by. "
         + asked["data"],
         "train_data": f"{count(splits.get('train', 0), 'image')} to train on and {splits.get('validation', 0):,} to "
-        f"choose by, from {facts.config.data.source}.",
+        f"choose by, from {facts.source}.",
     }
 
 

@@ -8,6 +8,7 @@ import time
 import tensorflow as tf
 
 from tfl.report.facts import Facts
+from tfl.rules import PYTHON_DATA
 
 PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn")
 
@@ -28,10 +29,14 @@ def describe_environment(facts: Facts) -> list[tuple[str, str]]:
 
 
 def command_again(facts: Facts) -> str:
-    """Return a shell command that makes the same run in a new folder, from its config.json."""
+    """Return a shell command that makes the same run in a new folder, from its config.json.
+
+    A run on Python data must be given them again, as `data`.
+    """
+    given = ", data=data" if facts.config.data.source == PYTHON_DATA else ""
     code = (
         "import json, tfl; "
         f"tfl.transfer(tfl.TransferConfig.from_dict(json.load(open({str(facts.path / 'config.json')!r}))), "
-        f"{str(facts.path) + '-again'!r})"
+        f"{str(facts.path) + '-again'!r}{given})"
     )
     return f"python -c {shlex.quote(code)}"

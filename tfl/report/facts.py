@@ -18,6 +18,7 @@ from tfl.evaluation.probabilities import to_probabilities
 from tfl.evaluation.tables import read_predictions
 from tfl.models.classifier import Metadata, read_metadata
 from tfl.report.wording import figure, percent
+from tfl.rules import PYTHON_DATA
 from tfl.workdir import Workdir, read_csv, read_json
 
 HEADLINES = {"regression": "mean_absolute_error"}  # of all other targets: accuracy
@@ -57,6 +58,12 @@ class Facts:
     def name(self) -> str:
         """The name of the folder."""
         return self.path.name
+
+    @property
+    def source(self) -> str:
+        """Where the images come from, in words."""
+        source = self.config.data.source
+        return "Python data" if source == PYTHON_DATA else source
 
     @property
     def target(self) -> str:

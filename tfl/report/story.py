@@ -43,7 +43,7 @@ def _data_sentence(facts: Facts, splits: dict[str, int]) -> str:
         f"{count(facts.leaks, 'copy', 'copies')} of training images" if facts.leaks else "no copy of a training image"
     )
     return (
-        f"{count(sum(splits.values()), 'image')} from {facts.config.data.source}, seen at "
+        f"{count(sum(splits.values()), 'image')} from {facts.source}, seen at "
         f"{facts.metadata.image_size} x {facts.metadata.image_size} pixels"
         + (f"; {count(unused, 'image')} not used" if unused > 0 else "")
         + f". Validation and test hold {leaks}, byte for byte."
