@@ -146,7 +146,7 @@ def test_data_from_python(tmp_path, keras_home, kind):
     if kind == "splits":
         assert result.metrics["test"]["num_examples"] == 20
     assert "from Python data" in (tmp_path / "w" / "MODEL_CARD.md").read_text()
-    assert "digits" not in (tmp_path / "w" / "report.html").read_text()
+    assert "images from digits" not in (tmp_path / "w" / "report.html").read_text()
     recorded = tfl.TransferConfig.from_dict(json.loads((tmp_path / "w" / "config.json").read_text()))
     with pytest.raises(tfl.InputError, match="or the same Python data be given"):
         tfl.transfer(recorded, tmp_path / "again")

@@ -77,7 +77,7 @@ def test_a_column_of_a_file_is_joined_by_id(tmp_path):
         slice_by_column(f"{file}:camera", ["other"])
     twice = tmp_path / "twice.csv"
     twice.write_text("id,camera\na,X\na,Y\n")
-    with pytest.raises(InputError, match="one row an id. Received: .*twice.csv with 'a' twice"):
+    with pytest.raises(InputError, match=r"one row an id\. Received: .*twice\.csv with 'a' twice"):
         slice_by_column(f"{twice}:camera", ["a"])
 
 
