@@ -140,3 +140,22 @@ def test_a_mistake_is_told_before_anything_heavy_is_imported():
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.slow  # three services, each with TensorFlow
+def test_the_benchmark_runs_and_a_thousand_malformed_requests_do_no_harm(run_script):
+    flags = ["--formats=keras", "--rounds=1", "--seconds=0.3", "--malformed=1000"]
+    result = run_script("benchmarks/serve.py", *flags, timeout=600)
+    assert result.returncode == 0, result.stderr
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in result.stdout.splitlines() if "|" in line]
+    rates = {(row[1], row[2]): float(row[3]) for row in rows if row[0] == "keras"}
+    assert len(rates) == 8 and min(rates.values()) > 0
+    (malformed,) = (row for row in rows if row[0] == "1000")
+    statuses = dict(pair.split(": ") for pair in malformed[1].split(", "))
+    assert {"400", "404", "405", "413", "415"} <= statuses.keys()
+    assert sum(map(int, statuses.values())) == 1000
+    assert all(400 <= int(status) < 500 for status in statuses)
+    before, after = (float(size.removesuffix(" MiB")) for size in malformed[4:6])
+    assert after - before < 50
+    assert malformed[2:4] == ["0", "no"]
+    assert malformed[6] == "32 of 32"

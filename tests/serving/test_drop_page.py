@@ -91,4 +91,6 @@ def test_a_photo_goes_in_and_classes_and_a_heat_map_come_out(address, tmp_path, 
         assert float(bar) == pytest.approx(100 * probability, abs=1e-3)
         assert float(text) == pytest.approx(100 * probability, abs=0.06)
     assert re.search(r'id="overlay" alt="The photo in grey[^"]*" src="data:image/png;base64,', dom)
-    assert "<b>wasp" not in dom.split("<script>")[0]
+    seen = dom.split("<script>")[0]
+    assert "&lt;i&gt;bee&lt;/i&gt;.jpg: " in seen
+    assert "<b>wasp" not in seen and "<i>bee" not in seen

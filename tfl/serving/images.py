@@ -1,6 +1,8 @@
 """From the bytes that a client sent to the pixels that the network takes, without trusting the bytes."""
 
+import contextlib
 import struct
+import threading
 
 import numpy as np
 import tensorflow as tf
@@ -9,6 +11,7 @@ from tfl.data import decode_image, resize
 from tfl.data.scan import BROKEN, BadImageError, first_line, read_header
 from tfl.serving.limits import RequestError
 
+TAKES_TURNS = 12_000_000  # pixels from which images are decoded one after the other: each may take 30 bytes a pixel
 _GIF_TRAILER, _GIF_IMAGE, _GIF_EXTENSION = 0x3B, 0x2C, 0x21
 
 
@@ -22,6 +25,7 @@ class Decoder:
 
     def __init__(self, image_size: int, max_pixels: int) -> None:
         self._max_pixels = max_pixels
+        self._turn = threading.Lock()
         self._decode = tf.function(
             lambda encoded: resize(decode_image(encoded), image_size), input_signature=[tf.TensorSpec((), tf.string)]
         ).get_concrete_function()
@@ -43,7 +47,8 @@ class Decoder:
                 413, f"An image must have at most {self._max_pixels:,} pixels. Received: a {kind} with {pixels:,}."
             )
         try:
-            return self._decode(content).numpy()
+            with self._turn if pixels > TAKES_TURNS else contextlib.nullcontext():
+                return self._decode(content).numpy()
         except BROKEN as error:
             raise RequestError(400, f"The image is broken or truncated {kind}: {first_line(error)}.") from error
 

@@ -34,7 +34,7 @@ class ServeOptions:
         batch_timeout_ms: how long a batch that is not full waits for requests which are known to be on their way.
         max_request_bytes: longest body of a request.
         max_image_pixels: most pixels that an image may have once it is decoded. A file of some kilobytes can hold
-            gigabytes; an image that takes the longest way (PNG with alpha) needs about 60 bytes a pixel.
+            gigabytes; an image that takes the longest way (PNG with alpha) needs about 30 bytes a pixel.
         queue_size: images that may be in the service at once; whoever comes then is told to try again.
         timeout_seconds: after which a request is given up.
         drain_seconds: how long `/readyz` says 503 before the service stops listening, so that whoever sends it

@@ -40,7 +40,7 @@ async function ask(file) {
   if (turn !== newest) return;  // another photo was chosen meanwhile
   if (answer.error) return say(answer.error, true);
   await show(file, answer);
-  say("");
+  say(file.name + ": " + find("verdict").textContent);  // read aloud where the page is not seen
 }
 
 async function show(file, answer) {
