@@ -188,6 +188,9 @@ def test_every_answer_says_that_it_is_to_be_taken_for_what_it_is(client):
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["content-security-policy"].startswith("default-src 'none'")
         assert "access-control-allow-origin" not in headers
+        if path != "/nowhere":
+            head = client.head(path)
+            assert (head.status_code, head.content) == (200, b"")
 
 
 def test_metrics_count_by_route_and_code_and_take_no_label_from_a_client(client, photos):

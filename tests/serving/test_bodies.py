@@ -40,7 +40,7 @@ def test_parts_are_put_together():
         ([part(b"ab"), {"type": "http.disconnect"}], {}, 499),
         ([part(b"x" * 60)] * 5, {}, 413),
         ([], {"headers": {"content-length": "101"}}, 413),
-        ([], {"headers": {"content-length": "100"}, "places": 99}, 413),
+        ([part(b"x" * 50)] * 2, {"places": 99}, 413),
         ([], {"headers": {"content-encoding": "br"}}, 415),
     ],
 )
@@ -50,22 +50,30 @@ def test_what_is_wrong_is_a_status(messages, options, status):
     assert caught.value.status == status
 
 
-def test_places_are_held_while_a_body_is_read():
+def test_places_are_held_by_what_has_arrived_and_not_by_what_was_announced():
     room = Room(150, "bytes")
 
-    async def main():
-        async def receive():
-            await asyncio.Event().wait()
+    def request(*parts):
+        left = list(parts)
 
-        scope = {"type": "http", "method": "POST", "headers": [(b"content-length", b"100")]}
-        first = asyncio.create_task(read_body(Request(scope, receive), 100, 0.2, room))
+        async def receive():
+            return left.pop(0) if left else await asyncio.Event().wait()
+
+        headers = [(b"content-length", b"100")]
+        return Request({"type": "http", "method": "POST", "headers": headers}, receive)
+
+    async def main():
+        idle = [asyncio.create_task(read_body(request(), 100, 0.2, room)) for _ in range(50)]
+        slow = asyncio.create_task(read_body(request(part(b"x" * 80)), 100, 0.2, room))
         await asyncio.sleep(0.05)
-        assert room.taken == 100
-        with pytest.raises(RequestError, match="busy: 100 bytes") as caught:
-            await read_body(Request(scope, receive), 100, 0.2, room)
+        assert room.taken == 80
+        assert await read_body(request(part(b"y" * 70, more=False)), 100, 0.2, room) == b"y" * 70
+        with pytest.raises(RequestError, match="busy: 80 bytes") as caught:
+            await read_body(request(part(b"z" * 71, more=False)), 100, 0.2, room)
         assert (caught.value.status, caught.value.retry_after) == (503, 1)
-        with pytest.raises(RequestError, match="within"):
-            await first
+        for task in (*idle, slow):
+            with pytest.raises(RequestError, match="within"):
+                await task
         assert room.taken == 0
 
     asyncio.run(main())

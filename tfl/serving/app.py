@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import functools
 import itertools
 import json
 from collections.abc import AsyncIterator, Callable
@@ -64,8 +65,8 @@ class _Service:
 
     async def predict(self, request: Request, name: str) -> Response:
         self._check(name)
+        body = await self._read(request)
         with self.model.room.take(1) as hold:
-            body = await self._read(request)
             async with self._deadline():
                 rows, by_row = await self._answer(body, hold)
         return _to_json(answers.describe_predictions(rows, self.model.metadata.class_names, by_row))
@@ -108,8 +109,8 @@ class _Service:
         kind = request.headers.get("content-type", "")
         if kind.startswith(_NOT_IMAGES):
             raise RequestError(415, f"The body must be the image file itself. Received: {kind.split(';')[0]}.")
+        body = await self._read(request)
         with self.model.room.take(1):
-            body = await self._read(request)
             async with self._deadline():
                 with self.model.announce():
                     pixels = await self.model.prepare(lambda: self.model.decode(body))
@@ -156,16 +157,17 @@ def _add_model_routes(app: FastAPI, service: _Service) -> None:
 def _add_state_routes(app: FastAPI, model: ServedModel) -> None:
     options = model.options
     page = Page(options.name)
+    get = functools.partial(app.api_route, methods=["GET", "HEAD"])  # what watches over a service asks for heads
 
-    @app.get("/")
+    @get("/")
     async def show_page() -> Response:
         return Response(page.html, media_type="text/html", headers={"content-security-policy": page.policy})
 
-    @app.get("/healthz")
+    @get("/healthz")
     async def tell_live() -> Response:
         return _to_json({"status": "live"})
 
-    @app.get("/readyz")
+    @get("/readyz")
     async def tell_ready() -> Response:
         if model.is_ready:
             return _to_json({"status": "ready"})
@@ -173,16 +175,16 @@ def _add_state_routes(app: FastAPI, model: ServedModel) -> None:
             503, "The service is about to stop." if model.is_draining else "The model is being loaded.", 1
         )
 
-    @app.get("/metrics")
+    @get("/metrics")
     async def tell_metrics() -> Response:
         return Response(model.metrics.to_text(), media_type="text/plain; version=0.0.4")
 
-    @app.get("/v1/models/{name}")
+    @get("/v1/models/{name}")
     async def tell_status(name: str) -> Response:
         _check_name(name, options.name)
         return _to_json(answers.describe_status(model.is_loaded))
 
-    @app.get("/v1/models/{name}/metadata")
+    @get("/v1/models/{name}/metadata")
     async def tell_metadata(name: str) -> Response:
         _check_name(name, options.name)
         return _to_json(answers.describe_signatures(name, model.metadata, model.can_explain))

@@ -14,7 +14,8 @@ async def read_body(request: Request, max_bytes: int, timeout: float, room: Room
         request: whose body was not read yet.
         max_bytes: most that it may have.
         timeout: seconds.
-        room: places for the bytes of all bodies that are being read.
+        room: places for the bytes of all bodies that are being read; taken as they arrive, so that clients which
+            announce much and send little shut nobody out.
 
     Raises:
         RequestError: 413 too long, 408 too slow, 415 compressed, 499 the client is gone, 503 no room.
@@ -22,17 +23,17 @@ async def read_body(request: Request, max_bytes: int, timeout: float, room: Room
     if request.headers.get("content-encoding", "identity") != "identity":
         raise RequestError(415, "The body must not be compressed (Content-Encoding).")
     length = request.headers.get("content-length", "")
-    announced = int(length) if length.isascii() and length.isdigit() and len(length) < 20 else max_bytes
-    if announced > max_bytes:
+    if length.isascii() and length.isdigit() and int(length[:20]) > max_bytes:
         raise _too_long(max_bytes)
     body = bytearray()
-    with room.take(announced):
+    with room.take(0) as hold:
         try:
             async with asyncio.timeout(timeout):
                 async for chunk in request.stream():
                     body += chunk
                     if len(body) > max_bytes:
                         raise _too_long(max_bytes)
+                    hold(len(body))
         except TimeoutError as error:
             raise RequestError(408, f"The body must arrive within {timeout:g} seconds.") from error
         except ClientDisconnect as error:
