@@ -138,7 +138,7 @@ CASES = {
         lambda f: evaluated(f, intervals={"accuracy_wilson": [0.80, 0.90]}),
         "known to ±5.0 points only (80.0 % to 90.0 %)",
     ),
-    "few labels": (uneven, "“bee” has 5 training images (it is found 98.0 % of the time)"),
+    "few labels": (uneven, "“bee” has 5 training images (98.0 % of 667 test images found)"),
     "uneven": (uneven, "34 training images of “ant”, 5 of “bee”"),
     "weak class": (weak, "“bee” is found 60.0 % of the time (of 667 test images), against 85.3 %"),
     "weak on few images": (  # 4 of 5 are found of what may be found 19 times in 20

@@ -34,7 +34,7 @@ def render_card(facts: Facts, findings: list[Finding]) -> str:
     templates = environment().overlay(autoescape=False)
     templates.filters["md"] = _markdown
     text = templates.get_template("model_card.md").render(
-        pipeline="image-classification",
+        pipeline="image-classification" if facts.has_classes else "image-regression",
         card=_describe(facts),
         results=describe_results(facts),
         findings=findings,

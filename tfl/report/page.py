@@ -75,7 +75,8 @@ def _head(facts: Facts) -> dict[str, Any]:
     value, interval, size = facts.test[facts.headline], facts.headline_interval, facts.test["num_examples"]
     images = f"{size:,} test images that it had not seen"
     if facts.has_classes:
-        heading = f"{percent(value)} of {images} are right"
+        right = "have every label right" if facts.target == "multilabel" else "are right"
+        heading = f"{percent(value)} of {images} {right}"
     else:
         heading = f"Off by {figure(value)} on average, on {images}"
     between = (

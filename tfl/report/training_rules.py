@@ -34,12 +34,12 @@ def _leaks(facts: Facts) -> Iterator[Finding]:
 
 def _few_labels(facts: Facts) -> Iterator[Finding]:
     train = {name: splits["train"] for name, splits in facts.class_counts.items()}
-    recalls = {row["class"]: row.get("recall") for row in facts.evaluation.get("per_class", [])}
+    tested = {row["class"]: row for row in facts.evaluation.get("per_class", [])}
     few = sorted((number, name) for name, number in train.items() if number < FEW_LABELS)
     if few:
         number, name = few[0]
-        recall = recalls.get(name)
-        found = f" (it is found {percent(recall)} of the time)" if recall is not None else ""
+        recall, support = (tested.get(name, {}).get(what) for what in ("recall", "support"))
+        found = f" ({percent(recall)} of {count(support or 0, 'test image')} found)" if recall is not None else ""
         others = (
             f", and {count(len(few) - 1, 'other class', 'other classes')} fewer than {FEW_LABELS}" if few[1:] else ""
         )
