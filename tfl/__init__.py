@@ -48,6 +48,9 @@ if TYPE_CHECKING:  # what a type checker and an editor read; at run time `_ROOMS
     from tfl.exporting import ExportOptions as ExportOptions
     from tfl.exporting import export_workdir as export_workdir
     from tfl.exporting import verify_workdir as verify_workdir
+    from tfl.explain import grad_cam as grad_cam
+    from tfl.explain import occlusion as occlusion
+    from tfl.explain import overlay as overlay
     from tfl.extraction import extract_features as extract_features
     from tfl.features import Extractor as Extractor
     from tfl.features import FeatureStore as FeatureStore
@@ -63,6 +66,7 @@ if TYPE_CHECKING:  # what a type checker and an editor read; at run time `_ROOMS
     from tfl.models import save_model as save_model
     from tfl.models import unfreeze as unfreeze
     from tfl.trained import evaluate_workdir as evaluate_workdir
+    from tfl.report import remake_report as remake_report
     from tfl.training import compile as compile
     from tfl.training import fit as fit
     from tfl.training import make_loss as make_loss
@@ -83,9 +87,11 @@ _ROOMS = {
     "tfl.evaluation": "compare_predictions evaluate fit_conformal fit_temperature predict read_predictions",
     "tfl.export": "Artefact load_artefact",
     "tfl.exporting": "ExportOptions export_workdir verify_workdir",
+    "tfl.explain": "grad_cam occlusion overlay",
     "tfl.extraction": "extract_features",
     "tfl.features": "Extractor FeatureStore choose_head cross_validate_head solve_head",
     "tfl.models": "HeadSpec Metadata build_classifier freeze load_model regularize save_model unfreeze",
+    "tfl.report": "remake_report",
     "tfl.training": "compile fit make_loss make_optimizer make_schedule",
     "tfl.trained": "evaluate_workdir",
     "tfl.transfer": "TransferResult transfer",
