@@ -43,14 +43,14 @@ if TYPE_CHECKING:  # what a type checker and an editor read; at run time `_ROOMS
     from tfl.evaluation import fit_temperature as fit_temperature
     from tfl.evaluation import predict as predict
     from tfl.evaluation import read_predictions as read_predictions
+    from tfl.explain import grad_cam as grad_cam
+    from tfl.explain import occlusion as occlusion
+    from tfl.explain import overlay as overlay
     from tfl.export import Artefact as Artefact
     from tfl.export import load_artefact as load_artefact
     from tfl.exporting import ExportOptions as ExportOptions
     from tfl.exporting import export_workdir as export_workdir
     from tfl.exporting import verify_workdir as verify_workdir
-    from tfl.explain import grad_cam as grad_cam
-    from tfl.explain import occlusion as occlusion
-    from tfl.explain import overlay as overlay
     from tfl.extraction import extract_features as extract_features
     from tfl.features import Extractor as Extractor
     from tfl.features import FeatureStore as FeatureStore
@@ -65,8 +65,8 @@ if TYPE_CHECKING:  # what a type checker and an editor read; at run time `_ROOMS
     from tfl.models import regularize as regularize
     from tfl.models import save_model as save_model
     from tfl.models import unfreeze as unfreeze
-    from tfl.trained import evaluate_workdir as evaluate_workdir
     from tfl.report import remake_report as remake_report
+    from tfl.trained import evaluate_workdir as evaluate_workdir
     from tfl.training import compile as compile
     from tfl.training import fit as fit
     from tfl.training import make_loss as make_loss
