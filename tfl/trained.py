@@ -55,9 +55,8 @@ def evaluate_workdir(workdir: epath.PathLike, source: str = "", slices: str = ""
     config = TransferConfig.from_dict(run.read_config())
     model, metadata = _load_named(workdir)
     data = load_source(source or config.data.source, config.data.max_bad_fraction)
-    recorded = recorded_splits(run)
+    renumber, recorded = _class_numbers(data, metadata), recorded_splits(run)
     rows = _held_out(data, recorded) if source else recorded_rows(data, recorded, config.data.source)
-    renumber = _class_numbers(data, metadata)
     if slices:
         slice_by_column(slices, data.index.ids[rows])  # a mistake is to be told before the slow part
     dataset = make_dataset(data, rows, image_size=metadata.image_size, batch_size=BATCH)
