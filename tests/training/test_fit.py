@@ -73,7 +73,7 @@ def test_a_poisoned_batch_changes_nothing_and_is_named(caplog: pytest.LogCapture
     seeds = [v.name == "seed_generator_state" for v in [*model.variables, *model.optimizer.variables]]
     after = state(model)
     assert_same(*([value for value, seed in zip(s, seeds, strict=True) if not seed] for s in (before, after)))
-    assert "0, 1, 2, 3, 4, 5, 6, 7" in caplog.text
+    assert "Their examples: 3." in caplog.text
     assert np.isnan(history.history["loss"][0])
 
 
