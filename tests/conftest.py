@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
@@ -81,6 +81,34 @@ def keras_home(shared, tmp_path_factory) -> Path:
         del os.environ["KERAS_HOME"]
     else:
         os.environ["KERAS_HOME"] = old
+
+
+@pytest.fixture(scope="session")
+def make_photos() -> Callable[[int], list[bytes]]:
+    """`make_photos(12)`: files of images of different sizes, formats, brightness and colour."""
+    import numpy as np
+    import tensorflow as tf
+
+    def make(count: int) -> list[bytes]:
+        rng = np.random.default_rng(1)
+        images = [rng.uniform(0, 255, (20 + 9 * n, 60 + n, 3)) * rng.uniform(0, 1, 3) for n in range(count)]
+        writers = (tf.io.encode_jpeg, tf.io.encode_png)
+        return [writers[n % 2](image.astype(np.uint8)).numpy() for n, image in enumerate(images)]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tf_configs() -> Callable[[int], list[str]]:
+    """`tf_configs(2)`: the TF_CONFIG of each of so many workers, on free ports of the loopback."""
+    from tfl.cluster import make_tf_config
+    from tfl.launching import _free_ports
+
+    def make(count: int) -> list[str]:
+        addresses = [f"127.0.0.1:{port}" for port in _free_ports(count)]
+        return [make_tf_config(addresses, index) for index in range(count)]
+
+    return make
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,8 +12,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-
-from tfl.cluster import make_tf_config
 
 ROOT = Path(__file__).parent.parent
 CONFIG = """
@@ -136,22 +133,18 @@ def test_a_script_that_is_stopped_goes_on_to_the_same_bits(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
-def test_without_a_launcher_the_other_worker_ends_with_one_clear_line(tmp_path):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    addresses = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
-    for s in sockets:
-        s.close()
+def test_without_a_launcher_the_other_worker_ends_with_one_clear_line(tmp_path, tf_configs):
     command = [*TRAIN, *flags(tmp_path, epochs=500)]
     logs = [(tmp_path / f"log{index}").open("w") for index in (0, 1)]
     workers = [
         subprocess.Popen(
             command,
             cwd=ROOT,
-            env=os.environ | {"TF_CONFIG": make_tf_config(addresses, i)},
-            stdout=logs[i],
-            stderr=logs[i],
+            env=os.environ | {"TF_CONFIG": config},
+            stdout=log,
+            stderr=log,
         )
-        for i in (0, 1)
+        for config, log in zip(tf_configs(2), logs, strict=True)
     ]
     while all(w.poll() is None for w in workers) and not list(tmp_path.glob("run/checkpoints/finetune/step_*")):
         time.sleep(0.05)

@@ -1,6 +1,7 @@
 """Which of some finished runs is better, by how much, and is it more than chance: `scripts/compare_runs.py`."""
 
 import dataclasses
+import functools
 import itertools
 import sys
 from collections.abc import Sequence
@@ -32,6 +33,11 @@ class RunPredictions:
     table: Predictions
     class_names: tuple[str, ...]
     digests: dict[str, str]
+
+    @functools.cached_property
+    def metrics(self) -> dict[str, Any]:
+        """The metrics of the table."""
+        return self.table.metrics()
 
 
 def compare_runs(workdirs: Sequence[str], output: str = "") -> list[dict[str, Any]]:
@@ -132,12 +138,12 @@ def _label_names(run: RunPredictions) -> list[Any]:
 
 
 def _badness(run: RunPredictions) -> tuple[float, float]:
-    metrics = run.table.metrics()
+    metrics = run.metrics
     return -metrics["accuracy"] if "accuracy" in metrics else metrics["mean_absolute_error"], metrics["loss"]
 
 
 def _figures(run: RunPredictions) -> dict[str, Any]:
-    metrics, count = run.table.metrics(), len(run.table)
+    metrics, count = run.metrics, len(run.table)
     if "accuracy" in metrics:
         metric, (low, high) = "accuracy", wilson_interval(round(metrics["accuracy"] * count), count, LEVEL)
     else:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tfl.data import decode_image, resize
 from tfl.evaluation import to_probabilities
@@ -45,12 +44,9 @@ def pixels() -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def encoded() -> list[bytes]:
+def encoded(make_photos) -> list[bytes]:
     """Images of different sizes, formats, brightness and colour."""
-    rng = np.random.default_rng(1)
-    images = [rng.uniform(0, 255, (20 + 9 * n, 60 + n, 3)) * rng.uniform(0, 1, 3) for n in range(40)]
-    writers = (tf.io.encode_jpeg, tf.io.encode_png)
-    return [writers[n % 2](image.astype(np.uint8)).numpy() for n, image in enumerate(images)]
+    return make_photos(40)
 
 
 @pytest.fixture(scope="session")

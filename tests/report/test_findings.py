@@ -7,8 +7,8 @@ import pytest
 
 from tfl.config import ProbeConfig
 from tfl.evaluation import Predictions
+from tfl.evaluation.calibration import error_by_chance
 from tfl.report import Facts, find, read_facts
-from tfl.report.facts import chance_error
 from tfl.report.wording import count, figure, percent, points, spoken
 
 
@@ -45,7 +45,9 @@ def facts(make_run) -> Facts:
             "intervals": {"accuracy_wilson": [0.973, 0.985]},
             "per_class": [{"class": name, "recall": 0.98, "support": 667} for name in ("ant", "bee", "cat")],
             "confusion_matrix": [[660, 7, 0], [0, 660, 7], [7, 0, 660]],
-            "calibration": {when: {"ece": 0.01, "bins": [BIN]} for when in ("before", "after")},
+            "calibration": {
+                when: {"ece": 0.01, "ece_by_chance": CHANCE, "bins": [BIN]} for when in ("before", "after")
+            },
             "decisions": {},
             "slices": {"brightness": [SLICE]},
         },
@@ -53,6 +55,7 @@ def facts(make_run) -> Facts:
 
 
 BIN = {"low": 0.9, "high": 1.0, "count": 2000, "confidence": 0.98, "accuracy": 0.98}
+CHANCE = 0.0025  # of the one bin
 SLICE = {"slice": "dark", "num_examples": 1000, "accuracy": 0.975, "low": 0.96, "high": 0.985}
 
 
@@ -100,9 +103,9 @@ def unsure(facts):
 
 def calibrated(before, after):
     bins = [{**BIN, "count": 2000}]
-    return lambda facts: evaluated(
-        facts, calibration={"before": {"ece": before, "bins": bins}, "after": {"ece": after, "bins": bins}}
-    )
+    errors = {"before": before, "after": after}
+    calibration = {when: {"ece": error, "ece_by_chance": CHANCE, "bins": bins} for when, error in errors.items()}
+    return lambda facts: evaluated(facts, calibration=calibration)
 
 
 def optimistic(facts, number):
@@ -250,7 +253,8 @@ def test_the_error_of_chance_is_that_of_drawing():
         sum(abs(rng.binomial(row["count"], row["confidence"]) - row["count"] * row["confidence"]) for row in bins) / 160
         for _ in range(4000)
     ]
-    assert chance_error(bins) == pytest.approx(np.mean(errors), rel=0.05)
+    confidence = np.repeat([row["confidence"] for row in bins], [row["count"] for row in bins])
+    assert error_by_chance(confidence) == pytest.approx(np.mean(errors), rel=0.05)
 
 
 def test_numbers_read_the_same_everywhere():

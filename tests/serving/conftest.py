@@ -5,9 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
-import numpy as np
 import pytest
-import tensorflow as tf
 from fastapi.testclient import TestClient
 
 from tfl.export import Artefact, load_artefact
@@ -65,12 +63,9 @@ def regression_file(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def photos() -> list[bytes]:
+def photos(make_photos) -> list[bytes]:
     """Images of different sizes, formats, brightness and colour."""
-    rng = np.random.default_rng(1)
-    images = [rng.uniform(0, 255, (20 + 9 * n, 60 + n, 3)) * rng.uniform(0, 1, 3) for n in range(12)]
-    writers = (tf.io.encode_jpeg, tf.io.encode_png)
-    return [writers[n % 2](image.astype(np.uint8)).numpy() for n, image in enumerate(images)]
+    return make_photos(12)
 
 
 @pytest.fixture(scope="session")

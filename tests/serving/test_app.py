@@ -240,7 +240,8 @@ def test_what_takes_too_long_is_504_and_leaves_nothing_behind(serve, ready, mode
 def test_a_bug_is_500_without_its_traceback_and_the_next_request_is_answered(serve, ready, model_file, photos):
     with serve(model_file) as client:
         model = ready(client).app.state.model
-        batcher, right = model._batcher, model._batcher._predict
+        batcher = model._parts.batcher
+        right = batcher._predict
         batcher._predict = lambda images: 1 / 0
         message = error(client.post(CLASSIFY, content=photos[0]), 500)
         assert "division" not in message

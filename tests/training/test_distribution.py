@@ -1,7 +1,6 @@
 """One process, two logical devices and two worker processes train the same network: everything must be equal."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from distributed_program import CASES
-
-from tfl.cluster import make_tf_config
 
 PROGRAM = Path(__file__).with_name("distributed_program.py")
 SECONDS = 600
@@ -24,21 +21,13 @@ def start(way: str, cases: list[str], folder: Path, **environment: str) -> subpr
     return subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=log)
 
 
-def start_workers(cases: list[str], folder: Path, count: int = 2) -> list[subprocess.Popen]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    addresses = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
-    for s in sockets:
-        s.close()
-    return [start("workers", cases, folder, TF_CONFIG=make_tf_config(addresses, i)) for i in range(count)]
-
-
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> dict[str, Path]:
+def runs(tmp_path_factory, tf_configs) -> dict[str, Path]:
     """Train every case in every way, each way in its own processes, and return the folders of what they wrote."""
     base, cases = tmp_path_factory.mktemp("distribution"), list(CASES)
     folders = {way: base / way.replace(":", "") for way in ("one", "cpu:2", "workers")}
     processes = [start(way, cases, folders[way]) for way in ("one", "cpu:2")]
-    processes += start_workers(cases, folders["workers"])
+    processes += [start("workers", cases, folders["workers"], TF_CONFIG=config) for config in tf_configs(2)]
     codes = [process.wait(SECONDS) for process in processes]
     logs = "\n".join(log.read_text()[-2000:] for folder in folders.values() for log in folder.glob("*.log"))
     assert codes == [0] * len(codes), logs

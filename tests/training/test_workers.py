@@ -1,7 +1,6 @@
 """Two worker processes sum, gather, and solve one head between them: what one process finds."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,26 +10,19 @@ import pytest
 import tensorflow as tf
 from workers_program import TARGETS, solve
 
-from tfl.cluster import make_tf_config
 from tfl.training.workers import Workers
 
 PROGRAM = Path(__file__).with_name("workers_program.py")
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory) -> list[dict[str, np.ndarray]]:
+def found(tmp_path_factory, tf_configs) -> list[dict[str, np.ndarray]]:
     """Run the program on two workers, and return what each of them wrote."""
     folder = tmp_path_factory.mktemp("workers")
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    addresses = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
-    for s in sockets:
-        s.close()
     command = [sys.executable, str(PROGRAM), str(folder)]
     processes = [
-        subprocess.Popen(
-            command, env=os.environ | {"TF_CONFIG": make_tf_config(addresses, i)}, stderr=subprocess.PIPE, text=True
-        )
-        for i in range(2)
+        subprocess.Popen(command, env=os.environ | {"TF_CONFIG": config}, stderr=subprocess.PIPE, text=True)
+        for config in tf_configs(2)
     ]
     errors = [process.communicate(timeout=300)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], errors

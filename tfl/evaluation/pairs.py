@@ -64,15 +64,15 @@ def compare_predictions(first: Predictions, second: Predictions, seed: int = 0) 
     _check_pair(first, second)
     metric = "mean_absolute_error" if first.target == "regression" else "accuracy"
     low, high = paired_interval(first, second, metric, seed)
-    own, other = (float(table.metrics()[metric]) for table in (first, second))
     if first.target == "regression":
-        errors = [np.abs(as_targets(t.target, t.labels) - t.logits).mean(axis=1) for t in (first, second)]
-        better, worse = int(np.sum(errors[0] < errors[1])), int(np.sum(errors[0] > errors[1]))
-        test, p_value = "Wilcoxon", wilcoxon(errors[0] - errors[1])
+        values = [np.abs(as_targets(t.target, t.labels) - t.logits).mean(axis=1) for t in (first, second)]
+        better, worse = int(np.sum(values[0] < values[1])), int(np.sum(values[0] > values[1]))
+        test, p_value = "Wilcoxon", wilcoxon(values[0] - values[1])
     else:
-        right = [is_correct(t.target, t.logits, as_targets(t.target, t.labels)) for t in (first, second)]
-        better, worse = int(np.sum(right[0] & ~right[1])), int(np.sum(~right[0] & right[1]))
+        values = [is_correct(t.target, t.logits, as_targets(t.target, t.labels)) for t in (first, second)]
+        better, worse = int(np.sum(values[0] & ~values[1])), int(np.sum(~values[0] & values[1]))
         test, p_value = "McNemar", mcnemar(better, worse)
+    own, other = (float(value.mean()) for value in values)
     return Comparison(metric, own, other, own - other, low, high, better, worse, test, p_value)
 
 

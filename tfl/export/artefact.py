@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from etils import epath
@@ -31,10 +32,19 @@ class Artefact:
         path: where it was read from.
         format: "keras", "saved_model", "litert" or "onnx".
         metadata: labels, image size, target, and the temperature that its probabilities have.
+        model: the Keras model from images to logits; None where the format has no layers to look at.
     """
 
-    def __init__(self, path: epath.Path, format: str, metadata: Metadata, run: _Run, run_bytes: Any = None) -> None:
-        self.path, self.format, self.metadata = path, format, metadata
+    def __init__(
+        self,
+        path: epath.Path,
+        format: str,
+        metadata: Metadata,
+        run: _Run,
+        run_bytes: Any = None,
+        model: keras.Model | None = None,
+    ) -> None:
+        self.path, self.format, self.metadata, self.model = path, format, metadata, model
         self._run = run
         self._run_bytes = run_bytes  # where the format decodes image files itself
         self._lock = threading.Lock()
@@ -143,7 +153,7 @@ def _load_keras(path: epath.Path) -> Artefact:
     forward = tf.function(lambda pixels: probabilities_of(model(pixels, training=False), metadata))
     shape = (None, *model.input.shape[1:])
     concrete = forward.get_concrete_function(tf.TensorSpec(shape, tf.uint8))
-    return Artefact(path, "keras", metadata, lambda pixels: concrete(tf.constant(pixels)).numpy())
+    return Artefact(path, "keras", metadata, lambda pixels: concrete(tf.constant(pixels)).numpy(), model=model)
 
 
 def _load_saved_model(path: epath.Path) -> Artefact:

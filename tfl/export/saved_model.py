@@ -9,7 +9,6 @@ from etils import epath
 
 from tfl.export.graph import (
     METADATA_NAME,
-    PIXELS,
     PROBABILITIES,
     decode_batch,
     metadata_to_json,
@@ -46,11 +45,8 @@ def write_saved_model(model: keras.Model, metadata: Metadata, path: epath.PathLi
     def serve_bytes(images: tf.Tensor) -> dict[str, tf.Tensor]:
         return outputs(decode_batch(images, metadata.image_size))
 
-    def serve_pixels(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        return outputs(pixels)
-
     of_bytes = tf.function(serve_bytes, input_signature=[tf.TensorSpec((None,), tf.string, name=IMAGES)])
-    of_pixels = tf.function(serve_pixels, input_signature=[pixel_spec(metadata)])
+    of_pixels = tf.function(outputs, input_signature=[pixel_spec(metadata)])
     signatures = {
         BYTES_SIGNATURE: of_bytes,
         "serving_default": of_bytes,
@@ -64,6 +60,3 @@ def write_saved_model(model: keras.Model, metadata: Metadata, path: epath.PathLi
         module.metadata = tf.saved_model.Asset(str(file))  # copied into the folder's `assets`
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         tf.saved_model.save(module, str(path), signatures, options)
-
-
-__all__ = ["BYTES_SIGNATURE", "CLASS_NAMES", "IMAGES", "PIXELS", "PIXELS_SIGNATURE", "write_saved_model"]

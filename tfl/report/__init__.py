@@ -43,15 +43,18 @@ def write_report(
     Raises:
         InputError: no finished run, or the files cannot be written.
     """
-    run, facts = Workdir(workdir), read_facts(workdir)
+    _render(read_facts(workdir), model, splits, gallery)
+
+
+def _render(facts: Facts, model: keras.Model | None, splits: Splits | None, gallery: int | None) -> None:
     most = facts.config.report.gallery if gallery is None else gallery
     galleries, note = [], "The images were not at hand when this report was made."
     if model is not None and splits is not None:
         galleries = make_galleries(facts, model, splits, _features(facts, model, splits), most)
         note = "" if galleries else "No images were asked for, or there is nothing to show."
     findings = find(facts)
-    _write(run / REPORT, render_page(facts, findings, galleries, note))
-    _write(run / CARD, render_card(facts, findings))
+    _write(facts.path / REPORT, render_page(facts, findings, galleries, note))
+    _write(facts.path / CARD, render_card(facts, findings))
 
 
 def remake_report(workdir: epath.PathLike, gallery: int | None = None) -> None:
@@ -75,9 +78,9 @@ def remake_report(workdir: epath.PathLike, gallery: int | None = None) -> None:
         splits.index.check_same(read_csv(run / "splits.csv"))
     except InputError as error:
         say(f"report: without images: {error}")
-        write_report(workdir)
+        _render(facts, None, None, gallery)
         return
-    write_report(workdir, load_model(run.path), splits, gallery)
+    _render(facts, load_model(run.path), splits, gallery)
 
 
 def _features(facts: Facts, model: keras.Model, splits: Splits) -> Callable[[np.ndarray], np.ndarray]:

@@ -12,7 +12,7 @@ from tfl.report.facts import Facts
 from tfl.report.finding import Finding
 from tfl.report.page import describe_model, environment
 from tfl.report.results import describe_results
-from tfl.report.story import describe_request, describe_training
+from tfl.report.story import describe_data, tell_training
 from tfl.report.wording import count
 
 METRIC_IDS = {  # names that the Hugging Face hub knows
@@ -46,16 +46,14 @@ def _describe(facts: Facts) -> dict[str, Any]:
     splits = facts.metrics.get("num_examples", {})
     metrics = [(METRIC_IDS[name], value) for name, value in facts.test.items() if name in METRIC_IDS]
     interval = facts.headline_interval
-    asked, told = describe_request(facts), describe_training(facts)
     return {
         "name": facts.name,
         "base": f"keras-applications/{facts.metadata.backbone}",
         "source": facts.source,
-        "summary": describe_model(facts),
         "model": describe_model(facts),
         "size": facts.metadata.image_size,
         "output": _output(facts),
-        "training": " ".join(told["story"]),
+        "training": " ".join(tell_training(facts)),
         "made": f"seed {facts.config.seed}" + (f", {facts.seconds:.0f} s" if facts.seconds else ""),
         "metric_ids": [name for name, _ in metrics],
         "metrics": [(name, round(float(value), 6)) for name, value in metrics if math.isfinite(value)],
@@ -64,7 +62,7 @@ def _describe(facts: Facts) -> dict[str, Any]:
         "metrics_note": "Every test image counts exactly once; the test split was looked at once, at the end."
         + (" Intervals are at 95 %." if interval else ""),
         "test_data": f"{count(splits.get('test', 0), 'image')} that were neither trained on nor chosen by. "
-        + asked["data"],
+        + describe_data(facts),
         "train_data": f"{count(splits.get('train', 0), 'image')} to train on and {splits.get('validation', 0):,} to "
         f"choose by, from {facts.source}.",
     }

@@ -195,20 +195,6 @@ def read_facts(workdir: Any) -> Facts:
     )
 
 
-def chance_error(bins: list[dict[str, Any]]) -> float:
-    """Return the calibration error that a perfectly calibrated model would be expected to show by chance.
-
-    In each bin the share that is right then spreads around the certainty c as a coin does; the mean distance of
-    a normal variable from its centre is its deviation times sqrt(2 / π).
-
-    Args:
-        bins: with "count" and "confidence", as in `evaluation.json`.
-    """
-    sizes = np.array([row["count"] for row in bins if row["count"]], np.float64)
-    sure = np.array([row["confidence"] for row in bins if row["count"]])
-    return float(np.sum(np.sqrt(2 / np.pi * sure * (1 - sure) * sizes)) / max(sizes.sum(), 1.0))
-
-
 def _values(run: Workdir, name: str) -> dict[str, Any]:
     return read_json(run / name) if (run / name).exists() else {}
 

@@ -8,7 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from tfl.report.environment import command_again, describe_environment
-from tfl.report.facts import Facts, chance_error
+from tfl.report.facts import Facts
 from tfl.report.finding import Finding
 from tfl.report.gallery import Gallery
 from tfl.report.results import describe_results, has_value
@@ -135,7 +135,7 @@ def _calibration_tile(facts: Facts) -> list[dict[str, Any]]:
         return []
     before, after = calibration["before"], calibration["after"]
     note = f"{points(before['ece'])} before temperature scaling; a perfect model would show about "
-    note += f"{points(chance_error(after['bins']))} on so many images"
+    note += f"{points(after['ece_by_chance'])} on so many images"
     return [_tile("Probabilities are off by", points(after["ece"]), note)]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfl.evaluation.intervals import wilson_interval
 from tfl.explain import judge, most_certain_errors
-from tfl.report.facts import Facts, chance_error
+from tfl.report.facts import Facts
 from tfl.report.finding import Finding
 from tfl.report.wording import count, percent, points
 
@@ -91,7 +91,7 @@ def _calibration(facts: Facts) -> Iterator[Finding]:
     if "after" not in calibration:
         return
     before, after = calibration["before"]["ece"], calibration["after"]["ece"]
-    chance = chance_error(calibration["after"]["bins"])
+    chance = calibration["after"]["ece_by_chance"]
     if after > max(0.03, 1.5 * chance):
         yield Finding(
             "problem",

@@ -14,7 +14,7 @@ PHASES = {"probe": "frozen, solved head", "finetune": "fine-tuned", "from_scratc
 
 def describe_request(facts: Facts) -> dict[str, Any]:
     """Return options, data and what was left out of them."""
-    splits = {name: sum(row["split"] == name for row in facts.splits) for name in SPLITS}
+    splits = _sizes(facts)
     quarantine = facts.quarantine[:MOST_FILES]
     counts = facts.class_counts if facts.has_classes else {"all images": splits}
     rows = [[name, *(f"{split[part]:,}" for part in SPLITS)] for name, split in list(counts.items())[:MOST_CLASSES]]
@@ -23,7 +23,7 @@ def describe_request(facts: Facts) -> dict[str, Any]:
     return {
         "changed": [[name, _option(value), _option(usual)] for name, value, usual in facts.changed_options],
         "options": [[name, _option(value)] for name, value in facts.all_options],
-        "data": _data_sentence(facts, splits),
+        "data": describe_data(facts),
         "counts_caption": "Images of each class in each split" if facts.has_classes else "Images in each split",
         "counts_columns": ["class" if facts.has_classes else "", *SPLITS],
         "counts": rows,
@@ -37,13 +37,19 @@ def _option(value: Any) -> str:
     return "(empty)" if value in ("", (), []) else str(value)
 
 
-def _data_sentence(facts: Facts, splits: dict[str, int]) -> str:
-    unused = len(facts.splits) - sum(splits.values())
+def _sizes(facts: Facts) -> dict[str, int]:
+    return {name: sum(row["split"] == name for row in facts.splits) for name in SPLITS}
+
+
+def describe_data(facts: Facts) -> str:
+    """Say how many images there are, from where, and whether any of them stands on both sides."""
+    used = sum(_sizes(facts).values())
+    unused = len(facts.splits) - used
     leaks = (
         f"{count(facts.leaks, 'copy', 'copies')} of training images" if facts.leaks else "no copy of a training image"
     )
     return (
-        f"{count(sum(splits.values()), 'image')} from {facts.source}, seen at "
+        f"{count(used, 'image')} from {facts.source}, seen at "
         f"{facts.metadata.image_size} x {facts.metadata.image_size} pixels"
         + (f"; {count(unused, 'image')} not used" if unused > 0 else "")
         + f". Validation and test hold {leaks}, byte for byte."
@@ -56,7 +62,7 @@ def describe_training(facts: Facts) -> dict[str, Any]:
     columns = list(dict.fromkeys(name for metrics in compared.values() for name in metrics))
     path = l2_path(facts)
     return {
-        "story": list(_story(facts)),
+        "story": tell_training(facts),
         "charts": [*([path] if path else []), *curves(facts)],
         "comparison_columns": ["", *map(spoken, columns)],
         "comparison": [
@@ -73,7 +79,8 @@ def describe_training(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _story(facts: Facts) -> list[str]:
+def tell_training(facts: Facts) -> list[str]:
+    """Say in a few sentences what each phase did, and which was kept."""
     sentences, phases, contract = [], facts.metrics.get("phases", {}), facts.metrics.get("contract", {})
     if facts.config.pretrain.source:
         sentences.append(

@@ -5,16 +5,15 @@ import contextlib
 import functools
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from tfl.explain import grad_cam, overlay
 from tfl.export import Artefact, load_artefact
 from tfl.export.runner import num_cores
-from tfl.models.classifier import Metadata, load_model
+from tfl.models.classifier import Metadata
 from tfl.serving.batching import Batcher
 from tfl.serving.images import Decoder
 from tfl.serving.limits import RequestError, Room
@@ -24,6 +23,12 @@ from tfl.serving.tuning import best_batch_size
 
 T = TypeVar("T")
 EXPLANATIONS = 4  # that may be under way: each holds a gradient, and they take turns
+
+
+class _Loaded(NamedTuple):
+    artefact: Artefact
+    decode: Decoder
+    batcher: Batcher
 
 
 class ServedModel:
@@ -43,7 +48,7 @@ class ServedModel:
         self.metrics = Metrics(lambda: self.room.taken, lambda: self.is_ready)
         self.failure: BaseException | None = None
         self.is_draining = False
-        self._artefact: Artefact | None = None
+        self._loaded: _Loaded | None = None
         self._network = ThreadPoolExecutor(1, "network")
         self._decoders = ThreadPoolExecutor(num_cores(), "decode")
         self._explainer = ThreadPoolExecutor(1, "explain")
@@ -52,12 +57,18 @@ class ServedModel:
     @property
     def is_loaded(self) -> bool:
         """Whether it can answer."""
-        return self._artefact is not None
+        return self._loaded is not None
 
     @property
     def is_ready(self) -> bool:
         """Whether it should be sent requests."""
         return self.is_loaded and not self.is_draining
+
+    @property
+    def _parts(self) -> _Loaded:
+        if self._loaded is None:
+            raise RequestError(503, "The model is being loaded.", retry_after=1)
+        return self._loaded
 
     @property
     def metadata(self) -> Metadata:
@@ -66,14 +77,12 @@ class ServedModel:
         Raises:
             RequestError: 503, it is not loaded yet.
         """
-        if self._artefact is None:
-            raise RequestError(503, "The model is being loaded.", retry_after=1)
-        return self._artefact.metadata
+        return self._parts.artefact.metadata
 
     @property
     def can_explain(self) -> bool:
         """Whether it has layers to look at."""
-        return self._artefact is not None and self._artefact.format == "keras"
+        return self._loaded is not None and self._loaded.artefact.model is not None
 
     @contextlib.asynccontextmanager
     async def running(self, on_failure: Callable[[], None], on_ready: Callable[[], None]) -> AsyncIterator[None]:
@@ -100,40 +109,34 @@ class ServedModel:
 
     async def _load_and_run(self, on_ready: Callable[[], None]) -> None:
         loop, options = asyncio.get_running_loop(), self.options
-        artefact = await loop.run_in_executor(self._network, self._load)
-        self._batcher = Batcher(
-            functools.partial(self._run, artefact),
-            self._network,
-            self._batch_size,
-            options.batch_timeout_ms / 1000,
-        )
-        self._artefact = artefact
+        artefact, decode, batch_size = await loop.run_in_executor(self._network, self._load)
+        run = functools.partial(self._run, artefact)
+        batcher = Batcher(run, self._network, batch_size, options.batch_timeout_ms / 1000)
+        self._loaded = _Loaded(artefact, decode, batcher)
         on_ready()
-        await self._batcher.run()
+        await batcher.run()
 
     def _run(self, artefact: Artefact, images: np.ndarray) -> np.ndarray:
         self.metrics.batch_images.observe(len(images))
         with self.metrics.batch_seconds.time():
             return artefact.predict_pixels(images)
 
-    def _load(self) -> Artefact:
+    def _load(self) -> tuple[Artefact, Decoder, int]:
         """Load, and run everything once: the first time takes many times as long."""
         options = self.options
         artefact = load_artefact(options.model)
         size = artefact.metadata.image_size
-        self._decode = Decoder(size, options.max_image_pixels)
+        decode = Decoder(size, options.max_image_pixels)
         blank = np.zeros((size, size, 3), np.uint8)
         for write in (tf.io.encode_jpeg, tf.io.encode_png):
-            self._decode(write(blank).numpy())
-        self._batch_size = best_batch_size(artefact.predict_pixels, blank, options.max_batch_size)
-        self.metrics.batch_size.set(self._batch_size)
-        if artefact.format == "keras":
-            self._keras: keras.Model = load_model(options.model)
-        return artefact
+            decode(write(blank).numpy())
+        batch_size = best_batch_size(artefact.predict_pixels, blank, options.max_batch_size)
+        self.metrics.batch_size.set(batch_size)
+        return artefact, decode, batch_size
 
     def announce(self) -> contextlib.AbstractContextManager[None]:
         """Let a batch wait for what is prepared in this context."""
-        return self._batcher.announce()
+        return self._parts.batcher.announce()
 
     async def prepare(self, work: Callable[[], T]) -> T:
         """Run what is to be done before the network in a thread of the decoders."""
@@ -142,22 +145,24 @@ class ServedModel:
     def decode(self, encoded: bytes) -> np.ndarray:
         """Return the pixels of an image file, uint8 `(S, S, 3)`; see `Decoder`."""
         with self.metrics.decode_seconds.time():
-            return self._decode(encoded)
+            return self._parts.decode(encoded)
 
     async def predict(self, pixels: Sequence[np.ndarray]) -> np.ndarray:
         """Return the probabilities `(N, C)` of images `(S, S, 3)`, each in whatever batch it gets into."""
-        return await self._batcher.predict(pixels)
+        return await self._parts.batcher.predict(pixels)
 
     async def explain(self, pixels: np.ndarray, number: int) -> bytes:
-        """Return a PNG of one image with Grad-CAM laid over it.
+        """Return a PNG of one image with Grad-CAM laid over it, where `can_explain` says that it can be.
 
         Args:
             pixels: uint8 `(S, S, 3)`.
             number: of the class that is explained.
         """
 
+        model: Any = self._parts.artefact.model
+
         def run() -> bytes:
-            heat = grad_cam(self._keras, pixels[None], number)[0]
+            heat = grad_cam(model, pixels[None], number)[0]
             return tf.io.encode_png(overlay(pixels, heat)).numpy()
 
         with self._explanations.take(1):
