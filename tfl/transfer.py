@@ -130,7 +130,7 @@ def _backbone(config: TransferConfig, weights: str) -> keras.Model:
             config.backbone.name, image_size=config.data.image_size, alpha=config.backbone.alpha, weights=weights
         )
     try:
-        select_layers(backbone, config.finetune.unfreeze, from_top=True)
+        select_layers(backbone, config.finetune.unfreeze, from_top=True, batch_norm=config.finetune.batch_norm.lower())
     except InputError as error:
         raise InputError(str(error).replace("`what`", "`finetune.unfreeze`")) from error
     return backbone

@@ -224,3 +224,33 @@ def test_batch_norm_inside_a_nested_block_is_found():
     assert [len(layer.trainable_weights) for layer in block.layers] == [2, 0]
     table = unfreeze(model, "top")
     assert not block.trainable_weights and table.trainable == 4 * 2 + 2
+
+
+@pytest.mark.parametrize(
+    "what, batch_norm",
+    [
+        ("re:_relu", "train"),
+        ("re:_relu", "frozen"),
+        ("re:_BN$|_bn$", "frozen"),
+        ("0.01", "frozen"),
+        ("out_relu", "train"),
+    ],
+)
+def test_unfreezing_what_has_no_trainable_weight_is_refused(what, batch_norm, model):
+    before = describe_freezing(model)
+    with pytest.raises(InputError, match=r"`what` must reach a layer with trainable weights.*Did you mean '1'"):
+        unfreeze(model, what, batch_norm=batch_norm)
+    assert describe_freezing(model) == before
+
+
+@pytest.mark.parametrize("what, batch_norm", [("re:_BN$|_bn$", "train"), ("0.01", "train"), ("0.02", "frozen")])
+def test_unfreezing_the_same_with_trained_batch_norm_works(what, batch_norm, model):
+    trained_before = unfreeze(model, 0).trainable
+    assert unfreeze(model, what, batch_norm=batch_norm).trainable > trained_before
+    freeze(model, "all")  # a frozen layer can still be unfrozen
+    assert unfreeze(model, what, batch_norm=batch_norm).trainable > trained_before
+
+
+def test_freezing_what_has_no_weights_is_refused(model):
+    with pytest.raises(InputError, match="`what` must reach a layer with trainable weights"):
+        freeze(model, "re:_relu")

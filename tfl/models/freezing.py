@@ -85,11 +85,12 @@ def freeze(model: keras.Model, what: What = "all", *, batch_norm: str = "frozen"
         The table of what is trained, which is also shown.
 
     Raises:
-        InputError: `what` names nothing of this backbone, or is out of range.
+        InputError: `what` names nothing of this backbone, is out of range, or reaches no trainable weight.
 
     Example:
         >>> table = freeze(model, 3)  # stages 1 to 3 stay as they are
     """
+    batch_norm = resolve(batch_norm, BATCH_NORMS, "batch_norm")
     return _set(model, select_layers(model, what, from_top=False), batch_norm, chosen_is_trained=False)
 
 
@@ -107,12 +108,14 @@ def unfreeze(model: keras.Model, what: What = "all", *, batch_norm: str = "froze
         The table of what is trained, which is also shown.
 
     Raises:
-        InputError: `what` names nothing of this backbone, or is out of range.
+        InputError: `what` names nothing of this backbone, is out of range, or reaches no trainable weight.
 
     Example:
         >>> table = unfreeze(model, "1")  # the topmost stage and the head
     """
-    return _set(model, select_layers(model, what, from_top=True), batch_norm, chosen_is_trained=True)
+    batch_norm = resolve(batch_norm, BATCH_NORMS, "batch_norm")
+    chosen = select_layers(model, what, from_top=True, batch_norm=batch_norm)
+    return _set(model, chosen, batch_norm, chosen_is_trained=True)
 
 
 def trainable_stages(model: keras.Model) -> list[str]:
@@ -164,24 +167,52 @@ def describe_freezing(model: keras.Model) -> FreezeTable:
     return FreezeTable((*rows, _row("head", head)) if head else tuple(rows))
 
 
-def select_layers(model: keras.Model, what: What, *, from_top: bool) -> set[str]:
+def select_layers(model: keras.Model, what: What, *, from_top: bool, batch_norm: str = "train") -> set[str]:
     """Return the names of the backbone layers that `what` says, without changing anything.
 
     Args:
         model: as for `freeze`.
         what: as for `unfreeze` where `from_top`, else as for `freeze`.
         from_top: which end numbers, names and fractions count from.
+        batch_norm: "frozen": the weights of BatchNormalization do not count, as they are not trained.
 
     Raises:
-        InputError: `what` names nothing of this backbone, or is out of range.
+        InputError: `what` names nothing of this backbone, is out of range, or reaches only layers without
+            trainable weights (activations, say), so that it would change nothing.
     """
-    layers, stages = backbone_layers(model), find_stages(model)
-    what = _parse(what)
+    parsed = _parse(what)
+    chosen = _named_by(parsed, backbone_layers(model), find_stages(model), from_top=from_top)
+    if chosen and not any(_can_train(model.get_layer(name), batch_norm) for name in chosen):
+        but = ", BatchNormalization aside (batch_norm='frozen')" if batch_norm == "frozen" else ""
+        raise InputError(
+            f"`what` must reach a layer with trainable weights{but}. Received: what={_written(parsed)!r}, which "
+            f"chooses {len(chosen)} of the backbone's layers and none such. "
+            f"Did you mean '1', the {'top' if from_top else 'lowest'} stage?"
+        )
+    return chosen
+
+
+def _can_train(layer: Any, batch_norm: str) -> bool:
+    """Say whether a layer has weights that an optimizer may change, whatever is frozen now."""
+    counted = (leaf for leaf in _leaves(layer) if not (batch_norm == "frozen" and _is_batch_norm(leaf)))
+    return any(leaf._trainable_variables for leaf in counted)  # `trainable_weights` is empty while it is frozen
+
+
+def _is_batch_norm(layer: Any) -> bool:
+    return isinstance(layer, keras.layers.BatchNormalization)
+
+
+def _written(what: What) -> float | str:
+    """Return `what` as a flag gives it."""
+    return f"re:{what.pattern}" if isinstance(what, re.Pattern) else what
+
+
+def _named_by(what: What, layers: Sequence[Any], stages: Sequence[Stage], *, from_top: bool) -> set[str]:
     if isinstance(what, re.Pattern):
         names = {layer.name for layer in layers if what.search(layer.name)}
         if not names:
             hint = did_you_mean(what.pattern, [layer.name for layer in layers])
-            raise InputError(f"`what` must match the name of a layer. Received: what={'re:' + what.pattern!r}.{hint}")
+            raise InputError(f"`what` must match the name of a layer. Received: what={_written(what)!r}.{hint}")
         return names
     if isinstance(what, int):
         if not 0 <= what <= len(stages):
@@ -235,13 +266,12 @@ def _parse(what: What) -> What:
 
 
 def _set(model: keras.Model, chosen: set[str], batch_norm: str, *, chosen_is_trained: bool) -> FreezeTable:
-    batch_norm = resolve(batch_norm, BATCH_NORMS, "batch_norm")
     body = backbone_layers(model)
     model.trainable = True  # a model that was frozen as a whole would hide what its layers say
     for layer in body:
         layer.trainable = (layer.name in chosen) == chosen_is_trained
         for leaf in _leaves(layer):
-            if isinstance(leaf, keras.layers.BatchNormalization) and batch_norm == "frozen":
+            if batch_norm == "frozen" and _is_batch_norm(leaf):
                 leaf.trainable = False
     # Keras traces these once and would go on training what was trainable then.
     model.train_function = model.test_function = model.predict_function = None
@@ -258,7 +288,7 @@ def _leaves(layer: Any) -> list[Any]:
 def _row(name: str, layers: Sequence[Any]) -> FreezeRow:
     modes = set()
     for leaf in (leaf for layer in layers for leaf in _leaves(layer)):
-        if isinstance(leaf, keras.layers.BatchNormalization):
+        if _is_batch_norm(leaf):
             modes.add("train" if leaf.trainable else "inference")
     return FreezeRow(
         stage=name,
