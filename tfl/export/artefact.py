@@ -14,6 +14,7 @@ from etils import epath
 
 from tfl.errors import InputError
 from tfl.export.graph import METADATA_NAME, decode_batch, metadata_from_json, probabilities_of
+from tfl.export.operations import check_operations
 from tfl.export.runner import num_cores
 from tfl.export.saved_model import BYTES_SIGNATURE, IMAGES, PIXELS_SIGNATURE
 from tfl.models.classifier import Metadata, load_model
@@ -107,14 +108,17 @@ class Artefact:
 
 
 def load_artefact(path: epath.PathLike) -> Artefact:
-    """Load what tfl trained or exported, by what stands at `path`; only data is read, never code.
+    """Load what tfl trained or exported, by what stands at `path`; no code of it is run.
+
+    A `.keras` file is read with `safe_mode`, a SavedModel is refused where its graph does more than compute
+    (see `check_operations`), and LiteRT and ONNX files know no operation that reaches files.
 
     Args:
         path: a finished workdir, a `.keras` file, a SavedModel folder, a `.tflite` or an `.onnx` file.
 
     Raises:
-        InputError: nothing there, another kind of file, no metadata of tfl in it, or the runtime of its format is
-            not installed.
+        InputError: nothing there, another kind of file, no metadata of tfl in it, a SavedModel that does more than
+            compute, or the runtime of its format is not installed.
 
     Example:
         >>> artefact = tfl.load_artefact("runs/photos/export/model.tflite")
@@ -158,6 +162,7 @@ def _load_keras(path: epath.Path) -> Artefact:
 
 def _load_saved_model(path: epath.Path) -> Artefact:
     metadata = metadata_from_json((path / "assets" / METADATA_NAME).read_text())
+    check_operations(path)
     loaded: Any = tf.saved_model.load(str(path))
     of_bytes, of_pixels = loaded.signatures[BYTES_SIGNATURE], loaded.signatures[PIXELS_SIGNATURE]
     return Artefact(

@@ -16,6 +16,7 @@ import scipy.stats
 
 from tfl.errors import InputError
 from tfl.export import runner
+from tfl.export.operations import check_operations
 from tfl.models.classifier import Metadata
 
 TOLERANCE, MIN_AGREEMENT = 1e-5, 0.99
@@ -99,8 +100,10 @@ def certify(product: Product, reference: Reference, limits: Limits = Limits(), *
         "latency": [],
     }
     try:
+        if product.format == "saved_model":
+            check_operations(product.path)
         report, outputs = _run(product, reference, timed)
-    except CertificateError as error:
+    except InputError as error:
         return result | {"failures": [str(error)]}
     failures = _metadata_failures(report, reference.metadata)
     if all(values.shape == reference.probabilities.shape for values in outputs.values()):
