@@ -14,6 +14,7 @@ from tfl.errors import InputError
 from tfl.launching import launch_local
 
 ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 600  # seconds until a test gives up; no test passes or fails by being fast
 # What every member knows of itself: its index, and a folder in which all leave traces.
 PREAMBLE = """
 import json, os, pathlib, signal, sys, time
@@ -24,9 +25,12 @@ def mark(name): (folder / f"{name}-{index}-{os.getpid()}").touch()
 def handle(number, frame):
     mark(signal.Signals(number).name)
     sys.exit(128 + number)
+def meet(name):  # wait until all workers have left as many traces of this name as this one has
+    count = lambda worker: len(list(folder.glob(f"{name}-{worker}-*")))
+    while any(count(worker) < count(index) for worker in range(len(config["cluster"]["worker"]))): time.sleep(0.01)
 mark("start")
 """
-HANGS = "time.sleep(100)"
+HANGS = "time.sleep(3600)"  # longer than the patience of any test
 STOPS_WHEN_ASKED = "[signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)]; mark('ready'); " + HANGS
 
 
@@ -35,13 +39,24 @@ def launch(tmp_path):
     """Run members of some code under the launcher; its traces are in `tmp_path`."""
 
     def run(code, *flags):
-        return subprocess.run(command(code, tmp_path, *flags), capture_output=True, text=True, timeout=60, cwd=ROOT)
+        words = command(code, tmp_path, *flags)
+        return subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT)
 
     return run
 
 
 def command(code, folder, *flags):
     return [sys.executable, "scripts/launch_local.py", *flags, "--", "-c", PREAMBLE + code, str(folder)]
+
+
+def command_with_graces(failure, stop, code, folder):
+    """Return the command of a launcher that waits other times, in seconds, before it kills."""
+    program = (
+        "import sys, tfl.launching as launching\n"
+        f"launching.FAILURE_GRACE, launching.STOP_GRACE = {failure}, {stop}\n"
+        "sys.exit(launching.launch_local(sys.argv[1:], workers=2, max_restarts=0))"
+    )
+    return [sys.executable, "-c", program, "-c", PREAMBLE + code, str(folder)]
 
 
 def traces(folder, name):
@@ -59,8 +74,8 @@ def is_alive(pid):
         return False
 
 
-def wait_until(condition, seconds=20.0):
-    deadline = time.monotonic() + seconds
+def wait_until(condition):
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -79,7 +94,7 @@ def test_each_member_gets_its_task_and_the_same_addresses(launch, tmp_path):
 
 def test_no_member_reads_what_is_typed(tmp_path):
     asks = command("assert not sys.stdin.read()", tmp_path, "--max_restarts=0")
-    result = subprocess.run(asks, input="typed", capture_output=True, text=True, timeout=60, cwd=ROOT)
+    result = subprocess.run(asks, input="typed", capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT)
     assert result.returncode == 0, result.stderr
 
 
@@ -101,8 +116,9 @@ def test_a_crash_restarts_the_whole_group_on_new_ports(launch, tmp_path):
     code = (
         "ports = folder / f'ports-{index}'; first = not ports.exists(); "
         "ports.write_text((ports.read_text() if not first else '') + config['cluster']['worker'][index] + '\\n')\n"
+        "mark('written'); meet('written')\n"
         "if first and index == 1: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "if first: time.sleep(100)\n"
+        f"if first: {HANGS}\n"
         "mark('done')"
     )
     result = launch(code)
@@ -116,7 +132,7 @@ def test_a_crash_restarts_the_whole_group_on_new_ports(launch, tmp_path):
 
 @pytest.mark.parametrize("restarts", [0, 2])
 def test_restarts_are_bounded_and_the_exit_code_is_the_members(launch, tmp_path, restarts):
-    result = launch("sys.exit(7 if index else 0)", f"--max_restarts={restarts}")
+    result = launch("meet('start'); sys.exit(7 if index else 0)", f"--max_restarts={restarts}")
     assert result.returncode == 7
     assert traces(tmp_path, "start") == ["0"] * (restarts + 1) + ["1"] * (restarts + 1)
     assert f"worker 1 of 2 ended with exit code 7; none of {restarts} restarts is left" in result.stderr
@@ -125,29 +141,37 @@ def test_restarts_are_bounded_and_the_exit_code_is_the_members(launch, tmp_path,
 
 @pytest.mark.parametrize("code", [2, 130, 143])
 def test_bad_input_and_a_deliberate_stop_are_not_tried_again(launch, tmp_path, code):
-    result = launch(f"signal.signal(signal.SIGTERM, handle)\nif index: sys.exit({code})\n{HANGS}")
+    result = launch(f"signal.signal(signal.SIGTERM, handle); meet('start')\nif index: sys.exit({code})\n{HANGS}")
     assert result.returncode == code
     assert traces(tmp_path, "start") == ["0", "1"]
     assert "restart" not in result.stderr
 
 
 def test_members_may_end_at_different_times(launch, tmp_path):
-    assert launch("time.sleep(index); mark('done')").returncode == 0
+    code = """
+mark("done")
+if index:
+    meet("done")
+    other = int(next(folder.glob("done-0-*")).name.split("-")[2])
+    while True:
+        try: os.kill(other, 0)  # it is there until the launcher has seen its end
+        except ProcessLookupError: break
+        time.sleep(0.01)
+    mark("last")
+"""
+    assert launch(code).returncode == 0
+    assert traces(tmp_path, "last") == ["1"]
     assert traces(tmp_path, "done") == ["0", "1"]
 
 
-def test_a_member_that_hears_nothing_is_killed_after_a_failure(launch, tmp_path):
+def test_a_member_that_hears_nothing_is_killed_after_a_failure(tmp_path):
     code = """
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-mark("deaf")
-if index:
-    while len(list(folder.glob("deaf-*"))) < 2: time.sleep(0.01)
-    sys.exit(9)
+mark("deaf"); meet("deaf")
+if index: sys.exit(9)
 """
-    started = time.monotonic()
-    result = launch(code + HANGS, "--max_restarts=0")
-    assert result.returncode == 9
-    assert time.monotonic() - started < 30  # and not the 100 s that the other one sleeps
+    launcher = command_with_graces(0.2, 3600, code + HANGS, tmp_path)  # the grace of a stop would be too long
+    assert subprocess.run(launcher, timeout=PATIENCE, cwd=ROOT).returncode == 9
     assert not any(map(is_alive, pids(tmp_path, "start")))
 
 
@@ -156,30 +180,30 @@ def test_a_signal_is_passed_on_once_and_nothing_starts_again(tmp_path, number):
     launcher = subprocess.Popen(command(STOPS_WHEN_ASKED, tmp_path), cwd=ROOT, stderr=subprocess.PIPE, text=True)
     wait_until(lambda: len(pids(tmp_path, "ready")) == 2)
     launcher.send_signal(number)
-    _, errors = launcher.communicate(timeout=30)
+    _, errors = launcher.communicate(timeout=PATIENCE)
     assert launcher.returncode == 128 + number, errors
     assert traces(tmp_path, number.name) == ["0", "1"]
     assert traces(tmp_path, "start") == ["0", "1"]
 
 
 def test_what_fails_while_it_is_stopped_does_not_start_again(tmp_path):
-    fails = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(1)); mark('ready'); time.sleep(100)"
+    fails = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(1)); mark('ready'); " + HANGS
     launcher = subprocess.Popen(command(fails, tmp_path), cwd=ROOT, stderr=subprocess.PIPE)
     wait_until(lambda: len(pids(tmp_path, "ready")) == 2)
     launcher.send_signal(signal.SIGTERM)
-    launcher.communicate(timeout=30)
+    launcher.communicate(timeout=PATIENCE)
     assert launcher.returncode == 1
     assert traces(tmp_path, "start") == ["0", "1"]
 
 
 def test_a_second_interrupt_kills(tmp_path):
     deaf = "signal.signal(signal.SIGINT, lambda *_: mark('heard')); mark('ready')\nwhile True: time.sleep(1)"
-    launcher = subprocess.Popen(command(deaf, tmp_path), cwd=ROOT, stderr=subprocess.PIPE)
+    launcher = subprocess.Popen(command_with_graces(3600, 3600, deaf, tmp_path), cwd=ROOT, stderr=subprocess.PIPE)
     wait_until(lambda: len(pids(tmp_path, "ready")) == 2)
     launcher.send_signal(signal.SIGINT)
     wait_until(lambda: len(pids(tmp_path, "heard")) == 2)
     launcher.send_signal(signal.SIGINT)
-    assert launcher.wait(timeout=10) == 130
+    assert launcher.wait(timeout=PATIENCE) == 130
     assert not any(map(is_alive, pids(tmp_path, "start")))
 
 
@@ -189,25 +213,27 @@ def test_no_orphan_remains_when_the_launcher_is_killed(tmp_path):
     wait_until(lambda: len(pids(tmp_path, "ready")) == 2)
     launcher.kill()
     launcher.wait()
-    wait_until(lambda: not any(map(is_alive, pids(tmp_path, "start"))), seconds=5)
+    wait_until(lambda: not any(map(is_alive, pids(tmp_path, "start"))))
 
 
 def test_children_of_members_do_not_remain_either(launch, tmp_path):
-    code = "child = __import__('subprocess').Popen(['sleep', '100']); (folder / f'child-{index}-{child.pid}').touch()"
+    code = "child = __import__('subprocess').Popen(['sleep', '3600']); (folder / f'child-{index}-{child.pid}').touch()"
     assert launch(code).returncode == 0
     assert len(pids(tmp_path, "child")) == 2
-    wait_until(lambda: not any(map(is_alive, pids(tmp_path, "child"))), seconds=5)
+    wait_until(lambda: not any(map(is_alive, pids(tmp_path, "child"))))
 
 
 def test_a_launcher_in_the_background_leaves_an_ignored_interrupt_ignored(tmp_path):
     launcher = subprocess.Popen(
-        command("mark('ready'); time.sleep(1)", tmp_path),
+        command("mark('ready')\nwhile not (folder / 'end').exists(): time.sleep(0.01)", tmp_path),
         cwd=ROOT,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
     )
     wait_until(lambda: len(pids(tmp_path, "ready")) == 2)
     launcher.send_signal(signal.SIGINT)
-    assert launcher.wait(timeout=30) == 0
+    time.sleep(0.5)  # in which a launcher that had heard it would end its members
+    (tmp_path / "end").touch()
+    assert launcher.wait(timeout=PATIENCE) == 0
 
 
 @pytest.mark.parametrize(
