@@ -74,7 +74,7 @@ def test_features_of_real_weights_are_those_of_keras_by_hand(name, alpha, keras_
     photos = sorted((shared / "data" / "hymenoptera" / "val" / "bees").glob("*.jpg"))[:2]
     images = np.stack([keras.utils.img_to_array(keras.utils.load_img(path, target_size=(224, 224))) for path in photos])
     spec = get_backbone_spec(name)
-    file = next(keras_home.rglob("mobilenet_v2*" if name == "MobileNetV2" else "mobilenet_2*"))
+    file = next(keras_home.rglob("mobilenet_v2*_0.35_*" if name == "MobileNetV2" else "mobilenet_2_5*no_top.h5"))
     by_hand = spec.build(input_shape=(224, 224, 3), alpha=alpha, include_top=False, weights=str(file))
     expected = by_hand.predict(spec.preprocess(images.copy()), verbose=0)
     np.testing.assert_allclose(model.predict(images, verbose=0), expected, atol=1e-4)
@@ -84,7 +84,7 @@ def test_features_of_real_weights_are_those_of_keras_by_hand(name, alpha, keras_
 def test_a_file_by_its_path_gives_the_same_weights(keras_home, shared):
     published = weights_fingerprint(build_backbone("MobileNetV2", alpha=0.35))
     folder = shared / "weights" / "mobilenet_v2_0.35_224_no_top"
-    by_path = [*folder.glob("*.weights.h5"), *(keras_home / "models").glob("mobilenet_v2*.h5")]
+    by_path = [*folder.glob("*.weights.h5"), *(keras_home / "models").glob("mobilenet_v2*_0.35_*.h5")]
     models = [build_backbone("MobileNetV2", alpha=0.35, image_size=96, weights=str(path)) for path in by_path]
     assert len(models) == 2 and [weights_fingerprint(model) for model in models] == [published] * 2
     random = build_backbone("MobileNetV2", alpha=0.35, image_size=96, weights="none")
@@ -141,7 +141,7 @@ def test_a_workdir_or_its_model_gives_its_backbone_at_any_size(workdir):
 
 def test_weights_of_another_network_are_refused_in_one_line(workdir, tmp_path, keras_home):
     folder, _ = workdir
-    file = next((keras_home / "models").glob("mobilenet_2_5*"))
+    file = next((keras_home / "models").glob("mobilenet_2_5*_no_top.h5"))
     garbage = tmp_path / "garbage.h5"
     garbage.write_bytes(b"no weights")
     (tmp_path / "empty").mkdir()
@@ -269,7 +269,7 @@ def test_a_damaged_file_is_never_used(offline, asked_of_keras):
 
 
 def test_a_file_cut_short_is_seen_without_a_hash_too(offline, keras_home):
-    whole = next((keras_home / "models").glob("mobilenet_2_5*"))
+    whole = next((keras_home / "models").glob("mobilenet_2_5*_no_top.h5"))
     offline.mkdir(parents=True)
     (offline / whole.name).write_bytes(whole.read_bytes()[:-1000])
     with pytest.raises(InputError, match="damaged"):
@@ -279,7 +279,7 @@ def test_a_file_cut_short_is_seen_without_a_hash_too(offline, keras_home):
 def test_a_file_is_fetched_once_and_checked(monkeypatch, tmp_path, keras_home):
     from tfl.backbones.published import fetch
 
-    whole = shutil.copy(next((keras_home / "models").glob("mobilenet_2_5*")), tmp_path)
+    whole = shutil.copy(next((keras_home / "models").glob("mobilenet_2_5*_no_top.h5")), tmp_path)
     origin, file_hash = f"file://{whole}", file_utils.hash_file(whole)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
     path = fetch("weights.h5", origin, file_hash=file_hash)

@@ -2,12 +2,17 @@
 
 import dataclasses
 import json
-from collections.abc import Iterable, Sequence
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
+import h5py
 import keras
 from etils import epath
 
 from tfl.backbones.catalog import BackboneSpec
+from tfl.backbones.donor import find_backbone, read_h5_layers, read_keras_layers
 from tfl.backbones.stages import backbone_layers
 from tfl.errors import InputError
 
@@ -23,42 +28,47 @@ class SavedWeights:
         """Try to load a weights file into the network in the form that Keras itself saves.
 
         Returns:
-            Whether that is the form of the file; `load` tries the other, and reports.
+            Whether that is the form of the file; `load` tries the others, and reports.
         """
-        if self.path.suffix != ".h5":
-            return False
-        try:
-            model.load_weights(str(self.path))
-        except (ValueError, KeyError, OSError):
-            return False
-        return True
+        return self.path.suffix == ".h5" and self._load_weights(model) == ""
 
     def load(self, model: keras.Model) -> None:
-        """Load the weights into a flat backbone.
+        """Load the weights into a flat backbone: those of the same network, or of one that it is a part of.
 
         Raises:
             InputError: they belong to another network, or the file cannot be read.
         """
+        reason = self._load_weights(model) if self.path.suffix == ".h5" else "no weights file"
+        if not reason:
+            return
         try:
-            if self.path.suffix == ".h5":
-                model.load_weights(str(self.path))
-            else:
-                self._copy(keras.saving.load_model(str(self.path), compile=False, safe_mode=True), model)
+            saved = read_h5_layers(self.path) if self.path.suffix == ".h5" else read_keras_layers(self.path)
         except (ValueError, KeyError, OSError, TypeError) as error:
-            if isinstance(error, InputError):
-                raise
             raise self._refusal(" ".join(str(error).split())[:200]) from error
+        if not saved:
+            raise self._refusal(reason)
+        layers = backbone_layers(model)
+        values = find_backbone(saved, layers)
+        if isinstance(values, str):
+            raise self._refusal(values)
+        copy_weights(values, layers)
 
-    def _copy(self, donor: keras.Model, model: keras.Model) -> None:
-        """By order and shape: names of layers are the same only where the same Keras built both."""
-        sources = [variable for layer in backbone_layers(donor) for variable in layer.weights]
-        targets = [variable for layer in backbone_layers(model) for variable in layer.weights]
-        for source, target in zip(sources, targets, strict=False):
-            if source.shape != target.shape:
-                raise self._refusal(f"{source.path} is {source.shape} there, and {target.shape} here")
-        if len(sources) != len(targets):
-            raise self._refusal(f"{len(sources)} weights there, {len(targets)} here")
-        copy_weights(sources, backbone_layers(model))
+    def _load_weights(self, model: keras.Model) -> str:
+        """Load a weights file, or the part of it that is a nested model; return why that failed, "" where it did not.
+
+        A network that failed has some of the weights: another form of the file must fill it, or it is refused.
+        """
+        reason = ""
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="keras.src.saving")  # of every layer that a file lacks
+            for file in (str(self.path), *_nested_weights(self.path, folder)):
+                try:
+                    model.load_weights(file)
+                except (ValueError, KeyError, OSError, TypeError) as error:
+                    reason = reason or " ".join(str(error).split())[:200]
+                else:
+                    return ""
+        return reason
 
     def _refusal(self, reason: str) -> InputError:
         return InputError(
@@ -67,13 +77,31 @@ class SavedWeights:
         )
 
 
-def copy_weights(sources: Iterable[keras.Variable], layers: Sequence[keras.layers.Layer]) -> None:
+def _nested_weights(path: epath.Path, folder: str) -> Iterator[str]:
+    """Write the part of a `.weights.h5` file that belongs to each nested model as a weights file of its own."""
+    try:
+        with h5py.File(path) as file:
+            names: list[str] = []
+            file.visit(names.append)  # from the top down
+            for number, name in enumerate(names):
+                if name.endswith("/layers") and name.count("/") > 1:
+                    part = f"{folder}/{number}.weights.h5"
+                    model: Any = file[name].parent
+                    with h5py.File(part, "w") as alone:
+                        for child in model:
+                            file.copy(model[child], alone)
+                    yield part
+    except OSError:
+        return  # no HDF5 file: whoever loads it says so
+
+
+def copy_weights(sources: Iterable[Any], layers: Sequence[keras.layers.Layer]) -> None:
     """Give layers the values of as many variables of the same shapes.
 
     Plain assignment leaves EfficientNet's Normalization with the constants that it derived from the old values.
 
     Args:
-        sources: the variables to copy from, in the order of `layer.weights`.
+        sources: the variables or arrays to copy from, in the order of `layer.weights`.
         layers: the layers to copy into.
     """
     for source, target in zip(sources, [weight for layer in layers for weight in layer.weights], strict=True):

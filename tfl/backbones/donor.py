@@ -1,0 +1,96 @@
+"""A whole network that somebody saved: its layers, and where in them the wanted backbone is."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import h5py
+import keras
+from etils import epath
+
+
+class SavedLayer(NamedTuple):
+    """One layer with weights: its name, and its variables or arrays in the order of `layer.weights`."""
+
+    name: str
+    values: list[Any]
+
+
+def read_keras_layers(path: epath.PathLike) -> list[SavedLayer]:
+    """Return the layers with weights of a `.keras` file, those of nested models in their place.
+
+    Raises:
+        ValueError, KeyError, OSError, TypeError: Keras cannot read the file.
+    """
+    model: Any = keras.saving.load_model(str(path), compile=False, safe_mode=True)
+    return [SavedLayer(layer.name, list(layer.weights)) for layer in leaves(model) if layer.weights]
+
+
+def read_h5_layers(path: epath.PathLike) -> list[SavedLayer]:
+    """Return the layers of an `.h5` file of Keras 2 or 3 (`model.save("model.h5")`, or weights of Keras 2).
+
+    Weights of nested models stand under the nested model's name; their own names tell their layers.
+
+    Returns:
+        The layers; none where the file has another form, as `.weights.h5` has.
+    """
+    found: dict[str, list[Any]] = {}
+    with h5py.File(path) as file:
+        root: Any = file.get("model_weights", file)
+        for layer in root.attrs.get("layer_names", ()):
+            group = root[_text(layer)]
+            for name in map(_text, group.attrs["weight_names"]):
+                found.setdefault(_layer_of(name, _text(layer)), []).append(group[name][()])
+    return [SavedLayer(*item) for item in found.items()]
+
+
+def find_backbone(saved: Sequence[SavedLayer], layers: Sequence[keras.layers.Layer]) -> list[Any] | str:
+    """Find the weights of a backbone among those of a network that holds it: below a head, or nested in a model.
+
+    The backbone is the one run of layers with the same shapes; names of layers count only where there is no such run,
+    as they are the same only where the same Keras built both.
+
+    Args:
+        saved: the layers of the network, in their order.
+        layers: of the backbone, in their order.
+
+    Returns:
+        The values, in the order of the weights of `layers`; or, where there are none, one line that says why.
+    """
+    wanted = [layer for layer in layers if layer.weights]
+    shapes = [[tuple(weight.shape) for weight in layer.weights] for layer in wanted]
+    theirs = [[tuple(value.shape) for value in layer.values] for layer in saved]
+    starts = [n for n in range(len(theirs) - len(shapes) + 1) if theirs[n : n + len(shapes)] == shapes]
+    if len(starts) > 1:
+        return f"it holds {len(starts)} such networks: save the one that is wanted alone"
+    if starts:
+        chosen = saved[starts[0] : starts[0] + len(shapes)]
+        return [value for layer in chosen for value in layer.values]
+    by_name = {layer.name: layer for layer in saved}
+    missing = [layer.name for layer in wanted if layer.name not in by_name]
+    if missing:
+        return f"{len(theirs)} layers with weights there, {len(shapes)} here, and {missing[0]} is not among theirs"
+    for layer, mine in zip(wanted, shapes, strict=True):
+        other = [tuple(value.shape) for value in by_name[layer.name].values]
+        if other != mine:
+            there, here = (", ".join(map(str, shapes)) for shapes in (other, mine))
+            return f"{layer.name} is {there} there, and {here} here"
+    return [value for layer in wanted for value in by_name[layer.name].values]
+
+
+def leaves(model: Any) -> Iterator[keras.layers.Layer]:
+    """Yield the layers of a model from bottom to top, those of nested models in their place."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):  # functional, Sequential, or subclassed
+            yield from leaves(layer)
+        else:
+            yield layer
+
+
+def _layer_of(name: str, group: str) -> str:
+    """Return the layer of a weight that is called `layer/kernel:0` or `layer/sublayer/kernel`, with more before it."""
+    parts = name.split("/")
+    return parts[-2] if len(parts) > 1 else group
+
+
+def _text(name: str | bytes) -> str:
+    return name.decode() if isinstance(name, bytes) else name
