@@ -139,3 +139,54 @@ def test_a_failed_save_keeps_the_old_file(backbone, tmp_path, monkeypatch):
         tfl.save_model(model, tmp_path / "model.keras")
     assert (tmp_path / "model.keras").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
+
+
+def conv_layers():
+    return [keras.layers.Conv2D(4, 3, strides=2, activation="relu"), keras.layers.Conv2D(4, 3, strides=2)]
+
+
+def functional(*more):
+    image = tensor = keras.Input((16, 16, 3))
+    for layer in (*conv_layers(), *more):
+        tensor = layer(tensor)
+    return keras.Model(image, tensor, name="mine")
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.conv = keras.layers.Conv2D(4, 3)
+
+    def call(self, image):
+        return self.conv(image)
+
+
+def test_a_sequential_backbone_is_as_good_as_a_functional_one():
+    backbone = keras.Sequential([keras.Input((16, 16, 3)), *conv_layers()])
+    model = tfl.build_classifier(backbone, tfl.HeadSpec(num_outputs=3))
+    lower, upper = split_at_features(model)
+    images = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3)).astype(np.float32)
+    pooled = np.asarray(backbone(images)).mean(axis=(1, 2))
+    np.testing.assert_allclose(lower(images), pooled, rtol=1e-5)
+    np.testing.assert_allclose(model(images), upper(lower(images)), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "make, received",
+    [
+        (lambda: functional(keras.layers.GlobalAveragePooling2D()), r"outputs of shape \(None, 4\)"),
+        (lambda: keras.Sequential(conv_layers()), "are not known.*keras.Input"),
+        (lambda: keras.Sequential([keras.Input((16, 16, 3)), functional()]), r"'mine' nested.*get_layer\('mine'\)"),
+        (lambda: 3, "int"),
+        (Subclassed, "Subclassed.*a functional model"),
+    ],
+)
+def test_backbones_that_cannot_be_looked_into_are_refused(make, received):
+    with pytest.raises(InputError, match="`backbone` must be a flat functional or Sequential.*" + received):
+        tfl.build_classifier(make(), tfl.HeadSpec(num_outputs=3))
+
+
+def test_a_backbone_of_two_outputs_is_refused():
+    one = functional()
+    with pytest.raises(InputError, match=r"`backbone` must be a flat.*outputs of shape"):
+        tfl.build_classifier(keras.Model(one.input, [one.output, one.layers[1].output]), tfl.HeadSpec(num_outputs=3))

@@ -60,7 +60,8 @@ def build_classifier(backbone: keras.Model, head: HeadSpec, metadata: Metadata |
     Grad-CAM and exports see them. The layers are shared with `backbone`, not copied.
 
     Args:
-        backbone: from `build_backbone`, output `(B, h, w, C)`.
+        backbone: from `build_backbone`, or your own: functional or Sequential, without nested models, one output
+            `(B, h, w, C)`.
         head: the head's shape.
         metadata: recorded on the model as `model.metadata` and saved by `save_model`.
 
@@ -68,14 +69,48 @@ def build_classifier(backbone: keras.Model, head: HeadSpec, metadata: Metadata |
         A model from images `(B, H, W, 3)`, uint8 or float RGB in [0, 255], to logits
         `(B, num_outputs)` float32.
 
+    Raises:
+        InputError: a backbone of another kind: subclassed, nested, pooled, not built, or with several outputs.
+
     Example:
         >>> backbone = tfl.build_backbone("MobileNetV2", image_size=96, weights="none")
         >>> model = tfl.build_classifier(backbone, tfl.HeadSpec(num_outputs=10))
     """
-    features = pool(backbone.output, head.pooling)
-    model = keras.Model(backbone.input, apply_head(features, head), name="classifier")
+    image, feature_map = _ends(backbone)
+    model = keras.Model(image, apply_head(pool(feature_map, head.pooling), head), name="classifier")
     model.metadata = metadata
     return model
+
+
+def _ends(backbone: keras.Model) -> tuple[Any, Any]:
+    """Return input and output of a backbone whose layers all stand in one graph."""
+
+    def refusal(received: str, remedy: str) -> InputError:
+        return InputError(
+            "`backbone` must be a flat functional or Sequential model from images to one feature map (B, h, w, C). "
+            f"Received: {received}. Did you mean {remedy}?"
+        )
+
+    if not isinstance(backbone, keras.Model):
+        raise refusal(f"{type(backbone).__name__}", "tfl.build_backbone(name)")
+    try:
+        inputs, outputs = backbone.inputs, backbone.outputs
+    except (AttributeError, ValueError):
+        inputs, outputs = None, None
+    if not inputs or not outputs:
+        remedy = "to begin it with keras.Input" if isinstance(backbone, keras.Sequential) else "a functional model"
+        raise refusal(f"{type(backbone).__name__} {backbone.name!r}, whose layers are not known", remedy)
+    nested = next((layer for layer in backbone.layers if isinstance(layer, keras.Model)), None)
+    if nested is not None:
+        raise refusal(
+            f"the model {nested.name!r} nested in {backbone.name!r}",
+            f"build_classifier(backbone.get_layer({nested.name!r}), ...), "
+            "or backbone.weights=FILE, which finds a known network in a saved one",
+        )
+    if len(inputs) != 1 or len(outputs) != 1 or len(outputs[0].shape) != 4:
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in outputs)
+        raise refusal(f"{len(inputs)} inputs and outputs of shape {shapes}", "the model up to the layer before pooling")
+    return inputs[0], outputs[0]
 
 
 def split_at_features(model: keras.Model) -> tuple[keras.Model, keras.Model]:
