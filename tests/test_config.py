@@ -92,6 +92,61 @@ def test_options_that_contradict_each_other_are_refused():
         with_option("head.hidden_units", (64, 0)).validate()
 
 
+SPELLINGS = (str.upper, str.title, str.swapcase)
+FREE_TEXT = {"data.source", "pretrain.source", "backbone.name", "strategy"}  # each has a test of its own
+
+
+def test_every_option_of_text_has_one_spelling():
+    """A new option of text is a list of names, or words beside free text; or it stands in the list above."""
+    texts = {path for path in ALL_OPTIONS if isinstance(rules._get(TransferConfig(), path), str)}
+    assert texts == set(rules._NAMES) | set(rules._WORDS) | FREE_TEXT
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), [(path, name) for path, known in (rules._NAMES | rules._WORDS).items() for name in known]
+)
+@pytest.mark.parametrize("spell", SPELLINGS, ids=lambda spell: spell.__name__)
+def test_a_name_in_any_case_goes_on_in_its_one_spelling(path, name, spell):
+    config = with_option(path, spell(name))
+    config.finetune.epochs = 1  # so that every solver is allowed
+    if (path, name) == ("finetune.class_weight", "balanced"):
+        config.head.target = spell("binary")
+    before = config.to_dict()
+    checked = config.validate()
+    assert rules._get(checked, path) == name
+    assert config.to_dict() == before  # the one that was given stays as it is
+    assert checked.validate() == checked
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "expected"),
+    [
+        ("data.source", "FOLDER:Photos/Of Ants", "folder:Photos/Of Ants"),
+        ("data.source", "Digits:0-4", "digits:0-4"),
+        ("data.source", "python", "python"),
+        ("features.store", "Cache/Of/Mine", "Cache/Of/Mine"),
+        ("finetune.unfreeze", "Block_1", "Block_1"),
+        ("strategy", "CPU:02", "cpu:2"),
+        ("strategy", "Multi_Worker", "multi_worker"),
+    ],
+)
+def test_what_is_a_name_of_the_user_keeps_its_case(path, given, expected):
+    assert rules._get(with_option(path, given).validate(), path) == expected
+
+
+def test_rules_between_options_hold_in_any_case():
+    nothing = with_option("probe.solver", "None")
+    with pytest.raises(InputError, match=r"`finetune\.epochs` must be at least 1"):
+        nothing.validate()
+    values = with_option("head.target", "Regression")
+    values.finetune.class_weight = "Balanced"
+    with pytest.raises(InputError, match=r"`finetune\.class_weight` must be 'none'"):
+        values.validate()
+    pretrained = with_option("pretrain.source", "Digits")
+    pretrained.backbone.weights = "None"
+    assert pretrained.validate().backbone.weights == "none"
+
+
 def test_whole_numbers_serve_as_fractions():
     with_option("finetune.learning_rate", 1).validate()
     with pytest.raises(InputError, match=r"`finetune\.learning_rate` must be of type float"):

@@ -71,6 +71,18 @@ def test_the_saved_model_is_the_returned_one(finished):
     assert loaded.metadata.class_names == ("0", "1", "2")
 
 
+def test_names_in_any_case_are_the_same_run(finished):
+    config = small_config()
+    shouted = small_config(
+        data=dataclasses.replace(config.data, source="DIGITS:0-2", augmentation="Shift"),
+        backbone=dataclasses.replace(config.backbone, name="mobilenetv2", weights="None"),
+        head=tfl.HeadConfig(target="MultiClass", pooling="AVG"),
+        probe=tfl.ProbeConfig(solver="LBFGS"),
+        finetune=dataclasses.replace(config.finetune, batch_norm="Frozen", class_weight="None"),
+    )
+    assert tfl.transfer(shouted, finished.workdir).metrics == finished.metrics  # said to be finished, not another's
+
+
 def test_the_same_config_gives_the_same_run_to_the_bit(finished, tmp_path):
     again = tfl.transfer(small_config(), tmp_path / "w")
     assert again.metrics == finished.metrics

@@ -133,7 +133,7 @@ class TransferConfig:
 
     Example:
         >>> config = TransferConfig(data=DataConfig(source="folder:photos"))
-        >>> config.validate()
+        >>> config = config.validate()
     """
 
     seed: int = 0
@@ -151,9 +151,14 @@ class TransferConfig:
     checkpoint: CheckpointConfig = dataclasses.field(default_factory=CheckpointConfig)
     report: ReportConfig = dataclasses.field(default_factory=ReportConfig)
 
-    def validate(self) -> None:
-        """Raise `InputError` for the first option that breaks its rule; see `tfl/rules.py`."""
-        validate(self)
+    def validate(self) -> "TransferConfig":
+        """Return a copy whose names have their one spelling, or raise `InputError`; see `tfl/rules.py`.
+
+        Example:
+            >>> TransferConfig(precision="Mixed_BFloat16").validate().precision
+            'mixed_bfloat16'
+        """
+        return validate(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as nested plain dicts, ready for JSON."""

@@ -18,7 +18,7 @@ from tfl.features.rows import read_blocks
 from tfl.models.classifier import build_classifier, split_at_features
 from tfl.models.heads import HeadSpec
 from tfl.models.inference import Outputs
-from tfl.phases import load_splits, make_extractor
+from tfl.phases import checked, load_splits, make_extractor
 from tfl.progress import say
 from tfl.registry import resolve
 from tfl.workdir import write_atomically, write_csv
@@ -45,7 +45,7 @@ def extract_features(config: TransferConfig, output: epath.PathLike, file_format
         >>> config = TransferConfig(data=DataConfig(source="folder:photos"))
         >>> features = tfl.extract_features(config, "features.parquet", "parquet")
     """
-    config.validate()
+    config = checked(config)
     write = _FORMATS[resolve(file_format, list(_FORMATS), "format")]
     if write is _write_parquet and importlib.util.find_spec("pyarrow") is None:
         raise InputError("`format` must be one that is installed: pip install 'tfl[parquet]'. Received: 'parquet'.")

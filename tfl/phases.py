@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfl.backbones import get_backbone_spec
 from tfl.config import FeaturesConfig, TransferConfig
 from tfl.data import Source, Splits, load_data, make_dataset
 from tfl.errors import InputError
@@ -41,6 +42,17 @@ class Part:
 
     extractor: Extractor
     upper: keras.Model
+
+
+def checked(config: TransferConfig) -> TransferConfig:
+    """Return the config with every name in its one spelling, that of the backbone too.
+
+    Raises:
+        InputError: an option breaks its rule, or there is no such backbone.
+    """
+    config = config.validate()
+    name = get_backbone_spec(config.backbone.name).name
+    return dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, name=name))
 
 
 def load_splits(config: TransferConfig, data: Any = None) -> Splits:

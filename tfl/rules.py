@@ -4,6 +4,7 @@ Only what can be known without looking at the data or the network; names of back
 checked where they are resolved, still before anything slow starts.
 """
 
+import copy
 import dataclasses
 import math
 from collections.abc import Sequence
@@ -40,6 +41,11 @@ _NAMES = {
     "finetune.optimizer": OPTIMIZERS,
     "finetune.schedule": SCHEDULES,
     "finetune.class_weight": CLASS_WEIGHTS,
+}
+_WORDS = {  # options that take a path or a layer's name, and beside it these words
+    "backbone.weights": ("imagenet", "none"),
+    "features.store": ("cache", "none"),
+    "finetune.unfreeze": ("all",),
 }
 _INF = math.inf
 _RANGES = {
@@ -81,28 +87,45 @@ _RANGES = {
 }
 
 
-def validate(config: Any) -> None:
-    """Raise `InputError` for the first option of a `TransferConfig` that breaks its rule."""
+def validate(config: Any) -> Any:
+    """Return a `TransferConfig` with every name spelled as it is spelled here; the given one stays as it is.
+
+    Names are accepted in any case. Code below compares them as they are, so only this copy may be passed on.
+
+    Raises:
+        InputError: an option breaks its rule; the first one is named.
+    """
     _check_types(config, "")
+    config = copy.deepcopy(config)
     for path, known in _NAMES.items():
-        resolve(_get(config, path), known, path)
+        _set(config, path, resolve(_get(config, path), known, path))
+    for path, words in _WORDS.items():
+        value = _get(config, path)
+        _set(config, path, value.lower() if value.lower() in words else value)
     for path, (low, high) in _RANGES.items():
         value = _get(config, path)
         if not (low <= value <= high and math.isfinite(value)):
             bounds = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
             raise InputError(f"`{path}` must be {bounds}. Received: {path}={value!r}.")
-    parse_strategy(config.strategy)
+    kind, count = parse_strategy(config.strategy)
+    config.strategy = f"{kind}:{count}" if count else kind
     if config.data.source != PYTHON_DATA:
-        validate_source(config.data.source, "data.source")
+        config.data.source = validate_source(config.data.source, "data.source")
     if config.pretrain.source:
-        validate_source(config.pretrain.source, "pretrain.source")
+        config.pretrain.source = validate_source(config.pretrain.source, "pretrain.source")
     validate_split(config.data.split)
     _validate_phases(config)
+    return config
 
 
-def validate_source(source: str, argument: str) -> None:
-    """Check the form of a source string: a known kind, and a name behind the colon where one is due."""
-    kind, _, name = source.partition(":")
+def validate_source(source: str, argument: str) -> str:
+    """Return a source string with its kind in lower case.
+
+    Raises:
+        InputError: the kind is unknown, or no name stands behind the colon where one is due.
+    """
+    kind, colon, name = source.partition(":")
+    kind = kind.lower()
     if source == PYTHON_DATA:
         raise InputError(
             f"`{argument}` must name data, or the same Python data be given, as this run was made on them. "
@@ -113,6 +136,7 @@ def validate_source(source: str, argument: str) -> None:
         raise InputError(f"`{argument}` must be digits, folder:PATH or tfds:NAME. Received: {source!r}.{hint}")
     if kind != "digits" and not name:
         raise InputError(f"`{argument}` must name what to read, as in {kind}:NAME. Received: {source!r}.")
+    return kind + colon + name
 
 
 def validate_split(split: Sequence[float]) -> None:
@@ -135,14 +159,14 @@ def _validate_phases(config: Any) -> None:
         )
     if not config.features.store:
         raise InputError("`features.store` must be a folder, 'cache' or 'none'. Received: features.store=''.")
-    if config.features.views and config.data.augmentation.lower() == "none":
+    if config.features.views and config.data.augmentation == "none":
         raise InputError(
             "`features.views` must be 0 where nothing is augmented. "
             f"Received: features.views={config.features.views}, data.augmentation='none'."
         )
     _validate_folds(config)
-    target = config.head.target.lower()
-    if config.finetune.class_weight.lower() == "balanced" and target not in ("multiclass", "binary"):
+    target = config.head.target
+    if config.finetune.class_weight == "balanced" and target not in ("multiclass", "binary"):
         raise InputError(
             "`finetune.class_weight` must be 'none' where an example has no one class. "
             f"Received: finetune.class_weight='balanced', head.target={target!r}."
@@ -183,6 +207,11 @@ def _get(config: Any, path: str) -> Any:
     for name in path.split("."):
         config = getattr(config, name)
     return config
+
+
+def _set(config: Any, path: str, value: Any) -> None:
+    section, _, name = path.rpartition(".")
+    setattr(_get(config, section) if section else config, name, value)
 
 
 def _check_types(section: Any, prefix: str) -> None:

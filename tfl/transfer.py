@@ -16,7 +16,7 @@ from tfl.finetuning import finetune
 from tfl.models.classifier import Metadata, build_classifier, load_model, num_outputs, save_model
 from tfl.models.freezing import select_layers
 from tfl.models.heads import HeadSpec
-from tfl.phases import Job, load_splits
+from tfl.phases import Job, checked, load_splits
 from tfl.progress import say
 from tfl.report import REPORT, write_report
 from tfl.rules import PYTHON_DATA
@@ -73,7 +73,7 @@ def transfer(config: TransferConfig, workdir: epath.PathLike, data: Any = None) 
     """
     if data is not None:
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, source=PYTHON_DATA))
-    config.validate()
+    config = checked(config)
     make_strategy(config.strategy)  # before anything else of TensorFlow runs
     if config.deterministic:
         make_deterministic()

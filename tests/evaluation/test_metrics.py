@@ -11,6 +11,7 @@ import sklearn.metrics as skm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tfl.errors import InputError
 from tfl.evaluation import Predictions, compute_metrics, confusion_matrix, per_class_metrics, to_logits
 from tfl.evaluation import to_probabilities as probabilities_of
 
@@ -200,3 +201,15 @@ def test_logits_of_probabilities_give_them_back(target, outputs):
     probabilities = probabilities_of(logits, target)
     np.testing.assert_allclose(probabilities_of(to_logits(probabilities, target), target), probabilities, rtol=1e-9)
     assert np.isfinite(to_logits(np.round(probabilities), target)).all()
+
+
+@pytest.mark.parametrize("target", ["multiclass", "binary", "multilabel", "regression"])
+def test_a_target_in_any_case_is_the_same_target(target):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(20, 1 if target == "binary" else 3))
+    labels = rng.integers(0, 2, 20) if target in ("multiclass", "binary") else rng.integers(0, 2, (20, 3))
+    table = Predictions(np.arange(20), labels, logits, target.title())
+    assert table.target == target
+    assert compute_metrics(target.upper(), logits, labels) == compute_metrics(target, logits, labels) == table.metrics()
+    with pytest.raises(InputError, match="`target` must be a known name"):
+        Predictions(np.arange(20), labels, logits, target + "x")

@@ -348,3 +348,11 @@ def test_an_empty_validation_split_is_refused():
     features, labels = make_problem(3)
     with pytest.raises(InputError, match="`labels` must hold examples"):
         choose_head(outputs(features, labels), outputs(features[:0], labels[:0]))
+
+
+def test_a_target_in_any_case_is_the_same_target():
+    rng = np.random.default_rng(0)
+    features, labels = rng.normal(size=(40, 5)).astype(np.float32), np.arange(40) % 2
+    plain, shouted = (solve_head(features, labels, l2=0.1, target=target) for target in ("binary", "Binary"))
+    np.testing.assert_array_equal(plain.kernel, shouted.kernel)
+    assert shouted.kernel.shape == (5, 1)

@@ -34,8 +34,7 @@ def load_source(source: Any, max_bad_fraction: float = 0.1) -> Source:
         ('0', '1', '2', '3', '4')
     """
     if isinstance(source, str):
-        validate_source(source, "data.source")
-        kind, _, name = source.partition(":")
+        kind, _, name = validate_source(source, "data.source").partition(":")
         if kind == "digits":
             return load_digits(name)
         return load_folder(name, max_bad_fraction) if kind == "folder" else load_tfds(name, max_bad_fraction)

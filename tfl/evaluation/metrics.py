@@ -7,6 +7,8 @@ import sklearn.metrics
 from tfl.evaluation.probabilities import as_classes, decide, one_vs_rest, shape_for_scikit, to_probabilities
 from tfl.evaluation.ranking import average_precision, ranking_metrics, roc_auc
 from tfl.models.objective import as_targets, loss_and_residual
+from tfl.registry import resolve
+from tfl.rules import TARGETS
 
 TOP_K = (3, 5)
 
@@ -34,7 +36,7 @@ def compute_metrics(target: str, logits: np.ndarray, labels: np.ndarray) -> dict
         regression: `mean_absolute_error`, `median_absolute_error`, `root_mean_squared_error`, `r2`, `pearson`,
         `spearman`, each the mean over the outputs, and no `accuracy`.
     """
-    logits = np.asarray(logits, np.float64)
+    target, logits = resolve(target, TARGETS, "target"), np.asarray(logits, np.float64)
     if not len(logits):
         return {"num_examples": 0}
     targets = as_targets(target, labels)

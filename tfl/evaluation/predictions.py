@@ -10,6 +10,8 @@ import tensorflow as tf
 from tfl.evaluation.metrics import compute_metrics
 from tfl.evaluation.probabilities import to_probabilities
 from tfl.models.inference import run_over
+from tfl.registry import resolve
+from tfl.rules import TARGETS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +30,9 @@ class Predictions:
     labels: np.ndarray
     logits: np.ndarray
     target: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "target", resolve(self.target, TARGETS, "target"))
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -9,6 +9,8 @@ from etils import epath
 from tfl.errors import InputError
 from tfl.evaluation.predictions import Predictions
 from tfl.evaluation.probabilities import to_logits
+from tfl.registry import resolve
+from tfl.rules import TARGETS
 from tfl.workdir import read_csv, write_atomically, write_csv
 
 PREFIX = "p_"  # of the columns of probabilities, or of values
@@ -58,7 +60,7 @@ def read_predictions(path: epath.PathLike, target: str = "") -> tuple[Prediction
     Raises:
         InputError: no such file, or not a table of predictions.
     """
-    path = epath.Path(path).expanduser()
+    target, path = target and resolve(target, TARGETS, "target"), epath.Path(path).expanduser()
     if not path.exists():
         raise InputError(f"`predictions` must be a file that a run wrote. Received: {str(path)!r}: does not exist.")
     columns = _read_columns(path)

@@ -22,6 +22,8 @@ from tfl.features.solver import Objective, Point, Problem, follow_path, minimize
 from tfl.models.inference import Outputs
 from tfl.models.objective import as_targets, is_correct, loss_and_residual
 from tfl.progress import say
+from tfl.registry import resolve
+from tfl.rules import TARGETS
 
 GRID_POINTS = 20
 GRID_DECADES = (-7.0, 0.0)  # times the total variance of the features
@@ -155,6 +157,7 @@ def choose_head(
     """
     if not l2 >= 0:
         raise InputError(f"`l2` must be positive, or 0 to choose it. Received: l2={l2!r}.")
+    target = resolve(target, TARGETS, "target")
     judge = weigh_examples(validation.labels, target, None, class_weight, over_workers)
     with single_threaded():
         problem = make_problem(train.values, train.labels, target, num_outputs, weights, class_weight, over_workers)
@@ -193,6 +196,7 @@ def make_problem(
     over_workers: Sum = alone,
 ) -> Problem:
     """Check the arguments of `solve_head` and read the features for the first time."""
+    target = resolve(target, TARGETS, "target")
     labels = as_targets(target, labels)
     if len(features) != len(labels):
         raise InputError(f"`labels` must be one per row of features. Received: {len(labels)} for {len(features)}.")

@@ -13,6 +13,8 @@ from keras import layers
 from tfl.backbones.stages import HEAD_PREFIX, backbone_output, head_layers
 from tfl.errors import InputError
 from tfl.models.heads import HeadSpec, apply_head, pool
+from tfl.registry import resolve
+from tfl.rules import TARGETS
 from tfl.workdir import write_atomically
 
 METADATA_FILE = "tfl.json"
@@ -38,6 +40,9 @@ class Metadata:
     target: str
     class_names: tuple[str, ...]
     temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "target", resolve(self.target, TARGETS, "target"))
 
 
 def num_outputs(target: str, num_classes: int) -> int:
