@@ -1,5 +1,6 @@
 """What every test may ask for: the real data, a private copy of the real weights, scripts as a user runs them."""
 
+import ctypes
 import gc
 import os
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
 
 import pytest
+import warm
 
 ROOT = Path(__file__).resolve().parent.parent
 FAMILIES = [  # one network of each
@@ -35,7 +37,9 @@ FAMILIES = [  # one network of each
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that takes `family` runs once for each family of networks."""
     if "family" in metafunc.fixturenames:
-        metafunc.parametrize("family", FAMILIES)
+        quick = metafunc.definition.get_closest_marker("slow_but_for")
+        slow = [name for name in FAMILIES if quick and name not in quick.args]
+        metafunc.parametrize("family", [pytest.param(n, marks=[pytest.mark.slow] * (n in slow)) for n in FAMILIES])
 
 
 @pytest.fixture(scope="session")
@@ -44,11 +48,29 @@ def families() -> list[str]:
     return FAMILIES
 
 
-@pytest.fixture(scope="module", autouse=True)
-def memory() -> Iterator[None]:
-    """Free the models of a file after it: they hold each other in circles, which Python looks for too rarely."""
-    yield
+def pytest_collection_finish() -> None:
+    """Spare what is imported from garbage collection, so that it costs little to look after every test."""
     gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def memory() -> Iterator[None]:
+    """Free the models of a test after it: they hold each other in circles, which Python looks for too rarely."""
+    yield
+    if gc.get_count()[2]:  # some thousand objects have come since the last look
+        gc.collect()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def session_of_keras() -> Iterator[None]:
+    """Let Keras and TensorFlow forget the networks of a file, and give free memory back to the system."""
+    yield
+    import keras
+
+    keras.utils.clear_session()
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -115,14 +137,24 @@ def tf_configs() -> Callable[[int], list[str]]:
 def run_script():
     """Run a script as a user types it, and return the finished process."""
 
-    def run(*command: str, timeout: float = 600, **environment: str) -> subprocess.CompletedProcess:
+    def run(*command: object, **environment: str) -> subprocess.CompletedProcess:
+        return warm.run(command, {**os.environ, **environment}, ROOT)
+
+    return run
+
+
+@pytest.fixture
+def run_cold():
+    """The same in a new interpreter, for what must show that it imports little, or has processes of its own."""
+
+    def run(*command: object, **environment: str) -> subprocess.CompletedProcess:
         return subprocess.run(
             [sys.executable, *map(str, command)],
             cwd=ROOT,
             env={**os.environ, **environment},
             capture_output=True,
             text=True,
-            timeout=timeout,
+            timeout=warm.PATIENCE,
         )
 
     return run

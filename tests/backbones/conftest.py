@@ -1,6 +1,7 @@
 """One network of each family, built once for all tests of the room."""
 
 import functools
+from pathlib import Path
 
 import keras
 import pytest
@@ -15,11 +16,17 @@ def _build(name: str) -> keras.Model:
     return build_backbone(name, image_size=max(64, get_backbone_spec(name).minimum_size), weights="none")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture
 def built():
     """`built(name)`: the network with random weights, at a small size; not to be changed."""
-    yield _build
-    _build.cache_clear()
+    return _build
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Free the networks after the last test of this folder."""
+    folder = Path(__file__).parent
+    if folder in item.path.parents and (nextitem is None or folder not in nextitem.path.parents):
+        _build.cache_clear()
 
 
 @pytest.fixture

@@ -1,10 +1,13 @@
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
+import warm
+from graphs import check_partition, names_through_which_all_paths_pass
 
-from tfl.backbones.catalog import get_backbone_spec, list_backbones
+from tfl.backbones.catalog import list_backbones
 from tfl.backbones.stages import (
-    backbone_layers,
     backbone_output,
     find_cut_points,
     find_stages,
@@ -13,6 +16,7 @@ from tfl.backbones.stages import (
 )
 from tfl.backbones.weights import build_backbone
 
+PROGRAM = Path(__file__).with_name("network_program.py")
 ENDS = {
     "DenseNet121": ["conv1_relu", "pool2_conv", "pool3_conv", "pool4_conv", "relu"],
     "EfficientNetB0": ["block1a_project_bn", "block2b_add", "block3b_add", "block5c_add", "top_activation"],
@@ -24,41 +28,6 @@ ENDS = {
     "ResNet50V2": ["conv1_conv", "conv2_block2_out", "conv3_block3_out", "conv4_block5_out", "post_relu"],
     "VGG16": ["block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_pool"],
 }
-
-
-def names_through_which_all_paths_pass(model: keras.Model) -> set[str]:
-    """The definition itself: without this operation nothing leads from the input to the output."""
-    consumers = {operation: set() for operation in model.operations}
-    for operation in model.operations:
-        for node in operation._inbound_nodes[:1]:
-            for parent in node.parent_nodes:
-                consumers[parent.operation].add(operation)
-    first, last = model.operations[0], model.output._keras_history.operation
-    cuts = {last.name}
-    for removed in model.operations:
-        seen, waiting = {removed}, [first] if removed is not first else []
-        while waiting:
-            operation = waiting.pop()
-            if operation not in seen:
-                seen.add(operation)
-                waiting.extend(consumers[operation])
-        if last not in seen and removed is not first:
-            cuts.add(removed.name)
-    return cuts
-
-
-def check_partition(model: keras.Model) -> None:
-    stages = find_stages(model)
-    layers = [layer for stage in stages for layer in stage.layers]
-    assert len(layers) == len(set(layers)) and set(layers) == set(model.layers)
-    assert layers == backbone_layers(model)
-    assert [stage.name for stage in stages] == [f"stage{number + 1}" for number in range(len(stages))]
-    assert all(any(len(weight.shape) > 1 for layer in stage.layers for weight in layer.weights) for stage in stages)
-    resolutions = [stage.resolution for stage in stages]
-    assert resolutions == sorted(resolutions, reverse=True)
-    assert stages[-1].cut.tensor is model.output is backbone_output(model)
-    names = [cut.name for cut in find_cut_points(model)]
-    assert [stage.cut.name for stage in stages] == [name for name in names if name in {s.cut.name for s in stages}]
 
 
 def check_cut(model: keras.Model, cut, images: np.ndarray) -> None:
@@ -130,12 +99,5 @@ def test_a_model_without_a_graph_is_refused():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list_backbones())
 def test_every_network_builds_and_is_cut(name):
-    spec = get_backbone_spec(name)
-    model = build_backbone(name, image_size=spec.minimum_size, weights="none")
-    assert model.output.shape[-1] == spec.num_features
-    check_partition(model)
-    assert {cut.name for cut in find_cut_points(model)} == names_through_which_all_paths_pass(model)
-    assert len(find_stages(model)) == (2 if name.startswith("NASNet") else 4 if name.startswith("ConvNeXt") else 5)
-    image = np.random.default_rng(0).uniform(0, 255, (1, *model.input.shape[1:])).astype("float32")
-    pixels = keras.Model(model.input, next(x for x in model.layers if not isinstance(x, keras.layers.InputLayer)).input)
-    np.testing.assert_allclose(pixels(image), spec.preprocess(image.copy()), atol=1e-4)
+    result = warm.run([PROGRAM, name])
+    assert result.returncode == 0, result.stderr[-3000:]

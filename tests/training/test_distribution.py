@@ -1,24 +1,22 @@
 """One process, two logical devices and two worker processes train the same network: everything must be equal."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import warm
 from distributed_program import CASES
 
 PROGRAM = Path(__file__).with_name("distributed_program.py")
-SECONDS = 600
 EXACT = [name for name in CASES if name not in ("dropout", "bfloat16")]
 
 
-def start(way: str, cases: list[str], folder: Path, **environment: str) -> subprocess.Popen:
+def start(way: str, cases: list[str], folder: Path, **environment: str) -> warm.Process:
     folder.mkdir(exist_ok=True)
-    command = [sys.executable, str(PROGRAM), way, "|".join(cases), str(folder)]
-    log = (folder / f"{way}-{len(list(folder.glob('*.log')))}.log").open("w")
-    return subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=log)
+    log = folder / f"{way}-{len(list(folder.glob('*.log')))}.log"
+    log.touch()
+    return warm.Process([PROGRAM, way, "|".join(cases), folder], log, env=os.environ | environment)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +26,7 @@ def runs(tmp_path_factory, tf_configs) -> dict[str, Path]:
     folders = {way: base / way.replace(":", "") for way in ("one", "cpu:2", "workers")}
     processes = [start(way, cases, folders[way]) for way in ("one", "cpu:2")]
     processes += [start("workers", cases, folders["workers"], TF_CONFIG=config) for config in tf_configs(2)]
-    codes = [process.wait(SECONDS) for process in processes]
+    codes = [process.wait() for process in processes]
     logs = "\n".join(log.read_text()[-2000:] for folder in folders.values() for log in folder.glob("*.log"))
     assert codes == [0] * len(codes), logs
     return folders

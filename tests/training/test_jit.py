@@ -1,12 +1,10 @@
 """XLA compiles the forward and backward pass: the same training."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import warm
 
 import tfl
 
@@ -61,5 +59,5 @@ except tfl.InputError as error:
 
 
 def test_several_replicas_are_refused():
-    result = subprocess.run([sys.executable, "-c", REFUSED], capture_output=True, text=True, timeout=300, check=True)
+    result = warm.run(["-c", REFUSED])
     assert result.stdout.startswith("`jit_compile` must be False on several replicas")

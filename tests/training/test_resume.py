@@ -4,8 +4,6 @@ import contextlib
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import warm
 from resume_program import BATCH, CASES, EPOCHS, build, train
 
 import tfl
@@ -40,10 +39,9 @@ class KillAt(keras.callbacks.Callback):
             raise KilledError
 
 
-def start(folder: Path, case: str) -> subprocess.Popen:
+def start(folder: Path, case: str) -> warm.Process:
     folder.mkdir(exist_ok=True)
-    log = (folder / "log").open("a")
-    return subprocess.Popen([sys.executable, str(PROGRAM), str(folder), case], stdout=log, stderr=log)
+    return warm.Process([PROGRAM, folder, case], folder / "log")
 
 
 def result(folder: Path) -> dict[str, np.ndarray]:
@@ -63,17 +61,17 @@ def undisturbed(tmp_path_factory) -> dict[str, Path]:
     base = tmp_path_factory.mktemp("undisturbed")
     folders = {case: base / case for case in CASES}
     for case, folder in folders.items():
-        assert start(folder, case).wait(300) == 0, (folder / "log").read_text()
+        assert start(folder, case).wait() == 0, (folder / "log").read_text()
     return folders
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_second_start_of_a_finished_training_repeats_nothing(undisturbed, tmp_path, case) -> None:
     folder = tmp_path / case
-    assert start(folder, case).wait(300) == 0
+    assert start(folder, case).wait() == 0
     assert_same(folder, undisturbed[case])
     before = time.time_ns()
-    assert start(folder, case).wait(300) == 0
+    assert start(folder, case).wait() == 0
     assert (folder / "result.npz").stat().st_mtime_ns > before
     assert_same(folder, undisturbed[case])
     assert "going on from step" in (folder / "log").read_text()
@@ -86,14 +84,14 @@ def test_what_is_stopped_by_a_signal_goes_on_to_the_bit(undisturbed, tmp_path, c
     for number in (signal.SIGTERM, signal.SIGINT):
         process = start(folder, case)
         stop_once_a_checkpoint_is_written(process, folder, number)
-        codes.append(process.wait(300))
+        codes.append(process.wait())
     while codes[-1]:
-        codes.append(start(folder, case).wait(300))
+        codes.append(start(folder, case).wait())
     assert codes[0] == 128 + signal.SIGTERM and codes[1] in (0, 128 + signal.SIGINT), (folder / "log").read_text()
     assert_same(folder, undisturbed[case])
 
 
-def stop_once_a_checkpoint_is_written(process: subprocess.Popen, folder: Path, number: signal.Signals) -> None:
+def stop_once_a_checkpoint_is_written(process: warm.Process, folder: Path, number: signal.Signals) -> None:
     def newest() -> float:
         return max((file.stat().st_mtime for file in folder.glob("checkpoints/*")), default=0.0)
 
@@ -116,7 +114,7 @@ def kill_at_random_moments(folder: Path, case: str, kills: int, seed: int) -> in
         process.wait()
         if (folder / "result.npz").exists():
             break
-    assert start(folder, case).wait(300) == 0, (folder / "log").read_text()
+    assert start(folder, case).wait() == 0, (folder / "log").read_text()
     return hits
 
 

@@ -1,13 +1,12 @@
 """Two worker processes sum, gather, and solve one head between them: what one process finds."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+import warm
 from workers_program import TARGETS, solve
 
 from tfl.training.workers import Workers
@@ -19,13 +18,11 @@ PROGRAM = Path(__file__).with_name("workers_program.py")
 def found(tmp_path_factory, tf_configs) -> list[dict[str, np.ndarray]]:
     """Run the program on two workers, and return what each of them wrote."""
     folder = tmp_path_factory.mktemp("workers")
-    command = [sys.executable, str(PROGRAM), str(folder)]
     processes = [
-        subprocess.Popen(command, env=os.environ | {"TF_CONFIG": config}, stderr=subprocess.PIPE, text=True)
+        warm.Process([PROGRAM, folder], folder / "log", env=os.environ | {"TF_CONFIG": config})
         for config in tf_configs(2)
     ]
-    errors = [process.communicate(timeout=300)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], errors
+    assert [process.wait() for process in processes] == [0, 0], (folder / "log").read_text()
     return [dict(np.load(folder / f"{index}.npz")) for index in range(2)]
 
 
