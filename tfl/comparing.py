@@ -73,6 +73,10 @@ def compare_runs(workdirs: Sequence[str], output: str = "") -> list[dict[str, An
     _say_table(rows)
     for row, comparison in zip(rows[1:], comparisons, strict=True):
         sys.stdout.write(sentence(best.name, row, comparison, len(best.table), len(others)) + "\n")
+    if len(others) > 1:
+        sys.stdout.write(
+            f"{best.name} was picked on these {len(best.table)} images: its own figure is a little too good.\n"
+        )
     if output:
         _write(output, rows)
     return rows
@@ -174,15 +178,21 @@ def sentence(best: str, row: dict[str, Any], comparison: Comparison, num_example
         num_examples: test examples.
         num_compared: how many runs are compared with the best.
     """
-    metric, p_value = comparison.metric.replace("_", " "), row["p_holm"]
+    metric, p_value, is_accuracy = comparison.metric.replace("_", " "), row["p_holm"], comparison.metric == "accuracy"
     if not comparison.only_first and not comparison.only_second:
-        return f"{best} and {row['run']} are right and wrong on the same {num_examples} images."
-    size = f"{abs(comparison.difference):.4f} (95 % interval {comparison.low:+.4f} to {comparison.high:+.4f})"
-    verb = "right" if comparison.metric == "accuracy" else "closer"
+        how = "right and wrong on the same" if is_accuracy else "equally far off on each of"
+        return f"{best} and {row['run']} are {how} {num_examples} images."
+    # An error is better where it is smaller: what is said is by how much the best one is better.
+    gain, low, high = comparison.difference, comparison.low, comparison.high
+    gain, low, high = (gain, low, high) if is_accuracy else (-gain, 0.0 - high, 0.0 - low)
+    size = f"{gain:.4f} (95 % interval {low:+.4f} to {high:+.4f})"
+    verb = "right" if is_accuracy else "closer"
     counts = f"it alone is {verb} on {comparison.only_first} images, the other alone on {comparison.only_second}"
     how = f"{comparison.test}, p = {p_value:.2g}" + (f" after Holm for {num_compared}" if num_compared > 1 else "")
     if p_value < 1 - LEVEL:
         return f"{best} is better than {row['run']}: {metric} by {size}; {counts}. That is more than chance ({how})."
+    if gain <= 0:  # the smaller loss puts it first
+        return f"{best} and {row['run']} have the same {metric}, difference {size}; {counts} ({how})."
     return f"{best} is ahead of {row['run']}: {metric} by {size}; {counts}. That may be chance ({how})."
 
 

@@ -17,6 +17,7 @@ from tfl.evaluation import (
     fit_temperature,
     main_figures,
     mean_luminance,
+    paired_interval,
     predict,
     slice_by_image,
     summarize,
@@ -208,6 +209,7 @@ class Job:
         if self.part is not None:
             self._check_parts(test)
         evaluation = self._evaluate(test, validation)
+        self._compare_phases()
         if self.run.writes:
             ids, classes = self.splits.index.ids, self.model.metadata.class_names
             write_predictions(test, self.run / "predictions.csv", ids, classes)
@@ -226,6 +228,13 @@ class Job:
             names = {"probe": "frozen", "finetune": "fine_tuned"}
             metrics["comparison"] = {names[name]: phase["test"] for name, phase in self.phases.items()}
         return metrics
+
+    def _compare_phases(self) -> None:
+        """Record by how much fine-tuning lowered the validation loss, each phase at its own temperature."""
+        if {"probe", "finetune"} <= self.validated.keys():  # of a phase that an earlier start did there is no table
+            tables = [self.validated[name] for name in ("probe", "finetune")]
+            probe, tuned = (table.at(fit_temperature(table).temperature) for table in tables)
+            self.phases["finetune"]["validation_loss_gain"] = list(paired_interval(probe, tuned, "loss"))
 
     def _evaluate(self, test: Predictions, validation: Predictions) -> dict[str, Any]:
         """Fit the temperature that the saved model carries, and describe the model on test."""

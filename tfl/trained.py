@@ -84,8 +84,8 @@ def say_evaluation(evaluation: dict[str, Any], output: str = "") -> None:
     intervals = evaluation["intervals"]
     for name in ("accuracy", "mean_absolute_error"):
         if name in evaluation["test"]:
-            low, high = intervals.get(f"{name}_wilson", intervals[name])
-            say(f"{name.replace('_', ' ')} {evaluation['test'][name]:.4g}, 95 % interval {low:.4g} to {high:.4g}")
+            between = ", 95 % interval {:.4g} to {:.4g}".format(*intervals[name]) if name in intervals else ""
+            say(f"{name.replace('_', ' ')} {evaluation['test'][name]:.4g}{between}")
     if "calibration" in evaluation:
         before, after = (evaluation["calibration"][when]["ece"] for when in ("before", "after"))
         say(f"calibration error {before:.4f}, {after:.4f} at temperature {evaluation['temperature']:.3g}")

@@ -1,6 +1,7 @@
 """The whole job, from data to a saved and evaluated classifier. Read `transfer` first: it is the recipe."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ from tfl.backbones import build_backbone, get_backbone_spec
 from tfl.config import TransferConfig
 from tfl.data import Splits, reading_explained, write_quarantine_csv
 from tfl.errors import InputError
+from tfl.evaluation import wilson_interval
 from tfl.finetuning import finetune
 from tfl.models.classifier import Metadata, build_classifier, load_model, num_outputs, save_model
 from tfl.models.freezing import select_layers
@@ -237,16 +239,20 @@ def _write_splits(splits: Splits, run: Workdir) -> None:
     say(f"images: {counts}" + (f"; {len(splits.class_names)} classes" if splits.class_names else ""))
 
 
-def _headline(metrics: dict[str, Any]) -> str:
-    """The one number of a split, for a line on the screen."""
+def _headline(metrics: dict[str, Any], interval: Sequence[float] | None = None) -> str:
+    """The one number of a split with its interval, for a line on the screen; that of an accuracy follows from it."""
+    name, digits, count = "mean_absolute_error", ".4g", metrics["num_examples"]
     if "accuracy" in metrics:
-        return f"accuracy {metrics['accuracy']:.4f} on {metrics['num_examples']} images"
-    return f"mean absolute error {metrics['mean_absolute_error']:.4g} on {metrics['num_examples']} images"
+        name, digits = "accuracy", ".4f"
+        interval = wilson_interval(round(metrics[name] * count), count)
+    between = f" (95 % interval {interval[0]:{digits}} to {interval[1]:{digits}})" if interval else ""
+    return f"{name.replace('_', ' ')} {metrics[name]:{digits}}{between} on {count} images"
 
 
 def _say_result(result: TransferResult) -> None:
     metrics = result.metrics
     for name, values in metrics.get("comparison", {}).items():
         say(f"{name.replace('_', ' ') + ':':<14} test {_headline(values)}")
-    say(f"kept: {metrics['kept']}; test {_headline(metrics['test'])}")
     say("written:\n" + "\n".join(f"  {path}" for path in Workdir(result.workdir).files()))
+    interval = metrics.get("intervals", {}).get("mean_absolute_error")
+    say(f"kept: {metrics['kept']}; test {_headline(metrics['test'], interval)}")

@@ -9,10 +9,10 @@ from tfl.evaluation.calibration import (
     reliability_bins,
 )
 from tfl.evaluation.conformal import ConformalSets, fit_conformal
-from tfl.evaluation.decisions import precision_thresholds, selective_curve
-from tfl.evaluation.intervals import bootstrap_intervals, wilson_interval
+from tfl.evaluation.decisions import choose_dont_know, precision_thresholds, selective_curve
+from tfl.evaluation.intervals import bootstrap_intervals, difference_interval, wilson_interval
 from tfl.evaluation.metrics import compute_metrics
-from tfl.evaluation.pairs import Comparison, adjust_holm, compare_predictions
+from tfl.evaluation.pairs import Comparison, adjust_holm, compare_predictions, paired_interval
 from tfl.evaluation.per_class import confusion_matrix, per_class_metrics
 from tfl.evaluation.predictions import Predictions, evaluate, predict
 from tfl.evaluation.probabilities import to_logits, to_probabilities
@@ -29,17 +29,20 @@ __all__ = [
     "adjust_holm",
     "bootstrap_intervals",
     "calibration_error",
+    "choose_dont_know",
     "compare_predictions",
     "compute_metrics",
     "confidences",
     "confusion_matrix",
     "describe_calibration",
+    "difference_interval",
     "evaluate",
     "fit_conformal",
     "fit_temperature",
     "main_figures",
     "mean_luminance",
     "measure_slices",
+    "paired_interval",
     "per_class_metrics",
     "precision_thresholds",
     "predict",

@@ -75,10 +75,14 @@ def error_by_chance(confidence: np.ndarray, num_bins: int = NUM_BINS, seed: int 
         num_bins: how many bins of equal width.
         seed: of the outcomes that are drawn from the confidences.
     """
+    return float(_errors_by_chance(confidence, num_bins, seed).mean())
+
+
+def _errors_by_chance(confidence: np.ndarray, num_bins: int = NUM_BINS, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     num_draws = int(np.clip(OUTCOMES // len(confidence), 1, 200))
     drawn = (rng.random(len(confidence)) < confidence for _ in range(num_draws))
-    return float(np.mean([calibration_error(confidence, right, num_bins) for right in drawn]))
+    return np.array([calibration_error(confidence, right, num_bins) for right in drawn])
 
 
 def _bins(confidence: np.ndarray, right: np.ndarray, edges: np.ndarray) -> list[dict[str, Any]]:
@@ -91,11 +95,18 @@ def _bins(confidence: np.ndarray, right: np.ndarray, edges: np.ndarray) -> list[
 
 
 def describe_calibration(table: Predictions) -> dict[str, Any]:
-    """Return "ece", "ece_by_chance", "adaptive_ece", "loss" and reliability "bins" of a table, ready for JSON."""
+    """Return how far confidence and accuracy of a table are apart, ready for JSON.
+
+    Returns:
+        "ece"; "ece_by_chance", the mean of a perfect model, and "ece_by_chance_high", which 95 % of perfect models stay
+        below; "adaptive_ece", "loss", and reliability "bins".
+    """
     confidence, right = confidences(table)
+    chance = _errors_by_chance(confidence)
     return {
         "ece": calibration_error(confidence, right),
-        "ece_by_chance": error_by_chance(confidence),
+        "ece_by_chance": float(chance.mean()),
+        "ece_by_chance_high": float(np.quantile(chance, 0.95)),
         "adaptive_ece": calibration_error(confidence, right, adaptive=True),
         "loss": mean_loss(table),
         "bins": reliability_bins(confidence, right),

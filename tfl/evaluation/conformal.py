@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfl.errors import InputError
+from tfl.evaluation.intervals import wilson_interval
 from tfl.evaluation.predictions import Predictions
 from tfl.evaluation.probabilities import as_classes
 from tfl.models.objective import as_targets
@@ -84,7 +85,8 @@ def describe_conformal(validation: Predictions, test: Predictions) -> list[dict[
 
     Returns:
         "coverage" (promised), "threshold" (lowest probability in the set, or half the width of the interval),
-        "test_coverage" and "mean_set_size" (classes, or the interval's width). A coverage that so few validation
+        "test_coverage" with its 95 % interval (Wilson) as "low" and "high", and
+        "mean_set_size" (classes, or the interval's width). A coverage that so few validation
         examples cannot promise for values is absent.
     """
     rows = []
@@ -93,9 +95,11 @@ def describe_conformal(validation: Predictions, test: Predictions) -> list[dict[
         if test.target == "regression" and math.isinf(sets.score):
             continue
         size = 2.0 * sets.score if test.target == "regression" else float(sets.contains(test).sum(axis=1).mean())
+        covered = sets.covers(test)
+        low, high = wilson_interval(int(covered.sum()), len(covered))
         rows.append({
             "coverage": coverage, "threshold": sets.threshold,
-            "test_coverage": float(sets.covers(test).mean()), "mean_set_size": size,
+            "test_coverage": float(covered.mean()), "low": low, "high": high, "mean_set_size": size,
         })  # fmt: skip
     return rows
 

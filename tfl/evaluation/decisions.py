@@ -4,14 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import scipy.stats
 import sklearn.metrics
 
+from tfl.evaluation.intervals import wilson_interval
 from tfl.evaluation.predictions import Predictions
 from tfl.evaluation.probabilities import one_vs_rest
 from tfl.models.objective import as_targets, is_correct
 
 PRECISIONS = (0.9, 0.95, 0.99)
 POINTS = 20  # of the selective curve
+LEAST_COVERAGE = 0.7  # a model that answers less often than that is of little use
+SIGNIFICANT = 0.05
 
 
 def certainty(table: Predictions) -> np.ndarray:
@@ -22,30 +26,73 @@ def certainty(table: Predictions) -> np.ndarray:
     return probabilities.max(axis=1)
 
 
-def selective_curve(table: Predictions, num_points: int = POINTS) -> list[dict[str, float]]:
+def selective_curve(validation: Predictions, test: Predictions, num_points: int = POINTS) -> list[dict[str, Any]]:
     """Return how accurate the model is on what it is sure of, where it says "don't know" below a threshold.
 
+    Thresholds are taken from validation, so that the rows on test are measured and not chosen.
+
     Args:
-        table: of a classifier of any kind.
-        num_points: thresholds, at equal steps of how much is answered.
+        validation: of a classifier of any kind, on examples that it was not fitted on.
+        test: what is measured.
+        num_points: thresholds, at equal steps of how much of validation is answered.
 
     Returns:
-        "threshold" (answered at or above), "coverage" (share that is answered) and "accuracy" of the answers, from
-        answering all to answering little.
+        "threshold" (answered at or above), "validation_coverage" (share that is answered), "validation_accuracy" of
+        the answers, and on test "coverage" and "accuracy", each with its 95 % interval (Wilson) as "coverage_low",
+        "coverage_high", "low" and "high", from answering all to answering little. The accuracy of no answers is None.
 
     Reference:
         El-Yaniv and Wiener 2010, On the foundations of noise-free selective classification.
     """
-    sure = certainty(table)
-    right = is_correct(table.target, np.asarray(table.logits), as_targets(table.target, table.labels))
+    sure, right = certainty(validation), _is_right(validation)
+    test_sure, test_right = certainty(test), _is_right(test)
     thresholds = np.unique(np.sort(sure)[np.arange(num_points) * len(sure) // num_points])
     rows = []
     for threshold in thresholds:
-        answered = sure >= threshold
+        answered, test_answered = sure >= threshold, test_sure >= threshold
         rows.append({
-            "threshold": float(threshold), "coverage": float(answered.mean()), "accuracy": float(right[answered].mean())
+            "threshold": float(threshold),
+            "validation_coverage": float(answered.mean()),
+            "validation_accuracy": float(right[answered].mean()),
+            **_share("coverage", test_answered, "coverage_low", "coverage_high"),
+            **_share("accuracy", test_right[test_answered]),
         })  # fmt: skip
     return rows
+
+
+def choose_dont_know(validation: Predictions, test: Predictions) -> dict[str, Any] | None:
+    """Choose on validation below which certainty to say "don't know", and measure on test what that brings.
+
+    It is the lowest threshold that answers at least `LEAST_COVERAGE` of validation with at most half the errors per
+    answer, where what is not answered is wrong more often than chance would make it (Fisher's exact test).
+
+    Returns:
+        The row of `selective_curve`; None where no threshold does that.
+    """
+    sure, right = certainty(validation), _is_right(validation)
+    for row in selective_curve(validation, test):
+        answered = sure >= row["threshold"]
+        if answered.mean() < LEAST_COVERAGE:
+            return None
+        if right.all() or 1 - right[answered].mean() > (1 - right.mean()) / 2:
+            continue
+        counts = [[part.sum(), len(part) - part.sum()] for part in (right[answered], right[~answered])]
+        result: Any = scipy.stats.fisher_exact(counts, alternative="greater")
+        if result.pvalue < SIGNIFICANT:
+            return row
+    return None
+
+
+def _is_right(table: Predictions) -> np.ndarray:
+    return is_correct(table.target, np.asarray(table.logits), as_targets(table.target, table.labels))
+
+
+def _share(name: str, hits: np.ndarray, low: str = "low", high: str = "high") -> dict[str, float | None]:
+    """Return a share with its Wilson interval; None where there is nothing to count."""
+    if not len(hits):
+        return {name: None, low: None, high: None}
+    interval = wilson_interval(int(hits.sum()), len(hits))
+    return {name: float(hits.mean()), low: interval[0], high: interval[1]}
 
 
 def precision_thresholds(
@@ -67,7 +114,8 @@ def precision_thresholds(
 
     Returns:
         "class", "precision" (wanted), "threshold" and "recall" (on validation); with `test` also "test_precision"
-        and "test_recall". None where it cannot be reached or is undefined.
+        with its 95 % interval (Wilson) as "low" and "high", and "test_recall". None where it cannot be reached or is
+        undefined.
     """
     truth = one_vs_rest(validation.target, validation.labels, len(class_names))
     test_truth = None if test is None else one_vs_rest(test.target, test.labels, len(class_names))
@@ -95,8 +143,7 @@ def _threshold_for(truth: np.ndarray, scores: np.ndarray, wanted: float) -> tupl
 
 def _measured(truth: np.ndarray, scores: np.ndarray, threshold: float | None) -> dict[str, float | None]:
     said = np.zeros(len(scores), bool) if threshold is None else scores >= threshold
-    hits = int((truth & said).sum())
     return {
-        "test_precision": hits / int(said.sum()) if said.any() else None,
-        "test_recall": hits / int(truth.sum()) if threshold is not None and truth.any() else None,
+        **_share("test_precision", truth[said]),
+        "test_recall": float(said[truth].mean()) if threshold is not None and truth.any() else None,
     }

@@ -61,6 +61,32 @@ def wilson_interval(successes: int, trials: int, level: float = LEVEL) -> tuple[
     return float(interval.low), float(interval.high)
 
 
+def difference_interval(
+    first: float, first_count: int, second: float, second_count: int, level: float = LEVEL
+) -> tuple[float, float]:
+    """Return the interval of first - second, two shares of independent examples.
+
+    Of two models on the same examples it is wider than need be: `compare_predictions` pairs them.
+
+    Args:
+        first: a share, in [0, 1].
+        first_count: of how many examples.
+        second: another share.
+        second_count: of how many examples.
+        level: how often it holds the true difference.
+
+    Reference:
+        Newcombe 1998, Interval estimation for the difference between independent proportions, method 10.
+    """
+    low, high = wilson_interval(round(first * first_count), first_count, level)
+    second_low, second_high = wilson_interval(round(second * second_count), second_count, level)
+    difference = first - second
+    return (
+        float(difference - np.hypot(first - low, second_high - second)),
+        float(difference + np.hypot(high - first, second - second_low)),
+    )
+
+
 def mean_interval(values: Iterable[float], *, level: float = LEVEL, seed: int = 0) -> tuple[float, float]:
     """Return the percentile bootstrap interval of a mean, `(low, high)`; of no values it is undefined and refused."""
     values = np.asarray(list(values), np.float64)

@@ -5,7 +5,7 @@ from typing import Any
 
 from tfl.evaluation.calibration import describe_calibration
 from tfl.evaluation.conformal import describe_conformal
-from tfl.evaluation.decisions import precision_thresholds, selective_curve
+from tfl.evaluation.decisions import choose_dont_know, precision_thresholds, selective_curve
 from tfl.evaluation.intervals import bootstrap_intervals, wilson_interval
 from tfl.evaluation.per_class import confusion_matrix, per_class_metrics
 from tfl.evaluation.predictions import Predictions
@@ -13,7 +13,7 @@ from tfl.evaluation.slices import Slicing, measure_slices
 
 MATRIX_LIMIT = 200  # classes: a larger confusion matrix is megabytes that nobody reads
 MAIN = (
-    *("accuracy", "accuracy_wilson", "balanced_accuracy", "macro_f1", "macro_roc_auc", "loss"),
+    *("accuracy", "balanced_accuracy", "macro_f1", "macro_roc_auc", "loss"),
     *("mean_absolute_error", "root_mean_squared_error", "r2"),
 )
 
@@ -32,8 +32,9 @@ def summarize(
         test: its predictions, at temperature 1.
         class_names: in the order of the columns of probabilities.
         temperature: what the shipped model divides its logits by; decisions are made on probabilities after it.
-        validation: predictions on examples that the model was not fitted on, at temperature 1: thresholds and
-            prediction sets are chosen on them. None: there are none.
+        validation: predictions on examples that the model was not fitted on, at temperature 1, from a validation
+            split or from held-out folds: thresholds and prediction sets are chosen on them. None: there are none, and
+            nothing is chosen.
         slicings: ways to cut the test examples.
 
     Returns:
@@ -61,25 +62,34 @@ def main_figures(summary: Mapping[str, Any]) -> dict[str, Any]:
     figures: dict[str, Any] = {"intervals": {k: v for k, v in summary["intervals"].items() if k in MAIN}}
     if "calibration" in summary:
         errors = {f"ece_{when}": values["ece"] for when, values in summary["calibration"].items()}
-        figures["calibration"] = {"temperature": summary["temperature"], **errors}
+        chance = summary["calibration"]["after"]["ece_by_chance"]
+        figures["calibration"] = {"temperature": summary["temperature"], **errors, "ece_by_chance": chance}
     return figures
 
 
 def _intervals(table: Predictions, metrics: Mapping[str, float]) -> dict[str, list[float]]:
-    intervals = {name: list(interval) for name, interval in bootstrap_intervals(table).items()}
-    if "accuracy" in metrics:
-        right = round(metrics["accuracy"] * len(table))
-        intervals["accuracy_wilson"] = list(wilson_interval(right, len(table)))
+    """Return the interval of each metric: Wilson's of a share of the examples, of all others the bootstrap's.
+
+    Resampling examples that are all right gives 1 every time. That says nothing of how far 1 may be off: where no
+    resampled table differs, there is no interval.
+    """
+    drawn = bootstrap_intervals(table).items()
+    intervals = {name: [low, high] for name, (low, high) in drawn if low < high}
+    for name in metrics:
+        if name == "accuracy" or (name.startswith("top_") and name.endswith("_accuracy")):
+            intervals[name] = list(wilson_interval(round(metrics[name] * len(table)), len(table)))
     return intervals
 
 
 def _decisions(test: Predictions, class_names: Sequence[str], validation: Predictions | None) -> dict[str, Any]:
+    """Choose thresholds and prediction sets on validation, and measure on test what they do."""
     decisions: dict[str, Any] = {}
-    if test.target != "regression":
-        decisions["selective"] = selective_curve(test)
     if validation is None or not len(validation):
         return decisions
     if test.target != "regression":
+        decisions["selective"] = selective_curve(validation, test)
+        if (dont_know := choose_dont_know(validation, test)) is not None:
+            decisions["dont_know"] = dont_know
         decisions["precision_thresholds"] = precision_thresholds(validation, class_names, test=test)
     if test.target != "multilabel":
         decisions["conformal"] = describe_conformal(validation, test)

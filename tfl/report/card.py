@@ -13,7 +13,7 @@ from tfl.report.finding import Finding
 from tfl.report.page import describe_model, environment
 from tfl.report.results import describe_results
 from tfl.report.story import describe_data, tell_training
-from tfl.report.wording import count
+from tfl.report.wording import count, percent
 
 METRIC_IDS = {  # names that the Hugging Face hub knows
     "accuracy": "accuracy",
@@ -78,8 +78,9 @@ def _output(facts: Facts) -> str:
 def _strange_image(facts: Facts) -> str:
     if not facts.has_classes:
         return "An image of anything else still gets a value"
-    known = facts.evaluation.get("decisions", {}).get("selective")
-    advice = "; the report says below which probability to answer “don’t know”" if known else ""
+    row = facts.evaluation.get("decisions", {}).get("dont_know")
+    sure = "" if row is None else f"; answer “don’t know” below {percent(row['threshold'])} certainty"
+    advice = f"{sure}, which was chosen on {facts.held_out}" if row else ""
     if facts.target == "multilabel":
         return f"An image that shows none of the labels may still get some of them{advice}"
     return f"An image that shows none of the classes still gets one of them{advice}"

@@ -96,8 +96,13 @@ class Facts:
 
     @property
     def headline_interval(self) -> list[float] | None:
-        """The 95 % interval of the headline metric; of accuracy Wilson's, which is right for small sets too."""
+        """The 95 % interval of the headline metric; of accuracy Wilson's, which older runs have under its own name."""
         return self.intervals.get(f"{self.headline}_wilson") or self.intervals.get(self.headline)
+
+    @property
+    def held_out(self) -> str:
+        """What thresholds and temperature are chosen on, in words."""
+        return "held-out folds" if self.config.probe.folds else "validation"
 
     @property
     def temperature(self) -> float:

@@ -112,7 +112,7 @@ def _reliability(measured: dict[str, Any], name: str) -> Chart:
 def selective(facts: Facts) -> Chart | None:
     """Return accuracy over the share of images that the model is certain enough about."""
     rows = sorted(facts.evaluation.get("decisions", {}).get("selective", []), key=lambda row: row["coverage"])
-    rows = [row for row in rows if row["coverage"] > 0]
+    rows = [row for row in rows if row["accuracy"] is not None]
     if len(rows) < 2:
         return None
     first, last = rows[0], rows[-1]
@@ -120,7 +120,8 @@ def selective(facts: Facts) -> Chart | None:
         [Series("", [row["coverage"] for row in rows], [row["accuracy"] for row in rows])],
         alt=f"Accuracy over coverage: {percent(last['accuracy'])} on {percent(last['coverage'])} of the images, "
         f"{percent(first['accuracy'])} on the {percent(first['coverage'])} that are most certain.",
-        caption="Accuracy on the images that are kept when the least certain ones go to a person.",
+        caption="Accuracy on the test images that are kept when the least certain ones go to a person; the thresholds "
+        f"are from {facts.held_out}.",
         labels=("share of images kept", "accuracy"),
         x_range=(0, 1),
     )

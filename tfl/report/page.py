@@ -7,6 +7,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from tfl.evaluation.intervals import wilson_interval
 from tfl.report.environment import command_again, describe_environment
 from tfl.report.facts import Facts
 from tfl.report.finding import Finding
@@ -134,8 +135,11 @@ def _calibration_tile(facts: Facts) -> list[dict[str, Any]]:
     if "after" not in calibration:
         return []
     before, after = calibration["before"], calibration["after"]
+    chance = after["ece_by_chance"]
     note = f"{points(before['ece'])} before temperature scaling; a perfect model would show about "
-    note += f"{points(after['ece_by_chance'])} on so many images"
+    note += f"{points(chance)} on so many images"
+    if after["ece"] <= after.get("ece_by_chance_high", 1.5 * chance):
+        note = f"no more than chance: {note}"
     return [_tile("Probabilities are off by", points(after["ece"]), note)]
 
 
@@ -144,7 +148,9 @@ def _worst_class_tile(facts: Facts) -> list[dict[str, Any]]:
     if not rows:
         return []
     worst = min(rows, key=lambda row: row["recall"])
-    return [_tile("Worst class", worst["class"], f"{percent(worst['recall'])} of {worst['support']:,} are found")]
+    low, high = wilson_interval(round(worst["recall"] * worst["support"]), worst["support"])
+    note = f"{percent(worst['recall'])} of {worst['support']:,} are found ({percent(low)} to {percent(high)})"
+    return [_tile("Worst class", worst["class"], note)]
 
 
 def _tile(label: str, number: str, note: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tfl.evaluation.intervals import wilson_interval
+from tfl.evaluation.intervals import LEVEL, wilson_interval
 from tfl.explain import judge, most_certain_errors
 from tfl.report.facts import Facts
 from tfl.report.finding import Finding
@@ -53,20 +53,23 @@ def _weak_class(facts: Facts) -> Iterator[Finding]:
     if len(rows) < 2:
         return
     mean = float(np.mean([row["recall"] for row in rows]))
-    weak = [row for row in rows if row["recall"] < mean - 0.1 and _highest_recall(row) < mean]
+    level = 1 - 0.05 / len(rows)  # the worst of many classes is low by chance alone (Bonferroni)
+    weak = [row for row in rows if row["recall"] < mean - 0.1 and _recall_interval(row, level)[1] < mean]
     if weak:
         worst = min(weak, key=lambda row: row["recall"])
+        low, high = _recall_interval(worst)
         yield Finding(
             "problem",
             80,
             f"“{worst['class']}” is found {percent(worst['recall'])} of the time (of "
-            f"{count(worst['support'], 'test image')}), against {percent(mean)} of a class on average.",
+            f"{count(worst['support'], 'test image')}; 95 % interval {percent(low)} to {percent(high)}), "
+            f"against {percent(mean)} of a class on average.",
         )
 
 
-def _highest_recall(row: dict[str, Any]) -> float:
-    """Return how high the recall of a class may be: of a handful of images some are always missed."""
-    return wilson_interval(round(row["recall"] * row["support"]), row["support"])[1]
+def _recall_interval(row: dict[str, Any], level: float = LEVEL) -> tuple[float, float]:
+    """Return between which values the recall of a class may be: of a handful of images some are always missed."""
+    return wilson_interval(round(row["recall"] * row["support"]), row["support"], level)
 
 
 def _confused(facts: Facts) -> Iterator[Finding]:
@@ -92,12 +95,22 @@ def _calibration(facts: Facts) -> Iterator[Finding]:
         return
     before, after = calibration["before"]["ece"], calibration["after"]["ece"]
     chance = calibration["after"]["ece_by_chance"]
-    if after > max(0.03, 1.5 * chance):
+    highest = calibration["after"].get("ece_by_chance_high", 1.5 * chance)  # older runs lack it
+    if after > max(0.03, highest):
         yield Finding(
             "problem",
             65,
             f"Probabilities are off by {points(after)} on average, where chance would make {points(chance)} (before "
             f"temperature scaling {points(before)}): do not decide by them; more validation images fit a better T.",
+        )
+    elif after <= highest:
+        scaled = f" (T = {facts.temperature:.2f}; {points(before)} before)" if before - after > 0.01 else ""
+        yield Finding(
+            "good",
+            20,
+            f"Probabilities can be taken at their word, as far as {count(facts.test['num_examples'], 'test image')} "
+            f"tell: they are off by {points(after)} on average{scaled}, and those of a perfect model would be off by "
+            f"{points(chance)} by chance.",
         )
     elif before - after > 0.01:
         yield Finding(
@@ -113,7 +126,12 @@ def _slices(facts: Facts) -> Iterator[Finding]:
     rows = [
         (name, row) for name, rows in facts.evaluation.get("slices", {}).items() for row in rows if "accuracy" in row
     ]
-    weak = [(row["accuracy"], name, row) for name, row in rows if overall is not None and row["high"] < overall]
+    level = 1 - 0.05 / max(1, len(rows))  # the weakest of many slices is low by chance alone (Bonferroni)
+    weak = [
+        (row["accuracy"], name, row)
+        for name, row in rows
+        if overall is not None and _slice_interval(row, level)[1] < overall
+    ]
     if weak:
         accuracy, name, row = min(weak, key=lambda found: found[0])
         yield Finding(
@@ -122,6 +140,10 @@ def _slices(facts: Facts) -> Iterator[Finding]:
             f"Weaker where {name} is {row['slice']}: {percent(accuracy)} of {count(row['num_examples'], 'image')} are "
             f"right (at most {percent(row['high'])}), against {percent(overall)} overall.",
         )
+
+
+def _slice_interval(row: dict[str, Any], level: float) -> tuple[float, float]:
+    return wilson_interval(round(row["accuracy"] * row["num_examples"]), row["num_examples"], level)
 
 
 def _sure_errors(facts: Facts) -> Iterator[Finding]:
@@ -141,18 +163,19 @@ def _sure_errors(facts: Facts) -> Iterator[Finding]:
 
 
 def _dont_know(facts: Facts) -> Iterator[Finding]:
-    curve = facts.evaluation.get("decisions", {}).get("selective", [])
-    overall = facts.test.get("accuracy", 1.0)
-    better = [row for row in curve if row["coverage"] >= 0.7 and 1 - row["accuracy"] <= (1 - overall) / 2]
-    if better and overall < 0.99:
-        row = max(better, key=lambda point: point["coverage"])
-        yield Finding(
-            "good",
-            35,
-            f"“Don’t know” below {percent(row['threshold'])} certainty hands {percent(1 - row['coverage'])} of the "
-            f"images to a person and raises accuracy on the others from {percent(overall)} to "
-            f"{percent(row['accuracy'])}.",
-        )
+    """Say what a threshold that was chosen before the test brings on it; nothing where none was found."""
+    row, overall = facts.evaluation.get("decisions", {}).get("dont_know"), facts.test.get("accuracy", 1.0)
+    if row is None or row["accuracy"] is None:
+        return
+    between = f"{percent(row['low'])} to {percent(row['high'])}"
+    shown = "more than chance" if row["low"] > overall else "may be chance"
+    yield Finding(
+        "good" if row["low"] > overall else "advice",
+        35,
+        f"“Don’t know” below {percent(row['threshold'])} certainty, chosen on {facts.held_out}, hands "
+        f"{percent(1 - row['coverage'])} of the test images to a person. Of the others {percent(row['accuracy'])} are "
+        f"right ({between}), against {percent(overall)} of all: {shown}.",
+    )
 
 
 RULES = (

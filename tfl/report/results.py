@@ -37,24 +37,43 @@ def describe_results(facts: Facts) -> dict[str, Any]:
         "calibration": _calibration(facts),
         "selective": selective(facts),
         "conformal_caption": CONFORMAL[facts.has_classes][0],
-        "conformal_columns": ["coverage wanted", "coverage on test", *CONFORMAL[facts.has_classes][1:]],
+        "conformal_columns": [
+            "coverage wanted",
+            "coverage on test",
+            "95 % interval",
+            *CONFORMAL[facts.has_classes][1:],
+        ],
         "conformal": [
             [
                 percent(row["coverage"]),
                 percent(row["test_coverage"]),
+                _between(row),
                 figure(row["mean_set_size"]),
                 figure(row["threshold"]),
             ]
             for row in decisions.get("conformal", [])
         ],
         "thresholds": [
-            [row["class"], percent(row["precision"]), figure(row["threshold"]), percent(row["recall"])]
+            [
+                row["class"],
+                percent(row["precision"]),
+                figure(row["threshold"]),
+                figure(row.get("test_precision")),
+                _between(row),
+                figure(row.get("test_recall")),
+            ]
             for row in decisions.get("precision_thresholds", [])[:MOST_ROWS]
         ],
         "slices": [(name, [_slice(facts, row) for row in rows[:MOST_ROWS]]) for name, rows in _slices(facts).items()],
         "slice_metric": spoken(facts.headline).lower(),
+        "held_out": facts.held_out,
         "is_measured": bool(facts.evaluation),
     }
+
+
+def _between(row: dict[str, Any]) -> str:
+    """Write the interval of a row; of an older run, or of nothing that was counted, it has none."""
+    return figure(None) if row.get("low") is None else f"{percent(row['low'])} to {percent(row['high'])}"
 
 
 def _slices(facts: Facts) -> dict[str, list[dict[str, Any]]]:
@@ -129,6 +148,6 @@ def _calibration(facts: Facts) -> str:
     before, after = calibration["before"], calibration["after"]
     return (
         f"Expected calibration error: {points(before['ece'])} as trained, {points(after['ece'])} after temperature "
-        f"scaling with T = {facts.temperature:.2f}, which was fitted on validation and does not change what is "
+        f"scaling with T = {facts.temperature:.2f}, which was fitted on {facts.held_out} and does not change what is "
         "said most probable."
     )

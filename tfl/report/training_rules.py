@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tfl.evaluation.intervals import wilson_interval
+from tfl.evaluation.intervals import difference_interval
 from tfl.report.facts import Facts
 from tfl.report.finding import Finding
 from tfl.report.wording import count, figure, percent, points
@@ -110,14 +110,9 @@ def _validation(facts: Facts) -> Iterator[Finding]:
 
 
 def _is_above_test(accuracy: float, number: int, facts: Facts) -> bool:
-    """Say whether an accuracy on so many images is above that of the test by more than chance and 2 points.
-
-    Reference:
-        Newcombe 1998, Interval estimation for the difference between independent proportions, method 10.
-    """
-    test, (_, high) = facts.test["accuracy"], facts.headline_interval or (0.0, 1.0)
-    low, _ = wilson_interval(round(accuracy * number), number)
-    return accuracy - test > max(0.02, float(np.hypot(accuracy - low, high - test)))
+    """Say whether an accuracy on so many images is above that of the test by more than chance and 2 points."""
+    test, size = facts.test["accuracy"], facts.test["num_examples"]
+    return accuracy - test > 0.02 and difference_interval(accuracy, number, test, size)[0] > 0
 
 
 def _fine_tuning(facts: Facts) -> Iterator[Finding]:
@@ -125,15 +120,26 @@ def _fine_tuning(facts: Facts) -> Iterator[Finding]:
     losses = {name: phase["validation"]["loss"] for name, phase in phases.items()}
     if {"probe", "finetune"} <= losses.keys():
         numbers = f"validation loss {figure(losses['finetune'])} fine-tuned, {figure(losses['probe'])} frozen"
+        low, high = phases["finetune"].get("validation_loss_gain", (None, None))  # runs that were resumed lack it
+        number = facts.metrics.get("num_examples", {}).get("validation", 0)
+        known = (
+            "" if low is None else f"; the difference on {count(number, 'image')} is {figure(low)} to {figure(high)}"
+        )
         if facts.metrics.get("kept") == "probe":
             yield Finding(
                 "advice",
                 45,
-                f"Unfreezing did not pay ({numbers}): the frozen backbone was kept. finetune.epochs=0 saves the time; "
-                f"a smaller finetune.learning_rate than {facts.config.finetune.learning_rate:g} may change it.",
+                f"Unfreezing did not pay ({numbers}{known}): the frozen backbone was kept. finetune.epochs=0 saves the "
+                f"time; a smaller finetune.learning_rate than {facts.config.finetune.learning_rate:g} may change it.",
             )
+        elif low is not None and low > 0:
+            yield Finding("good", 25, f"Fine-tuning paid and was kept: {numbers}{known}.")
         else:
-            yield Finding("good", 25, f"Fine-tuning paid and was kept: {numbers}.")
+            yield Finding(
+                "advice",
+                32,
+                f"Fine-tuning was kept, but its gain may be chance: {numbers}{known or ', on few images'}.",
+            )
     elif "probe" in losses:
         yield Finding(
             "advice", 10, "Nothing was unfrozen. finetune.epochs=8 tries it, and keeps it only where it pays."
@@ -162,13 +168,20 @@ def _overfitting(facts: Facts) -> Iterator[Finding]:
 
 def _comparison(facts: Facts) -> Iterator[Finding]:
     compared = facts.metrics.get("comparison", {})
-    scratch = compared.get("from_scratch", {}).get("accuracy")
-    if scratch is None:
+    name = {"probe": "frozen", "finetune": "fine_tuned"}.get(facts.metrics.get("kept", ""), "")  # not the best on test
+    scratch, kept = (compared.get(each, {}).get("accuracy") for each in ("from_scratch", name))
+    if scratch is None or kept is None:
         return
-    name, best = max(((n, v["accuracy"]) for n, v in compared.items() if n != "from_scratch"), key=lambda pair: pair[1])
-    numbers = f"test accuracy {percent(best)} ({name.replace('_', ' ')}) against {percent(scratch)} from scratch"
-    if best > scratch:
-        yield Finding("good", 48, f"Pre-training was worth {points(best - scratch)}: {numbers}.")
+    size = facts.test["num_examples"]
+    low, high = difference_interval(kept, size, scratch, size)
+    numbers = f"test accuracy {percent(kept)} ({name.replace('_', ' ')}) against {percent(scratch)} from scratch"
+    if low > 0:
+        worth = f"{points(kept - scratch)} (95 % interval {points(low)} to {points(high)})"
+        yield Finding("good", 48, f"Pre-training was worth {worth}: {numbers}.")
+    elif kept > scratch:
+        yield Finding(
+            "advice", 66, f"What pre-training was worth may be chance ({points(low)} to {points(high)}): {numbers}."
+        )
     else:
         yield Finding("advice", 66, f"Pre-training was worth nothing here: {numbers}.")
 
