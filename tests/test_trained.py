@@ -77,12 +77,18 @@ def test_evaluating_again_gives_the_whole_evaluation_again(run, tmp_path, capsys
         evaluate_workdir(run.workdir, slices=f"{file}:grup")
 
 
-def test_a_head_that_was_solved_on_validation_too_keeps_temperature_1(tmp_path, capsys, keras_home):
+def test_with_folds_decisions_are_made_on_what_was_left_out(tmp_path, keras_home):
     config = dataclasses.replace(PLAIN, probe=tfl.ProbeConfig(folds=2))
     result = tfl.transfer(config, tmp_path / "w")
-    assert result.model.metadata.temperature == read(result)["temperature"] == 1.0
-    assert "temperature 1: there are no examples that the model was not fitted on" in capsys.readouterr().err
-    assert read(result)["decisions"].keys() == {"selective"}
+    held_out, _ = read_predictions(result.workdir / "validation_predictions.csv", "multiclass")
+    assert len(held_out) == sum(result.metrics["num_examples"][name] for name in ("train", "validation"))
+    assert result.metrics["validation"] == pytest.approx(held_out.metrics(), rel=1e-4)
+    fitted = fit_temperature(held_out).temperature
+    assert result.model.metadata.temperature == read(result)["temperature"] == pytest.approx(fitted, rel=1e-3) != 1.0
+    again = evaluate_workdir(result.workdir)["decisions"]
+    for name, rows in read(result)["decisions"].items():
+        assert rows and [row["threshold"] for row in again[name]] == pytest.approx([row["threshold"] for row in rows])
+    assert read(result)["decisions"].keys() == {"selective", "precision_thresholds", "conformal"}
 
 
 @pytest.mark.parametrize("target", ["binary", "multilabel", "regression"])

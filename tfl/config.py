@@ -80,6 +80,7 @@ class ProbeConfig:
     solver: str = "lbfgs"  # none: the head starts at random and is trained in phase 2
     l2: float = 0.0  # lambda of the head, R = sum of squares; 0: chosen on the validation split
     folds: int = 0  # choose lambda by cross-validation instead, and solve on train and validation; 0: off
+    rule: str = "best"  # of folds: best: smallest mean loss; one_standard_error: strongest lambda within one of it
 
 
 @dataclasses.dataclass
@@ -101,7 +102,7 @@ class FinetuneConfig:
     weight_decay: float = 0.0  # decoupled, through the optimizer
     clip_norm: float = 0.0  # global gradient norm; 0: no clipping
     label_smoothing: float = 0.0
-    class_weight: str = "none"  # none, balanced
+    class_weight: str = "none"  # none, balanced: every class counts the same in both phases and in what is chosen
     mixup: float = 0.0  # alpha of the Beta distribution; 0: off
     cutmix: float = 0.0  # alpha of the Beta distribution; 0: off
     ema: float = 0.0  # momentum of the moving average of the weights; 0: off

@@ -6,6 +6,7 @@ from etils import epath
 
 from tfl.data import EpochFeed
 from tfl.errors import InputError
+from tfl.evaluation import compare_losses
 from tfl.features import PLAIN, StoredPhase, is_worth_storing, make_feature_dataset
 from tfl.features.extract import BATCH
 from tfl.models.batch_norm import shorten_statistics
@@ -17,13 +18,14 @@ from tfl.phases import Job, Part
 from tfl.progress import say
 from tfl.training import (
     CheckpointOptions,
-    balanced_class_weight,
     compile,
     fit,
     make_loss,
+    make_metrics,
     make_optimizer,
     make_schedule,
 )
+from tfl.training.calibrated_loss import CalibratedLoss
 from tfl.training.contract import Contract
 from tfl.training.scalars import StepScalars
 from tfl.workdir import CHECKPOINTS, write_csv
@@ -96,6 +98,7 @@ def _compile(job: Job, trained: keras.Model, steps: int) -> None:
         trained,
         optimizer,
         loss=make_loss(job.target, options.label_smoothing),
+        metrics=_metrics(job.target),
         layer_decay=decay,
         clip_norm=options.clip_norm,
         ema=options.ema,
@@ -104,9 +107,15 @@ def _compile(job: Job, trained: keras.Model, steps: int) -> None:
     )
 
 
+def _metrics(target: str) -> list[keras.metrics.Metric]:
+    """Return the target's metrics, and of a classifier the loss that epochs are chosen by."""
+    chooses = [] if target == "regression" else [CalibratedLoss(make_loss(target))]
+    return [*make_metrics(target), *chooses]
+
+
 def _fit(job: Job, trained: keras.Model) -> keras.callbacks.History:
     options, data, saving = job.config.finetune, job.config.data, job.config.checkpoint
-    train, labels = job.rows("train"), job.splits.index.labels[job.splits.train]
+    train, monitor = job.rows("train"), "val_loss" if job.target == "regression" else "val_calibrated_loss"
     checkpoint = CheckpointOptions(
         job.run / CHECKPOINTS / "finetune", saving.every_seconds, saving.every_steps, saving.keep
     )
@@ -124,20 +133,20 @@ def _fit(job: Job, trained: keras.Model) -> keras.callbacks.History:
         feed = StoredPhase(extractor, train, job.views() or PLAIN, data.batch_size, job.config.seed)
         held = extractor(job.rows("validation"), description="activations of validation")
         validation = make_feature_dataset(held, np.arange(len(held)), BATCH)
-    with computing_in(trained, job.config.precision.lower()):
+    with computing_in(trained, job.config.precision):
         return fit(
             trained,
             feed,
             epochs=options.epochs,
-            validation_data=validation,
+            validation_data=job.weighted(validation),
             callbacks=[
                 keras.callbacks.EarlyStopping(
-                    patience=options.early_stopping or options.epochs, restore_best_weights=True
+                    monitor, patience=options.early_stopping or options.epochs, mode="min", restore_best_weights=True
                 ),
                 keras.callbacks.TensorBoard(job.run / "tensorboard", write_graph=False),
                 StepScalars(job.run / "tensorboard" / "steps", _stages(job)),
             ],
-            class_weight=balanced_class_weight(labels) if options.class_weight == "balanced" else None,
+            class_weight=job.class_weight,
             mixup=options.mixup,
             cutmix=options.cutmix,
             seed=job.config.seed,
@@ -165,12 +174,25 @@ def _check_converged(job: Job, history: keras.callbacks.History) -> None:
 
 
 def _keep_the_better(job: Job, before: list[np.ndarray], probe: Part | None) -> None:
+    """Keep fine-tuning where its validation loss is lower, each phase at the temperature that it would ship with."""
     if "probe" not in job.phases:
         return
-    solved, tuned = (job.phases[name]["validation"] for name in ("probe", "finetune"))
-    losses = f"validation loss {tuned['loss']:.4f} fine-tuned, {solved['loss']:.4f} frozen"
-    if tuned["loss"] < solved["loss"]:
-        say(f"fine-tuning is kept: {losses}")
+    tuned, solved = job.validated["finetune"], job.validated["probe"]
+    choice = compare_losses(tuned, solved, job.example_weights(tuned.ids))
+    job.choice = {
+        "finetune": choice.first,
+        "probe": choice.second,
+        "difference": choice.difference,
+        "low": choice.low,
+        "high": choice.high,
+        "num_examples": choice.num_examples,
+    }
+    losses = (
+        f"validation loss, each at its own temperature, {choice.first:.4f} fine-tuned, {choice.second:.4f} frozen; "
+        f"difference {choice.difference:+.4f} (95 % interval {choice.low:+.4f} to {choice.high:+.4f})"
+    )
+    if choice.difference < 0:
+        say(f"fine-tuning is kept{'' if choice.high < 0 else ', though that may be chance'}: {losses}")
         return
     say(f"fine-tuning is not kept, it is no better: {losses}")
     job.model.set_weights(before)

@@ -17,7 +17,6 @@ from tfl.evaluation import (
     fit_temperature,
     main_figures,
     mean_luminance,
-    paired_interval,
     predict,
     slice_by_image,
     summarize,
@@ -28,6 +27,7 @@ from tfl.features.extract import BATCH, PLAIN
 from tfl.models.classifier import load_model, save_model
 from tfl.models.inference import Outputs
 from tfl.progress import say
+from tfl.training import balanced_class_weight
 from tfl.training.contract import check_agreement, check_evaluation
 from tfl.training.strategy import make_strategy
 from tfl.training.workers import Workers
@@ -96,7 +96,11 @@ class Job:
         self.part: Part | None = None
         self.kept = "random weights"
         self.phases: dict[str, Any] = {}
-        self.validated: dict[str, Predictions] = {}  # what each phase that was done here said of validation
+        self.validated: dict[str, Predictions] = {}  # what each phase says of examples that it was not fitted on
+        self.choice: dict[str, Any] = {}  # the losses by which one of two phases was kept
+        self.class_weight: dict[int, float] | None = None
+        if config.finetune.class_weight == "balanced":
+            self.class_weight = balanced_class_weight(splits.index.labels[splits.train])
         self.contract: dict[str, Any] = {}
 
     def dataset(self, rows: np.ndarray) -> tf.data.Dataset:
@@ -113,6 +117,23 @@ class Job:
         is_result = not self.config.finetune.epochs or bool(self.config.scratch.epochs)
         names = ("train", "validation", "test") if is_result else ("train", "validation")
         return np.sort(np.concatenate([self.rows(name) for name in names]))
+
+    def example_weights(self, rows: np.ndarray) -> np.ndarray | None:
+        """Return how much each of some examples counts where something is chosen, of mean 1; None: all the same."""
+        if self.class_weight is None:
+            return None
+        weights = np.array([self.class_weight.get(int(label), 1.0) for label in self.splits.index.labels[rows]])
+        return weights / weights.mean()
+
+    def weighted(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        """Give batches of validation the weights by which something is chosen on them."""
+        rows = self.rows("validation")
+        weights = self.example_weights(rows)
+        if weights is None:
+            return batches
+        table = np.ones(len(self.splits.index), np.float32)
+        table[rows] = weights
+        return batches.map(lambda batch: batch | {"weight": tf.gather(table, batch["id"])})
 
     def share(self, rows: np.ndarray) -> np.ndarray:
         """Return those of some rows that are this worker's: whole batches, so that they are those of one process."""
@@ -176,10 +197,9 @@ class Job:
 
     def finish_phase(self, name: str, contract: dict[str, Any], record: dict[str, Any]) -> None:
         """Measure the phase on validation, and store its result so that an interrupted run goes on from here."""
-        held_out = record.pop("cross_validation", None)
-        if held_out is None:
+        if name not in self.validated:  # cross-validation has said it of examples that were left out
             self.validated[name] = self.predictions("validation")
-        record["validation"] = held_out or self.validated[name].metrics()
+        record["validation"] = self.validated[name].metrics()
         if self.config.scratch.epochs:
             record["test"] = self.predictions("test").metrics()
         self.phases[name], self.contract[name], self.kept = record, contract, name
@@ -199,7 +219,7 @@ class Job:
             say(f"{name}: done again, what an earlier start stored is damaged: {error}")
             return False
         self.phases[name], self.contract[name], self.kept = stored["phase"], stored["contract"], name
-        self.head_l2 = stored["phase"]["l2"]
+        self.head_l2, self.validated[name] = stored["phase"]["l2"], self.predictions("validation")
         say(f"{name}: finished by an earlier start of this run; going on from there")
         return True
 
@@ -209,7 +229,6 @@ class Job:
         if self.part is not None:
             self._check_parts(test)
         evaluation = self._evaluate(test, validation)
-        self._compare_phases()
         if self.run.writes:
             ids, classes = self.splits.index.ids, self.model.metadata.class_names
             write_predictions(test, self.run / "predictions.csv", ids, classes)
@@ -220,6 +239,7 @@ class Job:
             "validation": self.phases[self.kept]["validation"],
             **main_figures(evaluation),
             "kept": self.kept,
+            **({"choice": self.choice} if self.choice else {}),
             "num_examples": {name: len(self.rows(name)) for name in ("train", "validation", "test")},
             "phases": self.phases,
             "contract": self.contract,
@@ -229,17 +249,9 @@ class Job:
             metrics["comparison"] = {names[name]: phase["test"] for name, phase in self.phases.items()}
         return metrics
 
-    def _compare_phases(self) -> None:
-        """Record by how much fine-tuning lowered the validation loss, each phase at its own temperature."""
-        if {"probe", "finetune"} <= self.validated.keys():  # of a phase that an earlier start did there is no table
-            tables = [self.validated[name] for name in ("probe", "finetune")]
-            probe, tuned = (table.at(fit_temperature(table).temperature) for table in tables)
-            self.phases["finetune"]["validation_loss_gain"] = list(paired_interval(probe, tuned, "loss"))
-
     def _evaluate(self, test: Predictions, validation: Predictions) -> dict[str, Any]:
         """Fit the temperature that the saved model carries, and describe the model on test."""
-        held_out = None if self.config.probe.folds else validation  # with folds the head was solved on it too
-        fit = fit_temperature(held_out)
+        fit = fit_temperature(validation)
         if fit.reason and self.target != "regression":
             say(f"temperature {fit.temperature:.3g}: {fit.reason}")
         self.model.metadata = dataclasses.replace(self.model.metadata, temperature=fit.temperature)
@@ -248,4 +260,4 @@ class Job:
             luminance = mean_luminance(self.splits.source, test.ids)
             slicings = slice_by_image(self.splits.index, test.ids, luminance)
         names = self.model.metadata.class_names
-        return summarize(test, names, temperature=fit.temperature, validation=held_out, slicings=slicings)
+        return summarize(test, names, temperature=fit.temperature, validation=validation, slicings=slicings)

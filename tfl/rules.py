@@ -24,6 +24,7 @@ RUNTIMES = ("auto", "tensorflow", "openvino")
 FEATURE_DTYPES = ("float32", "float16")
 SOLVERS = ("lbfgs", "none")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+FOLD_RULES = ("best", "one_standard_error")
 CLASS_WEIGHTS = ("none", "balanced")
 SOURCES = ("digits", "folder", "tfds")
 PYTHON_DATA = "python"  # recorded as the source of a run on data that were passed to it
@@ -37,6 +38,7 @@ _NAMES = {
     "features.runtime": RUNTIMES,
     "features.dtype": FEATURE_DTYPES,
     "probe.solver": SOLVERS,
+    "probe.rule": FOLD_RULES,
     "finetune.batch_norm": BATCH_NORMS,
     "finetune.optimizer": OPTIMIZERS,
     "finetune.schedule": SCHEDULES,

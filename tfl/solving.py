@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfl.evaluation import Predictions
 from tfl.features import Extractor, ProbeResult, assign_head, choose_head, cross_validate_head
 from tfl.features.extract import BATCH
 from tfl.features.rows import fits_in_memory
@@ -52,7 +53,11 @@ def _features(job: Job, extractor: Extractor) -> tuple[Outputs, Outputs]:
 def _solve_linear_head(job: Job, extractor: Extractor) -> dict[str, Any]:
     """Solve where the features are: few go to every worker, of many each keeps its own and gradients are summed."""
     solve = functools.partial(
-        choose_head, l2=job.config.probe.l2, target=job.target, num_outputs=logits_layer(job.model).units
+        choose_head,
+        l2=job.config.probe.l2,
+        target=job.target,
+        num_outputs=logits_layer(job.model).units,
+        class_weight=job.class_weight,
     )
     views, train, validation = [None, *job.views()], job.rows("train"), job.rows("validation")
     few = fits_in_memory(len(views) * len(train), extractor.shape[0])
@@ -64,7 +69,11 @@ def _solve_linear_head(job: Job, extractor: Extractor) -> dict[str, Any]:
 
 
 def _cross_validate(job: Job, extractor: Extractor) -> dict[str, Any]:
-    """Choose λ by cross-validation, so that train and validation are both solved on."""
+    """Choose λ by cross-validation, so that train and validation are both solved on.
+
+    What each fold's head says of the examples that it was not solved on takes the place of validation: the
+    temperature, thresholds and prediction sets come from it.
+    """
     rows = np.sort(np.concatenate([job.rows("train"), job.rows("validation")]))
     features = job.features(extractor, rows, name="features of train and validation")
     result = cross_validate_head(
@@ -73,11 +82,13 @@ def _cross_validate(job: Job, extractor: Extractor) -> dict[str, Any]:
         folds=job.config.probe.folds,
         target=job.target,
         num_outputs=logits_layer(job.model).units,
+        class_weight=job.class_weight,
+        groups=job.splits.index.sha256[rows],
+        rule=job.config.probe.rule,
         seed=job.config.seed,
     )
-    chosen = next(point for point in result.path if point.l2 == result.chosen.l2)
-    held_out = {"loss": chosen.validation_loss, "accuracy": chosen.validation_accuracy, "num_examples": len(rows)}
-    return _take_head(job, result) | {"folds": job.config.probe.folds, "cross_validation": held_out}
+    job.validated["probe"] = Predictions(rows, features.labels, result.held_out_logits, job.target)
+    return _take_head(job, result) | {"folds": job.config.probe.folds, "rule": job.config.probe.rule}
 
 
 def _take_head(job: Job, result: ProbeResult) -> dict[str, Any]:
@@ -94,6 +105,7 @@ def _take_head(job: Job, result: ProbeResult) -> dict[str, Any]:
 def _train_hidden_head(job: Job, extractor: Extractor) -> dict[str, Any]:
     """With hidden layers the problem is not convex: train the head alone, on the stored features."""
     train, validation = _features(job, extractor)
+    weights = job.example_weights(validation.ids)
     _, head = split_at_features(job.model)
     regularize(job.model, head_l2=job.head_l2)
     compile(head, make_optimizer("adam", 1e-3), loss=job.target)
@@ -104,8 +116,9 @@ def _train_hidden_head(job: Job, extractor: Extractor) -> dict[str, Any]:
         train.labels,
         batch_size=job.config.data.batch_size,
         epochs=HIDDEN_HEAD_EPOCHS,
-        validation_data=(np.asarray(validation.values), validation.labels),
+        validation_data=(np.asarray(validation.values), validation.labels, weights),
         callbacks=[stop],
+        class_weight=job.class_weight,
         seed=job.config.seed,
         verbose=False,
     )

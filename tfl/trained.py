@@ -69,7 +69,7 @@ def evaluate_workdir(workdir: epath.PathLike, source: str = "", slices: str = ""
         Predictions(table.ids, labels, table.logits, table.target),
         metadata.class_names,
         temperature=metadata.temperature,
-        validation=None if config.probe.folds else _recorded_validation(run, metadata),
+        validation=_recorded_validation(run, metadata),
         slicings=slicings,
     )
 

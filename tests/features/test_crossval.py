@@ -46,16 +46,46 @@ def test_losses_equal_those_of_scikit_learn_on_the_same_folds(problem):
 
 
 def test_strongest_lambda_within_one_standard_error_is_chosen_and_solved_on_everything(problem):
-    features, labels, result = problem
+    features, labels, best_result = problem
+    result = cross_validate_head(features, labels, folds=4, seed=3, rule="One_Standard_Error")
     losses = np.array([point.validation_loss for point in result.path])
     best = losses.argmin()
     bound = losses[best] + result.standard_errors[best]
-    chosen = [point.l2 for point in result.path].index(result.chosen.l2)
-    assert chosen < best  # the rule changes something here
+    lambdas = [point.l2 for point in result.path]
+    chosen = lambdas.index(result.chosen.l2)
+    assert chosen < best == lambdas.index(best_result.chosen.l2)  # the rule changes something here
     assert losses[chosen] <= bound < losses[chosen - 1]
     alone = solve_head(features, labels, l2=result.chosen.l2)
     assert result.chosen.objective == pytest.approx(alone.objective, rel=1e-9)
     np.testing.assert_allclose(result.chosen.kernel, alone.kernel, atol=1e-5)
+
+
+def test_what_is_left_out_is_judged_by_a_head_that_has_not_seen_it(problem):
+    features, labels, result = problem
+    for train, held_out in StratifiedKFold(4, shuffle=True, random_state=3).split(features, labels):
+        alone = solve_head(features[train], labels[train], l2=result.chosen.l2, num_outputs=3)
+        np.testing.assert_allclose(result.held_out_logits[held_out], alone.logits(features[held_out]), rtol=0.01, atol=0.1)
+    point = next(point for point in result.path if point.l2 == result.chosen.l2)
+    assert np.mean(result.held_out_logits.argmax(axis=1) == labels) == pytest.approx(
+        point.validation_accuracy, abs=0.01
+    )
+
+
+def test_copies_are_never_on_both_sides_of_a_fold():
+    """Each example three times: with its copies in the other folds the weakest λ would look best."""
+    features, labels = make_problem(num_examples=60, dim=40)
+    alone = cross_validate_head(features, labels, folds=3)
+    thrice = np.repeat(np.arange(60), 3)
+    names = np.array([f"digest{row}" for row in thrice])
+    grouped = cross_validate_head(features[thrice], labels[thrice], folds=3, groups=names)
+    naive = cross_validate_head(features[thrice], labels[thrice], folds=3)
+    best = [min(point.validation_loss for point in each.path) for each in (alone, grouped, naive)]
+    assert best[2] < 0.5 * best[0] and best[1] == pytest.approx(best[0], rel=0.25)
+    assert grouped.chosen.l2 > 10 * naive.chosen.l2
+    same = cross_validate_head(features, labels, folds=3, groups=np.array([""] * 60))
+    assert same.chosen.l2 == alone.chosen.l2  # what has no digest is no copy
+    with pytest.raises(InputError, match="`folds` must be at most the number of different"):
+        cross_validate_head(features[thrice[:6]], np.arange(6) % 2, folds=3, groups=np.array(["one", "two"] * 3))
 
 
 def test_features_that_are_read_in_blocks_choose_the_same(problem, monkeypatch):

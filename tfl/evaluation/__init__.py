@@ -8,6 +8,7 @@ from tfl.evaluation.calibration import (
     fit_temperature,
     reliability_bins,
 )
+from tfl.evaluation.choice import Choice, compare_losses
 from tfl.evaluation.conformal import ConformalSets, fit_conformal
 from tfl.evaluation.decisions import choose_dont_know, precision_thresholds, selective_curve
 from tfl.evaluation.intervals import bootstrap_intervals, difference_interval, wilson_interval
@@ -21,6 +22,7 @@ from tfl.evaluation.summary import main_figures, summarize
 from tfl.evaluation.tables import read_predictions, write_predictions
 
 __all__ = [
+    "Choice",
     "Comparison",
     "ConformalSets",
     "Predictions",
@@ -30,6 +32,7 @@ __all__ = [
     "bootstrap_intervals",
     "calibration_error",
     "choose_dont_know",
+    "compare_losses",
     "compare_predictions",
     "compute_metrics",
     "confidences",

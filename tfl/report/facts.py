@@ -109,6 +109,18 @@ class Facts:
         """What logits are divided by before they become probabilities."""
         return float(self.evaluation.get("temperature", self.metadata.temperature))
 
+    @property
+    def phase_losses(self) -> dict[str, float]:
+        """The validation loss of each phase; where one of two was kept, that at the phase's own temperature."""
+        choice, phases = self.metrics.get("choice", {}), self.metrics.get("phases", {})
+        return {name: choice.get(name, phase["validation"]["loss"]) for name, phase in phases.items()}
+
+    @property
+    def epoch_losses(self) -> list[float]:
+        """The validation loss of each epoch of fine-tuning by which the best one was chosen."""
+        rows = [row.get("val_calibrated_loss", row.get("val_loss")) for row in self.history]
+        return [loss for loss in rows if loss is not None]
+
     @functools.cached_property
     def probabilities(self) -> np.ndarray:
         """What the shipped model says of every row of `table`: calibrated probabilities, or values `(N, C)`."""

@@ -20,17 +20,18 @@ def curves(facts: Facts) -> list[Chart]:
     """Return loss and accuracy by epoch, and the learning rate by step; empty without fine-tuning."""
     rows = facts.history
     charts = [
-        _curve(rows, name, title)
+        _curve(facts, name, title)
         for name, title in (("loss", "Loss"), ("accuracy", "Accuracy"))
         if len(rows) > 1 and {name, f"val_{name}"} <= rows[0].keys()
     ]
     return [*charts, _learning_rate(facts)] if rows else []
 
 
-def _curve(rows: list[dict[str, float]], name: str, title: str) -> Chart:
+def _curve(facts: Facts, name: str, title: str) -> Chart:
+    rows = facts.history
     epochs = [row["epoch"] + 1 for row in rows]
     train, validation = [row[name] for row in rows], [row[f"val_{name}"] for row in rows]
-    best = int(np.argmin([row["val_loss"] for row in rows]))
+    best = int(np.argmin(facts.epoch_losses))
     return draw(
         [
             Series("training", epochs, train),

@@ -124,7 +124,7 @@ def _headline_tile(facts: Facts) -> dict[str, Any]:
 def _kept_tile(facts: Facts) -> dict[str, Any]:
     kept = str(facts.metrics.get("kept", ""))
     names = {"probe": "Frozen backbone", "finetune": "Fine-tuned"}
-    losses = [(name, phase["validation"]["loss"]) for name, phase in facts.metrics.get("phases", {}).items()]
+    losses = list(facts.phase_losses.items())
     told = {"probe": "frozen", "finetune": "fine-tuned"}
     note = "validation loss " + ", ".join(f"{figure(loss)} {told.get(name, name)}" for name, loss in losses)
     return _tile("What was kept", names.get(kept, spoken(kept)), note if losses else "")

@@ -92,7 +92,9 @@ def _small_images(facts: Facts) -> Iterator[Finding]:
 
 def _validation(facts: Facts) -> Iterator[Finding]:
     number, interval = facts.metrics.get("num_examples", {}).get("validation", 0), facts.headline_interval
-    if number < 50 and not facts.config.probe.folds:
+    if facts.config.probe.folds:
+        number = facts.metrics.get("validation", {}).get("num_examples", number)
+    elif number < 50:
         yield Finding(
             "advice",
             30,
@@ -116,15 +118,13 @@ def _is_above_test(accuracy: float, number: int, facts: Facts) -> bool:
 
 
 def _fine_tuning(facts: Facts) -> Iterator[Finding]:
-    phases = facts.metrics.get("phases", {})
-    losses = {name: phase["validation"]["loss"] for name, phase in phases.items()}
+    losses, choice = facts.phase_losses, facts.metrics.get("choice", {})
     if {"probe", "finetune"} <= losses.keys():
         numbers = f"validation loss {figure(losses['finetune'])} fine-tuned, {figure(losses['probe'])} frozen"
-        low, high = phases["finetune"].get("validation_loss_gain", (None, None))  # runs that were resumed lack it
-        number = facts.metrics.get("num_examples", {}).get("validation", 0)
-        known = (
-            "" if low is None else f"; the difference on {count(number, 'image')} is {figure(low)} to {figure(high)}"
-        )
+        known, number = "", choice.get("num_examples", 0)
+        if choice:
+            between = f"{choice['low']:+.3g} to {choice['high']:+.3g}"
+            known = f"; each at its own temperature, the difference on {count(number, 'image')} is {between}"
         if facts.metrics.get("kept") == "probe":
             yield Finding(
                 "advice",
@@ -132,7 +132,7 @@ def _fine_tuning(facts: Facts) -> Iterator[Finding]:
                 f"Unfreezing did not pay ({numbers}{known}): the frozen backbone was kept. finetune.epochs=0 saves the "
                 f"time; a smaller finetune.learning_rate than {facts.config.finetune.learning_rate:g} may change it.",
             )
-        elif low is not None and low > 0:
+        elif choice.get("high", 0.0) < 0:
             yield Finding("good", 25, f"Fine-tuning paid and was kept: {numbers}{known}.")
         else:
             yield Finding(
@@ -147,7 +147,7 @@ def _fine_tuning(facts: Facts) -> Iterator[Finding]:
 
 
 def _overfitting(facts: Facts) -> Iterator[Finding]:
-    losses = [row["val_loss"] for row in facts.history if "val_loss" in row]
+    losses = facts.epoch_losses
     if len(losses) >= 2 and losses[-1] > 1.1 * min(losses):
         best = int(np.argmin(losses))
         yield Finding(

@@ -184,7 +184,8 @@ class _Run:
         if average is not None:
             average.swap_out()
         last = trainer.model.stop_training or epoch + 1 == self.epochs
-        best = _is_best(self.history.history.get("val_loss", ()))
+        columns = self.history.history
+        best = _is_best(columns.get("val_calibrated_loss") or columns.get("val_loss", ()))
         if self.recovery is not None and (last or best or self.recovery.is_due(0, 0.0)):
             self.recovery.save(Position(epoch + 1), best=best)
 

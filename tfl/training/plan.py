@@ -14,6 +14,7 @@ from tfl.errors import InputError
 from tfl.models.freezing import learning_rate_multipliers
 from tfl.progress import say
 from tfl.registry import did_you_mean
+from tfl.training.calibrated_loss import CalibratedLoss
 from tfl.training.losses import evaluation_loss, make_loss, recorded_target, resolve_metrics, target_of
 from tfl.training.optimizers import bind_optimizer, make_optimizer
 from tfl.training.replicas import check_optimizer
@@ -144,7 +145,8 @@ def compile(
         target = target_of(loss)
     test_loss = evaluation_loss(train_loss)
     resolved = resolve_metrics(metrics, target)
-    model.compile(optimizer=optimizer, loss=test_loss, metrics=list(resolved), jit_compile=False)
+    stock = [metric for metric in resolved if not isinstance(metric, CalibratedLoss)]
+    model.compile(optimizer=optimizer, loss=test_loss, metrics=stock, jit_compile=False)
     model._tfl_plan = Plan((train_loss, test_loss), resolved, layer_decay, clip_norm, ema, accumulate, jit_compile)
 
 

@@ -15,6 +15,7 @@ import tensorflow as tf
 from tfl.errors import InputError
 from tfl.training.averaging import WeightAverage
 from tfl.training.batches import Batch, unpack
+from tfl.training.calibrated_loss import CalibratedLoss
 from tfl.training.fused_norm import fused_norms
 from tfl.training.gradients import Objective
 from tfl.training.loss_scale import LossScale, uses_float16
@@ -159,7 +160,9 @@ class Trainer:
         results = {"loss": float((loss + penalty) / examples) if examples else float("nan")}
         for metric in self.metrics:
             own, sums = sums[: len(metric.variables)], sums[len(metric.variables) :]
-            results[metric.name] = float(metric.stateless_result(own))
+            value = float(metric.stateless_result(own))
+            if not (isinstance(metric, CalibratedLoss) and np.isnan(value)):  # which no training step updates
+                results[metric.name] = value
         return results
 
     def _train_step(self, element: Any, epoch: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -240,13 +243,18 @@ class Trainer:
         batch = unpack(element)
         logits = batch.real(tf.cast(self.model(batch.images, training=False), tf.float32))
         labels = batch.real(batch.labels)
-        losses = per_example_loss(self.test_loss, labels, logits) * batch.real(batch.weights)
+        weights = batch.real(batch.weights)
+        losses = per_example_loss(self.test_loss, labels, logits) * weights
         self.totals.add(tf.reduce_sum(tf.cast(losses, tf.float64)), tf.zeros(()), batch.count)
         self._update_metrics(labels, logits)
+        for metric in self.metrics:
+            if isinstance(metric, CalibratedLoss):
+                metric.update_state(labels, logits, weights)
 
     def _update_metrics(self, labels: tf.Tensor, logits: tf.Tensor) -> None:
         for metric in self.metrics:
-            metric.update_state(align_labels(labels, logits, metric), logits)
+            if not isinstance(metric, CalibratedLoss):
+                metric.update_state(align_labels(labels, logits, metric), logits)
 
     def weigh_and_mix(self, batch: Batch, epoch: tf.Tensor) -> Batch:
         """Return a batch as the step sees it: class weights multiplied in, images and labels mixed."""
