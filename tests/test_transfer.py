@@ -20,7 +20,7 @@ PRETRAINED = tfl.BackboneConfig(name="MobileNetV2", alpha=0.35)
 def small_config(**sections):
     config = tfl.TransferConfig(
         data=tfl.DataConfig(source="digits:0-2", image_size=32, train_examples_per_class=20, augmentation="shift"),
-        backbone=tfl.BackboneConfig(name="MobileNetV2", alpha=0.35, weights="none"),
+        backbone=tfl.BackboneConfig(name="MobileNet", alpha=0.25, weights="none"),
         finetune=tfl.FinetuneConfig(epochs=1, unfreeze="1"),
     )
     return dataclasses.replace(config, **sections)

@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import warm
 
 import tfl
 from tfl.data import make_dataset
@@ -168,12 +169,10 @@ def shards(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.slow
 def test_killed_at_any_moment_the_rerun_gives_the_same_bytes(tmp_path):
-    def start(folder: Path) -> subprocess.Popen:
-        return subprocess.Popen(
-            [sys.executable, "-c", WORKER, str(folder), str(Path(__file__).parent)], cwd=ROOT, stderr=subprocess.DEVNULL
-        )
+    def start(folder: Path) -> warm.Process:
+        return warm.Process(["-c", WORKER, folder, Path(__file__).parent], tmp_path / "log")
 
-    assert start(tmp_path / "whole").wait() == 0
+    assert start(tmp_path / "whole").wait() == 0, (tmp_path / "log").read_text()
     whole = shards(tmp_path / "whole")
     assert len(whole) == 15
     rng = np.random.default_rng(0)

@@ -40,7 +40,7 @@ def fill(root, keys, portion, pause=0.0):
 
 def run_python(script, *arguments, expected=0):
     command = [sys.executable, "-c", PREAMBLE + script, *map(str, arguments)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert result.returncode == expected, result.stderr
     return result
 

@@ -60,7 +60,7 @@ def browse(tmp_path):
     def run(address, *options):
         profile = f"--user-data-dir={tmp_path / 'profile'}"
         command = [BROWSER, *QUIET, profile, *options, str(address)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        return subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
 
     return run
 

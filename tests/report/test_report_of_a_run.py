@@ -15,7 +15,7 @@ from tfl.workdir import Workdir
 def config():
     return TransferConfig(
         data=DataConfig(source="digits:0-2", image_size=32),
-        backbone=BackboneConfig(alpha=0.35, weights="none"),
+        backbone=BackboneConfig(name="MobileNet", alpha=0.25, weights="none"),
         report=ReportConfig(gallery=2),
     )
 

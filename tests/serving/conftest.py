@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import pytest
 from fastapi.testclient import TestClient
+from warm import PATIENCE
 
 from tfl.export import Artefact, load_artefact
 from tfl.export.litert_file import write_litert
@@ -73,11 +74,11 @@ def ready() -> Callable[[TestClient], TestClient]:
     """Wait for the model of a client: a service answers before it is loaded."""
 
     def wait(client: TestClient) -> TestClient:
-        for _ in range(600):
-            if client.get("/readyz").status_code == 200:
-                return client
+        deadline = time.monotonic() + PATIENCE
+        while client.get("/readyz").status_code != 200:
+            assert time.monotonic() < deadline, "the model was never ready"
             time.sleep(0.05)
-        raise TimeoutError("the model was never ready")
+        return client
 
     return wait
 

@@ -4,12 +4,13 @@ import asyncio
 
 import pytest
 from starlette.requests import Request
+from warm import PATIENCE
 
 from tfl.serving.bodies import read_body
 from tfl.serving.limits import RequestError, Room
 
 
-def read(messages, headers=None, places=1000, timeout=5.0):
+def read(messages, headers=None, places=1000, timeout=PATIENCE):
     """Read the body of a request whose messages come one by one, and then no more."""
     left, room = list(messages), Room(places, "bytes")
 
@@ -63,14 +64,18 @@ def test_places_are_held_by_what_has_arrived_and_not_by_what_was_announced():
         return Request({"type": "http", "method": "POST", "headers": headers}, receive)
 
     async def main():
-        idle = [asyncio.create_task(read_body(request(), 100, 0.2, room)) for _ in range(50)]
-        slow = asyncio.create_task(read_body(request(part(b"x" * 80)), 100, 0.2, room))
-        await asyncio.sleep(0.05)
+        idle = [asyncio.create_task(read_body(request(), 100, PATIENCE, room)) for _ in range(50)]
+        slow = asyncio.create_task(read_body(request(part(b"x" * 80)), 100, PATIENCE, room))
+        while not room.taken:
+            await asyncio.sleep(0)
         assert room.taken == 80
-        assert await read_body(request(part(b"y" * 70, more=False)), 100, 0.2, room) == b"y" * 70
+        assert await read_body(request(part(b"y" * 70, more=False)), 100, PATIENCE, room) == b"y" * 70
         with pytest.raises(RequestError, match="busy: 80 bytes") as caught:
-            await read_body(request(part(b"z" * 71, more=False)), 100, 0.2, room)
+            await read_body(request(part(b"z" * 71, more=False)), 100, PATIENCE, room)
         assert (caught.value.status, caught.value.retry_after) == (503, 1)
+        loop = asyncio.get_running_loop()
+        now = loop.time
+        loop.time = lambda: now() + PATIENCE  # the time is up
         for task in (*idle, slow):
             with pytest.raises(RequestError, match="within"):
                 await task

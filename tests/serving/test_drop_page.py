@@ -11,6 +11,7 @@ import time
 import pytest
 import uvicorn
 from fastapi import Response
+from warm import PATIENCE
 
 from tfl.serving import ServeOptions
 from tfl.serving.app import create_app
@@ -76,7 +77,7 @@ def address(model_file, photos):
 def test_a_photo_goes_in_and_classes_and_a_heat_map_come_out(address, tmp_path, artefact, photos):
     quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", f"--user-data-dir={tmp_path}"]
     command = [BROWSER, *quiet, "--window-size=500,900", "--dump-dom", "--virtual-time-budget=20000", f"{address}/try"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
     dom = result.stdout
     assert "Content Security Policy" not in result.stderr
     (width, room) = map(int, re.search(r"<title>done (\d+) (\d+)</title>", dom).groups())

@@ -7,10 +7,11 @@ python checkpoint_program.py fill FOLDER    step 2 after step 1, with less room 
 import json
 import resource
 import sys
-import types
 from pathlib import Path
 
 import numpy as np
+
+from tfl.training.checkpoint import Checkpoint, CheckpointStore
 
 
 def make_arrays(step: int, size: int = 200_000) -> dict[str, np.ndarray]:
@@ -56,9 +57,4 @@ def fill(store, make) -> None:
 
 
 if __name__ == "__main__":
-    package = types.ModuleType("tfl.training")  # the real one imports TensorFlow, which takes longer than the test
-    package.__path__ = [str(Path(__file__).parents[2] / "tfl" / "training")]
-    sys.modules["tfl.training"] = package
-    from tfl.training.checkpoint import Checkpoint, CheckpointStore
-
     {"save": save_on_and_on, "fill": fill}[sys.argv[1]](CheckpointStore(sys.argv[2]), Checkpoint)

@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 import pytest
+from warm import PATIENCE
 
 import tfl.training.background
 from tfl.errors import InputError
@@ -26,7 +27,7 @@ class SlowStore:
     def save(self, checkpoint, *, best=False):
         self.threads.add(threading.current_thread())
         self.begun.release()
-        assert self.let_go.acquire(timeout=20)
+        assert self.let_go.acquire(timeout=PATIENCE)
         self.saved.append((checkpoint.step, best))
 
 
@@ -53,7 +54,7 @@ def test_a_newer_one_takes_the_place_of_the_waiting_one():
     store = SlowStore()
     writer = BackgroundWriter(store)
     writer.submit(make(1))
-    assert store.begun.acquire(timeout=20)
+    assert store.begun.acquire(timeout=PATIENCE)
     for step in range(2, 8):  # returns at once, or this test would not end
         writer.submit(make(step))
     assert not store.saved
@@ -67,7 +68,7 @@ def test_a_best_one_is_not_given_up_for_one_that_is_not():
     store = SlowStore()
     writer = BackgroundWriter(store)
     writer.submit(make(1), best=True)
-    assert store.begun.acquire(timeout=20)
+    assert store.begun.acquire(timeout=PATIENCE)
     writer.submit(make(2))  # does not wait for the one in flight
     writer.submit(make(3), best=True)  # nothing is lost
     writer.submit(make(4), best=True)
@@ -76,7 +77,7 @@ def test_a_best_one_is_not_given_up_for_one_that_is_not():
     late.join(0.1)
     assert late.is_alive()
     finish(store, writer)
-    late.join(20)
+    late.join(PATIENCE)
     writer.wait()
     assert store.saved == [(1, True), (4, True), (5, False)]
 

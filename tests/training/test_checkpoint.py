@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import pytest
+import warm
 from checkpoint_program import make_arrays
 from crash_disk import Disk, Recorder
 from etils.epath import backend, gpath
@@ -289,13 +288,15 @@ def test_a_crash_at_any_moment_leaves_the_old_or_the_new_one(memory, keep, said,
 
 def kill_while_saving(folder, seconds):
     """Return the last step that was said to be saved."""
-    command = [sys.executable, PROGRAM, "save", folder]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        said = process.stdout.readline()
-        time.sleep(seconds)
-        process.kill()
-        said += process.stdout.read()
-    return int(said.split()[-1])
+    log = folder.parent / f"{folder.name}.log"
+    log.unlink(missing_ok=True)
+    process = warm.Process([PROGRAM, "save", folder], log)
+    while process.poll() is None and not (log.exists() and "\n" in log.read_text()):
+        time.sleep(0.001)
+    time.sleep(seconds)
+    process.kill()
+    process.wait()
+    return int(log.read_text().split()[-1])
 
 
 @pytest.mark.parametrize("times", [4, pytest.param(200, marks=pytest.mark.slow)])
@@ -317,7 +318,7 @@ def test_a_killed_process_leaves_the_last_or_the_next_one(tmp_path, times, said)
 
 
 def test_a_full_disk_leaves_the_one_before_and_is_one_line(tmp_path):
-    result = subprocess.run([sys.executable, PROGRAM, "fill", tmp_path], capture_output=True, text=True, check=True)
+    result = warm.run([PROGRAM, "fill", tmp_path])
     answer = json.loads(result.stdout)
     assert len(answer["outcomes"]) == 20
     for outcome in answer["outcomes"]:
