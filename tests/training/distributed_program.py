@@ -18,6 +18,7 @@ from tfl.models.precision import computing_in
 from tfl.training.strategy import make_strategy
 
 COUNT, BATCH, EPOCHS = 45, 12, 5  # 4 steps an epoch, the last one on 9 examples
+SIZE = (9, 7)  # with 3 channels no multiple of four bytes, which bytes are gathered by
 CASES = {
     "frozen": {"batch_norm": False},
     "batch norm": {"batch_norm": True},
@@ -28,6 +29,8 @@ CASES = {
     "accumulate": {"batch_norm": False, "accumulate": 3},
     "generator": {"batch_norm": False, "generator": True},
     "one by one": {"batch_norm": False, "callback": True},
+    "mixup": {"batch_norm": True, "fit": {"mixup": 0.4, "class_weight": {0: 5.0, 2: 0.5}}},
+    "cutmix": {"batch_norm": False, "accumulate": 3, "fit": {"cutmix": 1.0}, "bytes": True, "count": 37},
     "nan": {"batch_norm": True, "nan": 5},
     "dropout": {"dropout": 0.5},
 }
@@ -35,7 +38,7 @@ CASES = {
 
 def build(case: dict) -> keras.Model:
     keras.utils.set_random_seed(3)
-    inputs = keras.Input((8, 8, 3))
+    inputs = keras.Input((*SIZE, 3))
     x = keras.layers.Conv2D(8, 3, use_bias=False, name="conv_1")(inputs)
     x = keras.layers.BatchNormalization(momentum=0.8, name="norm_1")(x)
     x = keras.layers.Activation("tanh")(x)
@@ -51,8 +54,8 @@ def build(case: dict) -> keras.Model:
 def train(strategy: tf.distribute.Strategy, case: dict) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     count = case.get("count", COUNT)
-    images, labels = rng.normal(size=(count, 8, 8, 3)).astype(np.float32), rng.integers(0, 3, count)
-    held = rng.normal(size=(29, 8, 8, 3)).astype(np.float32), rng.integers(0, 3, 29)
+    images, labels = rng.normal(size=(count, *SIZE, 3)).astype(np.float32), rng.integers(0, 3, count)
+    held = rng.normal(size=(29, *SIZE, 3)).astype(np.float32), rng.integers(0, 3, 29)
     if "nan" in case:
         images[case["nan"]] = np.nan
     with strategy.scope():
@@ -68,9 +71,11 @@ def train(strategy: tf.distribute.Strategy, case: dict) -> dict[str, np.ndarray]
         clip_norm=case.get("clip_norm", 0.0),
         accumulate=case.get("accumulate", 1),
     )
+    if "bytes" in case:
+        images = np.clip(images * 2 + 8, 0, 255).astype(np.uint8)
     x, y = images, labels
     if "generator" in case:
-        spec = (tf.TensorSpec([None, 8, 8, 3]), tf.TensorSpec([None], tf.int64))
+        spec = (tf.TensorSpec([None, *SIZE, 3]), tf.TensorSpec([None], tf.int64))
         starts = range(0, count, BATCH)
         x = tf.data.Dataset.from_generator(
             lambda: ((images[i : i + BATCH], labels[i : i + BATCH]) for i in starts), output_signature=spec
@@ -81,7 +86,15 @@ def train(strategy: tf.distribute.Strategy, case: dict) -> dict[str, np.ndarray]
     )
     with computing_in(model, case.get("precision", "float32")):
         history = tfl.fit(
-            model, x, y, batch_size=BATCH, epochs=EPOCHS, validation_data=held, verbose=False, callbacks=callbacks
+            model,
+            x,
+            y,
+            batch_size=BATCH,
+            epochs=EPOCHS,
+            validation_data=held,
+            verbose=False,
+            callbacks=callbacks,
+            **case.get("fit", {}),
         )
     values = {f"history {name}": np.array(column) for name, column in history.history.items()}
     values |= {f"weight {v.path}": v.numpy() for v in model.variables if v.name != "seed_generator_state"}

@@ -8,7 +8,8 @@ import tensorflow as tf
 import tfl
 from tfl.errors import InputError
 from tfl.training.fused_norm import fused_norms
-from tfl.training.mixing import cutmix, mix_batch, mix_seed, mixup, sample_beta
+from tfl.training.losses import per_example_loss
+from tfl.training.mixing import Examples, cutmix, mix_batch, mix_seed, mixup, sample_beta
 
 
 def images(count: int = 6) -> np.ndarray:
@@ -35,19 +36,77 @@ def test_cutmix_pastes_one_box_and_counts_its_pixels(factor: float, centre: tupl
 
 
 @pytest.mark.parametrize("alphas", [(0.4, 0.0), (0.0, 1.0), (0.4, 1.0)])
-def test_labels_and_weights_are_mixed_as_the_pixels_are(alphas: tuple[float, float]) -> None:
+def test_labels_are_mixed_as_the_pixels_are(alphas: tuple[float, float]) -> None:
     """Constant images carry their own number, so the mean pixel tells what every label must be."""
     count = 8
     numbers = np.arange(count, dtype=np.float32)
     x = np.broadcast_to(numbers[:, None, None, None], (count, 16, 16, 3)).copy()
+    batch = Examples(tf.constant(x), tf.eye(count), tf.fill([count], 3.0))
     for step in range(4):
         seed = mix_seed(3, tf.constant(0), tf.constant(step))
-        mixed, rows, weights = mix_batch(x, np.eye(count, dtype=np.float32), numbers, alphas=alphas, seed=seed)
+        mixed, rows, weights = mix_batch(batch, alphas=alphas, seed=seed)
         np.testing.assert_allclose(np.mean(mixed, axis=(1, 2, 3)), rows.numpy() @ numbers, rtol=1e-4, atol=1e-4)
-        np.testing.assert_allclose(weights, rows.numpy() @ numbers, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(weights, 3.0, rtol=1e-5)
         np.testing.assert_allclose(np.sum(rows, axis=1), 1.0, rtol=1e-5)
-        again, *_ = mix_batch(x, np.eye(count, dtype=np.float32), numbers, alphas=alphas, seed=seed)
+        again, *_ = mix_batch(batch, alphas=alphas, seed=seed)
         np.testing.assert_array_equal(mixed, again)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_the_loss_of_a_mixture_is_the_sum_of_weight_times_share_times_loss(smoothing: float) -> None:
+    rng = np.random.default_rng(0)
+    classes, weights = rng.integers(0, 3, 8), rng.uniform(0, 9, 8).astype(np.float32)
+    weights[2] = 0.0
+    logits = rng.normal(size=(8, 3)).astype(np.float32)
+    seed = mix_seed(1, tf.constant(0), tf.constant(0))
+    # Mixed without weights, the rows of a batch of eight classes tell who was mixed with whom, and by how much.
+    shares = mix_batch(Examples(images(8), tf.eye(8), tf.ones(8)), alphas=(0.4, 0.0), seed=seed).labels.numpy()
+    mixed = mix_batch(Examples(images(8), tf.one_hot(classes, 3), weights), alphas=(0.4, 0.0), seed=seed)
+    loss = tfl.make_loss("multiclass", smoothing)
+    found = per_example_loss(loss, mixed.labels, tf.constant(logits)) * mixed.weights
+    each = np.stack([per_example_loss(loss, tf.fill([8], c), tf.constant(logits)) for c in classes], axis=1)
+    np.testing.assert_allclose(found, (shares * each) @ weights, rtol=1e-4, atol=1e-5)
+
+
+def test_balanced_weights_give_every_class_the_same_share_of_a_mixed_epoch() -> None:
+    classes = np.array([0] * 15 + [1])
+    weights = tfl.training.balanced_class_weight(classes)
+    batch = Examples(images(16), tf.one_hot(classes, 2), tf.constant([weights[c] for c in classes], tf.float32))
+    total = np.zeros(2)
+    for step in range(20):
+        seed = mix_seed(0, tf.constant(0), tf.constant(step))
+        _, rows, row_weights = mix_batch(batch, alphas=(0.4, 0.0), seed=seed)
+        total += row_weights.numpy() @ rows.numpy()
+    np.testing.assert_allclose(total / total.sum(), 0.5, rtol=1e-5)
+
+
+def test_a_part_of_the_batch_is_mixed_as_in_the_whole() -> None:
+    whole = Examples(tf.constant(images(7)), tf.eye(7), tf.range(1.0, 8.0))
+    settings = {"alphas": (0.0, 1.0), "seed": mix_seed(4, tf.constant(0), tf.constant(1))}
+    expected = mix_batch(whole, **settings)
+    for start, end in ((0, 3), (3, 7)):
+        part = mix_batch(Examples(*(v[start:end] for v in whole)), pool=whole, start=start, **settings)
+        for found, values in zip(part, expected, strict=True):
+            np.testing.assert_array_equal(found, values[start:end])
+
+
+@pytest.mark.parametrize("form", ["numbers", "column", "rows"])
+@pytest.mark.parametrize("loss", ["multiclass", "binary"])
+def test_mixing_takes_labels_of_every_form(loss: str, form: str) -> None:
+    """Class numbers, a column of them and one-hot rows are the same labels."""
+    outputs, classes = (3 if loss == "multiclass" else 1), np.array([0, 1, 1, 0, 1, 0])
+    labels = {"numbers": classes, "column": classes[:, None], "rows": np.eye(outputs)[classes * (outputs > 1)]}[form]
+    if outputs == 1 and form == "rows":
+        labels = classes[:, None].astype(np.float32)
+
+    def loss_of(y: np.ndarray) -> float:
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((10, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(outputs)])
+        tfl.compile(model, tfl.make_optimizer("sgd", 1e-3), loss=loss)
+        history = tfl.fit(model, images() / 255, y, batch_size=6, mixup=0.4, verbose=False, class_weight={1: 3.0})
+        return history.history["loss"][0]
+
+    assert loss_of(labels) == pytest.approx(loss_of(classes), rel=1e-6)
 
 
 def test_seeds_differ_by_seed_epoch_and_step() -> None:
@@ -115,7 +174,6 @@ def test_fused_batchnorm_is_that_of_keras(training: bool, trainable: bool, setti
 @pytest.mark.parametrize("target", ["multiclass", "binary", "multilabel", "regression"])
 def test_losses_are_those_of_the_objective(target: str) -> None:
     from tfl.models.objective import as_targets, loss_and_residual
-    from tfl.training.losses import per_example_loss
 
     rng = np.random.default_rng(0)
     outputs = {"multiclass": 4, "multilabel": 4}.get(target, 1)

@@ -153,6 +153,13 @@ def align_labels(labels: tf.Tensor, logits: tf.Tensor, measure: keras.losses.Los
     return labels if is_row else tf.expand_dims(labels, -1)
 
 
+def label_rows(labels: tf.Tensor, num_outputs: int) -> tf.Tensor:
+    """Return labels of any form as float32 rows `(B, K)`, as shares of the outputs or as values, which can be mixed."""
+    if num_outputs > 1 and (labels.shape.rank == 1 or labels.shape[-1] == 1):
+        return tf.one_hot(tf.cast(tf.reshape(labels, [-1]), tf.int64), num_outputs)
+    return tf.reshape(tf.cast(labels, tf.float32), [-1, num_outputs])
+
+
 def per_example_loss(loss: keras.losses.Loss, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Return the loss of each example, `(B,)` float32, whatever reduction the loss object asks for."""
     logits = tf.cast(logits, tf.float32)

@@ -1,11 +1,24 @@
-"""Mixup and CutMix: stateless, seeded by (seed, epoch, step), on float images and label rows."""
+"""Mixup and CutMix: stateless, seeded by (seed, epoch, step), on float images and label rows.
+
+There is one order and one factor for each global batch, so the result does not depend on how many replicas share it.
+"""
+
+from typing import NamedTuple
 
 import tensorflow as tf
 
 
-def mix_seed(seed: int, epoch: tf.Tensor, step: tf.Tensor, replica: tf.Tensor | int = 0) -> tf.Tensor:
+class Examples(NamedTuple):
+    """What is mixed, row by row."""
+
+    images: tf.Tensor  # (B, H, W, C), any dtype
+    labels: tf.Tensor  # float32 (B, K)
+    weights: tf.Tensor  # float32 (B,)
+
+
+def mix_seed(seed: int, epoch: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
     """Return an int64 `(2,)` stateless seed that is a function of its arguments alone."""
-    start = tf.stack([tf.constant(seed, tf.int64), tf.cast(replica, tf.int64)])
+    start = tf.constant([seed, 0], tf.int64)
     folded = tf.random.experimental.stateless_fold_in(start, tf.cast(epoch, tf.int64))
     return tf.random.experimental.stateless_fold_in(folded, tf.cast(step, tf.int64))
 
@@ -60,36 +73,57 @@ def cutmix(images: tf.Tensor, partners: tf.Tensor, factor: tf.Tensor, centre: tf
 
 
 def mix_batch(
-    images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, *, alphas: tuple[float, float], seed: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Mix every example with another one of its batch; where both ways are asked for, a fair coin chooses per batch.
+    batch: Examples,
+    *,
+    alphas: tuple[float, float],
+    seed: tf.Tensor,
+    pool: Examples | None = None,
+    start: tf.Tensor | int = 0,
+) -> Examples:
+    """Mix every example with another one of its global batch.
+
+    Where both ways are asked for, a fair coin chooses for the whole batch. Labels mix by share of the pixels times
+    weight: for a loss that is linear in the label, as the cross-entropies are, the loss of a mixed example is the
+    sum over its two parts of weight * share * loss.
 
     Args:
-        images: `(B, H, W, C)`, any dtype.
-        labels: float32 rows `(B, K)`.
-        weights: float32 `(B,)`.
+        batch: the examples of this replica.
         alphas: of mixup and CutMix: the parameter of their Beta distribution; 0 for off; not both 0.
         seed: int64 `(2,)`.
+        pool: the global batch; None where `batch` is all of it.
+        start: position of the first one of `batch` in the pool.
 
     Returns:
-        float32 images, labels and weights, all mixed in the same proportion.
+        float32 images; labels whose shares add up to 1; and their weights.
     """
-    images = tf.cast(images, tf.float32)
+    pool, images = pool or batch, tf.cast(batch.images, tf.float32)
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 5))
-    order = tf.argsort(tf.random.stateless_uniform([tf.shape(images)[0]], seeds[0]))
-    partners = tf.gather(images, order)
+    count = tf.shape(pool.weights)[0]
+    order = tf.argsort(tf.random.stateless_uniform([count], seeds[0]))
+    # A replica whose share is empty has one example all the same, which counts for nothing.
+    positions = tf.minimum(start + tf.range(tf.shape(images)[0]), count - 1)
+    chosen = tf.gather(order, positions)
+    other = Examples(*(tf.cast(tf.gather(values, chosen), tf.float32) for values in pool))
 
     def by_mixup() -> tuple[tf.Tensor, tf.Tensor]:
         factor = sample_beta(alphas[0], seeds[1])
-        return mixup(images, partners, factor), factor
+        return mixup(images, other.images, factor), factor
 
     def by_cutmix() -> tuple[tf.Tensor, tf.Tensor]:
-        return cutmix(images, partners, sample_beta(alphas[1], seeds[2]), tf.random.stateless_uniform([2], seeds[3]))
+        centre = tf.random.stateless_uniform([2], seeds[3])
+        return cutmix(images, other.images, sample_beta(alphas[1], seeds[2]), centre)
 
     if alphas[0] and alphas[1]:
         mixed, factor = tf.cond(tf.random.stateless_uniform([], seeds[4]) < 0.5, by_mixup, by_cutmix)
     else:
         mixed, factor = by_mixup() if alphas[0] else by_cutmix()
-    mixed.set_shape(images.shape)
-    labels = factor * labels + (1.0 - factor) * tf.gather(labels, order)
-    return mixed, labels, factor * weights + (1.0 - factor) * tf.gather(weights, order)
+    mixed.set_shape(batch.images.shape)
+    return Examples(mixed, *_mix_labels(batch, other, factor))
+
+
+def _mix_labels(batch: Examples, other: Examples, factor: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the labels of the mixture, each part by share times weight, and the sum of both products."""
+    own, others = factor * batch.weights, (1.0 - factor) * other.weights
+    weights = own + others
+    share = tf.where(weights > 0, tf.math.divide_no_nan(own, weights), factor)[:, tf.newaxis]
+    return share * batch.labels + (1.0 - share) * other.labels, weights

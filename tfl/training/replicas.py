@@ -98,6 +98,32 @@ def sum_over_replicas(values: Any) -> Any:
     return [tf.reshape(part, tf.shape(value)) for part, value in zip(parts, values, strict=True)]
 
 
+def gather_over_replicas(rows: tf.Tensor, share: tf.Tensor | None) -> tf.Tensor:
+    """Return the rows of the global batch, in its order, from the shares that the replicas have of it.
+
+    Args:
+        rows: this replica's rows, of any dtype.
+        share: how many of them count, the first ones; None: all.
+    """
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return rows
+    width = tf.math.maximum(tf.reduce_prod(tf.shape(rows)[1:]), 1)
+    flat = tf.reshape(rows, [-1, width])
+    if rows.dtype == tf.uint8:  # no such sum over a network: four go as one int32
+        flat = tf.pad(flat, [[0, 0], [0, -width % 4]])
+        flat = tf.bitcast(tf.reshape(flat, [tf.shape(flat)[0], -1, 4]), tf.int32)
+    count = tf.shape(rows)[0] if share is None else tf.cast(share, tf.int32)
+    counts = context.all_gather(tf.reshape(count, [1]), axis=0)
+    longest = tf.reduce_max(counts)
+    flat = tf.pad(flat[:count], [[0, longest - count], [0, 0]])
+    flat = context.all_gather(flat, axis=0)
+    flat = tf.boolean_mask(flat, tf.reshape(tf.sequence_mask(counts, longest), [-1]))
+    if rows.dtype == tf.uint8:
+        flat = tf.reshape(tf.bitcast(flat, tf.uint8), [tf.shape(flat)[0], -1])[:, :width]
+    return tf.reshape(flat, tf.concat([tf.shape(flat)[:1], tf.shape(rows)[1:]], axis=0))
+
+
 def replica_number() -> Any:
     """Return the number of the replica whose graph this is; 0 outside of one."""
     context = tf.distribute.get_replica_context()

@@ -19,10 +19,10 @@ from tfl.training.calibrated_loss import CalibratedLoss
 from tfl.training.fused_norm import fused_norms
 from tfl.training.gradients import Objective
 from tfl.training.loss_scale import LossScale, uses_float16
-from tfl.training.losses import align_labels, per_example_loss
-from tfl.training.mixing import mix_batch, mix_seed
+from tfl.training.losses import align_labels, label_rows, per_example_loss
+from tfl.training.mixing import Examples, mix_batch, mix_seed
 from tfl.training.records import Records
-from tfl.training.replicas import apply_on_replica, read_sums, replica_number
+from tfl.training.replicas import apply_on_replica, gather_over_replicas, read_sums
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +109,9 @@ class Trainer:
         self.train_loss, self.test_loss = losses
         self.strategy = tf.distribute.get_strategy()
         self.replicas = self.strategy.num_replicas_in_sync
+        self.gathers = self.replicas > 1 and bool(options.mixup or options.cutmix)  # examples from other replicas
+        # Steps that overlap could meet in a sum of another step: TensorFlow knows a sum by its place in the graph.
+        self.parallel = 10 if self.replicas == 1 else 1
         self.gradients = Objective(model, losses[0], options.accumulate, jit_compile=options.jit_compile)
         self.variables = model.trainable_variables
         self.average = WeightAverage(self.variables, options.ema) if options.ema else None
@@ -144,10 +147,10 @@ class Trainer:
         self.run(self._test_step, element)
 
     def _train_steps(self, iterator: Any, count: tf.Tensor, epoch: tf.Tensor) -> None:
-        _repeat(count, lambda: self._train_one(next(iterator), epoch))
+        _repeat(count, lambda: self._train_one(next(iterator), epoch), parallel=self.parallel)
 
     def _test_steps(self, iterator: Any, count: tf.Tensor, epoch: tf.Tensor) -> None:
-        _repeat(count, lambda: self._test_one(next(iterator), epoch))
+        _repeat(count, lambda: self._test_one(next(iterator), epoch), parallel=self.parallel)
 
     def begin_epoch(self) -> None:
         self.totals.reset()
@@ -172,7 +175,8 @@ class Trainer:
             Whether it was applied, how many examples the global batch has, loss, gradient norm and learning
             rate: the same on every replica.
         """
-        batch = self.weigh_and_mix(unpack(element), epoch)
+        plain = unpack(element)
+        batch = self.weigh_and_mix(plain, epoch)
         scale = 1.0 if self.loss_scale is None else self.loss_scale.value()
         found = self.gradients(batch, scale)
         pairs = [(g, v) for g, v in zip(found.values, self.variables, strict=True) if g is not None]
@@ -197,7 +201,7 @@ class Trainer:
             self._update_metrics(batch.real(batch.labels), batch.real(found.logits))
 
         def skip() -> None:
-            self.records.add_skipped(self._ids_at_fault(batch, found.logits))
+            self.records.add_skipped(self._ids_at_fault(plain, batch, found.logits))
 
         if self.loss_scale is None:
             tf.cond(finite, apply, skip)
@@ -207,17 +211,23 @@ class Trainer:
             self.loss_scale.update(finite, overflow)
         return finite, *told
 
-    def _ids_at_fault(self, batch: Batch, logits: tf.Tensor) -> tf.Tensor:
+    def _ids_at_fault(self, plain: Batch, batch: Batch, logits: tf.Tensor) -> tf.Tensor:
         """Return the ids, as strings, of the examples at fault: whose input is not finite, or else whose loss is not.
 
-        BatchNorm that is trained carries one NaN to the losses of all. Where no example can be told, it is all of them.
+        BatchNorm that is trained carries one NaN to the losses of all, mixing to that of a partner. Where no example
+        can be told, it is all of them.
+
+        Args:
+            plain: the batch as it was read.
+            batch: the same, weighted and mixed.
+            logits: of `batch`.
         """
         position = tf.cast(batch.start + tf.range(tf.shape(batch.weights)[0]), tf.int64)
         ids = self.totals.seen + position if batch.ids is None else batch.ids
         ids = batch.real(ids if ids.dtype == tf.string else tf.strings.as_string(ids))
         losses = batch.real(per_example_loss(self.train_loss, batch.labels, logits) * batch.weights)
         by_input = tf.zeros_like(losses, tf.bool)
-        for values in tf.nest.flatten((batch.images, batch.labels, batch.weights)):
+        for values in tf.nest.flatten((plain.images, plain.labels, plain.weights)):
             if values.dtype.is_floating:
                 numbers = tf.reshape(batch.real(values), [tf.shape(losses)[0], -1])
                 by_input |= ~tf.reduce_all(tf.math.is_finite(numbers), axis=1)
@@ -268,22 +278,20 @@ class Trainer:
             weights *= tf.where(known, tf.gather(table, tf.where(known, numbers, 0)), 1.0)
         if not (options.mixup or options.cutmix):
             return batch._replace(weights=weights)
-        num_outputs = self.model.output_shape[-1]
-        if labels.shape.rank == 1 and num_outputs > 1:
-            labels = tf.one_hot(tf.cast(labels, tf.int64), num_outputs)
-        images, labels, weights = mix_batch(
-            batch.images,
-            tf.cast(labels, tf.float32),
-            weights,
+        examples = Examples(batch.images, label_rows(labels, self.model.output_shape[-1]), weights)
+        mixed = mix_batch(
+            examples,
             alphas=(options.mixup, options.cutmix),
-            seed=mix_seed(options.seed, epoch, self.totals.steps, replica_number()),
+            seed=mix_seed(options.seed, epoch, self.totals.steps),
+            pool=Examples(*(gather_over_replicas(values, batch.share) for values in examples)),
+            start=batch.start,
         )
-        return batch._replace(images=images, labels=labels, weights=weights)
+        return batch._replace(**mixed._asdict())
 
 
-def _repeat(count: tf.Tensor, body: Any) -> None:
+def _repeat(count: tf.Tensor, body: Any, *, parallel: int) -> None:
     def once(done: tf.Tensor) -> tuple[tf.Tensor]:
         body()
         return (done + 1,)
 
-    tf.while_loop(lambda done: done < count, once, [tf.constant(0, tf.int64)])
+    tf.while_loop(lambda done: done < count, once, [tf.constant(0, tf.int64)], parallel_iterations=parallel)

@@ -76,6 +76,8 @@ def walk(
             yield step
         return
     iterator, done, size, end = iter(distribute(trainer.strategy, dataset, shares)), start, 1, start + total
+    # TensorFlow lets what is gathered in a loop have one shape only, and the last batch is a shorter one.
+    most = 1 if train and trainer.gathers else end
     while done < end:
         count = min(size, end - done, watcher.steps_until(done) or size)
         begin = time.perf_counter()
@@ -83,7 +85,7 @@ def walk(
         # The first call also traces the graph, and so counts as slow: the next one is short again. TensorFlow
         # matches the sums of several workers call by call, so all must make calls of the same length.
         seconds = look(done + count, begin)
-        size = max(1, int(SECONDS_PER_CALL * count / seconds))
+        size = min(most, max(1, int(SECONDS_PER_CALL * count / seconds)))
         yield from range(done, done + count)
         done += count
 
