@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import re
 from pathlib import Path
 
 import numpy as np
@@ -230,7 +231,10 @@ def test_leaks_are_told(tmp_path, capsys):
     make_classes(tmp_path / "train", count=6)
     make_classes(tmp_path / "test", count=3)  # the same seeds, so the same bytes
     load_data(f"folder:{tmp_path}")
-    assert "6 images of validation and test stand in train" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    found = re.findall(r"(\d) of (\w+) stand in (\w+) as well", said)
+    assert ("test", "train") in {(other, split) for _, other, split in found} and "Warning: the same images" in said
+    assert sum(int(number) for number, *_ in found) == 6  # each test image is in train or was cut out of it
 
 
 def test_a_file_that_changes_after_the_scan_is_named(tmp_path):

@@ -1,13 +1,15 @@
 """Splits: fractions, every class everywhere, stability, caps."""
 
 import csv
+import dataclasses
+import hashlib
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfl.data import assign_splits, count_leaks, load_data
+from tfl.data import assign_splits, count_leaks, find_contradictions, load_data
 from tfl.data.index import make_index, natural_key
 from tfl.errors import InputError
 
@@ -79,10 +81,79 @@ def test_a_source_without_train_is_refused():
         assign_splits(index_of([4, 4], ["test", "validation"] * 4))
 
 
-def test_leaks_are_counted():
+def test_leaks_of_every_pair_of_splits_are_counted():
     index = index_of([4, 4], ["train", "train", "validation", "test"] * 2, list("aabbacca"))
     # train: a a a c; validation: b c; test: b a
-    assert count_leaks(index) == 2
+    assert count_leaks(index) == {("train", "validation"): 1, ("train", "test"): 1, ("validation", "test"): 1}
+
+
+def test_unknown_contents_and_images_of_other_shapes_are_no_copies():
+    index = dataclasses.replace(index_of([6, 6]), sha256=np.array(["", "a"] * 6), width=np.arange(12))
+    assert len(set(index.contents())) == 12
+    assert not find_contradictions(index) and not any(count_leaks(assign_splits(index)).values())
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    copies=st.lists(st.lists(st.integers(1, 5), min_size=3, max_size=25), min_size=2, max_size=4),
+    held_out=st.tuples(st.floats(0.05, 0.4), st.floats(0.05, 0.4)),
+    seed=st.integers(0, 9),
+    own_test=st.booleans(),
+)
+def test_copies_of_an_image_stay_together(copies, held_out, seed, own_test):
+    counts = [sum(group) for group in copies]
+    digests = [
+        f"{label}-{i}" for label, group in enumerate(copies) for i, size in enumerate(group) for _ in range(size)
+    ]
+    owners = ["test" if own_test and digest.endswith("-0") else "train" for digest in digests]
+    split = (1 - sum(held_out), *held_out)
+    index = assign_splits(index_of(counts, owners, digests), split=split, seed=seed)
+    assert not any(count_leaks(index).values())
+    for label, count in enumerate(counts):
+        for name, fraction in zip(("validation", "test"), held_out, strict=True):
+            found = np.sum(index.labels[index.rows(name)] == label)
+            assert found >= 1
+            assert own_test or found <= max(min(copies[label]), 1, fraction * count + 0.5)
+        assert np.any(index.labels[index.rows("train")] == label)
+
+
+def test_a_cut_without_copies_is_the_one_of_before():
+    """Runs that have begun go on: their splits.csv must list the same examples."""
+    index = assign_splits(index_of([20, 30]))
+    for label, (held, count) in enumerate([((3, 3), 20), ((4, 4), 30)]):
+        ids = [f"c{label}/{i}" for i in range(count)]
+        ranked = sorted(ids, key=lambda name: hashlib.sha256(f"0/c{label}/{name}".encode()).digest())
+        of = dict(zip(index.ids, index.splits, strict=True))
+        parts = ["validation"] * held[0] + ["test"] * held[1] + ["train"] * (count - sum(held))
+        assert [of[name] for name in ranked] == parts
+
+
+def test_one_image_under_two_labels_is_said_and_stays_in_one_split(capsys):
+    digests = [f"c{k}-{i}" for k in range(2) for i in range(10)]
+    digests[12:16] = digests[2:6]
+    for seed in range(10):
+        index = assign_splits(index_of([10, 10], sha256=digests), seed=seed)
+        assert not any(count_leaks(index).values())
+        assert all(len(index.rows(name)) for name in ("train", "validation", "test"))
+    assert [index.sha256[rows].tolist() for rows in find_contradictions(index)] == [[d] * 2 for d in digests[2:6]]
+    said = capsys.readouterr().err
+    assert "4 images have more than one label, the first: c0/2, c1/2. One of the labels is wrong." in said
+
+
+def test_contradictions_of_other_labels_than_classes():
+    index = index_of([8], sha256=list("aabbccdd"))
+    rows = dataclasses.replace(index, labels=np.array([[0, 1], [0, 1], [0, 1], [1, 1]] * 2, np.float32))
+    assert [list(index.sha256[found]) for found in find_contradictions(rows)] == [["b", "b"], ["d", "d"]]
+    values = dataclasses.replace(index, labels=np.array([1, 1, 2, 3, 4, 4, 5, 5], np.float32))
+    assert [list(index.sha256[found]) for found in find_contradictions(values)] == [["b", "b"]]
+    assert not any(count_leaks(assign_splits(values)).values())
+
+
+def test_a_class_of_copies_alone_is_refused():
+    with pytest.raises(InputError, match=r"Class 'c1'.*at least 3 usable images.*Received: 9, of which only 2 differ"):
+        assign_splits(index_of([4, 9], sha256=[*"abcd", *"xxxxxyyyy"]))
+    with pytest.raises(InputError, match=r"Class 'c1' of `data.source` must have images of its own"):
+        assign_splits(index_of([30, 3], sha256=[*map(str, range(30)), "0", "1", "2"]), split=(0.9, 0.05, 0.05))
 
 
 def test_natural_order():

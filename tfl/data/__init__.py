@@ -14,7 +14,7 @@ from tfl.data.pipeline import make_dataset, make_prediction_dataset
 from tfl.data.scan import write_quarantine_csv
 from tfl.data.source import Source, reading_explained
 from tfl.data.sources import load_source
-from tfl.data.splits import assign_splits, count_leaks
+from tfl.data.splits import assign_splits, count_leaks, find_contradictions
 from tfl.rules import validate_split
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "augment",
     "count_leaks",
     "decode_image",
+    "find_contradictions",
     "load_data",
     "load_source",
     "make_dataset",

@@ -55,6 +55,16 @@ class Index:
         """Return the int64 positions of one split's examples, in index order."""
         return np.flatnonzero(self.splits == split).astype(np.int64)
 
+    def contents(self) -> np.ndarray:
+        """Return int64 (N,), equal for examples of the same content: what must not stand on both sides of a cut.
+
+        Examples whose digest is not known count as different.
+        """
+        sized = zip(self.sha256, self.width, self.height, strict=True)  # bytes of raw pixels do not tell their shape
+        first: dict[object, int] = {}
+        keys = (key if key[0] else row for row, key in enumerate(sized))
+        return np.array([first.setdefault(key, row) for row, key in enumerate(keys)], np.int64)
+
     def write_csv(self, path: epath.PathLike) -> None:
         """Write the table as `splits.csv`, with class names for labels."""
         columns = ("id", "path", "label", "split", "sha256", "width", "height", "status")

@@ -1,11 +1,12 @@
 """Cut a data set into train, validation and test, so that nothing is chosen on what is reported.
 
 Where an example goes depends on (seed, class, id) alone, through a hash: adding a photo to a folder does not
-shuffle the others across the splits.
+shuffle the others across the splits. Copies of one image go where the first of them goes.
 """
 
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,7 +27,8 @@ def assign_splits(
 
     A source with three splits of its own keeps them. With two, the second is the test set and validation is
     cut from train: a validation set that also serves as the test set makes every reported number optimistic.
-    With none, each class is cut by the fractions, with at least one example in every split.
+    With none, each class is cut by the fractions, with at least one example in every split. Examples of the same
+    content always go into the same split, as far as it is cut here.
 
     Args:
         index: its `splits` hold the source's own names, or "".
@@ -38,7 +40,7 @@ def assign_splits(
         The index with new `splits`.
 
     Raises:
-        InputError: a class has too few examples to stand in every split.
+        InputError: a class has too few different examples to stand in every split.
     """
     own = [name for name in SPLITS if np.any(index.splits == name)]
     splits = index.splits.astype(f"<U{max(map(len, (*SPLITS, UNUSED)))}")
@@ -52,25 +54,88 @@ def assign_splits(
         wanted = {"validation": split[1], "test": split[2]}
     else:
         wanted = {}
-    for name, rows in _classes(index, np.flatnonzero(splits == "train")).items():
-        ranked = _ranked(index, rows, name, seed)
-        counts = _held_out_counts(name, len(rows), wanted)
-        start = 0
-        for part, count in counts.items():
-            splits[ranked[start : start + count]] = part
-            start += count
-        if train_examples_per_class:
-            splits[ranked[start + train_examples_per_class :]] = UNUSED
+    _cut(index, splits, wanted, seed, train_examples_per_class)
     result = dataclasses.replace(index, splits=splits)
-    _warn_of_leaks(result)
+    _warn_of_copies(result)
     return result
 
 
-def count_leaks(index: Index) -> int:
-    """Count the examples of validation and test whose very bytes stand in train as well."""
-    train = set(index.sha256[index.rows("train")]) - {""}
-    held_out = np.concatenate([index.rows("validation"), index.rows("test")])
-    return sum(digest in train for digest in index.sha256[held_out])
+def count_leaks(index: Index) -> dict[tuple[str, str], int]:
+    """Count the examples whose very content stands in another split as well, for every pair of splits.
+
+    Returns:
+        (split, other split) to the number of examples of the other that stand in the first too; ("train", "test"),
+        for example: how many test examples were trained on. In the order train, validation, test.
+    """
+    contents = index.contents()
+    held = {name: contents[index.rows(name)] for name in SPLITS}
+    return {(a, b): int(np.isin(held[b], held[a]).sum()) for a, b in itertools.combinations(SPLITS, 2)}
+
+
+def find_contradictions(index: Index) -> list[np.ndarray]:
+    """Return the rows of each content that stands under more than one label: one of the labels must be wrong."""
+    labels = np.unique(index.labels, axis=0, return_inverse=True)[1].reshape(-1)
+    return [rows for rows in _copies(index.contents()) if len(set(labels[rows])) > 1]
+
+
+def _copies(contents: np.ndarray) -> list[np.ndarray]:
+    """Return the rows of each content that occurs more than once."""
+    order = np.argsort(contents, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(contents[order])) + 1)
+    return [group for group in groups if len(group) > 1]
+
+
+def _cut(index: Index, splits: np.ndarray, wanted: dict[str, float], seed: int, cap: int) -> None:
+    """Cut "train" class by class, in place; copies of one image stay together, also where their labels differ."""
+    contents, in_train = index.contents(), splits == "train"
+    copies = {int(contents[rows[0]]): rows[in_train[rows]] for rows in _copies(contents)}
+    placed = ~in_train
+    for name, rows in _classes(index, np.flatnonzero(in_train)).items():
+        ranked = _ranked(index, rows, name, seed)
+        counts = _held_out_counts(name, len(rows), len(np.unique(contents[rows])), wanted)
+        firsts = ranked[np.sort(np.unique(contents[ranked], return_index=True)[1])]
+        groups = [copies.get(int(contents[row]), np.array([row])) for row in firsts if not placed[row]]
+        sizes = {
+            int(content): int(size)
+            for content, size in zip(*np.unique(contents[rows], return_counts=True), strict=True)
+        }
+        for number, (part, count) in enumerate(counts.items()):
+            there = int(np.sum(splits[rows] == part))
+            chosen = _choose(
+                [sizes[int(contents[group[0]])] for group in groups],
+                count - there,
+                at_least=0 if there else 1,
+                keep=len(counts) - number,
+            )
+            for place in chosen:
+                splits[groups[place]] = part
+            groups = [group for place, group in enumerate(groups) if place not in chosen]
+        placed[np.concatenate([rows, *groups])] = True
+        if cap:
+            splits[ranked[splits[ranked] == "train"][cap:]] = UNUSED
+    if index.is_multiclass:
+        _check_every_split(index, splits, wanted)
+
+
+def _choose(sizes: list[int], room: int, at_least: int, keep: int) -> set[int]:
+    """Choose the first groups that together fit into so much room.
+
+    Args:
+        sizes: of the groups, in order.
+        room: how many examples are wanted.
+        at_least: so many groups are chosen, the smallest ones, where none fits.
+        keep: so many groups are left over for the other splits.
+    """
+    chosen: set[int] = set()
+    for place, size in enumerate(sizes):
+        if room <= 0 or len(sizes) - len(chosen) <= keep:
+            break
+        if size <= room:
+            chosen.add(place)
+            room -= size
+    if len(chosen) < at_least and len(sizes) > keep:
+        chosen = {int(np.argmin(sizes))}
+    return chosen
 
 
 def _classes(index: Index, rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -88,14 +153,14 @@ def _ranked(index: Index, rows: np.ndarray, class_name: str, seed: int) -> np.nd
     return np.array(sorted(rows, key=key), np.int64)
 
 
-def _held_out_counts(class_name: str, count: int, fractions: dict[str, float]) -> dict[str, int]:
+def _held_out_counts(class_name: str, count: int, different: int, fractions: dict[str, float]) -> dict[str, int]:
     """Round the fractions to whole examples, at least one in each split and in train."""
-    if count <= len(fractions):
+    if different <= len(fractions):
         subject = f"Class '{class_name}' of `data.source`" if class_name else "`data.source`"
         names = ", ".join(("train", *fractions))
         raise InputError(
             f"{subject} must have at least {len(fractions) + 1} usable images, one for each of {names}. "
-            f"Received: {count}."
+            f"Received: {count}{'' if different == count else f', of which only {different} differ'}."
         )
     counts = {part: max(1, round(count * fraction)) for part, fraction in fractions.items()}
     while sum(counts.values()) >= count:
@@ -103,10 +168,26 @@ def _held_out_counts(class_name: str, count: int, fractions: dict[str, float]) -
     return counts
 
 
-def _warn_of_leaks(index: Index) -> None:
-    leaks = count_leaks(index)
+def _check_every_split(index: Index, splits: np.ndarray, wanted: dict[str, float]) -> None:
+    """Refuse a class whose images stand in other classes too, so that none is left for some split."""
+    for label, name in enumerate(index.class_names):
+        missing = [part for part in ("train", *wanted) if not np.any((splits == part) & (index.labels == label))]
+        if wanted and missing:
+            raise InputError(
+                f"Class '{name}' of `data.source` must have images of its own. Received: none is left for "
+                f"{' and '.join(missing)}, as the same images stand in other classes."
+            )
+
+
+def _warn_of_copies(index: Index) -> None:
+    leaks = {pair: count for pair, count in count_leaks(index).items() if count}
     if leaks:
+        found = ", ".join(f"{count} of {other} stand in {split} as well" for (split, other), count in leaks.items())
+        progress.say(f"Warning: the same images on both sides, byte for byte: {found}. Results will look too good.")
+    contradictions = find_contradictions(index)
+    if contradictions:
+        names = ", ".join(str(index.ids[row]) for row in contradictions[0][:3])
         progress.say(
-            f"Warning: {leaks} images of validation and test stand in train as well, byte for byte: "
-            "results will look too good."
+            f"Warning: {len(contradictions)} image{'s have' if len(contradictions) > 1 else ' has'} more than one "
+            f"label, the first: {names}. One of the labels is wrong."
         )
