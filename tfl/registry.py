@@ -1,6 +1,7 @@
-"""Look a name up among the known ones, and say which one was probably meant."""
+"""Look a name up among the known ones, say which one was probably meant, and which names look alike."""
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
 from tfl.errors import InputError
@@ -40,3 +41,26 @@ def resolve(name: str, known: Iterable[str], argument: str) -> str:
     hint = did_you_mean(str(name), known)
     listing = "" if hint or len(known) > 12 else f" Known: {', '.join(known)}."
     raise InputError(f"`{argument}` must be a known name. Received: {name!r}.{hint}{listing}")
+
+
+def normal_name(name: str) -> str:
+    """Return a name in the one form (NFC) in which names that look the same are the same characters.
+
+    macOS writes "ä" as "a" and a mark (NFD), most other programs as one character.
+
+    Example:
+        >>> normal_name("Ka\u0308fer") == "Käfer"
+        True
+    """
+    return unicodedata.normalize("NFC", name)
+
+
+def look_alike(first: str, second: str) -> bool:
+    """Return whether two names differ only in case, in blanks, or in characters that nobody sees."""
+    return appearance(first) == appearance(second)
+
+
+def appearance(name: str) -> str:
+    """Return what names have in common that look alike to a reader."""
+    seen = "".join(character for character in name if unicodedata.category(character) != "Cf")
+    return " ".join(unicodedata.normalize("NFKC", seen).casefold().split())

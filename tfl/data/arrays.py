@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfl.data.index import SPLITS, make_index
-from tfl.data.source import Source, number_classes
+from tfl.data.source import Source, check_distinct, number_classes
 from tfl.errors import InputError
 
 _NO_IMAGES = np.zeros((0, 1, 1, 3), np.uint8)
@@ -122,7 +122,7 @@ def _read_labels(labels: np.ndarray, class_names: Sequence[str]) -> tuple[np.nda
             raise InputError(
                 f"`class_names` must have one name a column of labels. Received: {len(names)}, {labels.shape[1]}."
             )
-        return _finite(labels), names
+        return _finite(labels), check_distinct(names, "class_names")
     labels = labels.reshape(-1) if labels.ndim == 2 else labels
     if labels.ndim != 1:
         raise InputError(f"`source` must have labels of shape (N,) or (N, K). Received: {labels.shape}.")

@@ -3,24 +3,19 @@
 import dataclasses
 import difflib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from tfl.data.index import SPLITS, make_index, natural_key
+from tfl import progress
+from tfl.data.index import make_index
+from tfl.data.layout import recognise
 from tfl.data.scan import HASH_BUCKETS, ScannedImage, check_bad_fraction, scan_files
-from tfl.data.source import Source
+from tfl.data.source import Source, number_classes
+from tfl.data.tree import describe_passed_over, read_tree
 from tfl.errors import InputError
-
-SPLIT_FOLDERS = {
-    "train": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,37 +42,39 @@ class FileSource(Source):
 def load_folder(path: str, max_bad_fraction: float = 0.1) -> FileSource:
     """Read a folder of class folders: every file of every class, by content and not by ending.
 
-    Hidden files and folders (`.DS_Store`, `._photo.jpg`) are passed over; any other file that is not a whole
-    image is left out and listed in `quarantine`. Files below sub-folders of a class belong to that class.
+    Hidden files, and those of other programs (`.DS_Store`, `Thumbs.db`, `@eaDir`), are passed over; any other file
+    that is not a whole image is left out and listed in `quarantine`. Files below sub-folders of a class belong to
+    that class. Class names are in the Unicode form NFC: folders that differ in the form alone are one class.
 
     Args:
-        path: `PATH/CLASS/...`, or `PATH/SPLIT/CLASS/...` where SPLIT is train, val, valid, validation or test
-            in any case; `~` is the home folder.
+        path: `PATH/CLASS/...`, `PATH/SPLIT/CLASS/...` or `PATH/CLASS/SPLIT/...`, also below wrapper folders; SPLIT is
+            train, validation or test, or speaks of one (`Training`, `test_set`, `seg_train`, `val`, `dev`); `~` is
+            the home folder.
         max_bad_fraction: more bad files than this fraction stop the run.
 
     Raises:
-        InputError: no folder, no classes, a class without images, splits whose classes differ.
+        InputError: no folder, no classes, a class without images, splits whose classes differ, or a tree that can be
+            read in two ways.
     """
     root = Path(path).expanduser()
     if not root.is_dir():
         raise InputError(f"`data.source` must name a folder that exists. Received: folder:{path}.{_sibling(root)}")
-    rows = [
-        (split, class_name, file)
-        for split, folder in _split_folders(root)
-        for class_name, class_folder in _class_folders(folder)
-        for file in _list_class(class_folder)
-    ]
+    tree = read_tree(root)
+    layout = recognise(tree)
+    for line in (describe_passed_over(tree.passed_over), *layout.notes):
+        if line:
+            progress.say(line)
+    rows = [(split, class_name, file) for split, class_name, folder in layout.classes for file in folder.all_files()]
     results = scan_files([file for _, _, file in rows])
     scanned = list(zip(rows, results, strict=True))
     good = [(row, result) for row, result in scanned if isinstance(result, ScannedImage)]
     bad = tuple((row[2], str(result)) for row, result in scanned if not isinstance(result, ScannedImage))
     check_bad_fraction(bad, len(rows), max_bad_fraction)
     _check_classes_are_left({row[:2] for row in rows} - {row[:2] for row, _ in good})
-    class_names = sorted({row[1] for row in rows}, key=natural_key)
-    numbers = {name: number for number, name in enumerate(class_names)}
+    labels, class_names = number_classes([row[1] for row, _ in good], f"folder:{path}")
     index, order = make_index(
         [Path(file).relative_to(root).as_posix() for (_, _, file), _ in good],
-        np.array([numbers[class_name] for (_, class_name, _), _ in good], np.int64),
+        labels,
         class_names,
         splits=[split for (split, _, _), _ in good],
         sha256=[result.sha256 for _, result in good],
@@ -87,75 +84,6 @@ def load_folder(path: str, max_bad_fraction: float = 0.1) -> FileSource:
     fingerprints = np.array([result.fingerprint for _, result in good], np.int64)[order]
     formats = tuple(sorted({result.format for _, result in good}))
     return FileSource(index, bad, formats, fingerprints)
-
-
-def list_files(folder: str | Path) -> Iterator[str]:
-    """Yield the path of every file below a folder that is not hidden, naturally sorted; links are followed, once."""
-    visited = set()
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in visited:  # a link to a folder above it would never end
-            folders.clear()
-            continue
-        visited.add(real)
-        folders[:] = sorted((name for name in folders if not name.startswith(".")), key=natural_key)
-        for name in sorted(files, key=natural_key):
-            if not name.startswith("."):
-                yield os.path.join(parent, name)  # noqa: PTH118 - a million Path objects cost seconds
-
-
-def _list_class(folder: Path) -> list[str]:
-    files = list(list_files(folder))
-    if not files:
-        raise InputError(f"`data.source` must have images for every class. Received: empty class folder {folder}.")
-    return files
-
-
-def _split_folders(root: Path) -> list[tuple[str, Path]]:
-    """Return (split, folder): the split folders, or ("", root) where class folders stand directly below."""
-    folders = _subfolders(root)
-    splits = [
-        (SPLIT_FOLDERS[folder.name.lower()], folder) for folder in folders if folder.name.lower() in SPLIT_FOLDERS
-    ]
-    names = [split for split, _ in splits]
-    # A lone `train` may be a class (of vehicles); it is a split where folders stand below it.
-    is_split = "train" in names and (len(names) > 1 or (len(folders) == 1 and bool(_subfolders(splits[0][1]))))
-    if not is_split:
-        return [("", root)]
-    others = [folder.name for folder in folders if folder.name.lower() not in SPLIT_FOLDERS]
-    if others or len(set(names)) < len(names):
-        listing = ", ".join(folder.name for folder in folders)
-        raise InputError(
-            f"`data.source` must hold each split folder (train, validation, test) once and no class folders beside "
-            f"them. Received: {root} with {listing}."
-        )
-    _check_same_classes(splits)
-    return sorted(splits, key=lambda item: SPLITS.index(item[0]))
-
-
-def _class_folders(folder: Path) -> list[tuple[str, Path]]:
-    classes = sorted(_subfolders(folder), key=lambda item: natural_key(item.name))
-    if len(classes) < 2:
-        found = f"one class, {classes[0].name}," if classes else "no class folders"
-        raise InputError(f"`data.source` must hold at least two class folders. Received: {found} in {folder}.")
-    return [(item.name, item) for item in classes]
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    return [item for item in folder.iterdir() if item.is_dir() and not item.name.startswith(".")]
-
-
-def _check_same_classes(splits: list[tuple[str, Path]]) -> None:
-    classes = {folder.name: {item.name for item in _subfolders(folder)} for _, folder in splits}
-    everywhere = set.intersection(*classes.values())
-    for name, found in classes.items():
-        other = next((other for other, names in classes.items() if found - names), "")
-        if found - everywhere:
-            missing = ", ".join(sorted(found - everywhere, key=natural_key)[:5])
-            raise InputError(
-                "`data.source` must have the same classes in every split. "
-                f"Received: {missing} in {name}, not in {other}."
-            )
 
 
 def _check_classes_are_left(lost: set[tuple[str, str]]) -> None:

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from tfl import progress
 from tfl.data.augment import augment, example_seed
 from tfl.data.decode import decode_image, resize
-from tfl.data.folder import encode_paths, list_files, read_file
+from tfl.data.folder import encode_paths, read_file
 from tfl.data.scan import ScannedImage, scan_files
 from tfl.data.source import Source
+from tfl.data.tree import describe_passed_over, is_junk, read_tree
 from tfl.errors import InputError
 
 SHUFFLE_BUFFER = 2048  # undecoded examples; streams only
@@ -88,7 +90,8 @@ def make_prediction_dataset(
     """Make batches of files that have no labels, decoded and resized as for training.
 
     Args:
-        files: image files, and folders that are searched to the bottom.
+        files: image files, and folders that are searched to the bottom; what is hidden in them, and files of
+            other programs (`Thumbs.db`, `@eaDir`), are passed over.
         image_size: pixels per side.
         batch_size: examples per batch; the last batch may be shorter.
 
@@ -99,10 +102,7 @@ def make_prediction_dataset(
     Raises:
         InputError: there is no usable image among the files.
     """
-    paths: list[str] = []
-    for file in files:
-        path = Path(file).expanduser()
-        paths.extend(list_files(path) if path.is_dir() else [str(path)])
+    paths = _list_images(files)
     results = list(zip(paths, scan_files(paths), strict=True))
     good = [(path, result) for path, result in results if isinstance(result, ScannedImage)]
     bad = [(path, str(result)) for path, result in results if not isinstance(result, ScannedImage)]
@@ -122,6 +122,25 @@ def make_prediction_dataset(
 
     dataset = tf.data.Dataset.from_tensor_slices(columns).map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
     return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE), [path for path, _ in good], bad
+
+
+def _list_images(files: Sequence[str | Path]) -> list[str]:
+    """Replace folders by the files in them; say once what is passed over."""
+    paths: list[str] = []
+    passed_over: list[str] = []
+    for path in (Path(file).expanduser() for file in files):
+        # A pattern of the shell, as in photos/*, gives the names of other programs' files, too.
+        if not path.name.startswith(".") and is_junk(path.name, is_folder=path.is_dir()):
+            passed_over.append(path.name)
+        elif path.is_dir():
+            tree = read_tree(path)
+            paths.extend(tree.all_files())
+            passed_over.extend(tree.passed_over)
+        else:
+            paths.append(str(path))
+    if passed_over:
+        progress.say(describe_passed_over(passed_over))
+    return paths
 
 
 def to_pixels(image: tf.Tensor, formats: Sequence[str]) -> tf.Tensor:

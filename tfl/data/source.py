@@ -1,6 +1,7 @@
 """What a source of examples is, whatever it reads from."""
 
 import abc
+import collections
 import contextlib
 import dataclasses
 import re
@@ -9,9 +10,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
+from tfl import progress
 from tfl.data.decode import FORMATS
 from tfl.data.index import Index, natural_key
 from tfl.errors import InputError
+from tfl.registry import appearance, normal_name
 
 
 @contextlib.contextmanager
@@ -69,22 +72,53 @@ class Source(abc.ABC):
 def number_classes(labels: Sequence[str] | np.ndarray, source: str) -> tuple[np.ndarray, tuple[str, ...]]:
     """Turn class names, or whole numbers that stand for classes, into 0..K-1 in natural order.
 
+    Names that are equal after Unicode normalisation are one class. Names that differ only in case, blanks or invisible
+    characters stay classes of their own, and are said.
+
     Args:
         labels: N names or numbers.
         source: what is read, for the error text.
 
     Returns:
-        int64 (N,) and the K names.
+        int64 (N,) and the K names, in the form NFC.
 
     Raises:
         InputError: there are fewer than two classes.
     """
     values, numbers = np.unique(np.asarray(labels).astype(np.str_), return_inverse=True)
-    order = sorted(range(len(values)), key=lambda position: natural_key(values[position]))
+    names = [normal_name(str(value)) for value in values]
+    order = sorted(set(names), key=natural_key)
     if len(order) < 2:
         raise InputError(
-            f"`data.source` must have at least two classes. Received: {source} with {', '.join(values) or 'none'}."
+            f"`data.source` must have at least two classes. Received: {source} with {', '.join(order) or 'none'}."
         )
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    return rank[numbers.reshape(-1)], tuple(str(values[position]) for position in order)
+    say_names_alike(order)
+    rank = {name: number for number, name in enumerate(order)}
+    return np.array([rank[name] for name in names], np.int64)[numbers.reshape(-1)], tuple(order)
+
+
+def check_distinct(names: Sequence[str], argument: str) -> tuple[str, ...]:
+    """Return the names of the columns of multi-label targets in the form NFC.
+
+    Raises:
+        InputError: two are equal after Unicode normalisation.
+    """
+    names = tuple(map(normal_name, names))
+    twice = next((name for name, count in collections.Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise InputError(
+            f"`{argument}` must be different names, after Unicode normalisation. Received: {twice!r} twice."
+        )
+    say_names_alike(names)
+    return names
+
+
+def say_names_alike(names: Sequence[str]) -> None:
+    """Warn of class names that a reader takes for one."""
+    groups = collections.defaultdict(list)
+    for name in names:
+        groups[appearance(name)].append(name)
+    for group in groups.values():
+        if len(group) > 1:
+            listing = " and ".join(map(repr, group))
+            progress.say(f"Warning: {listing} are different classes: they differ only in case, blanks or the like.")

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfl import progress
 from tfl.data.index import SPLITS, make_index
 from tfl.data.scan import BadImageError, check_bad_fraction, scan_image
-from tfl.data.source import Source, number_classes
+from tfl.data.source import Source, check_distinct, number_classes
 from tfl.errors import InputError
 
 
@@ -144,7 +144,8 @@ def _describe(image: np.ndarray | bytes, name: str) -> tuple[str, int, int, floa
 
 def _number_labels(raw: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
     if raw.ndim > 1:
-        return raw.astype(np.float32), tuple(names) or tuple(map(str, range(raw.shape[1])))
+        names = check_distinct(names or tuple(map(str, range(raw.shape[1]))), "names")
+        return raw.astype(np.float32), names
     if np.issubdtype(raw.dtype, np.floating):
         return raw.astype(np.float32), ()
     if raw.dtype.kind in "OS":

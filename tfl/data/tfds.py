@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfl import progress
-from tfl.data.folder import SPLIT_FOLDERS
+from tfl.data.split_names import SPLIT_WORDS
 from tfl.data.stream import StreamSource, load_streams
 from tfl.errors import InputError
 
@@ -35,7 +35,7 @@ def load_tfds(name: str, max_bad_fraction: float = 0.1) -> StreamSource:
     features: Any = builder.info.features
     if not {image_key, label_key} <= set(features) or not isinstance(features[image_key], tfds.features.Image):
         raise InputError(f"`data.source` must have images with labels. Received: tfds:{name} with {list(features)}.")
-    wanted = {SPLIT_FOLDERS[split.lower()]: split for split in builder.info.splits if split.lower() in SPLIT_FOLDERS}
+    wanted = {SPLIT_WORDS[split.lower()]: split for split in builder.info.splits if split.lower() in SPLIT_WORDS}
     # One file after the other: the order of the examples must be the same on every pass.
     read_config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
     decoders = {image_key: tfds.decode.SkipDecoding()}

@@ -1,0 +1,125 @@
+"""Trees that can be read in more than one way, or in none: each is refused in one line that draws the tree."""
+
+import collections
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from tfl.data.split_names import find_splits
+from tfl.data.tree import Folder, sketch
+from tfl.errors import InputError
+from tfl.registry import look_alike, normal_name
+
+IMAGE_WORDS = {"images", "imgs", "jpegimages", "jpgs", "pngs", "image_files"}
+_DATE = re.compile(r"(19|20)\d\d([-_. ]?\d\d){0,2}")
+_PART = re.compile(r"(fold|chunk|shard|batch|subset)[_ -]?\d+")
+
+
+class ClassFolder(NamedTuple):
+    """Where images of one class are; `split` is "" where the data has no splits of its own."""
+
+    split: str
+    class_name: str
+    folder: Folder
+
+
+def refuse(rule: str, folder: Folder, advice: str = "") -> NoReturn:
+    """Raise the error for a tree that breaks a rule; the message draws the tree."""
+    drawn = str(Path(folder.path).parent / sketch(folder))
+    raise InputError(f"`data.source` must {rule}. Received: {drawn}.{f' Did you mean {advice}?' if advice else ''}")
+
+
+def is_nested(folder: Folder) -> bool:
+    """Return whether most of its images are in folders below; a few stray ones beside them do not count."""
+    return folder.own_images * 2 < folder.num_images
+
+
+def check_classes(folder: Folder, candidates: Sequence[Folder]) -> None:
+    """Check that folders can be classes by their number, their images and their names.
+
+    Args:
+        folder: where they stand.
+        candidates: the folders.
+
+    Raises:
+        InputError: they cannot.
+    """
+    if len(candidates) < 2:
+        found = f"one class, {candidates[0].name}," if candidates else "no class folders"
+        refuse(f"hold at least two class folders, as in CLASS/1.jpg; found is {found} here", folder)
+    empty = next((item for item in candidates if not item.num_files), None)
+    if empty:
+        refuse(f"have images for every class; there is an empty class folder {empty.path}", folder, "to remove it")
+    without = next((item for item in candidates if not item.num_images), None)
+    if without:
+        refuse(
+            f"have usable images for every class; there is class '{without.name}' with none",
+            folder,
+            f"to move {without.path} elsewhere",
+        )
+    names = {item.name.lower() for item in candidates}
+    if names & IMAGE_WORDS:
+        refuse("hold class folders; images beside labels or masks are a set for detection or segmentation", folder)
+    if all(_PART.fullmatch(name) for name in names):
+        refuse("hold class folders, not parts of a data set", folder, "to sort them as CLASS/fold1/1.jpg")
+    if all(_DATE.fullmatch(name) for name in names) and any(map(is_nested, candidates)):
+        refuse("hold class folders at the top, not below dates", folder, "to sort them as CLASS/2023/1.jpg")
+
+
+def check_nesting(folder: Folder, candidates: Sequence[Folder]) -> None:
+    """Check that no folder below the class folders may be a split or a class itself.
+
+    Raises:
+        InputError: split folders stand below, the same folders stand in several classes without images of their own,
+            or one is named like another class.
+    """
+    for item in (folder, *(below for candidate in candidates for below in (candidate, *candidate.below()))):
+        if {"train"} < set(find_splits(part.name for part in item.folders).values()):
+            refuse("hold split folders at its top, and nothing beside them", folder, f"folder:{item.path}")
+    tops = {_key(item): item.name for item in candidates}
+    nested = {item.name for item in candidates if is_nested(item)}
+    owners: dict[str, set[str]] = collections.defaultdict(set)
+    for name, owner in _names_below(candidates):
+        owners[name].add(owner)
+    for name, found in owners.items():
+        if len(found & nested) > 1 or (name in tops and found != {tops[name]}):
+            refuse(
+                f"have all class folders at one level; '{name}' stands in more than one place",
+                folder,
+                "to merge the lower folders at the top, or, if the upper ones are the classes, to move their files up",
+            )
+
+
+def check_same_classes(found: Sequence[ClassFolder]) -> None:
+    """Check that every split has the same classes.
+
+    Raises:
+        InputError: one has others; names that differ only in case or blanks are said.
+    """
+    classes: dict[str, set[str]] = {}
+    for item in found:
+        classes.setdefault(item.split, set()).add(item.class_name)
+    for name, names in classes.items():
+        for other, others in classes.items():
+            missing = sorted(names - others)
+            if missing:
+                alike = next((one for one in others if look_alike(one, missing[0])), None)
+                hint = f" Names that differ only in case or blanks: {missing[0]!r}, {alike!r}." if alike else ""
+                raise InputError(
+                    "`data.source` must have the same classes in every split. "
+                    f"Received: {', '.join(missing[:5])} in {name}, not in {other}.{hint}"
+                )
+
+
+def _names_below(candidates: Sequence[Folder]) -> Iterator[tuple[str, str]]:
+    """Yield the name of each folder below a class, and the class: dates, parts and `images` are never classes."""
+    for item in candidates:
+        for below in item.below():
+            name = _key(below)
+            if below.num_images and name not in IMAGE_WORDS and not (_DATE.fullmatch(name) or _PART.fullmatch(name)):
+                yield name, item.name
+
+
+def _key(folder: Folder) -> str:
+    return normal_name(folder.name).casefold()

@@ -1,0 +1,155 @@
+"""A folder as it is on disk, without what other programs left in it."""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from tfl.data.index import natural_key
+from tfl.errors import InputError
+
+_JUNK_FOLDERS = {  # in lower case; of network drives, Windows, macOS, Linux and Python
+    *("@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "lost+found", "__macosx"),
+    *("$recycle.bin", "system volume information", "found.000", "network trash folder", "temporary items"),
+    *("_gsdata_", "__pycache__"),
+}
+_JUNK_FILES = {
+    "thumbs.db",
+    "ehthumbs.db",
+    "ehthumbs_vista.db",
+    "desktop.ini",
+    "picasa.ini",
+    "zbthumbnail.info",
+    "icon\r",
+}
+_JUNK_ENDINGS = (":zone.identifier", "@synoeastream", "@synoresource", ".aae", ".xmp", ".pp3")
+_NO_IMAGES = {  # endings of files that certainly are no images; a file without an ending may be one
+    *(".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".md", ".rst", ".html", ".htm"),
+    *(".pdf", ".doc", ".docx", ".xls", ".xlsx", ".mat", ".npy", ".npz", ".pkl", ".parquet", ".h5", ".hdf5", ".keras"),
+    *(".pb", ".tflite", ".onnx", ".pt", ".pth", ".py", ".ipynb", ".r", ".m", ".sh", ".c", ".cpp", ".h", ".zip", ".gz"),
+    *(".tar", ".tgz", ".7z", ".rar", ".log", ".cfg", ".ini", ".names", ".mp4", ".avi", ".mov", ".wav", ".mp3"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Folder:
+    """A folder and all that stands below it, naturally sorted.
+
+    Attributes:
+        path: as it is opened.
+        real: the same without links.
+        files: paths of the files directly in it.
+        folders: the folders directly in it.
+        passed_over: names, here and below, of what is hidden or belongs to other programs.
+    """
+
+    path: str
+    real: str
+    files: tuple[str, ...]
+    folders: tuple["Folder", ...]
+    passed_over: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Last part of the path."""
+        return Path(self.path).name
+
+    @functools.cached_property
+    def own_images(self) -> int:
+        """Number of files directly in it that may be images."""
+        return sum(Path(file).suffix.lower() not in _NO_IMAGES for file in self.files)
+
+    @functools.cached_property
+    def num_images(self) -> int:
+        """Number of files here and below that may be images."""
+        return self.own_images + sum(folder.num_images for folder in self.folders)
+
+    @functools.cached_property
+    def num_files(self) -> int:
+        """Number of files here and below."""
+        return len(self.files) + sum(folder.num_files for folder in self.folders)
+
+    def below(self) -> Iterator["Folder"]:
+        """Yield every folder below this one."""
+        for folder in self.folders:
+            yield folder
+            yield from folder.below()
+
+    def all_files(self) -> list[str]:
+        """Return the paths of all files here and below; a folder that is linked twice counts once."""
+        seen: set[str] = set()
+        return [
+            file
+            for folder in (self, *self.below())
+            if not (folder.real in seen or seen.add(folder.real))
+            for file in folder.files
+        ]
+
+
+def read_tree(path: str | Path, above: frozenset[str] = frozenset()) -> Folder:
+    """Read a folder to the bottom. Links are followed, but for a link to a folder above it, which would never end.
+
+    Args:
+        path: of the folder; it is read whatever its own name is.
+        above: real paths of the folders above.
+
+    Raises:
+        InputError: a folder cannot be opened.
+    """
+    real = os.path.realpath(path)
+    try:
+        with os.scandir(path) as entries:
+            found = sorted(((entry.name, entry.path, entry.is_dir()) for entry in entries), key=_by_name)
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"`folder` must be one that can be read. Received: folder={path} ({reason}).") from error
+    wanted = [item for item in found if not is_junk(item[0], is_folder=item[2])]
+    linked = above | {real}
+    folders = tuple(
+        read_tree(path, linked) for _, path, is_folder in wanted if is_folder and os.path.realpath(path) not in linked
+    )
+    return Folder(
+        str(path),
+        real,
+        tuple(path for _, path, is_folder in wanted if not is_folder),
+        folders,
+        (
+            *(name for name, _, is_folder in found if is_junk(name, is_folder=is_folder)),
+            *(name for folder in folders for name in folder.passed_over),
+        ),
+    )
+
+
+def is_junk(name: str, *, is_folder: bool) -> bool:
+    """Return whether a name is hidden, or one that another program gives to its own files, such as thumbnails."""
+    if name.startswith("."):
+        return True
+    name = name.lower()
+    return name in _JUNK_FOLDERS if is_folder else name in _JUNK_FILES or name.endswith(_JUNK_ENDINGS)
+
+
+def describe_passed_over(names: Iterable[str]) -> str:
+    """Say in one line what is passed over, or return "" where nothing is."""
+    names = list(names)
+    different = sorted(set(names), key=natural_key)
+    listing = ", ".join(map(repr, different[:4])) + (", ..." if len(different) > 4 else "")
+    subject = f"{len(names)} hidden files and folders, or of other programs"
+    return f"Passed over: {subject} ({listing})." if names else ""
+
+
+def sketch(folder: Folder, depth: int = 3, width: int = 4) -> str:
+    """Draw a tree in one line: the number of files in each folder, the folders below it in braces.
+
+    Example: `photos {train {cat (20), dog (20)}, test (10)}`.
+    """
+    count = f" ({len(folder.files):,})" if folder.files or not folder.folders else ""
+    shown = [sketch(item, depth - 1, width) for item in folder.folders[:width]] if depth else []
+    hidden = len(folder.folders) - len(shown)
+    shown += [f"{'+' if shown else ''}{hidden} {'more' if shown else 'folders'}"] if hidden else []
+    name = folder.name if folder.name.isprintable() else repr(folder.name)
+    return f"{name}{count}" + (f" {{{', '.join(shown)}}}" if shown else "")
+
+
+def _by_name(item: tuple[str, str, bool]) -> tuple[tuple[int, int, str], ...]:
+    return natural_key(item[0])
