@@ -1,11 +1,13 @@
 """What people hand to tfl by mistake: one line, exit code 2, nothing lost; and the files of real folders."""
 
 import csv
+import dataclasses
 import json
 import os
 import shutil
 import subprocess
 import sys
+import unicodedata
 import zipfile
 from pathlib import Path
 
@@ -17,7 +19,7 @@ import tensorflow as tf
 import tfl
 from tfl.data import load_source, make_prediction_dataset
 from tfl.errors import InputError
-from tfl.models.classifier import load_model
+from tfl.models.classifier import load_model, save_model
 from tfl.trained import evaluate_workdir, predict_files
 from tfl.workdir import Workdir, read_json
 
@@ -207,24 +209,28 @@ ODD_NAMES = {
     "line\nbreak",
     os.fsdecode(b"caf\xe9"),  # no UTF-8
     "$(x) %s {y} \\b",
+    "9",
+    "10",
 }
 
 
-def test_names_as_odd_as_the_file_system_admits(tmp_path):
+def test_names_as_odd_as_the_file_system_admits(tmp_path, capsys):
     photos = tmp_path / "photos"
     for seed, name in enumerate(sorted(ODD_NAMES)):
         write_images(photos / name, 4, seed)
         (photos / name / "0.png").rename(photos / name / os.fsdecode(b"\xff, 0\n.png"))
     result = tfl.transfer(config_of(photos), tmp_path / "run")
-    assert set(load_model(tmp_path / "run").metadata.class_names) == ODD_NAMES
+    assert "Classes are numbered in natural order: number 0 is '9', which" in capsys.readouterr().err
+    names = {unicodedata.normalize("NFC", name) for name in ODD_NAMES}
+    assert set(load_model(tmp_path / "run").metadata.class_names) == names
     with (tmp_path / "run" / "predictions.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        assert {row["label"] for row in csv.DictReader(file)} == ODD_NAMES
+        assert {row["label"] for row in csv.DictReader(file)} == names
     assert evaluate_workdir(tmp_path / "run")["test"] == pytest.approx(result.metrics["test"])
     screen = subprocess.run(
         [sys.executable, "scripts/predict.py", f"--workdir={tmp_path / 'run'}", str(photos)],
         cwd=ROOT, capture_output=True, check=True,
     ).stdout.decode("utf-8", "surrogateescape")  # fmt: skip
-    assert len(list(csv.DictReader(screen.splitlines(keepends=True)))) == 20
+    assert len(list(csv.DictReader(screen.splitlines(keepends=True)))) == 28
 
 
 def test_predict_says_what_it_was_given(run, tmp_path):
@@ -334,3 +340,23 @@ def test_a_pattern_without_its_prefix_is_told_of_it(run, tmp_path):
     config.finetune = tfl.FinetuneConfig(epochs=1, unfreeze="block_1[56].*")
     with pytest.raises(InputError, match=r"`finetune\.unfreeze` must be a known name.*'re:PATTERN'"):
         tfl.transfer(config, tmp_path / "w")
+
+
+@pytest.mark.parametrize(("model_has", "photos_have"), [("Ka\u0308fer", "K\xe4fer"), ("K\xe4fer", "Ka\u0308fer")])
+def test_classes_are_known_in_either_unicode_form(copy, model_has, photos_have):
+    photos, workdir = copy
+    expected = evaluate_workdir(workdir, f"folder:{photos}")["test"]
+    model = load_model(workdir)
+    model.metadata = dataclasses.replace(model.metadata, class_names=(model_has, "dogs"))
+    save_model(model, workdir / "model.keras")
+    (photos / "cats").rename(photos / photos_have)
+    assert evaluate_workdir(workdir, f"folder:{photos}")["test"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", ["Dogs", "dogs ", "dogs\u200b"])
+def test_classes_that_look_like_one_of_the_model_are_refused_by_name(copy, name):
+    photos, workdir = copy
+    (photos / "dogs").rename(photos / name)
+    with pytest.raises(InputError, match="The model has 'dogs'") as caught:
+        evaluate_workdir(workdir, f"folder:{photos}")
+    assert f"Received: {name!r}." in str(caught.value)

@@ -25,7 +25,7 @@ from tfl.export.publish import CERTIFICATE, open_certificate, publish, read_cert
 from tfl.models.classifier import load_model
 from tfl.models.inference import run_over
 from tfl.progress import say, track
-from tfl.trained import recorded_rows, recorded_splits
+from tfl.trained import recorded_rows, recorded_splits, say_order
 from tfl.workdir import Workdir, read_csv
 
 BATCH = 32
@@ -138,6 +138,7 @@ def export_workdir(
                 publish(folder, certificate, entry, product.path)
     _finish(failed, "is not kept")
     say("written:\n" + "\n".join(f"  {folder / name}" for name in (*certificate["artefacts"], CERTIFICATE)))
+    say_order(run.model.metadata)
     return certificate
 
 

@@ -12,6 +12,7 @@ from etils import epath
 from tfl.backbones import build_backbone
 from tfl.config import TransferConfig
 from tfl.data import Splits, reading_explained
+from tfl.data.index import describe_order
 from tfl.errors import InputError
 from tfl.features import open_store
 from tfl.features.rows import read_blocks
@@ -55,6 +56,9 @@ def extract_features(config: TransferConfig, output: epath.PathLike, file_format
     features = _extract(config, splits)
     write(output, features, splits)
     say(f"written: {output}: {features.values.shape[0]} rows of {features.values.shape[1]} features")
+    order = describe_order(splits.class_names) if splits.index.is_multiclass else ""
+    if order:
+        say(order)
     return features
 
 

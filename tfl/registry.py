@@ -55,6 +55,13 @@ def normal_name(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def find_same(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is `name`, or else is equal after Unicode normalisation."""
+    known = list(known)
+    equal = (candidate for candidate in known if normal_name(candidate) == normal_name(name))
+    return name if name in known else next(equal, None)
+
+
 def look_alike(first: str, second: str) -> bool:
     """Return whether two names differ only in case, in blanks, or in characters that nobody sees."""
     return appearance(first) == appearance(second)

@@ -12,6 +12,7 @@ from etils import epath
 
 from tfl.config import TransferConfig
 from tfl.data import Source, load_source, make_dataset, make_prediction_dataset, reading_explained
+from tfl.data.index import describe_order
 from tfl.errors import InputError
 from tfl.evaluation import (
     Predictions,
@@ -25,7 +26,7 @@ from tfl.evaluation import (
 from tfl.export import load_artefact
 from tfl.models.classifier import Metadata, load_model
 from tfl.progress import say, track
-from tfl.registry import did_you_mean
+from tfl.registry import did_you_mean, find_same, look_alike
 from tfl.workdir import Workdir, read_csv, write_csv, write_json
 
 BATCH = 32
@@ -162,13 +163,17 @@ def _held_out(data: Source, recorded: Sequence[dict[str, str]]) -> np.ndarray:
 
 def _class_numbers(data: Source, metadata: Metadata) -> np.ndarray:
     """Return for each class of a source its number in the model: other data may lack classes."""
-    unknown = [name for name in data.index.class_names if name not in metadata.class_names]
+    known = metadata.class_names
+    found = [find_same(name, known) for name in data.index.class_names]
+    unknown = [name for name, same in zip(data.index.class_names, found, strict=True) if same is None]
     if unknown:
+        alike = next((name for name in known if look_alike(name, unknown[0])), None)
+        hint = f" The model has {alike!r}: names must be equal in case and blanks." if alike else ""
         raise InputError(
-            f"`source` must have classes that the model knows: {', '.join(metadata.class_names)}. "
-            f"Received: {', '.join(unknown)}.{did_you_mean(unknown[0], metadata.class_names)}"
+            f"`source` must have classes that the model knows: {', '.join(map(repr, known))}. "
+            f"Received: {', '.join(map(repr, unknown))}.{hint or did_you_mean(unknown[0], known)}"
         )
-    return np.array([metadata.class_names.index(name) for name in data.index.class_names], np.int64)
+    return np.array([known.index(name) for name in found if name is not None], np.int64)
 
 
 @reading_explained()
@@ -205,6 +210,13 @@ def predict_files(model: epath.PathLike, files: Sequence[str], output: str = "")
     else:
         csv.writer(sys.stdout, lineterminator="\n").writerows([header, *rows])
     return rows
+
+
+def say_order(metadata: Metadata) -> None:
+    """Say, where a model is written, that its classes are not in the order that Keras would give them."""
+    line = describe_order(metadata.class_names) if metadata.target in ("multiclass", "binary") else ""
+    if line:
+        say(line)
 
 
 def _load_named(workdir: epath.PathLike) -> tuple[keras.Model, Metadata]:

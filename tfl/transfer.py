@@ -23,6 +23,7 @@ from tfl.progress import say
 from tfl.report import REPORT, write_report
 from tfl.rules import PYTHON_DATA
 from tfl.solving import solve_head
+from tfl.trained import say_order
 from tfl.training.strategy import make_deterministic, make_strategy
 from tfl.workdir import Workdir, read_csv, write_json
 
@@ -254,5 +255,6 @@ def _say_result(result: TransferResult) -> None:
     for name, values in metrics.get("comparison", {}).items():
         say(f"{name.replace('_', ' ') + ':':<14} test {_headline(values)}")
     say("written:\n" + "\n".join(f"  {path}" for path in Workdir(result.workdir).files()))
+    say_order(result.model.metadata)
     interval = metrics.get("intervals", {}).get("mean_absolute_error")
     say(f"kept: {metrics['kept']}; test {_headline(metrics['test'], interval)}")

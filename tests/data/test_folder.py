@@ -5,12 +5,14 @@ import hashlib
 import re
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
-from tfl.data import load_data, make_dataset, write_quarantine_csv
+from tfl.data import load_data, load_source, make_dataset, write_quarantine_csv
 from tfl.data.folder import load_folder
+from tfl.data.index import describe_order
 from tfl.data.scan import BadImageError, ScannedImage, scan_files, scan_image
 from tfl.errors import InputError
 
@@ -88,7 +90,7 @@ def test_home_folder(tmp_path, monkeypatch):
     assert len(load_folder("~/photos").index) == 6
 
 
-def test_bad_files_are_listed_and_hidden_files_passed_over(tmp_path):
+def test_bad_files_are_listed_and_hidden_files_passed_over(tmp_path, capsys):
     make_classes(tmp_path / "data", count=20)
     ant = tmp_path / "data" / "ant"
     for name in (".hidden.png", "._0.png", ".DS_Store"):
@@ -102,14 +104,98 @@ def test_bad_files_are_listed_and_hidden_files_passed_over(tmp_path):
     draw(ant / "really_png.png", seed=9).rename(ant / "called.jpg")
     splits = load_data(f"folder:{tmp_path / 'data'}")
     reasons = {Path(path).name: reason for path, reason in splits.quarantine}
-    assert set(reasons) == {"empty.jpg", "cut.jpg", "Thumbs.db"}
+    assert set(reasons) == {"empty.jpg", "cut.jpg"}
     assert "0 bytes" in reasons["empty.jpg"]
     assert "truncated JPEG" in reasons["cut.jpg"]
-    assert "known format" in reasons["Thumbs.db"]
+    said = capsys.readouterr().err
+    assert said.count("Passed over: 5 hidden files") == 1 and "2 of 43 files" in said
     assert len(splits.index) == 41
     write_quarantine_csv(tmp_path / "q.csv", splits.quarantine)
     rows = list(csv.reader((tmp_path / "q.csv").open(encoding="utf-8")))
     assert rows == [["path", "reason"], *map(list, splits.quarantine)]
+
+
+JUNK_FOLDERS = ["@eaDir", "__MACOSX", "lost+found", ".ipynb_checkpoints", "$RECYCLE.BIN", "#recycle", "__pycache__"]
+JUNK_FOLDERS += ["System Volume Information", ".git", "@Recycle", "@tmp", ".Trash-1000"]
+JUNK_FILES = ["Thumbs.db", "desktop.ini", ".DS_Store", "ehthumbs.db", "Icon\r", "._0.png", "0.png:Zone.Identifier"]
+JUNK_FILES += ["0.xmp", "0.AAE", ".nomedia", "0.png@SynoEAStream"]
+
+
+@pytest.mark.parametrize("layout", ["", "train test"])
+def test_what_other_programs_left_is_never_data_and_said_once(tmp_path, capsys, layout):
+    for start, split in enumerate(layout.split() or ["."]):
+        make_classes(tmp_path / split, count=4, start=100 * start)
+    expected = load_source(f"folder:{tmp_path}")
+    places = [tmp_path, *(path for path in tmp_path.rglob("*") if path.is_dir())]
+    for place in places:
+        for name in JUNK_FOLDERS:
+            draw(place / name / "ant" / "thumbnail.jpg")
+        for name in JUNK_FILES:
+            (place / name).write_bytes(b"junk")
+    capsys.readouterr()
+    source = load_source(f"folder:{tmp_path}", 0.0)
+    assert source.index.ids.tolist() == expected.index.ids.tolist()
+    assert source.index.class_names == ("ant", "bee") and source.quarantine == ()
+    said = capsys.readouterr().err
+    assert said.count("Passed over") == 1
+    assert f"{len(places) * (len(JUNK_FOLDERS) + len(JUNK_FILES))} hidden" in said
+
+
+def test_names_that_only_remind_of_other_programs_are_classes(tmp_path):
+    names = ("recycled", "thumbs", "trash", "lost and found")
+    assert set(load_source(f"folder:{make_classes(tmp_path, names, count=1)}").index.class_names) == set(names)
+
+
+NFC, NFD = "K\xe4fer", "Ka\u0308fer"
+
+
+def test_folders_equal_after_normalisation_are_one_class(tmp_path):
+    make_classes(tmp_path, (NFC, NFD, "bee"), count=2)
+    index = load_source(f"folder:{tmp_path}").index
+    assert index.class_names == (NFC, "bee") or index.class_names == ("bee", NFC)
+    assert [index.class_names[label] for label in index.labels].count(NFC) == 4
+
+
+def test_splits_in_two_forms_have_the_same_classes(tmp_path):
+    make_classes(tmp_path / "train", (NFC, "bee"), count=2)
+    make_classes(tmp_path / "test", (NFD, "bee"), count=2, start=50)
+    assert set(load_source(f"folder:{tmp_path}").index.class_names) == {NFC, "bee"}
+
+
+@pytest.mark.parametrize("other", ["Ant", "ant ", "ANT", "ant\u200b"])
+def test_names_that_look_alike_are_said(tmp_path, capsys, other):
+    make_classes(tmp_path / "one", ("ant", other, "bee"), count=1)
+    assert len(load_source(f"folder:{tmp_path / 'one'}").index.class_names) == 3
+    said = capsys.readouterr().err
+    assert "'ant'" in said and repr(other) in said and "differ only in case" in said
+    make_classes(tmp_path / "two" / "train", ("ant", "bee"), count=1)
+    make_classes(tmp_path / "two" / "test", (other, "bee"), count=1)
+    with pytest.raises(InputError, match="differ only in case") as caught:
+        load_source(f"folder:{tmp_path / 'two'}")
+    assert "'ant'" in str(caught.value) and repr(other) in str(caught.value)
+
+
+@pytest.mark.parametrize("names", [[str(number) for number in range(1, 13)], ["a9", "a10", "b"], ["9", "ant"]])
+def test_the_order_is_said_where_keras_has_another(tmp_path, names):
+    make_classes(tmp_path, names, count=1)
+    ours = load_source(f"folder:{tmp_path}").index.class_names
+    theirs = keras.utils.image_dataset_from_directory(tmp_path, image_size=(8, 8), verbose=False).class_names
+    line = describe_order(ours)
+    assert bool(line) == (list(ours) != theirs)
+    if line:
+        number = int(re.search(r"number (\d+)", line)[1])
+        assert ours[:number] == tuple(theirs[:number]) and ours[number] != theirs[number]
+        assert f"is {ours[number]!r}" in line and f"is {theirs[number]!r}" in line
+
+
+def test_an_order_of_the_user_s_own_is_not_called_natural():
+    assert describe_order(["dog", "cat"]) == describe_order([]) == describe_order(["10", "9", "1"]) == ""
+
+
+def test_the_same_folder_linked_into_two_splits_is_read_twice(tmp_path):
+    make_classes(tmp_path / "data" / "train", count=3)
+    (tmp_path / "data" / "test").symlink_to(tmp_path / "data" / "train")
+    assert len(load_source(f"folder:{tmp_path / 'data'}").index) == 12  # and the leak is told
 
 
 def test_too_many_bad_files_stop_the_run(tmp_path):

@@ -1,5 +1,7 @@
 """Batches: order, exactly-once, independence of threads, and the prediction data set."""
 
+import shutil
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -121,6 +123,21 @@ def test_prediction_dataset(photos, tmp_path):
     same = collect(make_dataset(splits.source, np.arange(len(splits.index)), image_size=8, batch_size=4))
     for path, image in zip(paths, found["image"], strict=True):
         np.testing.assert_array_equal(image, same["image"][splits.index.paths == path][0])
+
+
+def test_files_of_other_programs_are_not_predicted(photos, tmp_path, capsys):
+    folder = tmp_path / "photos"
+    shutil.copytree(photos / "cat", folder)
+    shutil.copytree(photos / "cat", folder / "@eaDir" / "deeper")
+    shutil.copytree(photos / "cat", folder / "__MACOSX")
+    for name in ("Thumbs.db", "desktop.ini", ".DS_Store"):
+        (folder / name).write_bytes(b"junk")
+    for files in ([folder], sorted(folder.glob("[!.]*"))):  # the folder, and what a shell gives for photos/*
+        _, paths, bad = make_prediction_dataset(files, image_size=8, batch_size=4)
+        assert len(paths) == 24 and not bad
+        assert capsys.readouterr().err.count("Passed over") == 1
+    with pytest.raises(InputError, match="no file"):
+        make_prediction_dataset([folder / "@eaDir"], image_size=8, batch_size=4)
 
 
 @pytest.mark.parametrize("files", [[], ["no/such/file.jpg"]])

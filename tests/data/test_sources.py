@@ -6,6 +6,8 @@ import tensorflow as tf
 from sklearn import datasets
 
 from tfl.data import load_data, load_source, make_dataset
+from tfl.data.arrays import load_arrays
+from tfl.data.stream import load_streams
 from tfl.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -239,3 +241,32 @@ def test_tfds_that_is_not_prepared_says_so_at_once(tfds_folder, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tfds_folder))
     with pytest.raises(InputError, match=r"no network.*tfds:tf_flowers, not found in"):
         load_data("tfds:tf_flowers")
+
+
+NFC, NFD = "K\xe4fer", "Ka\u0308fer"
+
+
+def as_stream(images, labels):
+    return tf.data.Dataset.from_tensor_slices((images, labels))
+
+
+@pytest.mark.parametrize("make", [lambda images, labels: (images, labels), as_stream])
+def test_names_equal_after_normalisation_are_one_class(make, capsys):
+    index = load_source(make(IMAGES, np.array([NFC, NFD, "bee"])[LABELS])).index
+    assert set(index.class_names) == {NFC, "bee"}
+    counts = {name: int((index.labels == number).sum()) for number, name in enumerate(index.class_names)}
+    assert counts == {NFC: 40, "bee": 20}
+    load_source(make(IMAGES, np.array(["Bee", "bee", "ant"])[LABELS]))
+    assert "'Bee' and 'bee' are different classes" in capsys.readouterr().err
+    with pytest.raises(InputError, match="at least two classes"):
+        load_source(make(IMAGES, np.array([NFC, NFD])[LABELS % 2]))
+
+
+def test_names_of_columns_are_different_after_normalisation():
+    rows = np.eye(3, dtype=np.float32)[LABELS]
+    with pytest.raises(InputError, match=r"`class_names` must be different names.*twice"):
+        load_arrays({"": (IMAGES, rows)}, class_names=(NFC, NFD, "bee"))
+    with pytest.raises(InputError, match=r"must be different names.*twice"):
+        load_streams({"": as_stream(IMAGES, rows)}, names=(NFC, NFD, "bee"))
+    numbers = load_streams({"": as_stream(IMAGES, LABELS)}, names=(NFC, NFD, "bee"))  # as tfds reads them
+    assert set(numbers.index.class_names) == {NFC, "bee"} and np.bincount(numbers.index.labels).max() == 40

@@ -8,6 +8,7 @@ import numpy as np
 from etils import epath
 
 from tfl.errors import InputError
+from tfl.registry import normal_name
 from tfl.workdir import write_csv
 
 SPLITS = ("train", "validation", "test")
@@ -85,7 +86,10 @@ class Index:
         """
         labels = self.label_texts()
         now = dict(zip(self.ids, zip(self.sha256, labels, self.splits, strict=True), strict=True))
-        then = {row.get("id"): tuple(row.get(name) for name in ("sha256", "label", "split")) for row in recorded}
+        # Older runs recorded class names as the file system had them.
+        then = {
+            row.get("id"): (row.get("sha256"), normal_name(row.get("label", "")), row.get("split")) for row in recorded
+        }
         differing = {
             "new": [name for name in now if name not in then],
             "gone": [name for name in then if name not in now],
@@ -153,6 +157,27 @@ def make_index(
         class_names=tuple(class_names),
     )
     return index, order
+
+
+def describe_order(class_names: Sequence[str]) -> str:
+    """Say in one line that classes are in natural order, where Python and Keras would sort them otherwise; else "".
+
+    Args:
+        class_names: in the order of the outputs.
+
+    Example:
+        >>> describe_order(["2", "10"])
+        "Classes are numbered in natural order: number 0 is '2', which in Keras' order of text is '10'. Map by name."
+    """
+    names = list(class_names)
+    if names == sorted(names) or names != sorted(names, key=natural_key):
+        return ""
+    by_text = sorted(names)
+    number = next(number for number, name in enumerate(names) if name != by_text[number])
+    return (
+        f"Classes are numbered in natural order: number {number} is {names[number]!r}, which in Keras' order of text "
+        f"is {by_text[number]!r}. Map by name."
+    )
 
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:

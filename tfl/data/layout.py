@@ -56,6 +56,8 @@ def recognise(root: Folder) -> Layout:
         _add_classes(_unwrap(folder, layout) if split else folder, split, layout)
     layout.classes.sort(key=lambda item: ("", *SPLITS).index(item.split))
     check_same_classes(layout.classes)
+    if len({item.class_name for item in layout.classes}) < 2:
+        refuse("hold at least two class folders with different names", top)
     return layout
 
 
@@ -88,7 +90,7 @@ def _split_folders(top: Folder, layout: Layout) -> list[tuple[str, Folder]]:
         advice = "" if train in flat else f"folder:{train.path}"
         refuse(f"have class folders in every split, as in {flat[0].name}/CLASS/1.jpg", top, advice)
     _note_unread(top, [item for _, item in splits], layout)
-    return splits
+    return sorted(splits, key=lambda item: SPLITS.index(item[0]))
 
 
 def _class_candidates(folder: Folder) -> list[Folder]:
@@ -102,7 +104,7 @@ def _class_candidates(folder: Folder) -> list[Folder]:
 
 def _add_classes(folder: Folder, split: str, layout: Layout) -> None:
     candidates = _class_candidates(folder)
-    check_classes(folder, candidates)
+    check_classes(folder, candidates, at_least=1 if split else 2)  # other splits may show which one is missing
     swapped = _splits_below(candidates)
     if swapped and not split:
         layout.classes += swapped

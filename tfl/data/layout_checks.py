@@ -35,17 +35,18 @@ def is_nested(folder: Folder) -> bool:
     return folder.own_images * 2 < folder.num_images
 
 
-def check_classes(folder: Folder, candidates: Sequence[Folder]) -> None:
+def check_classes(folder: Folder, candidates: Sequence[Folder], at_least: int) -> None:
     """Check that folders can be classes by their number, their images and their names.
 
     Args:
         folder: where they stand.
         candidates: the folders.
+        at_least: so many must there be.
 
     Raises:
         InputError: they cannot.
     """
-    if len(candidates) < 2:
+    if len(candidates) < at_least:
         found = f"one class, {candidates[0].name}," if candidates else "no class folders"
         refuse(f"hold at least two class folders, as in CLASS/1.jpg; found is {found} here", folder)
     empty = next((item for item in candidates if not item.num_files), None)

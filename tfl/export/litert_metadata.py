@@ -98,7 +98,7 @@ def _describe(metadata: Metadata) -> bytes:
         (1, f"RGB image, {size} by {size} pixels, uint8 in [0, 255] as they are: no normalization."),
         (3, table((0, _IMAGE_PROPERTIES), (1, image))),
     )
-    labels = table((0, LABELS_NAME), (1, "One class a line."), (2, _AXIS_LABELS))
+    labels = table((0, LABELS_NAME), (1, "One class a line, in the order of the outputs."), (2, _AXIS_LABELS))
     kind = "Values" if metadata.target == "regression" else "Probability of each class"
     exit_ = table((0, PROBABILITIES), (1, f"{kind}, float32 ({metadata.target})."), (6, [labels]))
     root = table(

@@ -72,7 +72,7 @@ def _output(facts: Facts) -> str:
     names = ", ".join(facts.metadata.class_names[:100])
     kind = {"multilabel": "one logit a label", "binary": "one logit", "regression": "one number a value"}
     sure = f"; divide by the temperature {facts.temperature:.3g} before they become probabilities"
-    return f"{kind.get(facts.target, 'one logit a class')} ({names}){sure if facts.has_classes else ''}"
+    return f"{kind.get(facts.target, 'one logit a class')} ({names}, in this order){sure if facts.has_classes else ''}"
 
 
 def _strange_image(facts: Facts) -> str:

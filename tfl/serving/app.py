@@ -13,7 +13,7 @@ import numpy as np
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from tfl.registry import did_you_mean
+from tfl.registry import did_you_mean, find_same
 from tfl.serving import answers
 from tfl.serving.bodies import read_body
 from tfl.serving.limits import RequestError, Room
@@ -92,11 +92,12 @@ class _Service:
         if not self.model.can_explain:
             raise RequestError(404, "Only a workdir or a .keras file can be explained: other formats have no layers.")
         top, wanted = _read_top(request), request.query_params.get("class")
-        if wanted is not None and wanted not in metadata.class_names:
+        same = None if wanted is None else find_same(wanted, metadata.class_names)
+        if wanted is not None and same is None:
             raise RequestError(400, f"`class` must be one of the model's.{did_you_mean(wanted, metadata.class_names)}")
         row, pixels = await self._look(request)
         best = 0 if metadata.target == "regression" else int(row.argmax())
-        number = best if wanted is None else metadata.class_names.index(wanted)
+        number = best if same is None else metadata.class_names.index(same)
         async with self._deadline():
             picture = await self.model.explain(pixels, number)
         answer = answers.describe_classes(row, metadata, top)
