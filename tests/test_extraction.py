@@ -15,7 +15,7 @@ from tfl.errors import InputError
 def config(store: str = "none") -> tfl.TransferConfig:
     return tfl.TransferConfig(
         data=tfl.DataConfig(source="digits:0-1", image_size=32, train_examples_per_class=20),
-        backbone=tfl.BackboneConfig(name="MobileNet", alpha=0.25, weights="none"),
+        backbone=tfl.BackboneConfig(alpha=0.35, weights="none"),
         features=tfl.FeaturesConfig(store=store),
     )
 
