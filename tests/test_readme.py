@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import warm
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -38,9 +39,7 @@ def home(shared, keras_home, tmp_path_factory):
 
 
 def run(command, home, **environment):
-    result = subprocess.run(
-        command, cwd=home, env={**os.environ, **environment}, capture_output=True, text=True, check=False
-    )
+    result = warm.run(command, {**os.environ, **environment}, home)
     assert result.returncode == 0, result.stderr
     return result
 
@@ -50,7 +49,8 @@ def test_commands_of_the_readme_run_in_their_order(home):
     for line in commands(ROOT / "README.md"):
         if not ELSEWHERE.match(line):
             words = shlex.split(line.replace(".venv/bin/python", sys.executable))
-            run(words, home)
+            assert words[0] == sys.executable
+            run(words[1:], home)
             ran.append(words[1])
     assert ran == ["scripts/train.py", "scripts/evaluate.py", "scripts/predict.py"]
     assert {"model.keras", "metrics.json", "predictions.csv"} <= {p.name for p in (home / "runs/photos").iterdir()}
@@ -59,7 +59,7 @@ def test_commands_of_the_readme_run_in_their_order(home):
 @pytest.mark.parametrize("number", range(len(blocks(ROOT / "README.md", "python"))))
 def test_python_examples_of_the_readme_run(home, number):
     code = blocks(ROOT / "README.md", "python")[number]
-    run([sys.executable, "-c", code], home)
+    run(["-c", code], home)
 
 
 @pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: page.name)

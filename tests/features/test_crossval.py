@@ -64,7 +64,9 @@ def test_what_is_left_out_is_judged_by_a_head_that_has_not_seen_it(problem):
     features, labels, result = problem
     for train, held_out in StratifiedKFold(4, shuffle=True, random_state=3).split(features, labels):
         alone = solve_head(features[train], labels[train], l2=result.chosen.l2, num_outputs=3)
-        np.testing.assert_allclose(result.held_out_logits[held_out], alone.logits(features[held_out]), rtol=0.01, atol=0.1)
+        np.testing.assert_allclose(
+            result.held_out_logits[held_out], alone.logits(features[held_out]), rtol=0.01, atol=0.1
+        )
     point = next(point for point in result.path if point.l2 == result.chosen.l2)
     assert np.mean(result.held_out_logits.argmax(axis=1) == labels) == pytest.approx(
         point.validation_accuracy, abs=0.01
