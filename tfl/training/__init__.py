@@ -2,7 +2,8 @@
 
 from tfl.training.contract import Contract, check_evaluation
 from tfl.training.loop import fit
-from tfl.training.losses import balanced_class_weight, make_loss, make_metrics
+from tfl.training.losses import balanced_class_weight, make_loss
+from tfl.training.metrics import make_metrics
 from tfl.training.optimizers import make_optimizer
 from tfl.training.plan import CheckpointOptions, FitOptions, compile
 from tfl.training.schedules import make_schedule

@@ -111,6 +111,7 @@ def _array_feed(x: np.ndarray, y: np.ndarray, batch_size: int, seed: int | None,
         raise InputError(f"`sample_weight` must have shape ({len(x)},). Received: shape {weight.shape}.")
     if x.dtype == np.float64:
         x = x.astype(np.float32)
+    y = y.astype(np.float32) if y.dtype == np.float64 else y
     # Captured by the map as one tensor: what is shuffled and batched are positions, so an epoch copies
     # every example once, straight into its batch.
     columns = {"image": tf.constant(x), "label": tf.constant(y), "weight": tf.constant(weight)}

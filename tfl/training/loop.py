@@ -178,7 +178,7 @@ class _Run:
             self.hooks.on_test_end(values)
             logs |= {f"val_{name}": value for name, value in values.items()}
         if options.verbose:
-            shown = ", ".join(f"{name} {value:.4g}" for name, value in logs.items())
+            shown = ", ".join(f"{name} {' '.join(f'{v:.4g}' for v in np.ravel(value))}" for name, value in logs.items())
             progress.say(f"epoch {epoch + 1}/{self.epochs}: {shown}")
         self.hooks.on_epoch_end(epoch, logs)
         if average is not None:

@@ -1,7 +1,4 @@
-"""Losses and metrics by target; all take `(y_true, y_pred)` with logits, never probabilities."""
-
-from collections.abc import Sequence
-from typing import Any
+"""Losses by target; all take `(y_true, y_pred)`. How those of users are found stands in `compiled.py`."""
 
 import keras
 import numpy as np
@@ -10,6 +7,8 @@ import tensorflow as tf
 from tfl.errors import InputError
 from tfl.registry import resolve
 from tfl.rules import TARGETS
+
+Measure = keras.losses.Loss | keras.metrics.Metric
 
 
 def make_loss(target: str = "multiclass", label_smoothing: float = 0.0) -> keras.losses.Loss:
@@ -49,38 +48,13 @@ def make_loss(target: str = "multiclass", label_smoothing: float = 0.0) -> keras
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="none")
 
 
-def make_metrics(target: str = "multiclass") -> list[keras.metrics.Metric]:
-    """Build the default metrics of a target; a logit above 0 counts as "yes" (Keras compares with 0.5)."""
-    target = resolve(target, TARGETS, "target")
-    if target == "multiclass":
-        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-    if target == "regression":
-        return [keras.metrics.MeanAbsoluteError(name="mean_absolute_error")]
-    return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)]
-
-
-def recorded_target(model: keras.Model) -> str:
-    """Return the target in the model's metadata, or `"multiclass"` where it has none."""
-    metadata = getattr(model, "metadata", None)
-    return metadata.target if metadata is not None else "multiclass"
-
-
-def target_of(loss: keras.losses.Loss) -> str | None:
-    """Return the target whose default metrics suit a loss, or None."""
-    if is_sparse(loss) or is_categorical(loss):
-        return "multiclass"
-    if type(loss).__name__.startswith("Binary"):
-        return "binary"
-    return "regression" if type(loss).__name__.startswith("Mean") else None
-
-
 def evaluation_loss(loss: keras.losses.Loss) -> keras.losses.Loss:
     """Return the loss to measure with: without label smoothing, averaged over the batch.
 
     Smoothing is a way to train; what is reported should not depend on it. A smoothed multiclass loss
     is measured on class numbers. Losses that are not Keras' own stay as they are.
     """
-    if not type(loss).__module__.startswith("keras."):
+    if not is_stock(loss):
         return loss
     config = loss.get_config() | {"reduction": "sum_over_batch_size"}
     if config.get("label_smoothing") and is_categorical(loss):
@@ -90,45 +64,37 @@ def evaluation_loss(loss: keras.losses.Loss) -> keras.losses.Loss:
     return type(loss).from_config(config)
 
 
-def resolve_metrics(metrics: Sequence[Any] | None, target: str | None) -> tuple[keras.metrics.Metric, ...]:
-    """Return metric objects: those of the target for None, else each name or object looked up.
-
-    `"accuracy"` is the target's own accuracy on logits; Keras would compare logits with 0.5.
-    """
-    defaults = make_metrics(target) if target else []
-    if metrics is None:
-        return tuple(defaults)
-    resolved = []
-    for metric in metrics:
-        if metric == "accuracy" and defaults and defaults[0].name == "accuracy":
-            metric = defaults[0]
-        elif not isinstance(metric, keras.metrics.Metric):
-            try:
-                function = keras.metrics.get(metric)
-            except ValueError:
-                raise InputError(f"`metrics` must be Keras metrics or their names. Received: {metric!r}.") from None
-            name = metric if isinstance(metric, str) else metric.__name__
-            metric = function if isinstance(function, keras.metrics.Metric) else _mean_of(function, name)
-        resolved.append(metric)
-    return tuple(resolved)
+def is_stock(measure: Measure) -> bool:
+    """Say whether a loss or metric is Keras' own, and no function or subclass of a user."""
+    function = getattr(measure, "fn", None) or getattr(measure, "_fn", None)
+    own = type(measure) if function is None else function
+    return own.__module__.startswith("keras.") and type(measure).__module__.startswith("keras.")
 
 
-def _mean_of(function: Any, name: str) -> keras.metrics.Metric:
-    return keras.metrics.MeanMetricWrapper(function, name=name)
+def name_of(measure: Measure) -> str:
+    """Return the name of a stock measure without regard to its form: `meansquarederror` for class and function."""
+    wrapped = getattr(measure, "_fn", None) if type(measure).__name__ == "MeanMetricWrapper" else None
+    return (wrapped or type(measure)).__name__.replace("_", "").lower()
 
 
-def is_sparse(measure: keras.losses.Loss | keras.metrics.Metric) -> bool:
+def is_sparse(measure: Measure) -> bool:
     """Say whether a loss or metric takes class numbers, not one-hot rows."""
-    return type(measure).__name__.startswith("Sparse")
+    name = name_of(measure)
+    return is_stock(measure) and (name.startswith("sparse") or name == "categoricalgeneralizedcrossentropy")
 
 
-def is_categorical(measure: keras.losses.Loss | keras.metrics.Metric) -> bool:
+def is_categorical(measure: Measure) -> bool:
     """Say whether a loss or metric takes one row of class probabilities per example."""
-    return "Categorical" in type(measure).__name__ and not is_sparse(measure)
+    return is_stock(measure) and "categorical" in name_of(measure) and not is_sparse(measure)
 
 
-def align_labels(labels: tf.Tensor, logits: tf.Tensor, measure: keras.losses.Loss | keras.metrics.Metric) -> tf.Tensor:
-    """Give labels the form that a loss or metric takes, whatever form the data has.
+def can_mix(loss: keras.losses.Loss) -> bool:
+    """Say whether a loss takes label rows that are mixed, whatever form the labels had before."""
+    return is_stock(loss) and (not is_sparse(loss) or name_of(loss) == "sparsecategoricalcrossentropy")
+
+
+def align_labels(labels: tf.Tensor, logits: tf.Tensor, loss: keras.losses.Loss) -> tf.Tensor:
+    """Give labels the form that a stock loss takes, whatever form the data has.
 
     Keras broadcasts `(B,)` labels against `(B, 1)` logits to `(B, B)` in some losses, and fails on
     class numbers in others.
@@ -136,21 +102,34 @@ def align_labels(labels: tf.Tensor, logits: tf.Tensor, measure: keras.losses.Los
     Args:
         labels: `(B,)`, `(B, 1)` or `(B, K)`.
         logits: `(B, K)`.
-        measure: what will be called with them.
+        loss: what will be called with them.
 
     Returns:
-        int64 `(B,)` for sparse measures, float32 of the shape of `logits` for the others.
+        int64 `(B,)` for sparse losses, float32 of the shape of `logits` for the others.
+
+    Raises:
+        InputError: labels are one number each where the loss compares every output with its own.
     """
     num_outputs = logits.shape[-1]
-    is_row = labels.shape.rank == logits.shape.rank
-    if is_sparse(measure):
-        if is_row and labels.shape[-1] == num_outputs and num_outputs > 1:
-            return tf.argmax(labels, axis=-1)
-        return tf.cast(tf.reshape(labels, [-1]), tf.int64)
-    if is_categorical(measure) and not (is_row and labels.shape[-1] == num_outputs):
-        return tf.one_hot(tf.cast(tf.reshape(labels, [-1]), tf.int64), num_outputs)
+    is_row = labels.shape.rank == logits.shape.rank and labels.shape[-1] == num_outputs
+    if is_sparse(loss):
+        return class_numbers(labels, num_outputs)
+    if is_categorical(loss) or name_of(loss) == "kldivergence":
+        return label_rows(labels, num_outputs)
+    if num_outputs is not None and num_outputs > 1 and labels.shape.rank is not None and not is_row:
+        raise InputError(
+            f"`y` must be rows of {num_outputs} values for {type(loss).__name__}, one for each output. "
+            f"Received: labels of shape {tuple(labels.shape)}."
+        )
     labels = tf.cast(labels, tf.float32)
-    return labels if is_row else tf.expand_dims(labels, -1)
+    return labels if labels.shape.rank == logits.shape.rank else tf.expand_dims(labels, -1)
+
+
+def class_numbers(labels: tf.Tensor, num_outputs: int) -> tf.Tensor:
+    """Return labels of any form as int64 numbers `(B,)`; of a mixed row the largest share."""
+    if labels.shape.rank == 2 and labels.shape[-1] == num_outputs and num_outputs > 1:
+        return tf.argmax(labels, axis=-1)
+    return tf.cast(tf.reshape(labels, [-1]), tf.int64)
 
 
 def label_rows(labels: tf.Tensor, num_outputs: int) -> tf.Tensor:
@@ -161,13 +140,26 @@ def label_rows(labels: tf.Tensor, num_outputs: int) -> tf.Tensor:
 
 
 def per_example_loss(loss: keras.losses.Loss, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Return the loss of each example, `(B,)` float32, whatever reduction the loss object asks for."""
+    """Return the loss of each example, `(B,)` float32, whatever reduction the loss object asks for.
+
+    A loss of a user gets labels and outputs as Keras gives them. Where it returns one number for the batch, that
+    is the loss of each example.
+    """
     logits = tf.cast(logits, tf.float32)
+    if not is_stock(loss):
+        values = tf.cast(loss.call(tf.cast(labels, loss.dtype), tf.cast(logits, loss.dtype)), tf.float32)
+        return _one_each(values, tf.shape(logits)[0])
     soft = labels.shape.rank == logits.shape.rank and labels.dtype.is_floating and logits.shape[-1] > 1
     if is_sparse(loss) and soft:  # mixed labels have no class number
         loss = keras.losses.CategoricalCrossentropy(from_logits=loss.get_config().get("from_logits", True))
     values = tf.convert_to_tensor(loss.call(align_labels(labels, logits, loss), logits))
-    return tf.reduce_mean(tf.reshape(values, [tf.shape(logits)[0], -1]), axis=-1)
+    return _one_each(values, tf.shape(logits)[0])
+
+
+def _one_each(values: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    if values.shape.rank == 0:
+        return tf.fill([count], values)
+    return tf.reduce_mean(tf.reshape(values, [count, -1]), axis=-1)
 
 
 def balanced_class_weight(labels: np.ndarray) -> dict[int, float]:

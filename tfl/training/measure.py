@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfl.training.batches import unpack
-from tfl.training.losses import is_categorical, is_sparse
+from tfl.training.losses import is_categorical, is_sparse, is_stock
 from tfl.training.replicas import distribute_batch
 from tfl.training.step import Trainer
 
@@ -104,6 +104,8 @@ def _noise(trainer: Trainer) -> dict[str, tf.Tensor]:
     shape = [_FREE_SIZE if size is None else size for size in trainer.model.input_shape[1:]]
     num_outputs = trainer.model.output_shape[-1]
     images = rng.uniform(0, 255, [_EXAMPLES, *shape]).astype(trainer.model.input.dtype)
+    if not is_stock(trainer.train_loss):  # whose labels only the data knows
+        return {"image": tf.constant(images), "label": unpack(trainer.first_batch()).labels[:_EXAMPLES]}
     if is_sparse(trainer.train_loss) or is_categorical(trainer.train_loss):
         labels: np.ndarray = rng.integers(0, num_outputs, _EXAMPLES)
     else:

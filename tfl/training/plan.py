@@ -15,7 +15,9 @@ from tfl.models.freezing import learning_rate_multipliers
 from tfl.progress import say
 from tfl.registry import did_you_mean
 from tfl.training.calibrated_loss import CalibratedLoss
-from tfl.training.losses import evaluation_loss, make_loss, recorded_target, resolve_metrics, target_of
+from tfl.training.compiled import activation_of, ends_in_probabilities, of_one_output, resolve_loss
+from tfl.training.losses import evaluation_loss, is_stock
+from tfl.training.metrics import resolve_metrics, takes_outputs
 from tfl.training.optimizers import bind_optimizer, make_optimizer
 from tfl.training.replicas import check_optimizer
 from tfl.training.step import StepOptions, Trainer
@@ -35,6 +37,7 @@ class Plan:
     ema: float
     accumulate: int
     jit_compile: bool
+    activation: str  # from outputs to probabilities: "softmax", "sigmoid" or ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,8 +96,8 @@ class FitOptions:
 def compile(
     model: keras.Model,
     optimizer: str | keras.optimizers.Optimizer = "adam",
-    loss: str | keras.losses.Loss | None = None,
-    metrics: Sequence[str | keras.metrics.Metric] | None = None,
+    loss: Any = None,
+    metrics: Any = None,
     *,
     layer_decay: float | Mapping[str, float] = 1.0,
     clip_norm: float = 0.0,
@@ -108,12 +111,16 @@ def compile(
     Keras objects go into it, so the saved file loads without tfl.
 
     Args:
-        model: any model from inputs to logits.
+        model: any model of one output, logits `(B, K)`; or probabilities, where it ends in a softmax or sigmoid and
+            a Keras loss on probabilities is given.
         optimizer: `"sgd"`, `"adam"`, `"adamw"` at its default learning rate, or any Keras optimizer. Its
             decoupled weight decay, if any, is kept off biases and normalisation.
-        loss: a target (`"multiclass"`, `"binary"`, `"multilabel"`, `"regression"`), a Keras loss on
-            logits, or None for the target recorded in the model, else multiclass.
-        metrics: Keras metrics or their names; None for those of the target.
+        loss: a target (`"multiclass"`, `"binary"`, `"multilabel"`, `"regression"`), or what Keras takes: an object,
+            class, function, name or config; None for the target recorded in the model, else multiclass. A stock
+            loss on probabilities is taken on logits where the model gives those. A loss of your own gets labels
+            and outputs as Keras gives them; its values are averaged over the batch.
+        metrics: what Keras takes; None for those of the target. Stock metrics get what they expect, as
+            probabilities or one-hot rows; metrics of your own get labels and outputs as Keras gives them.
         layer_decay: the update of a stage is this times that of the stage above, in (0, 1]; or a dict
             from `variable.path` to a factor.
         clip_norm: global norm that gradients are scaled down to; 0 for off.
@@ -125,7 +132,7 @@ def compile(
             where it fuses what lies between convolutions; on a CPU convolutions become many times slower.
 
     Raises:
-        InputError: an unknown name or a number out of range.
+        InputError: an unknown name, a number out of range, or a loss or metric that does not fit the outputs.
 
     Example:
         >>> tfl.compile(model, tfl.make_optimizer("adam", 1e-4), layer_decay=0.7)
@@ -139,15 +146,17 @@ def compile(
     if accumulate < 1:
         raise InputError(f"`accumulate` must be at least 1. Received: accumulate={accumulate!r}.")
     optimizer = make_optimizer(optimizer) if isinstance(optimizer, str) else optimizer
-    target = loss if isinstance(loss, str) else recorded_target(model)
-    train_loss = loss if isinstance(loss, keras.losses.Loss) else make_loss(target)
-    if isinstance(loss, keras.losses.Loss):
-        target = target_of(loss)
-    test_loss = evaluation_loss(train_loss)
-    resolved = resolve_metrics(metrics, target)
-    stock = [metric for metric in resolved if not isinstance(metric, CalibratedLoss)]
+    train_loss, target = resolve_loss(loss, model)
+    test_loss, activation = evaluation_loss(train_loss), activation_of(target, model)
+    metrics, probabilities = of_one_output(metrics, model, "metrics"), ends_in_probabilities(model)
+    resolved = resolve_metrics(metrics, target, activation, model.output_shape, probabilities=probabilities)
+    # Keras feeds metrics the outputs; what would be wrong on logits is left to `tfl.fit`.
+    stock = [m for m in resolved if not activation or not is_stock(m) or takes_outputs(m)]
+    stock = [metric for metric in stock if not isinstance(metric, CalibratedLoss)]
     model.compile(optimizer=optimizer, loss=test_loss, metrics=stock, jit_compile=False)
-    model._tfl_plan = Plan((train_loss, test_loss), resolved, layer_decay, clip_norm, ema, accumulate, jit_compile)
+    model._tfl_plan = Plan(
+        (train_loss, test_loss), resolved, layer_decay, clip_norm, ema, accumulate, jit_compile, activation
+    )
 
 
 def halve_batches(model: keras.Model, error: tf.errors.ResourceExhaustedError) -> None:
@@ -211,6 +220,7 @@ def make_trainer(model: keras.Model, options: FitOptions = FitOptions()) -> Trai
         options.seed,
         plan.accumulate,
         plan.jit_compile,
+        plan.activation,
     )
     # Everything that a trace depends on; the objects are kept, so an id is not given twice.
     modes = [(layer.trainable, layer.dtype_policy.name) for layer in model._flatten_layers()]

@@ -19,7 +19,8 @@ from tfl.training.calibrated_loss import CalibratedLoss
 from tfl.training.fused_norm import fused_norms
 from tfl.training.gradients import Objective
 from tfl.training.loss_scale import LossScale, uses_float16
-from tfl.training.losses import align_labels, label_rows, per_example_loss
+from tfl.training.losses import can_mix, label_rows, per_example_loss
+from tfl.training.metrics import build_metric, feed_metric
 from tfl.training.mixing import Examples, mix_batch, mix_seed
 from tfl.training.records import Records
 from tfl.training.replicas import apply_on_replica, gather_over_replicas, read_sums
@@ -39,6 +40,7 @@ class StepOptions:
         seed: of the mixing.
         accumulate: passes, one after the other, that a batch is divided into; their gradients add up.
         jit_compile: let XLA compile forward and backward pass.
+        activation: what turns outputs into probabilities, for metrics: "softmax" or "sigmoid"; "" for nothing.
     """
 
     multipliers: Mapping[str, float] = dataclasses.field(default_factory=dict)
@@ -50,6 +52,7 @@ class StepOptions:
     seed: int = 0
     accumulate: int = 1
     jit_compile: bool = False
+    activation: str = ""
 
 
 class Totals:
@@ -119,6 +122,8 @@ class Trainer:
         self.totals, self.records = Totals(), Records()
         totals = self.totals
         self.first_batch: Callable[[], Any] = tuple  # gives that of the last `fit`, for the contract
+        for metric in metrics:
+            build_metric(metric, model.output_shape[-1])
         self.summed = [totals.loss, totals.penalty, totals.examples, *(v.value for m in metrics for v in m.variables)]
         self.sums = tf.function(lambda: read_sums(self.strategy, self.summed), autograph=False)
         self.train_steps = tf.function(self._train_steps, autograph=False, reduce_retracing=True)
@@ -157,13 +162,16 @@ class Trainer:
         for metric in self.metrics:
             metric.reset_state()
 
-    def results(self) -> dict[str, float]:
-        """Return the epoch so far: mean loss over its examples (with the penalty), and the metrics."""
+    def results(self) -> dict[str, Any]:
+        """Return the epoch so far: mean loss over its examples (with the penalty), and the metrics.
+
+        A metric of one number is a float; one of a number for each output, as `F1Score()`, is a list.
+        """
         loss, penalty, examples, *sums = self.sums()
-        results = {"loss": float((loss + penalty) / examples) if examples else float("nan")}
+        results: dict[str, Any] = {"loss": float((loss + penalty) / examples) if examples else float("nan")}
         for metric in self.metrics:
             own, sums = sums[: len(metric.variables)], sums[len(metric.variables) :]
-            value = float(metric.stateless_result(own))
+            value = np.asarray(metric.stateless_result(own), np.float64).tolist()
             if not (isinstance(metric, CalibratedLoss) and np.isnan(value)):  # which no training step updates
                 results[metric.name] = value
         return results
@@ -264,7 +272,7 @@ class Trainer:
     def _update_metrics(self, labels: tf.Tensor, logits: tf.Tensor) -> None:
         for metric in self.metrics:
             if not isinstance(metric, CalibratedLoss):
-                metric.update_state(align_labels(labels, logits, metric), logits)
+                metric.update_state(*feed_metric(metric, labels, logits, self.options.activation))
 
     def weigh_and_mix(self, batch: Batch, epoch: tf.Tensor) -> Batch:
         """Return a batch as the step sees it: class weights multiplied in, images and labels mixed."""
@@ -278,7 +286,13 @@ class Trainer:
             weights *= tf.where(known, tf.gather(table, tf.where(known, numbers, 0)), 1.0)
         if not (options.mixup or options.cutmix):
             return batch._replace(weights=weights)
-        examples = Examples(batch.images, label_rows(labels, self.model.output_shape[-1]), weights)
+        num_outputs = self.model.output_shape[-1]
+        if not can_mix(self.train_loss) and num_outputs > 1 and labels.shape[1:] != (num_outputs,):
+            raise InputError(
+                "`y` must be one-hot rows for mixup and cutmix with this loss. "
+                f"Received: labels of shape {tuple(labels.shape)}, loss={self.train_loss.name!r}."
+            )
+        examples = Examples(batch.images, label_rows(labels, num_outputs), weights)
         mixed = mix_batch(
             examples,
             alphas=(options.mixup, options.cutmix),

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import tensorflow as tf
 
@@ -90,7 +91,7 @@ def walk(
         done += count
 
 
-def evaluate_feed(trainer: Trainer, feed: Feed) -> dict[str, float]:
+def evaluate_feed(trainer: Trainer, feed: Feed) -> dict[str, Any]:
     """Return mean loss (no penalty) and metrics over every example of a feed, each counted once."""
     trainer.begin_epoch()
     for _ in walk(trainer, feed.dataset(0, 0), 0, train=False):
