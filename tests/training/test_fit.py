@@ -268,7 +268,7 @@ def test_fused_batchnorm_leaves_no_trace_on_the_layers() -> None:
         (lambda: fit(compiled(), mixup=-1.0), "`mixup` and `cutmix` must be at least 0"),
         (lambda: fit(compiled(), as_dicts(*data()).map(lambda row: row["image"])), "`x` must be a dataset of"),
         (lambda: compiled(layer_decay=0.0), "`layer_decay` must be in"),
-        (lambda: compiled(loss="multi"), "`target` must be a known name.*Did you mean"),
+        (lambda: compiled(loss="multi"), "`loss` must be a target.*Did you mean"),
         (lambda: compiled(metrics=["acuracy"]), "`metrics` must be Keras metrics"),
         (lambda: tfl.compile(network(), "adamm"), "Did you mean 'adam"),
     ],
