@@ -18,6 +18,7 @@ _DATA = flags.DEFINE_string("data", "../shared/data", "Folder of the data sets."
 _SETS = flags.DEFINE_list("sets", ["hymenoptera", "dogs_cats_small", "sign_language_digits"], "Folders in it.")
 _SIZE = flags.DEFINE_integer("image_size", 224, "Pixels per side.")
 _L2 = flags.DEFINE_float("l2", 0.0, "λ of the head; 0: chosen on validation. 1e-6 gives one that is far too sure.")
+_FOLDS = flags.DEFINE_integer("folds", 0, "Choose λ and the temperature on so many held-out folds; 0: on validation.")
 _EPOCHS = flags.DEFINE_integer("epochs", 0, "Of fine-tuning; 0: the frozen backbone with the solved head.")
 _AUGMENTATION = flags.DEFINE_string("augmentation", "none", "Of fine-tuning.")
 _SEEDS = flags.DEFINE_integer("seeds", 10, "Runs of each set.")
@@ -60,7 +61,7 @@ def run(name: str, seed: int) -> tuple[list, list]:
             source=f"folder:{Path(_DATA.value) / name}", image_size=_SIZE.value, augmentation=_AUGMENTATION.value
         ),
         backbone=tfl.BackboneConfig(alpha=0.35),
-        probe=tfl.ProbeConfig(l2=_L2.value),
+        probe=tfl.ProbeConfig(l2=_L2.value, folds=_FOLDS.value),
         finetune=tfl.FinetuneConfig(epochs=_EPOCHS.value, unfreeze="1"),
     )
     config.report.gallery = 0
