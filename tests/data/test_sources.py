@@ -117,7 +117,7 @@ def test_regression_targets():
         (np.where(IMAGES > 250, np.nan, IMAGES), LABELS, r"\[0, 255\]"),
         (IMAGES[..., :2], LABELS, "shape"),
         (IMAGES, LABELS * 0, "at least two classes"),
-        (IMAGES, np.full(60, np.nan), "finite"),
+        (IMAGES, np.full(60, np.nan), "60 of 60 without one"),
         (IMAGES, np.zeros((60, 2, 2)), "labels of shape"),
     ],
 )
@@ -171,12 +171,6 @@ def test_streams_by_split_and_a_broken_image():
     _, labels, ids = read(splits, splits.test, image_size=4)
     numbers = [int(splits.index.ids[id].split("/")[1]) + 20 for id in ids]
     np.testing.assert_array_equal(labels, LABELS[numbers])
-
-
-def test_a_stream_that_changes_its_order_is_caught():
-    splits = load_data(as_pairs().shuffle(60, reshuffle_each_iteration=True))
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"another example than before"):
-        read(splits, splits.train, image_size=4)
 
 
 @pytest.mark.parametrize(

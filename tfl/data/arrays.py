@@ -3,72 +3,81 @@
 import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfl.data.index import SPLITS, make_index
-from tfl.data.source import Source, check_distinct, number_classes
+from tfl.data.labels import as_labels, read_labels
+from tfl.data.pixels import check_image, check_split
+from tfl.data.source import Source
 from tfl.errors import InputError
-
-_NO_IMAGES = np.zeros((0, 1, 1, 3), np.uint8)
 
 
 @dataclasses.dataclass(frozen=True)
 class ArraySource(Source):
-    """Pixels in memory, uint8 (N, H, W, 3), in index order."""
+    """Pixels in memory, uint8 RGB, one image behind the other in index order; their sizes may differ."""
 
-    images: np.ndarray = dataclasses.field(default_factory=lambda: _NO_IMAGES)
+    pixels: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.uint8))  # of all images, flat
+    starts: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))  # of each image in them
 
     def examples(self, rows: np.ndarray) -> tf.data.Dataset:
         """Return the pixels of the rows, in their order."""
         with tf.device("CPU"):
-            images = tf.convert_to_tensor(self.images)
-        columns = {"label": self.index.labels[rows], "id": rows}
-        dataset = tf.data.Dataset.from_tensor_slices(columns)
-        return dataset.map(lambda row: {"image": images[row["id"]], **row})
+            pixels = tf.convert_to_tensor(self.pixels)
+        shapes = np.stack([self.index.height, self.index.width, np.full(len(self.index), 3)], axis=1)
+        columns = {"start": self.starts[rows], "shape": shapes[rows], "label": self.index.labels[rows], "id": rows}
+
+        def cut(row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            image = tf.reshape(tf.slice(pixels, [row["start"]], [tf.reduce_prod(row["shape"])]), row["shape"])
+            return {"image": tf.ensure_shape(image, (None, None, 3)), "label": row["label"], "id": row["id"]}
+
+        return tf.data.Dataset.from_tensor_slices(columns).map(cut)
 
 
-def load_arrays(splits: Mapping[str, tuple[np.ndarray, np.ndarray]], class_names: Sequence[str] = ()) -> ArraySource:
+def load_arrays(splits: Mapping[str, tuple[Any, Any]], class_names: Sequence[str] = ()) -> ArraySource:
     """Take images and labels from memory.
 
     Args:
-        splits: by split name ("" where there is none): images (N, H, W), (N, H, W, 1) or (N, H, W, 3), pixels in
-            [0, 255]; labels (N,) class numbers or names, float (N,) regression targets, or float or 0/1
-            (N, K) multi-label targets.
+        splits: by split name ("" where there is none): images (N, H, W), (N, H, W, 1) or (N, H, W, 3), or a list of
+            images of several sizes, pixels in [0, 255]; labels (N,) class numbers or names, float (N,) regression
+            targets, or float or 0/1 (N, K) multi-label targets.
         class_names: K names of multi-label targets; "0".."K-1" where none are given.
 
     Raises:
-        InputError: shapes, counts, values or split names do not fit.
+        InputError: shapes, counts, values or split names do not fit, or labels are missing.
     """
     unknown = set(splits) - {"", *SPLITS}
     if unknown or not splits:
         raise InputError(f"`source` must have splits named train, validation and test. Received: {sorted(splits)}.")
-    images = [check_images(np.asarray(images), name) for name, (images, _) in splits.items()]
-    labels = [np.asarray(labels) for _, labels in splits.values()]
-    for name, pixels, values in zip(splits, images, labels, strict=True):
-        if len(pixels) != len(values) or not len(pixels):
+    images: list[np.ndarray] = []
+    labels, ids, owners = [], [], []
+    for split, (given, values) in splits.items():
+        values = as_labels(values)
+        count = len(given) if hasattr(given, "__len__") else 0
+        if not count or not values.ndim or count != len(values):
             raise InputError(
-                f"`source` must have one label for each image, and at least one image. Received: "
-                f"{len(pixels)} images and {len(values)} labels{f' in {name}' if name else ''}."
+                f"`source` must have one label for each image, and at least one image. Received: {count} images "
+                f"and {len(values) if values.ndim else 1} labels{f' in {split}' if split else ''}."
             )
-        if pixels.shape[1:] != images[0].shape[1:]:
-            raise InputError(
-                "`source` must have images of one size in all splits. "
-                f"Received: {pixels.shape[1:]} and {images[0].shape[1:]}."
-            )
-    pixels, (numbers, names) = np.concatenate(images), _read_labels(np.concatenate(labels), class_names)
-    prefixes = {name: f"{name}/" if name else "" for name in splits}
-    ids = [f"{prefixes[name]}{row}" for name, values in zip(splits, labels, strict=True) for row in range(len(values))]
+        names = [f"{split}/{row}" if split else str(row) for row in range(count)]
+        images += read_images(given, names, split)
+        labels.append(values)
+        ids += names
+        owners += [split] * count
+    numbers, label_names = read_labels(_joined(labels), class_names, ids)
     index, order = make_index(
         ids,
         numbers,
-        names,
-        splits=np.repeat(list(splits), [len(values) for values in labels]).tolist(),
-        sha256=[hashlib.sha256(image.tobytes()).hexdigest() for image in pixels],
-        sizes=np.tile((pixels.shape[2], pixels.shape[1]), (len(pixels), 1)),
+        label_names,
+        splits=owners,
+        sha256=[hashlib.sha256(image.tobytes()).hexdigest() for image in images],
+        sizes=np.array([(image.shape[1], image.shape[0]) for image in images]),
     )
-    return ArraySource(index, images=pixels[order])
+    sizes = np.array([images[place].size for place in order], np.int64)
+    pixels = np.concatenate([images[place].reshape(-1) for place in order])
+    return ArraySource(index, pixels=pixels, starts=np.cumsum(sizes) - sizes)
 
 
 def load_digits(selection: str = "") -> ArraySource:
@@ -93,49 +102,42 @@ def load_digits(selection: str = "") -> ArraySource:
     return dataclasses.replace(source, index=dataclasses.replace(source.index, ids=kept[order].astype(np.str_)))
 
 
-def check_images(images: np.ndarray, name: str = "") -> np.ndarray:
-    """Bring images to uint8 (N, H, W, 3), and refuse pixels that are not in [0, 255]."""
-    where = f" in {name}" if name else ""
-    if images.ndim == 3:
-        images = images[..., None]
-    if images.ndim != 4 or images.shape[-1] not in (1, 3):
+def read_images(images: Any, names: Sequence[str], split: str = "") -> list[np.ndarray]:
+    """Bring images to uint8 (H, W, 3), and refuse pixels that are not in [0, 255]; see `check_image`.
+
+    Args:
+        images: N of them, an array or a list.
+        names: of the images, for messages.
+        split: they belong to, for messages.
+    """
+    if not isinstance(images, (list, tuple)):
+        images = np.asarray(images)
+        if images.dtype != object and (images.ndim not in (3, 4) or images.shape[3:] not in ((), (1,), (3,))):
+            raise InputError(
+                "`source` must have images of shape (N, H, W), (N, H, W, 1) or (N, H, W, 3). "
+                f"Received: shape {images.shape}{f' in {split}' if split else ''}."
+            )
+    found, peak = [], 0.0
+    for image, name in zip(map(np.asarray, images), names, strict=True):
+        peak = max(peak, check_image(image, f"image {name}"))
+        image = image if image.dtype == np.uint8 else np.round(image).astype(np.uint8)
+        image = image[..., None] if image.ndim == 2 else image
+        found.append(np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image)
+    check_split(peak, split)
+    return found
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Join the labels of several splits; class numbers, values and text do not mix."""
+    names = {"S": "text", "U": "text", "f": "values"}
+    kinds = {names.get(part.dtype.kind, "whole numbers") for part in parts if part.dtype != object}
+    shapes = {part.shape[1:] for part in parts}
+    if len(kinds) > 1 or len(shapes) > 1:
         raise InputError(
-            "`source` must have images of shape (N, H, W), (N, H, W, 1) or (N, H, W, 3). "
-            f"Received: {images.shape}{where}."
+            "`source` must have labels of one kind and shape in all splits. "
+            f"Received: {', '.join(f'{part.dtype} {part.shape}' for part in parts)}."
         )
-    if images.dtype != np.uint8:
-        if not images.size or not 0 <= images.min() <= images.max() <= 255 or not np.isfinite(images).all():
-            raise InputError(f"`source` must have pixels in [0, 255]. Received: other values{where}.")
-        if np.issubdtype(images.dtype, np.floating) and images.max() <= 1:
-            raise InputError(
-                f"`source` must have pixels in [0, 255]. Received: none above {images.max():g}{where}. "
-                "Did you mean 255 * images?"
-            )
-        images = np.round(images).astype(np.uint8)
-    return np.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images
-
-
-def _read_labels(labels: np.ndarray, class_names: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    if labels.ndim == 2 and labels.shape[1] > 1:
-        names = tuple(class_names) or tuple(map(str, range(labels.shape[1])))
-        if len(names) != labels.shape[1]:
-            raise InputError(
-                f"`class_names` must have one name a column of labels. Received: {len(names)}, {labels.shape[1]}."
-            )
-        return _finite(labels), check_distinct(names, "class_names")
-    labels = labels.reshape(-1) if labels.ndim == 2 else labels
-    if labels.ndim != 1:
-        raise InputError(f"`source` must have labels of shape (N,) or (N, K). Received: {labels.shape}.")
-    if np.issubdtype(labels.dtype, np.floating):
-        return _finite(labels), ()
-    return number_classes(labels, "arrays")
-
-
-def _finite(labels: np.ndarray) -> np.ndarray:
-    labels = labels.astype(np.float32)
-    if not np.isfinite(labels).all():
-        raise InputError("`source` must have finite labels. Received: NaN or infinity.")
-    return labels
+    return np.concatenate(parts)
 
 
 def _parse_digits(selection: str) -> list[int]:

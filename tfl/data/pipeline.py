@@ -149,6 +149,7 @@ def to_pixels(image: tf.Tensor, formats: Sequence[str]) -> tf.Tensor:
         return decode_image(image, formats)
     if image.dtype != tf.uint8:
         image = tf.saturate_cast(tf.round(tf.cast(image, tf.float32)), tf.uint8)
-    if image.shape.rank == 2:
-        image = image[:, :, None]
-    return tf.image.grayscale_to_rgb(image) if image.shape[-1] == 1 else image
+    if image.shape.rank is None:  # a scalar cannot come: the index was made of images
+        image = tf.cond(tf.equal(tf.rank(image), 2), lambda: image[:, :, None], lambda: image)
+    image = tf.ensure_shape(image[:, :, None] if image.shape.rank == 2 else image, (None, None, None))
+    return tf.ensure_shape(tf.broadcast_to(image, tf.concat([tf.shape(image)[:2], [3]], axis=0)), (None, None, 3))

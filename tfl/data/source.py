@@ -85,9 +85,10 @@ def number_classes(labels: Sequence[str] | np.ndarray, source: str) -> tuple[np.
     Raises:
         InputError: there are fewer than two classes.
     """
-    values, numbers = np.unique(np.asarray(labels).astype(np.str_), return_inverse=True)
+    labels = np.asarray(labels)
+    values, numbers = np.unique(labels.astype(np.str_), return_inverse=True)
     names = [normal_name(str(value)) for value in values]
-    order = sorted(set(names), key=natural_key)
+    order = sorted(set(names), key=int if labels.dtype.kind in "iu" else natural_key)  # -1 stands before 1
     if len(order) < 2:
         raise InputError(
             f"`data.source` must have at least two classes. Received: {source} with {', '.join(order) or 'none'}."

@@ -3,14 +3,18 @@
 import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from tfl import progress
 from tfl.data.index import SPLITS, make_index
+from tfl.data.labels import as_labels, find_missing, read_labels
+from tfl.data.passes import check_ends, check_not_repeating, check_same_again, fingerprint
+from tfl.data.pixels import check_image, check_split
 from tfl.data.scan import BadImageError, check_bad_fraction, scan_image
-from tfl.data.source import Source, check_distinct, number_classes
+from tfl.data.source import Source
 from tfl.errors import InputError
 
 
@@ -21,23 +25,41 @@ class StreamSource(Source):
     streams: tuple[tf.data.Dataset, ...] = ()
     starts: tuple[int, ...] = ()  # global position of each stream's first example
     positions: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))  # of each row
+    fingerprints: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))  # of each row
     raw_labels: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))  # of each row, as read
     has_random_access = False
 
     def examples(self, rows: np.ndarray) -> tf.data.Dataset:
-        """Return the rows' examples in stream order; a stream that changes its order is caught by its labels."""
+        """Return the rows' examples in stream order; one that is not what was indexed stops the reading."""
         row_at = np.full(int(self.positions.max()) + 1, -1, np.int64)
         row_at[self.positions[rows]] = rows
         ends = (*self.starts[1:], len(row_at))
         datasets = [
-            _pick(stream, row_at[start:end], self.raw_labels, self.index.labels)
+            self._pick(stream, row_at[start:end])
             for stream, start, end in zip(self.streams, self.starts, ends, strict=True)
             if np.any(row_at[start:end] >= 0)
         ]
-        dataset = datasets[0] if datasets else _pick(self.streams[0], row_at[:0], self.raw_labels, self.index.labels)
+        dataset = datasets[0] if datasets else self._pick(self.streams[0], row_at[:0])
         for other in datasets[1:]:
             dataset = dataset.concatenate(other)
         return dataset.apply(tf.data.experimental.assert_cardinality(len(rows)))
+
+    def _pick(self, stream: tf.data.Dataset, row_at: np.ndarray) -> tf.data.Dataset:
+        def attach(position: tf.Tensor, pair: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+            image, label = pair
+            row = tf.gather(row_at, position)
+            same_image = tf.equal(fingerprint(image), tf.gather(self.fingerprints, row))
+            same_label = tf.reduce_all(tf.equal(label, tf.gather(self.raw_labels, row)))
+            check = tf.debugging.Assert(
+                same_image & same_label,
+                ["this position holds another example than before, is the stream shuffled?:", position],
+            )
+            with tf.control_dependencies([check]):
+                return {"image": tf.identity(image), "label": tf.gather(self.index.labels, row), "id": row}
+
+        positions = tf.data.Dataset.range(len(row_at))
+        wanted = tf.data.Dataset.zip((positions, stream)).filter(lambda position, _: tf.gather(row_at, position) >= 0)
+        return wanted.map(attach)
 
 
 def load_streams(
@@ -53,65 +75,106 @@ def load_streams(
         max_bad_fraction: more undecodable images than this stop the run.
 
     Raises:
-        InputError: batched data, unknown structure or split, no examples, one class only.
+        InputError: batched, endless or changing data, unknown structure or split, no examples, missing labels, one
+            class only.
     """
     unknown = set(splits) - {"", *SPLITS}
     if unknown or not splits:
         raise InputError(f"`source` must have splits named train, validation and test. Received: {sorted(splits)}.")
+    for split, dataset in splits.items():
+        check_ends(dataset, f"source['{split}']" if split else "source")
     streams = tuple(_as_pairs(dataset) for dataset in splits.values())
-    ids, owners, labels, digests, sizes, positions, starts = [], [], [], [], [], [], []
-    quarantine: list[tuple[str, str]] = []
-    seen, brightest = 0, 0.0
+    tables, starts, seen = [], [], 0
     for split, stream in zip(splits, streams, strict=True):
         starts.append(seen)
-        for number, (image, label) in enumerate(progress.track(stream.as_numpy_iterator(), "Indexing", unit="image")):
-            name, seen = f"{split}/{number}" if split else str(number), seen + 1
-            try:
-                digest, width, height, peak = _describe(image, name)
-            except BadImageError as error:
-                quarantine.append((name, str(error)))
-                continue
-            brightest = max(brightest, peak)
-            ids.append(name)
-            owners.append(split)
-            labels.append(label)
-            digests.append(digest)
-            sizes.append((width, height))
-            positions.append(seen - 1)
+        tables.append(_index_stream(stream, split, seen))
+        seen += tables[-1].seen
     if not seen:
         raise InputError("`source` must hold at least one example. Received: an empty data set.")
+    quarantine = [bad for table in tables for bad in table.quarantine]
     check_bad_fraction(quarantine, seen, max_bad_fraction)
-    if brightest <= 1:
-        raise InputError(
-            f"`source` must have pixels in [0, 255]. Received: none above {brightest:g}. Did you mean 255 * image?"
-        )
-    raw = np.array(labels)
-    numbers, class_names = _number_labels(raw, names)
-    index, order = make_index(ids, numbers, class_names, splits=owners, sha256=digests, sizes=np.array(sizes))
+    examples = [example for table in _labelled(tables) for example in table.examples]
+    raw = as_labels([example.label for example in examples])
+    ids = [example.id for example in examples]
+    numbers, class_names = read_labels(raw, names, ids)
+    index, order = make_index(
+        ids,
+        numbers,
+        class_names,
+        splits=[example.split for example in examples],
+        sha256=[example.sha256 for example in examples],
+        sizes=np.array([example.size for example in examples]),
+    )
     return StreamSource(
         index,
         tuple(quarantine),
         streams=streams,
         starts=tuple(starts),
-        positions=np.array(positions, np.int64)[order],
+        positions=np.array([example.position for example in examples], np.int64)[order],
+        fingerprints=np.array([example.fingerprint for example in examples], np.int64)[order],
         raw_labels=raw[order],
     )
 
 
-def _pick(stream: tf.data.Dataset, row_at: np.ndarray, raw_labels: np.ndarray, labels: np.ndarray) -> tf.data.Dataset:
-    def attach(position: tf.Tensor, pair: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        image, label = pair
-        row = tf.gather(row_at, position)
-        check = tf.debugging.Assert(
-            tf.reduce_all(tf.equal(label, tf.gather(raw_labels, row))),
-            ["this position holds another example than before, is the stream shuffled?:", position],
-        )
-        with tf.control_dependencies([check]):
-            return {"image": image, "label": tf.gather(labels, row), "id": row}
+class _Example(NamedTuple):
+    """One row of the index, as the stream gave it."""
 
-    positions = tf.data.Dataset.range(len(row_at))
-    wanted = tf.data.Dataset.zip((positions, stream)).filter(lambda position, _: tf.gather(row_at, position) >= 0)
-    return wanted.map(lambda position, pair: attach(position, pair))
+    id: str
+    split: str
+    position: int
+    label: Any
+    fingerprint: int
+    sha256: str
+    size: tuple[int, int]  # width and height
+
+
+@dataclasses.dataclass
+class _Table:
+    """What one pass over a stream found."""
+
+    split: str
+    seen: int = 0
+    examples: list[_Example] = dataclasses.field(default_factory=list)
+    quarantine: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+
+
+def _index_stream(stream: tf.data.Dataset, split: str, start: int) -> _Table:
+    table, brightest, prints = _Table(split), -1.0, []
+    is_open = int(stream.cardinality()) == tf.data.UNKNOWN_CARDINALITY
+    distinct: set[int] = set()
+    described = stream.map(lambda image, label: (image, label, fingerprint(image)))
+    for image, label, print_ in progress.track(described.as_numpy_iterator(), "Indexing", unit="image"):
+        name = f"{split}/{table.seen}" if split else str(table.seen)
+        table.seen += 1
+        prints.append(int(print_))
+        if is_open:
+            distinct.add(int(print_))
+            check_not_repeating(table.seen, len(distinct))
+        try:
+            digest, size, peak = _describe(image, name)
+        except BadImageError as error:
+            table.quarantine.append((name, str(error)))
+            continue
+        brightest = max(brightest, peak)
+        table.examples.append(_Example(name, split, start + table.seen - 1, label, int(print_), digest, size))
+    if brightest >= 0:
+        check_split(brightest, split)
+    check_same_again(stream, prints, split)
+    return table
+
+
+def _labelled(tables: Sequence[_Table]) -> list[_Table]:
+    """Leave out a split without any label, as the test split of a competition is, and say so."""
+    raw = as_labels([example.label for table in tables for example in table.examples])
+    missing, kept, start = find_missing(raw), [], 0
+    for table in tables:
+        own = missing[start : start + len(table.examples)]
+        start += len(own)
+        if len(own) and own.all() and not missing.all():
+            progress.say(f"Split {table.split} is left out: none of its {len(own)} examples has a label.")
+        else:
+            kept.append(table)
+    return kept
 
 
 def _as_pairs(dataset: tf.data.Dataset) -> tf.data.Dataset:
@@ -121,7 +184,8 @@ def _as_pairs(dataset: tf.data.Dataset) -> tf.data.Dataset:
     elif not (isinstance(spec, tuple) and len(spec) == 2):
         raise InputError(f"`source` must give (image, label) or a dict with 'image' and 'label'. Received: {spec}.")
     image, _ = dataset.element_spec
-    if image.shape.rank not in ((0,) if image.dtype == tf.string else (2, 3)):
+    # What `tf.io.decode_image` gives, and a generator without shapes, has no rank before it is read.
+    if image.shape.rank not in ((0, None) if image.dtype == tf.string else (2, 3, None)):
         raise InputError(
             "`source` must give single images (H, W, C), or the bytes of single files, not batches. "
             f"Received: {image.dtype.name} of shape {image.shape}. Did you mean source.unbatch()?"
@@ -129,26 +193,15 @@ def _as_pairs(dataset: tf.data.Dataset) -> tf.data.Dataset:
     return dataset
 
 
-def _describe(image: np.ndarray | bytes, name: str) -> tuple[str, int, int, float]:
-    """Return sha256, width, height and the largest value; 255 stands for files and integers."""
+def _describe(image: np.ndarray | bytes, name: str) -> tuple[str, tuple[int, int], float]:
+    """Return sha256, size and the largest value; 255 stands for files."""
     if isinstance(image, bytes):
         scanned = scan_image(image)
-        return scanned.sha256, scanned.width, scanned.height, 255.0
-    if image.ndim == 3 and image.shape[-1] not in (1, 3):
-        raise InputError(f"`source` must have images with 1 or 3 channels. Received: {image.shape} at {name}.")
-    peak = 255.0 if np.issubdtype(image.dtype, np.integer) else float(image.max())
-    if not (np.isfinite(peak) and image.min() >= 0 and image.max() <= 255):
-        raise InputError(f"`source` must have pixels in [0, 255]. Received: other values at {name}.")
-    return hashlib.sha256(image.tobytes()).hexdigest(), image.shape[1], image.shape[0], peak
-
-
-def _number_labels(raw: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    if raw.ndim > 1:
-        names = check_distinct(names or tuple(map(str, range(raw.shape[1]))), "names")
-        return raw.astype(np.float32), names
-    if np.issubdtype(raw.dtype, np.floating):
-        return raw.astype(np.float32), ()
-    if raw.dtype.kind in "OS":
-        return number_classes([label.decode() for label in raw], "a tf.data.Dataset")
-    values = np.array(names)[raw] if names else raw
-    return number_classes(values, "a tf.data.Dataset")
+        return scanned.sha256, (scanned.width, scanned.height), 255.0
+    if image.ndim > 3 or image.dtype == object:
+        raise InputError(
+            "`source` must give single images (H, W, C), not batches or animations. "
+            f"Received: shape {image.shape} at {name}. Did you mean source.unbatch(), or expand_animations=False?"
+        )
+    peak = check_image(image, f"image {name}")
+    return hashlib.sha256(image.tobytes()).hexdigest(), (image.shape[1], image.shape[0]), peak

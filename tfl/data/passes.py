@@ -1,0 +1,78 @@
+"""What a `tf.data.Dataset` must be to be read more than once: it ends, and it gives the same examples again."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from tfl.errors import InputError
+
+_HASH_BUCKETS = 2**62
+_COMPARED = 8  # examples that are read twice before anything slow
+_MOST_REPEATS = 10
+_REPEATING = 1000  # examples before a stream of unknown length is taken to repeat
+
+
+def is_endless(dataset: tf.data.Dataset) -> bool:
+    """Whether a data set is known never to end: it repeats for ever, also where a filter behind that hides it.
+
+    A generator that never ends cannot be told before it is read.
+    """
+    cardinality = int(dataset.cardinality())
+    if cardinality != tf.data.UNKNOWN_CARDINALITY:
+        return cardinality == tf.data.INFINITE_CARDINALITY
+    inputs = getattr(dataset, "_inputs", tuple)()
+    return bool(inputs) and "Take" not in type(dataset).__name__ and all(map(is_endless, inputs))
+
+
+def check_ends(dataset: Any, name: str) -> None:
+    """Refuse a data set that repeats for ever where all of it is to be read.
+
+    Raises:
+        InputError: it does.
+    """
+    if isinstance(dataset, tf.data.Dataset) and is_endless(dataset):
+        raise InputError(
+            f"`{name}` must end: all of it is read. Received: a dataset that repeats for ever. Did you mean "
+            "the dataset before .repeat(), or .take(n)?"
+        )
+
+
+def check_not_repeating(seen: int, distinct: int) -> None:
+    """Refuse a stream of unknown length that gives the same examples over and over.
+
+    Raises:
+        InputError: every example came ten times, on average.
+    """
+    if seen >= _REPEATING and seen > _MOST_REPEATS * distinct:
+        raise InputError(
+            f"`source` must end, and give every example once. Received: {seen} examples so far, of which {distinct} "
+            "differ. Did you mean a generator that ends after one pass?"
+        )
+
+
+def fingerprint(image: tf.Tensor) -> tf.Tensor:
+    """Return a hash of an image, int64 scalar: the bytes of a file, or pixels with their type and shape."""
+    content = image if image.dtype == tf.string else tf.io.serialize_tensor(image)
+    return tf.strings.to_hash_bucket_fast(content, _HASH_BUCKETS)
+
+
+def check_same_again(stream: tf.data.Dataset, fingerprints: Sequence[int], split: str) -> None:
+    """Read the first examples once more: a stream in random order would show training images as test images.
+
+    Args:
+        stream: (image, label).
+        fingerprints: of its examples, as they came before.
+        split: its name; "" where there is none.
+
+    Raises:
+        InputError: they differ.
+    """
+    again = stream.take(_COMPARED).map(lambda image, label: fingerprint(image)).as_numpy_iterator()
+    for place, (then, now) in enumerate(zip(fingerprints, again, strict=False)):
+        if then != now:
+            raise InputError(
+                "`source` must give the same examples in the same order on every pass. Received: another example "
+                f"at position {place}{f' of {split}' if split else ''} of the second pass. Did you mean to leave "
+                "shuffling and augmentation to tfl, and list_files(..., shuffle=False)?"
+            )
