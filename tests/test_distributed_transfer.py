@@ -12,9 +12,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import warm
+from warm import PATIENCE
 
 ROOT = Path(__file__).parent.parent
-PATIENCE = 1200  # seconds until a test gives up; no test passes or fails by being fast
 CONFIG = """
 from tfl.config import BackboneConfig, CheckpointConfig, DataConfig, FeaturesConfig, FinetuneConfig, TransferConfig
 
@@ -28,8 +29,8 @@ def get_config():
         checkpoint=CheckpointConfig(every_steps=2),
     )
 """
-TRAIN = [sys.executable, "scripts/train.py"]
-LAUNCH = [sys.executable, "scripts/launch_local.py", "--workers=2", "--", "scripts/train.py"]
+TRAIN = ["scripts/train.py"]
+LAUNCH = ["scripts/launch_local.py", "--workers=2", "--", "scripts/train.py"]
 
 
 def flags(folder: Path) -> list[str]:
@@ -40,8 +41,7 @@ def flags(folder: Path) -> list[str]:
 
 def run(command: list[str], folder: Path, *options: str) -> dict:
     folder.mkdir()
-    command = [*command, *flags(folder), *options]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
+    result = warm.run([*command, *flags(folder), *options], cwd=ROOT)
     assert result.returncode == 0, result.stderr[-3000:]
     return outcome(folder)
 
@@ -98,7 +98,7 @@ def test_a_group_of_which_a_member_is_killed_ends_with_the_same_result(two_worke
     folder = tmp_path / "killed"
     folder.mkdir()
     with (folder / "log").open("w") as log:
-        group = subprocess.Popen([*LAUNCH, *flags(folder)], cwd=ROOT, stdout=log, stderr=log)
+        group = subprocess.Popen([sys.executable, *LAUNCH, *flags(folder)], cwd=ROOT, stdout=log, stderr=log)
         while group.poll() is None and not list(folder.glob("run/checkpoints/finetune/step_*")):
             time.sleep(0.05)
         members = subprocess.run(
@@ -118,18 +118,16 @@ def test_a_script_that_is_stopped_goes_on_to_the_same_bits(one_process, tmp_path
     folder.mkdir()
     codes = []
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
-        with (folder / "log").open("w") as log:
-            process = subprocess.Popen([*TRAIN, *flags(folder)], cwd=ROOT, stdout=log, stderr=log)
-            before = set(folder.glob("run/checkpoints/finetune/step_*"))
-            while process.poll() is None and set(folder.glob("run/checkpoints/finetune/step_*")) <= before:
-                time.sleep(0.02)
-            process.send_signal(number)
-            codes.append(process.wait(PATIENCE))
+        process = warm.Process([*TRAIN, *flags(folder)], folder / "log", cwd=ROOT)
+        before = set(folder.glob("run/checkpoints/finetune/step_*"))
+        while process.poll() is None and set(folder.glob("run/checkpoints/finetune/step_*")) <= before:
+            time.sleep(0.02)
+        process.send_signal(number)
+        codes.append(process.wait())
         if not codes[-1]:
             break
     assert codes[0] == 143 and set(codes[1:]) <= {0, 130, -9}, (folder / "log").read_text()[-3000:]
-    command = [*TRAIN, *flags(folder)]
-    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
+    again = warm.run([*TRAIN, *flags(folder)], cwd=ROOT)
     assert again.returncode == 0, again.stderr[-3000:]
     result = outcome(folder)
     assert result["history"] == one_process["history"] and result["predictions"] == one_process["predictions"]
@@ -138,7 +136,7 @@ def test_a_script_that_is_stopped_goes_on_to_the_same_bits(one_process, tmp_path
 
 
 def test_without_a_launcher_the_other_worker_ends_with_one_clear_line(tmp_path, tf_configs):
-    command = [*TRAIN, *flags(tmp_path), "--config.finetune.epochs=500"]
+    command = [sys.executable, *TRAIN, *flags(tmp_path), "--config.finetune.epochs=500"]
     logs = [(tmp_path / f"log{index}").open("w") for index in (0, 1)]
     workers = [
         subprocess.Popen(
