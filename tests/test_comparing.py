@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -147,3 +148,38 @@ def test_the_script_says_what_is_wrong_in_one_line(run_script, tmp_path):
     ):
         wrong = run_script("scripts/compare_runs.py", *arguments)
         assert (wrong.returncode, rule in wrong.stderr, wrong.stderr.count("\n")) == (2, True, 1), wrong.stderr
+
+
+def test_of_errors_the_smaller_is_better_and_its_interval_has_the_same_sign(tmp_path, capsys):
+    values, rng = np.random.default_rng(0).normal(size=200), np.random.default_rng(1)
+    noise = np.abs(rng.normal(size=200)) + 0.1
+    near, far = (
+        write_run(tmp_path / name, (values + scale * noise)[:, None], values, ("value",), "regression")
+        for name, scale in (("near", 0.1), ("far", 0.3))
+    )
+    row = compare_runs([near, far])[1]
+    assert 0 < row["difference_low"] < row["difference"] < row["difference_high"]  # the other is further off
+    said = capsys.readouterr().out
+    gain, low, high = map(
+        float, re.search(r"error by ([\d.]+) \(95 % interval ([+-][\d.]+) to ([+-][\d.]+)\)", said).groups()
+    )
+    assert 0 < low < gain < high
+    assert gain == pytest.approx(np.mean(0.2 * noise), abs=1e-4)
+
+
+def test_equal_accuracy_is_not_said_to_be_ahead(tmp_path, capsys):
+    one = write_run(tmp_path / "one", right_on(150))
+    other = right_on(150, 1)
+    other[:3], other[150:153] = -other[:3], -other[150:153]  # wrong on three others
+    rows = compare_runs([one, write_run(tmp_path / "other", other)])
+    assert rows[0]["accuracy"] == rows[1]["accuracy"]
+    said = capsys.readouterr().out
+    assert "have the same accuracy" in said and "ahead" not in said and "better" not in said
+
+
+def test_the_best_of_many_is_said_to_be_picked_on_these_images(tmp_path, capsys):
+    runs = [write_run(tmp_path / str(n), right_on(150 + n, n)) for n in range(3)]
+    compare_runs(runs[:2])
+    assert "picked" not in capsys.readouterr().out
+    compare_runs(runs)
+    assert "was picked on these 200 images: its own figure is a little too good" in capsys.readouterr().out

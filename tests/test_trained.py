@@ -30,7 +30,7 @@ def read(run, name="evaluation.json"):
 def test_the_whole_evaluation_is_written_and_the_lean_one_agrees(run):
     evaluation, metrics = read(run), read(run, "metrics.json")
     assert evaluation["test"] == metrics["test"]
-    low, high = metrics["intervals"]["accuracy_wilson"]
+    low, high = metrics["intervals"]["accuracy"]
     assert low < metrics["test"]["accuracy"] < high
     assert metrics["calibration"]["temperature"] == evaluation["temperature"]
     assert np.sum(evaluation["confusion_matrix"]) == metrics["num_examples"]["test"]

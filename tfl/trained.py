@@ -94,7 +94,8 @@ def say_evaluation(evaluation: dict[str, Any], output: str = "") -> None:
         say(f"by {name}:")
         for row in rows:
             value = row.get("accuracy", row.get("mean_absolute_error"))
-            say(f"  {row['slice']:<32} {row['num_examples']:>6}  {value:.4g} ({row['low']:.4g} to {row['high']:.4g})")
+            between = "" if row["low"] is None else f" ({row['low']:.4g} to {row['high']:.4g})"
+            say(f"  {row['slice']:<32} {row['num_examples']:>6}  {value:.4g}{between}")
     if output:
         with naming_the_output(output):
             write_json(output, evaluation)

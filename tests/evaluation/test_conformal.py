@@ -7,7 +7,7 @@ import pytest
 import scipy.special
 
 from tfl.errors import InputError
-from tfl.evaluation import Predictions, fit_conformal
+from tfl.evaluation import Predictions, fit_conformal, wilson_interval
 from tfl.evaluation.conformal import describe_conformal
 
 
@@ -77,6 +77,8 @@ def test_intervals_are_as_wide_as_the_widest_error_of_all_outputs():
         "coverage": 0.8,
         "threshold": pytest.approx(1.4),
         "test_coverage": pytest.approx(8 / 9),
+        "low": pytest.approx(wilson_interval(8, 9)[0]),
+        "high": pytest.approx(wilson_interval(8, 9)[1]),
         "mean_set_size": pytest.approx(2.8),
     }
 

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -53,11 +54,11 @@ def test_whatever_the_labels_are_all_of_it_is_there(target, seed, count):
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
     assert summary.keys() == ALWAYS | KEYS[target] | {"slices"}
     assert summary["test"] == test.metrics()
-    assert summary["decisions"].keys() == DECISIONS[target]
+    assert summary["decisions"].keys() - {"dont_know"} == DECISIONS[target]
     assert len(summary["slices"]["half"]) == min(count, 2)
     alone = summarize(test, CLASSES[target])
     assert "slices" not in alone
-    assert alone["decisions"].keys() == DECISIONS[target] & {"selective"}
+    assert alone["decisions"] == {}  # nothing is chosen on test
 
 
 def test_decisions_are_made_on_the_probabilities_that_are_shipped():
@@ -74,12 +75,13 @@ def test_decisions_are_made_on_the_probabilities_that_are_shipped():
 def test_the_lean_figures_are_those_of_the_whole():
     summary = summarize(drawn("multiclass", 1, 60), "abc", temperature=3.0)
     figures = main_figures(summary)
-    assert figures["intervals"].keys() >= {"accuracy", "accuracy_wilson", "macro_f1", "loss"}
+    assert figures["intervals"].keys() >= {"accuracy", "macro_f1", "loss"}
     assert figures["intervals"]["accuracy"] == summary["intervals"]["accuracy"]
     assert figures["calibration"] == {
         "temperature": 3.0,
         "ece_before": summary["calibration"]["before"]["ece"],
         "ece_after": summary["calibration"]["after"]["ece"],
+        "ece_by_chance": summary["calibration"]["after"]["ece_by_chance"],
     }
     assert main_figures(summarize(drawn("regression", 1, 60), ["value"])).keys() == {"intervals"}
 
@@ -90,3 +92,28 @@ def test_the_matrix_of_very_many_classes_is_left_out():
     summary = summarize(table, [str(number) for number in range(250)])
     assert "confusion_matrix" not in summary
     assert len(summary["per_class"]) == 250
+
+
+@pytest.mark.parametrize("count", [1, 8, 60])
+@pytest.mark.parametrize("target", list(CLASSES))
+def test_no_interval_says_that_a_handful_of_images_is_certain(target, count):
+    """All right on 8 images is between 0.68 and 1 (Wilson 1927), and no other metric claims to be known exactly."""
+    labels = {"multilabel": np.tile([[1, 0, 1], [0, 1, 0]], (count, 1))[:count], "regression": np.arange(count) * 1.0}
+    truth = labels.get(target, np.arange(count) % 2)
+    logits = {"multiclass": 9.0 * np.eye(3)[np.arange(count) % 2], "multilabel": 9.0 * (2 * truth - 1)}
+    table = Predictions(np.arange(count), truth, logits.get(target, 9.0 * (2 * truth[:, None] - 1)), target)
+    summary = summarize(table, CLASSES[target])
+    assert all(low < high for low, high in summary["intervals"].values())
+    if target != "regression":
+        expected = wilson(count, count)
+        assert summary["test"]["accuracy"] == 1.0
+        assert summary["intervals"]["accuracy"] == pytest.approx(expected)
+        assert main_figures(summary)["intervals"]["accuracy"] == pytest.approx(expected)
+
+
+def wilson(right, count):
+    """Wilson's interval by its closed form."""
+    z = scipy.stats.norm.ppf(0.975)
+    centre = (right / count + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * np.sqrt(right / count * (1 - right / count) / count + z**2 / (4 * count**2))
+    return [centre - half, centre + half]

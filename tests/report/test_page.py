@@ -125,7 +125,7 @@ def test_every_target_has_a_whole_accessible_page(make_run, target, measured):
 def test_the_numbers_are_those_of_the_run(make_run):
     run = make_run()
     words = Document(page_of(run)).words().replace("\xa0", " ")
-    accuracy, (low, high) = run.metrics["test"]["accuracy"], run.evaluation["intervals"]["accuracy_wilson"]
+    accuracy, (low, high) = run.metrics["test"]["accuracy"], run.evaluation["intervals"]["accuracy"]
     assert f"{100 * accuracy:.1f} % of 60 test images" in words
     assert f"between {100 * low:.1f} % and {100 * high:.1f} %" in words
     assert f"{100 * run.evaluation['calibration']['after']['ece']:.1f} points" in words
@@ -182,11 +182,11 @@ def test_a_run_that_was_not_fine_tuned_has_no_curves(make_run):
 def test_a_comparison_is_shown(make_run):
     run = make_run()
     path = run.path / "metrics.json"
-    compared = {"frozen": {"accuracy": 0.75, "loss": 1.0}, "from_scratch": {"accuracy": 0.5, "loss": 2.0}}
+    compared = {"fine_tuned": {"accuracy": 0.75, "loss": 1.0}, "from_scratch": {"accuracy": 0.5, "loss": 2.0}}
     path.write_text(json.dumps({**run.metrics, "comparison": compared}))
     words = Document(page_of(run)).words().replace("\xa0", " ")
     assert "from scratch 0.500 2.000" in words
-    assert "Pre-training was worth 25.0 points" in words
+    assert "Pre-training was worth 25.0 points (95 % interval 7.7 points to 40.3 points)" in words
 
 
 def test_the_certificate_of_an_export_is_shown(make_run):

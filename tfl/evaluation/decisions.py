@@ -47,6 +47,7 @@ def selective_curve(validation: Predictions, test: Predictions, num_points: int 
     sure, right = certainty(validation), _is_right(validation)
     test_sure, test_right = certainty(test), _is_right(test)
     thresholds = np.unique(np.sort(sure)[np.arange(num_points) * len(sure) // num_points])
+    thresholds[0] = 0.0  # all are answered, on test too
     rows = []
     for threshold in thresholds:
         answered, test_answered = sure >= threshold, test_sure >= threshold

@@ -154,7 +154,8 @@ def measure_slices(table: Predictions, slicings: Mapping[str, Slicing]) -> dict[
 
     Returns:
         By the name of the cut a row for each part: "slice", "num_examples", "accuracy" (for regression
-        "mean_absolute_error"), and "low" and "high", its 95 % interval (Wilson; regression: bootstrap).
+        "mean_absolute_error"), and "low" and "high", its 95 % interval (Wilson; regression: bootstrap, None
+        where all values are equal).
     """
     targets = as_targets(table.target, table.labels)
     if table.target == "regression":
@@ -169,6 +170,7 @@ def measure_slices(table: Predictions, slicings: Mapping[str, Slicing]) -> dict[
             if not len(chosen):
                 continue
             low, high = mean_interval(chosen) if metric != "accuracy" else wilson_interval(chosen.sum(), len(chosen))
+            low, high = (low, high) if low < high else (None, None)  # one value does not say how far it is off
             row = {"slice": text, "num_examples": len(chosen), metric: float(chosen.mean()), "low": low, "high": high}
             measured[name].append(row)
     return measured

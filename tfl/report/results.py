@@ -81,7 +81,7 @@ def _slices(facts: Facts) -> dict[str, list[dict[str, Any]]]:
 
 
 def _slice(facts: Facts, row: dict[str, Any]) -> list[str]:
-    between = f"{facts.write(row['low'])} to {facts.write(row['high'])}"
+    between = figure(None) if row["low"] is None else f"{facts.write(row['low'])} to {facts.write(row['high'])}"
     return [row["slice"], f"{row['num_examples']:,}", facts.write(row[facts.headline]), between]
 
 
