@@ -21,7 +21,7 @@ MEASURED = {  # what is computed from test labels, as paths of evaluation.json; 
     *(f"decisions.conformal.*.{name}" for name in ("test_coverage", "low", "high")),
 }
 RECIPES = {
-    "fine-tuned": {"finetune": tfl.FinetuneConfig(epochs=3, learning_rate=1e-3, unfreeze="1")},
+    "fine-tuned": {"finetune": tfl.FinetuneConfig(epochs=2, learning_rate=1e-3, unfreeze="1")},
     "folds": {"probe": tfl.ProbeConfig(folds=3)},
 }
 

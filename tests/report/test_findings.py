@@ -99,7 +99,7 @@ def uneven(facts):
 
 def unpaid(facts):
     phases = {name: {"validation": {"loss": loss}} for name, loss in (("probe", 0.3), ("finetune", 0.4))}
-    return measured(facts, phases=phases, kept="probe")
+    return measured(facts, phases=phases, kept="probe", choice={})
 
 
 def unsure(facts):
