@@ -66,7 +66,7 @@ def assert_equal(one: dict, other: dict, tolerance: float) -> None:
     for name in ("test", "validation"):
         assert one["metrics"][name]["accuracy"] == other["metrics"][name]["accuracy"]
         assert one["metrics"][name]["num_examples"] == other["metrics"][name]["num_examples"]
-    assert len(one["history"]) == len(other["history"])
+    assert len(one["history"]) == len(other["history"]) and "val_calibrated_loss" in one["history"][0]
     for first, second in zip(one["history"], other["history"], strict=True):
         for name in first:
             assert first[name] == pytest.approx(second[name], rel=1e-4, abs=1e-5), name

@@ -21,11 +21,10 @@ from tfl.training import (
     compile,
     fit,
     make_loss,
-    make_metrics,
     make_optimizer,
     make_schedule,
 )
-from tfl.training.calibrated_loss import CalibratedLoss
+from tfl.training.calibrated_loss import loss_to_choose_by, metrics_to_choose_by
 from tfl.training.contract import Contract
 from tfl.training.scalars import StepScalars
 from tfl.workdir import CHECKPOINTS, write_csv
@@ -98,7 +97,7 @@ def _compile(job: Job, trained: keras.Model, steps: int) -> None:
         trained,
         optimizer,
         loss=make_loss(job.target, options.label_smoothing),
-        metrics=_metrics(job.target),
+        metrics=metrics_to_choose_by(job.target),
         layer_decay=decay,
         clip_norm=options.clip_norm,
         ema=options.ema,
@@ -107,15 +106,9 @@ def _compile(job: Job, trained: keras.Model, steps: int) -> None:
     )
 
 
-def _metrics(target: str) -> list[keras.metrics.Metric]:
-    """Return the target's metrics, and of a classifier the loss that epochs are chosen by."""
-    chooses = [] if target == "regression" else [CalibratedLoss(make_loss(target))]
-    return [*make_metrics(target), *chooses]
-
-
 def _fit(job: Job, trained: keras.Model) -> keras.callbacks.History:
     options, data, saving = job.config.finetune, job.config.data, job.config.checkpoint
-    train, monitor = job.rows("train"), "val_loss" if job.target == "regression" else "val_calibrated_loss"
+    train, monitor = job.rows("train"), loss_to_choose_by(job.target)
     checkpoint = CheckpointOptions(
         job.run / CHECKPOINTS / "finetune", saving.every_seconds, saving.every_steps, saving.keep
     )

@@ -18,6 +18,7 @@ from tfl.models.regularization import Penalty, regularize
 from tfl.phases import Job, Part
 from tfl.progress import say
 from tfl.training import compile, fit, make_optimizer
+from tfl.training.calibrated_loss import loss_to_choose_by, metrics_to_choose_by
 from tfl.training.contract import Contract
 
 HIDDEN_HEAD_EPOCHS = 200
@@ -83,7 +84,7 @@ def _cross_validate(job: Job, extractor: Extractor) -> dict[str, Any]:
         target=job.target,
         num_outputs=logits_layer(job.model).units,
         class_weight=job.class_weight,
-        groups=job.splits.index.sha256[rows],
+        groups=job.splits.index.contents()[rows],
         rule=job.config.probe.rule,
         seed=job.config.seed,
     )
@@ -108,8 +109,9 @@ def _train_hidden_head(job: Job, extractor: Extractor) -> dict[str, Any]:
     weights = job.example_weights(validation.ids)
     _, head = split_at_features(job.model)
     regularize(job.model, head_l2=job.head_l2)
-    compile(head, make_optimizer("adam", 1e-3), loss=job.target)
-    stop = keras.callbacks.EarlyStopping(patience=HIDDEN_HEAD_PATIENCE, restore_best_weights=True)
+    compile(head, make_optimizer("adam", 1e-3), loss=job.target, metrics=metrics_to_choose_by(job.target))
+    monitor = loss_to_choose_by(job.target)
+    stop = keras.callbacks.EarlyStopping(monitor, patience=HIDDEN_HEAD_PATIENCE, mode="min", restore_best_weights=True)
     history = fit(
         head,
         np.asarray(train.values),
@@ -122,6 +124,6 @@ def _train_hidden_head(job: Job, extractor: Extractor) -> dict[str, Any]:
         seed=job.config.seed,
         verbose=False,
     )
-    best = int(np.argmin(history.history["val_loss"]))
+    best = int(np.argmin(history.history[monitor]))
     say(f"hidden head: {len(history.epoch)} epochs on stored features, best {best + 1}")
     return {"l2": job.head_l2, "epochs": len(history.epoch), "best_epoch": best + 1}

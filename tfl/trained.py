@@ -70,7 +70,7 @@ def evaluate_workdir(workdir: epath.PathLike, source: str = "", slices: str = ""
         Predictions(table.ids, labels, table.logits, table.target),
         metadata.class_names,
         temperature=metadata.temperature,
-        validation=_recorded_validation(run, metadata),
+        validation=_recorded_validation(run, metadata, config, recorded),
         slicings=slicings,
     )
 
@@ -111,10 +111,20 @@ def naming_the_output(output: str) -> Iterator[None]:
     say(f"written: {output}")
 
 
-def _recorded_validation(run: Workdir, metadata: Metadata) -> Predictions | None:
-    """Read what the run said of its validation images; runs of older versions did not write it."""
+def _recorded_validation(
+    run: Workdir, metadata: Metadata, config: TransferConfig, recorded: Sequence[dict[str, str]]
+) -> Predictions | None:
+    """Read what the run said of images that it was not fitted on; None where an older version did not write it.
+
+    With folds, older versions wrote what the final head says of validation images that it was solved on. The table of
+    the held-out folds has all images of train and validation instead.
+    """
     file = run / "validation_predictions.csv"
-    return read_predictions(file, metadata.target)[0] if file.exists() else None
+    if not file.exists():
+        return None
+    table, _ = read_predictions(file, metadata.target)
+    solved_on = {row["id"] for row in recorded if row["split"] in ("train", "validation")}
+    return None if config.probe.folds and set(table.ids) != solved_on else table
 
 
 def recorded_splits(run: Workdir) -> list[dict[str, str]]:

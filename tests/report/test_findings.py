@@ -146,6 +146,10 @@ def by_chance(ece, chance, high):
 
 CASES = {
     "leak": (lambda f: relabelled(f, "test", 2, sha256="trainant0"), "2 images of validation and test also stand in"),
+    "leak of validation": (
+        lambda f: relabelled(f, "test", 1, sha256=next(r["sha256"] for r in f.splits if r["split"] == "validation")),
+        "1 image of validation and test also stands in another split",
+    ),
     "contradiction": (lambda f: relabelled(f, "train", 1, sha256="trainbee1"), "1 image has more than one label"),
     "guessing": (
         lambda f: evaluated(f, per_class=[{"class": "ant", "recall": 1, "support": 99}, {"class": "bee", "support": 1}],

@@ -63,7 +63,8 @@ def cross_validate_head(
         num_outputs: K; 0 reads it off the labels.
         weights: as in `solve_head`; they count in the loss of the part left out too.
         class_weight: as in `solve_head`; likewise.
-        groups: `(N,)` text; examples of one group, as copies of one image, are never on both sides. "" is no group.
+        groups: `(N,)` numbers or text; examples of one group, as copies of one image, are never on both sides; "" is
+            no group.
         rule: "best" takes the λ of the smallest mean loss over the folds; "one_standard_error" the strongest λ whose
             mean loss is within one standard error of it.
         seed: of the assignment to folds.

@@ -139,9 +139,13 @@ class Facts:
 
     @functools.cached_property
     def leaks(self) -> int:
-        """How many examples of validation and test stand in train as well, byte for byte."""
-        train = {row["sha256"] for row in self.splits if row["split"] == "train"} - {""}
-        return sum(row["sha256"] in train for row in self.splits if row["split"] in ("validation", "test"))
+        """How many examples of validation and test stand in an earlier split as well, byte for byte."""
+        seen, copies = {""}, 0
+        for name in SPLITS:
+            digests = [row["sha256"] for row in self.splits if row["split"] == name]
+            copies += 0 if name == "train" else sum(digest in seen for digest in digests if digest)
+            seen |= set(digests)
+        return copies
 
     @functools.cached_property
     def contradictions(self) -> int:

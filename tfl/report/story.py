@@ -46,7 +46,9 @@ def describe_data(facts: Facts) -> str:
     used = sum(_sizes(facts).values())
     unused = len(facts.splits) - used
     leaks = (
-        f"{count(facts.leaks, 'copy', 'copies')} of training images" if facts.leaks else "no copy of a training image"
+        f"{count(facts.leaks, 'image')} that another split holds too"
+        if facts.leaks
+        else "no image that another split holds too"
     )
     return (
         f"{count(used, 'image')} from {facts.source}, seen at "

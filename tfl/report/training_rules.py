@@ -21,7 +21,7 @@ def _leaks(facts: Facts) -> Iterator[Finding]:
             "problem",
             100,
             f"{count(facts.leaks, 'image')} of validation and test also {'stands' if facts.leaks == 1 else 'stand'} in "
-            "training, byte for byte: the results look too good. Remove the copies and train again.",
+            "another split, byte for byte: the results look too good. Remove the copies and train again.",
         )
     if facts.contradictions:
         yield Finding(
