@@ -2,6 +2,7 @@
 
 python scripts/evaluate.py --workdir=runs/photos
 python scripts/evaluate.py --workdir=runs/photos --source=folder:other_photos --output=evaluation.json
+python scripts/evaluate.py --workdir=runs/photos --source=folder:other_photos --predictions=photos.csv
 python scripts/evaluate.py --workdir=runs/photos --slices=cameras.csv:camera
 """
 
@@ -14,6 +15,7 @@ from tfl import cli
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of a finished run.", required=True)
 _SOURCE = flags.DEFINE_string("source", "", "Other data, as digits, folder:PATH or tfds:NAME.")
 _SLICES = flags.DEFINE_string("slices", "", "FILE.csv:COLUMN; the file has a column id, as predictions.csv has.")
+_PREDICTIONS = flags.DEFINE_string("predictions", "", "A CSV file for the answer to each image; compare_runs reads it.")
 _OUTPUT = flags.DEFINE_string("output", "", "A JSON file for the whole evaluation: intervals, classes, slices, ...")
 
 
@@ -21,7 +23,7 @@ def main(argv: list[str]) -> None:
     del argv
     from tfl.trained import evaluate_workdir, say_evaluation
 
-    evaluation = evaluate_workdir(_WORKDIR.value, _SOURCE.value, _SLICES.value)
+    evaluation = evaluate_workdir(_WORKDIR.value, _SOURCE.value, _SLICES.value, predictions=_PREDICTIONS.value)
     say_evaluation(evaluation, _OUTPUT.value)
     print(json.dumps(evaluation["test"], indent=2))
 

@@ -10,6 +10,7 @@ from absl import flags
 from tfl import cli
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of a finished run.", required=True)
+_SOURCE = flags.DEFINE_string("source", "", "Where the run's images were moved, as folder:PATH.")
 _FORMATS = flags.DEFINE_list("formats", ["saved_model", "litert", "onnx", "keras"], "What is written.")
 _QUANTIZE = flags.DEFINE_string("quantize", "none", "Of LiteRT: none, dynamic, float16 or int8.")
 _OUTPUT = flags.DEFINE_string("output", "", "The folder; `export` in the workdir where it is empty.")
@@ -26,10 +27,10 @@ def main(argv: list[str]) -> None:
 
     limits = Limits(_TOLERANCE.value, _MIN_AGREEMENT.value)
     if _VERIFY.value:
-        verify_workdir(_WORKDIR.value, _OUTPUT.value, limits=limits)
+        verify_workdir(_WORKDIR.value, _OUTPUT.value, limits=limits, source=_SOURCE.value)
         return
     options = ExportOptions(_FORMATS.value, _QUANTIZE.value, _TEMPERATURE.value, limits, _MAX_IMAGES.value)
-    export_workdir(_WORKDIR.value, options, _OUTPUT.value)
+    export_workdir(_WORKDIR.value, options, _OUTPUT.value, source=_SOURCE.value)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ FLOORS = {
     2: ["models"],
     3: ["features", "training", "evaluation", "explain", "export"],
     4: [
-        *("phases", "solving", "finetuning", "transfer", "trained", "extraction", "launching"),
+        *("phases", "solving", "finetuning", "transfer", "trained", "recorded", "extraction", "launching"),
         *("comparing", "exporting", "report", "serving"),
     ],
     5: ["cli"],

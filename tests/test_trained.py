@@ -3,14 +3,23 @@
 import csv
 import dataclasses
 import json
+import os
+import re
+import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import tfl
+from tfl.comparing import compare_runs
+from tfl.config import ReportConfig
+from tfl.data import load_source
 from tfl.errors import InputError
 from tfl.evaluation import describe_calibration, fit_temperature, read_predictions
+from tfl.recorded import held_out_rows
 from tfl.trained import evaluate_workdir, say_evaluation
+from tfl.workdir import read_csv
 
 PLAIN = tfl.TransferConfig(
     data=tfl.DataConfig(source="digits:0-2", image_size=32, train_examples_per_class=60),
@@ -116,3 +125,100 @@ def test_every_target_has_its_evaluation(tmp_path, target, keras_home):
     assert ("calibration" in evaluation) == (target != "regression")
     table, _ = read_predictions(result.workdir / "predictions.csv", target)
     assert table.metrics() == pytest.approx(result.metrics["test"], rel=1e-4)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """A folder of three classes of small pictures, which differ in colour."""
+    folder = tmp_path_factory.mktemp("photos") / "photos"
+    for number, name in enumerate(("ant", "bee", "cat")):
+        (folder / name).mkdir(parents=True)
+        for i in range(12):
+            pixels = np.random.default_rng(100 * number + i).integers(0, 120, (16, 16, 3), dtype=np.uint8)
+            pixels[..., number] += 100
+            Image.fromarray(pixels).save(folder / name / f"{i}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photo_run(photos, tmp_path_factory, keras_home):
+    data = tfl.DataConfig(source=f"folder:{os.path.relpath(photos)}", image_size=32)
+    config = dataclasses.replace(PLAIN, data=data, report=ReportConfig(gallery=0))
+    return tfl.transfer(config, tmp_path_factory.mktemp("photo_run") / "w")
+
+
+def test_a_run_records_absolute_paths(photo_run, photos):
+    assert read(photo_run, "config.json")["data"]["source"] == f"folder:{photos}"
+
+
+def test_moved_photos_are_the_runs_own_test_images(photo_run, photos, tmp_path, capsys):
+    first = read(photo_run)
+    moved = tmp_path / "moved"
+    shutil.copytree(photos, moved)
+    again = evaluate_workdir(photo_run.workdir, f"folder:{moved}")
+    said = capsys.readouterr().err
+    assert again["test"] == pytest.approx(first["test"], rel=1e-4)
+    assert f"the run's own {first['test']['num_examples']} test images" in said
+    assert "Warning" not in said
+    name = read_predictions(photo_run.workdir / "predictions.csv")[0].ids[0]
+    (moved / name).write_bytes((moved / "cat" / "1.png").read_bytes() + b" ")  # one is another image now
+    evaluate_workdir(photo_run.workdir, f"folder:{moved}")
+    assert re.search(r"Warning: the model was trained on \d+ and chosen on \d+ of these", capsys.readouterr().err)
+    shutil.rmtree(moved)
+    photos.rename(moved)
+    try:
+        with pytest.raises(
+            InputError, match=r"`data.source` must name a folder that exists.* `source` names their new"
+        ):
+            evaluate_workdir(photo_run.workdir)
+        options = tfl.ExportOptions(formats=["keras"])
+        certificate = tfl.export_workdir(photo_run.workdir, options, tmp_path / "export", source=f"folder:{moved}")
+        assert certificate["reference"]["num_images"] == first["test"]["num_examples"]
+    finally:
+        moved.rename(photos)
+
+
+def test_a_folder_of_some_classes_is_a_fair_question(photo_run, photos, tmp_path, capsys):
+    other = tmp_path / "other"
+    shutil.copytree(photos / "bee", other / "bee")
+    (other / "cat").mkdir()
+    evaluation = evaluate_workdir(photo_run.workdir, f"folder:{other}", predictions=str(tmp_path / "one.csv"))
+    assert evaluation["absent_classes"] == ["ant", "cat"]
+    assert evaluation["test"]["num_examples"] == 12
+    table, names = read_predictions(tmp_path / "one.csv")
+    assert names == ("ant", "bee", "cat")
+    assert set(table.labels) == {1}
+    accuracy = evaluation["test"]["accuracy"]
+    assert evaluation["test"]["macro_f1"] == pytest.approx(2 * accuracy / (1 + accuracy))  # of the one that occurs
+    say_evaluation(evaluation)
+    assert "no example of: ant, cat; means over classes are of the others" in capsys.readouterr().err
+    evaluate_workdir(photo_run.workdir, f"folder:{other}", predictions=str(tmp_path / "other.csv"))
+    rows = compare_runs([str(tmp_path / "one.csv"), str(tmp_path / "other.csv")])
+    assert rows[0]["accuracy"] == rows[1]["accuracy"] == accuracy
+    changed = (tmp_path / "other.csv").read_text().replace(table.ids[0], "bee/99.png")
+    (tmp_path / "other.csv").write_text(changed)
+    with pytest.raises(InputError, match=r"`workdirs` must be of the same test images.*bee"):
+        compare_runs([str(tmp_path / "one.csv"), str(tmp_path / "other.csv")])
+
+
+def test_images_that_a_head_was_solved_on_in_folds_are_said(photo_run, photos, capsys):
+    source = load_source(f"folder:{photos}")
+    recorded = read_csv(photo_run.workdir / "splits.csv")
+    others = [row | ({"sha256": "gone"} if row["split"] == "test" else {}) for row in recorded]
+    seen = sum(row["split"] != "test" for row in recorded)
+    held_out_rows(source, others, folds=True)
+    assert f"Warning: the model was trained on {seen} of these 36 images" in capsys.readouterr().err
+
+
+def test_a_run_on_python_data_is_evaluated_on_the_same_data(tmp_path, keras_home):
+    rng = np.random.default_rng(0)
+    data = rng.integers(0, 256, (40, 16, 16, 3)).astype(np.uint8), np.arange(40) % 2
+    config = dataclasses.replace(PLAIN, data=tfl.DataConfig(image_size=32), report=ReportConfig(gallery=0))
+    result = tfl.transfer(config, tmp_path / "w", data=data)
+    assert evaluate_workdir(tmp_path / "w", data=data)["test"] == pytest.approx(result.metrics["test"], rel=1e-4)
+    with pytest.raises(InputError, match="the same Python data"):
+        evaluate_workdir(tmp_path / "w")
+    with pytest.raises(InputError, match="gone or changed"):
+        evaluate_workdir(tmp_path / "w", data=(255 - data[0], data[1]))
+    with pytest.raises(InputError, match="`source` must be empty where `data` is given"):
+        evaluate_workdir(tmp_path / "w", "digits", data=data)

@@ -14,7 +14,9 @@ from tfl.config import TransferConfig
 from tfl.errors import InputError
 from tfl.evaluation import Comparison, Predictions, adjust_holm, compare_predictions, read_predictions, wilson_interval
 from tfl.evaluation.intervals import LEVEL, bootstrap_intervals
-from tfl.trained import naming_the_output, recorded_splits
+from tfl.evaluation.tables import read_digests
+from tfl.recorded import recorded_splits
+from tfl.trained import naming_the_output
 from tfl.workdir import Workdir, write_csv, write_json
 
 
@@ -47,7 +49,8 @@ def compare_runs(workdirs: Sequence[str], output: str = "") -> list[dict[str, An
     images: its own figure is a little too good, the more so the more runs there are.
 
     Args:
-        workdirs: folders of at least two finished runs, of the same test images.
+        workdirs: folders of at least two finished runs, of the same test images; or files of predictions on the same
+            images, as `scripts/evaluate.py --source --predictions` writes them.
         output: a file for the table, `.json` or CSV; empty: none.
 
     Returns:
@@ -83,20 +86,20 @@ def compare_runs(workdirs: Sequence[str], output: str = "") -> list[dict[str, An
 
 
 def _read_run(workdir: str) -> RunPredictions:
+    path = epath.Path(workdir).expanduser()
+    if path.is_file():
+        table, class_names = read_predictions(path)
+        return RunPredictions(str(workdir), table.take(np.argsort(table.ids)), class_names, read_digests(path))
     run = Workdir(workdir)
     target = TransferConfig.from_dict(run.read_config()).head.target
     # One logit of two classes is read as two columns, in whichever order the classes are.
     target = "multiclass" if target == "binary" else target
-    table, class_names = _read_table(run.path / "predictions.csv", workdir, target)
-    digests = {row["id"]: row["sha256"] for row in recorded_splits(run) if row["split"] == "test"}
-    order = np.argsort(table.ids)
-    return RunPredictions(str(workdir), table.take(order), class_names, digests)
-
-
-def _read_table(file: epath.Path, workdir: str, target: str) -> tuple[Predictions, tuple[str, ...]]:
+    file = run / "predictions.csv"
     if not file.exists():
         raise InputError(f"`workdirs` must be finished runs. Received: {workdir!r}: no {file.name}.")
-    return read_predictions(file, target)
+    table, class_names = read_predictions(file, target)
+    digests = {row["id"]: row["sha256"] for row in recorded_splits(run) if row["split"] == "test"}
+    return RunPredictions(str(workdir), table.take(np.argsort(table.ids)), class_names, digests)
 
 
 def _matched(run: RunPredictions, first: RunPredictions) -> RunPredictions:
@@ -125,7 +128,8 @@ def _difference_in_data(run: RunPredictions, first: RunPredictions) -> str:
         missing = sorted(set(one.table.ids.tolist()) - set(other.table.ids.tolist()))
         if missing:
             return f"{len(missing)} of {len(one.table)} are in {one.name} alone (first: {missing[0]})"
-    changed = [name for name, digest in first.digests.items() if run.digests.get(name) != digest]
+    common = first.digests.keys() & run.digests.keys() if first.digests and run.digests else set()
+    changed = sorted(name for name in common if run.digests[name] != first.digests[name])
     if changed:
         return f"{len(changed)} have another content (first: {changed[0]})"
     labels = [_label_names(each) for each in (first, run)]

@@ -13,7 +13,7 @@ import tensorflow as tf
 from etils import epath
 
 from tfl.config import TransferConfig
-from tfl.data import Source, load_source, make_dataset, reading_explained
+from tfl.data import Source, make_dataset, reading_explained
 from tfl.data.pipeline import to_pixels
 from tfl.errors import InputError
 from tfl.evaluation import to_probabilities
@@ -25,7 +25,8 @@ from tfl.export.publish import CERTIFICATE, open_certificate, publish, read_cert
 from tfl.models.classifier import load_model
 from tfl.models.inference import run_over
 from tfl.progress import say, track
-from tfl.trained import recorded_rows, recorded_splits, say_order
+from tfl.recorded import open_recorded, recorded_rows, recorded_splits
+from tfl.trained import say_order
 from tfl.workdir import Workdir, read_csv
 
 BATCH = 32
@@ -91,7 +92,11 @@ class _Run:
 
 @reading_explained()
 def export_workdir(
-    workdir: epath.PathLike, options: ExportOptions = ExportOptions(), output: epath.PathLike = "", data: Any = None
+    workdir: epath.PathLike,
+    options: ExportOptions = ExportOptions(),
+    output: epath.PathLike = "",
+    data: Any = None,
+    source: str = "",
 ) -> dict[str, Any]:
     """Write a finished run in some formats, each proven against the trained model on the test images.
 
@@ -103,6 +108,7 @@ def export_workdir(
         options: formats, quantization, limits.
         output: the folder; empty: `export` in the workdir.
         data: where the run was made on Python data, the same again; see `tfl.transfer`.
+        source: where the run's images were moved, as a source string; empty: where they stood.
 
     Returns:
         What stands in certificate.json.
@@ -118,7 +124,7 @@ def export_workdir(
     """
     options.validate()
     formats, quantize = check_formats(options.formats, options.quantize)
-    run = _open(workdir, options.temperature, data)
+    run = _open(workdir, options.temperature, data, source)
     folder = _folder(run, output)
     rows = run.rows("test", options.max_images)
     calibration = _pixels(run, run.rows("train", CALIBRATION_IMAGES)) if quantize == "int8" else ()
@@ -144,7 +150,11 @@ def export_workdir(
 
 @reading_explained()
 def verify_workdir(
-    workdir: epath.PathLike, output: epath.PathLike = "", data: Any = None, limits: Limits = DEFAULT_LIMITS
+    workdir: epath.PathLike,
+    output: epath.PathLike = "",
+    data: Any = None,
+    limits: Limits = DEFAULT_LIMITS,
+    source: str = "",
 ) -> dict[str, Any]:
     """Hold the exports of a run against their certificate: the files by their SHA-256, and all numbers made again.
 
@@ -156,6 +166,7 @@ def verify_workdir(
         output: the export folder; empty: `export` in the workdir.
         data: as in `export_workdir`.
         limits: as in `export_workdir`; who exported with wider ones gives them again.
+        source: as in `export_workdir`.
 
     Returns:
         The new entry of each artefact, by name.
@@ -171,7 +182,7 @@ def verify_workdir(
     recorded = certificate["reference"]
     if not all(isinstance(recorded.get(name), (int, float)) for name in ("temperature", "max_images")):
         raise InputError(f"`output` must hold a certificate that says how it was made. Received: {str(folder)!r}.")
-    run = _open(workdir, float(recorded["temperature"]), data)
+    run = _open(workdir, float(recorded["temperature"]), data, source)
     rows = run.rows("test", int(recorded["max_images"]))
     reference = _reference(run, rows)
     _finish(_differences(recorded, _describe(run, reference)), "is not what was certified")
@@ -201,15 +212,14 @@ def describe(name: str, entry: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _open(workdir: epath.PathLike, temperature: float, data: Any) -> _Run:
+def _open(workdir: epath.PathLike, temperature: float, data: Any, source: str) -> _Run:
     run = Workdir(workdir)
     config = TransferConfig.from_dict(run.read_config())
     model = load_model(run.path)
     if model.metadata is None:
         raise InputError(f"`workdir` must hold a model that tfl saved. Received: {str(workdir)!r}: no class names.")
     model = with_temperature(model, temperature or model.metadata.temperature)
-    source = config.data.source if data is None else "data"
-    return _Run(run, model, load_source(source if data is None else data, config.data.max_bad_fraction), source)
+    return _Run(run, model, *open_recorded(config, source, data))
 
 
 def _folder(run: _Run | Workdir, output: epath.PathLike) -> epath.Path:

@@ -27,6 +27,7 @@ from tfl.features.extract import BATCH, PLAIN
 from tfl.models.classifier import load_model, save_model
 from tfl.models.inference import Outputs
 from tfl.progress import say
+from tfl.rules import absolute_paths
 from tfl.training import balanced_class_weight
 from tfl.training.contract import check_agreement, check_evaluation
 from tfl.training.strategy import make_strategy
@@ -46,12 +47,12 @@ class Part:
 
 
 def checked(config: TransferConfig) -> TransferConfig:
-    """Return the config with every name in its one spelling, that of the backbone too.
+    """Return the config with every name in its one spelling, that of the backbone too, and every path absolute.
 
     Raises:
         InputError: an option breaks its rule, or there is no such backbone.
     """
-    config = config.validate()
+    config = absolute_paths(config.validate())
     name = get_backbone_spec(config.backbone.name).name
     return dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, name=name))
 

@@ -7,6 +7,7 @@ checked where they are resolved, still before anything slow starts.
 import copy
 import dataclasses
 import math
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -139,6 +140,24 @@ def validate_source(source: str, argument: str) -> str:
     if kind != "digits" and not name:
         raise InputError(f"`{argument}` must name what to read, as in {kind}:NAME. Received: {source!r}.")
     return kind + colon + name
+
+
+def absolute_paths(config: Any) -> Any:
+    """Return a copy of a config in which every path is absolute, so that it means the same from any folder."""
+    config = copy.deepcopy(config)
+    for path in ("data.source", "pretrain.source"):
+        kind, colon, name = _get(config, path).partition(":")
+        if kind == "folder" and name:
+            _set(config, path, kind + colon + _absolute(name))
+    for path in ("backbone.weights", "features.store"):
+        value = _get(config, path)
+        if value and value not in _WORDS[path]:
+            _set(config, path, _absolute(value))
+    return config
+
+
+def _absolute(path: str) -> str:
+    return path if "://" in path else os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - links stay
 
 
 def validate_split(split: Sequence[float]) -> None:

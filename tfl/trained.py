@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import dataclasses
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from etils import epath
 
 from tfl.config import TransferConfig
-from tfl.data import Source, load_source, make_dataset, make_prediction_dataset, reading_explained
+from tfl.data import Source, make_dataset, make_prediction_dataset, reading_explained
 from tfl.data.index import describe_order
 from tfl.errors import InputError
 from tfl.evaluation import (
@@ -22,27 +23,34 @@ from tfl.evaluation import (
     slice_by_column,
     slice_by_image,
     summarize,
+    write_predictions,
 )
 from tfl.export import load_artefact
 from tfl.models.classifier import Metadata, load_model
 from tfl.progress import say, track
+from tfl.recorded import held_out_rows, open_recorded, recorded_rows, recorded_splits
 from tfl.registry import did_you_mean, find_same, look_alike
-from tfl.workdir import Workdir, read_csv, write_csv, write_json
+from tfl.workdir import Workdir, write_csv, write_json
 
 BATCH = 32
 TOP = 5
 
 
 @reading_explained()
-def evaluate_workdir(workdir: epath.PathLike, source: str = "", slices: str = "") -> dict[str, Any]:
+def evaluate_workdir(
+    workdir: epath.PathLike, source: str = "", slices: str = "", *, data: Any = None, predictions: str = ""
+) -> dict[str, Any]:
     """Evaluate a finished run, on its own test split or on other data.
 
     Args:
         workdir: a finished run.
         source: a source string: its test split where it has splits of its own (of only two, the second),
-            else all of it. Its classes must be among the model's. Empty: the run's own test images, as
-            `splits.csv` lists them: files that came later do not count.
+            else all of it. Its classes must be among the model's; it may lack some. Where it holds the run's own test
+            images, under the same ids, those are evaluated: the photos were moved. Empty: the run's own test images,
+            as `splits.csv` lists them: files that came later do not count.
         slices: `FILE.csv:COLUMN`, a column by which the test images are cut too; see `slice_by_column`.
+        data: where the run was made on Python data, the same again; see `tfl.transfer`.
+        predictions: a file for what the model says of each image; `compare_runs` takes two of them. Empty: none.
 
     Returns:
         All that `evaluation.json` holds of the run's own test images (see `summarize`); the exact metrics are under
@@ -55,19 +63,25 @@ def evaluate_workdir(workdir: epath.PathLike, source: str = "", slices: str = ""
     run = Workdir(workdir)
     config = TransferConfig.from_dict(run.read_config())
     model, metadata = _load_named(workdir)
-    data = load_source(source or config.data.source, config.data.max_bad_fraction)
-    renumber, recorded = _class_numbers(data, metadata), recorded_splits(run)
-    rows = _held_out(data, recorded) if source else recorded_rows(data, recorded, config.data.source)
+    known = metadata.class_names if source and metadata.target != "regression" else ()
+    source_data, name = open_recorded(config, source, data, known)
+    renumber, recorded = _class_numbers(source_data, metadata), recorded_splits(run)
+    if source:
+        rows = held_out_rows(source_data, recorded, folds=bool(config.probe.folds))
+    else:
+        rows = recorded_rows(source_data, recorded, name)
+    index = source_data.index
     if slices:
-        slice_by_column(slices, data.index.ids[rows])  # a mistake is to be told before the slow part
-    dataset = make_dataset(data, rows, image_size=metadata.image_size, batch_size=BATCH)
-    table = predict(model, dataset, metadata.target, "evaluate")
-    labels = renumber[table.labels] if data.index.is_multiclass else table.labels
-    slicings = slice_by_image(data.index, table.ids, mean_luminance(data, table.ids))
+        slice_by_column(slices, index.ids[rows])  # a mistake is to be told before the slow part
+    table = _predict(model, source_data, rows, renumber)
+    if predictions:
+        with naming_the_output(predictions):
+            write_predictions(table, predictions, index.ids, metadata.class_names, index.sha256)
+    slicings = slice_by_image(index, table.ids, mean_luminance(source_data, table.ids))
     if slices:
-        slicings |= dict([slice_by_column(slices, data.index.ids[table.ids])])
+        slicings |= dict([slice_by_column(slices, index.ids[table.ids])])
     return summarize(
-        Predictions(table.ids, labels, table.logits, table.target),
+        table,
         metadata.class_names,
         temperature=metadata.temperature,
         validation=_recorded_validation(run, metadata, config, recorded),
@@ -87,6 +101,8 @@ def say_evaluation(evaluation: dict[str, Any], output: str = "") -> None:
         if name in evaluation["test"]:
             between = ", 95 % interval {:.4g} to {:.4g}".format(*intervals[name]) if name in intervals else ""
             say(f"{name.replace('_', ' ')} {evaluation['test'][name]:.4g}{between}")
+    if evaluation.get("absent_classes"):
+        say(f"no example of: {', '.join(evaluation['absent_classes'])}; means over classes are of the others")
     if "calibration" in evaluation:
         before, after = (evaluation["calibration"][when]["ece"] for when in ("before", "after"))
         say(f"calibration error {before:.4f}, {after:.4f} at temperature {evaluation['temperature']:.3g}")
@@ -127,53 +143,12 @@ def _recorded_validation(
     return None if config.probe.folds and set(table.ids) != solved_on else table
 
 
-def recorded_splits(run: Workdir) -> list[dict[str, str]]:
-    """Read the splits.csv of a run: id, path, label, split, sha256, ... of every image."""
-    file = run / "splits.csv"
-    if not file.exists():
-        raise InputError(f"`workdir` must be a finished run. Received: {str(run.path)!r}: no splits.csv.")
-    return read_csv(file)
-
-
-def recorded_rows(data: Source, recorded: Sequence[dict[str, str]], source: str, split: str = "test") -> np.ndarray:
-    """Find the very images that a run was tested on: cutting the data anew could put training images among them.
-
-    Args:
-        data: the run's source, opened again.
-        recorded: the rows of its splits.csv.
-        source: the source string, for the message.
-        split: "train", "validation" or "test".
-
-    Returns:
-        Their int64 rows in the index of `data`.
+def _class_numbers(data: Source, metadata: Metadata) -> np.ndarray:
+    """Return for each class of a source its number in the model: other data may lack classes.
 
     Raises:
-        InputError: some of them are gone or changed.
+        InputError: the model does not know one.
     """
-    digests = dict(zip(data.index.ids, data.index.sha256, strict=True))
-    wanted = {row["id"]: row["sha256"] for row in recorded if row["split"] == split}
-    lost = [name for name, digest in wanted.items() if digests.get(name) != digest]
-    if lost:
-        raise InputError(
-            f"`data.source` of the run must still hold its {split} images; `source` names others. Received: {source} "
-            f"with {len(lost)} of {len(wanted)} gone or changed, the first: {lost[0]}."
-        )
-    return np.flatnonzero(np.isin(data.index.ids, list(wanted))).astype(np.int64)
-
-
-def _held_out(data: Source, recorded: Sequence[dict[str, str]]) -> np.ndarray:
-    """Take what another source holds out; say where the model was trained on some of it."""
-    own = [rows for rows in map(data.index.rows, ("test", "validation")) if len(rows)]
-    rows = own[0] if own else np.arange(len(data.index))
-    trained_on = [row["sha256"] for row in recorded if row["split"] == "train"]
-    known = int(np.isin(data.index.sha256[rows], trained_on).sum())
-    if known:
-        say(f"Warning: the model was trained on {known} of these {len(rows)} images: results will look too good.")
-    return rows
-
-
-def _class_numbers(data: Source, metadata: Metadata) -> np.ndarray:
-    """Return for each class of a source its number in the model: other data may lack classes."""
     known = metadata.class_names
     found = [find_same(name, known) for name in data.index.class_names]
     unknown = [name for name, same in zip(data.index.class_names, found, strict=True) if same is None]
@@ -185,6 +160,14 @@ def _class_numbers(data: Source, metadata: Metadata) -> np.ndarray:
             f"Received: {', '.join(map(repr, unknown))}.{hint or did_you_mean(unknown[0], known)}"
         )
     return np.array([known.index(name) for name in found if name is not None], np.int64)
+
+
+def _predict(model: keras.Model, data: Source, rows: np.ndarray, renumber: np.ndarray) -> Predictions:
+    """Return what a model says of some images; labels get the model's numbers, as other data may lack classes."""
+    metadata = model.metadata
+    dataset = make_dataset(data, rows, image_size=metadata.image_size, batch_size=BATCH)
+    table = predict(model, dataset, metadata.target, "evaluate")
+    return dataclasses.replace(table, labels=renumber[table.labels]) if data.index.is_multiclass else table
 
 
 @reading_explained()

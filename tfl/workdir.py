@@ -93,6 +93,25 @@ def _make_folder_beside(path: epath.Path) -> epath.Path:
     return folder
 
 
+def expand_home(path: epath.PathLike, argument: str) -> epath.Path:
+    """Return a path with `~` as the home folder.
+
+    Args:
+        path: what the user wrote.
+        argument: the name of the option, for the message.
+
+    Raises:
+        InputError: nobody knows the home folder; a folder named `~` would be made instead.
+    """
+    expanded = epath.Path(path).expanduser()
+    if str(expanded).startswith("~") and not expanded.exists():
+        raise InputError(
+            f"`{argument}` must not begin with ~ where the home folder is not known (is $HOME set?). "
+            f"Received: {str(path)!r}."
+        )
+    return expanded
+
+
 def make_folder(path: epath.Path) -> None:
     """Make a folder and those above it, and force the new entries to the disk: what is synced in it stays found."""
     missing = list(itertools.takewhile(lambda folder: not folder.exists(), (path, *path.parents)))
@@ -176,7 +195,7 @@ class Workdir:
     """
 
     def __init__(self, path: epath.PathLike) -> None:
-        self.path = epath.Path(path).expanduser()
+        self.path = expand_home(path, "workdir")
         cluster = Cluster.from_environment()
         self.writes = cluster is None or cluster.is_chief
 
@@ -291,10 +310,18 @@ def _check_same_config(path: epath.Path, recorded: dict[str, Any], config: dict[
     differing = [
         f"{name}={new.get(name)!r} (there: {old.get(name)!r})"
         for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name) and not name.startswith(MAY_DIFFER)
+        if not _is_same(old.get(name), new.get(name)) and not name.startswith(MAY_DIFFER)
     ]
     if differing:
         raise InputError(
             f"`workdir` must be a new folder or one of the same config. Received: {str(path)!r}, "
             f"which differs in {', '.join(differing)}."
         )
+
+
+def _is_same(old: Any, new: Any) -> bool:
+    """Compare two values of an option; older versions recorded paths as they were typed, not absolute ones."""
+    if not (isinstance(old, str) and isinstance(new, str)):
+        return old == new
+    kind, colon, path = old.rpartition(":")
+    return old == new or new == f"{kind}{colon}{epath.Path(path).expanduser().absolute()}"

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -356,3 +357,29 @@ def test_real_folders_are_counted_as_on_disk(shared, name):
         )
     for rows in (splits.train, splits.validation, splits.test):
         assert set(splits.index.labels[rows]) == set(range(len(splits.class_names)))
+
+
+def test_a_class_name_that_is_no_utf8_is_refused_and_a_file_name_is_not(tmp_path):
+    make_classes(tmp_path)
+    draw(tmp_path / "ant" / os.fsdecode(b"K\xe4fer.png"), seed=99)
+    assert len(load_data(f"folder:{tmp_path}").index) == 21
+    (tmp_path / "ant").rename(tmp_path / os.fsdecode(b"K\xe4fer"))
+    with pytest.raises(
+        InputError, match=r"`data.source` must have class names in UTF-8. Received: 'K\ufffdfer'."
+    ) as caught:
+        load_data(f"folder:{tmp_path}")
+    assert str(caught.value).isprintable()
+
+
+def test_a_model_may_be_asked_about_one_class_or_an_empty_one(tmp_path):
+    make_classes(tmp_path, classes=("bee",), count=3)
+    (tmp_path / "ant").mkdir()
+    source = load_source(f"folder:{tmp_path}", class_names=("ant", "bee", "fly"))
+    assert source.index.class_names == ("bee",)
+    assert source.index.labels.tolist() == [0, 0, 0]
+    with pytest.raises(InputError):  # which is too little to train on
+        load_source(f"folder:{tmp_path}")
+    for other in tmp_path.glob("bee/*"):
+        other.unlink()
+    with pytest.raises(InputError, match=r"`source` must have images of at least one class. Received: folder:.* none"):
+        load_source(f"folder:{tmp_path}", class_names=("ant", "bee"))

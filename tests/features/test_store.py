@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tfl.config import FeaturesConfig
 from tfl.errors import InputError
+from tfl.features import open_store
 from tfl.features import store as store_module
 from tfl.features.store import FeatureStore, default_store, estimate_bytes, human_size
 
@@ -464,6 +466,28 @@ def test_the_store_stands_in_the_cache(monkeypatch):
     assert default_store() == Path("/cache/tfl/features")
     monkeypatch.setenv("TFL_CACHE", "~/big")
     assert default_store() == Path("/home/me/big/features")
+
+
+@pytest.mark.parametrize("why", ["no home", "a file in its place", "read-only"])
+def test_where_the_cache_cannot_be_used_features_stay_in_memory_with_one_line(tmp_path, monkeypatch, capsys, why):
+    monkeypatch.delenv("TFL_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    if why == "no home":
+        monkeypatch.delenv("HOME", raising=False)
+        monkeypatch.setattr("os.path.expanduser", lambda path: path)  # what it does for a user without an entry
+    elif why == "read-only":
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
+    else:
+        monkeypatch.setenv("HOME", str(tmp_path / "file"))
+        (tmp_path / "file").write_text("")
+    assert open_store(FeaturesConfig()) is None
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("features stay in memory, and are computed again by the next run: `")
+    if why == "no home":
+        with pytest.raises(InputError, match=r"`features.store` must not begin with ~ where the home folder is not"):
+            open_store(FeaturesConfig(store="~/features"))
+        assert not Path("~").exists()
 
 
 def test_a_root_that_cannot_be_used_is_one_line(tmp_path, monkeypatch):

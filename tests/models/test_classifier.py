@@ -1,9 +1,13 @@
 """Heads against NumPy, a classifier's halves against the whole, and what a saved file carries."""
 
+import copy
+import dataclasses
+import pickle
 import subprocess
 import sys
 import zipfile
 
+import joblib
 import keras
 import numpy as np
 import pytest
@@ -103,6 +107,56 @@ def test_class_names_travel_inside_the_file(backbone, tmp_path):
     np.testing.assert_array_equal(loaded(images()), model(images()))
     np.testing.assert_array_equal(logits_layer(loaded).kernel, logits_layer(model).kernel)
     assert tfl.load_model(tmp_path).metadata == METADATA  # a folder that holds model.keras
+
+
+def through_keras(model, folder):
+    model.save(folder / "copy.keras")
+    return tfl.load_model(folder / "copy.keras")
+
+
+def through_joblib(model, folder):
+    joblib.dump(model, folder / "copy.joblib")
+    return joblib.load(folder / "copy.joblib")
+
+
+COPIES = {
+    "deepcopy": lambda model, _: copy.deepcopy(model),
+    "copy": lambda model, _: copy.copy(model),
+    "pickle": lambda model, _: pickle.loads(pickle.dumps(model)),
+    "joblib": through_joblib,
+    "model.save": through_keras,
+    "clone_model": lambda model, _: keras.models.clone_model(model),
+    "from_config": lambda model, _: type(model).from_config(model.get_config()),
+}
+
+
+@pytest.mark.parametrize("way", list(COPIES))
+def test_every_copy_of_a_model_says_what_its_outputs_are(backbone, tmp_path, way):
+    model = tfl.build_classifier(backbone, tfl.HeadSpec(3), METADATA)
+    model.metadata = dataclasses.replace(METADATA, temperature=1.7)  # as a run does once it is fitted
+    copied = COPIES[way](model, tmp_path)
+    assert copied.metadata == model.metadata
+    assert COPIES[way](copied, tmp_path).metadata == model.metadata  # and a copy's copy
+    assert copied.get_weights()[0] is not model.get_weights()[0]
+    if way not in ("clone_model", "from_config"):  # which begin with new weights
+        np.testing.assert_array_equal(copied(images(), training=False), model(images(), training=False))
+
+
+def test_a_copy_of_a_compiled_model_trains_on(backbone):
+    model = tfl.build_classifier(backbone, tfl.HeadSpec(3), METADATA)
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    copied = pickle.loads(pickle.dumps(model))
+    copied.fit(images(), np.array([0, 1, 2, 0]), verbose=0)
+    assert keras.models.clone_model(model).compiled
+    assert model.name == copied.name == "classifier"
+
+
+def test_what_model_save_wrote_loads_in_plain_keras_as_an_ordinary_model(backbone, tmp_path):
+    model = tfl.build_classifier(backbone, tfl.HeadSpec(3), METADATA)
+    model.save(tmp_path / "model.keras")
+    plain = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(plain) is type(keras.Model(model.input, model.output))
+    np.testing.assert_array_equal(plain(images(), training=False), model(images(), training=False))
 
 
 def test_a_file_of_plain_keras_loads_without_metadata(backbone, tmp_path):

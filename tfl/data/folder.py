@@ -3,19 +3,24 @@
 import dataclasses
 import difflib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from tfl import progress
-from tfl.data.index import make_index
+from tfl.data.index import make_index, natural_key
 from tfl.data.layout import recognise
 from tfl.data.scan import HASH_BUCKETS, ScannedImage, check_bad_fraction, scan_files
 from tfl.data.source import Source, number_classes
 from tfl.data.tree import describe_passed_over, read_tree
 from tfl.errors import InputError
+from tfl.registry import find_same
+from tfl.workdir import expand_home
+
+Row = tuple[str, str, str]  # split, class, file
+Bad = tuple[tuple[str, str], ...]  # file, reason
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +61,7 @@ def load_folder(path: str, max_bad_fraction: float = 0.1) -> FileSource:
         InputError: no folder, no classes, a class without images, splits whose classes differ, or a tree that can be
             read in two ways.
     """
-    root = Path(path).expanduser()
+    root = Path(expand_home(path, "data.source"))
     if not root.is_dir():
         raise InputError(f"`data.source` must name a folder that exists. Received: folder:{path}.{_sibling(root)}")
     tree = read_tree(root)
@@ -65,13 +70,51 @@ def load_folder(path: str, max_bad_fraction: float = 0.1) -> FileSource:
         if line:
             progress.say(line)
     rows = [(split, class_name, file) for split, class_name, folder in layout.classes for file in folder.all_files()]
-    results = scan_files([file for _, _, file in rows])
-    scanned = list(zip(rows, results, strict=True))
-    good = [(row, result) for row, result in scanned if isinstance(result, ScannedImage)]
+    good, bad = _scan(rows, max_bad_fraction)
+    _check_classes_are_left({row[:2] for row in rows} - {row[:2] for row, _ in good})
+    return _make_source(root, good, bad, *number_classes([row[1] for row, _ in good], f"folder:{path}"))
+
+
+def load_known_classes(path: str, class_names: Sequence[str], max_bad_fraction: float = 0.1) -> FileSource | None:
+    """Read a folder about which a model is asked: it may hold one class alone, and class folders without images.
+
+    Args:
+        path: `PATH/CLASS/...`; `~` is the home folder.
+        class_names: that the model knows.
+        max_bad_fraction: more bad files than this fraction stop the run.
+
+    Returns:
+        The source, with the classes that have images; None where a folder in it is none of the classes: it may be of
+        another layout.
+
+    Raises:
+        InputError: none of the classes has an image.
+    """
+    root = Path(expand_home(path, "data.source"))
+    tree = read_tree(root) if root.is_dir() else None
+    folders = tree.folders if tree else ()
+    names = [find_same(item.name, class_names) for item in folders]
+    if not folders or None in names:
+        return None
+    rows = [("", str(name), file) for name, item in zip(names, folders, strict=True) for file in item.all_files()]
+    good, bad = _scan(rows, max_bad_fraction) if rows else ([], ())
+    if not good:
+        raise InputError(f"`source` must have images of at least one class. Received: folder:{path} with none.")
+    found = sorted({row[1] for row, _ in good}, key=natural_key)
+    return _make_source(root, good, bad, np.array([found.index(row[1]) for row, _ in good], np.int64), found)
+
+
+def _scan(rows: Sequence[Row], max_bad_fraction: float) -> tuple[list[tuple[Row, ScannedImage]], Bad]:
+    """Return the usable files, and (path, reason) of the others."""
+    scanned = list(zip(rows, scan_files([file for _, _, file in rows]), strict=True))
     bad = tuple((row[2], str(result)) for row, result in scanned if not isinstance(result, ScannedImage))
     check_bad_fraction(bad, len(rows), max_bad_fraction)
-    _check_classes_are_left({row[:2] for row in rows} - {row[:2] for row, _ in good})
-    labels, class_names = number_classes([row[1] for row, _ in good], f"folder:{path}")
+    return [(row, result) for row, result in scanned if isinstance(result, ScannedImage)], bad
+
+
+def _make_source(
+    root: Path, good: Sequence[tuple[Row, ScannedImage]], bad: Bad, labels: np.ndarray, class_names: Sequence[str]
+) -> FileSource:
     index, order = make_index(
         [Path(file).relative_to(root).as_posix() for (_, _, file), _ in good],
         labels,

@@ -135,9 +135,13 @@ def make_index(
         sizes: int (N, 2), width and height.
         paths: N paths, or None where there are no files.
 
+    Raises:
+        InputError: a class name is no UTF-8.
+
     Returns:
         The index, and int64 (N,): for each of its rows, the position in the arguments.
     """
+    _check_utf8(class_names)
     classes = labels if np.issubdtype(labels.dtype, np.integer) else np.zeros(len(ids), np.int64)
     order = sorted(range(len(ids)), key=lambda row: (classes[row], natural_key(ids[row])))
     order = np.array(order, np.int64)
@@ -178,6 +182,19 @@ def describe_order(class_names: Sequence[str]) -> str:
         f"Classes are numbered in natural order: number {number} is {names[number]!r}, which in Keras' order of text "
         f"is {by_text[number]!r}. Map by name."
     )
+
+
+def _check_utf8(class_names: Sequence[str]) -> None:
+    """Refuse a class name that no model file, report or answer could hold: a file may be named so, a class may not."""
+    for name in class_names:
+        try:
+            name.encode("utf-8")
+        except UnicodeEncodeError as error:
+            shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            raise InputError(
+                f"`data.source` must have class names in UTF-8. Received: {shown!r}. "
+                "Did you mean to rename the folder (`convmv` does it for many)?"
+            ) from error
 
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:

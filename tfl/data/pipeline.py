@@ -14,6 +14,7 @@ from tfl.data.scan import ScannedImage, scan_files
 from tfl.data.source import Source
 from tfl.data.tree import describe_passed_over, is_junk, read_tree
 from tfl.errors import InputError
+from tfl.workdir import expand_home
 
 SHUFFLE_BUFFER = 2048  # undecoded examples; streams only
 
@@ -128,7 +129,7 @@ def _list_images(files: Sequence[str | Path]) -> list[str]:
     """Replace folders by the files in them; say once what is passed over."""
     paths: list[str] = []
     passed_over: list[str] = []
-    for path in (Path(file).expanduser() for file in files):
+    for path in (Path(expand_home(file, "files")) for file in files):
         # A pattern of the shell, as in photos/*, gives the names of other programs' files, too.
         if not path.name.startswith(".") and is_junk(path.name, is_folder=path.is_dir()):
             passed_over.append(path.name)

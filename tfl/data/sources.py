@@ -1,12 +1,12 @@
 """Find the source behind a source string or a Python object."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from tfl.data.arrays import load_arrays, load_digits
-from tfl.data.folder import load_folder
+from tfl.data.folder import load_folder, load_known_classes
 from tfl.data.source import Source
 from tfl.data.stream import load_streams
 from tfl.data.tfds import load_tfds
@@ -14,7 +14,7 @@ from tfl.errors import InputError
 from tfl.rules import validate_source
 
 
-def load_source(source: Any, max_bad_fraction: float = 0.1) -> Source:
+def load_source(source: Any, max_bad_fraction: float = 0.1, class_names: Sequence[str] = ()) -> Source:
     """Open a source and index it.
 
     Args:
@@ -22,6 +22,8 @@ def load_source(source: Any, max_bad_fraction: float = 0.1) -> Source:
             arrays, a `tf.data.Dataset` of unbatched (image, label) or {"image", "label"}, or a dict of either with
             the keys "train", "validation", "test".
         max_bad_fraction: more undecodable files than this fraction stop the run.
+        class_names: those of a model that is asked about the images: a folder may then hold one of these classes
+            alone, or a class folder without images. Empty: two classes at least, each with images.
 
     Returns:
         The source; its index holds the source's own splits, or "" where it has none.
@@ -37,7 +39,10 @@ def load_source(source: Any, max_bad_fraction: float = 0.1) -> Source:
         kind, _, name = validate_source(source, "data.source").partition(":")
         if kind == "digits":
             return load_digits(name)
-        return load_folder(name, max_bad_fraction) if kind == "folder" else load_tfds(name, max_bad_fraction)
+        if kind == "tfds":
+            return load_tfds(name, max_bad_fraction)
+        known = load_known_classes(name, class_names, max_bad_fraction) if class_names else None
+        return load_folder(name, max_bad_fraction) if known is None else known
     splits = source if isinstance(source, Mapping) else {"": source}
     if splits and all(isinstance(part, tf.data.Dataset) for part in splits.values()):
         return load_streams(splits, max_bad_fraction=max_bad_fraction)

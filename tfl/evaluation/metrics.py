@@ -25,13 +25,13 @@ def compute_metrics(target: str, logits: np.ndarray, labels: np.ndarray) -> dict
         `num_examples`, `loss` (mean, without the penalty: the log-loss, or for regression the mean squared
         error), and by target
 
-        multiclass and binary: `accuracy`, `balanced_accuracy` (over the classes that occur), `macro_f1`,
+        multiclass and binary: `accuracy`, `balanced_accuracy` and `macro_f1` (over the classes that occur),
         `weighted_f1`, `cohen_kappa`, and macro and micro `roc_auc` and `average_precision` (one class against
         the rest); multiclass `top_3_accuracy` and `top_5_accuracy` where there are more classes than that;
         binary `roc_auc` and `average_precision` of the positive class;
 
         multilabel: `accuracy` (all labels of an example right), `label_accuracy` (1 - Hamming loss),
-        macro, micro and weighted `f1`, macro and micro `roc_auc` and `average_precision`;
+        macro (over the labels that occur), micro and weighted `f1`, macro and micro `roc_auc` and `average_precision`;
 
         regression: `mean_absolute_error`, `median_absolute_error`, `root_mean_squared_error`, `r2`, `pearson`,
         `spearman`, each the mean over the outputs, and no `accuracy`.
@@ -64,7 +64,9 @@ def _class_metrics(labels: np.ndarray, predicted: np.ndarray) -> dict[str, float
     metrics = {
         "accuracy": float(np.mean(labels == predicted)),
         "balanced_accuracy": float(np.mean(recalls)),
-        "macro_f1": float(sklearn.metrics.f1_score(labels, predicted, average="macro", zero_division=0)),
+        "macro_f1": float(
+            sklearn.metrics.f1_score(labels, predicted, labels=present, average="macro", zero_division=0)
+        ),
         "weighted_f1": float(sklearn.metrics.f1_score(labels, predicted, average="weighted", zero_division=0)),
     }
     if len(np.union1d(labels, predicted)) > 1:  # of one class alone, chance already agrees everywhere
@@ -90,10 +92,11 @@ def _top_k(labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
 
 def _multilabel_metrics(labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     shaped = shape_for_scikit(labels, predicted, labels.shape[1])
-    f1 = {
-        name: sklearn.metrics.f1_score(**shaped, average=name, zero_division=0)
-        for name in ("macro", "micro", "weighted")
-    }
+    f1 = {name: sklearn.metrics.f1_score(**shaped, average=name, zero_division=0) for name in ("micro", "weighted")}
+    present = labels.any(axis=0)
+    if present.any():  # of labels that do not occur there is nothing to find
+        of_each = sklearn.metrics.f1_score(**shaped, average=None, zero_division=0)
+        f1["macro"] = of_each[present].mean()
     return {
         "accuracy": float(np.mean(np.all(labels == predicted, axis=1))),
         "label_accuracy": float(np.mean(labels == predicted)),

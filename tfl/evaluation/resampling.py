@@ -76,11 +76,11 @@ def _confusion_statistic(table: Predictions) -> Statistic:
 
     def statistic(counts: np.ndarray) -> dict[str, np.ndarray]:
         support, predicted, hits = (counts @ matrix for matrix in matrices)
-        f1 = _ratio(2 * hits, support + predicted)
+        f1 = np.where(support > 0, _ratio(2 * hits, support + predicted), np.nan)  # of what occurs
         if target == "multilabel":
-            f1 = np.nan_to_num(f1)  # as scikit-learn has it: labels that never occur count
             micro = _ratio(2 * hits.sum(axis=1), (support + predicted).sum(axis=1))
-            return {"macro_f1": f1.mean(axis=1), "micro_f1": micro, "weighted_f1": _weighted(f1, support)}
+            weighted = _weighted(np.nan_to_num(f1), support)
+            return {"macro_f1": _mean_of_known(f1), "micro_f1": micro, "weighted_f1": weighted}
         total = counts.sum(axis=1)
         by_chance = (support * predicted).sum(axis=1) / total**2
         return {

@@ -38,13 +38,15 @@ def summarize(
         slicings: ways to cut the test examples.
 
     Returns:
-        "temperature", "test", "intervals", "per_class", "confusion_matrix", "calibration", "decisions" and
-        "slices"; what does not apply to the target is absent.
+        "temperature", "test", "intervals", "per_class", "absent_classes" (without a test example; means over classes
+        are of the others), "confusion_matrix", "calibration", "decisions" and "slices"; what does not apply is absent.
     """
     metrics = test.metrics()
     summary: dict[str, Any] = {"temperature": temperature, "test": metrics, "intervals": _intervals(test, metrics)}
     if test.target != "regression":
         summary["per_class"] = per_class_metrics(test, class_names)
+        if absent := [row["class"] for row in summary["per_class"] if not row["support"]]:
+            summary["absent_classes"] = absent
         if test.target != "multilabel" and len(class_names) <= MATRIX_LIMIT:
             summary["confusion_matrix"] = confusion_matrix(test, len(class_names)).tolist()
         before, after = describe_calibration(test), describe_calibration(test.at(temperature))

@@ -14,10 +14,15 @@ from tfl.rules import TARGETS
 from tfl.workdir import read_csv, write_atomically, write_csv
 
 PREFIX = "p_"  # of the columns of probabilities, or of values
+DIGEST = "sha256"
 
 
 def write_predictions(
-    table: Predictions, path: epath.PathLike, names: Sequence[str] | np.ndarray, class_names: Sequence[str]
+    table: Predictions,
+    path: epath.PathLike,
+    names: Sequence[str] | np.ndarray,
+    class_names: Sequence[str],
+    digests: Sequence[str] | np.ndarray | None = None,
 ) -> None:
     """Write one row per example: id, label, predicted, and a probability (or value) per class.
 
@@ -26,14 +31,19 @@ def write_predictions(
         path: the file; `.parquet` is written as such, everything else as CSV.
         names: the id of every row of the index.
         class_names: in the order of the columns of `table.probabilities`.
+        digests: the SHA-256 of every row of the index, one more column; None: no such column.
 
     Raises:
         InputError: parquet without pyarrow, or the disk is full.
     """
-    header = ["id", "label", "predicted", *(PREFIX + name for name in class_names)]
+    more = () if digests is None else (DIGEST,)
+    header = ["id", "label", "predicted", *more, *(PREFIX + name for name in class_names)]
     probabilities = table.probabilities
     texts = [
-        (names[row], _show(label, class_names, table.target), _decided(p, class_names, table.target))
+        (
+            *(names[row], _show(label, class_names, table.target), _decided(p, class_names, table.target)),
+            *(() if digests is None else (digests[row],)),
+        )
         for row, label, p in zip(table.ids, table.labels, probabilities, strict=True)
     ]
     if str(path).endswith(".parquet"):
@@ -78,6 +88,12 @@ def read_predictions(path: epath.PathLike, target: str = "") -> tuple[Prediction
             f"{error}."
         ) from error
     return Predictions(np.array(columns["id"], np.str_), labels, to_logits(values, target), target), names
+
+
+def read_digests(path: epath.PathLike) -> dict[str, str]:
+    """Read the SHA-256 of each example, by its id; empty where the file does not hold them."""
+    columns = _read_columns(epath.Path(path).expanduser())
+    return dict(zip(columns["id"], columns[DIGEST], strict=True)) if DIGEST in columns else {}
 
 
 def _read_columns(path: epath.Path) -> Mapping[str, Sequence[Any]]:

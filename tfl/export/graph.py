@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -27,8 +26,7 @@ def metadata_from_json(text: str | bytes) -> Metadata:
     Raises:
         ValueError, TypeError, KeyError: the text is something else.
     """
-    values: dict[str, Any] = json.loads(text)
-    return Metadata(**{**values, "class_names": tuple(values["class_names"])})
+    return Metadata.from_dict(json.loads(text))
 
 
 def probabilities_of(logits: tf.Tensor, metadata: Metadata) -> tf.Tensor:

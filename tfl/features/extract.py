@@ -231,10 +231,20 @@ class Extractor:
 
 
 def open_store(options: FeaturesConfig) -> FeatureStore | None:
-    """Return the store that a config asks for, or None."""
+    """Return the store that a config asks for, or None; None too where the user's cache folder cannot be used.
+
+    Raises:
+        InputError: a folder that was asked for by name cannot be used.
+    """
     if options.store == "none":
         return None
-    return FeatureStore(default_store() if options.store == "cache" else options.store, options.max_bytes)
+    if options.store != "cache":
+        return FeatureStore(options.store, options.max_bytes)
+    try:
+        return FeatureStore(default_store(), options.max_bytes)
+    except InputError as error:
+        say(f"features stay in memory, and are computed again by the next run: {error}")
+        return None
 
 
 def _regroup(batches: Iterator[tuple[np.ndarray, np.ndarray]], size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -23,7 +23,7 @@ import numpy as np
 
 from tfl.errors import InputError
 from tfl.progress import say, track
-from tfl.workdir import UNFINISHED, read_json, write_atomically, write_json
+from tfl.workdir import UNFINISHED, expand_home, read_json, write_atomically, write_json
 
 RESERVE = 2**30  # bytes of the disk that are left to everybody else
 KEY_BYTES = 80  # of a row, beside its values: a key of 64 digits in quotes, and its part of header and end
@@ -54,7 +54,7 @@ class FeatureStore:
     def __init__(self, root: str | os.PathLike[str], max_bytes: int) -> None:
         if "://" in os.fspath(root):
             raise InputError(f"`features.store` must be a local folder: it is memory-mapped. Received: {str(root)!r}.")
-        self.root, self.max_bytes = Path(root).expanduser().absolute(), max_bytes
+        self.root, self.max_bytes = Path(expand_home(root, "features.store")).absolute(), max_bytes
         self._shelves: dict[Path, Shelf] = {}  # so that a process checks a shard once
         with _explained(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
@@ -243,7 +243,7 @@ class StoredArray:
 def default_store() -> Path:
     """Return where features stand if nothing else is said: `$TFL_CACHE/features`, else in the user's cache folder."""
     general = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.environ.get("TFL_CACHE") or f"{general}/tfl").expanduser() / "features"
+    return Path(expand_home(os.environ.get("TFL_CACHE") or f"{general}/tfl", "TFL_CACHE")) / "features"
 
 
 def estimate_bytes(num_examples: int, shape: tuple[int, ...], dtype: str) -> int:

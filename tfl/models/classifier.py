@@ -13,36 +13,8 @@ from keras import layers
 from tfl.backbones.stages import HEAD_PREFIX, backbone_output, head_layers
 from tfl.errors import InputError
 from tfl.models.heads import HeadSpec, apply_head, pool
-from tfl.registry import resolve
-from tfl.rules import TARGETS
+from tfl.models.metadata import METADATA_FILE, Classifier, Metadata, load_classifier
 from tfl.workdir import write_atomically
-
-METADATA_FILE = "tfl.json"
-
-
-@dataclasses.dataclass(frozen=True)
-class Metadata:
-    """What a model file must say of itself, because its weights do not.
-
-    Attributes:
-        backbone: name in keras.applications.
-        alpha: width multiplier.
-        image_size: pixels per side that the decoder resizes to.
-        target: "multiclass", "binary", "multilabel" or "regression".
-        class_names: in the order of the logits (binary: negative class, positive class).
-        temperature: what logits are divided by before they become probabilities, fitted on validation so that
-            90 % sure is right 9 times in 10 (Guo et al. 2017, arXiv:1706.04599); 1 changes nothing.
-    """
-
-    backbone: str
-    alpha: float
-    image_size: int
-    target: str
-    class_names: tuple[str, ...]
-    temperature: float = 1.0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "target", resolve(self.target, TARGETS, "target"))
 
 
 def num_outputs(target: str, num_classes: int) -> int:
@@ -82,7 +54,7 @@ def build_classifier(backbone: keras.Model, head: HeadSpec, metadata: Metadata |
         >>> model = tfl.build_classifier(backbone, tfl.HeadSpec(num_outputs=10))
     """
     image, feature_map = _ends(backbone)
-    model = keras.Model(image, apply_head(pool(feature_map, head.pooling), head), name="classifier")
+    model = Classifier(image, apply_head(pool(feature_map, head.pooling), head), name="classifier")
     model.metadata = metadata
     return model
 
@@ -176,8 +148,7 @@ def load_model(path: epath.PathLike) -> keras.Model:
     if not zipfile.is_zipfile(file):
         raise InputError(f"`model` must be a .keras file. Received: {str(file)!r}: not a zip archive, or cut short.")
     try:
-        model = keras.saving.load_model(file, compile=False, safe_mode=True)
-        model.metadata = read_metadata(file)
+        model = load_classifier(file)
     except (zipfile.BadZipFile, zlib.error, KeyError, OSError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"`model` must be a whole .keras file. Received: {str(file)!r}: {reason}.") from error
@@ -189,5 +160,4 @@ def read_metadata(file: epath.PathLike) -> Metadata | None:
     with zipfile.ZipFile(file) as archive:
         if METADATA_FILE not in archive.namelist():
             return None
-        values: dict[str, Any] = json.loads(archive.read(METADATA_FILE))
-    return Metadata(**{**values, "class_names": tuple(values["class_names"])})
+        return Metadata.from_dict(json.loads(archive.read(METADATA_FILE)))
