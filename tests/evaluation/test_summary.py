@@ -52,6 +52,8 @@ def test_whatever_the_labels_are_all_of_it_is_there(target, seed, count):
         warnings.simplefilter("error")
         summary = summarize(test, CLASSES[target], temperature=2.0, validation=validation, slicings=parts)
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
+    absent = [row["class"] for row in summary.get("per_class", ()) if row["support"] == 0]
+    assert summary.pop("absent_classes", []) == absent
     assert summary.keys() == ALWAYS | KEYS[target] | {"slices"}
     assert summary["test"] == test.metrics()
     assert summary["decisions"].keys() - {"dont_know"} == DECISIONS[target]

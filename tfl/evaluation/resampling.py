@@ -78,7 +78,8 @@ def _confusion_statistic(table: Predictions) -> Statistic:
         support, predicted, hits = (counts @ matrix for matrix in matrices)
         f1 = np.where(support > 0, _ratio(2 * hits, support + predicted), np.nan)  # of what occurs
         if target == "multilabel":
-            micro = _ratio(2 * hits.sum(axis=1), (support + predicted).sum(axis=1))
+            # As scikit-learn has it: 0 where no label occurs and none is said.
+            micro = np.nan_to_num(_ratio(2 * hits.sum(axis=1), (support + predicted).sum(axis=1)))
             weighted = _weighted(np.nan_to_num(f1), support)
             return {"macro_f1": _mean_of_known(f1), "micro_f1": micro, "weighted_f1": weighted}
         total = counts.sum(axis=1)
