@@ -8,11 +8,12 @@ shipped inside exported models. What each format needs:
 |---|---|
 | JPEG | grey, YCbCr, CMYK and YCCK to RGB; accurate DCT, as Pillow has it; EXIF orientation applied |
 | PNG | grey and palette to RGB; alpha, also from a tRNS chunk, over white; 16 bits to 8 by rounding v / 257 |
-| GIF | first frame; later ones are not looked at |
-| BMP | 8 (palette applied), 24 and 32 bits; the fourth byte of 32 bits is ignored |
+| GIF | first frame on its canvas, the transparent colour white; later frames are not looked at |
+| BMP | 8 (palette applied), 24 and 32 bits without masks; the fourth byte of 32 bits is ignored |
 | WebP | lossy and lossless; alpha over white; first frame of an animation |
 
-Orientation is read from JPEG files alone: other formats are written upright by cameras and editors.
+Orientation is read from JPEG files alone: other formats are written upright by cameras and editors. What this table
+does not list is decoded by Pillow, outside the graph: see `tfl.data.photos`.
 """
 
 import functools
@@ -20,12 +21,14 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from tfl.data.content import PADDING, little_endian, to_numbers
+from tfl.data.gif import decode_gif
+from tfl.data.orientation import exif_orientation, may_be_turned, upright
+
 TURNED_JPEG = "JPEG with EXIF orientation"
 FORMATS = ("JPEG", TURNED_JPEG, "PNG", "GIF", "BMP", "WebP")
 _BYTES = tuple(bytes([value]) for value in range(256))
-_METADATA = tuple(bytes((0xFF, code)) for code in (*range(0xE0, 0xF0), 0xFE))  # APP0 to APP15, and comments
 _JPEG = b"\xff\xd8\xff"
-_PADDING = b"\0" * 10
 
 
 def decode_image(encoded: tf.Tensor, formats: Sequence[str] = FORMATS) -> tf.Tensor:
@@ -56,7 +59,7 @@ def decode_image(encoded: tf.Tensor, formats: Sequence[str] = FORMATS) -> tf.Ten
         return _decode_jpeg(encoded)
     is_plain_jpeg = tf.equal(tf.strings.substr(encoded, 0, 3), _JPEG)
     if TURNED_JPEG in others:
-        is_plain_jpeg &= ~_may_be_turned(encoded)
+        is_plain_jpeg &= ~may_be_turned(encoded)
     image = tf.cond(is_plain_jpeg, lambda: _decode_jpeg(encoded), lambda: _other_decoder(others)(encoded))
     return tf.ensure_shape(image, (None, None, 3))
 
@@ -84,81 +87,6 @@ def resize(image: tf.Tensor, image_size: int) -> tf.Tensor:
     return tf.saturate_cast(tf.round(resized), tf.uint8)
 
 
-def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
-    """Read the EXIF orientation (tag 0x0112) of a JPEG file; a missing or damaged one is 1, upright.
-
-    Args:
-        encoded: scalar string tensor, a JPEG file.
-
-    Returns:
-        int32 scalar in 1..8.
-    """
-    length = tf.strings.length(encoded)
-    position = tf.while_loop(
-        lambda at: _is_metadata(encoded, at) & ~_is_exif(encoded, at),
-        lambda at: (_next_segment(encoded, at),),
-        (tf.minimum(2, length),),
-    )[0]
-    tiff = tf.strings.substr(encoded, tf.minimum(position + 10, length), 65536)
-    return tf.cond(_is_exif(encoded, position), lambda: _tiff_orientation(tiff), lambda: 1)
-
-
-def _may_be_turned(encoded: tf.Tensor) -> tf.Tensor:
-    """Whether a JPEG file must be searched for EXIF data.
-
-    Most have at most one segment of metadata (a colour profile) behind JFIF's 18 bytes: a look at the two is enough.
-    """
-    length = tf.strings.length(encoded)
-    is_jfif = tf.equal(tf.strings.substr(encoded, tf.minimum(2, length), 4), b"\xff\xe0\x00\x10")
-    first = tf.minimum(tf.where(is_jfif, 20, 2), length)
-    second = _next_segment(encoded, first)
-    return _is_exif(encoded, first) | (_is_metadata(encoded, first) & _is_metadata(encoded, second))
-
-
-def _is_metadata(encoded: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_any(tf.equal(tf.strings.substr(encoded, position, 2), _METADATA))
-
-
-def _is_exif(encoded: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
-    head = tf.strings.substr(encoded, position, 10) + _PADDING
-    is_app1 = tf.equal(tf.strings.substr(head, 0, 2), b"\xff\xe1")
-    return is_app1 & tf.equal(tf.strings.substr(head, 4, 6), b"Exif\0\0")
-
-
-def _next_segment(encoded: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
-    length = tf.strings.length(encoded)
-    size = _bytes(tf.strings.substr(encoded, tf.minimum(position + 2, length), 2) + b"\0\0")
-    # A file that is cut off here ends the walk instead of failing it.
-    return tf.minimum(position + 2 + size[0] * 256 + size[1], length)
-
-
-def _tiff_orientation(tiff: tf.Tensor) -> tf.Tensor:
-    code = _bytes(tiff + _PADDING)
-    is_little = code[0] == ord("I")
-
-    def number(parts: tf.Tensor) -> tf.Tensor:  # bytes along the last axis, in the order of the file
-        parts = tf.where(is_little, tf.reverse(parts, [-1]), parts)
-        return tf.reduce_sum(parts * 256 ** tf.range(tf.shape(parts)[-1] - 1, -1, -1), axis=-1)
-
-    last = tf.size(code) - 2
-    directory = tf.clip_by_value(number(code[4:8]), 0, last)
-    entries = code[directory + 2 :]
-    count = tf.minimum(number(code[directory : directory + 2]), tf.size(entries) // 12)
-    entries = tf.reshape(entries[: count * 12], (-1, 12))
-    values = tf.boolean_mask(number(entries[:, 8:10]), number(entries[:, :2]) == 0x0112)
-    value = tf.concat([values, [1]], axis=0)[0]
-    return tf.where((value >= 1) & (value <= 8), value, 1)
-
-
-def _upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Undo an EXIF orientation: 2..4 mirror and turn within the shape, 5..8 swap the sides as well."""
-    image = tf.cond(orientation >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
-    is_upside_down = tf.reduce_any(orientation == (3, 4, 7, 8))
-    is_mirrored = tf.reduce_any(orientation == (2, 3, 6, 7))
-    image = tf.cond(is_upside_down, lambda: tf.reverse(image, [0]), lambda: image)
-    return tf.cond(is_mirrored, lambda: tf.reverse(image, [1]), lambda: image)
-
-
 def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
     return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
 
@@ -177,7 +105,7 @@ def _other_decoder(formats: tuple[str, ...]) -> Callable[[tf.Tensor], tf.Tensor]
             for name, (start, decoder) in _DECODERS.items()
             if name in formats
         ]
-        # GIF, and an error that lists the known formats for all else.
+        # An error that lists the known formats.
         default = functools.partial(tf.io.decode_image, encoded, channels=3, expand_animations=False)
         return tf.case(branches, default) if branches else default()
 
@@ -186,7 +114,7 @@ def _other_decoder(formats: tuple[str, ...]) -> Callable[[tf.Tensor], tf.Tensor]
 
 
 def _decode_turned_jpeg(encoded: tf.Tensor) -> tf.Tensor:
-    return _upright(_decode_jpeg(encoded), exif_orientation(encoded))
+    return upright(_decode_jpeg(encoded), exif_orientation(encoded))
 
 
 def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
@@ -194,7 +122,7 @@ def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
         deep = tf.cast(tf.io.decode_png(encoded, channels=4, dtype=tf.uint16), tf.int32)
         return tf.cast((deep + 128) // 257, tf.uint8)
 
-    header = _bytes(tf.strings.substr(encoded, tf.minimum(24, tf.strings.length(encoded)), 1) + _PADDING)
+    header = to_numbers(tf.strings.substr(encoded, tf.minimum(24, tf.strings.length(encoded)), 1) + PADDING)
     depth = header[0]
     image = tf.cond(depth == 16, decode_deep, lambda: tf.io.decode_png(encoded, channels=4))
     # The op says 1, 3 or 15 for opaque where a file without alpha has fewer than 8 bits.
@@ -202,11 +130,15 @@ def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
-    image = tf.io.decode_bmp(encoded)
+    # The op takes any other layout for a plain one, and its bytes for blue, green and red.
+    is_plain = (little_endian(encoded, 14, 4) > 12) & tf.equal(little_endian(encoded, 30, 4), 0)
+    check = tf.debugging.Assert(is_plain, ["a BMP with channel masks or compression has no decoder in the graph"])
+    with tf.control_dependencies([check]):
+        image = tf.io.decode_bmp(encoded)
 
     def apply_palette() -> tf.Tensor:  # the op returns the indices
-        start = 14 + _little_endian(encoded, 14, 4)
-        size = _little_endian(encoded, 10, 4) - start
+        start = 14 + little_endian(encoded, 14, 4)
+        size = little_endian(encoded, 10, 4) - start
         palette = tf.reshape(tf.io.decode_raw(tf.strings.substr(encoded, start, size // 4 * 4), tf.uint8), (-1, 4))
         return tf.gather(palette[:, 2::-1], tf.cast(image[:, :, 0], tf.int32))
 
@@ -215,7 +147,7 @@ def _decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
 
 def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
     is_extended = tf.equal(tf.strings.substr(encoded, 12, 4), b"VP8X")
-    is_animation = is_extended & (_bytes(tf.strings.substr(encoded, 20, 1) + b"\0")[0] & 2 > 0)
+    is_animation = is_extended & (to_numbers(tf.strings.substr(encoded, 20, 1) + b"\0")[0] & 2 > 0)
     return tf.cond(is_animation, lambda: _first_webp_frame(encoded), lambda: _decode_still_webp(encoded))
 
 
@@ -232,18 +164,18 @@ def _first_webp_frame(encoded: tf.Tensor) -> tf.Tensor:
     """
     position = tf.while_loop(
         lambda at: tf.not_equal(tf.strings.substr(encoded, at, 4), b"ANMF"),
-        lambda at: (at + 8 + (_little_endian(encoded, at + 4, 4) + 1) // 2 * 2,),
+        lambda at: (at + 8 + (little_endian(encoded, at + 4, 4) + 1) // 2 * 2,),
         (tf.constant(12),),
     )[0]
-    size = _little_endian(encoded, position + 4, 4)
+    size = little_endian(encoded, position + 4, 4)
     geometry = tf.strings.substr(encoded, position + 8, 12)  # x / 2, y / 2, width - 1, height - 1: 3 bytes each
     frame = tf.strings.substr(encoded, position + 24, size - 16)
     body = b"WEBPVP8X\x0a\0\0\0\x10\0\0\0" + tf.strings.substr(geometry, 6, 6) + frame
     riff_size = tf.gather(_BYTES, (tf.strings.length(body) // (1, 256, 65536, 16777216)) % 256)
     image = _decode_still_webp(b"RIFF" + tf.strings.reduce_join(riff_size) + body)
-    left, top = 2 * _little_endian(geometry, 0, 3), 2 * _little_endian(geometry, 3, 3)
-    right = 1 + _little_endian(encoded, 24, 3) - left - tf.shape(image)[1]
-    bottom = 1 + _little_endian(encoded, 27, 3) - top - tf.shape(image)[0]
+    left, top = 2 * little_endian(geometry, 0, 3), 2 * little_endian(geometry, 3, 3)
+    right = 1 + little_endian(encoded, 24, 3) - left - tf.shape(image)[1]
+    bottom = 1 + little_endian(encoded, 27, 3) - top - tf.shape(image)[0]
     return tf.pad(image, [[top, bottom], [left, right], [0, 0]], constant_values=255)
 
 
@@ -256,18 +188,11 @@ def _over_white(rgba: tf.Tensor, opaque: int | tf.Tensor = 255) -> tf.Tensor:
     )
 
 
-def _bytes(text: tf.Tensor) -> tf.Tensor:
-    return tf.cast(tf.io.decode_raw(text, tf.uint8), tf.int32)
-
-
-def _little_endian(encoded: tf.Tensor, start: int | tf.Tensor, size: int) -> tf.Tensor:
-    return tf.reduce_sum(_bytes(tf.strings.substr(encoded, start, size)) * [256**power for power in range(size)])
-
-
 # First bytes, and what decodes the rest.
 _DECODERS = {
     TURNED_JPEG: (_JPEG, _decode_turned_jpeg),
     "PNG": (b"\x89PNG", _decode_png),
+    "GIF": (b"GIF8", decode_gif),
     "BMP": (b"BM", _decode_bmp),
     "WebP": (b"RIFF", _decode_webp),
 }

@@ -8,6 +8,7 @@ import functools
 import hashlib
 import os
 import stat
+import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +20,8 @@ from etils import epath
 
 from tfl import progress
 from tfl.data import decode
+from tfl.data.gif import gif_size
+from tfl.data.orientation import exif_orientation
 from tfl.errors import InputError
 from tfl.workdir import write_csv
 
@@ -29,7 +32,7 @@ _STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"GIF8": "GIF", b"BM": "B
 
 
 # TensorFlow quotes the file in some errors, and Python then fails to read the error as UTF-8.
-BROKEN = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, IndexError, UnicodeDecodeError)
+BROKEN = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, IndexError, struct.error, UnicodeDecodeError)
 
 
 class BadImageError(ValueError):
@@ -163,7 +166,7 @@ def _read_size(encoded: bytes, content: tf.Tensor, kind: str) -> tuple[int, int]
     if kind == "PNG":
         return number(16, 4, "big"), number(20, 4, "big")
     if kind == "GIF":
-        return number(6, 2), number(8, 2)
+        return gif_size(encoded)
     if kind == "BMP":
         # A negative height says that the rows run from the top.
         return number(18, 4), abs(int(np.int32(np.uint32(number(22, 4)))))
@@ -183,7 +186,7 @@ def _decode_whole(content: tf.Tensor, kind: str) -> None:
 
 
 _STRING = (tf.TensorSpec((), tf.string),)
-_orientation = tf.function(decode.exif_orientation, input_signature=_STRING)
+_orientation = tf.function(exif_orientation, input_signature=_STRING)
 
 
 @functools.cache

@@ -17,7 +17,8 @@ _NEEDED = frozenset({
     *("TensorListFromTensor", "TensorListReserve", "TensorListStack", "TensorListGetItem", "TensorListSetItem"),
     *("TensorListLength", "EmptyTensorList", "TensorListPushBack", "TensorListPopBack", "TensorListElementShape"),
     *("DecodeBmp", "DecodeGif", "DecodeImage", "DecodeJpeg", "DecodePng", "DecodeWebP", "DecodeRaw"),
-    *("StringLength", "Substr", "StringJoin", "ReduceJoin", "AsString", "StringFormat", "Assert"),
+    *("StringLength", "Substr", "StringJoin", "ReduceJoin", "RegexFullMatch", "StaticRegexFullMatch"),
+    *("AsString", "StringFormat", "Assert"),
     *("If", "While", "Case"),
 })  # fmt: skip
 # Operations on numbers that do more than compute: they map files, end the process, run Python or talk to devices.

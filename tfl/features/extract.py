@@ -17,6 +17,8 @@ import numpy as np
 from tfl.backbones.weights import weights_fingerprint
 from tfl.config import FeaturesConfig
 from tfl.data import Source, augment, decode_image, make_dataset
+from tfl.data.gif import decode_gif
+from tfl.data.orientation import exif_orientation
 from tfl.errors import InputError
 from tfl.features.runtime import Forward, make_forward
 from tfl.features.store import FeatureStore, Shelf, default_store, estimate_bytes, human_size
@@ -270,7 +272,7 @@ def _digest(model: keras.Model, image_size: int) -> str:
     names = {operation.name: f"#{number}" for number, operation in enumerate(model.operations)}
     graph = _renamed(json.loads(model.to_json()), {**names, model.name: "#"})  # Keras numbers names per process
     digest.update(json.dumps([graph, image_size], sort_keys=True).encode())
-    for rules in (decode_image, augment):
+    for rules in (decode_image, decode_gif, exif_orientation, augment):
         digest.update(Path(str(inspect.getsourcefile(rules))).read_bytes())
     return digest.hexdigest()
 

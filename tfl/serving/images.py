@@ -8,11 +8,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfl.data import decode_image, resize
+from tfl.data.gif import gif_frames
 from tfl.data.scan import BROKEN, BadImageError, first_line, read_header
 from tfl.serving.limits import RequestError
 
 TAKES_TURNS = 12_000_000  # pixels from which images are decoded one after the other: each may take 30 bytes a pixel
-_GIF_TRAILER, _GIF_IMAGE, _GIF_EXTENSION = 0x3B, 0x2C, 0x21
 
 
 class Decoder:
@@ -57,34 +57,13 @@ def _hidden_pixels(encoded: bytes, kind: str) -> int:
     """Return how many pixels the decoder will make where the header tells of fewer."""
     try:
         if kind == "GIF":
-            return _gif_pixels(encoded)
+            # All frames are decoded before the first is taken.
+            return sum(width * height for _, _, width, height in gif_frames(encoded))
         if kind == "WebP" and encoded[12:16] == b"VP8X":
             return _webp_frame_pixels(encoded)
     except (IndexError, struct.error):  # cut off: what is there counts, and decoding will fail
         pass
     return 0
-
-
-def _gif_pixels(encoded: bytes) -> int:
-    """Sum up the frames of a GIF: all are decoded before the first is taken, and may be larger than the screen."""
-    pixels, at = 0, 13 + _color_table_bytes(encoded[10])
-    while at < len(encoded) and encoded[at] != _GIF_TRAILER:
-        if encoded[at] == _GIF_IMAGE:
-            width, height, flags = struct.unpack_from("<HHB", encoded, at + 5)
-            pixels += width * height
-            at += 11 + _color_table_bytes(flags)  # the last of them says how wide codes are
-        elif encoded[at] == _GIF_EXTENSION:
-            at += 2
-        else:
-            break  # the decoder stops here too
-        while at < len(encoded) and encoded[at]:  # blocks, each behind its length
-            at += 1 + encoded[at]
-        at += 1
-    return pixels
-
-
-def _color_table_bytes(flags: int) -> int:
-    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
 def _webp_frame_pixels(encoded: bytes) -> int:
