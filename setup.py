@@ -36,6 +36,7 @@ setup(
         "ml_dtypes>=0.5",
         "threadpoolctl>=3.5",
         "pillow>=11.0",
+        "simplejpeg>=1.8",  # the one that tells of libjpeg's warnings: whether a JPEG file is whole
         "Jinja2>=3.1",
         "tqdm>=4.67",
     ],

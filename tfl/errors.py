@@ -1,4 +1,4 @@
-"""The two kinds of failure that tfl raises on purpose."""
+"""The failures that tfl raises on purpose."""
 
 
 class InputError(ValueError):
@@ -7,6 +7,10 @@ class InputError(ValueError):
     Scripts print that line and exit with 2. Everything else that escapes is a bug and keeps its
     traceback, which is why this is a class of its own and not a plain `ValueError`.
     """
+
+
+class BadImageError(ValueError):
+    """A file that is left out; the message is the reason, as `quarantine.csv` gives it."""
 
 
 class ContractError(RuntimeError):

@@ -14,7 +14,7 @@ from PIL import Image
 from tfl.data import load_data, load_source, make_dataset, write_quarantine_csv
 from tfl.data.folder import load_folder
 from tfl.data.index import describe_order
-from tfl.data.scan import BadImageError, ScannedImage, scan_files, scan_image
+from tfl.data.scan import MAX_BYTES, BadImageError, ScannedImage, scan_files, scan_image
 from tfl.errors import InputError
 
 
@@ -257,6 +257,13 @@ def test_webp_size(tmp_path, options):
 def test_unreadable_file(tmp_path):
     (result,) = scan_files([str(tmp_path / "gone.jpg")])
     assert isinstance(result, BadImageError) and "cannot be read" in str(result)
+
+
+def test_a_file_larger_than_any_photo_is_not_read(tmp_path):
+    file = draw(tmp_path / "x.jpg")
+    os.truncate(file, MAX_BYTES + 1)  # a hole: the disk holds nothing of it
+    (result,) = scan_files([str(file)])
+    assert isinstance(result, BadImageError) and "536,870,911 bytes are more than any photo has" in str(result)
 
 
 def test_missing_folder_suggests_a_sibling(tmp_path):

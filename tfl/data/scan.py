@@ -21,11 +21,13 @@ from etils import epath
 from tfl import progress
 from tfl.data import decode
 from tfl.data.gif import gif_size
+from tfl.data.jpeg import check_jpeg
 from tfl.data.orientation import exif_orientation
-from tfl.errors import InputError
+from tfl.errors import BadImageError, InputError
 from tfl.workdir import write_csv
 
-MAX_PIXELS = 178_956_970  # Pillow's limit for a decompression bomb: 4/3 GiB of RGB
+MAX_PIXELS = 178_956_970  # Pillow's limit for a decompression bomb: 1/2 GiB of RGB
+MAX_BYTES = 3 * MAX_PIXELS  # of a file: what so many pixels take where nothing is compressed
 HASH_BUCKETS = 2**62
 _HEAD_BYTES = 12  # so many tell the format
 _STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"GIF8": "GIF", b"BM": "BMP"}
@@ -33,10 +35,6 @@ _STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"GIF8": "GIF", b"BM": "B
 
 # TensorFlow quotes the file in some errors, and Python then fails to read the error as UTF-8.
 BROKEN = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, IndexError, struct.error, UnicodeDecodeError)
-
-
-class BadImageError(ValueError):
-    """A file that is left out; the message is the reason, as quarantine.csv gives it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +65,7 @@ def scan_image(encoded: bytes) -> ScannedImage:
     if width * height > MAX_PIXELS:
         raise BadImageError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
     try:
-        _decode_whole(content, kind)
+        _decode_whole(encoded, content, kind)
         has_exif = kind == "JPEG" and b"Exif\0\0" in encoded
         orientation = int(_orientation(content)) if has_exif else 1
     except BROKEN as error:
@@ -136,8 +134,11 @@ def write_quarantine_csv(path: epath.PathLike, rows: Sequence[tuple[str, str]]) 
 
 def _scan_file(path: str) -> ScannedImage | BadImageError:
     try:
-        if not stat.S_ISREG(Path(path).stat().st_mode):
+        status = Path(path).stat()
+        if not stat.S_ISREG(status.st_mode):
             return BadImageError("not a regular file")  # to open a pipe would wait for ever
+        if status.st_size > MAX_BYTES:
+            return BadImageError(f"{status.st_size:,} bytes are more than any photo has, {MAX_BYTES:,}")
         with Path(path).open("rb") as file:
             head = file.read(_HEAD_BYTES)
             return scan_image(head + file.read() if _sniff(head) else head)  # gigabytes of video are not read
@@ -177,10 +178,9 @@ def _read_size(encoded: bytes, content: tf.Tensor, kind: str) -> tuple[int, int]
     return number(26, 2) & 0x3FFF, number(28, 2) & 0x3FFF
 
 
-def _decode_whole(content: tf.Tensor, kind: str) -> None:
+def _decode_whole(encoded: bytes, content: tf.Tensor, kind: str) -> None:
     if kind == "JPEG":
-        # An eighth of the size: all entropy-coded data is read and checked, most of the arithmetic is spared.
-        tf.io.decode_jpeg(content, channels=3, ratio=8)
+        check_jpeg(encoded)
     else:
         _decoder(kind)(content)
 
