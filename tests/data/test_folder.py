@@ -217,7 +217,7 @@ def png_header(width, height):
     [
         (png_header(100_000, 100_000), "100000 x 100000 pixels are more than"),
         (png_header(5, 5), "truncated PNG"),
-        (b"GIF89a", "truncated GIF: the header is cut off"),
+        (b"GIF89a", "truncated GIF"),
         (b"BM" + bytes(60), "truncated BMP"),
         (b"RIFF\0\0\0\0WEBP" + bytes(30), "truncated WebP"),
         (b"RIFF\0\0\0\0WAVE", "known format"),
