@@ -145,6 +145,7 @@ def test_only_one_process_works_in_a_workdir(tmp_path):
     code = (
         f"from tfl.workdir import Workdir; Workdir.open({str(tmp_path / 'run')!r}, {{'seed': 0}}).begin({{'seed': 0}})"
     )
+    (tmp_path / "run" / ".lock").open("a").close()  # `lockf` would be lost with any handle
     second = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert "InputError: `workdir` must be of one run at a time" in second.stderr
     del first  # as when a process ends

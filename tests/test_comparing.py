@@ -31,6 +31,7 @@ def write_run(folder, logits, labels=LABELS, classes=CLASSES, target="multiclass
     order = np.random.default_rng(seed).permutation(len(labels))
     config = tfl.TransferConfig(head=tfl.HeadConfig(target=target))
     write_json(folder / "config.json", config.to_dict())
+    write_json(folder / "metrics.json", {})
     table = Predictions(order, np.asarray(labels)[order], np.asarray(logits)[order], target)
     write_predictions(table, folder / "predictions.csv", ids, classes)
     write_csv(folder / "splits.csv", ["id", "split", "sha256"], [(name, "test", f"digest of {name}") for name in ids])

@@ -1,6 +1,7 @@
 """What is written is the old file or the new one, and a full disk is one line."""
 
 import errno
+import gc
 import json
 import subprocess
 import sys
@@ -8,15 +9,12 @@ import sys
 import pytest
 from etils import epath
 
+import tfl
+from tfl.config import MAY_DIFFER, TransferConfig, flatten
 from tfl.errors import InputError
-from tfl.workdir import (
-    Workdir,
-    sweep_unfinished,
-    write_atomically,
-    write_csv,
-    write_folder_atomically,
-    write_json,
-)
+from tfl.trained import predict_files
+from tfl.workdir import Workdir, write_csv, write_json
+from tfl.writing import sweep_unfinished, write_atomically, write_folder_atomically
 
 
 def leftovers(folder):
@@ -85,6 +83,98 @@ def test_a_workdir_belongs_to_one_config(tmp_path):
     other = {"seed": 1, "data": {"source": "digits", "split": (0.7, 0.15, 0.15)}}
     with pytest.raises(InputError, match=r"which differs in seed=1 \(there: 0\)\.$"):
         Workdir.open(tmp_path / "w", other)
+
+
+@pytest.mark.parametrize("path", list(flatten(TransferConfig().to_dict())))
+def test_an_option_that_an_older_run_did_not_record_has_its_default_there(tmp_path, path):
+    config = TransferConfig().to_dict()
+    recorded = TransferConfig().to_dict()
+    *sections, name = path.split(".")
+    section, changed = recorded, config
+    for part in sections:
+        section, changed = section[part], changed[part]
+    del section[name]
+    write_json(tmp_path / "config.json", recorded)
+    with Workdir.open(tmp_path, config) as run:
+        run.begin(config)
+    assert Workdir(tmp_path).read_config() == json.loads(json.dumps(config))
+    write_json(tmp_path / "config.json", recorded)
+    changed[name] = "another"
+    if path.startswith(MAY_DIFFER):
+        Workdir.open(tmp_path, config)
+    else:
+        with pytest.raises(InputError, match=rf"which differs in {path}='another' \(there: "):
+            Workdir.open(tmp_path, config)
+
+
+def test_a_refused_run_changes_nothing_of_the_one_at_work(tmp_path):
+    config, same = {"seed": 0, "strategy": "one"}, {"seed": 0, "strategy": "cpu:2"}
+    early = Workdir.open(tmp_path / "w", same)  # before there was anything
+    with Workdir.open(tmp_path / "w", config) as first:
+        first.begin(config)
+        (tmp_path / "w" / ".writing-a").mkdir()
+        for refused in (lambda: early.begin(same), lambda: Workdir.open(tmp_path / "w", same)):
+            with pytest.raises(
+                InputError, match=r"`workdir` must be of one run at a time.*another run is at work in it"
+            ):
+                refused()
+        assert first.read_config() == config
+        assert (tmp_path / "w" / ".writing-a").exists()
+    with pytest.raises(InputError, match="another run was at work in it meanwhile; start again"):
+        early.begin(same)
+    assert first.read_config() == config
+    with Workdir.open(tmp_path / "w", same) as second:
+        second.begin(same)
+    assert second.read_config() == same
+
+
+def test_no_other_handle_frees_the_lock_of_a_run(tmp_path):
+    with Workdir.open(tmp_path / "w", {}) as first:
+        first.begin({})
+        (tmp_path / "w" / ".lock").open("a").close()
+        another = Workdir(tmp_path / "w")
+        another.release()
+        del another
+        for _ in range(2):  # the refused one is collected
+            with pytest.raises(InputError, match="one run at a time"):
+                Workdir.open(tmp_path / "w", {})
+            gc.collect()
+    Workdir.open(tmp_path / "w", {}).begin({})
+
+
+def test_a_run_that_fails_lets_the_next_one_in(tmp_path):
+    def fail():
+        with Workdir.open(tmp_path / "w", {}) as run:
+            run.begin({})
+            raise ValueError("a bug")
+
+    with pytest.raises(ValueError, match="a bug") as kept:  # and with it the frame that holds the run
+        fail()
+    Workdir.open(tmp_path / "w", {}).begin({})
+    assert kept.value
+
+
+UNFINISHED_USES = {
+    "evaluate": tfl.evaluate_workdir,
+    "predict": lambda run: predict_files(run, ["a.jpg"]),
+    "compare": lambda run: tfl.compare_runs([run, f"{run}/../other"]),
+    "export": tfl.export_workdir,
+    "report": tfl.remake_report,
+    "load": tfl.load_model,
+    "serve": tfl.load_artefact,
+    "transfer from": lambda run: tfl.build_backbone("MobileNetV2", alpha=0.35, weights=run),
+}
+
+
+@pytest.mark.parametrize("use", UNFINISHED_USES)
+def test_a_run_that_is_being_written_is_not_taken_for_a_finished_one(tmp_path, use):
+    run = tmp_path / "run"
+    for name in ("model.keras", "splits.csv", "predictions.csv", "evaluation.json", "export/certificate.json"):
+        write_json(run / name, {})
+    write_json(run / "config.json", TransferConfig().to_dict())
+    (tmp_path / "other").mkdir()
+    with pytest.raises(InputError, match=r"must be a finished run. Received: '.*run': .*still being made"):
+        UNFINISHED_USES[use](str(run))
 
 
 def test_opening_writes_nothing(tmp_path):

@@ -90,7 +90,7 @@ def _read_run(workdir: str) -> RunPredictions:
     if path.is_file():
         table, class_names = read_predictions(path)
         return RunPredictions(str(workdir), table.take(np.argsort(table.ids)), class_names, read_digests(path))
-    run = Workdir(workdir)
+    run = Workdir.open_finished(workdir, "workdirs")
     target = TransferConfig.from_dict(run.read_config()).head.target
     # One logit of two classes is read as two columns, in whichever order the classes are.
     target = "multiclass" if target == "binary" else target

@@ -213,7 +213,7 @@ def describe(name: str, entry: dict[str, Any]) -> str:
 
 
 def _open(workdir: epath.PathLike, temperature: float, data: Any, source: str) -> _Run:
-    run = Workdir(workdir)
+    run = Workdir.open_finished(workdir)
     config = TransferConfig.from_dict(run.read_config())
     model = load_model(run.path)
     if model.metadata is None:

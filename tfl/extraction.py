@@ -22,7 +22,8 @@ from tfl.models.inference import Outputs
 from tfl.phases import checked, load_splits, make_extractor
 from tfl.progress import say
 from tfl.registry import resolve
-from tfl.workdir import write_atomically, write_csv
+from tfl.workdir import write_csv
+from tfl.writing import write_atomically
 
 
 @reading_explained()

@@ -60,7 +60,7 @@ def evaluate_workdir(
         InputError: no finished run, test images that are gone or changed, a class that the model does not
             know, or no such column.
     """
-    run = Workdir(workdir)
+    run = Workdir.open_finished(workdir)
     config = TransferConfig.from_dict(run.read_config())
     model, metadata = _load_named(workdir)
     known = metadata.class_names if source and metadata.target != "regression" else ()

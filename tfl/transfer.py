@@ -86,15 +86,19 @@ def transfer(config: TransferConfig, workdir: epath.PathLike, data: Any = None) 
 
 
 def _run(config: TransferConfig, workdir: epath.PathLike, data: Any) -> TransferResult:
-    run = Workdir.open(workdir, config.to_dict())
-    _check_outside_of_photos(run, config)
-    finished = run.read_metrics()
-    if finished is not None:
+    with Workdir.open(workdir, config.to_dict()) as run:
+        _check_outside_of_photos(run, config)
+        finished = run.read_metrics()
+        if finished is None:
+            return _train(config, run, data)
         splits, model = _data(config, data, run), load_model(run.path)
         say(f"{run.path}: this run is finished")
         if not (run / REPORT).exists():
             _report(run, config, model, splits)
         return TransferResult(model, finished, run.path)
+
+
+def _train(config: TransferConfig, run: Workdir, data: Any) -> TransferResult:
     backbone = _backbone(config, config.backbone.weights)
     splits = _data(config, data, run)
     model = _classifier(backbone, config, splits)

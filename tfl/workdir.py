@@ -1,155 +1,22 @@
-"""The workdir is the run: what stands in it, and how it is written so that nothing is ever half there."""
+"""The workdir is the run: what stands in it, and who may write there."""
 
-import contextlib
 import csv
-import errno
-import fcntl
 import io
-import itertools
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import IO, Any
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Any
 
 from etils import epath
 
 from tfl.cluster import Cluster
+from tfl.config import differing_options
 from tfl.errors import InputError
+from tfl.locks import FileLock, try_lock_file
+from tfl.writing import expand_home, explained, is_local, make_folder, sweep_unfinished, write_atomically
 
-MAY_DIFFER = ("strategy", "checkpoint.", "report.")  # options that change how a run is made, not what it gives
 CHECKPOINTS = "checkpoints"  # the folder of what an interrupted run goes on from
-UNFINISHED = ".writing-"  # how folders begin whose file is not yet renamed
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-def write_atomically(path: epath.PathLike, write: Callable[[epath.Path], object]) -> None:
-    """Let `write` fill a temporary file, then rename it to `path`: the old file or the new one, never half.
-
-    Args:
-        path: the final file; its folder is made where missing.
-        write: called with the temporary path (same ending as `path`).
-
-    Raises:
-        InputError: the disk is full or the folder cannot be written; `path` is as it was.
-    """
-    path = epath.Path(path)
-    with _temporary_beside(path) as temporary:
-        write(temporary)
-        sync(temporary)
-        temporary.replace(path)
-        sync(path.parent)
-
-
-def write_folder_atomically(path: epath.PathLike, write: Callable[[epath.Path], object]) -> None:
-    """Let `write` fill a temporary folder with files, then rename it to `path`: the whole folder, or none.
-
-    An object store cannot rename folders. There `write` gets `path` itself, and must write last what makes
-    the folder valid to its readers.
-
-    Args:
-        path: the final folder, which must not exist; its parent is made where missing.
-        write: called with the temporary folder, which is empty.
-
-    Raises:
-        InputError: the disk is full or the folder cannot be written; `path` does not exist.
-    """
-    path = epath.Path(path)
-    if not is_local(path):
-        path.mkdir(parents=True, exist_ok=True)
-        write(path)
-        return
-    with _temporary_beside(path) as temporary:
-        temporary.mkdir()
-        write(temporary)
-        for file in temporary.iterdir():
-            sync(file)
-        sync(temporary)
-        temporary.rename(path)
-        sync(path.parent)
-
-
-@contextlib.contextmanager
-def _temporary_beside(path: epath.Path) -> Iterator[epath.Path]:
-    """Yield a free path of the same name in a folder of its own, which is swept away afterwards."""
-    folder = None
-    try:
-        make_folder(path.parent)
-        folder = _make_folder_beside(path)
-        yield folder / path.name
-    except (OSError, RuntimeError) as error:  # h5py wraps a full disk in a RuntimeError
-        raise _explained(error, path) from error
-    finally:
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True) if is_local(folder) else folder.rmtree(missing_ok=True)
-
-
-def _make_folder_beside(path: epath.Path) -> epath.Path:
-    if is_local(path):
-        return epath.Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=path.parent))
-    folder = path.parent / f"{UNFINISHED}{path.name}-{os.getpid()}"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def expand_home(path: epath.PathLike, argument: str) -> epath.Path:
-    """Return a path with `~` as the home folder.
-
-    Args:
-        path: what the user wrote.
-        argument: the name of the option, for the message.
-
-    Raises:
-        InputError: nobody knows the home folder; a folder named `~` would be made instead.
-    """
-    expanded = epath.Path(path).expanduser()
-    if str(expanded).startswith("~") and not expanded.exists():
-        raise InputError(
-            f"`{argument}` must not begin with ~ where the home folder is not known (is $HOME set?). "
-            f"Received: {str(path)!r}."
-        )
-    return expanded
-
-
-def make_folder(path: epath.Path) -> None:
-    """Make a folder and those above it, and force the new entries to the disk: what is synced in it stays found."""
-    missing = list(itertools.takewhile(lambda folder: not folder.exists(), (path, *path.parents)))
-    path.mkdir(parents=True, exist_ok=True)
-    for folder in missing:
-        sync(folder.parent)
-
-
-def sweep_unfinished(folder: epath.Path) -> None:
-    """Remove what killed processes had half written in a folder that nobody else writes to."""
-    for unfinished in folder.glob(f"{UNFINISHED}*") if is_local(folder) else []:
-        shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def is_local(path: epath.Path) -> bool:
-    """Say whether a path is one of this machine's file systems, not of an object store."""
-    return "://" not in str(path)
-
-
-def sync(path: epath.Path) -> None:
-    """Force a file or folder to the disk; object stores have no such thing and need none."""
-    if not is_local(path):
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _explained(error: OSError | RuntimeError, path: epath.Path) -> Exception:
-    code = getattr(error, "errno", None)
-    if code in NO_ROOM or any(os.strerror(number) in str(error) for number in NO_ROOM):
-        return InputError(f"`workdir` must have room. Received: {str(path)!r}: no space left; nothing was changed.")
-    if isinstance(error, OSError):
-        reason = error.strerror or str(error)
-        return InputError(f"`workdir` must be writable. Received: {str(path)!r}: {reason}; nothing was changed.")
-    return error
 
 
 def write_json(path: epath.PathLike, values: Any) -> None:
@@ -190,28 +57,34 @@ def read_csv(path: epath.PathLike) -> list[dict[str, str]]:
 class Workdir:
     """The folder of one run.
 
-    A workdir belongs to one config: opening it with another is refused, and the message names the
-    options that differ. A run is finished once its `metrics.json` stands, which is written last.
+    A workdir belongs to one config: opening it with another is refused, and the message names the options that differ.
+    While a run is at work in it, every other one is kept out, of this process or another, until `release`, or the end
+    of the `with` block. A run is finished once its `metrics.json` stands, which is written last.
     """
 
     def __init__(self, path: epath.PathLike) -> None:
         self.path = expand_home(path, "workdir")
         cluster = Cluster.from_environment()
         self.writes = cluster is None or cluster.is_chief
+        self._lock: FileLock | None = None
 
     @classmethod
     def open(cls, path: epath.PathLike, config: dict[str, Any]) -> "Workdir":
         """Check that a run of `config` may live in `path`; nothing is written yet, so a mistake costs nothing.
 
+        Where the folder is of an unfinished run, it is claimed at once.
+
         Raises:
-            InputError: `path` is empty, a file, cannot be written, holds something else, or belongs to another config.
+            InputError: `path` is empty, a file, cannot be written, holds something else, belongs to another config, or
+                another run is at work in it.
         """
         if not str(path):
             raise InputError("`workdir` must name a folder. Received: ''.")
         workdir = cls(path)
         if workdir.path.exists() and not workdir.path.is_dir():
             raise InputError(f"`workdir` must be a folder. Received: {str(workdir.path)!r}: a file.")
-        if (workdir / "config.json").exists():
+        has_begun = (workdir / "config.json").exists()
+        if has_begun:
             _check_same_config(workdir.path, workdir.read_config(), config)
         elif workdir.path.exists() and _visible(workdir.path):
             raise InputError(
@@ -220,24 +93,75 @@ class Workdir:
             )
         if is_local(workdir.path) and not (workdir / "metrics.json").exists():
             _check_writable(workdir.path)
+            if has_begun:
+                workdir._claim()
+        return workdir
+
+    @classmethod
+    def open_finished(cls, path: epath.PathLike, argument: str = "workdir") -> "Workdir":
+        """Open the folder of a finished run; one that is still being made is refused.
+
+        Args:
+            path: the folder.
+            argument: what the caller calls it, for the message.
+
+        Raises:
+            InputError: this is no folder of a run, or the run is not finished.
+        """
+        workdir = cls(path)
+        workdir.read_config()
+        check_finished(workdir.path, argument)
         return workdir
 
     def begin(self, config: dict[str, Any]) -> None:
-        """Record the config: from here on the workdir belongs to it, and to this process while it lives.
+        """Record the config: from here on the workdir belongs to it, and to this run until it is released.
 
         Of several workers only the chief does so: it alone writes.
         What a process that was killed had half written is swept away.
 
         Raises:
-            InputError: another process is at work in it.
+            InputError: another run is at work in it, or was since it was opened.
         """
         if not self.writes:
             return
+        if self._lock is None:
+            self._claim()
+            if (self / "config.json").exists():
+                self.release()
+                raise self._is_taken("another run was at work in it meanwhile; start again")
         write_json(self / "config.json", config)
         if is_local(self.path):
-            self._lock = _lock(self.path)
             for folder in (self.path, self / CHECKPOINTS):
                 sweep_unfinished(folder)
+
+    def release(self) -> None:
+        """Let other runs in."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def _claim(self) -> None:
+        """Keep all other runs out; object stores have no locks."""
+        if not self.writes or not is_local(self.path):
+            return
+        try:
+            make_folder(self.path)
+            self._lock = try_lock_file(self / ".lock")
+        except OSError as error:
+            raise explained(error, self.path) from error
+        if self._lock is None:
+            raise self._is_taken("another run is at work in it")
+
+    def _is_taken(self, reason: str) -> InputError:
+        return InputError(f"`workdir` must be of one run at a time. Received: {str(self.path)!r}: {reason}.")
+
+    def __enter__(self) -> "Workdir":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
 
     def __truediv__(self, name: str) -> epath.Path:
         return self.path / name
@@ -271,18 +195,22 @@ class Workdir:
         return sorted(str(self.path / name) for name in _visible(self.path))
 
 
-def _lock(path: epath.Path) -> IO[str]:
-    """Keep other processes out; the system lifts the lock when the file is closed or the process ends, however."""
-    file = (path / ".lock").open("w")  # open for as long as the run
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EACCES, errno.EAGAIN):  # others: a file system without locks
-            file.close()
-            raise InputError(
-                f"`workdir` must be of one run at a time. Received: {str(path)!r}: another process is at work in it."
-            ) from error
-    return file
+def check_finished(path: epath.PathLike, argument: str) -> None:
+    """Refuse the folder of a run that is still being made; a folder that is of no run passes.
+
+    Args:
+        path: a folder.
+        argument: what the caller calls it, for the message.
+
+    Raises:
+        InputError: it holds the config of a run, but not its results.
+    """
+    path = epath.Path(path)
+    if (path / "config.json").exists() and not (path / "metrics.json").exists():
+        raise InputError(
+            f"`{argument}` must be a finished run. Received: {str(path)!r}: no metrics.json in it: the run is still "
+            "being made, or was stopped; the same command goes on with it."
+        )
 
 
 def _check_writable(path: epath.Path) -> None:
@@ -297,31 +225,10 @@ def _visible(path: epath.Path) -> list[str]:
     return sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))
 
 
-def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for name, value in values.items():
-        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return flat
-
-
 def _check_same_config(path: epath.Path, recorded: dict[str, Any], config: dict[str, Any]) -> None:
-    old = _flatten(recorded)
-    new = _flatten(json.loads(json.dumps(config)))  # tuples become lists, as in the file
-    differing = [
-        f"{name}={new.get(name)!r} (there: {old.get(name)!r})"
-        for name in sorted(old.keys() | new.keys())
-        if not _is_same(old.get(name), new.get(name)) and not name.startswith(MAY_DIFFER)
-    ]
+    differing = differing_options(recorded, config)
     if differing:
         raise InputError(
             f"`workdir` must be a new folder or one of the same config. Received: {str(path)!r}, "
             f"which differs in {', '.join(differing)}."
         )
-
-
-def _is_same(old: Any, new: Any) -> bool:
-    """Compare two values of an option; older versions recorded paths as they were typed, not absolute ones."""
-    if not (isinstance(old, str) and isinstance(new, str)):
-        return old == new
-    kind, colon, path = old.rpartition(":")
-    return old == new or new == f"{kind}{colon}{epath.Path(path).expanduser().absolute()}"

@@ -15,6 +15,7 @@ from tfl.backbones.catalog import BackboneSpec
 from tfl.backbones.donor import find_backbone, read_h5_layers, read_keras_layers
 from tfl.backbones.stages import backbone_layers
 from tfl.errors import InputError
+from tfl.workdir import check_finished
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +136,7 @@ def find_weights(weights: str, spec: BackboneSpec, alpha: float) -> SavedWeights
 
 
 def _check_workdir(workdir: epath.Path, spec: BackboneSpec, alpha: float) -> None:
+    check_finished(workdir, "backbone.weights")
     if not (workdir / "model.keras").exists():
         raise InputError(
             "`backbone.weights` must name a finished run where it names a folder: it holds no model.keras. "

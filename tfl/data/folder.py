@@ -17,7 +17,7 @@ from tfl.data.source import Source, number_classes
 from tfl.data.tree import describe_passed_over, read_tree
 from tfl.errors import InputError
 from tfl.registry import find_same
-from tfl.workdir import expand_home
+from tfl.writing import expand_home
 
 Row = tuple[str, str, str]  # split, class, file
 Bad = tuple[tuple[str, str], ...]  # file, reason

@@ -14,7 +14,7 @@ from tfl.data.scan import ScannedImage, scan_files
 from tfl.data.source import Source
 from tfl.data.tree import describe_passed_over, is_junk, read_tree
 from tfl.errors import InputError
-from tfl.workdir import expand_home
+from tfl.writing import expand_home
 
 SHUFFLE_BUFFER = 2048  # undecoded examples; streams only
 

@@ -11,7 +11,8 @@ from tfl.evaluation.predictions import Predictions
 from tfl.evaluation.probabilities import to_logits
 from tfl.registry import resolve
 from tfl.rules import TARGETS
-from tfl.workdir import read_csv, write_atomically, write_csv
+from tfl.workdir import read_csv, write_csv
+from tfl.writing import write_atomically
 
 PREFIX = "p_"  # of the columns of probabilities, or of values
 DIGEST = "sha256"

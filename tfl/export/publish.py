@@ -9,7 +9,8 @@ from etils import epath
 
 from tfl.errors import InputError
 from tfl.progress import say
-from tfl.workdir import is_local, read_json, sweep_unfinished, write_atomically, write_folder_atomically, write_json
+from tfl.workdir import read_json, write_json
+from tfl.writing import is_local, sweep_unfinished, write_atomically, write_folder_atomically
 
 CERTIFICATE = "certificate.json"
 

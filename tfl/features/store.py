@@ -23,7 +23,8 @@ import numpy as np
 
 from tfl.errors import InputError
 from tfl.progress import say, track
-from tfl.workdir import UNFINISHED, expand_home, read_json, write_atomically, write_json
+from tfl.workdir import read_json, write_json
+from tfl.writing import UNFINISHED, expand_home, write_atomically
 
 RESERVE = 2**30  # bytes of the disk that are left to everybody else
 KEY_BYTES = 80  # of a row, beside its values: a key of 64 digits in quotes, and its part of header and end

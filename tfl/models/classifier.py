@@ -14,7 +14,8 @@ from tfl.backbones.stages import HEAD_PREFIX, backbone_output, head_layers
 from tfl.errors import InputError
 from tfl.models.heads import HeadSpec, apply_head, pool
 from tfl.models.metadata import METADATA_FILE, Classifier, Metadata, load_classifier
-from tfl.workdir import write_atomically
+from tfl.workdir import check_finished
+from tfl.writing import write_atomically
 
 
 def num_outputs(target: str, num_classes: int) -> int:
@@ -138,10 +139,11 @@ def load_model(path: epath.PathLike) -> keras.Model:
         The model, with `model.metadata` where the file has it, else None.
 
     Raises:
-        InputError: no such file, or not a Keras model.
+        InputError: no such file, not a Keras model, or the workdir of a run that is still being made.
     """
     path = epath.Path(path).expanduser()
     file = path / "model.keras" if path.is_dir() else path
+    check_finished(path, "model")
     if not file.exists():
         found = f"no {file.name} in it" if path.is_dir() else "does not exist"
         raise InputError(f"`model` must be a finished workdir or a .keras file. Received: {str(path)!r}: {found}.")

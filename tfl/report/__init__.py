@@ -19,7 +19,8 @@ from tfl.report.finding import Finding
 from tfl.report.findings import find
 from tfl.report.gallery import make_galleries
 from tfl.report.page import render_page
-from tfl.workdir import Workdir, read_csv, write_atomically
+from tfl.workdir import Workdir, read_csv
+from tfl.writing import write_atomically
 
 __all__ = ["CARD", "REPORT", "Facts", "Finding", "find", "read_facts", "remake_report", "write_report"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from tfl.config import TransferConfig
+from tfl.config import TransferConfig, flatten
 from tfl.data.index import SPLITS
 from tfl.errors import InputError
 from tfl.evaluation.predictions import Predictions
@@ -164,13 +164,13 @@ class Facts:
     @functools.cached_property
     def changed_options(self) -> list[tuple[str, Any, Any]]:
         """The options that differ from their defaults: path, value, default."""
-        mine, usual = _flatten(self.config.to_dict()), _flatten(TransferConfig().to_dict())
+        mine, usual = flatten(self.config.to_dict()), flatten(TransferConfig().to_dict())
         return [(path, value, usual[path]) for path, value in mine.items() if value != usual[path]]
 
     @functools.cached_property
     def all_options(self) -> list[tuple[str, Any]]:
         """Every option: path, value."""
-        return list(_flatten(self.config.to_dict()).items())
+        return list(flatten(self.config.to_dict()).items())
 
 
 def read_facts(workdir: Any) -> Facts:
@@ -182,7 +182,7 @@ def read_facts(workdir: Any) -> Facts:
     Raises:
         InputError: no finished run, or one whose model does not say what its outputs are.
     """
-    run = Workdir(workdir)
+    run = Workdir.open_finished(workdir)
     metrics = run.read_metrics()
     if metrics is None or not (run / "model.keras").exists():
         raise InputError(
@@ -227,10 +227,3 @@ def _rows(run: Workdir, name: str) -> list[dict[str, str]]:
 def _seconds(run: Workdir) -> float | None:
     start, end = ((run / name).stat().mtime for name in ("config.json", "metrics.json"))
     return end - start if end > start else None
-
-
-def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for name, value in values.items():
-        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return flat

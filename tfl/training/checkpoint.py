@@ -22,7 +22,7 @@ from tfl.training.checkpoint_format import (
     write_checkpoint,
     write_sealed,
 )
-from tfl.workdir import sweep_unfinished, sync, write_atomically, write_folder_atomically
+from tfl.writing import sweep_unfinished, sync, write_atomically, write_folder_atomically
 
 _LATEST = "LATEST"
 _NAME = re.compile(r"step_(\d{8,})(?:-(\d+))?")  # of a checkpoint: its step, and which attempt at it

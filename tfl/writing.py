@@ -1,0 +1,145 @@
+"""Files and folders that are there whole or not at all, whatever ends the process that writes them."""
+
+import contextlib
+import errno
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+
+from etils import epath
+
+from tfl.errors import InputError
+
+UNFINISHED = ".writing-"  # how folders begin whose file is not yet renamed
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def write_atomically(path: epath.PathLike, write: Callable[[epath.Path], object]) -> None:
+    """Let `write` fill a temporary file, then rename it to `path`: the old file or the new one, never half.
+
+    Args:
+        path: the final file; its folder is made where missing.
+        write: called with the temporary path (same ending as `path`).
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written; `path` is as it was.
+    """
+    path = epath.Path(path)
+    with _temporary_beside(path) as temporary:
+        write(temporary)
+        sync(temporary)
+        temporary.replace(path)
+        sync(path.parent)
+
+
+def write_folder_atomically(path: epath.PathLike, write: Callable[[epath.Path], object]) -> None:
+    """Let `write` fill a temporary folder with files, then rename it to `path`: the whole folder, or none.
+
+    An object store cannot rename folders. There `write` gets `path` itself, and must write last what makes
+    the folder valid to its readers.
+
+    Args:
+        path: the final folder, which must not exist; its parent is made where missing.
+        write: called with the temporary folder, which is empty.
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written; `path` does not exist.
+    """
+    path = epath.Path(path)
+    if not is_local(path):
+        path.mkdir(parents=True, exist_ok=True)
+        write(path)
+        return
+    with _temporary_beside(path) as temporary:
+        temporary.mkdir()
+        write(temporary)
+        for file in temporary.iterdir():
+            sync(file)
+        sync(temporary)
+        temporary.rename(path)
+        sync(path.parent)
+
+
+@contextlib.contextmanager
+def _temporary_beside(path: epath.Path) -> Iterator[epath.Path]:
+    """Yield a free path of the same name in a folder of its own, which is swept away afterwards."""
+    folder = None
+    try:
+        make_folder(path.parent)
+        folder = _make_folder_beside(path)
+        yield folder / path.name
+    except (OSError, RuntimeError) as error:  # h5py wraps a full disk in a RuntimeError
+        raise explained(error, path) from error
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True) if is_local(folder) else folder.rmtree(missing_ok=True)
+
+
+def _make_folder_beside(path: epath.Path) -> epath.Path:
+    if is_local(path):
+        return epath.Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=path.parent))
+    folder = path.parent / f"{UNFINISHED}{path.name}-{os.getpid()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def expand_home(path: epath.PathLike, argument: str) -> epath.Path:
+    """Return a path with `~` as the home folder.
+
+    Args:
+        path: what the user wrote.
+        argument: the name of the option, for the message.
+
+    Raises:
+        InputError: nobody knows the home folder; a folder named `~` would be made instead.
+    """
+    expanded = epath.Path(path).expanduser()
+    if str(expanded).startswith("~") and not expanded.exists():
+        raise InputError(
+            f"`{argument}` must not begin with ~ where the home folder is not known (is $HOME set?). "
+            f"Received: {str(path)!r}."
+        )
+    return expanded
+
+
+def make_folder(path: epath.Path) -> None:
+    """Make a folder and those above it, and force the new entries to the disk: what is synced in it stays found."""
+    missing = list(itertools.takewhile(lambda folder: not folder.exists(), (path, *path.parents)))
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        sync(folder.parent)
+
+
+def sweep_unfinished(folder: epath.Path) -> None:
+    """Remove what killed processes had half written in a folder that nobody else writes to."""
+    for unfinished in folder.glob(f"{UNFINISHED}*") if is_local(folder) else []:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def is_local(path: epath.Path) -> bool:
+    """Say whether a path is one of this machine's file systems, not of an object store."""
+    return "://" not in str(path)
+
+
+def sync(path: epath.Path) -> None:
+    """Force a file or folder to the disk; object stores have no such thing and need none."""
+    if not is_local(path):
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def explained(error: OSError | RuntimeError, path: epath.Path) -> Exception:
+    """Return what the file system refused as one line; an error of another kind as it is."""
+    code = getattr(error, "errno", None)
+    if code in NO_ROOM or any(os.strerror(number) in str(error) for number in NO_ROOM):
+        return InputError(f"`workdir` must have room. Received: {str(path)!r}: no space left; nothing was changed.")
+    if isinstance(error, OSError):
+        reason = error.strerror or str(error)
+        return InputError(f"`workdir` must be writable. Received: {str(path)!r}: {reason}; nothing was changed.")
+    return error
