@@ -28,6 +28,7 @@ CASES = {
     "adamw, multipliers, average, clipping": {"optimizer": "adamw", "ema": 0.9, "clip_norm": 0.5, "layer_decay": 0.5},
     "accumulate": {"batch_norm": False, "accumulate": 3},
     "generator": {"batch_norm": False, "generator": True},
+    "steps of a generator": {"batch_norm": False, "generator": True, "fit": {"steps_per_epoch": 3}},
     "one by one": {"batch_norm": False, "callback": True},
     "mixup": {"batch_norm": True, "fit": {"mixup": 0.4, "class_weight": {0: 5.0, 2: 0.5}}},
     "cutmix": {"batch_norm": False, "accumulate": 3, "fit": {"cutmix": 1.0}, "bytes": True, "count": 37},

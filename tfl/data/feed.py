@@ -1,6 +1,7 @@
 """The batches of every epoch of training, from the first or from any later one."""
 
 import dataclasses
+import math
 
 import numpy as np
 import tensorflow as tf
@@ -36,6 +37,11 @@ class EpochFeed:
     batch_size: int
     augmentation: str = "none"
     seed: int = 0
+
+    @property
+    def num_batches(self) -> int:
+        """How many batches an epoch has."""
+        return math.ceil(len(self.rows) / self.batch_size)
 
     def __call__(self, epoch: int) -> tf.data.Dataset:
         """Return all batches of an epoch."""

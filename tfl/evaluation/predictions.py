@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfl.data.passes import check_ends
 from tfl.evaluation.metrics import compute_metrics
 from tfl.evaluation.probabilities import to_probabilities
 from tfl.models.inference import run_over
@@ -65,7 +66,11 @@ def predict(model: keras.Model, dataset: tf.data.Dataset, target: str, descripti
         dataset: batches with "image", "label" and "id"; the last may be short.
         target: the kind of the labels.
         description: shown beside the progress bar.
+
+    Raises:
+        InputError: the data set never ends.
     """
+    check_ends(dataset, "dataset")
     outputs = run_over(model, {description: dataset})[description]
     return Predictions(outputs.ids, outputs.labels, outputs.values, target)
 

@@ -1,6 +1,7 @@
 """Train above a cut on stored activations: whether that pays, and the batches."""
 
 import functools
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -60,6 +61,7 @@ class StoredPhase:
     ) -> None:
         self.rows, self.num_views, self.batch_size, self.seed = rows, len(views), batch_size, seed
         self.features = extractor(rows, views, "activations of train")
+        self.num_batches = math.ceil(len(rows) / batch_size)
 
     def __call__(self, epoch: int) -> tf.data.Dataset:
         """Return the batches of one epoch."""

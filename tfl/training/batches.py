@@ -1,5 +1,7 @@
 """One view of all the forms that training and validation data may have."""
 
+import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -41,11 +43,12 @@ class Batch(NamedTuple):
 
 
 class Feed(NamedTuple):
-    """A data set, epoch by epoch."""
+    """A data set, pass by pass; an epoch is one pass unless `steps_per_epoch` says otherwise."""
 
-    dataset: Callable[[int, int], tf.data.Dataset]  # epoch, batches to leave out at its start -> batches
-    num_examples: int | None  # None where only walking it tells
+    dataset: Callable[[int, int], tf.data.Dataset]  # number of the pass, batches to leave out at its start -> batches
+    num_batches: int | None = None  # of every pass, where any batch can be reached without those before it
     shares: Callable[[int, int, range, int], tf.data.Dataset | None] | None = None  # see `EpochFeed.shares`
+    stream: tf.data.Dataset | None = None  # where every pass reads this one
 
 
 def unpack(element: Any) -> Batch:
@@ -91,11 +94,11 @@ def make_feed(x: Any, y: ArrayLike | None, batch_size: int, seed: int | None, sa
         if y is not None or sample_weight is not None:
             raise InputError("`y` must be None where `x` is a dataset, which brings its own labels.")
         if isinstance(x, tf.data.Dataset):
-            return Feed(lambda epoch, start: x.skip(start), None)
+            return Feed(lambda epoch, start: x.skip(start), stream=x)
         if hasattr(x, "from_batch"):  # an `EpochFeed`, or what is made like one
-            return Feed(x.from_batch, None, x.shares)
-        by_epoch: Any = x
-        return Feed(lambda epoch, start: by_epoch(epoch).skip(start), None)
+            return Feed(x.from_batch, getattr(x, "num_batches", None), x.shares)
+        by_epoch: Any = functools.lru_cache(maxsize=1)(x)  # asked once for an epoch, whoever else looks at it
+        return Feed(lambda epoch, start: by_epoch(epoch).skip(start))
     if y is None:
         raise InputError("`y` must be given where `x` is an array.")
     return _array_feed(np.asarray(x), np.asarray(y), batch_size, seed, sample_weight)
@@ -125,4 +128,4 @@ def _array_feed(x: np.ndarray, y: np.ndarray, batch_size: int, seed: int | None,
         batches = tf.data.Dataset.from_tensor_slices(rows[start * batch_size :]).batch(batch_size)
         return batches.map(gather).prefetch(2)
 
-    return Feed(dataset, len(x))
+    return Feed(dataset, math.ceil(len(x) / batch_size))

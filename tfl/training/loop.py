@@ -5,25 +5,34 @@ end a run in NaN, and waits for the graph at every step.
 """
 
 import contextlib
-import functools
+import inspect
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Never
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfl import progress
+from tfl.data.passes import check_ends
 from tfl.errors import InputError, WorkerLostError
 from tfl.training.batches import Feed, make_feed
+from tfl.training.epochs import NO_BATCH, Epochs
 from tfl.training.guard import Guard
-from tfl.training.plan import FitOptions, fit_options, halve_batches, make_trainer
+from tfl.training.hooks import (
+    callbacks_of_this_process,
+    check_callbacks,
+    choose_modes,
+    want_test_steps,
+    want_train_steps,
+)
+from tfl.training.plan import CheckpointOptions, FitOptions, check_options, halve_batches, make_trainer
+from tfl.training.records import COLUMNS
 from tfl.training.recovery import Position, Recovery
 from tfl.training.replicas import strategy_of
-from tfl.training.scalars import StepScalars
 from tfl.training.step import Trainer
 from tfl.training.stopping import StopListener
-from tfl.training.strategy import is_chief, num_workers
+from tfl.training.strategy import num_workers
 from tfl.training.walk import evaluate_feed, walk
 
 # What a sum over the workers raises when one of them is gone.
@@ -34,7 +43,6 @@ _OF_ANOTHER_WORKER = (
     tf.errors.DeadlineExceededError,
     tf.errors.InternalError,
 )
-_BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
 
 
 def fit(
@@ -42,11 +50,23 @@ def fit(
     x: Any,
     y: Any = None,
     *,
-    batch_size: int = 32,
+    batch_size: int | None = 32,
     epochs: int = 1,
+    verbose: bool | int | str = True,
+    callbacks: Any = None,
     validation_data: Any = None,
-    callbacks: Sequence[keras.callbacks.Callback] | None = None,
-    **options: Any,
+    shuffle: bool = True,
+    class_weight: Any = None,
+    sample_weight: Any = None,
+    initial_epoch: int = 0,
+    steps_per_epoch: int | None = None,
+    seed: int = 0,
+    mixup: float = 0.0,
+    cutmix: float = 0.0,
+    checkpoint: CheckpointOptions | None = None,
+    max_skipped_steps: int = 0,
+    names: Sequence[str] | np.ndarray | None = None,
+    **unknown: Never,
 ) -> keras.callbacks.History:
     """Train a compiled model: `min (1/N) sum L(y, f(x)) + penalty`.
 
@@ -59,12 +79,24 @@ def fit(
         x: images `(N, H, W, 3)`; a batched `tf.data.Dataset` of `(x, y)`, `(x, y, weight)` or dicts with
             `image`, `label` and optionally `weight`, `id`; or a callable from the epoch to such a dataset.
         y: labels of length N, with arrays only.
-        batch_size: of arrays.
+        batch_size: of arrays, at least 1; None for 32.
         epochs: number of the last epoch, at least 1.
-        validation_data: `(x, y)`, `(x, y, weight)` or a dataset as for `x`; walked once per epoch, whole.
+        verbose: show progress on stderr.
         callbacks: any Keras callbacks. Hooks per batch cost a wait per step; all others are free.
-        **options: see `FitOptions`: class_weight, sample_weight, seed, shuffle, mixup, cutmix,
-            steps_per_epoch, initial_epoch, verbose, checkpoint, max_skipped_steps, names.
+        validation_data: `(x, y)`, `(x, y, weight)` or a dataset as for `x`; read once per epoch, whole.
+        shuffle: arrays only: a new order each epoch, a function of (seed, epoch).
+        class_weight: class number to weight of its examples; 1 where it is absent. See `balanced_class_weight`.
+        sample_weight: `(N,)` weights of the examples, with arrays only.
+        initial_epoch: number of the first epoch, from 0.
+        steps_per_epoch: batches of an epoch. The next epoch goes on behind them, also after a resume, and the data
+            begins again where it ends. None: an epoch is one pass over the data.
+        seed: of the data order, the mixing and dropout.
+        mixup: parameter of mixup's Beta distribution, at least 0; 0 for off.
+        cutmix: parameter of CutMix's Beta distribution, at least 0; 0 for off.
+        checkpoint: save while training, and go on from what was saved; None for neither. See `CheckpointOptions`.
+        max_skipped_steps: more steps in a row that are not finite end training; 0 for no limit.
+        names: of the examples that the data's ids number, for messages; None: the ids themselves.
+        **unknown: anything else is refused.
 
     Returns:
         The Keras `History`: per epoch the mean loss and the metrics over all examples, `val_` for
@@ -78,12 +110,26 @@ def fit(
         >>> history = tfl.fit(model, images, labels, epochs=3, seed=1)
         >>> history.history["accuracy"]
     """
-    chosen = fit_options(options)
-    feed = make_feed(x, y, batch_size, chosen.seed if chosen.shuffle else None, chosen.sample_weight)
+    check_options(unknown, inspect.signature(fit).parameters)
+    chosen = FitOptions(
+        class_weight=class_weight,
+        seed=seed,
+        mixup=mixup,
+        cutmix=cutmix,
+        epochs=epochs,
+        steps_per_epoch=steps_per_epoch or None,
+        initial_epoch=initial_epoch,
+        verbose=verbose,
+        checkpoint=checkpoint,
+        max_skipped_steps=max_skipped_steps,
+        names=names,
+    )
+    batch_size = 32 if batch_size is None else batch_size
+    feed = make_feed(x, y, batch_size, seed if shuffle else None, sample_weight)
     validation = None if validation_data is None else _validation_feed(validation_data, batch_size)
     with strategy_of(model).scope():
         while True:
-            run = _Run(make_trainer(model, chosen), (feed, validation), callbacks, epochs, chosen)
+            run = _Run(make_trainer(model, chosen), (feed, validation), callbacks, chosen)
             try:
                 return run.train()
             except tf.errors.ResourceExhaustedError as error:
@@ -103,59 +149,68 @@ def _validation_feed(data: Any, batch_size: int) -> Feed:
     if isinstance(data, (tuple, list)):
         x, y, *weight = data
         return make_feed(x, y, batch_size, None, weight[0] if weight else None)
-    return make_feed(data, None, batch_size, None)
+    feed = make_feed(data, None, batch_size, None)
+    check_ends(feed.dataset(0, 0), "validation_data")
+    return feed
 
 
 class _Run:
     """One call of `fit`."""
 
-    def __init__(
-        self,
-        trainer: Trainer,
-        feeds: tuple[Feed, Feed | None],
-        callbacks: Sequence[keras.callbacks.Callback] | None,
-        epochs: int,
-        options: FitOptions,
-    ) -> None:
-        self.trainer, self.options, self.epochs = trainer, options, epochs
+    def __init__(self, trainer: Trainer, feeds: tuple[Feed, Feed | None], callbacks: Any, options: FitOptions) -> None:
+        self.trainer, self.options = trainer, options
         self.feed, self.validation = feeds
+        self.epochs = Epochs(self.feed, options.steps_per_epoch)
         self.history, self.listener = keras.callbacks.History(), StopListener()
-        own, model = [callback for callback in callbacks or [] if _is_for_this_process(callback)], trainer.model
-        self.hooks = keras.callbacks.CallbackList([*own, self.history], model=model, epochs=epochs, verbose=0)
-        self.every_step = any(_needs_every_step(callback) for callback in self.hooks.callbacks)
+        own, model = callbacks_of_this_process(callbacks), trainer.model
+        check_callbacks(own, model, averages=trainer.average is not None)
+        choose_modes(own, trainer.metrics)
+        self.hooks = keras.callbacks.CallbackList(
+            [*own, self.history],
+            model=model,
+            epochs=options.epochs,
+            steps=self.epochs.num_steps(options.initial_epoch),
+            verbose=options.verbose,
+        )
+        self.every_step, self.every_test_step = want_train_steps(own), want_test_steps(own)
+        self.last_loss = 0.0
         self.recovery = None
         if options.checkpoint is not None:
             self.recovery = Recovery(trainer, own, self.history, options.checkpoint)
 
     def train(self) -> keras.callbacks.History:
-        trainer, average = self.trainer, self.trainer.average
-        _seed_layers(trainer.model, self.options.seed)
-        if average is not None:
-            average.reset()
-        trainer.model.stop_training, self.history.steps = False, 0
+        trainer, average, model = self.trainer, self.trainer.average, self.trainer.model
+        _seed_layers(model, self.options.seed)
+        self.history.steps, model.stop_training, model._initial_epoch = 0, False, None
         self.iterations = int(trainer.optimizer.iterations.numpy())
         trainer.first_batch = lambda: next(iter(self.feed.dataset(self.options.initial_epoch, 0)))
         trainer.begin_epoch()
         trainer.totals.skipped_in_a_row.assign(0)
         self.hooks.on_train_begin()
-        position = Position(self.options.initial_epoch) if self.recovery is None else self.recovery.restore()
+        # `BackupAndRestore` says so where to go on, as to Keras.
+        position = Position(model._initial_epoch or self.options.initial_epoch)
+        if average is not None:
+            average.reset()
+        if self.recovery is not None:
+            position = self.recovery.restore() or position
+        logs: dict[str, Any] = {}
         with self.listener if self.recovery is not None else contextlib.nullcontext():
-            for epoch in range(position.epoch, self.epochs):
-                if trainer.model.stop_training:
+            for epoch in range(position.epoch, self.options.epochs):
+                if model.stop_training:
                     break
-                self._run_epoch(epoch, position.batch if epoch == position.epoch else 0)
+                logs = self._run_epoch(epoch, position.batch if epoch == position.epoch else 0)
         if average is not None:
             average.swap_in()
         if self.recovery is not None:
             self.recovery.finish()
-        self.hooks.on_train_end()
+        self.hooks.on_train_end(logs)
         return self.history
 
     def has_begun(self) -> bool:
         """Say whether a step of this call was done; `totals.steps` may count one that failed on the way."""
         return self.history.steps > 0 or int(self.trainer.optimizer.iterations.numpy()) > self.iterations
 
-    def _run_epoch(self, epoch: int, start: int) -> None:
+    def _run_epoch(self, epoch: int, start: int) -> dict[str, Any]:
         trainer, average, options = self.trainer, self.trainer.average, self.options
         if not start:
             trainer.begin_epoch()
@@ -163,83 +218,72 @@ class _Run:
         guard = Guard(trainer, self.recovery, self.listener, options, epoch, self._tell)
         for step in self._steps(epoch, start, guard):
             if self.every_step:
-                self.hooks.on_train_batch_end(step, trainer.results())
+                self.hooks.on_train_batch_end(step, self._step_logs())
                 if trainer.model.stop_training:
                     break
-                self.hooks.on_train_batch_begin(step + 1)
+        if not int(trainer.totals.steps.numpy()):
+            raise InputError(NO_BATCH)
         logs = trainer.results() | {"skipped_steps": int(trainer.totals.skipped.numpy())}
         guard.report_skipped()
         self.history.steps += int(trainer.totals.steps.numpy())
         if average is not None:
             average.swap_in()
         if self.validation is not None:
-            self.hooks.on_test_begin()
-            values = evaluate_feed(trainer, self.validation)
-            self.hooks.on_test_end(values)
-            logs |= {f"val_{name}": value for name, value in values.items()}
+            logs |= {f"val_{name}": value for name, value in self._validate(self.validation).items()}
         if options.verbose:
             shown = ", ".join(f"{name} {' '.join(f'{v:.4g}' for v in np.ravel(value))}" for name, value in logs.items())
-            progress.say(f"epoch {epoch + 1}/{self.epochs}: {shown}")
+            progress.say(f"epoch {epoch + 1}/{options.epochs}: {shown}")
         self.hooks.on_epoch_end(epoch, logs)
         if average is not None:
             average.swap_out()
-        last = trainer.model.stop_training or epoch + 1 == self.epochs
+        last = trainer.model.stop_training or epoch + 1 == options.epochs
         columns = self.history.history
         best = _is_best(columns.get("val_calibrated_loss") or columns.get("val_loss", ()))
         if self.recovery is not None and (last or best or self.recovery.is_due(0, 0.0)):
             self.recovery.save(Position(epoch + 1), best=best)
+        return logs
+
+    def _validate(self, feed: Feed) -> dict[str, Any]:
+        model, hooks = self.trainer.model, self.hooks
+        model.stop_evaluating = False
+        hooks.on_test_begin()
+        for step in evaluate_feed(self.trainer, feed, hooks.on_test_batch_begin if self.every_test_step else None):
+            if self.every_test_step:
+                hooks.on_test_batch_end(step, self.trainer.results())
+                if model.stop_evaluating:
+                    break
+        values = self.trainer.results()
+        hooks.on_test_end(values)
+        return values
+
+    def _step_logs(self) -> dict[str, Any]:
+        """Return the epoch so far; after a step that is not finite, which is not part of it, its loss: as in Keras."""
+        return self.trainer.results() | ({} if np.isfinite(self.last_loss) else {"loss": self.last_loss})
 
     def _tell(self, rows: np.ndarray) -> None:
+        self.last_loss = float(rows[-1][COLUMNS.index("loss")]) if len(rows) else 0.0
         for callback in self.hooks.callbacks:
             if hasattr(callback, "on_steps"):
                 callback.on_steps(rows)
 
     def _steps(self, epoch: int, start: int, guard: Guard) -> Iterator[int]:
-        dataset, options = self.feed.dataset(epoch, start), self.options
-        if options.steps_per_epoch:
-            dataset = dataset.take(options.steps_per_epoch - start)
-        total = int(dataset.cardinality())
-        if total == tf.data.INFINITE_CARDINALITY:
-            raise InputError("`steps_per_epoch` must be given where the dataset repeats for ever.")
-        steps = walk(
-            self.trainer,
-            dataset,
-            epoch,
-            train=True,
-            one_by_one=self.every_step,
-            start=start,
-            watcher=guard,
-            shares=None if self.feed.shares is None else functools.partial(self.feed.shares, epoch, start),
-        )
-        if options.verbose:
-            number = total + start if total >= 0 else None
-            steps = progress.track(steps, f"epoch {epoch + 1}/{self.epochs}", total=number, unit="batch")
-        if self.every_step:
-            self.hooks.on_train_batch_begin(start)
-        return steps
+        steps = self._walk(epoch, start, guard)
+        if not self.options.verbose:
+            return steps
+        total = self.epochs.num_steps(epoch)
+        return progress.track(steps, f"epoch {epoch + 1}/{self.options.epochs}", total=total, unit="batch")
+
+    def _walk(self, epoch: int, start: int, guard: Guard) -> Iterator[int]:
+        before = self.hooks.on_train_batch_begin if self.every_step else None
+        for batches, first, count in self.epochs.walks(epoch, start):
+            yield from walk(
+                self.trainer, batches, epoch, train=True, start=first, count=count, before=before, watcher=guard
+            )
 
 
 def _is_best(losses: Sequence[float]) -> bool:
     """Say whether the last loss is the lowest one, and finite."""
     return len(losses) > 0 and bool(np.isfinite(losses[-1])) and losses[-1] <= np.nanmin(losses)
-
-
-def _is_for_this_process(callback: keras.callbacks.Callback) -> bool:
-    """Say whether a callback runs here: of several workers only the chief writes."""
-    stock = (keras.callbacks.TensorBoard, keras.callbacks.ModelCheckpoint, keras.callbacks.CSVLogger)
-    writers = (StepScalars, *stock)
-    return not isinstance(callback, writers) or is_chief(tf.distribute.get_strategy())
-
-
-def _needs_every_step(callback: keras.callbacks.Callback) -> bool:
-    if isinstance(callback, keras.callbacks.TensorBoard):
-        return callback.update_freq != "epoch"  # else its hooks have nothing to do
-    if isinstance(callback, keras.callbacks.ModelCheckpoint):
-        return callback.save_freq != "epoch"
-    return any(
-        getattr(getattr(callback, hook), "__func__", None) is not getattr(keras.callbacks.Callback, hook)
-        for hook in _BATCH_HOOKS
-    )
 
 
 def _seed_layers(model: keras.Model, seed: int) -> None:

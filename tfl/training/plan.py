@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -24,6 +24,12 @@ from tfl.training.step import StepOptions, Trainer
 from tfl.training.strategy import num_workers
 
 MOST_PARTS = 64
+_IN_PLACE_OF = {  # options of keras.Model.fit that tfl.fit has not
+    "validation_split": "validation_data=(x[n:], y[n:])",
+    "validation_steps": "validation_data=dataset.take(n)",
+    "validation_batch_size": "validation_data=dataset.batch(n)",
+    "validation_freq": "to leave it out: validation runs after every epoch",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,37 +66,36 @@ class CheckpointOptions:
     fingerprint: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class FitOptions:
-    """The less common arguments of `fit`.
+    """The arguments of `fit` that say how to train, not on what; see there.
 
-    Attributes:
-        class_weight: class number to weight of its examples; 1 where it is absent. See `balanced_class_weight`.
-        sample_weight: `(N,)` weights of the examples, with arrays only.
-        seed: of the data order, the mixing and dropout.
-        shuffle: arrays only: a new order each epoch, a function of (seed, epoch).
-        mixup: parameter of mixup's Beta distribution, at least 0; 0 for off.
-        cutmix: parameter of CutMix's Beta distribution, at least 0; 0 for off.
-        steps_per_epoch: cut a (repeating) dataset after so many batches; 0 for all of it.
-        initial_epoch: number of the first epoch.
-        verbose: show progress on stderr.
-        checkpoint: save while training, and go on from what was saved; None for neither. See `CheckpointOptions`.
-        max_skipped_steps: more steps in a row that are not finite end training; 0 for no limit.
-        names: of the examples that the data's ids number, for messages; None: the ids themselves.
+    Raises:
+        InputError: a number is out of range.
     """
 
     class_weight: Mapping[int, float] | None = None
-    sample_weight: Any = None
     seed: int = 0
-    shuffle: bool = True
     mixup: float = 0.0
     cutmix: float = 0.0
-    steps_per_epoch: int = 0
+    epochs: int = 1
+    steps_per_epoch: int | None = None
     initial_epoch: int = 0
-    verbose: bool = True
+    verbose: bool | int | str = True
     checkpoint: CheckpointOptions | None = None
     max_skipped_steps: int = 0
     names: Sequence[str] | np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.mixup < math.inf and 0 <= self.cutmix < math.inf):
+            raise InputError(
+                f"`mixup` and `cutmix` must be at least 0. Received: mixup={self.mixup!r}, cutmix={self.cutmix!r}."
+            )
+        for name, least in (("epochs", 1), ("steps_per_epoch", 1), ("initial_epoch", 0), ("max_skipped_steps", 0)):
+            value = getattr(self, name)
+            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+            if value is not None and not (whole and value >= least):
+                raise InputError(f"`{name}` must be a whole number, at least {least}. Received: {name}={value!r}.")
 
 
 def compile(
@@ -175,18 +180,13 @@ def halve_batches(model: keras.Model, error: tf.errors.ResourceExhaustedError) -
     )
 
 
-def fit_options(options: Mapping[str, Any]) -> FitOptions:
-    """Return the options of `tfl.fit`; an unknown one is refused with the nearest known name."""
-    known = [field.name for field in dataclasses.fields(FitOptions)]
-    for name in options:
-        if name not in known:
-            raise InputError(f"`{name}` must be an option of tfl.fit: {', '.join(known)}.{did_you_mean(name, known)}")
-    chosen = FitOptions(**options)
-    if not (0 <= chosen.mixup < math.inf and 0 <= chosen.cutmix < math.inf):
-        raise InputError(
-            f"`mixup` and `cutmix` must be at least 0. Received: mixup={chosen.mixup!r}, cutmix={chosen.cutmix!r}."
-        )
-    return chosen
+def check_options(unknown: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse options that `tfl.fit` has not, with what to give in place of those of Keras, or the nearest name."""
+    for name in unknown:
+        names = [option for option in known if option not in ("model", "x", "y", "unknown")]
+        instead = _IN_PLACE_OF.get(name)
+        hint = f" Did you mean {instead}?" if instead else did_you_mean(name, names)
+        raise InputError(f"`{name}` must be an option of tfl.fit: {', '.join(names)}.{hint}")
 
 
 def make_trainer(model: keras.Model, options: FitOptions = FitOptions()) -> Trainer:

@@ -52,8 +52,8 @@ class Recovery:
         self.writer = BackgroundWriter(self.store)
         self._seconds = 0.0
 
-    def restore(self) -> Position:
-        """Bring trainer, callbacks and history to where the newest checkpoint was taken.
+    def restore(self) -> Position | None:
+        """Bring trainer, callbacks and history to where the newest checkpoint was taken; None where there is none.
 
         Raises:
             InputError: it is one of another training.
@@ -67,7 +67,7 @@ class Recovery:
                 f"{self.options.folder}: here is step {step}, other workers find another."
             )
         if checkpoint is None:
-            return Position()
+            return None
         _check_same(checkpoint.state["fingerprint"], dict(self.options.fingerprint))
         arrays, state, variables = checkpoint.arrays, checkpoint.state, self._variables()
         wrong = [name for name, v in variables.items() if name not in arrays or v.shape != arrays[name].shape]

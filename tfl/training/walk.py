@@ -1,13 +1,15 @@
 """Walk a model over a data set: so many steps in one call of the graph that the host has nothing to wait for."""
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import tensorflow as tf
 
+from tfl.errors import InputError
 from tfl.training.batches import Feed
-from tfl.training.replicas import distribute, distribute_batch
+from tfl.training.epochs import NO_BATCH, Batches
+from tfl.training.replicas import distribute_batch
 from tfl.training.step import Trainer
 from tfl.training.workers import Workers
 
@@ -33,32 +35,33 @@ class Watcher:
 
 def walk(
     trainer: Trainer,
-    dataset: tf.data.Dataset,
+    batches: Batches,
     epoch: int,
     *,
     train: bool,
-    one_by_one: bool = False,
     start: int = 0,
+    count: int | None = None,
+    before: Callable[[int], None] | None = None,
     watcher: Watcher | None = None,
-    shares: Callable[[range, int], tf.data.Dataset | None] | None = None,
 ) -> Iterator[int]:
-    """Run a step on every batch of `dataset`, and yield its number when it is done.
+    """Run a step on one batch after the other, and yield its number when it is done.
 
     Where the number of batches is known, as many steps as fit in `SECONDS_PER_CALL` run in one call
     of the graph.
 
     Args:
         trainer: whose steps.
-        dataset: global batches, those before `start` left out.
+        batches: those before step `start` left out.
         epoch: its number.
         train: or evaluate.
-        one_by_one: a call for each step.
         start: number of the first step.
+        count: how many steps; None for as many as there are batches.
+        before: called with the number of each step before it, which costs a call of the graph for each; None to run
+            many in one call.
         watcher: looks on between calls; None for nobody.
-        shares: see `distribute`.
     """
     one, many = (trainer.train_one, trainer.train_steps) if train else (trainer.test_one, trainer.test_steps)
-    total, number = int(dataset.cardinality()), tf.constant(epoch, tf.int64)
+    total, number = batches.count if count is None else count, tf.constant(epoch, tf.int64)
     watcher, workers = watcher or Watcher(), Workers(trainer.strategy)
 
     def look(done: int, since: float) -> float:
@@ -69,31 +72,49 @@ def walk(
             watcher.stop(done)
         return seconds
 
-    if total < 0 or one_by_one:
-        for step, element in enumerate(dataset, start):
+    if total is None or before is not None:
+        for step, element in enumerate(itertools.islice(batches.whole(), total), start):
+            if before is not None:
+                before(step)
             begin = time.perf_counter()
             one(distribute_batch(trainer.strategy, element), number)
             look(step + 1, begin)
             yield step
         return
-    iterator, done, size, end = iter(distribute(trainer.strategy, dataset, shares)), start, 1, start + total
+    iterator, done, size, end = batches.in_shares(trainer.strategy), start, 1, start + total
     # TensorFlow lets what is gathered in a loop have one shape only, and the last batch is a shorter one.
     most = 1 if train and trainer.gathers else end
     while done < end:
-        count = min(size, end - done, watcher.steps_until(done) or size)
+        now = min(size, end - done, watcher.steps_until(done) or size)
         begin = time.perf_counter()
-        many(iterator, tf.constant(count, tf.int64), number)
+        try:
+            many(iterator, tf.constant(now, tf.int64), number)
+        except tf.errors.OutOfRangeError as error:  # what is repeated ends only where it is empty
+            raise InputError(NO_BATCH) from error
         # The first call also traces the graph, and so counts as slow: the next one is short again. TensorFlow
         # matches the sums of several workers call by call, so all must make calls of the same length.
-        seconds = look(done + count, begin)
-        size = min(most, max(1, int(SECONDS_PER_CALL * count / seconds)))
-        yield from range(done, done + count)
-        done += count
+        seconds = look(done + now, begin)
+        size = min(most, max(1, int(SECONDS_PER_CALL * now / seconds)))
+        yield from range(done, done + now)
+        done += now
 
 
-def evaluate_feed(trainer: Trainer, feed: Feed) -> dict[str, Any]:
-    """Return mean loss (no penalty) and metrics over every example of a feed, each counted once."""
+def evaluate_feed(trainer: Trainer, feed: Feed, before: Callable[[int], None] | None = None) -> Iterator[int]:
+    """Evaluate on every example of a feed, each counted once, and yield the number of each step when it is done.
+
+    Mean loss (no penalty) and metrics are the trainer's results then.
+
+    Args:
+        trainer: whose model.
+        feed: all of it is read.
+        before: see `walk`.
+
+    Raises:
+        InputError: there is no batch.
+    """
     trainer.begin_epoch()
-    for _ in walk(trainer, feed.dataset(0, 0), 0, train=False):
-        pass
-    return trainer.results()
+    step = -1
+    for step in walk(trainer, Batches(feed.dataset(0, 0)), 0, train=False, before=before):
+        yield step
+    if step < 0:
+        raise InputError("`validation_data` must have at least one batch. Received: a dataset without any.")
