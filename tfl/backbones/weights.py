@@ -17,6 +17,8 @@ from tfl.backbones.published import published_weights
 from tfl.backbones.saved import copy_weights, find_weights
 from tfl.errors import InputError
 
+INPUT_NAME = "image"  # of every network built here; its preprocessing follows
+
 
 def build_backbone(name: str, *, image_size: int = 0, alpha: float = 1.0, weights: str = "imagenet") -> keras.Model:
     """Return a pretrained network without its top, that takes pixels and gives a feature map.
@@ -100,7 +102,7 @@ def _check(spec: BackboneSpec, image_size: int, alpha: float, weights: str) -> N
 def _build(spec: BackboneSpec, image_size: int, alpha: float, weights: str | None) -> keras.Model:
     """Build the network as Keras has it, on top of its family's preprocessing."""
     shape = (image_size, image_size, 3)
-    image = keras.Input(shape, name="image")
+    image = keras.Input(shape, name=INPUT_NAME)
     options = {"alpha": alpha} if spec.has_alpha else {}
     pixels = spec.preprocess(image)
     with published_weights(), warnings.catch_warnings():

@@ -29,6 +29,9 @@ def reading_explained() -> Iterator[None]:
     except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
         text = error.message.partition("\n\t [[")[0]  # before and after it stand names of the graph
         text = re.sub(r"^.*Iterator::\S+: ", "", text, flags=re.DOTALL)
+        line = re.search(r"assertion failed: \[(`.+)\]", text, re.DOTALL)  # of `graph_checks.guarded`
+        if line is not None:
+            raise InputError(line[1].replace("\\'", "'")) from error
         found = re.search(r"assertion failed: \[(.+?):\] \[(.+)\]", text, re.DOTALL)
         gone = re.search(r"([^{}]+); No such file or directory", text)
         if found is None and gone is None:

@@ -11,6 +11,7 @@ from etils import epath
 from keras import layers
 
 from tfl.backbones.stages import HEAD_PREFIX, backbone_output, head_layers
+from tfl.backbones.weights import INPUT_NAME
 from tfl.errors import InputError
 from tfl.models.heads import HeadSpec, apply_head, pool
 from tfl.models.metadata import METADATA_FILE, Classifier, Metadata, load_classifier
@@ -58,6 +59,16 @@ def build_classifier(backbone: keras.Model, head: HeadSpec, metadata: Metadata |
     model = Classifier(image, apply_head(pool(feature_map, head.pooling), head), name="classifier")
     model.metadata = metadata
     return model
+
+
+def takes_pixels(model: keras.Model) -> bool:
+    """Say whether a model is a classifier whose input is [0, 255]: it stands on a network of `build_backbone`.
+
+    A backbone of a user's own, without metadata, may take another range.
+    """
+    if not isinstance(model, Classifier):
+        return False
+    return model.metadata is not None or model.inputs[0].name == INPUT_NAME
 
 
 def _ends(backbone: keras.Model) -> tuple[Any, Any]:

@@ -14,9 +14,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfl import progress
+from tfl.data import reading_explained
 from tfl.data.passes import check_ends
 from tfl.errors import InputError, WorkerLostError
-from tfl.training.batches import Feed, make_feed
+from tfl.training.batches import Feed
 from tfl.training.epochs import NO_BATCH, Epochs
 from tfl.training.guard import Guard
 from tfl.training.hooks import (
@@ -26,6 +27,7 @@ from tfl.training.hooks import (
     want_test_steps,
     want_train_steps,
 )
+from tfl.training.incoming import check_class_weight, checked_feed
 from tfl.training.plan import CheckpointOptions, FitOptions, check_options, halve_batches, make_trainer
 from tfl.training.records import COLUMNS
 from tfl.training.recovery import Position, Recovery
@@ -45,6 +47,7 @@ _OF_ANOTHER_WORKER = (
 )
 
 
+@reading_explained()
 def fit(
     model: keras.Model,
     x: Any,
@@ -112,7 +115,7 @@ def fit(
     """
     check_options(unknown, inspect.signature(fit).parameters)
     chosen = FitOptions(
-        class_weight=class_weight,
+        class_weight=check_class_weight(class_weight, model),
         seed=seed,
         mixup=mixup,
         cutmix=cutmix,
@@ -125,8 +128,8 @@ def fit(
         names=names,
     )
     batch_size = 32 if batch_size is None else batch_size
-    feed = make_feed(x, y, batch_size, seed if shuffle else None, sample_weight)
-    validation = None if validation_data is None else _validation_feed(validation_data, batch_size)
+    feed = checked_feed(model, (x, y, sample_weight), batch_size, seed if shuffle else None)
+    validation = None if validation_data is None else _validation_feed(model, validation_data, batch_size)
     with strategy_of(model).scope():
         while True:
             run = _Run(make_trainer(model, chosen), (feed, validation), callbacks, chosen)
@@ -145,12 +148,11 @@ def fit(
                 ) from error
 
 
-def _validation_feed(data: Any, batch_size: int) -> Feed:
-    if isinstance(data, (tuple, list)):
-        x, y, *weight = data
-        return make_feed(x, y, batch_size, None, weight[0] if weight else None)
-    feed = make_feed(data, None, batch_size, None)
-    check_ends(feed.dataset(0, 0), "validation_data")
+def _validation_feed(model: keras.Model, data: Any, batch_size: int) -> Feed:
+    x, y, weight = (*data, None)[:3] if isinstance(data, (tuple, list)) else (data, None, None)
+    feed = checked_feed(model, (x, y, weight), batch_size, None, names=("validation_data", "validation_data"))
+    if feed.num_examples is None:
+        check_ends(feed.dataset(0, 0), "validation_data")
     return feed
 
 

@@ -1,0 +1,144 @@
+"""Check what comes into `tfl.fit` against the model: labels against its loss and outputs, pixels against its input.
+
+Arrays are checked before anything starts. Of a stream, its types and shapes are; its values are as they are read, in
+the graph.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfl.data import EpochFeed
+from tfl.data.graph_checks import guarded
+from tfl.data.labels import as_labels
+from tfl.data.pixels import check_pixels, describe_wrong_pixels
+from tfl.errors import InputError
+from tfl.models.classifier import takes_pixels
+from tfl.models.labels import LabelRule, check_labels, check_shape, describe_wrong
+from tfl.training.batches import Batch, Feed, make_feed, unpack
+from tfl.training.losses import is_categorical, is_sparse, is_stock, name_of
+
+_FORMS = {  # of the stock losses that do not take classes; all others take any finite number
+    "binarycrossentropy": "zero_to_one",
+    "binaryfocalcrossentropy": "zero_to_one",
+    "hinge": "signs",
+    "squaredhinge": "signs",
+    "poisson": "at_least_zero",
+    "meansquaredlogarithmicerror": "at_least_zero",
+}
+
+
+def rule_of_loss(loss: keras.losses.Loss, output_shape: tuple[int | None, ...]) -> LabelRule:
+    """Return what labels must be for a loss and a model's outputs.
+
+    Of a loss of a user's own nothing is known, and of outputs that are no rows; Keras' losses are taken at their word.
+
+    Args:
+        loss: from `resolve_loss`.
+        output_shape: of the model, with the batch first.
+    """
+    num_outputs, name = output_shape[-1], type(loss).__name__
+    if not is_stock(loss) or len(output_shape) != 2 or num_outputs is None:
+        return LabelRule("any", num_outputs or 0, name)
+    if is_sparse(loss) or is_categorical(loss) or name_of(loss) == "kldivergence":
+        return LabelRule("classes", num_outputs, name, loss.get_config().get("ignore_class"))
+    return LabelRule(_FORMS.get(name_of(loss), "finite"), num_outputs, name)
+
+
+def checked_feed(
+    model: keras.Model,
+    data: tuple[Any, Any, Any],
+    batch_size: int,
+    seed: int | None,
+    *,
+    names: tuple[str, str] = ("x", "y"),
+) -> Feed:
+    """Return the batches of data that fits the model; see `make_feed`.
+
+    Args:
+        model: compiled with `tfl.compile`.
+        data: images, labels and weights of the examples, as `make_feed` takes them.
+        batch_size: of arrays.
+        seed: of the order of arrays.
+        names: of the arguments that images and labels came in, for messages.
+
+    Raises:
+        InputError: what `make_feed` refuses; labels or pixels that do not fit the model.
+    """
+    x, y, sample_weight = data
+    plan = getattr(model, "_tfl_plan", None)
+    rule = None if plan is None else rule_of_loss(plan.losses[0], model.output_shape)
+    if y is not None and not isinstance(x, tf.data.Dataset) and not callable(x):
+        x, y = np.asarray(x), as_labels(y)
+        if rule is not None:
+            check_labels(y, rule, names[1])
+        if takes_pixels(model):
+            check_pixels(x, names[0])
+    feed = make_feed(x, y, batch_size, seed, sample_weight)
+    if rule is None or feed.num_examples is not None:
+        return feed
+    if isinstance(x, EpochFeed):  # its images are in [0, 255]: the pipeline made them
+        check_labels(x.source.index.labels[x.rows], rule, f"{names[0]}.source")
+    if feed.shares is not None:
+        return feed
+    return feed._replace(dataset=lambda epoch, start: _guard(feed.dataset(epoch, start), model, rule, names))
+
+
+def check_class_weight(class_weight: Any, model: keras.Model) -> dict[int, float] | None:
+    """Return the weight of each class by its number.
+
+    Args:
+        class_weight: class number to weight, one weight for each class, or None.
+        model: its outputs say how many classes there are.
+
+    Raises:
+        InputError: a key is no class, or a weight is negative or not finite.
+    """
+    if class_weight is None:
+        return None
+    num_classes = max(2, model.output_shape[-1] or 2)
+    if not isinstance(class_weight, Mapping):
+        weights = np.asarray(class_weight)
+        if weights.shape != (num_classes,):
+            raise InputError(
+                f"`class_weight` must have one weight for each of {num_classes} classes, or be a dict. "
+                f"Received: {class_weight!r}."
+            )
+        class_weight = dict(enumerate(weights.tolist()))
+    unknown = [key for key in class_weight if key not in range(num_classes)]
+    if unknown:
+        raise InputError(
+            f"`class_weight` must have class numbers from 0 to {num_classes - 1} as keys. "
+            f"Received: {len(unknown)} of {len(class_weight)} others, the first: {unknown[0]!r}."
+        )
+    wrong = [weight for weight in class_weight.values() if not 0 <= weight < np.inf]
+    if wrong:
+        raise InputError(f"`class_weight` must have weights of at least 0. Received: {wrong[0]!r}.")
+    return {int(key): float(weight) for key, weight in class_weight.items()}
+
+
+def _guard(dataset: tf.data.Dataset, model: keras.Model, rule: LabelRule, names: tuple[str, str]) -> tf.data.Dataset:
+    """Return a data set whose batches are read only where they fit the model."""
+    pixels = takes_pixels(model)
+
+    @tf.autograph.experimental.do_not_convert
+    def check(*element: Any) -> Any:
+        element = element[0] if len(element) == 1 else element
+        return guarded(element, list(_problems(unpack(element), rule, names, pixels=pixels)))
+
+    return dataset.map(check)
+
+
+def _problems(batch: Batch, rule: LabelRule, names: tuple[str, str], *, pixels: bool) -> list[tf.Tensor]:
+    labels, images, problems = batch.labels, batch.images, []
+    check_shape(labels.dtype, labels.shape, rule, names[1])
+    if rule.form != "any":
+        problems.append(describe_wrong(labels, rule, names[1]))
+    if pixels and images.dtype == tf.bool:
+        raise InputError(f"`{names[0]}` must have pixels in [0, 255]. Received: bool. Did you mean 255 * images?")
+    if pixels and images.dtype.is_floating:
+        problems.append(describe_wrong_pixels(images, names[0]))
+    return problems
