@@ -99,7 +99,7 @@ def check_shape(dtype: Any, shape: Any, rule: LabelRule, name: str) -> None:
     must, remedy = f"{rows} for {rule.owner}, one for each output", ""
     if rule.form == "classes":
         must = f"class numbers (N,) or {rows} for {rule.owner}"
-        remedy = f" Did you mean a model of {rest[-1]} outputs?" if len(rest) == 1 else ""
+        remedy = f" Did you mean a model of {shape[-1]} outputs?" if shape.rank == 2 else ""
     elif num_outputs == 1:
         must = f"one number each for {rule.owner} and 1 output"
         remedy = f" Did you mean np.argmax({name}, axis=1)?" if rest == (2,) and rule.form != "finite" else ""
