@@ -126,7 +126,7 @@ def describe_wrong(labels: tf.Tensor, rule: LabelRule, name: str) -> tf.Tensor:
 
 
 def _check_kind(labels: np.ndarray, rule: LabelRule, name: str) -> None:
-    missing = np.flatnonzero(find_missing(labels)) if labels.dtype.kind in "OSU" else ()
+    missing = np.flatnonzero(find_missing(labels)) if labels.dtype.kind in "OSU" else np.zeros(0, int)
     if len(missing):
         raise InputError(
             f"`{name}` must have a label for every example. Received: {len(missing)} of {len(labels)} without one, the "
