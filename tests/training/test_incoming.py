@@ -141,6 +141,15 @@ def test_a_source_of_more_classes_than_outputs() -> None:
         tfl.fit(compiled("multiclass", 3), feed)
 
 
+def test_class_weights_as_a_list() -> None:
+    weights = [1.0, 2.0, 0.5]
+    fits = [
+        tfl.fit(compiled("multiclass", 3), IMAGES, NUMBERS, class_weight=given, verbose=False, shuffle=False).history
+        for given in (weights, np.array(weights), dict(enumerate(weights)))
+    ]
+    assert fits[0]["loss"] == fits[1]["loss"] == fits[2]["loss"]
+
+
 @pytest.mark.parametrize(
     ("weights", "line"),
     [
@@ -149,9 +158,10 @@ def test_a_source_of_more_classes_than_outputs() -> None:
         ({"cat": 1.0}, "the first: 'cat'"),
         ({0: -1.0}, "at least 0.*-1.0"),
         ({0: np.nan}, "at least 0.*nan"),
+        ([1.0, 2.0], "one weight for each of 3 classes"),
     ],
 )
-def test_class_weights_of_no_class(weights: dict, line: str) -> None:
+def test_class_weights_of_no_class(weights: Any, line: str) -> None:
     with pytest.raises(InputError, match=f"`class_weight` must .*{line}"):
         tfl.fit(compiled("multiclass", 3), IMAGES, NUMBERS, class_weight=weights)
 

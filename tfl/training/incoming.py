@@ -71,20 +71,21 @@ def checked_feed(
     x, y, sample_weight = data
     plan = getattr(model, "_tfl_plan", None)
     rule = None if plan is None else rule_of_loss(plan.losses[0], model.output_shape)
-    if y is not None and not isinstance(x, tf.data.Dataset) and not callable(x):
-        x, y = np.asarray(x), as_labels(y)
-        if rule is not None:
-            check_labels(y, rule, names[1])
-        if takes_pixels(model):
-            check_pixels(x, names[0])
-    feed = make_feed(x, y, batch_size, seed, sample_weight)
-    if rule is None or feed.num_examples is not None:
-        return feed
+    if rule is None:  # `make_trainer` says that the model must be compiled
+        return make_feed(x, y, batch_size, seed, sample_weight)
     if isinstance(x, EpochFeed):  # its images are in [0, 255]: the pipeline made them
         check_labels(x.source.index.labels[x.rows], rule, f"{names[0]}.source")
-    if feed.shares is not None:
-        return feed
-    return feed._replace(dataset=lambda epoch, start: _guard(feed.dataset(epoch, start), model, rule, names))
+    elif isinstance(x, tf.data.Dataset):
+        x = _guard(x, model, rule, names)
+    elif callable(x) and not hasattr(x, "from_batch"):
+        by_epoch: Any = x
+        return make_feed(lambda epoch: _guard(by_epoch(epoch), model, rule, names), y, batch_size, seed, sample_weight)
+    elif not callable(x) and y is not None:
+        x, y = np.asarray(x), as_labels(y)
+        check_labels(y, rule, names[1])
+        if takes_pixels(model):
+            check_pixels(x, names[0])
+    return make_feed(x, y, batch_size, seed, sample_weight)
 
 
 def check_class_weight(class_weight: Any, model: keras.Model) -> dict[int, float] | None:

@@ -151,7 +151,7 @@ def fit(
 def _validation_feed(model: keras.Model, data: Any, batch_size: int) -> Feed:
     x, y, weight = (*data, None)[:3] if isinstance(data, (tuple, list)) else (data, None, None)
     feed = checked_feed(model, (x, y, weight), batch_size, None, names=("validation_data", "validation_data"))
-    if feed.num_examples is None:
+    if y is None:
         check_ends(feed.dataset(0, 0), "validation_data")
     return feed
 
