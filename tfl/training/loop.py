@@ -201,6 +201,7 @@ class _Run:
                 if model.stop_training:
                     break
                 logs = self._run_epoch(epoch, position.batch if epoch == position.epoch else 0)
+        trainer.optimizer.finalize_variable_values(trainer.variables)  # to the optimizer's own average, as in Keras
         if average is not None:
             average.swap_in()
         if self.recovery is not None:
