@@ -122,8 +122,8 @@ def outcome(folder: Path, callback: C.Callback) -> dict[str, Any]:
     left: dict[str, Any] = {
         name: value
         for name, value in vars(callback).items()
-        # TensorBoard counts steps, also where it writes nothing of them.
-        if isinstance(value, (bool, int, float)) and "time" not in name and not name.startswith("_global")
+        # Of TensorBoard: a count of steps, and whether Keras' train function was drawn, which tfl does not have.
+        if isinstance(value, (bool, int, float)) and "time" not in name and not name.startswith(("_global", "_should"))
     }
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         if file.suffix == ".csv":
