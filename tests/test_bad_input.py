@@ -257,6 +257,30 @@ def test_predict_says_what_it_was_given(run, tmp_path):
     assert not list((tmp_path / "empty").iterdir())
 
 
+def test_predict_lists_a_file_that_goes_away_and_goes_on(run, tmp_path, monkeypatch, capsys):
+    _, workdir = run
+    write_images(tmp_path / "photos", 4, seed=5)
+    rows = predict_files(workdir, [str(tmp_path / "photos")])
+    files = [Path(row[0]) for row in rows]
+
+    def check_and_lose(*args):
+        checked = make_prediction_dataset(*args)
+        for file in lost:
+            file.unlink()
+        return checked
+
+    monkeypatch.setattr("tfl.trained.make_prediction_dataset", check_and_lose)
+    lost = files[1:2]
+    capsys.readouterr()
+    left = predict_files(workdir, [str(tmp_path / "photos")], str(tmp_path / "x.csv"))
+    assert [row[:2] for row in left] == [row[:2] for row in (rows[0], *rows[2:])]
+    assert f"left out: {files[1]}: cannot be read: No such file" in capsys.readouterr().err
+    assert len((tmp_path / "x.csv").read_text().splitlines()) == 4
+    lost = [files[0], *files[2:]]
+    with pytest.raises(InputError, match=r"`files` must stay as they are.*Received: .*No such file"):
+        predict_files(workdir, [str(tmp_path / "photos")])
+
+
 @pytest.mark.parametrize("script", ["predict", "evaluate"])
 def test_a_full_screen_is_one_line(run, script):
     photos, workdir = run

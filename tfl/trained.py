@@ -12,7 +12,7 @@ import numpy as np
 from etils import epath
 
 from tfl.config import TransferConfig
-from tfl.data import Source, make_dataset, make_prediction_dataset, reading_explained
+from tfl.data import Source, explain_lost, make_dataset, make_prediction_dataset, reading_explained
 from tfl.data.index import describe_order
 from tfl.errors import InputError
 from tfl.evaluation import (
@@ -25,7 +25,7 @@ from tfl.evaluation import (
     summarize,
     write_predictions,
 )
-from tfl.export import load_artefact
+from tfl.export import Artefact, load_artefact
 from tfl.models.classifier import Metadata, load_model
 from tfl.progress import say, track
 from tfl.recorded import held_out_rows, open_recorded, recorded_rows, recorded_splits
@@ -170,12 +170,12 @@ def _predict(model: keras.Model, data: Source, rows: np.ndarray, renumber: np.nd
     return dataclasses.replace(table, labels=renumber[table.labels]) if data.index.is_multiclass else table
 
 
-@reading_explained()
 def predict_files(model: epath.PathLike, files: Sequence[str], output: str = "") -> list[list[Any]]:
     """Say what is on photos, and write it as CSV: path, class, probability, and the five most probable.
 
     For regression targets the columns are the path and the values. Probabilities have the temperature that the
-    model carries; every format is shown the same pixels.
+    model carries; every format is shown the same pixels. Files that cannot be used, and those that are gone or changed
+    when their turn comes, are said and left out.
 
     Args:
         model: a finished run, or an artefact: a `.keras`, `.tflite` or `.onnx` file, or a SavedModel folder.
@@ -190,11 +190,7 @@ def predict_files(model: epath.PathLike, files: Sequence[str], output: str = "")
     """
     artefact = load_artefact(model)
     metadata = artefact.metadata
-    dataset, paths, bad = make_prediction_dataset(files, metadata.image_size, BATCH)
-    for path, reason in bad:
-        say(f"left out: {path}: {reason}")
-    batches = track(dataset, "predict", unit="batch")
-    probabilities = np.concatenate([artefact.predict_pixels(batch["image"].numpy()) for batch in batches])
+    paths, probabilities = _predict_each(artefact, files)
     is_regression = metadata.target == "regression"
     header = ["path", *(metadata.class_names if is_regression else ("class", "probability", f"top_{TOP}"))]
     rows = list(_value_rows(paths, probabilities) if is_regression else _rows(paths, probabilities, metadata))
@@ -204,6 +200,24 @@ def predict_files(model: epath.PathLike, files: Sequence[str], output: str = "")
     else:
         csv.writer(sys.stdout, lineterminator="\n").writerows([header, *rows])
     return rows
+
+
+def _predict_each(artefact: Artefact, files: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """Return the paths of the files that can be used, and what the model says of each, (N, outputs)."""
+    dataset, paths, bad = make_prediction_dataset(files, artefact.metadata.image_size, BATCH)
+    for path, reason in bad:
+        say(f"left out: {path}: {reason}")
+    ids, outputs = [np.zeros(0, np.int64)], []
+    for batch in track(dataset, "predict", unit="batch"):
+        ids.append(batch["id"].numpy())
+        outputs.append(artefact.predict_pixels(batch["image"].numpy()))
+    rows = np.concatenate(ids)
+    lost = explain_lost(paths, rows)
+    for path, reason in lost:
+        say(f"left out: {path}: {reason}")
+    if not outputs:
+        raise InputError(f"`files` must stay as they are while they are read. Received: {lost[0][0]}: {lost[0][1]}.")
+    return [paths[row] for row in rows], np.concatenate(outputs)
 
 
 def say_order(metadata: Metadata) -> None:

@@ -1,13 +1,14 @@
 """Batches: order, exactly-once, independence of threads, and the prediction data set."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from tfl.data import load_data, make_dataset, make_prediction_dataset
+from tfl.data import explain_lost, load_data, make_dataset, make_prediction_dataset
 from tfl.errors import InputError
 
 
@@ -138,6 +139,25 @@ def test_files_of_other_programs_are_not_predicted(photos, tmp_path, capsys):
         assert capsys.readouterr().err.count("Passed over") == 1
     with pytest.raises(InputError, match="no file"):
         make_prediction_dataset([folder / "@eaDir"], image_size=8, batch_size=4)
+
+
+def test_what_goes_away_or_changes_before_its_turn_is_listed_and_the_rest_goes_on(photos, tmp_path):
+    folder = shutil.copytree(photos / "cat", tmp_path / "photos")
+    dataset, paths, _ = make_prediction_dataset([folder], image_size=8, batch_size=4)
+    expected = collect(dataset)["image"]
+    assert explain_lost(paths, np.arange(24)) == []
+    gone, cut, other = (Path(paths[row]) for row in (0, 7, 23))
+    gone.unlink()
+    cut.write_bytes(cut.read_bytes()[:50])
+    shutil.copy(paths[1], other)
+    found = collect(dataset)
+    kept = [row for row in range(24) if row not in (0, 7, 23)]
+    assert found["id"].tolist() == kept
+    np.testing.assert_array_equal(found["image"], expected[kept])
+    lost = explain_lost(paths, found["id"])
+    assert [path for path, _ in lost] == [str(gone), str(cut), str(other)]
+    assert [reason.split(":")[0] for _, reason in lost[::2]] == ["cannot be read", "changed since it was checked"]
+    assert "truncated" in lost[1][1]
 
 
 @pytest.mark.parametrize("files", [[], ["no/such/file.jpg"]])

@@ -10,7 +10,7 @@ from tfl.data.augment import augment
 from tfl.data.decode import decode_image, resize
 from tfl.data.feed import EpochFeed
 from tfl.data.index import Index
-from tfl.data.pipeline import make_dataset, make_prediction_dataset
+from tfl.data.pipeline import explain_lost, make_dataset, make_prediction_dataset
 from tfl.data.scan import write_quarantine_csv
 from tfl.data.source import Source, reading_explained
 from tfl.data.sources import load_source
@@ -26,6 +26,7 @@ __all__ = [
     "augment",
     "count_leaks",
     "decode_image",
+    "explain_lost",
     "find_contradictions",
     "load_data",
     "load_source",

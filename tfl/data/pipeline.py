@@ -13,7 +13,7 @@ from tfl.data.folder import encode_paths, read_file
 from tfl.data.scan import ScannedImage, scan_files
 from tfl.data.source import Source
 from tfl.data.tree import describe_passed_over, is_junk, read_tree
-from tfl.errors import InputError
+from tfl.errors import BadImageError, InputError
 from tfl.writing import expand_home
 
 SHUFFLE_BUFFER = 2048  # undecoded examples; streams only
@@ -90,6 +90,8 @@ def make_prediction_dataset(
 ) -> tuple[tf.data.Dataset, list[str], list[tuple[str, str]]]:
     """Make batches of files that have no labels, decoded and resized as for training.
 
+    A file that is gone or changed when its turn comes is left out of the batches: `explain_lost` says why.
+
     Args:
         files: image files, and folders that are searched to the bottom; what is hidden in them, and files of
             other programs (`Thumbs.db`, `@eaDir`), are passed over.
@@ -122,7 +124,26 @@ def make_prediction_dataset(
         return {"image": resize(image, image_size), "id": row["id"]}
 
     dataset = tf.data.Dataset.from_tensor_slices(columns).map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
-    return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE), [path for path, _ in good], bad
+    dataset = dataset.ignore_errors().batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    return dataset, [path for path, _ in good], bad
+
+
+def explain_lost(paths: Sequence[str], ids: np.ndarray) -> list[tuple[str, str]]:
+    """Say why files were usable when they were checked, and are in no batch.
+
+    Args:
+        paths: from `make_prediction_dataset`.
+        ids: int64 (N,), of all examples in its batches.
+
+    Returns:
+        (path, reason) of each other file.
+    """
+    lost = [paths[int(row)] for row in np.setdiff1d(np.arange(len(paths)), ids)]
+    results = scan_files(lost, "Checking again") if lost else []
+    changed = "changed since it was checked"
+    return [
+        (path, str(now) if isinstance(now, BadImageError) else changed) for path, now in zip(lost, results, strict=True)
+    ]
 
 
 def _list_images(files: Sequence[str | Path]) -> list[str]:
