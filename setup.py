@@ -8,8 +8,9 @@ FAST_CPU = ["openvino>=2026.4"]
 PARQUET = ["pyarrow>=20.0"]
 EXPORT = ["ai-edge-litert>=2.3", "onnx>=1.23", "onnxruntime>=1.32", "tf2onnx>=1.17"]
 SERVE = ["fastapi>=0.115", "uvicorn>=0.34", "prometheus_client>=0.21"]
-TEST = ["pytest>=9.0", "pytest-xdist>=3.8", "hypothesis>=6.150", "pillow>=11.0", "httpx>=0.28"]
-EXTRAS = [*FAST_CPU, *PARQUET, *EXPORT, *SERVE]
+PHOTOS = ["pillow-heif>=1.1"]
+TEST = ["pytest>=9.0", "pytest-xdist>=3.8", "hypothesis>=6.150", "httpx>=0.28"]
+EXTRAS = [*FAST_CPU, *PARQUET, *EXPORT, *SERVE, *PHOTOS]
 
 setup(
     name="tfl",
@@ -35,7 +36,7 @@ setup(
         "tensorboard>=2.20",  # TensorFlow 2.21 no longer brings it
         "ml_dtypes>=0.5",
         "threadpoolctl>=3.5",
-        "pillow>=11.0",
+        "pillow>=11.3",  # with a decoder of AVIF
         "simplejpeg>=1.8",  # the one that tells of libjpeg's warnings: whether a JPEG file is whole
         "Jinja2>=3.1",
         "tqdm>=4.67",
@@ -45,6 +46,7 @@ setup(
         "parquet": PARQUET,  # scripts/extract_features.py --format=parquet
         "export": EXPORT,  # scripts/export.py --formats=litert,onnx
         "serve": SERVE,  # scripts/serve.py
+        "photos": PHOTOS,  # HEIC
         "test": [*TEST, *EXTRAS],
         "dev": [
             *TEST,

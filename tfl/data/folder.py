@@ -28,18 +28,21 @@ class FileSource(Source):
     """Image files on disk. Only their paths are held in memory, whatever the size of the data set."""
 
     fingerprints: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
+    pngs: tuple[str, ...] = ()  # what the graph reads in place of the files; "" for the file itself; empty: all so
 
     def examples(self, rows: np.ndarray) -> tf.data.Dataset:
-        """Return the files' bytes; a file that has changed since the scan stops the reading, by name."""
+        """Return bytes that the graph decodes; a file that has changed since the scan stops the reading, by name."""
         columns = {
             "path": encode_paths(self.index.paths[rows]),
             "fingerprint": self.fingerprints[rows],
             "label": self.index.labels[rows],
             "id": rows,
         }
+        if self.pngs:
+            columns["png"] = encode_paths(self.pngs[row] for row in rows)
 
         def read(row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            return {"image": read_file(row["path"], row["fingerprint"]), "label": row["label"], "id": row["id"]}
+            return {"image": read_image(row), "label": row["label"], "id": row["id"]}
 
         return tf.data.Dataset.from_tensor_slices(columns).map(read, num_parallel_calls=tf.data.AUTOTUNE)
 
@@ -126,7 +129,8 @@ def _make_source(
     )
     fingerprints = np.array([result.fingerprint for _, result in good], np.int64)[order]
     formats = tuple(sorted({result.format for _, result in good}))
-    return FileSource(index, bad, formats, fingerprints)
+    pngs = tuple(good[place][1].png for place in order)
+    return FileSource(index, bad, formats, fingerprints, pngs if any(pngs) else ())
 
 
 def _check_classes_are_left(lost: set[tuple[str, str]]) -> None:
@@ -149,6 +153,21 @@ def _sibling(root: Path) -> str:
 def encode_paths(paths: Iterable[str]) -> list[bytes]:
     """Return paths as the bytes that they are on disk: TensorFlow refuses a `str` that is no UTF-8."""
     return [os.fsencode(path) for path in paths]
+
+
+def read_image(row: dict[str, tf.Tensor]) -> tf.Tensor:
+    """Read an image in the graph: the file, or the PNG that stands for it.
+
+    Args:
+        row: "path" and "fingerprint" of the file; "png", where some of the files have such a PNG.
+
+    Returns:
+        Its bytes, a scalar string.
+    """
+    encoded = read_file(row["path"], row["fingerprint"])  # also where the PNG is taken: the photo may have changed
+    if "png" not in row:
+        return encoded
+    return tf.cond(tf.equal(row["png"], b""), lambda: encoded, lambda: tf.io.read_file(row["png"]))
 
 
 def read_file(path: tf.Tensor, fingerprint: tf.Tensor) -> tf.Tensor:

@@ -66,10 +66,13 @@ def gif_size(encoded: bytes) -> tuple[int, int]:
     """Return width and height of the canvas, which grows where the first frame does not fit onto it.
 
     Raises:
-        IndexError, struct.error: the file is cut off.
+        IndexError: the file is cut off.
     """
-    width, height = struct.unpack_from("<HH", encoded, 6)
-    left, top, frame_width, frame_height = next(gif_frames(encoded), (0, 0, 0, 0))
+    try:
+        width, height = struct.unpack_from("<HH", encoded, 6)
+        left, top, frame_width, frame_height = next(gif_frames(encoded), (0, 0, 0, 0))
+    except (IndexError, struct.error) as error:
+        raise IndexError("the header is cut off") from error
     return max(width, left + frame_width), max(height, top + frame_height)
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfl import progress
 from tfl.data.augment import augment, example_seed
 from tfl.data.decode import decode_image, resize
-from tfl.data.folder import encode_paths, read_file
+from tfl.data.folder import encode_paths, read_image
 from tfl.data.scan import ScannedImage, scan_files
 from tfl.data.source import Source
 from tfl.data.tree import describe_passed_over, is_junk, read_tree
@@ -118,9 +118,11 @@ def make_prediction_dataset(
         "fingerprint": np.array([result.fingerprint for _, result in good], np.int64),
         "id": np.arange(len(good)),
     }
+    if any(result.png for _, result in good):
+        columns["png"] = encode_paths(result.png for _, result in good)
 
     def prepare(row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        image = decode_image(read_file(row["path"], row["fingerprint"]), formats)
+        image = decode_image(read_image(row), formats)
         return {"image": resize(image, image_size), "id": row["id"]}
 
     dataset = tf.data.Dataset.from_tensor_slices(columns).map(prepare, num_parallel_calls=tf.data.AUTOTUNE)

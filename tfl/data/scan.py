@@ -8,7 +8,6 @@ import functools
 import hashlib
 import os
 import stat
-import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,9 +19,11 @@ from etils import epath
 
 from tfl import progress
 from tfl.data import decode
+from tfl.data.formats import GRAPH_FORMATS, PHOTO_FORMATS, sniff
 from tfl.data.gif import gif_size
 from tfl.data.jpeg import check_jpeg
-from tfl.data.orientation import exif_orientation
+from tfl.data.photo_cache import cached_png
+from tfl.data.photos import EXTRA, graph_orientation, needs_pillow, read_photo_size
 from tfl.errors import BadImageError, InputError
 from tfl.workdir import write_csv
 
@@ -30,11 +31,8 @@ MAX_PIXELS = 178_956_970  # Pillow's limit for a decompression bomb: 1/2 GiB of 
 MAX_BYTES = 3 * MAX_PIXELS  # of a file: what so many pixels take where nothing is compressed
 HASH_BUCKETS = 2**62
 _HEAD_BYTES = 12  # so many tell the format
-_STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"GIF8": "GIF", b"BM": "BMP"}
-
-
 # TensorFlow quotes the file in some errors, and Python then fails to read the error as UTF-8.
-BROKEN = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, IndexError, struct.error, UnicodeDecodeError)
+BROKEN = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, IndexError, UnicodeDecodeError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,36 +43,56 @@ class ScannedImage:
     fingerprint: int
     width: int
     height: int
-    format: str  # one of `decode.FORMATS`
+    format: str  # one of `decode.FORMATS`, of the file that the graph reads
+    png: str = ""  # path of that file, where Pillow had to decode the photo
 
 
-def scan_image(encoded: bytes) -> ScannedImage:
+def scan_image(encoded: bytes, *, is_file: bool = False) -> ScannedImage:
     """Check that the bytes of a file are an image that decodes whole.
 
     Args:
         encoded: the content of the file.
+        is_file: whether it is read from a file, so that a PNG from the cache can take its place where the graph has
+            no decoder for it.
 
     Returns:
         Digest and size.
 
     Raises:
         BadImageError: they are not; the message says why.
+        InputError: the cache cannot be used.
     """
     content = tf.constant(encoded)  # copied once for all that TensorFlow reads
     kind, width, height = read_header(encoded, content)
     if width * height > MAX_PIXELS:
         raise BadImageError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
+    if kind == "JPEG":
+        check_jpeg(encoded)
+    if needs_pillow(encoded, kind):
+        return _scan_photo(encoded, content, kind, is_file=is_file)
     try:
-        _decode_whole(encoded, content, kind)
-        has_exif = kind == "JPEG" and b"Exif\0\0" in encoded
-        orientation = int(_orientation(content)) if has_exif else 1
+        if kind != "JPEG":
+            _decoder(kind)(content)
+        orientation = graph_orientation(encoded) if kind == "JPEG" else 1
     except BROKEN as error:
         raise BadImageError(f"broken or truncated {kind}: {first_line(error)}") from error
     if orientation >= 5:
         width, height = height, width
     kind = decode.TURNED_JPEG if orientation > 1 else kind
-    fingerprint = int(tf.strings.to_hash_bucket_fast(content, HASH_BUCKETS))
-    return ScannedImage(hashlib.sha256(encoded).hexdigest(), fingerprint, width, height, kind)
+    return ScannedImage(hashlib.sha256(encoded).hexdigest(), _fingerprint(content), width, height, kind)
+
+
+def _scan_photo(encoded: bytes, content: tf.Tensor, kind: str, *, is_file: bool) -> ScannedImage:
+    """Look at a photo that the graph cannot decode, and put it into the cache as PNG."""
+    if not is_file:
+        raise BadImageError(f"{kind} without a decoder in the graph: such photos are read from files, by folder:PATH")
+    sha256 = hashlib.sha256(encoded).hexdigest()
+    png, (width, height) = cached_png(encoded, sha256, kind)
+    return ScannedImage(sha256, _fingerprint(content), width, height, "PNG", str(png))
+
+
+def _fingerprint(content: tf.Tensor) -> int:
+    return int(tf.strings.to_hash_bucket_fast(content, HASH_BUCKETS))
 
 
 def read_header(encoded: bytes, content: tf.Tensor) -> tuple[str, int, int]:
@@ -89,9 +107,11 @@ def read_header(encoded: bytes, content: tf.Tensor) -> tuple[str, int, int]:
     """
     if not encoded:
         raise BadImageError("empty file (0 bytes)")
-    kind = _sniff(encoded)
+    kind = sniff(encoded)
     if not kind:
-        raise BadImageError(f"not an image of a known format ({', '.join((*_STARTS.values(), 'WebP'))})")
+        raise BadImageError(f"not an image of a known format ({', '.join((*GRAPH_FORMATS, *PHOTO_FORMATS))})")
+    if kind != "JPEG" and needs_pillow(encoded, kind):
+        return kind, *read_photo_size(encoded, kind)
     try:
         return kind, *_read_size(encoded, content, kind)
     except BROKEN as error:
@@ -116,7 +136,13 @@ def check_bad_fraction(quarantine: Sequence[tuple[str, str]], total: int, max_ba
     """
     if not quarantine:
         return
-    path, reason = quarantine[0]
+    lacking = [row for row in quarantine if EXTRA in row[1]]
+    path, reason = (lacking or quarantine)[0]
+    if len(quarantine) - len(lacking) <= max_bad_fraction * total < len(quarantine):
+        raise InputError(
+            f"`data.source` must hold photos whose decoders are installed. Received: {len(lacking)} of {total} files, "
+            f"the first: {path} ({reason})."
+        )
     if len(quarantine) > max_bad_fraction * total:
         raise InputError(
             f"`data.max_bad_fraction` must be at least the fraction of files that cannot be used: {len(quarantine)} "
@@ -141,17 +167,12 @@ def _scan_file(path: str) -> ScannedImage | BadImageError:
             return BadImageError(f"{status.st_size:,} bytes are more than any photo has, {MAX_BYTES:,}")
         with Path(path).open("rb") as file:
             head = file.read(_HEAD_BYTES)
-            return scan_image(head + file.read() if _sniff(head) else head)  # gigabytes of video are not read
+            content = head + file.read() if sniff(head) else head  # gigabytes of video are not read
+            return scan_image(content, is_file=True)
     except BadImageError as error:
         return error
     except OSError as error:
         return BadImageError(f"cannot be read: {error.strerror or error}")
-
-
-def _sniff(encoded: bytes) -> str:
-    if encoded[:4] == b"RIFF":
-        return "WebP" if encoded[8:12] == b"WEBP" else ""
-    return next((kind for start, kind in _STARTS.items() if encoded.startswith(start)), "")
 
 
 def _read_size(encoded: bytes, content: tf.Tensor, kind: str) -> tuple[int, int]:
@@ -178,15 +199,7 @@ def _read_size(encoded: bytes, content: tf.Tensor, kind: str) -> tuple[int, int]
     return number(26, 2) & 0x3FFF, number(28, 2) & 0x3FFF
 
 
-def _decode_whole(encoded: bytes, content: tf.Tensor, kind: str) -> None:
-    if kind == "JPEG":
-        check_jpeg(encoded)
-    else:
-        _decoder(kind)(content)
-
-
 _STRING = (tf.TensorSpec((), tf.string),)
-_orientation = tf.function(exif_orientation, input_signature=_STRING)
 
 
 @functools.cache

@@ -12,7 +12,8 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from tfl.errors import InputError
+from tfl.data.photos import graph_bytes
+from tfl.errors import BadImageError, InputError
 from tfl.export.graph import METADATA_NAME, decode_batch, metadata_from_json, probabilities_of
 from tfl.export.operations import check_operations
 from tfl.export.runner import num_cores
@@ -78,7 +79,7 @@ class Artefact:
         """Return the probabilities of image files of any size and format, mixed as they come.
 
         Args:
-            images: the bytes of whole files: JPEG, PNG, GIF, BMP or WebP.
+            images: the bytes of whole files of any format that a folder may hold.
 
         Returns:
             `(N, C)` float32, as `predict_pixels`.
@@ -87,11 +88,15 @@ class Artefact:
             InputError: some of them are no images, or broken ones; the message names the first.
         """
         run = self._run_bytes or (lambda batch: self._run(self._decode(batch).numpy()))
+
+        def run_files(numbered: Sequence[tuple[int, bytes]]) -> np.ndarray:
+            return run(tf.constant([_for_the_graph(*pair) for pair in numbered], tf.string))
+
         try:
-            return self._in_batches(lambda batch: run(tf.constant(batch, tf.string)), list(images))
+            return self._in_batches(run_files, list(enumerate(images)))
         except tf.errors.OpError:
             for number, encoded in enumerate(images):
-                self._check_image(number, encoded)
+                self._check_image(number, _for_the_graph(number, encoded))
             raise  # all could be decoded, so this is another matter
 
     def _check_image(self, number: int, encoded: bytes) -> None:
@@ -105,6 +110,14 @@ class Artefact:
         with self._lock:
             parts = [run(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
         return np.concatenate([np.zeros((0, len(self.metadata.class_names)), np.float32), *parts])
+
+
+def _for_the_graph(number: int, encoded: bytes) -> bytes:
+    """Bring a photo that the graph has no decoder for into the form of one that it has."""
+    try:
+        return graph_bytes(encoded)
+    except BadImageError as error:
+        raise InputError(f"`images` must be whole image files. Received: number {number}: {error}.") from error
 
 
 def load_artefact(path: epath.PathLike) -> Artefact:

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from tfl.cache import cache_folder
 from tfl.errors import InputError
 from tfl.progress import say, track
 from tfl.workdir import read_json, write_json
@@ -243,8 +244,7 @@ class StoredArray:
 
 def default_store() -> Path:
     """Return where features stand if nothing else is said: `$TFL_CACHE/features`, else in the user's cache folder."""
-    general = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(expand_home(os.environ.get("TFL_CACHE") or f"{general}/tfl", "TFL_CACHE")) / "features"
+    return cache_folder("features")
 
 
 def estimate_bytes(num_examples: int, shape: tuple[int, ...], dtype: str) -> int:

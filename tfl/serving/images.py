@@ -3,13 +3,16 @@
 import contextlib
 import struct
 import threading
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 
 from tfl.data import decode_image, resize
 from tfl.data.gif import gif_frames
-from tfl.data.scan import BROKEN, BadImageError, first_line, read_header
+from tfl.data.photos import decode_photo, needs_pillow
+from tfl.data.scan import BROKEN, first_line, read_header
+from tfl.errors import BadImageError
 from tfl.serving.limits import RequestError
 
 TAKES_TURNS = 12_000_000  # pixels from which images are decoded one after the other: each may take 30 bytes a pixel
@@ -29,6 +32,9 @@ class Decoder:
         self._decode = tf.function(
             lambda encoded: resize(decode_image(encoded), image_size), input_signature=[tf.TensorSpec((), tf.string)]
         ).get_concrete_function()
+        self._resize = tf.function(
+            lambda pixels: resize(pixels, image_size), input_signature=[tf.TensorSpec((None, None, 3), tf.uint8)]
+        )
 
     def __call__(self, encoded: bytes) -> np.ndarray:
         """Return the pixels of an image file, uint8 `(image_size, image_size, 3)`.
@@ -37,20 +43,29 @@ class Decoder:
             RequestError: 415 for other than an image, 413 for one that is too large, 400 for a broken one.
         """
         content = tf.constant(encoded)
-        try:
+        with _refusing():
             kind, width, height = read_header(encoded, content)
-        except BadImageError as error:
-            raise RequestError(400 if str(error).startswith("broken") else 415, f"The image is {error}.") from error
         pixels = max(width * height, _hidden_pixels(encoded, kind))
         if pixels > self._max_pixels:
             raise RequestError(
                 413, f"An image must have at most {self._max_pixels:,} pixels. Received: a {kind} with {pixels:,}."
             )
         try:
-            with self._turn if pixels > TAKES_TURNS else contextlib.nullcontext():
+            with self._turn if pixels > TAKES_TURNS else contextlib.nullcontext(), _refusing():
+                if needs_pillow(encoded, kind):
+                    return self._resize(tf.constant(decode_photo(encoded, kind))).numpy()
                 return self._decode(content).numpy()
         except BROKEN as error:
             raise RequestError(400, f"The image is broken or truncated {kind}: {first_line(error)}.") from error
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """Turn what is wrong with an image into an answer: 400 where it is damaged, else 415."""
+    try:
+        yield
+    except BadImageError as error:
+        raise RequestError(400 if str(error).startswith("broken") else 415, f"The image is {error}.") from error
 
 
 def _hidden_pixels(encoded: bytes, kind: str) -> int:
