@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from tfl.data import load_source
 from tfl.errors import InputError
 from tfl.evaluation import describe_calibration, fit_temperature, read_predictions
 from tfl.recorded import held_out_rows
-from tfl.trained import evaluate_workdir, say_evaluation
+from tfl.trained import evaluate_workdir, predict_files, say_evaluation
 from tfl.workdir import read_csv
 
 PLAIN = tfl.TransferConfig(
@@ -176,6 +177,19 @@ def test_moved_photos_are_the_runs_own_test_images(photo_run, photos, tmp_path, 
         assert certificate["reference"]["num_images"] == first["test"]["num_examples"]
     finally:
         moved.rename(photos)
+
+
+def test_photos_that_the_graph_cannot_decode_are_evaluated_and_predicted(photo_run, photos, tmp_path, monkeypatch):
+    monkeypatch.setenv("TFL_CACHE", str(tmp_path / "cache"))
+    tiffs = tmp_path / "tiffs"
+    for png in photos.rglob("*.png"):
+        (tiffs / png.parent.name).mkdir(parents=True, exist_ok=True)
+        Image.open(png).save(tiffs / png.parent.name / png.name, "TIFF")  # the same pixels, under the same names
+    rows = predict_files(photo_run.workdir, [str(tiffs), str(photos)], str(tmp_path / "rows.csv"))
+    for ours, theirs in zip(rows[:36], rows[36:], strict=True):
+        assert ours[1] == theirs[1] and float(ours[2]) == pytest.approx(float(theirs[2]), abs=1e-5)
+    accuracy = np.mean([Path(path).parent.name == name for path, name, *_ in rows[36:]])
+    assert evaluate_workdir(photo_run.workdir, f"folder:{tiffs}")["test"]["accuracy"] == pytest.approx(accuracy)
 
 
 def test_a_folder_of_some_classes_is_a_fair_question(photo_run, photos, tmp_path, capsys):

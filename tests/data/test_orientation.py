@@ -63,5 +63,5 @@ def test_exif_behind_the_image_data_does_not_count():
 
 
 def test_the_word_exif_alone_is_no_orientation():
-    comment = b"\xff\xfe" + struct.pack(">H", 40) + exif(6)[:38]
+    comment = b"\xff\xfe" + struct.pack(">H", 2 + len(exif(6))) + exif(6)
     check(PLAIN[:2] + comment + PLAIN[2:], 1)

@@ -1,10 +1,12 @@
 """One way to use every format: the same answers, the same complaints."""
 
+import io
 import sys
 
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from tfl.data import decode_image, resize
 from tfl.errors import InputError
@@ -51,6 +53,19 @@ def test_bytes_of_mixed_formats_and_sizes_are_decoded_as_in_training(artefact, e
     pixels = np.stack([resize(decode_image(image), SIZE).numpy() for image in encoded])
     np.testing.assert_allclose(artefact.predict_bytes(encoded), expected_of(make_model(), pixels), atol=1e-6)
     assert artefact.predict_bytes([]).shape == (0, 3)
+
+
+def test_bytes_of_photos_that_the_graph_cannot_decode(artefact):
+    image = Image.fromarray(np.random.default_rng(3).integers(0, 256, (40, 48, 3), np.uint8))
+    files = {kind: io.BytesIO() for kind in ("PNG", "TIFF", "JPEG2000", "AVIF")}
+    for kind, file in files.items():
+        image.save(file, kind)
+    png, tiff, jpeg2000, avif = artefact.predict_bytes([file.getvalue() for file in files.values()])
+    np.testing.assert_allclose([tiff, jpeg2000], [png, png], atol=1e-6)
+    pixels = resize(np.asarray(Image.open(files["AVIF"])), SIZE).numpy()
+    np.testing.assert_allclose(avif, artefact.predict_pixels(pixels[None])[0], atol=1e-6)
+    with pytest.raises(InputError, match="number 1: broken or truncated TIFF"):
+        artefact.predict_bytes([files["PNG"].getvalue(), files["TIFF"].getvalue()[:200]])
 
 
 def test_what_is_no_image_is_named(artefact, encoded):

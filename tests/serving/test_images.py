@@ -2,6 +2,7 @@
 
 import io
 import struct
+import sys
 import zlib
 
 import numpy as np
@@ -118,3 +119,19 @@ def test_random_damage_is_refused_or_decoded_but_never_anything_else(decode):
         except RequestError as error:
             outcomes.add(error.status)
     assert outcomes == {200, 400, 413, 415}
+
+
+@pytest.mark.parametrize("format", ["AVIF", "TIFF", "JPEG2000"])
+def test_photos_that_the_graph_cannot_decode_are_those_of_training_too(decode, format):
+    encoded = draw(format)
+    pixels = np.asarray(Image.open(io.BytesIO(encoded)))
+    np.testing.assert_array_equal(decode(encoded), resize(pixels, 16).numpy())
+    assert refusal(decode, draw(format, (101, 100)))[0] == 413
+    status, message = refusal(decode, encoded[: len(encoded) // 2])
+    assert status == 400 and "broken or truncated" in message
+
+
+def test_a_photo_without_a_decoder_is_refused_by_the_name_of_its_extra(decode, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    status, message = refusal(decode, b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40))
+    assert status == 415 and message.endswith("HEIC, whose decoder is not installed: pip install 'tfl[photos]'.")

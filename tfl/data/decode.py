@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from tfl.data.content import PADDING, little_endian, to_numbers
+from tfl.data.content import byte_at, cut, little_endian, to_numbers
 from tfl.data.gif import decode_gif
 from tfl.data.orientation import exif_orientation, may_be_turned, upright
 
@@ -118,12 +118,18 @@ def _decode_turned_jpeg(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
+    # RGB of 8 bits with its pixels right behind the header: nothing transparent. Photos in the cache are such files.
+    head = cut(encoded, 24, 17)
+    is_opaque_rgb = tf.equal(cut(head, 0, 2), b"\x08\x02") & tf.equal(cut(head, 13, 4), b"IDAT")
+    return tf.cond(is_opaque_rgb, lambda: tf.io.decode_png(encoded, channels=3), lambda: _decode_any_png(encoded))
+
+
+def _decode_any_png(encoded: tf.Tensor) -> tf.Tensor:
     def decode_deep() -> tf.Tensor:
         deep = tf.cast(tf.io.decode_png(encoded, channels=4, dtype=tf.uint16), tf.int32)
         return tf.cast((deep + 128) // 257, tf.uint8)
 
-    header = to_numbers(tf.strings.substr(encoded, tf.minimum(24, tf.strings.length(encoded)), 1) + PADDING)
-    depth = header[0]
+    depth = byte_at(encoded, 24)
     image = tf.cond(depth == 16, decode_deep, lambda: tf.io.decode_png(encoded, channels=4))
     # The op says 1, 3 or 15 for opaque where a file without alpha has fewer than 8 bits.
     return _over_white(image, opaque=tf.where(depth < 8, 2 ** tf.minimum(depth, 8) - 1, 255))
