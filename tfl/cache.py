@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from tfl.workdir import expand_home
+from tfl.writing import expand_home
 
 
 def cache_folder(name: str) -> Path:

@@ -8,7 +8,7 @@ from PIL import Image
 from tfl.cache import cache_folder
 from tfl.data.photos import decode_photo, write_png
 from tfl.errors import InputError
-from tfl.workdir import write_atomically
+from tfl.writing import write_atomically
 
 RULES = 1  # of decoding; a change of pixels needs another number
 
