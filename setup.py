@@ -39,6 +39,7 @@ setup(
         "pillow>=11.3",  # with a decoder of AVIF
         "simplejpeg>=1.8",  # the one that tells of libjpeg's warnings: whether a JPEG file is whole
         "Jinja2>=3.1",
+        "jsonschema>=4.23",  # what the JSON files of a run must hold
         "tqdm>=4.67",
     ],
     extras_require={

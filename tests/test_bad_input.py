@@ -19,9 +19,10 @@ import tensorflow as tf
 import tfl
 from tfl.data import load_source, make_prediction_dataset
 from tfl.errors import InputError
+from tfl.files import read_json
 from tfl.models.classifier import load_model, save_model
 from tfl.trained import evaluate_workdir, predict_files
-from tfl.workdir import Workdir, read_json
+from tfl.workdir import Workdir
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -9,9 +9,11 @@ import pytest
 
 import tfl
 from tfl.comparing import compare_runs
+from tfl.data.index import COLUMNS
 from tfl.errors import InputError
 from tfl.evaluation import Predictions, write_predictions
 from tfl.evaluation.pairs import mcnemar
+from tfl.evaluation.tables import read_column
 from tfl.workdir import write_csv, write_json
 
 LABELS = np.random.default_rng(7).integers(0, 3, 200)
@@ -34,7 +36,9 @@ def write_run(folder, logits, labels=LABELS, classes=CLASSES, target="multiclass
     write_json(folder / "metrics.json", {})
     table = Predictions(order, np.asarray(labels)[order], np.asarray(logits)[order], target)
     write_predictions(table, folder / "predictions.csv", ids, classes)
-    write_csv(folder / "splits.csv", ["id", "split", "sha256"], [(name, "test", f"digest of {name}") for name in ids])
+    texts = read_column(folder / "predictions.csv", "label")
+    rows = [(name, "", texts[name], "test", f"digest of {name}", 0, 0, "ok") for name in ids]
+    write_csv(folder / "splits.csv", COLUMNS, rows)
     return str(folder)
 
 
@@ -67,6 +71,12 @@ def test_runs_that_say_the_same_are_equal(tmp_path, capsys):
     one, other = (write_run(tmp_path / name, right_on(150), seed=len(name)) for name in ("one", "three"))
     assert compare_runs([one, other])[1]["p_value"] == 1.0
     assert "are right and wrong on the same 200 images" in capsys.readouterr().out
+
+
+def test_class_names_that_are_equal_after_normalisation_are_the_same_classes(tmp_path):
+    one = write_run(tmp_path / "one", right_on(170), classes=("a", "b", "K\u00e4fer"))
+    other = write_run(tmp_path / "other", right_on(160), classes=("a", "b", "Ka\u0308fer"))
+    assert [row["accuracy"] for row in compare_runs([one, other])] == [0.85, 0.8]
 
 
 def test_classes_in_another_order_are_the_same_classes(tmp_path):
@@ -144,7 +154,7 @@ def test_the_script_says_what_is_wrong_in_one_line(run_script, tmp_path):
         ((one, one), "two or more different runs"),
         ((one, f"{one}/"), "two or more different runs"),
         ((one, tmp_path), "no config.json"),
-        ((one, unfinished), "must be finished runs"),
+        ((one, unfinished), "must be a finished run"),
         ((f"--output={one}/config.json/x.csv", one, other), "`output` must be"),
     ):
         wrong = run_script("scripts/compare_runs.py", *arguments)

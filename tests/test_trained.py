@@ -18,9 +18,9 @@ from tfl.config import ReportConfig
 from tfl.data import load_source
 from tfl.errors import InputError
 from tfl.evaluation import describe_calibration, fit_temperature, read_predictions
+from tfl.files import read_csv
 from tfl.recorded import held_out_rows
 from tfl.trained import evaluate_workdir, predict_files, say_evaluation
-from tfl.workdir import read_csv
 
 PLAIN = tfl.TransferConfig(
     data=tfl.DataConfig(source="digits:0-2", image_size=32, train_examples_per_class=60),

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from tfl.config import TransferConfig
 from tfl.errors import InputError
 from tfl.evaluation import Comparison, Predictions, adjust_holm, compare_predictions, read_predictions, wilson_interval
 from tfl.evaluation.intervals import LEVEL, bootstrap_intervals
-from tfl.evaluation.tables import read_digests
-from tfl.recorded import recorded_splits
+from tfl.evaluation.tables import read_column
+from tfl.recorded import recorded_predictions, recorded_splits
+from tfl.registry import normal_name
 from tfl.trained import naming_the_output
-from tfl.workdir import Workdir, write_csv, write_json
+from tfl.workdir import Workdir, read_config, write_csv, write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,17 +89,20 @@ def _read_run(workdir: str) -> RunPredictions:
     path = epath.Path(workdir).expanduser()
     if path.is_file():
         table, class_names = read_predictions(path)
-        return RunPredictions(str(workdir), table.take(np.argsort(table.ids)), class_names, read_digests(path))
+        return _sorted(workdir, table, class_names, read_column(path))
     run = Workdir.open_finished(workdir, "workdirs")
-    target = TransferConfig.from_dict(run.read_config()).head.target
+    target = read_config(run).head.target
     # One logit of two classes is read as two columns, in whichever order the classes are.
     target = "multiclass" if target == "binary" else target
-    file = run / "predictions.csv"
-    if not file.exists():
-        raise InputError(f"`workdirs` must be finished runs. Received: {workdir!r}: no {file.name}.")
-    table, class_names = read_predictions(file, target)
+    table, class_names = recorded_predictions(run, "test", target)
     digests = {row["id"]: row["sha256"] for row in recorded_splits(run) if row["split"] == "test"}
-    return RunPredictions(str(workdir), table.take(np.argsort(table.ids)), class_names, digests)
+    return _sorted(workdir, table, class_names, digests)
+
+
+def _sorted(name: str, table: Predictions, class_names: Sequence[str], digests: dict[str, str]) -> RunPredictions:
+    """Bring what a run said into an order, and its class names into a form, that are those of every run."""
+    names = tuple(map(normal_name, class_names))  # one may have been trained where names are NFD
+    return RunPredictions(str(name), table.take(np.argsort(table.ids)), names, digests)
 
 
 def _matched(run: RunPredictions, first: RunPredictions) -> RunPredictions:

@@ -172,7 +172,11 @@ class TransferConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "TransferConfig":
-        """Rebuild a config from `to_dict()`, with JSON's lists turned back into tuples."""
+        """Rebuild a config from `to_dict()`, with JSON's lists turned back into tuples.
+
+        Raises:
+            InputError: there is no such option, or a section holds no options.
+        """
         return _from_dict(cls, values)
 
 
@@ -245,14 +249,16 @@ def _option_paths(section: Any, prefix: str = "") -> Iterator[str]:
             yield prefix + field.name
 
 
-def _from_dict(cls: Any, values: dict[str, Any]) -> Any:
+def _from_dict(cls: Any, values: Any, section: str = "config") -> Any:
+    if not isinstance(values, dict):
+        raise InputError(f"`{section}` must be a section of options. Received: {section}={values!r}.")
     defaults, arguments = cls(), {}
+    known = [field.name for field in dataclasses.fields(cls)]
     for name, value in values.items():
-        if not hasattr(defaults, name):
-            known = [field.name for field in dataclasses.fields(cls)]
+        if name not in known:
             raise InputError(f"`{name}` must be an option of {cls.__name__}.{did_you_mean(name, known)}")
         default = getattr(defaults, name)
         if dataclasses.is_dataclass(default):
-            value = _from_dict(type(default), value)
-        arguments[name] = tuple(value) if isinstance(default, tuple) else value
+            value = _from_dict(type(default), value, name)
+        arguments[name] = tuple(value) if isinstance(default, tuple) and isinstance(value, list) else value
     return cls(**arguments)

@@ -12,7 +12,6 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from tfl.config import TransferConfig
 from tfl.data import Source, make_dataset, reading_explained
 from tfl.data.pipeline import to_pixels
 from tfl.errors import InputError
@@ -25,9 +24,15 @@ from tfl.export.publish import CERTIFICATE, open_certificate, publish, read_cert
 from tfl.models.classifier import load_model
 from tfl.models.inference import run_over
 from tfl.progress import say, track
-from tfl.recorded import open_recorded, recorded_rows, recorded_splits
+from tfl.recorded import (
+    check_recorded_config,
+    open_recorded,
+    recorded_predictions,
+    recorded_rows,
+    recorded_splits,
+)
 from tfl.trained import say_order
-from tfl.workdir import Workdir, read_csv
+from tfl.workdir import Workdir, read_config
 
 BATCH = 32
 MAX_IMAGES = 1000
@@ -214,10 +219,11 @@ def describe(name: str, entry: dict[str, Any]) -> str:
 
 def _open(workdir: epath.PathLike, temperature: float, data: Any, source: str) -> _Run:
     run = Workdir.open_finished(workdir)
-    config = TransferConfig.from_dict(run.read_config())
+    config = read_config(run)
     model = load_model(run.path)
     if model.metadata is None:
         raise InputError(f"`workdir` must hold a model that tfl saved. Received: {str(workdir)!r}: no class names.")
+    check_recorded_config(config, model.metadata, run / "config.json")
     model = with_temperature(model, temperature or model.metadata.temperature)
     return _Run(run, model, *open_recorded(config, source, data))
 
@@ -256,14 +262,12 @@ def _encode(image: tf.Tensor, source: Source) -> bytes:
 
 def _check_recorded(run: _Run, ids: np.ndarray, probabilities: np.ndarray) -> None:
     """Hold the model against predictions.csv: what is shipped must be what was evaluated."""
-    file = run.workdir / "predictions.csv"
-    if not file.exists():
-        raise InputError(f"`workdir` must be a finished run. Received: {str(run.workdir.path)!r}: no predictions.csv.")
-    recorded = {row["id"]: row for row in read_csv(file)}
-    columns = [f"p_{name}" for name in run.model.metadata.class_names]
+    metadata = run.model.metadata
+    table, _ = recorded_predictions(run.workdir, "test", metadata.target, metadata.class_names)
+    recorded = dict(zip(table.ids.tolist(), table.probabilities, strict=True))
     for row, values in zip(ids, probabilities, strict=True):
         name = str(run.data.index.ids[row])
-        then = np.array([float(recorded.get(name, {}).get(column, "nan")) for column in columns])
+        then = recorded[name]
         if not np.abs(values - then).max() <= _RECORDED * max(1.0, float(np.abs(then).max())):
             raise CertificateError(
                 f"`workdir` must hold the model that was evaluated. Received: {str(run.workdir.path)!r}: model.keras "

@@ -1,5 +1,7 @@
 """Phase 2: part of the backbone is trained on from the solved head, and kept only where validation is better."""
 
+import dataclasses
+
 import keras
 import numpy as np
 from etils import epath
@@ -28,6 +30,7 @@ from tfl.training.calibrated_loss import loss_to_choose_by, metrics_to_choose_by
 from tfl.training.contract import Contract
 from tfl.training.scalars import StepScalars
 from tfl.workdir import CHECKPOINTS, write_csv
+from tfl.writing import remove
 
 
 def finetune(job: Job) -> None:
@@ -113,7 +116,7 @@ def _fit(job: Job, trained: keras.Model) -> keras.callbacks.History:
         job.run / CHECKPOINTS / "finetune", saving.every_seconds, saving.every_steps, saving.keep
     )
     if job.run.writes and not epath.Path(checkpoint.folder).exists():
-        (job.run / "tensorboard").rmtree(missing_ok=True)  # of an earlier start that was interrupted before
+        remove(job.run / "tensorboard")  # of an earlier start that was interrupted before
     if job.part is None:
         feed = EpochFeed(
             job.splits.source, train, job.model.metadata.image_size, data.batch_size, data.augmentation, job.config.seed
@@ -172,13 +175,12 @@ def _keep_the_better(job: Job, before: list[np.ndarray], probe: Part | None) -> 
         return
     tuned, solved = job.validated["finetune"], job.validated["probe"]
     choice = compare_losses(tuned, solved, job.example_weights(tuned.ids))
+    record = dataclasses.asdict(choice)  # metrics.json names the phases
     job.choice = {
-        "finetune": choice.first,
-        "probe": choice.second,
+        "finetune": record.pop("first"),
+        "probe": record.pop("second"),
         "difference": choice.difference,
-        "low": choice.low,
-        "high": choice.high,
-        "num_examples": choice.num_examples,
+        **record,
     }
     losses = (
         f"validation loss, each at its own temperature, {choice.first:.4f} fine-tuned, {choice.second:.4f} frozen; "

@@ -24,15 +24,17 @@ from tfl.evaluation import (
 )
 from tfl.features import Extractor, FeatureStore, View, make_feature_dataset, open_store
 from tfl.features.extract import BATCH, PLAIN
+from tfl.files import read_json
 from tfl.models.classifier import load_model, save_model
 from tfl.models.inference import Outputs
 from tfl.progress import say
 from tfl.rules import absolute_paths
+from tfl.schemas import PROBE_CHECKPOINT
 from tfl.training import balanced_class_weight
 from tfl.training.contract import check_agreement, check_evaluation
 from tfl.training.strategy import make_strategy
 from tfl.training.workers import Workers
-from tfl.workdir import CHECKPOINTS, Workdir, read_json, write_json
+from tfl.workdir import CHECKPOINTS, Workdir, write_json
 
 HIDDEN_HEAD_L2 = 1e-4  # of a head that is not solved, where `probe.l2` leaves the choice to us
 SAMPLE = 8  # images that the whole model sees again, to agree with what its parts said
@@ -214,7 +216,7 @@ class Job:
         if not file.exists():
             return False
         try:
-            stored = read_json(file)
+            stored = read_json(file, PROBE_CHECKPOINT)
             self.model.set_weights(load_model(file.with_suffix(".keras")).get_weights())
         except InputError as error:
             say(f"{name}: done again, what an earlier start stored is damaged: {error}")

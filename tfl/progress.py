@@ -6,12 +6,14 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from tfl.errors import readable
+
 T = TypeVar("T")
 
 
 def say(message: str) -> None:
     """Write one line for the user to stderr, without tearing a running progress bar."""
-    tqdm.write(message, file=sys.stderr)
+    tqdm.write(readable(message), file=sys.stderr)
 
 
 def track(

@@ -1,5 +1,6 @@
 """Which images a finished run was made on, and how they are found again: in their place, or where they were moved."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,10 +8,16 @@ import numpy as np
 
 from tfl.config import TransferConfig
 from tfl.data import Source, load_source
+from tfl.data.index import read_splits
 from tfl.errors import InputError
+from tfl.evaluation.predictions import Predictions
+from tfl.evaluation.tables import read_column, read_predictions
+from tfl.files import refuse_file
+from tfl.models.metadata import Metadata
 from tfl.progress import say
+from tfl.registry import normal_name
 from tfl.rules import PYTHON_DATA
-from tfl.workdir import Workdir, read_csv
+from tfl.workdir import Workdir
 
 Rows = Sequence[dict[str, str]]
 
@@ -20,7 +27,76 @@ def recorded_splits(run: Workdir) -> list[dict[str, str]]:
     file = run / "splits.csv"
     if not file.exists():
         raise InputError(f"`workdir` must be a finished run. Received: {str(run.path)!r}: no splits.csv.")
-    return read_csv(file)
+    return read_splits(file)
+
+
+def recorded_predictions(
+    run: Workdir, split: str, target: str = "", class_names: Sequence[str] = ()
+) -> tuple[Predictions, tuple[str, ...]]:
+    """Read what a run said of its test or validation images.
+
+    Args:
+        run: a finished one.
+        split: "test" or "validation".
+        target: the kind of the labels.
+        class_names: of the model, which the table must have; empty: not known.
+
+    Returns:
+        The table, with the names of the examples as its ids, and the class names.
+
+    Raises:
+        InputError: the file is missing or damaged, of other classes, or of other examples than splits.csv lists.
+    """
+    file = run / {"test": "predictions.csv", "validation": "validation_predictions.csv"}[split]
+    if not file.exists():
+        raise InputError(f"`workdir` must be a finished run. Received: {str(run.path)!r}: no {file.name}.")
+    table, names = read_predictions(file, target)
+    if class_names and names != tuple(class_names):
+        raise refuse_file(file, f"its classes are {', '.join(names)}, the model's {', '.join(class_names)}")
+    _check_listed(file, split, recorded_splits(run))
+    return table, names
+
+
+def _check_listed(file: Any, split: str, recorded: Rows) -> None:
+    """Check that a table of predictions has the images that splits.csv lists, with the same labels."""
+    said = read_column(file, "label")
+    wanted = {row["id"]: row["label"] for row in recorded if row["split"] == split}
+    # With held-out folds, the table of validation has the images of train as well.
+    known = wanted if split == "test" else {row["id"]: row["label"] for row in recorded if row["split"] != "test"}
+    if strange := next((name for name in said if name not in known), None):
+        raise refuse_file(file, f"splits.csv does not list {strange!r} for {split}")
+    if missing := next((name for name in wanted if name not in said), None):
+        raise refuse_file(file, f"it lacks {missing!r}, which splits.csv lists for {split}")
+    for name, label in said.items():
+        if not _is_same_label(label, known[name]):
+            raise refuse_file(file, f"the label of {name!r} is {label!r}, and in splits.csv {known[name]!r}")
+
+
+def _is_same_label(first: str, second: str) -> bool:
+    """Compare two labels as they are written; values are rounded to nine digits in one of the files."""
+    if normal_name(first) == normal_name(second):
+        return True
+    try:
+        return math.isclose(float(first), float(second), rel_tol=1e-6)
+    except ValueError:
+        return False
+
+
+def check_recorded_config(config: TransferConfig, metadata: Metadata, path: Any) -> None:
+    """Check that config.json speaks of the network that the model file holds.
+
+    Raises:
+        InputError: it speaks of another one.
+    """
+    asked = {
+        "backbone.name": (config.backbone.name.lower(), metadata.backbone.lower()),
+        "backbone.alpha": (config.backbone.alpha, metadata.alpha),
+        "data.image_size": (config.data.image_size or metadata.image_size, metadata.image_size),
+        "head.target": (config.head.target, metadata.target),
+    }
+    for name, (mine, model) in asked.items():
+        if mine != model:
+            raise refuse_file(path, f"{name} is {mine!r}, and {model!r} in the model")
 
 
 def open_recorded(

@@ -19,7 +19,6 @@ from tfl.evaluation import (
     Predictions,
     mean_luminance,
     predict,
-    read_predictions,
     slice_by_column,
     slice_by_image,
     summarize,
@@ -28,9 +27,16 @@ from tfl.evaluation import (
 from tfl.export import Artefact, load_artefact
 from tfl.models.classifier import Metadata, load_model
 from tfl.progress import say, track
-from tfl.recorded import held_out_rows, open_recorded, recorded_rows, recorded_splits
+from tfl.recorded import (
+    check_recorded_config,
+    held_out_rows,
+    open_recorded,
+    recorded_predictions,
+    recorded_rows,
+    recorded_splits,
+)
 from tfl.registry import did_you_mean, find_same, look_alike
-from tfl.workdir import Workdir, write_csv, write_json
+from tfl.workdir import Workdir, read_config, write_csv, write_json
 
 BATCH = 32
 TOP = 5
@@ -61,8 +67,9 @@ def evaluate_workdir(
             know, or no such column.
     """
     run = Workdir.open_finished(workdir)
-    config = TransferConfig.from_dict(run.read_config())
+    config = read_config(run)
     model, metadata = _load_named(workdir)
+    check_recorded_config(config, metadata, run / "config.json")
     known = metadata.class_names if source and metadata.target != "regression" else ()
     source_data, name = open_recorded(config, source, data, known)
     renumber, recorded = _class_numbers(source_data, metadata), recorded_splits(run)
@@ -138,7 +145,7 @@ def _recorded_validation(
     file = run / "validation_predictions.csv"
     if not file.exists():
         return None
-    table, _ = read_predictions(file, metadata.target)
+    table, _ = recorded_predictions(run, "validation", metadata.target, metadata.class_names)
     solved_on = {row["id"] for row in recorded if row["split"] in ("train", "validation")}
     return None if config.probe.folds and set(table.ids) != solved_on else table
 

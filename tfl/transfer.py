@@ -12,6 +12,7 @@ from etils import epath
 from tfl.backbones import build_backbone, get_backbone_spec
 from tfl.config import TransferConfig
 from tfl.data import Splits, reading_explained, write_quarantine_csv
+from tfl.data.index import read_splits
 from tfl.errors import InputError
 from tfl.evaluation import wilson_interval
 from tfl.finetuning import finetune
@@ -25,7 +26,7 @@ from tfl.rules import PYTHON_DATA
 from tfl.solving import solve_head
 from tfl.trained import say_order
 from tfl.training.strategy import make_deterministic, make_strategy
-from tfl.workdir import Workdir, read_csv, write_json
+from tfl.workdir import Workdir, write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,7 +162,7 @@ def _data(config: TransferConfig, data: Any, run: Workdir) -> Splits:
     """Open and cut the data; a run that has begun goes on with the very examples that it began with."""
     splits = load_splits(config, data)
     if (run / "splits.csv").exists():
-        splits.index.check_same(read_csv(run / "splits.csv"))
+        splits.index.check_same(read_splits(run / "splits.csv"))
     return splits
 
 

@@ -11,9 +11,11 @@ from typing import Any
 from etils import epath
 
 from tfl.cluster import Cluster
-from tfl.config import differing_options
+from tfl.config import TransferConfig, differing_options
 from tfl.errors import InputError
+from tfl.files import naming_file, read_json
 from tfl.locks import FileLock, try_lock_file
+from tfl.schemas import METRICS
 from tfl.writing import expand_home, explained, is_local, make_folder, sweep_unfinished, write_atomically
 
 CHECKPOINTS = "checkpoints"  # the folder of what an interrupted run goes on from
@@ -25,33 +27,12 @@ def write_json(path: epath.PathLike, values: Any) -> None:
     write_atomically(path, lambda temporary: temporary.write_text(text))
 
 
-def read_json(path: epath.PathLike) -> dict[str, Any]:
-    """Read what `write_json` wrote.
-
-    Raises:
-        InputError: the file was damaged since: it holds no JSON object.
-    """
-    try:
-        values, reason = json.loads(epath.Path(path).read_text()), "no JSON object"
-    except ValueError as error:
-        values, reason = None, str(error)
-    if not isinstance(values, dict):
-        raise InputError(f"`workdir` must hold whole files. Received: {str(path)!r}: {reason}.")
-    return values
-
-
 def write_csv(path: epath.PathLike, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a table as CSV, atomically; UTF-8 also where the machine's encoding is another."""
     table = io.StringIO(newline="")
     csv.writer(table, lineterminator="\n").writerows([header, *rows])
     content = table.getvalue().encode("utf-8", errors="surrogateescape")  # file names may be no UTF-8
     write_atomically(path, lambda temporary: temporary.write_bytes(content))
-
-
-def read_csv(path: epath.PathLike) -> list[dict[str, str]]:
-    """Read what `write_csv` or a spreadsheet wrote: one dict a row, by the names in the header."""
-    text = epath.Path(path).read_bytes().decode("utf-8-sig", "surrogateescape")  # Excel marks UTF-8 by a first BOM
-    return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
 class Workdir:
@@ -185,14 +166,26 @@ class Workdir:
         file = self.path / "metrics.json"
         if not file.exists():
             return None
-        metrics = read_json(file)
-        if not {"test", "validation", "kept"} <= metrics.keys():
-            raise InputError(f"`workdir` must hold whole files. Received: {str(file)!r}: not the metrics of a run.")
-        return metrics
+        return read_json(file, METRICS)
 
     def files(self) -> list[str]:
         """Return the paths of what was written, for the last lines on the screen."""
         return sorted(str(self.path / name) for name in _visible(self.path))
+
+
+def read_config(workdir: epath.PathLike) -> TransferConfig:
+    """Read the config of a run.
+
+    Args:
+        workdir: its folder.
+
+    Raises:
+        InputError: there is none, or it holds something that is no option, or no value of one.
+    """
+    run = Workdir(workdir)
+    values = run.read_config()
+    with naming_file(run / "config.json"):
+        return TransferConfig.from_dict(values).validate()
 
 
 def check_finished(path: epath.PathLike, argument: str) -> None:

@@ -118,6 +118,16 @@ def sweep_unfinished(folder: epath.Path) -> None:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
+def remove(path: epath.Path) -> None:
+    """Remove a file, a folder or nothing; of a symbolic link the link, and not what it leads to."""
+    if is_local(path) and os.path.islink(path):  # noqa: PTH114 - epath has no such question
+        os.unlink(path)  # noqa: PTH108
+    elif path.is_dir():
+        path.rmtree()
+    elif path.exists():
+        path.unlink()
+
+
 def is_local(path: epath.Path) -> bool:
     """Say whether a path is one of this machine's file systems, not of an object store."""
     return "://" not in str(path)

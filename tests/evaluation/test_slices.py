@@ -77,8 +77,50 @@ def test_a_column_of_a_file_is_joined_by_id(tmp_path):
         slice_by_column(f"{file}:camera", ["other"])
     twice = tmp_path / "twice.csv"
     twice.write_text("id,camera\na,X\na,Y\n")
-    with pytest.raises(InputError, match=r"one row an id\. Received: .*twice\.csv with 'a' twice"):
+    with pytest.raises(InputError, match=r"`slices` must .*twice\.csv': id 'a' stands in it twice"):
         slice_by_column(f"{twice}:camera", ["a"])
+
+
+TABLE = 'id,größe,note\nKäfer/1.png,groß,"a;b"\nant/2.png,klein,\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (TABLE, "utf-8"),
+        (TABLE, "utf-8-sig"),
+        (TABLE, "utf-16"),
+        (TABLE.replace(",", ";"), "utf-8"),  # Excel where the comma is in numbers
+        (TABLE.replace(",", "\t").replace("\n", "\r\n"), "utf-16"),  # Excel's "Unicode text"
+    ],
+)
+def test_tables_of_spreadsheets_are_read(tmp_path, text, encoding):
+    (tmp_path / "t.csv").write_bytes(text.encode(encoding))
+    name, slicing = slice_by_column(f"{tmp_path / 't.csv'}:größe", ["ant/2.png", "Käfer/1.png"])
+    assert (name, slicing.names, list(slicing.parts)) == ("größe", ("groß", "klein"), [1, 0])
+
+
+@pytest.mark.parametrize(
+    ("content", "column", "rule"),
+    [
+        (TABLE.encode("latin-1"), "note", "in UTF-8 .*'gr��e' in its header"),
+        (TABLE.replace("größe", "size").encode("latin-1"), "size", "in UTF-8 .*'groß in row 2|'K�fer/1.png' in row 2"),
+        (TABLE.encode("utf-16-le"), "note", "it holds zero bytes|columns id"),
+        (TABLE.encode("utf-16")[:-1], "note", "truncated data"),
+        (TABLE.encode() + b"x", "note", "row 4 has 1 cells, the header 3"),
+    ],
+)
+def test_tables_of_another_encoding_are_refused_and_not_guessed(tmp_path, content, column, rule):
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(InputError, match=rule) as caught:
+        slice_by_column(f"{tmp_path / 't.csv'}:{column}", ["ant/2.png", "Käfer/1.png"])
+    assert "\n" not in str(caught.value) and "udc" not in str(caught.value)
+
+
+def test_names_of_files_may_be_other_bytes(tmp_path):
+    name = b"K\xe4fer/1.png".decode("utf-8", "surrogateescape")
+    (tmp_path / "t.csv").write_bytes(b"id,size\nK\xe4fer/1.png,big\nant/2.png,small\n")
+    assert slice_by_column(f"{tmp_path / 't.csv'}:size", [name, "ant/2.png"])[1].names == ("big", "small")
 
 
 def test_images_are_cut_by_size_shape_and_brightness():

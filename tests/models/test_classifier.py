@@ -14,7 +14,7 @@ import pytest
 
 import tfl
 from tfl.errors import InputError
-from tfl.models.classifier import logits_layer, num_outputs, read_metadata, split_at_features
+from tfl.models.classifier import logits_layer, num_outputs, read_model_metadata, split_at_features
 from tfl.models.heads import pool
 
 METADATA = tfl.Metadata("MobileNetV2", 0.35, 32, "multiclass", ("a", "b", "ç"))
@@ -101,7 +101,7 @@ def test_a_saved_model_gives_the_same_logits_without_tfl(backbone, tmp_path, poo
 def test_class_names_travel_inside_the_file(backbone, tmp_path):
     model = tfl.build_classifier(backbone, tfl.HeadSpec(3), METADATA)
     tfl.save_model(model, tmp_path / "model.keras")
-    assert read_metadata(tmp_path / "model.keras") == METADATA
+    assert read_model_metadata(tmp_path / "model.keras") == METADATA
     loaded = tfl.load_model(tmp_path / "model.keras")
     assert loaded.metadata.class_names == ("a", "b", "ç")
     np.testing.assert_array_equal(loaded(images()), model(images()))

@@ -18,6 +18,7 @@ from tfl.models import HeadSpec, Metadata, build_classifier, save_model
 from tfl.workdir import Workdir, write_csv, write_json
 
 SIZE = 32
+TEMPERATURE = 1.2
 
 
 @dataclasses.dataclass
@@ -36,7 +37,7 @@ def tiny_classifier(target, names, hidden=()):
     keras.utils.set_random_seed(0)
     image = keras.Input((SIZE, SIZE, 3))
     maps = layers.Conv2D(8, 5, 4, activation="relu", padding="same")(layers.Rescaling(1 / 255)(image))
-    metadata = Metadata("MobileNetV2", 1.0, SIZE, target, tuple(names))
+    metadata = Metadata("MobileNetV2", 1.0, SIZE, target, tuple(names), TEMPERATURE)
     head = HeadSpec(1 if target == "binary" else len(names), hidden_units=hidden)
     return build_classifier(keras.Model(image, maps), head, metadata)
 
@@ -102,7 +103,11 @@ def write_run(path, config, splits, model, measured):
     if measured:
         halves = slice_by_category([("dark", "bright")[row % 2] for row in range(len(splits.test))])
         evaluation = summarize(
-            tables["test"], names, temperature=1.2, validation=tables["validation"], slicings={"brightness": halves}
+            tables["test"],
+            names,
+            temperature=TEMPERATURE,
+            validation=tables["validation"],
+            slicings={"brightness": halves},
         )
         write_json(run / "evaluation.json", evaluation)
     metrics = metrics_of(config, splits, tables)

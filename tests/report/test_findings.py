@@ -22,6 +22,8 @@ def facts(make_run) -> Facts:
         {
             "id": f"{split}{k}",
             "label": name,
+            "path": "",
+            "status": "ok",
             "split": split,
             "sha256": f"{split}{name}{k}",
             "width": "64",

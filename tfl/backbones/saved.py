@@ -1,7 +1,6 @@
 """Backbone weights that somebody saved: a weights file, a `.keras` file, or the workdir of an earlier run."""
 
 import dataclasses
-import json
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +14,7 @@ from tfl.backbones.catalog import BackboneSpec
 from tfl.backbones.donor import find_backbone, read_h5_layers, read_keras_layers
 from tfl.backbones.stages import backbone_layers
 from tfl.errors import InputError
-from tfl.workdir import check_finished
+from tfl.workdir import check_finished, read_config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,10 +143,9 @@ def _check_workdir(workdir: epath.Path, spec: BackboneSpec, alpha: float) -> Non
         )
     if not (workdir / "config.json").exists():
         return  # a bare folder with a model in it: shapes are compared when it is read
-    theirs = json.loads((workdir / "config.json").read_text()).get("backbone", {})
-    name, their_alpha = theirs.get("name", spec.name), theirs.get("alpha", alpha)
-    if (str(name).lower(), their_alpha) != (spec.name.lower(), alpha):
+    theirs = read_config(workdir).backbone
+    if (theirs.name.lower(), theirs.alpha) != (spec.name.lower(), alpha):
         raise InputError(
-            f"`backbone.weights` must be of the same network: {workdir} holds {name} with alpha {their_alpha}. "
+            f"`backbone.weights` must be of the same network: {workdir} holds {theirs.name} with alpha {theirs.alpha}. "
             f"Received: backbone.name={spec.name!r}, backbone.alpha={alpha}."
         )

@@ -8,11 +8,13 @@ import numpy as np
 from etils import epath
 
 from tfl.errors import InputError
+from tfl.files import read_csv, refuse_file
 from tfl.registry import normal_name
 from tfl.workdir import write_csv
 
 SPLITS = ("train", "validation", "test")
 UNUSED = "unused"  # the split of rows that a cap on the labels left out
+COLUMNS = ("id", "path", "label", "split", "sha256", "width", "height", "status")  # of splits.csv
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,12 +70,11 @@ class Index:
 
     def write_csv(self, path: epath.PathLike) -> None:
         """Write the table as `splits.csv`, with class names for labels."""
-        columns = ("id", "path", "label", "split", "sha256", "width", "height", "status")
         rows = zip(
             self.ids, self.paths, self.label_texts(), self.splits,
             self.sha256, self.width, self.height, self.status, strict=True,
         )  # fmt: skip
-        write_csv(path, columns, rows)
+        write_csv(path, COLUMNS, rows)
 
     def check_same(self, recorded: Sequence[Mapping[str, str]]) -> None:
         """Check that a table written earlier lists these very examples, so that its results are theirs too.
@@ -87,9 +88,7 @@ class Index:
         labels = self.label_texts()
         now = dict(zip(self.ids, zip(self.sha256, labels, self.splits, strict=True), strict=True))
         # Older runs recorded class names as the file system had them.
-        then = {
-            row.get("id"): (row.get("sha256"), normal_name(row.get("label", "")), row.get("split")) for row in recorded
-        }
+        then = {row["id"]: (row["sha256"], normal_name(row["label"]), row["split"]) for row in recorded}
         differing = {
             "new": [name for name in now if name not in then],
             "gone": [name for name in then if name not in now],
@@ -112,6 +111,31 @@ class Index:
         if label.ndim:
             return "|".join(name for name, value in zip(self.class_names, label, strict=True) if value)
         return str(float(label))
+
+
+def read_splits(path: epath.PathLike) -> list[dict[str, str]]:
+    """Read what `Index.write_csv` wrote: id, path, label, split, sha256, width, height and status of each example.
+
+    Raises:
+        InputError: a column is missing, an id stands there twice, or there is no such split or size.
+    """
+    rows = read_csv(path, COLUMNS, key="id")
+    for row in rows:
+        if row["split"] not in (*SPLITS, UNUSED):
+            raise refuse_file(path, f"{row['id']!r} is of the split {row['split']!r}")
+        if not (row["width"].isdecimal() and row["height"].isdecimal()):
+            raise refuse_file(path, f"{row['id']!r} is of {row['width']!r} x {row['height']!r} pixels")
+    return rows
+
+
+def index_of_splits(rows: Sequence[Mapping[str, str]]) -> Index:
+    """Return the index of a table that `read_splits` has read; every label, of whatever kind, is a class."""
+    ids, paths, texts, splits, sha256, width, height, status = (
+        np.array([row[name] for row in rows], np.str_) for name in COLUMNS
+    )
+    names, labels = np.unique(texts, return_inverse=True)
+    width, height = width.astype(np.int64), height.astype(np.int64)
+    return Index(ids, paths, labels, splits, sha256, width, height, status, tuple(map(str, names)))
 
 
 def make_index(

@@ -60,16 +60,23 @@ def assign_splits(
     return result
 
 
-def count_leaks(index: Index) -> dict[tuple[str, str], int]:
-    """Count the examples whose very content stands in another split as well, for every pair of splits.
+def find_leaks(index: Index) -> dict[tuple[str, str], np.ndarray]:
+    """Find the examples whose very content stands in another split as well, for every pair of splits.
 
     Returns:
-        (split, other split) to the number of examples of the other that stand in the first too; ("train", "test"),
-        for example: how many test examples were trained on. In the order train, validation, test.
+        (split, other split) to the int64 rows of the other that stand in the first too; ("train", "test"), for
+        example: the test examples that were trained on. In the order train, validation, test.
     """
     contents = index.contents()
-    held = {name: contents[index.rows(name)] for name in SPLITS}
-    return {(a, b): int(np.isin(held[b], held[a]).sum()) for a, b in itertools.combinations(SPLITS, 2)}
+    rows = {name: index.rows(name) for name in SPLITS}
+    return {
+        (a, b): rows[b][np.isin(contents[rows[b]], contents[rows[a]])] for a, b in itertools.combinations(SPLITS, 2)
+    }
+
+
+def count_leaks(index: Index) -> dict[tuple[str, str], int]:
+    """Count what `find_leaks` finds."""
+    return {pair: len(rows) for pair, rows in find_leaks(index).items()}
 
 
 def find_contradictions(index: Index) -> list[np.ndarray]:

@@ -13,10 +13,10 @@ from tfl.data.index import Index, natural_key
 from tfl.errors import InputError
 from tfl.evaluation.intervals import mean_interval, wilson_interval
 from tfl.evaluation.predictions import Predictions
+from tfl.files import read_spreadsheet
 from tfl.models.objective import as_targets, is_correct
 from tfl.progress import track
 from tfl.registry import did_you_mean
-from tfl.workdir import read_csv
 
 MAX_PARTS = 4  # of a number
 LEAST = 20  # examples in a part of a number: of fewer the interval says nothing
@@ -81,18 +81,20 @@ def slice_by_column(specification: str, ids: Sequence[str] | np.ndarray) -> tupl
 
     Args:
         specification: `FILE.csv:COLUMN`; the file has a column `id`, as `predictions.csv` and `splits.csv` have it.
+            It is UTF-8 or UTF-16, with commas, semicolons or tabs.
         ids: N names of examples; those that are not in the file are the part "no value".
 
     Returns:
         The column's name, and the parts.
 
     Raises:
-        InputError: no such file or column, no `id`, or none of the examples in it.
+        InputError: no such file or column, no `id`, an id twice, another encoding, or none of the examples in it.
     """
     file, _, column = specification.rpartition(":")
     if not file or not epath.Path(file).expanduser().is_file():
         raise InputError(f"`slices` must be FILE.csv:COLUMN with a file that exists. Received: {specification!r}.")
-    rows = read_csv(epath.Path(file).expanduser())
+    names = set(map(str, ids))
+    rows = read_spreadsheet(epath.Path(file).expanduser(), ("id", column), key="id", argument="slices", known=names)
     known = list(rows[0]) if rows else []
     for name in ("id", column):
         if name not in known:
@@ -100,11 +102,8 @@ def slice_by_column(specification: str, ids: Sequence[str] | np.ndarray) -> tupl
                 f"`slices` must name a CSV file with the columns id and {column}. Received: {file} with "
                 f"{', '.join(known) or 'no rows'}.{did_you_mean(name, known)}"
             )
-    found = {row["id"]: row[column] or "" for row in rows}
-    if len(found) < len(rows):
-        twice = next(name for name, count in Counter(row["id"] for row in rows).items() if count > 1)
-        raise InputError(f"`slices` must name a CSV file with one row an id. Received: {file} with {twice!r} twice.")
-    if not found.keys() & set(map(str, ids)):
+    found = {row["id"]: row[column] for row in rows}
+    if not found.keys() & names:
         raise InputError(
             f"`slices` must name a CSV file with the ids of the examples. Received: {file} with {rows[0]['id']!r}, "
             f"the examples have {ids[0]!r}."

@@ -9,13 +9,15 @@ from etils import epath
 from tfl.errors import InputError
 from tfl.evaluation.predictions import Predictions
 from tfl.evaluation.probabilities import to_logits
-from tfl.registry import resolve
+from tfl.files import first_twice, read_csv, refuse_file
+from tfl.registry import normal_name, resolve
 from tfl.rules import TARGETS
-from tfl.workdir import read_csv, write_csv
+from tfl.workdir import write_csv
 from tfl.writing import write_atomically
 
 PREFIX = "p_"  # of the columns of probabilities, or of values
 DIGEST = "sha256"
+_ROUNDING = 1e-4  # probabilities of thousands of classes, rounded to nine digits, add up to 1 so closely
 
 
 def write_predictions(
@@ -78,31 +80,61 @@ def read_predictions(path: epath.PathLike, target: str = "") -> tuple[Prediction
     names = tuple(name.removeprefix(PREFIX) for name in columns if name.startswith(PREFIX))
     if not {"id", "label"} <= columns.keys() or not names or not len(columns["id"]):
         raise InputError(f"`predictions` must have rows of id, label, {PREFIX}CLASS, ... Received: {str(path)!r}.")
+    if (twice := first_twice([normal_name(name) for name in names])) is not None:
+        raise refuse_file(path, f"the class {twice!r} stands in it twice", "predictions")
     try:
         values = np.stack([np.asarray(columns[PREFIX + name], np.float64) for name in names], axis=1)
         texts = [str(label) for label in columns["label"]]
         target = target or _seen_target(texts, values, names)
         labels = _parse_labels(texts, names, target)
-    except (KeyError, ValueError) as error:
+        if "predicted" in columns:
+            _parse_labels([str(label) for label in columns["predicted"]], names, target)
+        _check_values(values, columns["id"], target)
+    except (KeyError, TypeError, ValueError) as error:
+        reason = f"{error} is none of them" if isinstance(error, KeyError) else error
         raise InputError(
             f"`predictions` must hold labels and numbers of the classes {', '.join(names)}. Received: {str(path)!r}: "
-            f"{error}."
+            f"{reason}."
         ) from error
     return Predictions(np.array(columns["id"], np.str_), labels, to_logits(values, target), target), names
 
 
-def read_digests(path: epath.PathLike) -> dict[str, str]:
-    """Read the SHA-256 of each example, by its id; empty where the file does not hold them."""
+def read_column(path: epath.PathLike, name: str = DIGEST) -> dict[str, str]:
+    """Read a column by the ids of the examples, such as their SHA-256; empty where the file does not hold it."""
     columns = _read_columns(epath.Path(path).expanduser())
-    return dict(zip(columns["id"], columns[DIGEST], strict=True)) if DIGEST in columns else {}
+    return dict(zip(columns["id"], columns[name], strict=True)) if name in columns else {}
 
 
 def _read_columns(path: epath.Path) -> Mapping[str, Sequence[Any]]:
     if path.suffix == ".parquet":
-        _, parquet = _import_parquet(path)
-        return parquet.read_table(path).to_pydict()
-    rows = read_csv(path)
+        pyarrow, parquet = _import_parquet(path)
+        try:
+            columns = parquet.read_table(path).to_pydict()
+        except (pyarrow.ArrowException, OSError) as error:
+            raise refuse_file(path, error, "predictions") from error
+        if (name := first_twice(list(map(str, columns.get("id", ()))))) is not None:
+            raise refuse_file(path, f"id {name!r} stands in it twice", "predictions")
+        return columns
+    rows = read_csv(path, ("id", "label"), key="id", argument="predictions")
     return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+
+
+def _check_values(values: np.ndarray, ids: Sequence[str], target: str) -> None:
+    """Refuse numbers that no model gives; those of a file have nine digits.
+
+    Raises:
+        ValueError: says which example has them.
+    """
+    possible = np.isfinite(values)
+    if target != "regression":
+        possible &= (values >= 0) & (values <= 1 + _ROUNDING)
+    if not possible.all():
+        row, column = np.argwhere(~possible)[0]
+        raise ValueError(f"{ids[row]!r} has {values[row, column]:g}")
+    sums = values.sum(axis=1)
+    if target in ("multiclass", "binary") and np.abs(sums - 1).max() > _ROUNDING:
+        row = int(np.abs(sums - 1).argmax())
+        raise ValueError(f"the probabilities of {ids[row]!r} add up to {sums[row]:g}")
 
 
 def _import_parquet(path: epath.PathLike) -> tuple[Any, Any]:
@@ -118,7 +150,8 @@ def _import_parquet(path: epath.PathLike) -> tuple[Any, Any]:
 
 
 def _seen_target(labels: Sequence[str], values: np.ndarray, names: Sequence[str]) -> str:
-    if set(labels) <= set(names) and np.allclose(values.sum(axis=1), 1.0, atol=1e-4):
+    # Of a damaged file some rows do not add up to 1; it must not be taken for one of another kind.
+    if set(labels) <= set(names) and np.median(np.abs(values.sum(axis=1) - 1.0)) <= _ROUNDING:
         return "multiclass"
     return "regression" if all(map(_is_values, labels)) else "multilabel"
 
@@ -133,6 +166,8 @@ def _is_values(label: str) -> bool:
 def _parse_labels(labels: Sequence[str], names: Sequence[str], target: str) -> np.ndarray:
     if target == "regression":
         values = np.array([[float(part) for part in label.split("|")] for label in labels])
+        if not np.isfinite(values).all() or values.shape[1] != len(names):
+            raise ValueError(f"a label is not {len(names)} finite numbers")
         return values[:, 0] if len(names) == 1 else values
     number = {name: position for position, name in enumerate(names)}
     if target != "multilabel":

@@ -9,6 +9,8 @@ import keras
 import tensorflow as tf
 
 from tfl.data import decode_image, resize
+from tfl.errors import InputError
+from tfl.files import parse_json
 from tfl.models.classifier import Metadata
 
 METADATA_NAME = "tfl.json"  # of the entry in which an artefact says what `Metadata` holds
@@ -24,9 +26,12 @@ def metadata_from_json(text: str | bytes) -> Metadata:
     """Read what `metadata_to_json` wrote.
 
     Raises:
-        ValueError, TypeError, KeyError: the text is something else.
+        ValueError: the text is something else.
     """
-    return Metadata.from_dict(json.loads(text))
+    try:
+        return Metadata.from_dict(parse_json(text))
+    except InputError as error:
+        raise ValueError(str(error)) from error
 
 
 def probabilities_of(logits: tf.Tensor, metadata: Metadata) -> tf.Tensor:

@@ -1,6 +1,5 @@
 """The folder of exports: what stands in it is what its certificate.json lists, also after a crash."""
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,9 +7,11 @@ from typing import Any
 from etils import epath
 
 from tfl.errors import InputError
+from tfl.files import read_json
 from tfl.progress import say
-from tfl.workdir import read_json, write_json
-from tfl.writing import is_local, sweep_unfinished, write_atomically, write_folder_atomically
+from tfl.schemas import CERTIFICATE as CERTIFICATE_SCHEMA
+from tfl.workdir import write_json
+from tfl.writing import is_local, remove, sweep_unfinished, write_atomically, write_folder_atomically
 
 CERTIFICATE = "certificate.json"
 
@@ -22,14 +23,12 @@ def read_certificate(folder: epath.PathLike) -> dict[str, Any]:
         InputError: the file is something else.
     """
     file = epath.Path(folder) / CERTIFICATE
-    recorded = read_json(file) if file.exists() else {}
-    certificate: dict[str, Any] = {"reference": {}, "artefacts": {}, "rejected": {}, **recorded}
-    entries = [certificate[part] for part in ("reference", "artefacts", "rejected")]
-    entries += entries[1].values() if isinstance(entries[1], dict) else ()
-    files = [entry.get("files") for entry in entries[3:] if isinstance(entry, dict)]
-    if not all(isinstance(value, dict) for value in (*entries, *files)):
-        raise InputError(f"`output` must hold a certificate that an export wrote. Received: {str(file)!r}.")
-    return certificate
+    try:
+        recorded = read_json(file, CERTIFICATE_SCHEMA) if file.exists() else {}
+    except InputError as error:
+        reason = str(error).partition(": ")[2]
+        raise InputError(f"`output` must hold a certificate that an export wrote. Received: {reason}") from error
+    return {"reference": {}, "artefacts": {}, "rejected": {}, **recorded}
 
 
 def open_certificate(folder: epath.PathLike, reference: dict[str, Any]) -> dict[str, Any]:
@@ -45,7 +44,7 @@ def open_certificate(folder: epath.PathLike, reference: dict[str, Any]) -> dict[
         return certificate
     for name in certificate["artefacts"]:
         say(f"removed: {folder / name}: of another model, temperature or set of test images")
-        _remove(folder / name)
+        remove(folder / name)
     return {"reference": reference, "artefacts": {}, "rejected": {}}
 
 
@@ -77,24 +76,18 @@ def reject(folder: epath.PathLike, certificate: dict[str, Any], name: str, entry
     certificate["artefacts"].pop(name, None)
     certificate["rejected"][name] = dict(entry)
     write_json(folder / CERTIFICATE, certificate)
-    _remove(folder / name)
+    remove(folder / name)
 
 
 def _replace(path: epath.Path, staged: Path) -> None:
     if is_local(path) and path.parent.exists():
         sweep_unfinished(path.parent)
+    if staged.is_dir() or path.is_dir():  # a file takes the place of another by itself
+        remove(path)
     if staged.is_file():
         write_atomically(path, lambda temporary: epath.Path(staged).copy(temporary))
         return
-    _remove(path)
     write_folder_atomically(path, lambda temporary: _copy_folder(epath.Path(staged), temporary))
-
-
-def _remove(path: epath.Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path) if is_local(path) else path.rmtree()
-    elif path.exists():
-        path.unlink()
 
 
 def _copy_folder(source: epath.Path, target: epath.Path) -> None:

@@ -23,8 +23,9 @@ import numpy as np
 
 from tfl.cache import cache_folder
 from tfl.errors import InputError
+from tfl.files import read_json
 from tfl.progress import say, track
-from tfl.workdir import read_json, write_json
+from tfl.workdir import write_json
 from tfl.writing import UNFINISHED, expand_home, write_atomically
 
 RESERVE = 2**30  # bytes of the disk that are left to everybody else

@@ -1,9 +1,11 @@
 """A classifier: one flat functional `keras.Model` from pixels to logits, and what must travel with it."""
 
+import contextlib
 import dataclasses
 import json
 import zipfile
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -14,9 +16,14 @@ from tfl.backbones.stages import HEAD_PREFIX, backbone_output, head_layers
 from tfl.backbones.weights import INPUT_NAME
 from tfl.errors import InputError
 from tfl.models.heads import HeadSpec, apply_head, pool
-from tfl.models.metadata import METADATA_FILE, Classifier, Metadata, load_classifier
+from tfl.models.metadata import METADATA_FILE, Classifier, Metadata, load_classifier, read_metadata
 from tfl.workdir import check_finished
 from tfl.writing import write_atomically
+
+_DAMAGE = (
+    *(AttributeError, EOFError, LookupError, NotImplementedError, OSError, RuntimeError, TypeError, ValueError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 def num_outputs(target: str, num_classes: int) -> int:
@@ -133,6 +140,8 @@ def save_model(model: keras.Model, path: epath.PathLike) -> None:
     The file is written aside and renamed, so a crash or a full disk leaves the old one.
     """
     metadata = getattr(model, "metadata", None)
+    if metadata is not None:
+        metadata.check_model(model)
 
     def write(temporary: epath.Path) -> None:
         model.save(temporary)
@@ -158,19 +167,27 @@ def load_model(path: epath.PathLike) -> keras.Model:
     if not file.exists():
         found = f"no {file.name} in it" if path.is_dir() else "does not exist"
         raise InputError(f"`model` must be a finished workdir or a .keras file. Received: {str(path)!r}: {found}.")
+    with _naming_damage(file):
+        return load_classifier(file)
+
+
+def read_model_metadata(path: epath.PathLike) -> Metadata | None:
+    """Read what a `.keras` file says of its model, without loading it; None where the file says nothing.
+
+    Raises:
+        InputError: the file is damaged, or its metadata is that of no model.
+    """
+    with _naming_damage(epath.Path(path)):
+        return read_metadata(path)
+
+
+@contextlib.contextmanager
+def _naming_damage(file: epath.Path) -> Iterator[None]:
+    """Say in one line what is wrong with a `.keras` file; Keras has an error of another kind for every damage."""
     if not zipfile.is_zipfile(file):
         raise InputError(f"`model` must be a .keras file. Received: {str(file)!r}: not a zip archive, or cut short.")
     try:
-        model = load_classifier(file)
-    except (zipfile.BadZipFile, zlib.error, KeyError, OSError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
+        yield
+    except _DAMAGE as error:
+        reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
         raise InputError(f"`model` must be a whole .keras file. Received: {str(file)!r}: {reason}.") from error
-    return model
-
-
-def read_metadata(file: epath.PathLike) -> Metadata | None:
-    """Read what `save_model` wrote beside the weights, or None where a file has none."""
-    with zipfile.ZipFile(file) as archive:
-        if METADATA_FILE not in archive.namelist():
-            return None
-        return Metadata.from_dict(json.loads(archive.read(METADATA_FILE)))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import tempfile
 import zipfile
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 import keras
 from keras.src.models.functional import Functional
 
-from tfl.registry import resolve
+from tfl.errors import InputError
+from tfl.files import first_twice, parse_json
+from tfl.registry import normal_name, resolve
 from tfl.rules import TARGETS
 
 METADATA_FILE = "tfl.json"  # in the archive of a `.keras` file
@@ -29,6 +32,10 @@ class Metadata:
         class_names: in the order of the logits (binary: negative class, positive class).
         temperature: what logits are divided by before they become probabilities, fitted on validation so that
             90 % sure is right 9 times in 10 (Guo et al. 2017, arXiv:1706.04599); 1 changes nothing.
+
+    Raises:
+        InputError: a value that no model has: a size or temperature that is not above 0, an unknown target, class
+            names that are one string or repeated.
     """
 
     backbone: str
@@ -40,11 +47,66 @@ class Metadata:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "target", resolve(self.target, TARGETS, "target"))
+        object.__setattr__(self, "class_names", _checked_names(self.class_names, self.target))
+        for name, kinds, kind in (
+            ("image_size", int, "whole"),
+            ("alpha", (int, float), ""),
+            ("temperature", (int, float), ""),
+        ):
+            value: Any = getattr(self, name)
+            if not isinstance(value, kinds) or isinstance(value, bool) or not 0 < value < math.inf:
+                raise InputError(f"`{name}` must be a {kind or 'finite'} number above 0. Received: {name}={value!r}.")
+        if not isinstance(self.backbone, str):
+            raise InputError(f"`backbone` must be a name. Received: backbone={self.backbone!r}.")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Metadata":
-        """Return the metadata that `dataclasses.asdict` turned into `values`, JSON in between or not."""
-        return cls(**{**values, "class_names": tuple(values["class_names"])})
+        """Return the metadata that `dataclasses.asdict` turned into `values`, JSON in between or not.
+
+        Raises:
+            InputError: the values are not those of metadata.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        needed = known - {"temperature"}  # older files do not have it
+        if not isinstance(values, dict) or not needed <= values.keys() <= known:
+            found = ", ".join(map(str, values)) if isinstance(values, dict) else repr(values)[:80]
+            raise InputError(f"`metadata` must have the entries {', '.join(sorted(known))}. Received: {found}.")
+        return cls(**values)
+
+    @property
+    def num_outputs(self) -> int:
+        """How many logits the model has: one for binary, else one a class, label or value."""
+        return 1 if self.target == "binary" else len(self.class_names)
+
+    def check_model(self, model: keras.Model) -> None:
+        """Check that a model takes images of this size and has this many outputs.
+
+        Raises:
+            InputError: it is another model's metadata.
+        """
+        if len(model.inputs) != 1 or len(model.outputs) != 1:
+            raise InputError("`metadata` must be of a model with one input and one output.")
+        entrance, outputs = model.inputs[0].shape, model.outputs[0].shape
+        for side in entrance[1:3]:
+            if side not in (None, self.image_size):
+                raise InputError(
+                    f"`image_size` must be that of the model's input, {side}. Received: image_size={self.image_size}."
+                )
+        if outputs[-1] != self.num_outputs:
+            raise InputError(
+                f"`class_names` must fit the model's {outputs[-1]} outputs. Received: {len(self.class_names)} names, "
+                f"target={self.target!r}."
+            )
+
+
+def _checked_names(names: Any, target: str) -> tuple[str, ...]:
+    if not isinstance(names, (tuple, list)) or not names or not all(isinstance(name, str) for name in names):
+        raise InputError(f"`class_names` must be a list of names. Received: class_names={names!r}.")
+    if (name := first_twice([normal_name(name) for name in names])) is not None:
+        raise InputError(f"`class_names` must differ. Received: {name!r} twice.")
+    if target == "binary" and len(names) != 2:
+        raise InputError(f"`class_names` must be two for a binary target. Received: {len(names)}.")
+    return tuple(str(name) for name in names)
 
 
 class Classifier(Functional):
@@ -66,6 +128,8 @@ class Classifier(Functional):
 
     @metadata.setter
     def metadata(self, value: Metadata | None) -> None:
+        if value is not None:
+            value.check_model(self)
         carrier = type(Functional.__name__, (Classifier,), {"carried": value, "__module__": Functional.__module__})
         object.__setattr__(self, "__class__", carrier)
 
@@ -104,15 +168,36 @@ def load_classifier(file: Any, *, compile: bool = False) -> keras.Model:
     Returns:
         The model, with `model.metadata` where the file has it, else None.
     """
+    metadata = read_metadata(file)
     model: Any = keras.saving.load_model(
         file, custom_objects={Functional.__name__: Classifier}, compile=compile, safe_mode=True
     )
-    with zipfile.ZipFile(file) as archive:
-        if METADATA_FILE in archive.namelist():
-            model.metadata = Metadata.from_dict(json.loads(archive.read(METADATA_FILE)))
-    if not hasattr(model, "metadata"):  # Sequential, for one
-        model.metadata = None
+    if metadata is not None:
+        metadata.check_model(model)
+    model.metadata = metadata
     return model
+
+
+def read_metadata(file: Any) -> Metadata | None:
+    """Read what a `.keras` file says of its model, or None where it says nothing.
+
+    `save_model` writes it twice: as a file of its own, which every reader of a zip archive sees, and in the config of
+    the model, which its copies keep.
+
+    Raises:
+        InputError: the metadata is that of no model, or the two differ.
+        zipfile.BadZipFile, KeyError, TypeError, ValueError: the file is damaged.
+    """
+    with zipfile.ZipFile(file) as archive:
+        if damaged := archive.testzip():  # Keras reads the weights past their checksum
+            raise zipfile.BadZipFile(f"{damaged} does not match its checksum")
+        config = json.loads(archive.read("config.json"))["config"]
+        values = [config[CONFIG_KEY]] if CONFIG_KEY in config else []
+        if METADATA_FILE in archive.namelist():
+            values.insert(0, parse_json(archive.read(METADATA_FILE)))
+    if len(values) == 2 and values[0] != values[1]:
+        raise InputError(f"`{METADATA_FILE}` must say the same as the model's config. Received: another one.")
+    return Metadata.from_dict(values[0]) if values else None
 
 
 def _revive(content: bytes) -> keras.Model:

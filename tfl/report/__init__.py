@@ -19,7 +19,6 @@ from tfl.report.finding import Finding
 from tfl.report.findings import find
 from tfl.report.gallery import make_galleries
 from tfl.report.page import render_page
-from tfl.workdir import Workdir, read_csv
 from tfl.writing import write_atomically
 
 __all__ = ["CARD", "REPORT", "Facts", "Finding", "find", "read_facts", "remake_report", "write_report"]
@@ -73,15 +72,15 @@ def remake_report(workdir: epath.PathLike, gallery: int | None = None) -> None:
     Example:
         >>> remake_report("runs/photos")
     """
-    run, facts = Workdir(workdir), read_facts(workdir)
+    facts = read_facts(workdir)
     try:
         splits = load_splits(facts.config)
-        splits.index.check_same(read_csv(run / "splits.csv"))
+        splits.index.check_same(facts.splits)
     except InputError as error:
         say(f"report: without images: {error}")
         _render(facts, None, None, gallery)
         return
-    _render(facts, load_model(run.path), splits, gallery)
+    _render(facts, load_model(facts.path), splits, gallery)
 
 
 def _features(facts: Facts, model: keras.Model, splits: Splits) -> Callable[[np.ndarray], np.ndarray]:

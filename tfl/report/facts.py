@@ -4,22 +4,26 @@ import collections
 import dataclasses
 import functools
 import statistics
-import zipfile
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from etils import epath
 
 from tfl.config import TransferConfig, flatten
-from tfl.data.index import SPLITS
+from tfl.data.index import SPLITS, Index, index_of_splits
+from tfl.data.splits import find_contradictions, find_leaks
 from tfl.errors import InputError
 from tfl.evaluation.predictions import Predictions
 from tfl.evaluation.probabilities import to_probabilities
-from tfl.evaluation.tables import read_predictions
-from tfl.models.classifier import Metadata, read_metadata
+from tfl.files import read_csv, read_json
+from tfl.models.classifier import Metadata, read_model_metadata
+from tfl.recorded import recorded_predictions, recorded_splits
+from tfl.report.agreement import check_facts, read_history
 from tfl.report.wording import figure, percent
 from tfl.rules import PYTHON_DATA
-from tfl.workdir import Workdir, read_csv, read_json
+from tfl.schemas import CERTIFICATE, EVALUATION
+from tfl.workdir import Workdir, read_config
 
 HEADLINES = {"regression": "mean_absolute_error"}  # of all other targets: accuracy
 
@@ -138,22 +142,19 @@ class Facts:
         return {name: {split: counts[split][name] for split in SPLITS} for name in self.metadata.class_names}
 
     @functools.cached_property
+    def index(self) -> Index:
+        """The table of `splits`, with every label as a class."""
+        return index_of_splits(self.splits)
+
+    @functools.cached_property
     def leaks(self) -> int:
         """How many examples of validation and test stand in an earlier split as well, byte for byte."""
-        seen, copies = {""}, 0
-        for name in SPLITS:
-            digests = [row["sha256"] for row in self.splits if row["split"] == name]
-            copies += 0 if name == "train" else sum(digest in seen for digest in digests if digest)
-            seen |= set(digests)
-        return copies
+        return len(np.unique(np.concatenate(list(find_leaks(self.index).values()))))
 
     @functools.cached_property
     def contradictions(self) -> int:
         """How many different images have several labels: the same bytes stand in more than one class."""
-        labels = collections.defaultdict(set)
-        for row in self.splits:
-            labels[row["sha256"]].add(row["label"])
-        return sum(len(found) > 1 for digest, found in labels.items() if digest)
+        return len(find_contradictions(self.index))
 
     @functools.cached_property
     def median_side(self) -> float:
@@ -188,40 +189,37 @@ def read_facts(workdir: Any) -> Facts:
         raise InputError(
             f"`workdir` must be a finished run. Received: {str(run.path)!r}: no metrics.json, or no model."
         )
-    model = run / "model.keras"
-    if not zipfile.is_zipfile(model):
-        raise InputError(
-            f"`workdir` must hold a whole model. Received: {str(model)!r}: not a zip archive, or cut short."
-        )
-    metadata = read_metadata(model)
+    metadata = read_model_metadata(run / "model.keras")
     if metadata is None:
         raise InputError(
             f"`workdir` must hold a model that tfl saved. Received: {str(run.path)!r}: no class names in it."
         )
-    history = [{name: float(value) for name, value in row.items() if value} for row in _rows(run, "history.csv")]
-    has_table = (run / "predictions.csv").exists()
+    has_table = (run / "predictions.csv").exists() and (run / "splits.csv").exists()
     nothing = Predictions(np.zeros(0), np.zeros(0), np.zeros((0, len(metadata.class_names))), metadata.target)
-    return Facts(
+    facts = Facts(
         path=run.path,
-        config=TransferConfig.from_dict(run.read_config()),
+        config=read_config(run),
         metadata=metadata,
         metrics=metrics,
-        evaluation=_values(run, "evaluation.json"),
-        certificate=_values(run, "export/certificate.json"),
-        splits=_rows(run, "splits.csv"),
-        history=history,
-        quarantine=_rows(run, "quarantine.csv"),
-        table=read_predictions(run / "predictions.csv", metadata.target)[0] if has_table else nothing,
+        evaluation=_values(run, "evaluation.json", EVALUATION),
+        certificate=_values(run, "export/certificate.json", CERTIFICATE),
+        splits=recorded_splits(run) if (run / "splits.csv").exists() else [],
+        history=read_history(run / "history.csv") if (run / "history.csv").exists() else [],
+        quarantine=_quarantine(run),
+        table=recorded_predictions(run, "test", metadata.target, metadata.class_names)[0] if has_table else nothing,
         seconds=_seconds(run),
     )
+    check_facts(facts)
+    return facts
 
 
-def _values(run: Workdir, name: str) -> dict[str, Any]:
-    return read_json(run / name) if (run / name).exists() else {}
+def _values(run: Workdir, name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    return read_json(run / name, schema) if (run / name).exists() else {}
 
 
-def _rows(run: Workdir, name: str) -> list[dict[str, str]]:
-    return read_csv(run / name) if (run / name).exists() else []
+def _quarantine(run: Workdir) -> list[dict[str, str]]:
+    file = run / "quarantine.csv"
+    return read_csv(file, ("path", "reason")) if file.exists() else []
 
 
 def _seconds(run: Workdir) -> float | None:

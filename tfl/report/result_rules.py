@@ -165,7 +165,7 @@ def _sure_errors(facts: Facts) -> Iterator[Finding]:
 def _dont_know(facts: Facts) -> Iterator[Finding]:
     """Say what a threshold that was chosen before the test brings on it; nothing where none was found."""
     row, overall = facts.evaluation.get("decisions", {}).get("dont_know"), facts.test.get("accuracy", 1.0)
-    if row is None or row["accuracy"] is None:
+    if row is None or row["accuracy"] is None or row.get("low") is None or row.get("high") is None:
         return
     between = f"{percent(row['low'])} to {percent(row['high'])}"
     shown = "more than chance" if row["low"] > overall else "may be chance"

@@ -1,0 +1,111 @@
+"""Whether the files of a run agree: what one of them says alone may be edited, what several say may not differ."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from etils import epath
+
+from tfl.files import read_csv, refuse_file
+from tfl.recorded import check_recorded_config
+
+if TYPE_CHECKING:
+    from tfl.report.facts import Facts
+
+CLOSE = 1e-3  # a run that was evaluated again may have rounded otherwise
+LOSSES = ("loss", "val_loss")
+METRICS, EVALUATION = "metrics.json", "evaluation.json"
+
+
+def read_history(path: epath.PathLike) -> list[dict[str, float]]:
+    """Read `history.csv`: one row an epoch, all cells numbers; a loss may be infinite or NaN.
+
+    Raises:
+        InputError: the file is damaged, or its epochs are not 0, 1, 2, ...
+    """
+    rows = []
+    for number, row in enumerate(read_csv(path, ("epoch", *LOSSES), key="epoch")):
+        try:
+            values = {name: float(value) for name, value in row.items() if value}
+        except ValueError as error:
+            raise refuse_file(path, error) from error
+        if values.get("epoch") != number:
+            raise refuse_file(path, f"row {number + 2} is of epoch {row['epoch']}")
+        if not set(LOSSES) <= values.keys():
+            raise refuse_file(path, f"epoch {number} lacks {' or '.join(LOSSES)}")
+        for name, value in values.items():
+            if (name.endswith("accuracy") and not 0 <= value <= 1) or (name.endswith("loss") and value < 0):
+                raise refuse_file(path, f"{name} of epoch {number} is {value:g}")
+        rows.append(values)
+    return rows
+
+
+def check_facts(facts: "Facts") -> None:
+    """Check that what the files of a finished run say fits together.
+
+    Raises:
+        InputError: two of them differ.
+    """
+    check_recorded_config(facts.config, facts.metadata, facts.path / "config.json")
+    _check_metrics(facts, METRICS, facts.metrics)
+    if facts.evaluation:
+        _check_metrics(facts, EVALUATION, facts.evaluation)
+        _check_evaluation(facts, facts.path / EVALUATION)
+    sizes = {name: sum(row["split"] == name for row in facts.splits) for name in facts.metrics["num_examples"]}
+    if facts.splits and sizes != facts.metrics["num_examples"]:
+        raise refuse_file(facts.path / METRICS, f"num_examples is not that of splits.csv, {sizes}")
+    if len(facts.history) > facts.config.finetune.epochs:
+        raise refuse_file(
+            facts.path / "history.csv",
+            f"{len(facts.history)} epochs, and finetune.epochs={facts.config.finetune.epochs}",
+        )
+
+
+def _check_metrics(facts: "Facts", name: str, values: dict[str, Any]) -> None:
+    path, test = facts.path / name, values["test"]
+    if facts.headline not in test:
+        raise refuse_file(path, f"test lacks {facts.headline!r}")
+    for metric, (low, high) in values.get("intervals", {}).items():
+        if not low <= high:
+            raise refuse_file(path, f"intervals.{metric}: {low} to {high}")
+    if len(facts.table) and test["num_examples"] != len(facts.table):
+        raise refuse_file(path, f"test.num_examples is {test['num_examples']}, of predictions {len(facts.table)}")
+    if values.get("kept", "random weights") not in (*values.get("phases", {}), "random weights"):
+        raise refuse_file(path, f"{values['kept']!r} is kept, and is not among the phases")
+
+
+def _check_evaluation(facts: "Facts", path: epath.Path) -> None:
+    evaluation, names = facts.evaluation, list(facts.metadata.class_names)
+    first, second = facts.metrics["test"], evaluation["test"]
+    for metric in first.keys() & second.keys():
+        if not math.isclose(first[metric], second[metric], rel_tol=CLOSE, abs_tol=CLOSE):
+            raise refuse_file(path, f"test.{metric} is {second[metric]}, and in {METRICS} {first[metric]}")
+    if not math.isclose(evaluation["temperature"], facts.metadata.temperature, rel_tol=CLOSE):
+        raise refuse_file(path, f"temperature is {evaluation['temperature']}, the model's {facts.metadata.temperature}")
+    per_class = evaluation.get("per_class")
+    if per_class is not None and [row["class"] for row in per_class] != names:
+        raise refuse_file(path, f"per_class has other classes than the model, {', '.join(names)}")
+    if not {row["class"] for row in evaluation.get("decisions", {}).get("precision_thresholds", [])} <= set(names):
+        raise refuse_file(path, "decisions.precision_thresholds has classes that the model does not have")
+    if matrix := evaluation.get("confusion_matrix"):
+        if len(matrix) != len(names) or any(len(row) != len(names) for row in matrix):
+            raise refuse_file(path, f"confusion_matrix is not {len(names)} x {len(names)}")
+        if np.sum(matrix) != second["num_examples"]:
+            raise refuse_file(path, f"confusion_matrix has {np.sum(matrix)} examples, test {second['num_examples']}")
+    for cut, rows in evaluation.get("slices", {}).items():
+        for row in rows:
+            if facts.headline not in row or row["num_examples"] > second["num_examples"]:
+                raise refuse_file(path, f"slices.{cut}: {row['slice']!r} is no part of the test images")
+    _check_ends(evaluation, path)
+
+
+def _check_ends(values: Any, path: epath.Path) -> None:
+    """Check that every interval, at any depth, has both ends in their order, or neither."""
+    for inner in values.values() if isinstance(values, dict) else values:
+        if isinstance(inner, (dict, list)):
+            _check_ends(inner, path)
+    for low, high in (("low", "high"), ("coverage_low", "coverage_high")):
+        if isinstance(values, dict) and (low in values or high in values):
+            start, end = values.get(low), values.get(high)
+            if (start is None) != (end is None) or (start is not None and start > end):
+                raise refuse_file(path, f"an interval goes from {start} to {end}")
