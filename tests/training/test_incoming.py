@@ -141,31 +141,6 @@ def test_a_source_of_more_classes_than_outputs() -> None:
         tfl.fit(compiled("multiclass", 3), feed)
 
 
-def test_class_weights_as_a_list() -> None:
-    weights = [1.0, 2.0, 0.5]
-    fits = [
-        tfl.fit(compiled("multiclass", 3), IMAGES, NUMBERS, class_weight=given, verbose=False, shuffle=False).history
-        for given in (weights, np.array(weights), dict(enumerate(weights)))
-    ]
-    assert fits[0]["loss"] == fits[1]["loss"] == fits[2]["loss"]
-
-
-@pytest.mark.parametrize(
-    ("weights", "line"),
-    [
-        ({0: 1.0, 3: 2.0}, "from 0 to 2 as keys.*1 of 2 others, the first: 3"),
-        ({-1: 1.0}, "the first: -1"),
-        ({"cat": 1.0}, "the first: 'cat'"),
-        ({0: -1.0}, "at least 0.*-1.0"),
-        ({0: np.nan}, "at least 0.*nan"),
-        ([1.0, 2.0], "one weight for each of 3 classes"),
-    ],
-)
-def test_class_weights_of_no_class(weights: Any, line: str) -> None:
-    with pytest.raises(InputError, match=f"`class_weight` must .*{line}"):
-        tfl.fit(compiled("multiclass", 3), IMAGES, NUMBERS, class_weight=weights)
-
-
 PIXELS = np.random.default_rng(1).integers(0, 256, (COUNT, 32, 32, 3)).astype(np.float32)
 
 

@@ -43,6 +43,11 @@ class EpochFeed:
         """How many batches an epoch has."""
         return math.ceil(len(self.rows) / self.batch_size)
 
+    @property
+    def labels(self) -> np.ndarray:
+        """The labels of the examples, `(N,)` or `(N, K)`, in the order of `rows`."""
+        return self.source.index.labels[self.rows]
+
     def __call__(self, epoch: int) -> tf.data.Dataset:
         """Return all batches of an epoch."""
         return self.from_batch(epoch, 0)

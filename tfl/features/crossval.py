@@ -1,7 +1,6 @@
 """Choose λ where images are few: by cross-validation, so that none need be given up to validation."""
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -48,7 +47,7 @@ def cross_validate_head(
     target: str = "multiclass",
     num_outputs: int = 0,
     weights: np.ndarray | None = None,
-    class_weight: Mapping[int, float] | None = None,
+    class_weight: Any = None,
     groups: np.ndarray | None = None,
     rule: str = "best",
     seed: int = 0,

@@ -19,6 +19,7 @@ import numpy as np
 from tfl.errors import InputError
 from tfl.features.rows import Rows, Sum, alone, make_rows, read_blocks, single_threaded, sum_in_parts
 from tfl.features.solver import Objective, Point, Problem, follow_path, minimize
+from tfl.models.class_weights import resolve_class_weight
 from tfl.models.inference import Outputs
 from tfl.models.objective import as_targets, is_correct, loss_and_residual
 from tfl.progress import say
@@ -93,7 +94,7 @@ def solve_head(
     target: str = "multiclass",
     num_outputs: int = 0,
     weights: np.ndarray | None = None,
-    class_weight: Mapping[int, float] | None = None,
+    class_weight: Any = None,
 ) -> HeadSolution:
     """Solve one head to convergence.
 
@@ -105,7 +106,8 @@ def solve_head(
         target: see the module's text.
         num_outputs: K; 0 reads it off the labels.
         weights: `(N,)`, how much each example counts; only their ratios matter.
-        class_weight: class number to a factor of the weights of its examples, 1 where absent; multiclass and binary.
+        class_weight: a factor of the weights of the examples of each class: by class number, 1 where absent; one for
+            each class, in their order; or "balanced", which gives every class the same total; multiclass and binary.
 
     Returns:
         The optimum, in the units of the features as given.
@@ -132,7 +134,7 @@ def choose_head(
     target: str = "multiclass",
     num_outputs: int = 0,
     weights: np.ndarray | None = None,
-    class_weight: Mapping[int, float] | None = None,
+    class_weight: Any = None,
     over_workers: Sum = alone,
 ) -> ProbeResult:
     """Solve the head for one λ, or for a path of λ and keep the one of the smallest validation loss.
@@ -158,6 +160,7 @@ def choose_head(
     if not l2 >= 0:
         raise InputError(f"`l2` must be positive, or 0 to choose it. Received: l2={l2!r}.")
     target = resolve(target, TARGETS, "target")
+    class_weight = weigh_classes(class_weight, target, num_outputs, train.labels, over_workers)
     judge = weigh_examples(validation.labels, target, None, class_weight, over_workers)
     with single_threaded():
         problem = make_problem(train.values, train.labels, target, num_outputs, weights, class_weight, over_workers)
@@ -192,7 +195,7 @@ def make_problem(
     target: str,
     num_outputs: int,
     weights: np.ndarray | None,
-    class_weight: Mapping[int, float] | None,
+    class_weight: Any,
     over_workers: Sum = alone,
 ) -> Problem:
     """Check the arguments of `solve_head` and read the features for the first time."""
@@ -200,6 +203,7 @@ def make_problem(
     labels = as_targets(target, labels)
     if len(features) != len(labels):
         raise InputError(f"`labels` must be one per row of features. Received: {len(labels)} for {len(features)}.")
+    class_weight = weigh_classes(class_weight, target, num_outputs, labels, over_workers)
     example_weights = weigh_examples(labels, target, weights, class_weight, over_workers)
     if target == "multiclass":
         num_outputs = num_outputs or int(labels.max()) + 1
@@ -210,6 +214,23 @@ def make_problem(
             )
     rows = make_rows(features, example_weights, exact_spectrum=target == "regression", over_workers=over_workers)
     return Problem(rows, target, labels, num_outputs if target == "multiclass" else labels.shape[1])
+
+
+def weigh_classes(
+    class_weight: Any, target: str, num_outputs: int, labels: np.ndarray, over_workers: Sum
+) -> dict[int, float] | None:
+    """Return the weights of classes by number; see `resolve_class_weight`.
+
+    Raises:
+        InputError: there are no classes, or the weights do not fit them.
+    """
+    if class_weight is None:
+        return None
+    if target not in ("multiclass", "binary"):
+        raise InputError(f"`class_weight` must be None where there are no classes. Received: target={target!r}.")
+    num_classes = 2 if target == "binary" else num_outputs or int(np.max(labels, initial=-1)) + 1
+    # Each of several workers sees labels of its own, which are not all.
+    return resolve_class_weight(class_weight, num_classes, labels=labels if over_workers is alone else None)
 
 
 def weigh_examples(
@@ -228,8 +249,6 @@ def weigh_examples(
         raise InputError("`labels` must hold examples. Received: none.")
     result = np.ones(len(labels)) if weights is None else np.array(weights, np.float64)
     if class_weight is not None:
-        if target not in ("multiclass", "binary"):
-            raise InputError(f"`class_weight` must be None where there are no classes. Received: target={target!r}.")
         result *= [class_weight.get(int(label), 1.0) for label in np.ravel(labels)]
     if result.shape != (len(labels),) or not (np.isfinite(result).all() and result.min() >= 0 and result.sum() > 0):
         raise InputError(

@@ -1,8 +1,9 @@
 """Training: `compile`, `fit`, and what they are made of."""
 
+from tfl.models.class_weights import balanced_class_weight
 from tfl.training.contract import Contract, check_evaluation
 from tfl.training.loop import fit
-from tfl.training.losses import balanced_class_weight, make_loss
+from tfl.training.losses import make_loss
 from tfl.training.metrics import make_metrics
 from tfl.training.optimizers import make_optimizer
 from tfl.training.plan import CheckpointOptions, FitOptions, compile

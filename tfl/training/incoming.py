@@ -4,7 +4,6 @@ Arrays are checked before anything starts. Of a stream, its types and shapes are
 the graph.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -16,10 +15,13 @@ from tfl.data.graph_checks import guarded
 from tfl.data.labels import as_labels
 from tfl.data.pixels import check_pixels, describe_wrong_pixels
 from tfl.errors import InputError
+from tfl.models.class_weights import resolve_class_weight
 from tfl.models.classifier import takes_pixels
 from tfl.models.labels import LabelRule, check_labels, check_shape, describe_wrong
 from tfl.training.batches import Batch, Feed, make_feed, unpack
+from tfl.training.compiled import ends_in_probabilities
 from tfl.training.losses import is_categorical, is_sparse, is_stock, name_of
+from tfl.training.plan import plan_of
 
 _FORMS = {  # of the stock losses that do not take classes; all others take any finite number
     "binarycrossentropy": "zero_to_one",
@@ -88,37 +90,24 @@ def checked_feed(
     return make_feed(x, y, batch_size, seed, sample_weight)
 
 
-def check_class_weight(class_weight: Any, model: keras.Model) -> dict[int, float] | None:
-    """Return the weight of each class by its number.
+def weigh_classes(class_weight: Any, model: keras.Model, labels: Any) -> dict[int, float] | None:
+    """Return the weights of the classes by number, see `resolve_class_weight`.
 
     Args:
-        class_weight: class number to weight, one weight for each class, or None.
-        model: its outputs say how many classes there are.
+        class_weight: as in `fit`.
+        model: compiled with `tfl.compile`.
+        labels: of the training examples; None where only reading the data tells them.
 
     Raises:
-        InputError: a key is no class, or a weight is negative or not finite.
+        InputError: an example has no one class, or the weights do not fit the classes.
     """
     if class_weight is None:
         return None
-    num_classes = max(2, model.output_shape[-1] or 2)
-    if not isinstance(class_weight, Mapping):
-        weights = np.asarray(class_weight)
-        if weights.shape != (num_classes,):
-            raise InputError(
-                f"`class_weight` must have one weight for each of {num_classes} classes, or be a dict. "
-                f"Received: {class_weight!r}."
-            )
-        class_weight = dict(enumerate(weights.tolist()))
-    unknown = [key for key in class_weight if key not in range(num_classes)]
-    if unknown:
-        raise InputError(
-            f"`class_weight` must have class numbers from 0 to {num_classes - 1} as keys. "
-            f"Received: {len(unknown)} of {len(class_weight)} others, the first: {unknown[0]!r}."
-        )
-    wrong = [weight for weight in class_weight.values() if not 0 <= weight < np.inf]
-    if wrong:
-        raise InputError(f"`class_weight` must have weights of at least 0. Received: {wrong[0]!r}.")
-    return {int(key): float(weight) for key, weight in class_weight.items()}
+    target = plan_of(model).target
+    if target == "multilabel" or (target == "regression" and not ends_in_probabilities(model)):
+        raise InputError(f"`class_weight` must be None where an example has no one class. Received: target={target!r}.")
+    names = getattr(getattr(model, "metadata", None), "class_names", ())
+    return resolve_class_weight(class_weight, max(2, model.output_shape[-1]), names, labels)
 
 
 def _guard(dataset: tf.data.Dataset, model: keras.Model, rule: LabelRule, names: tuple[str, str]) -> tf.data.Dataset:

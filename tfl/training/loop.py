@@ -27,7 +27,7 @@ from tfl.training.hooks import (
     want_test_steps,
     want_train_steps,
 )
-from tfl.training.incoming import check_class_weight, checked_feed
+from tfl.training.incoming import checked_feed, weigh_classes
 from tfl.training.plan import CheckpointOptions, FitOptions, check_options, halve_batches, make_trainer
 from tfl.training.records import COLUMNS
 from tfl.training.recovery import Position, Recovery
@@ -88,7 +88,9 @@ def fit(
         callbacks: any Keras callbacks. Hooks per batch cost a wait per step; all others are free.
         validation_data: `(x, y)`, `(x, y, weight)` or a dataset as for `x`; read once per epoch, whole.
         shuffle: arrays only: a new order each epoch, a function of (seed, epoch).
-        class_weight: class number to weight of its examples; 1 where it is absent. See `balanced_class_weight`.
+        class_weight: weights of the examples of each class: by class number, or by class name where the model's
+            metadata has them (1 where a class is absent); one for each class, in their order; or `"balanced"`, which
+            gives every class the same total, with arrays and `EpochFeed` only.
         sample_weight: `(N,)` weights of the examples, with arrays only.
         initial_epoch: number of the first epoch, from 0.
         steps_per_epoch: batches of an epoch. The next epoch goes on behind them, also after a resume, and the data
@@ -114,8 +116,10 @@ def fit(
         >>> history.history["accuracy"]
     """
     check_options(unknown, inspect.signature(fit).parameters)
+    batch_size = 32 if batch_size is None else batch_size
+    feed = checked_feed(model, (x, y, sample_weight), batch_size, seed if shuffle else None)
     chosen = FitOptions(
-        class_weight=check_class_weight(class_weight, model),
+        class_weight=weigh_classes(class_weight, model, getattr(x, "labels", None) if y is None else y),
         seed=seed,
         mixup=mixup,
         cutmix=cutmix,
@@ -127,8 +131,6 @@ def fit(
         max_skipped_steps=max_skipped_steps,
         names=names,
     )
-    batch_size = 32 if batch_size is None else batch_size
-    feed = checked_feed(model, (x, y, sample_weight), batch_size, seed if shuffle else None)
     validation = None if validation_data is None else _validation_feed(model, validation_data, batch_size)
     with strategy_of(model).scope():
         while True:

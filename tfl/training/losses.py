@@ -1,7 +1,6 @@
 """Losses by target; all take `(y_true, y_pred)`. How those of users are found stands in `compiled.py`."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfl.errors import InputError
@@ -160,16 +159,3 @@ def _one_each(values: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
     if values.shape.rank == 0:
         return tf.fill([count], values)
     return tf.reduce_mean(tf.reshape(values, [count, -1]), axis=-1)
-
-
-def balanced_class_weight(labels: np.ndarray) -> dict[int, float]:
-    """Return weights that give every class the same total: `N / (K * count)`, over the classes present.
-
-    Args:
-        labels: int `(N,)` class numbers.
-
-    Returns:
-        Class number to weight; the mean weight over `labels` is 1.
-    """
-    classes, counts = np.unique(labels, return_counts=True)
-    return {int(c): float(len(labels) / (len(classes) * n)) for c, n in zip(classes, counts, strict=True)}

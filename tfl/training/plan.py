@@ -43,6 +43,7 @@ class Plan:
     ema: float
     accumulate: int
     jit_compile: bool
+    target: str | None  # what the outputs mean; None where nothing tells
     activation: str  # from outputs to probabilities: "softmax", "sigmoid" or ""
 
 
@@ -160,7 +161,7 @@ def compile(
     stock = [metric for metric in stock if not isinstance(metric, CalibratedLoss)]
     model.compile(optimizer=optimizer, loss=test_loss, metrics=stock, jit_compile=False)
     model._tfl_plan = Plan(
-        (train_loss, test_loss), resolved, layer_decay, clip_norm, ema, accumulate, jit_compile, activation
+        (train_loss, test_loss), resolved, layer_decay, clip_norm, ema, accumulate, jit_compile, target, activation
     )
 
 
@@ -189,15 +190,25 @@ def check_options(unknown: Iterable[str], known: Iterable[str]) -> None:
         raise InputError(f"`{name}` must be an option of tfl.fit: {', '.join(names)}.{hint}")
 
 
+def plan_of(model: keras.Model) -> Plan:
+    """Return what `tfl.compile` was asked for.
+
+    Raises:
+        InputError: it was not called.
+    """
+    plan = getattr(model, "_tfl_plan", None)
+    if plan is None:
+        raise InputError("`model` must be compiled with tfl.compile before tfl.fit.")
+    return plan
+
+
 def make_trainer(model: keras.Model, options: FitOptions = FitOptions()) -> Trainer:
     """Return the graph of training `model` as it is frozen now; the last one is kept and reused where it fits.
 
     Raises:
         InputError: the model is not compiled with `tfl.compile`, or nothing is trainable.
     """
-    plan = getattr(model, "_tfl_plan", None)
-    if plan is None:
-        raise InputError("`model` must be compiled with tfl.compile before tfl.fit.")
+    plan = plan_of(model)
     if not model.trainable_variables:
         raise InputError("`model` must have trainable variables: everything is frozen.")
     model.optimizer = bind_optimizer(model.optimizer, model)

@@ -282,7 +282,7 @@ class Trainer:
             table = np.ones(max(options.class_weight) + 1, np.float32)
             table[list(options.class_weight)] = list(options.class_weight.values())
             numbers = tf.cast(tf.reshape(numbers, [-1]), tf.int64)
-            known = numbers < len(table)
+            known = (numbers >= 0) & (numbers < len(table))
             weights *= tf.where(known, tf.gather(table, tf.where(known, numbers, 0)), 1.0)
         if not (options.mixup or options.cutmix):
             return batch._replace(weights=weights)
