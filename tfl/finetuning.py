@@ -160,11 +160,12 @@ def _stages(job: Job) -> dict[str, tuple[list[keras.Variable], float]]:
 
 def _check_converged(job: Job, history: keras.callbacks.History) -> None:
     """Refuse a result of which half the steps were not finite: its figures would be those of an accident."""
-    skipped, losses = int(sum(history.history["skipped_steps"])), history.history["val_loss"]
-    if 2 * skipped >= history.steps or not np.isfinite(losses[-1]):
+    skipped, losses = np.array(history.history["skipped_steps"], int), np.array(history.history["val_loss"])
+    trained = losses[skipped < history.steps // len(history.epoch)]  # in other epochs no step was applied
+    if 2 * skipped.sum() >= history.steps or not np.isfinite(trained[-1]):
         raise InputError(
             "`finetune.learning_rate` must be small enough for training to converge. Received: finetune."
-            f"learning_rate={job.config.finetune.learning_rate}: {skipped} of {history.steps} steps had a "
+            f"learning_rate={job.config.finetune.learning_rate}: {skipped.sum()} of {history.steps} steps had a "
             f"non-finite loss or gradient, and the validation loss ended at {losses[-1]:.4g}."
         )
 

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfl
 from tfl.models.precision import computing_in
@@ -71,13 +72,78 @@ def test_the_loss_scale_shrinks_at_an_overflow_and_grows_after_many_good_steps()
     assert float(scale.value()) == start
 
 
-def test_an_overflow_of_float16_is_skipped_and_training_goes_on() -> None:
+def test_a_step_that_overflows_float16_is_made_again_and_counted_apart() -> None:
+    """No step is lost: three steps an epoch end where they end with a scale that fits from the start."""
+    weights = []
+    for factor in (2.0**11, 2.0**40):  # with the second one every gradient overflows at first
+        model = build()
+        tfl.compile(model, tfl.make_optimizer("adam", 1e-3), loss="multiclass")
+        promise = Contract.before(model)
+        with computing_in(model, "mixed_float16"):
+            make_trainer(model).loss_scale.factor.assign(factor)
+            history = tfl.fit(model, *data(), batch_size=8, epochs=2, verbose=False, max_skipped_steps=1)
+        assert history.history["skipped_steps"] == [0, 0]
+        assert (history.history["overflows"][0] > 1) == (factor > 2.0**11)
+        assert promise.verify(history, steps=6)["skipped_steps"] == 0
+        weights.append(model.get_weights())
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-3)
+
+
+def test_generalised_mean_pooling_trains_in_float16() -> None:
+    """The floor of the mean, cubed, is 0 in float16."""
+    losses = {}
+    for precision in ("float32", "mixed_float16"):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((16, 16, 3), dtype="uint8")
+        x = keras.layers.Conv2D(8, 3, strides=2, activation="relu")(keras.layers.Rescaling(1 / 255)(inputs))
+        model = tfl.build_classifier(keras.Model(inputs, x), tfl.HeadSpec(3, pooling="gem", hidden_units=(4,)))
+        tfl.compile(model, tfl.make_optimizer("sgd", 1e-2), loss="multiclass")
+        with computing_in(model, precision):
+            images, labels = data()
+            history = tfl.fit(model, images[:, :16, :16], labels, batch_size=8, epochs=2, verbose=False)
+        assert history.history["skipped_steps"] == [0, 0]
+        losses[precision] = history.history["loss"]
+    np.testing.assert_allclose(losses["mixed_float16"], losses["float32"], rtol=5e-3)
+
+
+def test_an_epoch_without_an_applied_step_is_never_the_best(tmp_path) -> None:
+    images, labels = data()
+    model, metric = build(), keras.metrics.F1Score(name="f1")
+    tfl.compile(model, tfl.make_optimizer("sgd", 10.0), loss="multiclass", metrics=["accuracy", metric])
+    promise, before = Contract.before(model), model.get_weights()
+    stop = keras.callbacks.EarlyStopping("val_accuracy", mode="max", patience=5, restore_best_weights=True)
+    file = tmp_path / "{epoch}.weights.h5"
+    saving = keras.callbacks.ModelCheckpoint(file, "val_loss", mode="min", save_best_only=True, save_weights_only=True)
+
+    def feed(epoch: int):
+        weights = np.full(len(labels), 1.0 if epoch else np.nan, np.float32)
+        return tf.data.Dataset.from_tensor_slices((images, labels, weights)).batch(8)
+
+    history = tfl.fit(
+        model,
+        feed,
+        epochs=2,
+        validation_data=(images, labels),
+        callbacks=[stop, saving],
+        steps_per_epoch=3,
+        verbose=False,
+    )
+    assert history.history["skipped_steps"] == [3, 0]
+    assert np.isnan(history.history["val_f1"][0]).all() and np.isfinite(history.history["val_f1"][1]).all()
+    assert np.isnan(history.history["val_loss"][0]) and stop.best_epoch == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["2.weights.h5"]
+    assert any(np.any(a != b) for a, b in zip(before, model.get_weights(), strict=True))
+    promise.verify(history)
+
+
+def test_weights_of_the_start_are_no_broken_contract_where_no_epoch_was_the_best() -> None:
     model = build()
-    tfl.compile(model, tfl.make_optimizer("adam", 1e-3), loss="multiclass")
-    with computing_in(model, "mixed_float16"):
-        trainer = make_trainer(model)
-        trainer.loss_scale.factor.assign(2.0**60)  # every gradient overflows at first
-        history = tfl.fit(model, *data(), batch_size=8, epochs=20, verbose=False)
-    skipped = history.history["skipped_steps"]
-    assert skipped[0] == 3 and skipped[-1] == 0
-    assert all(np.isfinite(values).all() for values in model.get_weights())
+    tfl.compile(model, tfl.make_optimizer("sgd", 1e-2), loss="multiclass")
+    promise, before = Contract.before(model), model.get_weights()
+    history = tfl.fit(model, *data(), batch_size=8, epochs=1, verbose=False)
+    model.set_weights(before)
+    with pytest.raises(tfl.ContractError, match="nothing that was to be trained changed"):
+        promise.verify(history)
+    history.history["val_loss"] = [float("nan")]
+    promise.verify(history)

@@ -53,7 +53,8 @@ def pool(feature_map: keras.KerasTensor, pooling: str) -> keras.KerasTensor:
     if pooling == "max":
         return layers.GlobalMaxPooling2D(name=name)(feature_map)
     if pooling == "gem":
-        powered = ops.power(ops.maximum(feature_map, _GEM_FLOOR), GEM_EXPONENT)
+        # In float16 the floor cubed is 0, where the root has no finite slope.
+        powered = ops.power(ops.maximum(ops.cast(feature_map, "float32"), _GEM_FLOOR), GEM_EXPONENT)
         mean = layers.GlobalAveragePooling2D(name=name)(powered)
         return ops.power(mean, 1.0 / GEM_EXPONENT)
     return layers.GlobalAveragePooling2D(name=name)(feature_map)

@@ -7,15 +7,13 @@ import keras
 
 from tfl.models.heads import HEAD_PREFIX
 
-_FLOAT32 = (HEAD_PREFIX + "logits",)
-
 
 @contextlib.contextmanager
 def computing_in(model: keras.Model, precision: str) -> Iterator[None]:
     """Within the context, the layers of `model` compute in another precision; weights stay float32.
 
-    The layer of the logits stays in float32, where losses are exact. After the context the model is an ordinary
-    float32 one, so what is evaluated, saved and shipped does not depend on how it was trained.
+    The head stays in float32, where losses and the powers of generalised-mean pooling are exact. After the context
+    the model is an ordinary float32 one, so what is evaluated, saved and shipped does not depend on how it was trained.
 
     Args:
         model: a built model.
@@ -28,7 +26,7 @@ def computing_in(model: keras.Model, precision: str) -> Iterator[None]:
     Reference:
         Micikevicius et al. 2018, Mixed precision training, arXiv:1710.03740.
     """
-    layers = [layer for layer in model._flatten_layers(include_self=False) if layer.name not in _FLOAT32]
+    layers = [layer for layer in model._flatten_layers(include_self=False) if not layer.name.startswith(HEAD_PREFIX)]
     before = [(layer, layer.dtype_policy) for layer in layers]
     try:
         for layer, policy in before:

@@ -85,9 +85,10 @@ class Contract:
         if history is not None:
             record |= self._check_steps(broken, history, steps)
             applied = record["steps"] - record["skipped_steps"]
-        record |= self._check_statistics(broken, applied)
+        is_start = history is not None and _ends_at_start(history, applied)
+        record |= self._check_statistics(broken, 0 if is_start else applied)
         updates = self._measure(broken) if history is not None else None
-        record |= self._check_trained(broken, updates)
+        record |= self._check_trained(broken, updates, may_be_as_before=is_start)
         if updates is not None:
             record |= self._check_learning_rates(broken, updates)
         if broken:
@@ -166,7 +167,7 @@ class Contract:
         if steps is not None and done != steps:
             broken.append(f"{done} steps were made instead of {steps}")
         if done and skipped == done:
-            broken.append("every step was skipped: no loss was finite")
+            broken.append("every step was skipped: no loss, or no gradient, was finite")
         known = [id(v) for v in self.model.optimizer._trainable_variables]
         missing = [v.path for v in self.model.trainable_variables if id(v) not in known]
         _complain(broken, "is trainable and unknown to the optimizer", missing)
@@ -184,12 +185,15 @@ class Contract:
             return None
         return measure_updates(cached.trainer)
 
-    def _check_trained(self, broken: list[str], updates: list[Update] | None) -> dict[str, Any]:
+    def _check_trained(
+        self, broken: list[str], updates: list[Update] | None, *, may_be_as_before: bool
+    ) -> dict[str, Any]:
         trained = [(v, old) for v, old in self.values if v.path in set(self.trainable)]
         _complain(broken, "is not finite", [v.path for v, _ in self.values if not _finite(v.numpy())])
         same = [v.path for v, old in trained if _same_bits(v.numpy(), old)]
         if trained and len(same) == len(trained):
-            broken.append("nothing that was to be trained changed")
+            if not may_be_as_before:
+                broken.append("nothing that was to be trained changed")
         elif updates is not None:
             _complain(broken, "was to be trained and did not change", self._still_layers(updates, set(same)))
         return {"trained_variables": len(trained) - len(same)}
@@ -232,6 +236,12 @@ class Contract:
             seen |= paths
         groups["head"] = (set(self.trainable) - seen, 1.0)
         return groups
+
+
+def _ends_at_start(history: Any, applied: int | None) -> bool:
+    """Say whether no epoch can have been the best one, so that the weights may be those of the start."""
+    losses = history.history.get("val_loss", [])
+    return applied == 0 or (bool(losses) and not np.isfinite(losses).any())
 
 
 def check_evaluation(ids: Sequence[Any] | np.ndarray, expected: Sequence[Any] | np.ndarray) -> dict[str, Any]:

@@ -48,10 +48,11 @@ class Guard(Watcher):
         self.tell(self.trainer.records.take_steps())
         limit = self.options.max_skipped_steps
         if limit and int(self.trainer.totals.skipped_in_a_row.numpy()) > limit:
+            or_precision = "" if self.trainer.loss_scale is None else ", or mixed_bfloat16 in place of mixed_float16"
             raise InputError(
                 f"`max_skipped_steps` must not be exceeded. Received: more than {limit} steps in a row had a loss or "
                 f"gradient that is not finite, in epoch {self.epoch + 1}; none was applied. Their examples: "
-                f"{self._skipped_names()}. Did you mean a smaller learning rate?"
+                f"{self._skipped_names()}. Did you mean a smaller learning rate{or_precision}?"
             )
         if self.recovery is not None and self.recovery.is_due(done, seconds):
             self.recovery.save(Position(self.epoch, done))
@@ -65,14 +66,24 @@ class Guard(Watcher):
         Raises:
             StoppedError: always.
         """
-        number = self.listener.signal_number or signal.SIGTERM
         if self.recovery is not None:
             self.recovery.save(Position(self.epoch, done))
+        self.leave(f"in epoch {self.epoch + 1} after {done} of its steps, which are")
+
+    def leave(self, after: str) -> None:
+        """End as `stop` does, what is done being saved already.
+
+        Args:
+            after: what that is, with its verb.
+
+        Raises:
+            StoppedError: always.
+        """
+        number = self.listener.signal_number or signal.SIGTERM
+        if self.recovery is not None:
             self.recovery.finish()
         raise StoppedError(
-            f"Stopped by {signal.Signals(number).name} in epoch {self.epoch + 1} after {done} of its steps, which are "
-            "saved. The same command goes on from there.",
-            int(number),
+            f"Stopped by {signal.Signals(number).name} {after} saved. The same command goes on from there.", int(number)
         )
 
     def report_skipped(self) -> None:
@@ -81,11 +92,11 @@ class Guard(Watcher):
         names = self._skipped_names()
         if skipped:
             logging.warning(
-                "Epoch %d: %d of %d steps had a non-finite loss or gradient and were not applied. %s.",
+                "Epoch %d: %d of %d steps had a non-finite loss or gradient and were not applied. Their examples: %s.",
                 self.epoch + 1,
                 skipped,
                 steps,
-                f"Their examples: {names}" if names else "Gradients were too large for float16",
+                names,
             )
 
     def _skipped_names(self) -> str:
@@ -93,3 +104,25 @@ class Guard(Watcher):
         shown = ids if names is None else [str(names[int(id)]) for id in ids]
         more = f" and {len(shown) - MAX_LOGGED_NAMES} more" if len(shown) > MAX_LOGGED_NAMES else ""
         return ", ".join(shown[:MAX_LOGGED_NAMES]) + more
+
+
+class ValidationGuard(Watcher):
+    """The watcher of an epoch's validation: asked to stop, it saves the epoch as it was when its last step was done.
+
+    Args:
+        guard: of the epoch's steps; make this one when they are done, before an average is swapped in.
+    """
+
+    def __init__(self, guard: Guard) -> None:
+        self.guard = guard
+        self.totals = guard.trainer.copy_totals()
+
+    def asks_to_stop(self) -> bool:
+        return self.guard.asks_to_stop()
+
+    def stop(self, done: int) -> None:
+        trainer = self.guard.trainer
+        trainer.set_totals(self.totals)
+        if trainer.average is not None:
+            trainer.average.swap_out()
+        self.guard.stop(int(trainer.totals.steps.numpy()))

@@ -19,7 +19,7 @@ from tfl.data.passes import check_ends
 from tfl.errors import InputError, WorkerLostError
 from tfl.training.batches import Feed
 from tfl.training.epochs import NO_BATCH, Epochs
-from tfl.training.guard import Guard
+from tfl.training.guard import Guard, ValidationGuard
 from tfl.training.hooks import (
     callbacks_of_this_process,
     check_callbacks,
@@ -28,6 +28,7 @@ from tfl.training.hooks import (
     want_train_steps,
 )
 from tfl.training.incoming import checked_feed, weigh_classes
+from tfl.training.monitors import keep_nan_from_being_best, not_a_number
 from tfl.training.plan import CheckpointOptions, FitOptions, check_options, halve_batches, make_trainer
 from tfl.training.records import COLUMNS
 from tfl.training.recovery import Position, Recovery
@@ -35,7 +36,8 @@ from tfl.training.replicas import strategy_of
 from tfl.training.step import Trainer
 from tfl.training.stopping import StopListener
 from tfl.training.strategy import num_workers
-from tfl.training.walk import evaluate_feed, walk
+from tfl.training.walk import Watcher, evaluate_feed, walk
+from tfl.training.workers import Workers
 
 # What a sum over the workers raises when one of them is gone.
 _OF_ANOTHER_WORKER = (
@@ -105,7 +107,9 @@ def fit(
 
     Returns:
         The Keras `History`: per epoch the mean loss and the metrics over all examples, `val_` for
-        validation, and `skipped_steps`. Its attribute `steps` counts all steps, skipped ones included.
+        validation, all NaN where no step of the epoch was applied; `skipped_steps`; in float16 `overflows`, how
+        often a step was made again with half the loss scale. Its attribute `steps` counts all steps, skipped
+        ones included.
 
     Raises:
         InputError: not compiled, data of another form, an unknown option, or nothing to train.
@@ -228,31 +232,40 @@ class _Run:
                     break
         if not int(trainer.totals.steps.numpy()):
             raise InputError(NO_BATCH)
-        logs = trainer.results() | {"skipped_steps": int(trainer.totals.skipped.numpy())}
+        figures, counts = trainer.results(), _count_steps(trainer)
         guard.report_skipped()
-        self.history.steps += int(trainer.totals.steps.numpy())
+        steps = int(trainer.totals.steps.numpy())
+        self.history.steps += steps
+        watcher = None if self.recovery is None else ValidationGuard(guard)
         if average is not None:
             average.swap_in()
         if self.validation is not None:
-            logs |= {f"val_{name}": value for name, value in self._validate(self.validation).items()}
+            figures |= {f"val_{name}": value for name, value in self._validate(self.validation, watcher).items()}
+        logs = (not_a_number(figures) if counts["skipped_steps"] == steps else figures) | counts
         if options.verbose:
             shown = ", ".join(f"{name} {' '.join(f'{v:.4g}' for v in np.ravel(value))}" for name, value in logs.items())
             progress.say(f"epoch {epoch + 1}/{options.epochs}: {shown}")
+        keep_nan_from_being_best(self.hooks.callbacks, logs)
         self.hooks.on_epoch_end(epoch, logs)
         if average is not None:
             average.swap_out()
         last = trainer.model.stop_training or epoch + 1 == options.epochs
         columns = self.history.history
         best = _is_best(columns.get("val_calibrated_loss") or columns.get("val_loss", ()))
-        if self.recovery is not None and (last or best or self.recovery.is_due(0, 0.0)):
-            self.recovery.save(Position(epoch + 1), best=best)
+        if self.recovery is not None:
+            stop = Workers(trainer.strategy).mean(float(guard.asks_to_stop()))[0] > 0
+            if last or best or stop or self.recovery.is_due(0, 0.0):
+                self.recovery.save(Position(epoch + 1), best=best)
+            if stop:
+                guard.leave(f"after epoch {epoch + 1}, which is")
         return logs
 
-    def _validate(self, feed: Feed) -> dict[str, Any]:
+    def _validate(self, feed: Feed, watcher: Watcher | None) -> dict[str, Any]:
         model, hooks = self.trainer.model, self.hooks
         model.stop_evaluating = False
         hooks.on_test_begin()
-        for step in evaluate_feed(self.trainer, feed, hooks.on_test_batch_begin if self.every_test_step else None):
+        before = hooks.on_test_batch_begin if self.every_test_step else None
+        for step in evaluate_feed(self.trainer, feed, before, watcher):
             if self.every_test_step:
                 hooks.on_test_batch_end(step, self.trainer.results())
                 if model.stop_evaluating:
@@ -284,6 +297,14 @@ class _Run:
             yield from walk(
                 self.trainer, batches, epoch, train=True, start=first, count=count, before=before, watcher=guard
             )
+
+
+def _count_steps(trainer: Trainer) -> dict[str, Any]:
+    """Return the counts of an epoch for its logs."""
+    counts = {"skipped_steps": int(trainer.totals.skipped.numpy())}
+    if trainer.loss_scale is not None:
+        counts["overflows"] = int(trainer.totals.overflows.numpy())
+    return counts
 
 
 def _is_best(losses: Sequence[float]) -> bool:

@@ -1,5 +1,7 @@
 """Loss scaling: in float16 small gradients vanish unless the loss is multiplied before they are taken."""
 
+from collections.abc import Callable, Sequence
+
 import keras
 import tensorflow as tf
 
@@ -9,6 +11,8 @@ _STEPS_TO_GROW = 2000
 
 class LossScale:
     """The factor, halved at every overflow and doubled after 2,000 steps without one.
+
+    A step that overflows is made again with half the factor, so no example is lost while the factor is searched for.
 
     Reference:
         Micikevicius et al. 2018, Mixed precision training, arXiv:1710.03740.
@@ -38,6 +42,26 @@ class LossScale:
         factor = self.value()
         self.factor.assign(tf.where(overflow, factor / 2.0, tf.where(grow, factor * 2.0, factor)))
         self.good_steps.assign(tf.where(grow, 0, good))
+
+
+def repeat_while_overflowing(attempt: Callable[[], Sequence[tf.Tensor]]) -> list[tf.Tensor]:
+    """Make one step as often as it overflows, and once more; runs in a graph.
+
+    Args:
+        attempt: makes the step; returns whether it overflowed, whether it was applied (both bool), and float32 numbers.
+            The loss scale must be halved at every overflow, or this does not end.
+
+    Returns:
+        How often it overflowed, int64, and what the last attempt returned after its first value.
+    """
+
+    def body(_: tf.Tensor, attempts: tf.Tensor, *told: tf.Tensor) -> list[tf.Tensor]:
+        again, *results = attempt()
+        return [again, attempts + 1, *results]
+
+    numbers = [tf.zeros(())] * 4
+    begin = [tf.constant(True), tf.constant(-1, tf.int64), tf.constant(False), *numbers]
+    return tf.while_loop(lambda again, *_: again, body, begin, parallel_iterations=1)[1:]
 
 
 def uses_float16(model: keras.Model) -> bool:

@@ -131,7 +131,9 @@ def _undone(trainer: Trainer) -> Iterator[None]:
     held += [variable for metric in trainer.metrics for variable in metric.variables]
     held += totals.variables()
     if trainer.average is not None:
-        held += [*trainer.average.averages, trainer.average.power]
+        held += trainer.average.state()
+    if trainer.loss_scale is not None:
+        held += trainer.loss_scale.state()
     values = [variable.numpy() for variable in held]
     try:
         yield

@@ -5,7 +5,7 @@ times per second, not at every step.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -18,12 +18,12 @@ from tfl.training.batches import Batch, unpack
 from tfl.training.calibrated_loss import CalibratedLoss
 from tfl.training.fused_norm import fused_norms
 from tfl.training.gradients import Objective
-from tfl.training.loss_scale import LossScale, uses_float16
+from tfl.training.loss_scale import LossScale, repeat_while_overflowing, uses_float16
 from tfl.training.losses import can_mix, label_rows, per_example_loss
 from tfl.training.metrics import build_metric, feed_metric
 from tfl.training.mixing import Examples, mix_batch, mix_seed
 from tfl.training.records import Records
-from tfl.training.replicas import apply_on_replica, gather_over_replicas, read_sums
+from tfl.training.replicas import apply_on_replica, gather_over_replicas, read_sums, write_sums
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,13 +64,19 @@ class Totals:
     def __init__(self) -> None:
         self.loss, self.penalty, self.examples = _sum_of_replicas(), _sum_of_replicas(), _sum_of_replicas()
         self.steps, self.seen, self.skipped, self.skipped_in_a_row = (_common(tf.int64) for _ in range(4))
+        self.overflows = _common(tf.int64)
 
     def variables(self) -> list[tf.Variable]:
         return list(vars(self).values())
 
+    def counts(self) -> list[tf.Variable]:
+        """Return those of the variables that are the same for all replicas."""
+        return [self.steps, self.seen, self.skipped, self.skipped_in_a_row, self.overflows]
+
     def reset(self) -> None:
-        for total in (self.loss, self.penalty, self.examples, self.steps, self.seen, self.skipped):
-            total.assign(tf.zeros((), total.dtype))
+        for total in self.variables():
+            if total is not self.skipped_in_a_row:
+                total.assign(tf.zeros((), total.dtype))
 
     def add(self, loss: tf.Tensor, penalty: tf.Tensor, count: tf.Tensor) -> None:
         """Take in the sum of losses and the penalty of so many examples."""
@@ -132,16 +138,25 @@ class Trainer:
         self.test_one = tf.function(self._test_one, autograph=False, reduce_retracing=True)
 
     def _train_one(self, element: Any, epoch: tf.Tensor) -> None:
-        results = self.run(self._train_step, element, epoch)
-        first = tf.nest.map_structure(lambda value: self.strategy.experimental_local_results(value)[0], results)
-        (applied, count), totals = (tf.cast(value, tf.int64) for value in first[:2]), self.totals
+        totals = self.totals
+        if self.loss_scale is None:
+            _, finite, count, *told = self._attempt(element, epoch)
+        else:
+            overflows, finite, count, *told = repeat_while_overflowing(lambda: self._attempt(element, epoch))
+            totals.overflows.assign_add(overflows)
+        applied, count = tf.cast(finite, tf.int64), tf.cast(count, tf.int64)
         totals.skipped_in_a_row.assign((totals.skipped_in_a_row + 1) * (1 - applied))
         totals.skipped.assign_add(1 - applied)
         totals.steps.assign_add(1)
         totals.seen.assign_add(count)
-        self.records.add_step(*first[2:], count)
+        self.records.add_step(*told, count)
         if self.replicas > 1:
             self.optimizer._iterations.value.assign_add(tf.cast(applied, self.optimizer._iterations.dtype))
+
+    def _attempt(self, element: Any, epoch: tf.Tensor) -> list[tf.Tensor]:
+        """Run the step on every replica, and return what the first one says of it, which all say."""
+        results = self.run(self._train_step, element, epoch)
+        return [self.strategy.experimental_local_results(value)[0] for value in results]
 
     def run(self, step: Callable[..., Any], *arguments: Any) -> Any:
         """Run a step on every replica."""
@@ -162,6 +177,16 @@ class Trainer:
         for metric in self.metrics:
             metric.reset_state()
 
+    def copy_totals(self) -> list[np.ndarray]:
+        """Return what the epoch has added up so far, for `set_totals`."""
+        return [*(value.numpy() for value in self.sums()), *(count.numpy() for count in self.totals.counts())]
+
+    def set_totals(self, values: Sequence[np.ndarray]) -> None:
+        """Take back what `copy_totals` returned."""
+        write_sums(self.strategy, self.summed, values[: len(self.summed)])
+        for count, value in zip(self.totals.counts(), values[len(self.summed) :], strict=True):
+            count.assign(value)
+
     def results(self) -> dict[str, Any]:
         """Return the epoch so far: mean loss over its examples (with the penalty), and the metrics.
 
@@ -180,8 +205,8 @@ class Trainer:
         """Take one step on a replica's share.
 
         Returns:
-            Whether it was applied, how many examples the global batch has, loss, gradient norm and learning
-            rate: the same on every replica.
+            Whether float16 overflowed, whether the step was applied, how many examples the global batch has, loss,
+            gradient norm and learning rate: the same on every replica.
         """
         plain = unpack(element)
         batch = self.weigh_and_mix(plain, epoch)
@@ -211,13 +236,14 @@ class Trainer:
         def skip() -> None:
             self.records.add_skipped(self._ids_at_fault(plain, batch, found.logits))
 
+        overflow = tf.constant(False)
         if self.loss_scale is None:
             tf.cond(finite, apply, skip)
         else:  # a loss that is finite with gradients that are not is an overflow of float16: no fault of the data
             overflow = ~finite & tf.math.is_finite(found.objective) & self.loss_scale.can_shrink()
             tf.cond(finite, apply, lambda: tf.cond(overflow, lambda: None, skip))
             self.loss_scale.update(finite, overflow)
-        return finite, *told
+        return overflow, finite, *told
 
     def _ids_at_fault(self, plain: Batch, batch: Batch, logits: tf.Tensor) -> tf.Tensor:
         """Return the ids, as strings, of the examples at fault: whose input is not finite, or else whose loss is not.

@@ -13,7 +13,8 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 class StopListener:
     """Within the context SIGTERM and SIGINT set a mark that training looks at; a second SIGINT stops at once.
 
-    A second SIGTERM does not: schedulers send it to a launcher and to its members.
+    A second SIGTERM does not: schedulers send it to a launcher and to its members. A signal that nobody acted on is
+    sent again at the end of the context, to whoever listened before it.
 
     Attributes:
         signal_number: the signal that came, 0 where none did.
@@ -33,6 +34,8 @@ class StopListener:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self.signal_number and kind is None:
+            signal.raise_signal(self.signal_number)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if self.signal_number and number == signal.SIGINT:

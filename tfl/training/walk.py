@@ -99,7 +99,9 @@ def walk(
         done += now
 
 
-def evaluate_feed(trainer: Trainer, feed: Feed, before: Callable[[int], None] | None = None) -> Iterator[int]:
+def evaluate_feed(
+    trainer: Trainer, feed: Feed, before: Callable[[int], None] | None = None, watcher: Watcher | None = None
+) -> Iterator[int]:
     """Evaluate on every example of a feed, each counted once, and yield the number of each step when it is done.
 
     Mean loss (no penalty) and metrics are the trainer's results then.
@@ -108,13 +110,14 @@ def evaluate_feed(trainer: Trainer, feed: Feed, before: Callable[[int], None] | 
         trainer: whose model.
         feed: all of it is read.
         before: see `walk`.
+        watcher: see `walk`.
 
     Raises:
         InputError: there is no batch.
     """
     trainer.begin_epoch()
     step = -1
-    for step in walk(trainer, Batches(feed.dataset(0, 0)), 0, train=False, before=before):
+    for step in walk(trainer, Batches(feed.dataset(0, 0)), 0, train=False, before=before, watcher=watcher):
         yield step
     if step < 0:
         raise InputError("`validation_data` must have at least one batch. Received: a dataset without any.")
