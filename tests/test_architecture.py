@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = {
     0: [
         *("config", "registry", "errors", "progress", "workdir", "cache", "writing", "files", "schemas", "locks"),
-        *("cluster", "rules"),
+        *("cluster", "rules", "keras_settings"),
     ],
     1: ["backbones", "data"],
     2: ["models"],

@@ -15,6 +15,8 @@ import sys
 import types
 from typing import TYPE_CHECKING, Any
 
+from tfl.keras_settings import check_keras_settings
+
 if TYPE_CHECKING:  # what a type checker and an editor read; at run time `_ROOMS` says the same
     from tfl.backbones import build_backbone as build_backbone
     from tfl.backbones import find_cut_points as find_cut_points
@@ -103,6 +105,7 @@ __all__ = sorted(_ROOM_OF)
 def __getattr__(name: str) -> Any:
     if name not in _ROOM_OF:
         raise AttributeError(f"module 'tfl' has no attribute {name!r}")
+    check_keras_settings()
     value = getattr(importlib.import_module(_ROOM_OF[name]), name)
     globals()[name] = value
     return value

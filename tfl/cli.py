@@ -13,6 +13,7 @@ from absl import app, flags, logging
 
 from tfl.config import check_option
 from tfl.errors import InputError, StoppedError, WorkerLostError
+from tfl.keras_settings import check_keras_settings
 from tfl.registry import did_you_mean
 from tfl.writing import NO_ROOM
 
@@ -39,6 +40,7 @@ def _guarded(main: Callable[[list[str]], None], argv: list[str], takes_files: bo
         if len(argv) > 1 and not takes_files:
             raise InputError(f"Arguments must be flags, as in --name=value. Received: {' '.join(argv[1:])}.")
         if tensorflow:
+            check_keras_settings()
             import_tensorflow_quietly()
         sys.stdout.reconfigure(errors="surrogateescape")  # a file's name may be no UTF-8  # pyright: ignore
         main(argv)

@@ -25,6 +25,7 @@ from tfl.evaluation import (
 from tfl.features import Extractor, FeatureStore, View, make_feature_dataset, open_store
 from tfl.features.extract import BATCH, PLAIN
 from tfl.files import read_json
+from tfl.keras_settings import check_keras_settings
 from tfl.models.classifier import load_model, save_model
 from tfl.models.inference import Outputs
 from tfl.progress import say
@@ -54,6 +55,7 @@ def checked(config: TransferConfig) -> TransferConfig:
     Raises:
         InputError: an option breaks its rule, or there is no such backbone.
     """
+    check_keras_settings()
     config = absolute_paths(config.validate())
     name = get_backbone_spec(config.backbone.name).name
     return dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, name=name))

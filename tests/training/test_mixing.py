@@ -136,6 +136,10 @@ def test_cosine_schedule_with_warm_up() -> None:
 def test_step_and_constant_schedules() -> None:
     schedule = tfl.make_schedule("step", 1.0, total_steps=8)
     np.testing.assert_allclose([float(schedule(s)) for s in range(8)], [1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01], rtol=1e-6)
+    for steps in range(1, 10):  # step s is lowered once it lies at one half, and at three quarters, of all steps
+        schedule = tfl.make_schedule("step", 1.0, total_steps=steps)
+        expected = [0.1 ** ((2 * s >= steps) + (4 * s >= 3 * steps)) for s in range(steps)]
+        np.testing.assert_allclose([float(schedule(s)) for s in range(steps)], expected, rtol=1e-6)
     assert tfl.make_schedule("Constant", 0.5, total_steps=8) == 0.5
     with pytest.raises(InputError, match="Did you mean 'cosine'"):
         tfl.make_schedule("cosin", 1.0, 8)

@@ -168,6 +168,28 @@ def test_the_average_has_no_bias_of_its_start_and_is_the_result() -> None:
     check(model, expected)
 
 
+def test_the_average_takes_in_the_statistics_of_trained_batch_norm_and_leaves_those_of_frozen() -> None:
+    x, labels = data()
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((INPUTS,))
+    frozen = keras.layers.BatchNormalization(name="frozen", trainable=False)
+    hidden = frozen(keras.layers.BatchNormalization(momentum=0.5, name="norm")(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(3, name="head_logits")(hidden))
+    before = [v.numpy() for v in frozen.variables]
+    tfl.compile(model, tfl.make_optimizer("sgd", 0.1), ema=0.9)
+    tfl.fit(model, x, labels, batch_size=8, epochs=2, shuffle=False, verbose=False)
+    path, mean = [], np.zeros(INPUTS)
+    for _ in range(2):
+        for start in range(0, len(x), 8):
+            mean = 0.5 * mean + 0.5 * x[start : start + 8].mean(axis=0)
+            path.append(mean)
+    share = 0.9 ** np.arange(len(path))[::-1]
+    expected = sum(s * m for s, m in zip(share, path, strict=True)) / share.sum()
+    np.testing.assert_allclose(model.get_layer("norm").moving_mean, expected, rtol=1e-4, atol=1e-5)
+    for variable, value in zip(frozen.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+
+
 def test_first_average_is_the_first_weights() -> None:
     variable = keras.Variable([5.0, 7.0])
     average = WeightAverage([variable], 0.99)

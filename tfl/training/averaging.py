@@ -1,19 +1,30 @@
-"""An exponential moving average of the weights, free of the bias of its start."""
+"""An exponential moving average of the weights and of BatchNorm's statistics, free of the bias of its start."""
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 
+def averaged_variables(model: keras.Model) -> list[keras.Variable]:
+    """Return the trained weights and the statistics of trained BatchNorm layers, which belong to these weights."""
+    statistics = [
+        variable
+        for layer in model._flatten_layers()
+        if layer.trainable and isinstance(layer, keras.layers.BatchNormalization)
+        for variable in layer.non_trainable_variables
+    ]
+    return [*model.trainable_variables, *statistics]
+
+
 class WeightAverage:
-    """The average of the trained weights, in which step t counts `momentum` times what step t + 1 does.
+    """The average of what training moves, in which step t counts `momentum` times what step t + 1 does.
 
     Keras' own average (`use_ema`) is taken inside the optimizer, before learning-rate multipliers are
     applied, and starts from the first weights, which it forgets only after `1 / (1 - momentum)` steps.
     This one is `sum(momentum^(t-s) w_s) / sum(momentum^(t-s))` exactly, from the first step on.
 
     Args:
-        variables: what is averaged.
+        variables: what is averaged: see `averaged_variables`.
         momentum: in (0, 1).
 
     Reference:

@@ -130,8 +130,8 @@ def compile(
         layer_decay: the update of a stage is this times that of the stage above, in (0, 1]; or a dict
             from `variable.path` to a factor.
         clip_norm: global norm that gradients are scaled down to; 0 for off.
-        ema: momentum of an average of the weights, in [0, 1), that validation, callbacks at the end of
-            an epoch and the result use; 0 for off.
+        ema: momentum of an average of the weights, and of the statistics of BatchNorm that is trained, in [0, 1).
+            Validation, callbacks at the end of an epoch and the result use it; 0 for off.
         accumulate: passes that each batch is divided into to save memory, at least 1; the gradients add up
             to those of the whole batch, unless BatchNorm is trained, which sees the parts.
         jit_compile: let XLA compile the forward and backward pass; on one replica. Worth a try on a GPU or TPU,

@@ -1,5 +1,7 @@
 """Learning rate as a function of the step."""
 
+import math
+
 import keras
 
 from tfl.errors import InputError
@@ -46,7 +48,7 @@ def make_schedule(
         return float(learning_rate)
     if name == "step":
         # Keras holds a value up to and including its boundary.
-        boundaries = [total_steps // 2 - 1, total_steps * 3 // 4 - 1]
+        boundaries = [math.ceil(total_steps * part) - 1 for part in (1 / 2, 3 / 4)]
         values = [learning_rate, learning_rate * STEP_FACTOR, learning_rate * STEP_FACTOR**2]
         return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)
     warmup_steps = min(round(total_steps * warmup_fraction), total_steps - 1)

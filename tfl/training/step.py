@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfl.errors import InputError
-from tfl.training.averaging import WeightAverage
+from tfl.training.averaging import WeightAverage, averaged_variables
 from tfl.training.batches import Batch, unpack
 from tfl.training.calibrated_loss import CalibratedLoss
 from tfl.training.fused_norm import fused_norms
@@ -123,7 +123,7 @@ class Trainer:
         self.parallel = 10 if self.replicas == 1 else 1
         self.gradients = Objective(model, losses[0], options.accumulate, jit_compile=options.jit_compile)
         self.variables = model.trainable_variables
-        self.average = WeightAverage(self.variables, options.ema) if options.ema else None
+        self.average = WeightAverage(averaged_variables(model), options.ema) if options.ema else None
         self.loss_scale = LossScale() if uses_float16(model) else None
         self.totals, self.records = Totals(), Records()
         totals = self.totals
