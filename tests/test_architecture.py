@@ -18,7 +18,7 @@ FLOORS = {
     3: ["features", "training", "evaluation", "explain", "export"],
     4: [
         *("phases", "solving", "finetuning", "transfer", "trained", "recorded", "extraction", "launching"),
-        *("comparing", "exporting", "report", "serving"),
+        *("comparing", "exporting", "report", "serving", "inner_runs"),
     ],
     5: ["cli"],
 }

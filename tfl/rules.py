@@ -212,6 +212,7 @@ def _validate_phases(config: Any) -> None:
 def _validate_folds(config: Any) -> None:
     others = {
         "finetune.epochs": (config.finetune.epochs, "fine-tuning is chosen on the validation split"),
+        "scratch.epochs": (config.scratch.epochs, "training from scratch is chosen on the validation split"),
         "probe.l2": (config.probe.l2, "there is nothing to choose"),
         "features.views": (config.features.views, "views of one image must not be on both sides of a fold"),
         "head.hidden_units": (config.head.hidden_units, "only a linear head is solved"),

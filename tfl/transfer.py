@@ -16,6 +16,7 @@ from tfl.data.index import read_splits
 from tfl.errors import InputError
 from tfl.evaluation import wilson_interval
 from tfl.finetuning import finetune
+from tfl.inner_runs import Pretraining, prepare_pretraining, prepare_scratch
 from tfl.models.classifier import Metadata, build_classifier, load_model, num_outputs, save_model
 from tfl.models.freezing import select_layers
 from tfl.models.heads import HeadSpec
@@ -86,33 +87,35 @@ def transfer(config: TransferConfig, workdir: epath.PathLike, data: Any = None) 
     return result
 
 
-def _run(config: TransferConfig, workdir: epath.PathLike, data: Any) -> TransferResult:
+def _run(config: TransferConfig, workdir: epath.PathLike, data: Any, splits: Splits | None = None) -> TransferResult:
     with Workdir.open(workdir, config.to_dict()) as run:
         _check_outside_of_photos(run, config)
         finished = run.read_metrics()
         if finished is None:
-            return _train(config, run, data)
-        splits, model = _data(config, data, run), load_model(run.path)
+            return _train(config, run, data, splits)
+        splits, model = _data(config, data, run, splits), load_model(run.path)
         say(f"{run.path}: this run is finished")
         if not (run / REPORT).exists():
             _report(run, config, model, splits)
         return TransferResult(model, finished, run.path)
 
 
-def _train(config: TransferConfig, run: Workdir, data: Any) -> TransferResult:
+def _train(config: TransferConfig, run: Workdir, data: Any, splits: Splits | None) -> TransferResult:
     backbone = _backbone(config, config.backbone.weights)
-    splits = _data(config, data, run)
+    splits = _data(config, data, run, splits)
     model = _classifier(backbone, config, splits)
+    pretraining = prepare_pretraining(config) if config.pretrain.source else None
+    scratch = prepare_scratch(config) if config.scratch.epochs else None
     run.begin(config.to_dict())  # from here on the folder belongs to this config: everything asked for exists
     _write_splits(splits, run)
-    if config.pretrain.source:
-        model = _classifier(_pretrained(config, run), config, splits)
+    if pretraining is not None:
+        model = _classifier(_pretrained(config, run, pretraining), config, splits)
     job = Job(config, splits, model, run)
     solve_head(job)
     finetune(job)
     metrics = job.report()
-    if config.scratch.epochs:
-        metrics["comparison"]["from_scratch"] = _from_scratch(config, run, data)
+    if scratch is not None:
+        metrics["comparison"]["from_scratch"] = _from_scratch(scratch, run, data)
     if run.writes:
         save_model(model, run / "model.keras")
         write_json(run / "metrics.json", metrics)  # last of the results: its presence says that the run is finished
@@ -144,23 +147,23 @@ def _backbone(config: TransferConfig, weights: str) -> keras.Model:
     return backbone
 
 
-def _pretrained(config: TransferConfig, run: Workdir) -> keras.Model:
+def _pretrained(config: TransferConfig, run: Workdir, pretraining: Pretraining) -> keras.Model:
     """Train the backbone from random weights on another source, and take it from there."""
     say(f"pre-training on {config.pretrain.source}, in {run / 'pretrain'}")
-    _run(_from_random_weights(config, config.pretrain), run / "pretrain", None)
+    _run(pretraining.config, run / "pretrain", None, pretraining.splits)
     say(f"transfer to {config.data.source}")
     return _backbone(config, str(run / "pretrain"))
 
 
-def _from_scratch(config: TransferConfig, run: Workdir, data: Any) -> dict[str, Any]:
+def _from_scratch(scratch: TransferConfig, run: Workdir, data: Any) -> dict[str, Any]:
     """Train the same network on the same labels without any pre-training, and return its test metrics."""
     say(f"for comparison: the same network from scratch, in {run / 'scratch'}")
-    return _run(_from_random_weights(config, config.scratch), run / "scratch", data).metrics["test"]
+    return _run(scratch, run / "scratch", data).metrics["test"]
 
 
-def _data(config: TransferConfig, data: Any, run: Workdir) -> Splits:
+def _data(config: TransferConfig, data: Any, run: Workdir, splits: Splits | None) -> Splits:
     """Open and cut the data; a run that has begun goes on with the very examples that it began with."""
-    splits = load_splits(config, data)
+    splits = load_splits(config, data) if splits is None else splits
     if (run / "splits.csv").exists():
         splits.index.check_same(read_splits(run / "splits.csv"))
     return splits
@@ -209,32 +212,6 @@ def _output_names(target: str, splits: Splits) -> tuple[str, ...]:
     if target != "regression":
         return tuple(splits.class_names)
     return tuple(f"value_{k}" for k in range(labels.shape[1])) if labels.ndim == 2 else ("value",)
-
-
-def _from_random_weights(config: TransferConfig, stage: Any) -> TransferConfig:
-    """The config that trains the whole network from random weights: pre-training, or the comparison."""
-    return dataclasses.replace(
-        config,
-        data=dataclasses.replace(
-            config.data,
-            source=getattr(stage, "source", config.data.source),
-            augmentation=getattr(stage, "augmentation", config.data.augmentation),
-            # The labels are few where we transfer to, not where we pre-train.
-            train_examples_per_class=0 if hasattr(stage, "source") else config.data.train_examples_per_class,
-        ),
-        backbone=dataclasses.replace(config.backbone, weights="none"),
-        pretrain=type(config.pretrain)(),
-        scratch=type(config.scratch)(),
-        probe=dataclasses.replace(config.probe, solver="none", l2=config.probe.l2 or 1e-4),
-        finetune=dataclasses.replace(
-            type(config.finetune)(),
-            epochs=stage.epochs,
-            learning_rate=stage.learning_rate,
-            unfreeze="all",
-            batch_norm="train",
-            l2=1e-4,
-        ),
-    )
 
 
 def _write_splits(splits: Splits, run: Workdir) -> None:
