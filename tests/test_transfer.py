@@ -185,6 +185,30 @@ def test_other_targets(tmp_path, keras_home, target, labels, metric, at_least):
     assert result.metrics["test"][metric] >= at_least
 
 
+def test_values_of_any_unit_are_learned_alike(tmp_path, keras_home):
+    """Around 1,000 a hidden head would spend its epochs on the way to the mean."""
+    images, classes = arrays()
+    results = []
+    for name, labels in (("one", 1.0 * classes), ("thousand", 1024.0 + 64.0 * classes)):
+        config = small_config(
+            data=tfl.DataConfig(image_size=32),
+            backbone=PRETRAINED,
+            head=tfl.HeadConfig(target="regression", hidden_units=(16,)),
+            finetune=tfl.FinetuneConfig(epochs=1, unfreeze="0", optimizer="sgd", learning_rate=0.01),
+        )
+        results.append(tfl.transfer(config, tmp_path / name, data=(images, labels.astype(np.float32))).metrics)
+    one, thousand = results
+    assert thousand["test"]["r2"] > 0.8
+    assert thousand["test"]["r2"] == pytest.approx(one["test"]["r2"], abs=0.03)
+    for phase in ("probe", "finetune"):
+        errors = [metrics["phases"][phase]["validation"]["mean_absolute_error"] for metrics in results]
+        assert errors[1] == pytest.approx(64 * errors[0], rel=0.15), phase
+    files = (tmp_path / name / "history.csv" for name in ("one", "thousand"))
+    shown = [float(row["val_mean_absolute_error"]) for file in files for row in csv.DictReader(file.open())]
+    assert shown[1] == pytest.approx(64 * shown[0], rel=0.15)
+    assert shown[1] == pytest.approx(errors[1], rel=0.05)  # what is shipped answers in the user's units
+
+
 def test_labels_of_another_kind_are_refused_before_anything_is_written(tmp_path):
     images, labels = arrays()
     for target, wrong in (("regression", labels), ("multiclass", labels.astype(np.float32)), ("multilabel", labels)):

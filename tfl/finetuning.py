@@ -1,6 +1,7 @@
 """Phase 2: part of the backbone is trained on from the solved head, and kept only where validation is better."""
 
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
@@ -29,6 +30,7 @@ from tfl.training import (
 from tfl.training.calibrated_loss import loss_to_choose_by, metrics_to_choose_by
 from tfl.training.contract import Contract
 from tfl.training.scalars import StepScalars
+from tfl.training.units import StandardizedFeed
 from tfl.workdir import CHECKPOINTS, write_csv
 from tfl.writing import remove
 
@@ -43,7 +45,16 @@ def finetune(job: Job) -> None:
     regularize(job.model, head_l2=job.head_l2, l2=options.l2, l2_sp=options.l2_sp)
     job.part = _part_to_reuse(job)
     trained = job.model if job.part is None else job.part.upper
-    steps = options.epochs * -(-len(job.splits.train) // job.config.data.batch_size)
+    with job.standardized():
+        contract = _train(job, trained)
+    record = {"unfrozen": options.unfreeze, "trainable_parameters": table.trainable}
+    job.finish_phase("finetune", contract, record)
+    _keep_the_better(job, before, probe)
+
+
+def _train(job: Job, trained: keras.Model) -> dict[str, Any]:
+    """Train the model, or its part above the cut, and return what the contract measured."""
+    steps = job.config.finetune.epochs * -(-len(job.splits.train) // job.config.data.batch_size)
     _compile(job, trained, steps)
     promises = [Contract.before(trained, phase="finetune")]
     if job.part is not None:
@@ -51,12 +62,10 @@ def finetune(job: Job) -> None:
     history = _fit(job, trained)
     _check_converged(job, history)
     _write_history(job, history)
-    record = {"unfrozen": options.unfreeze, "trainable_parameters": table.trainable}
-    contract = promises[0].verify(history, steps=len(history.epoch) * steps // options.epochs)
+    contract = promises[0].verify(history, steps=len(history.epoch) * steps // job.config.finetune.epochs)
     for below in promises[1:]:
         contract |= {f"below_the_cut_{name}": value for name, value in below.verify().items()}
-    job.finish_phase("finetune", contract, record)
-    _keep_the_better(job, before, probe)
+    return contract
 
 
 def _part_to_reuse(job: Job) -> Part | None:
@@ -129,12 +138,15 @@ def _fit(job: Job, trained: keras.Model) -> keras.callbacks.History:
         feed = StoredPhase(extractor, train, job.views() or PLAIN, data.batch_size, job.config.seed)
         held = extractor(job.rows("validation"), description="activations of validation")
         validation = make_feature_dataset(held, np.arange(len(held)), BATCH)
+    validation = job.weighted(validation)
+    if job.units is not None:
+        feed, validation = StandardizedFeed(feed, job.units), job.units.batches(validation)
     with computing_in(trained, job.config.precision):
         return fit(
             trained,
             feed,
             epochs=options.epochs,
-            validation_data=job.weighted(validation),
+            validation_data=validation,
             callbacks=[
                 keras.callbacks.EarlyStopping(
                     monitor, patience=options.early_stopping or options.epochs, mode="min", restore_best_weights=True
@@ -198,6 +210,9 @@ def _keep_the_better(job: Job, before: list[np.ndarray], probe: Part | None) -> 
 def _write_history(job: Job, history: keras.callbacks.History) -> None:
     if not job.run.writes:
         return
-    names = list(history.history)
-    rows = zip(history.epoch, *(history.history[name] for name in names), strict=True)
-    write_csv(job.run / "history.csv", ["epoch", *names], rows)
+    columns = {name: np.asarray(column) for name, column in history.history.items()}
+    if job.units is not None and len(job.units.scale) == 1:  # errors in the user's units, losses as they were summed
+        factors = {name: job.units.scale[0] if name.endswith("mean_absolute_error") else 1.0 for name in columns}
+        columns = {name: column * factors[name] for name, column in columns.items()}
+    rows = zip(history.epoch, *(column.tolist() for column in columns.values()), strict=True)
+    write_csv(job.run / "history.csv", ["epoch", *columns], rows)

@@ -1,5 +1,6 @@
 """What the phases of one run hand to each other: `tfl/solving.py` solves the head, `tfl/finetuning.py` trains on."""
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +27,7 @@ from tfl.features import Extractor, FeatureStore, View, make_feature_dataset, op
 from tfl.features.extract import BATCH, PLAIN
 from tfl.files import read_json
 from tfl.keras_settings import check_keras_settings
-from tfl.models.classifier import load_model, save_model
+from tfl.models.classifier import load_model, logits_layer, save_model
 from tfl.models.inference import Outputs
 from tfl.progress import say
 from tfl.rules import absolute_paths
@@ -34,6 +35,7 @@ from tfl.schemas import PROBE_CHECKPOINT
 from tfl.training import balanced_class_weight
 from tfl.training.contract import check_agreement, check_evaluation
 from tfl.training.strategy import make_strategy
+from tfl.training.units import Units
 from tfl.training.workers import Workers
 from tfl.workdir import CHECKPOINTS, Workdir, write_json
 
@@ -97,6 +99,10 @@ class Job:
         self.config, self.splits, self.model, self.run = config, splits, model, run
         self.target, self.workers = config.head.target, Workers(make_strategy(config.strategy))
         self.head_l2 = config.probe.l2 or HIDDEN_HEAD_L2
+        self.units: Units | None = None  # where values are learned: each phase standardises them inside
+        if self.target == "regression":
+            self.units = Units(splits.index.labels[splits.train])
+            self.units.to_user(logits_layer(model))
         self.store = open_store(config.features)
         self.part: Part | None = None
         self.kept = "random weights"
@@ -139,6 +145,12 @@ class Job:
         table = np.ones(len(self.splits.index), np.float32)
         table[rows] = weights
         return batches.map(lambda batch: batch | {"weight": tf.gather(table, batch["id"])})
+
+    def standardized(self) -> contextlib.AbstractContextManager[None]:
+        """Within the context the model gives values in standard deviations from their mean; classifiers are as ever."""
+        if self.units is None:
+            return contextlib.nullcontext()
+        return self.units.standardized(logits_layer(self.model))
 
     def share(self, rows: np.ndarray) -> np.ndarray:
         """Return those of some rows that are this worker's: whole batches, so that they are those of one process."""

@@ -51,6 +51,13 @@ def _features(job: Job, extractor: Extractor) -> tuple[Outputs, Outputs]:
     return train, job.features(extractor, job.rows("validation"), name="features of validation")
 
 
+def _targets(job: Job, outputs: Outputs) -> Outputs:
+    """Return features with the labels that a head is solved or trained for: values are standardised."""
+    if job.units is None:
+        return outputs
+    return dataclasses.replace(outputs, labels=job.units.standardize(outputs.labels))
+
+
 def _solve_linear_head(job: Job, extractor: Extractor) -> dict[str, Any]:
     """Solve where the features are: few go to every worker, of many each keeps its own and gradients are summed."""
     solve = functools.partial(
@@ -63,10 +70,10 @@ def _solve_linear_head(job: Job, extractor: Extractor) -> dict[str, Any]:
     views, train, validation = [None, *job.views()], job.rows("train"), job.rows("validation")
     few = fits_in_memory(len(views) * len(train), extractor.shape[0])
     if few or job.workers.number == 1 or len(validation) < BATCH * job.workers.number:
-        return _take_head(job, solve(*_features(job, extractor)))
+        return _take_head(job, solve(*(_targets(job, outputs) for outputs in _features(job, extractor))))
     own = extractor(job.share(train), views, "features of train")
     held = extractor(job.share(validation), description="features of validation")
-    return _take_head(job, solve(own, held, over_workers=job.workers.sum))
+    return _take_head(job, solve(_targets(job, own), _targets(job, held), over_workers=job.workers.sum))
 
 
 def _cross_validate(job: Job, extractor: Extractor) -> dict[str, Any]:
@@ -79,7 +86,7 @@ def _cross_validate(job: Job, extractor: Extractor) -> dict[str, Any]:
     features = job.features(extractor, rows, name="features of train and validation")
     result = cross_validate_head(
         features.values,
-        features.labels,
+        _targets(job, features).labels,
         folds=job.config.probe.folds,
         target=job.target,
         num_outputs=logits_layer(job.model).units,
@@ -88,12 +95,17 @@ def _cross_validate(job: Job, extractor: Extractor) -> dict[str, Any]:
         rule=job.config.probe.rule,
         seed=job.config.seed,
     )
-    job.validated["probe"] = Predictions(rows, features.labels, result.held_out_logits, job.target)
+    logits = result.held_out_logits if job.units is None else job.units.restore(result.held_out_logits)
+    job.validated["probe"] = Predictions(rows, features.labels, logits, job.target)
     return _take_head(job, result) | {"folds": job.config.probe.folds, "rule": job.config.probe.rule}
 
 
 def _take_head(job: Job, result: ProbeResult) -> dict[str, Any]:
-    assign_head(logits_layer(job.model), result.chosen)
+    solution = result.chosen
+    if job.units is not None:
+        kernel, bias = solution.kernel * job.units.scale, job.units.restore(solution.bias)
+        solution = dataclasses.replace(solution, kernel=kernel, bias=bias)
+    assign_head(logits_layer(job.model), solution)
     job.head_l2 = result.chosen.l2
     return {
         "l2": result.chosen.l2,
@@ -105,25 +117,26 @@ def _take_head(job: Job, result: ProbeResult) -> dict[str, Any]:
 
 def _train_hidden_head(job: Job, extractor: Extractor) -> dict[str, Any]:
     """With hidden layers the problem is not convex: train the head alone, on the stored features."""
-    train, validation = _features(job, extractor)
+    train, validation = (_targets(job, outputs) for outputs in _features(job, extractor))
     weights = job.example_weights(validation.ids)
     _, head = split_at_features(job.model)
     regularize(job.model, head_l2=job.head_l2)
     compile(head, make_optimizer("adam", 1e-3), loss=job.target, metrics=metrics_to_choose_by(job.target))
     monitor = loss_to_choose_by(job.target)
     stop = keras.callbacks.EarlyStopping(monitor, patience=HIDDEN_HEAD_PATIENCE, mode="min", restore_best_weights=True)
-    history = fit(
-        head,
-        np.asarray(train.values),
-        train.labels,
-        batch_size=job.config.data.batch_size,
-        epochs=HIDDEN_HEAD_EPOCHS,
-        validation_data=(np.asarray(validation.values), validation.labels, weights),
-        callbacks=[stop],
-        class_weight=job.class_weight,
-        seed=job.config.seed,
-        verbose=False,
-    )
+    with job.standardized():
+        history = fit(
+            head,
+            np.asarray(train.values),
+            train.labels,
+            batch_size=job.config.data.batch_size,
+            epochs=HIDDEN_HEAD_EPOCHS,
+            validation_data=(np.asarray(validation.values), validation.labels, weights),
+            callbacks=[stop],
+            class_weight=job.class_weight,
+            seed=job.config.seed,
+            verbose=False,
+        )
     best = int(np.argmin(history.history[monitor]))
     say(f"hidden head: {len(history.epoch)} epochs on stored features, best {best + 1}")
     return {"l2": job.head_l2, "epochs": len(history.epoch), "best_epoch": best + 1}
