@@ -27,7 +27,7 @@ def check_keras_settings() -> None:
         >>> check_keras_settings()
     """
     keras = sys.modules.get("keras")
-    if hasattr(keras, "config"):
+    if keras is not None and hasattr(keras, "config"):
         found = {name: (getattr(keras.config, name)(), "keras.config") for name in NEEDED}
     else:
         found = _settings_of_files()
