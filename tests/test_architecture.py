@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = {
     0: [
-        *("config", "registry", "errors", "progress", "workdir", "cache", "writing", "files", "schemas", "locks"),
-        *("cluster", "rules", "keras_settings"),
+        *("config", "rules", "unused", "registry", "errors", "progress", "keras_settings"),
+        *("workdir", "cache", "writing", "files", "schemas", "locks", "cluster"),
     ],
     1: ["backbones", "data"],
     2: ["models"],

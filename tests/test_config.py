@@ -26,7 +26,7 @@ def with_option(path, value):
     return config
 
 
-ALL_OPTIONS = list(config_module._option_paths(TransferConfig()))
+ALL_OPTIONS = list(config_module.flatten(TransferConfig().to_dict()))
 
 
 def test_defaults_are_valid():

@@ -5,7 +5,6 @@ A config is plain data: no TensorFlow, no look-ups, no side effects.
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from typing import Any
 
 from etils import epath
@@ -186,7 +185,7 @@ def check_option(path: str) -> None:
     Example:
         >>> check_option("data.source")
     """
-    section, known = TransferConfig(), list(_option_paths(TransferConfig()))
+    section, known = TransferConfig(), flatten(TransferConfig().to_dict())
     for name in path.split("."):
         if not dataclasses.is_dataclass(section) or not hasattr(section, name):
             raise InputError(
@@ -238,15 +237,6 @@ def _is_same(old: Any, new: Any) -> bool:
         return old == new
     kind, colon, path = old.rpartition(":")
     return old == new or new == f"{kind}{colon}{epath.Path(path).expanduser().absolute()}"
-
-
-def _option_paths(section: Any, prefix: str = "") -> Iterator[str]:
-    for field in dataclasses.fields(section):
-        value = getattr(section, field.name)
-        if dataclasses.is_dataclass(value):
-            yield from _option_paths(value, f"{prefix}{field.name}.")
-        else:
-            yield prefix + field.name
 
 
 def _from_dict(cls: Any, values: Any, section: str = "config") -> Any:

@@ -101,12 +101,12 @@ def validate(config: Any) -> Any:
     _check_types(config, "")
     config = copy.deepcopy(config)
     for path, known in _NAMES.items():
-        _set(config, path, resolve(_get(config, path), known, path))
+        _set(config, path, resolve(value_of(config, path), known, path))
     for path, words in _WORDS.items():
-        value = _get(config, path)
+        value = value_of(config, path)
         _set(config, path, value.lower() if value.lower() in words else value)
     for path, (low, high) in _RANGES.items():
-        value = _get(config, path)
+        value = value_of(config, path)
         if not (low <= value <= high and math.isfinite(value)):
             bounds = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
             raise InputError(f"`{path}` must be {bounds}. Received: {path}={value!r}.")
@@ -146,11 +146,11 @@ def absolute_paths(config: Any) -> Any:
     """Return a copy of a config in which every path is absolute, so that it means the same from any folder."""
     config = copy.deepcopy(config)
     for path in ("data.source", "pretrain.source"):
-        kind, colon, name = _get(config, path).partition(":")
+        kind, colon, name = value_of(config, path).partition(":")
         if kind == "folder" and name:
             _set(config, path, kind + colon + _absolute(name))
     for path in ("backbone.weights", "features.store"):
-        value = _get(config, path)
+        value = value_of(config, path)
         if value and value not in _WORDS[path]:
             _set(config, path, _absolute(value))
     return config
@@ -225,7 +225,8 @@ def _validate_folds(config: Any) -> None:
         raise InputError(f"`probe.folds` must be {rule}. Received: {received}.")
 
 
-def _get(config: Any, path: str) -> Any:
+def value_of(config: Any, path: str) -> Any:
+    """Return one option of a config by its dotted name."""
     for name in path.split("."):
         config = getattr(config, name)
     return config
@@ -233,7 +234,7 @@ def _get(config: Any, path: str) -> Any:
 
 def _set(config: Any, path: str, value: Any) -> None:
     section, _, name = path.rpartition(".")
-    setattr(_get(config, section) if section else config, name, value)
+    setattr(value_of(config, section) if section else config, name, value)
 
 
 def _check_types(section: Any, prefix: str) -> None:

@@ -23,10 +23,11 @@ from tfl.models.heads import HeadSpec
 from tfl.phases import Job, checked, load_splits
 from tfl.progress import say
 from tfl.report import REPORT, write_report
-from tfl.rules import PYTHON_DATA
+from tfl.rules import PYTHON_DATA, value_of
 from tfl.solving import solve_head
 from tfl.trained import say_order
 from tfl.training.strategy import make_deterministic, make_strategy
+from tfl.unused import unused_options
 from tfl.workdir import Workdir, write_json
 
 
@@ -79,12 +80,18 @@ def transfer(config: TransferConfig, workdir: epath.PathLike, data: Any = None) 
     if data is not None:
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, source=PYTHON_DATA))
     config = checked(config)
+    _say_unused(config)
     make_strategy(config.strategy)  # before anything else of TensorFlow runs
     if config.deterministic:
         make_deterministic()
     result = _run(config, workdir, data)
     _say_result(result)
     return result
+
+
+def _say_unused(config: TransferConfig) -> None:
+    for path, reason in unused_options(config).items():
+        say(f"Warning: {path}={value_of(config, path)!r} has no effect: {reason}.")
 
 
 def _run(config: TransferConfig, workdir: epath.PathLike, data: Any, splits: Splits | None = None) -> TransferResult:

@@ -264,3 +264,18 @@ def test_names_of_columns_are_different_after_normalisation():
         load_streams({"": as_stream(IMAGES, rows)}, names=(NFC, NFD, "bee"))
     numbers = load_streams({"": as_stream(IMAGES, LABELS)}, names=(NFC, NFD, "bee"))  # as tfds reads them
     assert set(numbers.index.class_names) == {NFC, "bee"} and np.bincount(numbers.index.labels).max() == 40
+
+
+def test_every_source_gives_no_examples_for_no_rows(tmp_path):
+    """Of a set that is smaller than a batch, a replica reads no whole batches, and a worker maybe nothing."""
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            (tmp_path / name / f"{number}.png").write_bytes(tf.io.encode_png(IMAGES[number]).numpy())
+    stream = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS))
+    for source in (f"folder:{tmp_path}", "digits", (IMAGES, LABELS), stream):
+        data = load_source(source, 0.1)
+        whole = data.examples(np.arange(3))
+        empty = data.examples(np.arange(0))
+        assert empty.element_spec == whole.element_spec
+        assert list(empty) == []

@@ -17,8 +17,9 @@ from tfl.export import FORMATS, Limits, Product, Reference, build, certify
 from tfl.models.classifier import Metadata
 
 SIZES = {"InceptionResNetV2": 75, "InceptionV3": 75, "Xception": 71}  # the smallest that they take; else 64
-# With random weights TensorFlow's own float32 is 1.8e-5 and 8e-6 from float64 here, ONNX Runtime's 9e-6 and 5e-6.
-ROUNDING = {"EfficientNetV2B0": 5e-5, "InceptionV3": 3e-5}
+# With random weights TensorFlow's own float32 is 1.8e-5, 9e-6 and 8e-6 from float64, ONNX Runtime's 9e-6, 4e-6 and
+# 5e-6; how far depends on the processor.
+ROUNDING = {"EfficientNetV2B0": 5e-5, "InceptionResNetV2": 3e-5, "InceptionV3": 3e-5}
 
 
 def make_images(size, count=32):
@@ -71,7 +72,7 @@ def certify_family(family, folder):
     limits = Limits(tolerance=ROUNDING.get(family, 1e-5))
     for name in FORMATS:
         entry = certify(build(model, name, folder), reference, limits, timed=False)
-        assert entry["failures"] == [], name
+        assert entry["failures"] == [], (name, entry)
         assert entry["agreement"] == 1.0
     wrong = dataclasses.replace(reference, probabilities=np.roll(probabilities, 1, axis=1))
     assert certify(Product(folder / "model.tflite", "litert"), wrong, limits, timed=False)["failures"]

@@ -150,9 +150,12 @@ def _sibling(root: Path) -> str:
     return f" Did you mean '{parent / nearest[0]}'?" if nearest else ""
 
 
-def encode_paths(paths: Iterable[str]) -> list[bytes]:
-    """Return paths as the bytes that they are on disk: TensorFlow refuses a `str` that is no UTF-8."""
-    return [os.fsencode(path) for path in paths]
+def encode_paths(paths: Iterable[str]) -> np.ndarray:
+    """Return paths as the bytes that they are on disk: TensorFlow refuses a `str` that is no UTF-8.
+
+    The array is of bytes where there are no paths, too: an empty list would be one of numbers.
+    """
+    return np.array([os.fsencode(path) for path in paths], np.bytes_)
 
 
 def read_image(row: dict[str, tf.Tensor]) -> tf.Tensor:

@@ -1,0 +1,174 @@
+"""No option is without an effect: each is set once in a run, and the run shows it."""
+
+from pathlib import Path
+
+import pytest
+import warm
+from option_runs import Shown, make_config, tiny_networks, watch, write_photos
+
+import tfl
+from tfl.config import flatten
+
+ROOT = Path(__file__).resolve().parent.parent
+
+TUNED = {"finetune.epochs": 2, "probe.solver": "none", "finetune.learning_rate": 1e-3}  # always kept
+SGD = TUNED | {"finetune.optimizer": "sgd", "finetune.unfreeze": "all"}
+STAGED = TUNED | {"finetune.unfreeze": "2"}
+PRETRAINED = {"pretrain.source": "folder:OTHER", "pretrain.epochs": 1}
+SAVED = TUNED | {"checkpoint.every_steps": 1, "finetune.epochs": 6}
+
+# option: (options of the run without it, its value, where the run shows it)
+EFFECTS = {
+    "seed": ({}, 1, "weights"),
+    "precision": (TUNED, "mixed_bfloat16", "weights"),
+    "data.source": ({}, "folder:OTHER", "weights"),
+    "data.image_size": ({}, 48, "weights"),
+    "data.batch_size": (TUNED, 8, "weights"),
+    "data.split": ({}, (0.5, 0.25, 0.25), "weights"),
+    "data.train_examples_per_class": ({}, 3, "weights"),
+    "data.max_bad_fraction": ({"data.source": "folder:BAD"}, 0.0, "refused"),
+    "data.augmentation": (TUNED, "rand", "weights"),
+    "backbone.name": ({}, "VGG16", "weights"),
+    "backbone.alpha": ({}, 0.5, "weights"),
+    "backbone.weights": ({}, "RUN", "weights"),
+    "pretrain.source": ({}, "folder:OTHER", "weights"),
+    "pretrain.epochs": (PRETRAINED, 2, "files"),
+    "pretrain.learning_rate": (PRETRAINED, 1e-4, "weights"),
+    "pretrain.augmentation": (PRETRAINED, "none", "weights"),
+    "scratch.epochs": ({}, 1, "files"),
+    "scratch.learning_rate": ({"scratch.epochs": 1}, 0.1, "files"),
+    "head.pooling": ({}, "max", "weights"),
+    "head.hidden_units": ({}, (4,), "weights"),
+    "head.dropout": (TUNED, 0.5, "weights"),
+    "head.target": ({"data.source": "folder:TWO"}, "binary", "weights"),
+    "features.runtime": ({"features.runtime": "tensorflow"}, "openvino", "weights"),
+    "features.store": ({}, "none", "store_bytes"),
+    "features.dtype": ({}, "float16", "store_bytes"),
+    "features.views": ({}, 2, "weights"),
+    "features.max_bytes": ({}, 100, "store_bytes"),
+    "probe.solver": ({"finetune.epochs": 1}, "none", "weights"),
+    "probe.l2": ({}, 1.0, "weights"),
+    "probe.folds": ({}, 3, "weights"),
+    "probe.rule": ({"probe.folds": 3}, "one_standard_error", "weights"),
+    "finetune.epochs": (TUNED, 3, "weights"),
+    "finetune.unfreeze": (TUNED, "all", "weights"),
+    "finetune.batch_norm": (SGD, "train", "weights"),
+    "finetune.optimizer": (TUNED, "sgd", "weights"),
+    "finetune.learning_rate": (TUNED, 1e-2, "weights"),
+    "finetune.momentum": (SGD, 0.5, "weights"),
+    "finetune.nesterov": (SGD, True, "weights"),
+    "finetune.schedule": (TUNED, "constant", "weights"),
+    "finetune.warmup_fraction": (TUNED, 0.9, "weights"),
+    "finetune.layer_decay": (STAGED, 0.5, "weights"),
+    "finetune.l2": (TUNED, 1.0, "weights"),
+    "finetune.l2_sp": (TUNED, 1.0, "weights"),
+    "finetune.weight_decay": (TUNED, 1.0, "weights"),
+    "finetune.clip_norm": (SGD, 1e-3, "weights"),
+    "finetune.label_smoothing": (TUNED, 0.2, "weights"),
+    "finetune.class_weight": ({}, "balanced", "weights"),
+    "finetune.mixup": (TUNED, 0.4, "weights"),
+    "finetune.cutmix": (TUNED, 1.0, "weights"),
+    "finetune.ema": (TUNED, 0.9, "weights"),
+    "finetune.early_stopping": (SGD | {"finetune.learning_rate": 3.0, "finetune.epochs": 6}, 1, "files"),
+    "finetune.accumulate": (TUNED, 2, "weights"),
+    "finetune.max_skipped_steps": (SGD | {"finetune.learning_rate": 1e30, "data.batch_size": 4}, 1, "refused"),
+    "checkpoint.every_seconds": (TUNED, 0.001, "files"),
+    "checkpoint.every_steps": (TUNED, 1, "files"),
+    "checkpoint.keep": (SAVED, 4, "files"),
+    "report.gallery": ({}, 2, "files"),
+}
+PROCESS_WIDE = {  # what changes a whole process, or the code that runs: what is printed with the option
+    "strategy": ("cpu:2", "replicas 2"),
+    "deterministic": (True, "deterministic True"),
+    "finetune.jit_compile": (True, "compiled True"),
+}
+PROGRAM = """
+import sys
+sys.path.insert(0, "tests")
+import tensorflow as tf
+import tfl
+from tensorflow.python.framework import config
+from option_runs import make_config, tiny_networks
+from pathlib import Path
+
+photos, folder, compiled, stock = Path(sys.argv[1]), Path(sys.argv[2]), set(), tf.function
+
+def function(*args, **options):  # Keras compiles functions of its own
+    if options.get("jit_compile"):
+        compiled.add(sys._getframe(1).f_globals["__name__"].partition(".")[0])
+    return stock(*args, **options)
+
+tf.function = function
+options = {"finetune.epochs": 1, "probe.solver": "none"} | eval(sys.argv[3])
+with tiny_networks():
+    tfl.transfer(make_config(photos, folder / "store", options), folder / "run")
+print("replicas", len(tf.config.list_logical_devices("CPU")))
+print("deterministic", config.is_op_determinism_enabled())
+print("compiled", "tfl" in compiled)
+"""
+
+
+def test_every_option_is_shown_somewhere():
+    assert set(EFFECTS) | set(PROCESS_WIDE) == set(flatten(tfl.TransferConfig().to_dict()))
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    """Names that the options above use, and what they stand for."""
+    folder = tmp_path_factory.mktemp("options")
+    write_photos(folder / "bad", (12, 12, 12))
+    (folder / "bad" / "class_0" / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n cut")
+    made = {
+        "PHOTOS": write_photos(folder / "photos", (14, 14, 8)),
+        "OTHER": write_photos(folder / "other", (10, 10), seed=1),
+        "TWO": write_photos(folder / "two", (12, 12), seed=2),
+        "BAD": folder / "bad",
+        "RUN": folder / "run",
+    }
+    with tiny_networks():
+        tfl.transfer(make_config(made["OTHER"], folder / "store", {"seed": 3}), made["RUN"])
+        yield made
+
+
+@pytest.fixture(scope="module")
+def runs() -> dict[str, Shown]:
+    """The runs without the option, by their options: several tests compare with the same one."""
+    return {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("option", EFFECTS)
+def test_the_option_has_an_effect(option, sources, runs, tmp_path, capsys):
+    context, value, place = EFFECTS[option]
+    if repr(context) not in runs:
+        runs[repr(context)] = _run(context, sources, tmp_path / "without", capsys)
+    shown = _run(context | {option: value}, sources, tmp_path / "with", capsys)
+    assert place in runs[repr(context)].differs_from(shown), option
+
+
+def test_the_same_options_show_the_same(sources, runs, tmp_path, capsys):
+    first, second = (_run(TUNED, sources, tmp_path / name, capsys) for name in "ab")
+    assert first == second
+    runs[repr(TUNED)] = first
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("option", PROCESS_WIDE)
+def test_the_option_has_an_effect_on_the_process(option, sources, tmp_path):
+    value, expected = PROCESS_WIDE[option]
+    result = warm.run(["-c", PROGRAM, sources["TWO"], tmp_path, repr({option: value})], cwd=ROOT)
+    assert result.returncode == 0, result.stderr
+    printed = result.stdout.splitlines()
+    assert [line for line in printed if line in {shown for _, shown in PROCESS_WIDE.values()}] == [expected]
+
+
+def _run(options, sources, workdir, capsys) -> Shown:
+    named = {path: _place(value, sources) for path, value in options.items()}
+    return watch(make_config(sources["PHOTOS"], workdir.with_suffix(".store"), named), workdir, capsys)
+
+
+def _place(value, sources):
+    for name, path in sources.items():
+        if value in (name, f"folder:{name}"):
+            return value.replace(name, str(path))
+    return value

@@ -1,0 +1,112 @@
+"""Configs that differ from the default in three options, drawn at random: finished and equal after reload, or refused.
+
+TFL_SOAK=1 python -m pytest tests/test_random_options.py    # 200 configs, about 20 processor minutes
+"""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from option_runs import make_config, tiny_networks, write_photos
+
+import tfl
+from tfl.config import flatten
+from tfl.errors import InputError
+from tfl.trained import evaluate_workdir
+from tfl.unused import unused_options
+
+COUNT = 200 if "TFL_SOAK" in os.environ else 6
+FIXED = {"data.source", "data.image_size", "data.max_bad_fraction", "features.store", "strategy", "deterministic"}
+VALUES = {  # some are refused alone, some with others
+    "seed": (1, 2**31 - 1, -1),
+    "precision": ("mixed_bfloat16", "mixed_float16", "Float32"),
+    "data.batch_size": (1, 7, 1000, 0),
+    "data.split": ((0.5, 0.25, 0.25), (0.4, 0.3, 0.3), (0.9, 0.1, 0.0)),
+    "data.train_examples_per_class": (1, 3, 500),
+    "data.augmentation": ("none", "shift", "rand", "Light"),
+    "backbone.name": ("VGG16", "mobilenet", "MobileNett"),
+    "backbone.alpha": (0.25, 0.5, 2.0),
+    "backbone.weights": ("imagenetz", "NONE"),
+    "pretrain.source": ("folder:OTHER", "folder:nowhere"),
+    "pretrain.epochs": (1, 2),
+    "pretrain.learning_rate": (1e-4, 1e-2),
+    "pretrain.augmentation": ("none", "light"),
+    "scratch.epochs": (1, 2),
+    "scratch.learning_rate": (1e-4, 1e-2),
+    "head.pooling": ("max", "gem", "GEM"),
+    "head.hidden_units": ((4,), (8, 4), (0,)),
+    "head.dropout": (0.5, 0.99, 1.0),
+    "head.target": ("binary", "multilabel", "regression", "MultiClass"),
+    "features.runtime": ("tensorflow", "openvino"),
+    "features.dtype": ("float16", "float64"),
+    "features.views": (1, 2, -1),
+    "features.max_bytes": (0, 100),
+    "probe.solver": ("none", "None"),
+    "probe.l2": (1e-6, 0.1, 1e6),
+    "probe.folds": (1, 2, 3, 50),
+    "probe.rule": ("one_standard_error", "best"),
+    "finetune.epochs": (1, 2),
+    "finetune.unfreeze": ("0", "2", "all", "0.5", "0.01", "re:conv3", "conv3", "re:bn3", "conv9"),
+    "finetune.batch_norm": ("train", "Train"),
+    "finetune.optimizer": ("sgd", "adamw", "lion"),
+    "finetune.learning_rate": (1e-6, 1e-2),
+    "finetune.momentum": (0.0, 0.99),
+    "finetune.nesterov": (True,),
+    "finetune.schedule": ("constant", "step"),
+    "finetune.warmup_fraction": (0.0, 1.0),
+    "finetune.layer_decay": (0.5, 0.01),
+    "finetune.l2": (1e-4, 1.0),
+    "finetune.l2_sp": (1e-4, 1.0),
+    "finetune.weight_decay": (1e-4, 1.0),
+    "finetune.clip_norm": (1e-3, 10.0),
+    "finetune.label_smoothing": (0.1, 0.9),
+    "finetune.class_weight": ("balanced", "Balanced"),
+    "finetune.mixup": (0.2, 10.0),
+    "finetune.cutmix": (0.2, 10.0),
+    "finetune.ema": (0.5, 0.999),
+    "finetune.early_stopping": (1, 100),
+    "finetune.accumulate": (2, 7),
+    "finetune.jit_compile": (True,),
+    "finetune.max_skipped_steps": (0, 1),
+    "checkpoint.every_seconds": (0.0, 0.001),
+    "checkpoint.every_steps": (1, 3),
+    "checkpoint.keep": (1, 5),
+    "report.gallery": (1, 2),
+}
+
+
+def test_every_option_is_drawn():
+    assert set(VALUES) | FIXED == set(flatten(tfl.TransferConfig().to_dict()))
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("random_options")
+    with tiny_networks():
+        yield write_photos(folder / "photos", (14, 14, 8)), write_photos(folder / "other", (10, 10), seed=1)
+
+
+@pytest.mark.parametrize("seed", range(COUNT))
+def test_a_random_config_is_finished_or_refused_in_one_line(seed, sources, tmp_path, capsys):
+    photos, other = sources
+    rng = np.random.default_rng(seed)
+    chosen = {path: VALUES[path][rng.integers(len(VALUES[path]))] for path in rng.choice(list(VALUES), 3, False)}
+    chosen = {path: value.replace("OTHER", str(other)) if path == "pretrain.source" else value
+              for path, value in chosen.items()}  # fmt: skip
+    tuned = {"finetune.epochs": 1} if seed % 2 else {}
+    config, workdir = make_config(photos, tmp_path / "store", tuned | chosen), tmp_path / "run"
+    try:
+        result = tfl.transfer(config, workdir)
+    except InputError as error:
+        assert "\n" not in str(error)
+        assert "Received: " in str(error)
+        assert not (workdir / "config.json").exists(), f"refused after the folder was claimed: {error}"
+        return
+    said = capsys.readouterr().err
+    for path in unused_options(config.validate()):
+        assert f"Warning: {path}=" in said
+    metrics = json.loads((workdir / "metrics.json").read_text())
+    assert metrics["contract"]
+    assert result.metrics["test"] == metrics["test"]
+    assert evaluate_workdir(workdir)["test"] == pytest.approx(metrics["test"], rel=1e-4, abs=1e-5)

@@ -1,0 +1,77 @@
+"""Which options of a config have no effect, because of other options of the same config."""
+
+from collections.abc import Callable
+
+from tfl.config import TransferConfig, flatten
+
+_FINETUNE = (
+    *("unfreeze", "batch_norm", "optimizer", "learning_rate", "schedule", "layer_decay", "l2", "l2_sp"),
+    *("weight_decay", "clip_norm", "label_smoothing", "mixup", "cutmix", "ema", "early_stopping", "accumulate"),
+    *("jit_compile", "max_skipped_steps", "momentum", "nesterov", "warmup_fraction"),
+)
+
+
+def _trains(config: TransferConfig) -> bool:
+    return bool(config.finetune.epochs or config.pretrain.source or config.scratch.epochs)
+
+
+_Rule = tuple[tuple[str, ...], str, Callable[[TransferConfig], bool]]
+_RULES: tuple[_Rule, ...] = (  # the options, why they have no effect, and when
+    (tuple(f"finetune.{name}" for name in _FINETUNE), "finetune.epochs is 0", lambda c: not c.finetune.epochs),
+    (
+        ("precision", "checkpoint.every_seconds", "checkpoint.every_steps", "checkpoint.keep"),
+        "nothing is fine-tuned or pre-trained: the head is solved in float32",
+        lambda c: not _trains(c),
+    ),
+    (
+        ("head.dropout", "data.batch_size"),
+        "the head is solved, not trained batch by batch",
+        lambda c: not (_trains(c) or c.head.hidden_units),
+    ),
+    (
+        ("data.augmentation",),
+        "finetune.epochs and features.views are 0",
+        lambda c: not (c.finetune.epochs or c.features.views or (c.scratch.epochs and not c.pretrain.source)),
+    ),
+    (
+        ("finetune.momentum", "finetune.nesterov"),
+        "finetune.optimizer is not 'sgd'",
+        lambda c: c.finetune.optimizer != "sgd",
+    ),
+    (
+        ("finetune.optimizer",),
+        "finetune.weight_decay is 0, and adamw without it is adam",
+        lambda c: c.finetune.optimizer == "adamw" and not c.finetune.weight_decay,
+    ),
+    (("finetune.warmup_fraction",), "finetune.schedule is not 'cosine'", lambda c: c.finetune.schedule != "cosine"),
+    (
+        ("finetune.batch_norm", "finetune.l2", "finetune.l2_sp", "finetune.layer_decay"),
+        "finetune.unfreeze is '0': the head alone is trained",
+        lambda c: c.finetune.unfreeze == "0",
+    ),
+    (("pretrain.epochs", "pretrain.learning_rate", "pretrain.augmentation"), "pretrain.source is empty",
+     lambda c: not c.pretrain.source),
+    (("scratch.learning_rate",), "scratch.epochs is 0", lambda c: not c.scratch.epochs),
+    (("probe.folds", "probe.rule"), "probe.solver is 'none'", lambda c: c.probe.solver == "none"),
+    (("probe.rule",), "probe.folds is 0", lambda c: not c.probe.folds),
+    (("features.max_bytes", "features.dtype"), "features.store is 'none'", lambda c: c.features.store == "none"),
+)  # fmt: skip
+
+
+def unused_options(config: TransferConfig) -> dict[str, str]:
+    """Return the options that were set, away from their default, but have no effect; each with the reason.
+
+    Args:
+        config: as `validate` returns it.
+
+    Example:
+        >>> config = TransferConfig(finetune=FinetuneConfig(epochs=1, momentum=0.5))
+        >>> unused_options(config.validate())
+        {'finetune.momentum': "finetune.optimizer is not 'sgd'"}
+    """
+    values, defaults = flatten(config.to_dict()), flatten(TransferConfig().to_dict())
+    found: dict[str, str] = {}
+    for paths, reason, applies in _RULES:
+        if applies(config):
+            found |= {path: reason for path in paths if values[path] != defaults[path]} | found
+    return found
