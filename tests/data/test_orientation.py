@@ -62,6 +62,13 @@ def test_exif_behind_the_image_data_does_not_count():
     check(PLAIN[:-2] + exif(6) + PLAIN[-2:], 1)
 
 
+@pytest.mark.parametrize("length", [0, 4, 8, 9, 12, 20, 21])
+def test_damaged_exif_costs_no_photo(length):
+    block = b"Exif\0\0" + exif(6)[10 : 10 + length]
+    encoded = PLAIN[:2] + b"\xff\xe1" + struct.pack(">H", 2 + len(block)) + block + PLAIN[2:]
+    assert scan_image(encoded).format == "JPEG"
+
+
 def test_the_word_exif_alone_is_no_orientation():
     comment = b"\xff\xfe" + struct.pack(">H", 2 + len(exif(6))) + exif(6)
     check(PLAIN[:2] + comment + PLAIN[2:], 1)

@@ -77,7 +77,7 @@ def _tiff_orientation(tiff: tf.Tensor) -> tf.Tensor:
     last = tf.size(code) - 2
     directory = tf.clip_by_value(number(code[4:8]), 0, last)
     entries = code[directory + 2 :]
-    count = tf.minimum(number(code[directory : directory + 2]), tf.size(entries) // 12)
+    count = tf.minimum(number(code[directory : directory + 2]), tf.maximum(tf.size(entries) - len(PADDING), 0) // 12)
     entries = tf.reshape(entries[: count * 12], (-1, 12))
     kinds = number(entries[:, 2:4])
     values = tf.ones_like(kinds)  # of other types: upright

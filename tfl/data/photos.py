@@ -48,7 +48,7 @@ def needs_pillow(encoded: bytes, kind: str) -> bool:
     if kind == "BMP":
         return not is_plain_bmp(encoded)
     if kind == "JPEG" and (b"Exif\0\0" in encoded or b"tiff:Orientation" in encoded):
-        return _pillow_orientation(encoded) != graph_orientation(encoded)
+        return _pillow_orientation(encoded) not in (None, graph_orientation(encoded))
     return kind in PHOTO_FORMATS
 
 
@@ -145,7 +145,7 @@ def _to_rgb(image: Image.Image, kind: str) -> np.ndarray:
         raise BadImageError(f"{kind} whose pixels are not grey or RGB of 8 or 16 bits (mode {image.mode} of Pillow)")
     if not image.has_transparency_data:
         return np.asarray(image.convert("RGB"))
-    rgba = np.asarray(image.convert("RGBA")).astype(np.int32)
+    rgba = np.asarray(image.convert("RGBA")).astype(np.uint16)  # holds 255 * 255 + 127
     rgb, alpha = rgba[:, :, :3], rgba[:, :, 3:]
     return ((rgb * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
@@ -157,8 +157,8 @@ def _deep_to_rgb(grey: np.ndarray, kind: str) -> np.ndarray:
     return np.repeat(((grey + 128) // 257).astype(np.uint8)[:, :, None], 3, axis=-1)
 
 
-def _pillow_orientation(encoded: bytes) -> int:
-    """Return the orientation that Pillow reads, from EXIF or XMP."""
-    with _explained("JPEG"):
+def _pillow_orientation(encoded: bytes) -> int | None:
+    """Return the orientation that Pillow reads, from EXIF or XMP; None where these are damaged."""
+    with contextlib.suppress(*_BROKEN):
         value = _open(encoded, "JPEG").getexif().get(ExifTags.Base.Orientation, 1)
         return int(value) if value in _ORIENTATIONS else 1
