@@ -4,7 +4,6 @@ import tensorflow as tf
 
 from tfl.data.content import PADDING, cut, to_numbers
 
-_MOST_EXIF = 65536  # bytes: a segment cannot be longer
 _FILL = b"\xff"
 _IMAGE_DATA = b"\xff\xda"  # start of scan: Pillow looks no further either
 _ALONE = tuple(bytes((0xFF, code)) for code in (0x01, *range(0xD0, 0xD9)))  # markers without a length
@@ -33,7 +32,8 @@ def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
         lambda at: (_next_segment(encoded, at),),
         (tf.minimum(2, length),),
     )[0]
-    tiff = cut(encoded, position + 10, _MOST_EXIF)
+    size = to_numbers(cut(encoded, position + 2, 2) + PADDING)
+    tiff = cut(encoded, position + 10, tf.maximum(size[0] * 256 + size[1] - 8, 0))  # what follows is no part of it
     return tf.cond(_is_exif(encoded, position), lambda: _tiff_orientation(tiff), lambda: 1)
 
 
