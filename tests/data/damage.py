@@ -1,8 +1,12 @@
 """What happens to JPEG files on their way: each function returns a damaged copy."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 
 END = b"\xff\xd9"
+ROUNDS = 5  # copies of each photo that are damaged
 
 
 def coded_data(content: bytes) -> int:
@@ -61,3 +65,24 @@ def film(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 KINDS = (copied_as_text, cut_off, cut_off_with_end, changed_bytes, zeroed_block, lost_block, film)
+
+
+def main() -> None:
+    """Write how much damage of each kind the check names: `PYTHONPATH=. python tests/data/damage.py FOLDER`."""
+    from tfl.data.jpeg import check_jpeg
+    from tfl.errors import BadImageError
+
+    photos = [path.read_bytes() for path in sorted(Path(sys.argv[1]).rglob("*.jpg"))]
+    sys.stdout.write("| damage | photos | named |\n|---|---|---|\n")
+    for kind in (None, *KINDS):
+        rng, named = np.random.default_rng(15), 0
+        for photo in photos * ROUNDS:
+            try:
+                check_jpeg(kind(photo, rng) if kind else photo)
+            except BadImageError:
+                named += 1
+        sys.stdout.write(f"| {kind.__name__ if kind else 'none'} | {len(photos) * ROUNDS} | {named} |\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -21,9 +21,9 @@ from tfl import progress
 from tfl.data import decode
 from tfl.data.formats import GRAPH_FORMATS, PHOTO_FORMATS, sniff
 from tfl.data.gif import gif_size
-from tfl.data.jpeg import check_jpeg
 from tfl.data.photo_cache import cached_png
 from tfl.data.photos import EXTRA, graph_orientation, needs_pillow, read_photo_size
+from tfl.data.whole import check_whole
 from tfl.errors import BadImageError, InputError
 from tfl.workdir import write_csv
 
@@ -66,8 +66,7 @@ def scan_image(encoded: bytes, *, is_file: bool = False) -> ScannedImage:
     kind, width, height = read_header(encoded, content)
     if width * height > MAX_PIXELS:
         raise BadImageError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
-    if kind == "JPEG":
-        check_jpeg(encoded)
+    check_whole(encoded, kind)
     if needs_pillow(encoded, kind):
         return _scan_photo(encoded, content, kind, is_file=is_file)
     try:
