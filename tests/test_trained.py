@@ -16,6 +16,7 @@ import tfl
 from tfl.comparing import compare_runs
 from tfl.config import ReportConfig
 from tfl.data import load_source
+from tfl.data.arrays import load_arrays
 from tfl.errors import InputError
 from tfl.evaluation import describe_calibration, fit_temperature, read_predictions
 from tfl.files import read_csv
@@ -111,7 +112,7 @@ def test_with_folds_decisions_are_made_on_what_was_left_out(tmp_path, keras_home
 
 
 @pytest.mark.parametrize("target", ["binary", "multilabel", "regression"])
-def test_every_target_has_its_evaluation(tmp_path, target, keras_home):
+def test_every_target_has_its_evaluation(tmp_path, target, keras_home, monkeypatch):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (90, 16, 16, 3)).astype(np.uint8)
     labels = {
@@ -126,6 +127,43 @@ def test_every_target_has_its_evaluation(tmp_path, target, keras_home):
     assert ("calibration" in evaluation) == (target != "regression")
     table, _ = read_predictions(result.workdir / "predictions.csv", target)
     assert table.metrics() == pytest.approx(result.metrics["test"], rel=1e-4)
+    check_labels_of_another_source(monkeypatch, result, images, labels)
+
+
+def check_labels_of_another_source(monkeypatch, result, images, labels):
+    """Columns come into the model's order by their names; labels of another kind are one line."""
+
+    def evaluate(labels, names=()):
+        other = load_arrays({"": (255 - images, labels)}, names)
+        monkeypatch.setattr("tfl.recorded.load_source", lambda *arguments: other)
+        return evaluate_workdir(result.workdir, "tfds:other")["test"]
+
+    target = result.model.metadata.target
+    expected = evaluate(labels)
+    if target == "multilabel":
+        assert evaluate(labels[:, [2, 0, 1]], ("2", "0", "1")) == pytest.approx(expected, rel=1e-6)
+        assert evaluate(labels[:, [2, 0, 1]]) != expected
+        wrong = {
+            "column for every label of the model. Received: none for '1'": (labels[:, [2, 0]], ("2", "0")),
+            "classes that the model knows: '0', '1', '2'. Received: 'a'": (labels, ("0", "1", "a")),
+            "Received: class numbers. Did you mean rows of 0 and 1": (np.arange(90) % 3,),
+            "`dataset` must be 0 or 1 for multilabel and 3 outputs. Received: ": (2 * labels,),
+        }
+    elif target == "regression":
+        wrong = {
+            "Received: class numbers. Did you mean values as float": (np.arange(90) % 3,),
+            "1 values an image, as the model has. Received: 2": (np.stack([labels, labels], axis=1),),
+        }
+    else:
+        wrong = {
+            "classes that the model knows: '0', '1'. Received: '2'": (np.arange(90) % 3,),
+            "Received: one value each. Did you mean the target 'regression'": (np.arange(90) / 90,),
+            "Received: one value each. Did you mean labels.astype": (np.arange(90) % 2 * 1.0,),
+            "Received: rows of 2 values. Did you mean np.argmax": (np.eye(2)[np.arange(90) % 2],),
+        }
+    for line, arguments in wrong.items():
+        with pytest.raises(InputError, match=re.escape(line)):
+            evaluate(*arguments)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import importlib
 import json
+import re
 
 import numpy as np
 import pytest
@@ -211,8 +212,14 @@ def test_values_of_any_unit_are_learned_alike(tmp_path, keras_home):
 
 def test_labels_of_another_kind_are_refused_before_anything_is_written(tmp_path):
     images, labels = arrays()
-    for target, wrong in (("regression", labels), ("multiclass", labels.astype(np.float32)), ("multilabel", labels)):
-        with pytest.raises(InputError, match=r"`head\.target` must fit the labels"):
+    cases = {
+        "values as float": ("regression", labels),
+        "labels.astype(int)": ("multiclass", labels.astype(np.float32)),
+        "rows of 0 and 1": ("multilabel", labels),
+        "np.argmax(labels, axis=1)": ("multiclass", np.eye(labels.max() + 1)[labels]),
+    }
+    for remedy, (target, wrong) in cases.items():
+        with pytest.raises(InputError, match=r"`head\.target` must fit the labels.*" + re.escape(remedy)):
             tfl.transfer(small_config(head=tfl.HeadConfig(target=target)), tmp_path / "w", data=(images, wrong))
     assert not (tmp_path / "w").exists()
 
@@ -294,7 +301,7 @@ def test_a_wild_learning_rate_is_no_false_alarm(tmp_path, optimizer):
 def test_labels_between_0_and_1_are_no_multilabel(tmp_path):
     images, labels = arrays()
     soft = np.stack([0.9 * labels, 1.0 - labels], axis=1).astype(np.float32)
-    with pytest.raises(InputError, match=r"`head\.target` must fit the labels.*not all 0 or 1"):
+    with pytest.raises(InputError, match=r"`labels` must be 0 or 1 for multilabel and 2 outputs"):
         tfl.transfer(small_config(head=tfl.HeadConfig(target="multilabel")), tmp_path / "w", data=(images, soft))
 
 

@@ -26,6 +26,7 @@ class DataConfig:
     split: tuple[float, float, float] = (0.7, 0.15, 0.15)  # train, validation, test, where the source has none
     train_examples_per_class: int = 0  # keep only so many labels a class in train; 0: all
     max_bad_fraction: float = 0.1  # more undecodable files than this stop the run
+    bit_depth: int = 16  # so many bits PNG files of 16 bits hold: 12 where values end at 4,095
     augmentation: str = "light"  # of the fine-tuning phase: none, light, shift (light without the flip), rand
 
 

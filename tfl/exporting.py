@@ -256,7 +256,9 @@ def _pixels(run: _Run, rows: np.ndarray) -> Iterator[np.ndarray]:
 
 def _encode(image: tf.Tensor, source: Source) -> bytes:
     """Return the file of an image; where the source has pixels, a PNG, which keeps them as they are."""
-    encoded = image if image.dtype == tf.string else tf.io.encode_png(to_pixels(image, source.formats))
+    encoded = (
+        image if image.dtype == tf.string else tf.io.encode_png(to_pixels(image, source.formats, source.bit_depth))
+    )
     return encoded.numpy()
 
 

@@ -118,11 +118,11 @@ def open_recorded(
     """
     if source and data is not None:
         raise InputError(f"`source` must be empty where `data` is given. Received: source={source!r}.")
-    most = config.data.max_bad_fraction
+    most, depth = config.data.max_bad_fraction, config.data.bit_depth
     if data is not None:
-        return load_source(data, most), PYTHON_DATA
+        return load_source(data, most, bit_depth=depth), PYTHON_DATA
     try:
-        return load_source(source or config.data.source, most, class_names), source or config.data.source
+        return load_source(source or config.data.source, most, class_names, depth), source or config.data.source
     except InputError as error:
         if source or "folder that exists" not in str(error):
             raise

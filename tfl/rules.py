@@ -57,6 +57,7 @@ _RANGES = {
     "data.batch_size": (1, _INF),
     "data.train_examples_per_class": (0, _INF),
     "data.max_bad_fraction": (0, 1),
+    "data.bit_depth": (8, 16),
     "backbone.alpha": (0.01, 10),
     "pretrain.epochs": (1, _INF),
     "pretrain.learning_rate": (1e-12, _INF),

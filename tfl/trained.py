@@ -26,6 +26,7 @@ from tfl.evaluation import (
 )
 from tfl.export import Artefact, load_artefact
 from tfl.models.classifier import Metadata, load_model
+from tfl.models.labels import describe_misfit
 from tfl.progress import say, track
 from tfl.recorded import (
     check_recorded_config,
@@ -72,7 +73,7 @@ def evaluate_workdir(
     check_recorded_config(config, metadata, run / "config.json")
     known = metadata.class_names if source and metadata.target != "regression" else ()
     source_data, name = open_recorded(config, source, data, known)
-    renumber, recorded = _class_numbers(source_data, metadata), recorded_splits(run)
+    order, recorded = _order(source_data, metadata), recorded_splits(run)
     if source:
         rows = held_out_rows(source_data, recorded, folds=bool(config.probe.folds))
     else:
@@ -80,7 +81,7 @@ def evaluate_workdir(
     index = source_data.index
     if slices:
         slice_by_column(slices, index.ids[rows])  # a mistake is to be told before the slow part
-    table = _predict(model, source_data, rows, renumber)
+    table = _predict(model, source_data, rows, order)
     if predictions:
         with naming_the_output(predictions):
             write_predictions(table, predictions, index.ids, metadata.class_names, index.sha256)
@@ -150,15 +151,49 @@ def _recorded_validation(
     return None if config.probe.folds and set(table.ids) != solved_on else table
 
 
-def _class_numbers(data: Source, metadata: Metadata) -> np.ndarray:
-    """Return for each class of a source its number in the model: other data may lack classes.
+def _order(data: Source, metadata: Metadata) -> np.ndarray:
+    """Return how labels of a source become those of the model.
+
+    Returns:
+        For classes, the number in the model of each class of the source, which may lack some; for several labels or
+        values, the column of the source for each output of the model.
+
+    Raises:
+        InputError: the labels are of another kind, or the model does not know a class or column.
+    """
+    index, target = data.index, metadata.target
+    misfit = describe_misfit(target, index.labels)
+    if misfit:
+        raise InputError(f"`source` must have labels that fit the model, {target}. Received: {misfit}")
+    if target == "regression":
+        return _check_columns(index.labels, len(metadata.class_names))
+    numbers = _class_numbers(index.class_names, metadata.class_names)
+    if target != "multilabel":
+        return numbers
+    lacking = [name for number, name in enumerate(metadata.class_names) if number not in numbers]
+    if lacking:
+        raise InputError(
+            f"`source` must have a column for every label of the model. Received: none for "
+            f"{', '.join(map(repr, lacking))}."
+        )
+    return np.argsort(numbers)
+
+
+def _check_columns(labels: np.ndarray, num_values: int) -> np.ndarray:
+    found = labels.shape[1] if labels.ndim == 2 else 1
+    if found != num_values:
+        raise InputError(f"`source` must have {num_values} values an image, as the model has. Received: {found}.")
+    return np.arange(found)
+
+
+def _class_numbers(names: Sequence[str], known: Sequence[str]) -> np.ndarray:
+    """Return for each class or column of a source its number in the model.
 
     Raises:
         InputError: the model does not know one.
     """
-    known = metadata.class_names
-    found = [find_same(name, known) for name in data.index.class_names]
-    unknown = [name for name, same in zip(data.index.class_names, found, strict=True) if same is None]
+    found = [find_same(name, known) for name in names]
+    unknown = [name for name, same in zip(names, found, strict=True) if same is None]
     if unknown:
         alike = next((name for name in known if look_alike(name, unknown[0])), None)
         hint = f" The model has {alike!r}: names must be equal in case and blanks." if alike else ""
@@ -169,12 +204,14 @@ def _class_numbers(data: Source, metadata: Metadata) -> np.ndarray:
     return np.array([known.index(name) for name in found if name is not None], np.int64)
 
 
-def _predict(model: keras.Model, data: Source, rows: np.ndarray, renumber: np.ndarray) -> Predictions:
-    """Return what a model says of some images; labels get the model's numbers, as other data may lack classes."""
+def _predict(model: keras.Model, data: Source, rows: np.ndarray, order: np.ndarray) -> Predictions:
+    """Return what a model says of some images; labels get the model's order, see `_order`."""
     metadata = model.metadata
     dataset = make_dataset(data, rows, image_size=metadata.image_size, batch_size=BATCH)
     table = predict(model, dataset, metadata.target, "evaluate")
-    return dataclasses.replace(table, labels=renumber[table.labels]) if data.index.is_multiclass else table
+    if data.index.is_multiclass:
+        return dataclasses.replace(table, labels=order[table.labels])
+    return dataclasses.replace(table, labels=table.labels[:, order]) if table.labels.ndim == 2 else table
 
 
 def predict_files(model: epath.PathLike, files: Sequence[str], output: str = "") -> list[list[Any]]:
@@ -211,7 +248,9 @@ def predict_files(model: epath.PathLike, files: Sequence[str], output: str = "")
 
 def _predict_each(artefact: Artefact, files: Sequence[str]) -> tuple[list[str], np.ndarray]:
     """Return the paths of the files that can be used, and what the model says of each, (N, outputs)."""
-    dataset, paths, bad = make_prediction_dataset(files, artefact.metadata.image_size, BATCH)
+    dataset, paths, bad = make_prediction_dataset(
+        files, artefact.metadata.image_size, BATCH, artefact.metadata.bit_depth
+    )
     for path, reason in bad:
         say(f"left out: {path}: {reason}")
     ids, outputs = [np.zeros(0, np.int64)], []

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from etils import epath
 
@@ -20,6 +19,7 @@ from tfl.inner_runs import Pretraining, prepare_pretraining, prepare_scratch
 from tfl.models.classifier import Metadata, build_classifier, load_model, num_outputs, save_model
 from tfl.models.freezing import select_layers
 from tfl.models.heads import HeadSpec
+from tfl.models.labels import check_labels, describe_misfit, rule_of_target
 from tfl.phases import Job, checked, load_splits
 from tfl.progress import say
 from tfl.report import REPORT, write_report
@@ -198,6 +198,7 @@ def _classifier(backbone: keras.Model, config: TransferConfig, splits: Splits) -
         image_size=config.data.image_size or spec.image_size,
         target=config.head.target,
         class_names=names,
+        bit_depth=config.data.bit_depth,
     )
     with make_strategy(config.strategy).scope():
         return build_classifier(backbone, head, metadata)
@@ -206,17 +207,13 @@ def _classifier(backbone: keras.Model, config: TransferConfig, splits: Splits) -
 def _output_names(target: str, splits: Splits) -> tuple[str, ...]:
     """Return the class names, or where the labels are values a name for each; refuse labels of another kind."""
     labels = splits.index.labels
-    fits = {
-        "multiclass": splits.index.is_multiclass,
-        "binary": splits.index.is_multiclass,
-        "multilabel": labels.ndim == 2 and bool(np.isin(labels, (0, 1)).all()),
-        "regression": not splits.index.is_multiclass,
-    }
-    if not fits[target]:
-        kind = "class numbers" if splits.index.is_multiclass else f"values of shape {labels.shape[1:]}"
-        kind += " that are not all 0 or 1" if target == "multilabel" and labels.ndim == 2 else ""
-        raise InputError(f"`head.target` must fit the labels. Received: head.target={target!r}, labels are {kind}.")
-    if target != "regression":
+    misfit = describe_misfit(target, labels)
+    if misfit:
+        raise InputError(f"`head.target` must fit the labels. Received: head.target={target!r}, labels are {misfit}")
+    if target in ("multiclass", "binary"):
+        return tuple(splits.class_names)
+    check_labels(labels, rule_of_target(target, labels.shape[1] if labels.ndim == 2 else 1), "labels")
+    if target == "multilabel":
         return tuple(splits.class_names)
     return tuple(f"value_{k}" for k in range(labels.shape[1])) if labels.ndim == 2 else ("value",)
 

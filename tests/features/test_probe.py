@@ -331,7 +331,14 @@ def test_features_with_nan_are_refused():
     ("arguments", "message"),
     [
         ({"labels": [0, 1]}, "`labels` must be one per row of features. Received: 2 for 120."),
-        ({"num_outputs": 2}, "`labels` must be class numbers from 0 to 1. Received: 0 to 2, num_outputs=2."),
+        (
+            {"num_outputs": 2},
+            "`labels` must be class numbers from 0 to 1 for multiclass and 2 outputs. Received: 44 of 120 others",
+        ),
+        ({"labels": np.eye(3)[np.arange(120) % 3]}, "Did you mean np.argmax.labels, axis=1"),
+        ({"labels": np.arange(120) % 3 + 1, "num_outputs": 3}, "Did you mean labels 0 to 2: labels - 1"),
+        ({"labels": np.arange(120) % 2 * 2 - 1, "target": "binary"}, "Did you mean labels 0 and 1: .labels . 1. / 2"),
+        ({"labels": ["cat", "dog", "eel"] * 40}, "must be numbers for multiclass"),
         ({"weights": np.ones(3)}, "`weights` must be one finite number >= 0 per example"),
         ({"weights": -np.ones(120)}, "`weights` must be one finite number >= 0 per example"),
         ({"weights": np.zeros(120)}, "`weights` must be one finite number >= 0 per example, and not all 0"),

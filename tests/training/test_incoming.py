@@ -42,7 +42,7 @@ WRONG = {
     "-1 and 1": ("multiclass", 2, NUMBERS // 2 * 2 - 1, r"8 of 12 others.*labels 0 and 1: \(NAME \+ 1\) // 2\?"),
     "some without": ("multiclass", 3, np.where(NUMBERS, NUMBERS, -1), r"4 of 12 .*leave out the examples"),
     "out of range": ("multiclass", 3, NUMBERS * 4, r"8 of 12 .*a model of 9 outputs"),
-    "fractions": ("multiclass", 3, NUMBERS / 2, "4 of 12 others, the first 0.5.*the loss 'regression'"),
+    "fractions": ("multiclass", 3, NUMBERS / 2, "4 of 12 others, the first 0.5.*'regression'"),
     "many labels": ("multiclass", 3, np.ones((COUNT, 3)), "12 of 12 others, the first adds up to 3.*'multilabel'"),
     "shares": (keras.losses.CategoricalCrossentropy(), 3, ROWS / 2, "adds up to 0.5.*NAME / NAME.sum"),
     "rows of -1 and 1": ("categorical_crossentropy", 3, 2 * ROWS - 1, "rows of 3 shares .*rows of 0 and 1"),

@@ -82,6 +82,7 @@ def load_data(
     seed: int = 0,
     max_bad_fraction: float = 0.1,
     train_examples_per_class: int = 0,
+    bit_depth: int = 16,
 ) -> Splits:
     """Open a source and cut it into train, validation and test.
 
@@ -91,6 +92,7 @@ def load_data(
         seed: of the split.
         max_bad_fraction: more undecodable files than this fraction stop the run.
         train_examples_per_class: keep only so many training examples a class; 0: all.
+        bit_depth: so many bits PNG files of 16 bits hold, 8 to 16; see `at_depth`.
 
     Returns:
         The splits, with the source and its index.
@@ -104,6 +106,6 @@ def load_data(
         (1259, 269, 269)
     """
     validate_split(split)
-    opened = load_source(source, max_bad_fraction)
+    opened = load_source(source, max_bad_fraction, bit_depth=bit_depth)
     index = assign_splits(opened.index, split=split, seed=seed, train_examples_per_class=train_examples_per_class)
     return Splits(opened.with_index(index))

@@ -7,7 +7,7 @@ shipped inside exported models. What each format needs:
 | format | rule |
 |---|---|
 | JPEG | grey, YCbCr, CMYK and YCCK to RGB; accurate DCT, as Pillow has it; EXIF orientation applied |
-| PNG | grey and palette to RGB; alpha, also from a tRNS chunk, over white; 16 bits to 8 by rounding v / 257 |
+| PNG | grey and palette to RGB; alpha, also from a tRNS chunk, over white; 16 bits, or those it holds, to 8 |
 | GIF | first frame on its canvas, the transparent colour white; later frames are not looked at |
 | BMP | 8 (palette applied), 24 and 32 bits without masks; the fourth byte of 32 bits is ignored |
 | WebP | lossy and lossless; alpha over white; first frame of an animation |
@@ -29,9 +29,10 @@ TURNED_JPEG = "JPEG with EXIF orientation"
 FORMATS = ("JPEG", TURNED_JPEG, "PNG", "GIF", "BMP", "WebP")
 _BYTES = tuple(bytes([value]) for value in range(256))
 _JPEG = b"\xff\xd8\xff"
+_PNG = b"\x89PNG"
 
 
-def decode_image(encoded: tf.Tensor, formats: Sequence[str] = FORMATS) -> tf.Tensor:
+def decode_image(encoded: tf.Tensor, formats: Sequence[str] = FORMATS, bit_depth: int = 16) -> tf.Tensor:
     """Decode the bytes of one image file to RGB, whatever its name said it was.
 
     The content decides (a PNG called `.jpg` is a PNG), and every rule of the module's table is applied, so
@@ -42,12 +43,14 @@ def decode_image(encoded: tf.Tensor, formats: Sequence[str] = FORMATS) -> tf.Ten
         formats: where it is known which of `FORMATS` occur, the graph is built for these alone. The pixels are the
             same; TensorFlow prepares the whole graph anew for every pass over a data set, which takes half
             a second for all formats.
+        bit_depth: so many bits PNG files of 16 bits hold, 8 to 16.
 
     Returns:
         uint8 (H, W, 3), RGB.
 
     Raises:
-        tf.errors.InvalidArgumentError: the bytes are no image of a known format, or a broken one.
+        tf.errors.InvalidArgumentError: the bytes are no image of a known format, a broken one, or hold
+            more than `bit_depth` bits.
 
     Example:
         >>> decode_image(tf.io.encode_png(tf.zeros((2, 3, 3), tf.uint8))).shape
@@ -60,7 +63,7 @@ def decode_image(encoded: tf.Tensor, formats: Sequence[str] = FORMATS) -> tf.Ten
     is_plain_jpeg = tf.equal(tf.strings.substr(encoded, 0, 3), _JPEG)
     if TURNED_JPEG in others:
         is_plain_jpeg &= ~may_be_turned(encoded)
-    image = tf.cond(is_plain_jpeg, lambda: _decode_jpeg(encoded), lambda: _other_decoder(others)(encoded))
+    image = tf.cond(is_plain_jpeg, lambda: _decode_jpeg(encoded), lambda: _other_decoder(others, bit_depth)(encoded))
     return tf.ensure_shape(image, (None, None, 3))
 
 
@@ -92,17 +95,19 @@ def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
 
 
 @functools.cache
-def _other_decoder(formats: tuple[str, ...]) -> Callable[[tf.Tensor], tf.Tensor]:
+def _other_decoder(formats: tuple[str, ...], bit_depth: int) -> Callable[[tf.Tensor], tf.Tensor]:
     """Build the decoder of all but plain JPEG files, as a function that is kept out of the caller's graph.
 
     TensorFlow visits every op of the branches that are not taken: inlined, they cost a small JPEG file half its time.
     """
 
+    png_decoder = functools.partial(_decode_png, bit_depth=bit_depth)
+
     def decode(encoded: tf.Tensor) -> tf.Tensor:
-        head = tf.strings.substr(encoded, 0, 4)
+        head, decoders = tf.strings.substr(encoded, 0, 4), _DECODERS | {"PNG": (_PNG, png_decoder)}
         branches = [
             (tf.equal(tf.strings.substr(head, 0, len(start)), start), functools.partial(decoder, encoded))
-            for name, (start, decoder) in _DECODERS.items()
+            for name, (start, decoder) in decoders.items()
             if name in formats
         ]
         # An error that lists the known formats.
@@ -117,17 +122,26 @@ def _decode_turned_jpeg(encoded: tf.Tensor) -> tf.Tensor:
     return upright(_decode_jpeg(encoded), exif_orientation(encoded))
 
 
-def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
+def _decode_png(encoded: tf.Tensor, bit_depth: int = 16) -> tf.Tensor:
     # RGB of 8 bits with its pixels right behind the header: nothing transparent. Photos in the cache are such files.
     head = cut(encoded, 24, 17)
     is_opaque_rgb = tf.equal(cut(head, 0, 2), b"\x08\x02") & tf.equal(cut(head, 13, 4), b"IDAT")
-    return tf.cond(is_opaque_rgb, lambda: tf.io.decode_png(encoded, channels=3), lambda: _decode_any_png(encoded))
+    return tf.cond(
+        is_opaque_rgb, lambda: tf.io.decode_png(encoded, channels=3), lambda: _decode_any_png(encoded, bit_depth)
+    )
 
 
-def _decode_any_png(encoded: tf.Tensor) -> tf.Tensor:
+def _decode_any_png(encoded: tf.Tensor, bit_depth: int) -> tf.Tensor:
+    most = 2**bit_depth - 1
+
     def decode_deep() -> tf.Tensor:
         deep = tf.cast(tf.io.decode_png(encoded, channels=4, dtype=tf.uint16), tf.int32)
-        return tf.cast((deep + 128) // 257, tf.uint8)
+        checks = []
+        if bit_depth < 16:
+            fits = tf.reduce_max(deep[:, :, :3]) <= most
+            checks = [tf.debugging.Assert(fits, [f"values of more than {bit_depth} bits"])]
+        with tf.control_dependencies(checks):  # the op says 65535 for opaque, whatever the depth
+            return tf.cast(tf.minimum((deep * 255 + most // 2) // most, 255), tf.uint8)
 
     depth = byte_at(encoded, 24)
     image = tf.cond(depth == 16, decode_deep, lambda: tf.io.decode_png(encoded, channels=4))
@@ -197,7 +211,7 @@ def _over_white(rgba: tf.Tensor, opaque: int | tf.Tensor = 255) -> tf.Tensor:
 # First bytes, and what decodes the rest.
 _DECODERS = {
     TURNED_JPEG: (_JPEG, _decode_turned_jpeg),
-    "PNG": (b"\x89PNG", _decode_png),
+    "PNG": (_PNG, _decode_png),
     "GIF": (b"GIF8", decode_gif),
     "BMP": (b"BM", _decode_bmp),
     "WebP": (b"RIFF", _decode_webp),

@@ -129,8 +129,9 @@ def _make_source(
     )
     fingerprints = np.array([result.fingerprint for _, result in good], np.int64)[order]
     formats = tuple(sorted({result.format for _, result in good}))
+    peaks = np.array([result.peak for _, result in good], np.int64)[order]
     pngs = tuple(good[place][1].png for place in order)
-    return FileSource(index, bad, formats, fingerprints, pngs if any(pngs) else ())
+    return FileSource(index, bad, formats, fingerprints=fingerprints, pngs=pngs if any(pngs) else (), peaks=peaks)
 
 
 def _check_classes_are_left(lost: set[tuple[str, str]]) -> None:

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfl import progress
 from tfl.data.augment import augment, example_seed
 from tfl.data.decode import decode_image, resize
+from tfl.data.depth import describe_excess
 from tfl.data.folder import encode_paths, read_image
 from tfl.data.scan import ScannedImage, scan_files
 from tfl.data.source import Source
@@ -68,7 +69,7 @@ def make_dataset(
     rows = np.asarray(rows, np.int64)
 
     def prepare(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        image = to_pixels(example["image"], source.formats)
+        image = to_pixels(example["image"], source.formats, source.bit_depth)
         if epoch is None:
             image = resize(image, image_size)
         else:
@@ -86,7 +87,7 @@ def make_dataset(
 
 
 def make_prediction_dataset(
-    files: Sequence[str | Path], image_size: int, batch_size: int
+    files: Sequence[str | Path], image_size: int, batch_size: int, bit_depth: int = 16
 ) -> tuple[tf.data.Dataset, list[str], list[tuple[str, str]]]:
     """Make batches of files that have no labels, decoded and resized as for training.
 
@@ -97,6 +98,7 @@ def make_prediction_dataset(
             other programs (`Thumbs.db`, `@eaDir`), are passed over.
         image_size: pixels per side.
         batch_size: examples per batch; the last batch may be shorter.
+        bit_depth: so many bits PNG files of 16 bits hold; files with more are left out.
 
     Returns:
         Dataset of {"image": uint8 (B, image_size, image_size, 3), "id": int64 (B,)}; the paths that the ids
@@ -106,9 +108,13 @@ def make_prediction_dataset(
         InputError: there is no usable image among the files.
     """
     paths = _list_images(files)
-    results = list(zip(paths, scan_files(paths), strict=True))
-    good = [(path, result) for path, result in results if isinstance(result, ScannedImage)]
-    bad = [(path, str(result)) for path, result in results if not isinstance(result, ScannedImage)]
+    good, bad = [], []
+    for path, result in zip(paths, scan_files(paths), strict=True):
+        if isinstance(result, ScannedImage) and result.peak < 2**bit_depth:
+            good.append((path, result))
+        else:
+            reason = describe_excess(result.peak, bit_depth) if isinstance(result, ScannedImage) else str(result)
+            bad.append((path, reason))
     if not good:
         received = f"{len(bad)} that are not. The first: {bad[0][0]} ({bad[0][1]})" if bad else "no file"
         raise InputError(f"`files` must hold at least one usable image. Received: {received}.")
@@ -122,7 +128,7 @@ def make_prediction_dataset(
         columns["png"] = encode_paths(result.png for _, result in good)
 
     def prepare(row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        image = decode_image(read_image(row), formats)
+        image = decode_image(read_image(row), formats, bit_depth)
         return {"image": resize(image, image_size), "id": row["id"]}
 
     dataset = tf.data.Dataset.from_tensor_slices(columns).map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
@@ -167,10 +173,10 @@ def _list_images(files: Sequence[str | Path]) -> list[str]:
     return paths
 
 
-def to_pixels(image: tf.Tensor, formats: Sequence[str]) -> tf.Tensor:
+def to_pixels(image: tf.Tensor, formats: Sequence[str], bit_depth: int = 16) -> tf.Tensor:
     """Bring an undecoded example to uint8 (H, W, 3): bytes are decoded, float pixels rounded, grey repeated."""
     if image.dtype == tf.string:
-        return decode_image(image, formats)
+        return decode_image(image, formats, bit_depth)
     if image.dtype != tf.uint8:
         image = tf.saturate_cast(tf.round(tf.cast(image, tf.float32)), tf.uint8)
     if image.shape.rank is None:  # a scalar cannot come: the index was made of images

@@ -19,6 +19,7 @@ from etils import epath
 
 from tfl import progress
 from tfl.data import decode
+from tfl.data.depth import read_peak
 from tfl.data.formats import GRAPH_FORMATS, PHOTO_FORMATS, sniff
 from tfl.data.gif import gif_size
 from tfl.data.photo_cache import cached_png
@@ -45,6 +46,7 @@ class ScannedImage:
     height: int
     format: str  # one of `decode.FORMATS`, of the file that the graph reads
     png: str = ""  # path of that file, where Pillow had to decode the photo
+    peak: int = 0  # largest value of a colour in a PNG of 16 bits; 0 for other files
 
 
 def scan_image(encoded: bytes, *, is_file: bool = False) -> ScannedImage:
@@ -73,12 +75,14 @@ def scan_image(encoded: bytes, *, is_file: bool = False) -> ScannedImage:
         if kind != "JPEG":
             _decoder(kind)(content)
         orientation = graph_orientation(encoded) if kind == "JPEG" else 1
+        peak = read_peak(encoded, content)
     except BROKEN as error:
         raise BadImageError(f"broken or truncated {kind}: {first_line(error)}") from error
     if orientation >= 5:
         width, height = height, width
     kind = decode.TURNED_JPEG if orientation > 1 else kind
-    return ScannedImage(hashlib.sha256(encoded).hexdigest(), _fingerprint(content), width, height, kind)
+    digest = hashlib.sha256(encoded).hexdigest()
+    return ScannedImage(digest, _fingerprint(content), width, height, kind, peak=peak)
 
 
 def _scan_photo(encoded: bytes, content: tf.Tensor, kind: str, *, is_file: bool) -> ScannedImage:

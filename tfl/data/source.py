@@ -48,11 +48,15 @@ class Source(abc.ABC):
         index: one row per usable example.
         quarantine: (path, reason) of what is left out.
         formats: which of `decode.FORMATS` the encoded images have, as far as it is known.
+        bit_depth: so many bits PNG files of 16 bits hold.
+        peaks: int64 (N,), the largest value of a colour in such files, 0 for others; or empty where there are no files.
     """
 
     index: Index
     quarantine: tuple[tuple[str, str], ...] = ()
     formats: tuple[str, ...] = FORMATS
+    bit_depth: int = 16
+    peaks: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
     # Whether `examples` can give any rows in any order. A stream gives its rows in its own order.
     has_random_access = True
 

@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfl.data.arrays import load_arrays, load_digits
+from tfl.data.depth import at_depth
 from tfl.data.folder import load_folder, load_known_classes
 from tfl.data.source import Source
 from tfl.data.stream import load_streams
@@ -14,7 +15,9 @@ from tfl.errors import InputError
 from tfl.rules import validate_source
 
 
-def load_source(source: Any, max_bad_fraction: float = 0.1, class_names: Sequence[str] = ()) -> Source:
+def load_source(
+    source: Any, max_bad_fraction: float = 0.1, class_names: Sequence[str] = (), bit_depth: int = 16
+) -> Source:
     """Open a source and index it.
 
     Args:
@@ -24,6 +27,7 @@ def load_source(source: Any, max_bad_fraction: float = 0.1, class_names: Sequenc
         max_bad_fraction: more undecodable files than this fraction stop the run.
         class_names: those of a model that is asked about the images: a folder may then hold one of these classes
             alone, or a class folder without images. Empty: two classes at least, each with images.
+        bit_depth: so many bits PNG files of 16 bits hold, 8 to 16.
 
     Returns:
         The source; its index holds the source's own splits, or "" where it has none.
@@ -35,6 +39,10 @@ def load_source(source: Any, max_bad_fraction: float = 0.1, class_names: Sequenc
         >>> load_source("digits:0-4").index.class_names
         ('0', '1', '2', '3', '4')
     """
+    return at_depth(_open(source, max_bad_fraction, class_names), bit_depth)
+
+
+def _open(source: Any, max_bad_fraction: float, class_names: Sequence[str]) -> Source:
     if isinstance(source, str):
         kind, _, name = validate_source(source, "data.source").partition(":")
         if kind == "digits":

@@ -111,6 +111,7 @@ def load_streams(
         streams=streams,
         starts=tuple(starts),
         positions=np.array([example.position for example in examples], np.int64)[order],
+        peaks=np.array([example.peak for example in examples], np.int64)[order],
         fingerprints=np.array([example.fingerprint for example in examples], np.int64)[order],
         raw_labels=raw[order],
     )
@@ -126,6 +127,7 @@ class _Example(NamedTuple):
     fingerprint: int
     sha256: str
     size: tuple[int, int]  # width and height
+    peak: int  # largest value of a colour in a PNG file of 16 bits
 
 
 @dataclasses.dataclass
@@ -151,12 +153,12 @@ def _index_stream(stream: tf.data.Dataset, split: str, start: int) -> _Table:
             distinct.add(int(print_))
             check_not_repeating(table.seen, len(distinct))
         try:
-            digest, size, peak = _describe(image, name)
+            digest, size, brightness, peak = _describe(image, name)
         except BadImageError as error:
             table.quarantine.append((name, str(error)))
             continue
-        brightest = max(brightest, peak)
-        table.examples.append(_Example(name, split, start + table.seen - 1, label, int(print_), digest, size))
+        brightest = max(brightest, brightness)
+        table.examples.append(_Example(name, split, start + table.seen - 1, label, int(print_), digest, size, peak))
     if brightest >= 0:
         check_split(brightest, split)
     check_same_again(stream, prints, split)
@@ -193,15 +195,15 @@ def _as_pairs(dataset: tf.data.Dataset) -> tf.data.Dataset:
     return dataset
 
 
-def _describe(image: np.ndarray | bytes, name: str) -> tuple[str, tuple[int, int], float]:
-    """Return sha256, size and the largest value; 255 stands for files."""
+def _describe(image: np.ndarray | bytes, name: str) -> tuple[str, tuple[int, int], float, int]:
+    """Return sha256, size, the largest value (255 stands for files), and the peak of a PNG file of 16 bits."""
     if isinstance(image, bytes):
         scanned = scan_image(image)
-        return scanned.sha256, (scanned.width, scanned.height), 255.0
+        return scanned.sha256, (scanned.width, scanned.height), 255.0, scanned.peak
     if image.ndim > 3 or image.dtype == object:
         raise InputError(
             "`source` must give single images (H, W, C), not batches or animations. "
             f"Received: shape {image.shape} at {name}. Did you mean source.unbatch(), or expand_animations=False?"
         )
-    peak = check_image(image, f"image {name}")
-    return hashlib.sha256(image.tobytes()).hexdigest(), (image.shape[1], image.shape[0]), peak
+    brightness = check_image(image, f"image {name}")
+    return hashlib.sha256(image.tobytes()).hexdigest(), (image.shape[1], image.shape[0]), brightness, 0

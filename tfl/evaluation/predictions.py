@@ -7,10 +7,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfl.data import reading_explained
 from tfl.data.passes import check_ends
 from tfl.evaluation.metrics import compute_metrics
 from tfl.evaluation.probabilities import to_probabilities
+from tfl.models.batch_checks import guard_batches
+from tfl.models.classifier import takes_pixels
 from tfl.models.inference import run_over
+from tfl.models.labels import rule_of_target
 from tfl.registry import resolve
 from tfl.rules import TARGETS
 
@@ -58,6 +62,7 @@ class Predictions:
         return compute_metrics(self.target, self.logits, self.labels)
 
 
+@reading_explained()
 def predict(model: keras.Model, dataset: tf.data.Dataset, target: str, description: str = "predict") -> Predictions:
     """Run a classifier over every example of a data set, once each.
 
@@ -68,9 +73,12 @@ def predict(model: keras.Model, dataset: tf.data.Dataset, target: str, descripti
         description: shown beside the progress bar.
 
     Raises:
-        InputError: the data set never ends.
+        InputError: the data set never ends, labels do not fit the target and the outputs, or pixels do not fit a
+            classifier of tfl.
     """
     check_ends(dataset, "dataset")
+    rule = rule_of_target(resolve(target, TARGETS, "target"), model.output_shape[-1])
+    dataset = guard_batches(dataset, rule, "dataset", pixels=takes_pixels(model))
     outputs = run_over(model, {description: dataset})[description]
     return Predictions(outputs.ids, outputs.labels, outputs.values, target)
 

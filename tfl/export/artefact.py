@@ -50,9 +50,8 @@ class Artefact:
         self._run = run
         self._run_bytes = run_bytes  # where the format decodes image files itself
         self._lock = threading.Lock()
-        size = metadata.image_size
         self._decode = tf.function(
-            lambda images: decode_batch(images, size), input_signature=[tf.TensorSpec((None,), tf.string)]
+            lambda images: decode_batch(images, metadata), input_signature=[tf.TensorSpec((None,), tf.string)]
         )
 
     def predict_pixels(self, images: np.ndarray) -> np.ndarray:

@@ -54,18 +54,21 @@ def probabilities_of(logits: tf.Tensor, metadata: Metadata) -> tf.Tensor:
     return tf.nn.sigmoid(logits)
 
 
-def decode_batch(images: tf.Tensor, image_size: int) -> tf.Tensor:
+def decode_batch(images: tf.Tensor, metadata: Metadata) -> tf.Tensor:
     """Decode image files of any formats and sizes to one batch, with the decoder that training used.
 
     Args:
         images: `(N,)` strings, each a whole file.
-        image_size: pixels per side of the result.
+        metadata: its image size and bit depth count.
 
     Returns:
         uint8 (N, image_size, image_size, 3), RGB.
     """
-    pixels = tf.TensorSpec((image_size, image_size, 3), tf.uint8)
-    return tf.map_fn(lambda encoded: resize(decode_image(encoded), image_size), images, fn_output_signature=pixels)
+    size, depth = metadata.image_size, metadata.bit_depth
+    pixels = tf.TensorSpec((size, size, 3), tf.uint8)
+    return tf.map_fn(
+        lambda encoded: resize(decode_image(encoded, bit_depth=depth), size), images, fn_output_signature=pixels
+    )
 
 
 def pixel_spec(metadata: Metadata) -> tf.TensorSpec:

@@ -43,7 +43,7 @@ def write_saved_model(model: keras.Model, metadata: Metadata, path: epath.PathLi
         return {PROBABILITIES: probabilities_of(logits, metadata), CLASS_NAMES: labels}
 
     def serve_bytes(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return outputs(decode_batch(images, metadata.image_size))
+        return outputs(decode_batch(images, metadata))
 
     of_bytes = tf.function(serve_bytes, input_signature=[tf.TensorSpec((None,), tf.string, name=IMAGES)])
     of_pixels = tf.function(outputs, input_signature=[pixel_spec(metadata)])

@@ -17,6 +17,7 @@ import numpy as np
 from tfl.backbones.weights import weights_fingerprint
 from tfl.config import FeaturesConfig
 from tfl.data import Source, augment, decode_image, make_dataset
+from tfl.data.depth import FULL_DEPTH
 from tfl.data.gif import decode_gif
 from tfl.data.orientation import exif_orientation
 from tfl.errors import InputError
@@ -160,7 +161,7 @@ class Extractor:
         """Open the shelf of this extractor; None where nothing is to be stored."""
         if self.store is None:
             return None
-        self._digest = self._digest or _digest(self.model, self.image_size)
+        self._digest = self._digest or _digest(self.model, self.image_size, self.source.bit_depth)
         return self.store.open(self._digest, self.shape, self.dtype)
 
     def _fill(self, shelf: Shelf, rows: np.ndarray, views: Sequence[View | None], description: str) -> bool:
@@ -266,12 +267,13 @@ def _join(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.nd
     return np.concatenate(ids), np.concatenate(values)
 
 
-def _digest(model: keras.Model, image_size: int) -> str:
+def _digest(model: keras.Model, image_size: int, bit_depth: int = FULL_DEPTH) -> str:
     """Return the SHA-256 of everything that features depend on, but for the image."""
     digest = hashlib.sha256(weights_fingerprint(model).encode())
     names = {operation.name: f"#{number}" for number, operation in enumerate(model.operations)}
     graph = _renamed(json.loads(model.to_json()), {**names, model.name: "#"})  # Keras numbers names per process
-    digest.update(json.dumps([graph, image_size], sort_keys=True).encode())
+    decoding = [image_size] if bit_depth == FULL_DEPTH else [image_size, bit_depth]
+    digest.update(json.dumps([graph, *decoding], sort_keys=True).encode())
     for rules in (decode_image, decode_gif, exif_orientation, augment):
         digest.update(Path(str(inspect.getsourcefile(rules))).read_bytes())
     return digest.hexdigest()

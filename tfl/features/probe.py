@@ -16,11 +16,13 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfl.data.labels import as_labels
 from tfl.errors import InputError
 from tfl.features.rows import Rows, Sum, alone, make_rows, read_blocks, single_threaded, sum_in_parts
 from tfl.features.solver import Objective, Point, Problem, follow_path, minimize
 from tfl.models.class_weights import resolve_class_weight
 from tfl.models.inference import Outputs
+from tfl.models.labels import check_labels, rule_of_target
 from tfl.models.objective import as_targets, is_correct, loss_and_residual
 from tfl.progress import say
 from tfl.registry import resolve
@@ -199,21 +201,30 @@ def make_problem(
     over_workers: Sum = alone,
 ) -> Problem:
     """Check the arguments of `solve_head` and read the features for the first time."""
-    target = resolve(target, TARGETS, "target")
-    labels = as_targets(target, labels)
+    target, labels = resolve(target, TARGETS, "target"), as_labels(labels)
+    num_outputs = num_outputs or _count_outputs(target, labels)
+    labels = _checked_targets(target, labels, num_outputs)
     if len(features) != len(labels):
         raise InputError(f"`labels` must be one per row of features. Received: {len(labels)} for {len(features)}.")
     class_weight = weigh_classes(class_weight, target, num_outputs, labels, over_workers)
     example_weights = weigh_examples(labels, target, weights, class_weight, over_workers)
-    if target == "multiclass":
-        num_outputs = num_outputs or int(labels.max()) + 1
-        if labels.min() < 0 or labels.max() >= num_outputs:
-            raise InputError(
-                f"`labels` must be class numbers from 0 to {num_outputs - 1}. "
-                f"Received: {labels.min()} to {labels.max()}, num_outputs={num_outputs}."
-            )
     rows = make_rows(features, example_weights, exact_spectrum=target == "regression", over_workers=over_workers)
-    return Problem(rows, target, labels, num_outputs if target == "multiclass" else labels.shape[1])
+    return Problem(rows, target, labels, num_outputs)
+
+
+def _count_outputs(target: str, labels: np.ndarray) -> int:
+    """Return the number of outputs that labels ask for; 1 where they are none that can be counted."""
+    if target == "multiclass":
+        is_countable = labels.dtype.kind in "biuf" and labels.size and np.isfinite(labels).all()
+        return max(1, int(labels.max()) + 1) if is_countable else 1
+    return labels.shape[1] if labels.ndim == 2 else 1
+
+
+def _checked_targets(target: str, labels: np.ndarray, num_outputs: int) -> np.ndarray:
+    """Return labels in the form that the losses take, or refuse them; see `check_labels`."""
+    check_labels(labels, rule_of_target(target, num_outputs, soft=True), "labels")
+    targets = as_targets(target, labels)
+    return targets.reshape(-1) if target == "multiclass" else targets
 
 
 def weigh_classes(
@@ -277,7 +288,7 @@ def score_heads(
     over_workers: Sum = alone,
 ) -> list[tuple[float, float | None]]:
     """Return mean loss, without the penalty, and accuracy of some heads, from one pass over the features."""
-    targets = as_targets(target, labels)
+    targets = _checked_targets(target, labels, len(heads[0].bias))
 
     def sum_part(part: slice) -> tuple[np.ndarray]:
         totals = np.zeros((len(heads), 2))

@@ -22,9 +22,9 @@ class LabelRule:
     """What labels must be.
 
     Attributes:
-        form: "classes": class numbers, or rows of shares that add up to 1; or numbers, one for each output:
-            "zero_or_one", "zero_to_one", "signs" (-1 and 1, or 0 and 1), "at_least_zero", "finite"; or "any" numbers
-            of any shape, where a loss is not known.
+        form: "classes": class numbers, or rows of shares that add up to 1; "numbers": class numbers alone; or values,
+            one for each output: "zero_or_one", "zero_to_one", "signs" (-1 and 1, or 0 and 1), "at_least_zero",
+            "finite"; or "any" numbers of any shape, where a loss is not known.
         num_outputs: K of the model.
         owner: what asks for it, for messages: a target, or the name of a loss.
         ignored: class number that the loss passes over; None where there is none.
@@ -43,12 +43,44 @@ _FORMS = {
     "at_least_zero": "numbers of at least 0",
     "finite": "finite numbers",
 }
-_TARGET_FORMS = {"multiclass": "classes", "binary": "zero_or_one", "multilabel": "zero_or_one", "regression": "finite"}
+_TARGET_FORMS = {"multiclass": "numbers", "binary": "zero_or_one", "multilabel": "zero_or_one", "regression": "finite"}
 
 
-def rule_of_target(target: str, num_outputs: int) -> LabelRule:
-    """Return what labels of a target must be: "multiclass", "binary", "multilabel" or "regression"."""
-    return LabelRule(_TARGET_FORMS[target], num_outputs, target)
+def rule_of_target(target: str, num_outputs: int, *, soft: bool = False) -> LabelRule:
+    """Return what labels of a target must be, where each is one truth.
+
+    Args:
+        target: "multiclass", "binary", "multilabel" or "regression".
+        num_outputs: K of the model.
+        soft: whether labels between 0 and 1 are right too, for binary and multilabel.
+    """
+    form = _TARGET_FORMS[target]
+    return LabelRule("zero_to_one" if soft and form == "zero_or_one" else form, num_outputs, target)
+
+
+def describe_misfit(target: str, labels: np.ndarray) -> str:
+    """Say why the labels of an index are of another kind than a target asks for; "" where they are not.
+
+    Args:
+        target: "multiclass", "binary", "multilabel" or "regression".
+        labels: of an index: int64 `(N,)` class numbers, float32 `(N,)` values or `(N, K)` rows.
+
+    Returns:
+        What they are, and what to do.
+    """
+    if labels.dtype.kind == "i":
+        if target in ("multiclass", "binary"):
+            return ""
+        return f"class numbers. Did you mean {'values as float' if target == 'regression' else 'rows of 0 and 1'}?"
+    if target == "regression" or (target == "multilabel" and labels.ndim == 2):
+        return ""
+    if labels.ndim == 2:
+        one_hot = bool(np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all())
+        remedy = "np.argmax(labels, axis=1)" if one_hot else "the target 'multilabel' or 'regression'"
+        return f"rows of {labels.shape[1]} values. Did you mean {remedy}?"
+    is_whole = bool((labels == np.round(labels)).all())
+    remedy = "labels.astype(int)" if is_whole else "the target 'regression'"
+    return f"one value each. Did you mean {remedy}?"
 
 
 def check_labels(labels: Any, rule: LabelRule, name: str) -> None:
@@ -93,17 +125,21 @@ def check_shape(dtype: Any, shape: Any, rule: LabelRule, name: str) -> None:
     if shape.rank is None or None in shape[1:]:
         return
     rest: tuple[Any, ...] = tuple(shape[1:])
-    if rest == (num_outputs,) or (rest in ((), (1,)) and (num_outputs == 1 or rule.form == "classes")):
+    are_classes, are_single = rule.form in ("classes", "numbers"), rest in ((), (1,))
+    if (rest == (num_outputs,) and rule.form != "numbers") or (are_single and (num_outputs == 1 or are_classes)):
         return
     rows = f"rows of {num_outputs} values"
     must, remedy = f"{rows} for {rule.owner}, one for each output", ""
-    if rule.form == "classes":
+    if rule.form == "numbers":
+        must = f"class numbers (N,) for {rule.owner}"
+        remedy = f" Did you mean np.argmax({name}, axis=1)?" if shape.rank == 2 else ""
+    elif are_classes:
         must = f"class numbers (N,) or {rows} for {rule.owner}"
         remedy = f" Did you mean a model of {shape[-1]} outputs?" if shape.rank == 2 else ""
     elif num_outputs == 1:
         must = f"one number each for {rule.owner} and 1 output"
         remedy = f" Did you mean np.argmax({name}, axis=1)?" if rest == (2,) and rule.form != "finite" else ""
-    elif rest in ((), (1,)) and rule.form.startswith("zero"):
+    elif are_single and rule.form.startswith("zero"):
         remedy = f" Did you mean np.eye({num_outputs})[{name}]?"
     raise InputError(f"`{name}` must be {must}. Received: labels of shape {tuple(shape)}.{remedy}")
 
@@ -139,7 +175,7 @@ def _check_kind(labels: np.ndarray, rule: LabelRule, name: str) -> None:
 
 
 def _no_numbers(rule: LabelRule, name: str, received: str) -> InputError:
-    remedy = f" Did you mean np.unique({name}, return_inverse=True)[1]?" if rule.form == "classes" else ""
+    remedy = f" Did you mean np.unique({name}, return_inverse=True)[1]?" if rule.form in ("classes", "numbers") else ""
     return InputError(f"`{name}` must be numbers for {rule.owner}. Received: {received}.{remedy}")
 
 
@@ -150,7 +186,7 @@ def _adds_up(rows: tf.Tensor) -> tf.Tensor:
 
 def _fits(values: tf.Tensor, rule: LabelRule) -> tf.Tensor:
     """Say of each number whether it is right; NaN never is."""
-    if rule.form == "classes":
+    if rule.form in ("classes", "numbers"):
         fits = (values >= 0) & (values < rule.num_outputs) & (values == tf.round(values))
         return fits if rule.ignored is None else fits | (values == rule.ignored)
     if rule.form == "zero_or_one":
@@ -168,7 +204,7 @@ def _about_rows(rows: tf.Tensor, wrong: tf.Tensor, rule: LabelRule, name: str) -
     remedy = first_of(
         (~tf.reduce_all(tf.math.is_finite(rows)), "Did you mean to leave out the examples without a label?"),
         (tf.reduce_any(rows < 0), "Did you mean rows of 0 and 1?"),
-        (tf.reduce_all((rows == 0) | (rows == 1)), "Did you mean the loss 'multilabel'?"),
+        (tf.reduce_all((rows == 0) | (rows == 1)), "Did you mean 'multilabel'?"),
         (tf.constant(True), f"Did you mean {name} / {name}.sum(axis=1, keepdims=True)?"),
     )
     return sentence(
@@ -190,21 +226,22 @@ def _about_numbers(values: tf.Tensor, wrong: tf.Tensor, rule: LabelRule, name: s
 
 
 def _remedy(values: tf.Tensor, low: tf.Tensor, high: tf.Tensor, rule: LabelRule, name: str) -> tf.Tensor:
-    last = {"classes": rule.num_outputs - 1}.get(rule.form, 1)
+    are_classes = rule.form in ("classes", "numbers")
+    last = rule.num_outputs - 1 if are_classes else 1
     is_whole, has_zero = tf.reduce_all(values == tf.round(values)), tf.reduce_any(values == 0)
     missing = " Did you mean to leave out the examples without a label?"
     cases = [(~tf.math.is_finite(high - low), missing)]
-    if rule.form in ("classes", "zero_or_one", "zero_to_one"):
-        halves = f"({name} + 1) / 2" if rule.form != "classes" else f"({name} + 1) // 2"
+    if are_classes or rule.form.startswith("zero"):
+        halves = f"({name} + 1) / 2" if not are_classes else f"({name} + 1) // 2"
         cases += [
-            (~is_whole, " Did you mean the loss 'regression'?"),
+            (~is_whole, " Did you mean 'regression'?"),
             ((low >= 1) & (high == last + 1), f" Did you mean labels 0 to {last}: {name} - 1?"),
             (((low == -1) & (high <= 1) & ~has_zero) & (last == 1), f" Did you mean labels 0 and 1: {halves}?"),
             (low < 0, missing),
         ]
-    if rule.form == "classes" or (rule.form.startswith("zero") and rule.num_outputs == 1):
+    if are_classes or (rule.form.startswith("zero") and rule.num_outputs == 1):
         more = tf.strings.join([" Did you mean a model of ", as_text(high + 1), " outputs, one for each class?"])
         cases += [(high > last, more)]
     if rule.form == "at_least_zero":
-        cases += [(low < 0, " Did you mean the loss 'regression'?")]
+        cases += [(low < 0, " Did you mean 'regression'?")]
     return first_of(*cases)

@@ -32,10 +32,11 @@ class Metadata:
         class_names: in the order of the logits (binary: negative class, positive class).
         temperature: what logits are divided by before they become probabilities, fitted on validation so that
             90 % sure is right 9 times in 10 (Guo et al. 2017, arXiv:1706.04599); 1 changes nothing.
+        bit_depth: so many bits PNG files of 16 bits hold, as the images of training did.
 
     Raises:
         InputError: a value that no model has: a size or temperature that is not above 0, an unknown target, class
-            names that are one string or repeated.
+            names that are one string or repeated, a depth that is not 8 to 16.
     """
 
     backbone: str
@@ -44,6 +45,7 @@ class Metadata:
     target: str
     class_names: tuple[str, ...]
     temperature: float = 1.0
+    bit_depth: int = 16
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "target", resolve(self.target, TARGETS, "target"))
@@ -56,6 +58,8 @@ class Metadata:
             value: Any = getattr(self, name)
             if not isinstance(value, kinds) or isinstance(value, bool) or not 0 < value < math.inf:
                 raise InputError(f"`{name}` must be a {kind or 'finite'} number above 0. Received: {name}={value!r}.")
+        if type(self.bit_depth) is not int or not 8 <= self.bit_depth <= 16:
+            raise InputError(f"`bit_depth` must be a whole number from 8 to 16. Received: {self.bit_depth!r}.")
         if not isinstance(self.backbone, str):
             raise InputError(f"`backbone` must be a name. Received: backbone={self.backbone!r}.")
 
@@ -67,7 +71,7 @@ class Metadata:
             InputError: the values are not those of metadata.
         """
         known = {field.name for field in dataclasses.fields(cls)}
-        needed = known - {"temperature"}  # older files do not have it
+        needed = known - {"temperature", "bit_depth"}  # older files do not have them
         if not isinstance(values, dict) or not needed <= values.keys() <= known:
             found = ", ".join(map(str, values)) if isinstance(values, dict) else repr(values)[:80]
             raise InputError(f"`metadata` must have the entries {', '.join(sorted(known))}. Received: {found}.")

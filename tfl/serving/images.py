@@ -24,13 +24,15 @@ class Decoder:
     Args:
         image_size: pixels per side of the result.
         max_pixels: what an image may have at most.
+        bit_depth: so many bits PNG files of 16 bits hold; a file with more is refused.
     """
 
-    def __init__(self, image_size: int, max_pixels: int) -> None:
+    def __init__(self, image_size: int, max_pixels: int, bit_depth: int = 16) -> None:
         self._max_pixels = max_pixels
         self._turn = threading.Lock()
         self._decode = tf.function(
-            lambda encoded: resize(decode_image(encoded), image_size), input_signature=[tf.TensorSpec((), tf.string)]
+            lambda encoded: resize(decode_image(encoded, bit_depth=bit_depth), image_size),
+            input_signature=[tf.TensorSpec((), tf.string)],
         ).get_concrete_function()
         self._resize = tf.function(
             lambda pixels: resize(pixels, image_size), input_signature=[tf.TensorSpec((None, None, 3), tf.uint8)]

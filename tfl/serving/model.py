@@ -126,7 +126,7 @@ class ServedModel:
         options = self.options
         artefact = load_artefact(options.model)
         size = artefact.metadata.image_size
-        decode = Decoder(size, options.max_image_pixels)
+        decode = Decoder(size, options.max_image_pixels, artefact.metadata.bit_depth)
         blank = np.zeros((size, size, 3), np.uint8)
         for write in (tf.io.encode_jpeg, tf.io.encode_png):
             decode(write(blank).numpy())

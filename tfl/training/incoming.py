@@ -13,12 +13,13 @@ import tensorflow as tf
 from tfl.data import EpochFeed
 from tfl.data.graph_checks import guarded
 from tfl.data.labels import as_labels
-from tfl.data.pixels import check_pixels, describe_wrong_pixels
+from tfl.data.pixels import check_pixels
 from tfl.errors import InputError
+from tfl.models.batch_checks import find_problems
 from tfl.models.class_weights import resolve_class_weight
 from tfl.models.classifier import takes_pixels
-from tfl.models.labels import LabelRule, check_labels, check_shape, describe_wrong
-from tfl.training.batches import Batch, Feed, make_feed, unpack
+from tfl.models.labels import LabelRule, check_labels
+from tfl.training.batches import Feed, make_feed, unpack
 from tfl.training.compiled import ends_in_probabilities
 from tfl.training.losses import is_categorical, is_sparse, is_stock, name_of
 from tfl.training.plan import plan_of
@@ -117,18 +118,7 @@ def _guard(dataset: tf.data.Dataset, model: keras.Model, rule: LabelRule, names:
     @tf.autograph.experimental.do_not_convert
     def check(*element: Any) -> Any:
         element = element[0] if len(element) == 1 else element
-        return guarded(element, list(_problems(unpack(element), rule, names, pixels=pixels)))
+        batch = unpack(element)
+        return guarded(element, find_problems(batch.images, batch.labels, rule, names, pixels=pixels))
 
     return dataset.map(check)
-
-
-def _problems(batch: Batch, rule: LabelRule, names: tuple[str, str], *, pixels: bool) -> list[tf.Tensor]:
-    labels, images, problems = batch.labels, batch.images, []
-    check_shape(labels.dtype, labels.shape, rule, names[1])
-    if rule.form != "any":
-        problems.append(describe_wrong(labels, rule, names[1]))
-    if pixels and images.dtype == tf.bool:
-        raise InputError(f"`{names[0]}` must have pixels in [0, 255]. Received: bool. Did you mean 255 * images?")
-    if pixels and images.dtype.is_floating:
-        problems.append(describe_wrong_pixels(images, names[0]))
-    return problems

@@ -1,0 +1,53 @@
+"""Check the batches of a stream against a model as they are read: labels against a rule, pixels against its input."""
+
+import tensorflow as tf
+
+from tfl.data.graph_checks import guarded
+from tfl.data.pixels import describe_wrong_pixels
+from tfl.errors import InputError
+from tfl.models.labels import LabelRule, check_shape, describe_wrong
+
+
+def find_problems(
+    images: tf.Tensor, labels: tf.Tensor | None, rule: LabelRule, names: tuple[str, str], *, pixels: bool
+) -> list[tf.Tensor]:
+    """Return lines about what does not fit, for `guarded`; runs in a graph.
+
+    Args:
+        images: `(B, ...)`.
+        labels: `(B,)` or `(B, K)`; None where the data has none.
+        rule: what they must be.
+        names: of the arguments that images and labels came in, for messages.
+        pixels: whether the model takes pixels in [0, 255].
+
+    Raises:
+        InputError: types or shapes do not fit.
+    """
+    problems = []
+    if labels is not None:
+        check_shape(labels.dtype, labels.shape, rule, names[1])
+        if rule.form != "any":
+            problems.append(describe_wrong(labels, rule, names[1]))
+    if pixels and images.dtype == tf.bool:
+        raise InputError(f"`{names[0]}` must have pixels in [0, 255]. Received: bool. Did you mean 255 * images?")
+    if pixels and images.dtype.is_floating:
+        problems.append(describe_wrong_pixels(images, names[0]))
+    return problems
+
+
+def guard_batches(dataset: tf.data.Dataset, rule: LabelRule, name: str, *, pixels: bool) -> tf.data.Dataset:
+    """Return the same batches, which can be read only where they fit a model.
+
+    Args:
+        dataset: batches with "image" and, where it is known, "label".
+        rule: what labels must be.
+        name: of the argument, for messages.
+        pixels: whether the model takes pixels in [0, 255].
+    """
+
+    @tf.autograph.experimental.do_not_convert
+    def check(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        found = find_problems(batch["image"], batch.get("label"), rule, (name, name), pixels=pixels)
+        return guarded(batch, found)
+
+    return dataset.map(check)
