@@ -196,3 +196,28 @@ def test_pixels_that_may_be(classifier: keras.Model) -> None:
     own = keras.Sequential([keras.Input((32, 32, 3)), layers.Flatten(), layers.Dense(3)])
     tfl.compile(own, "sgd")
     assert tfl.fit(own, PIXELS / 255, NUMBERS, verbose=False).history["skipped_steps"] == [0]
+
+
+def labelled(images: np.ndarray, labels: np.ndarray) -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensor_slices({"image": images, "label": labels, "id": np.arange(COUNT)}).batch(COUNT)
+
+
+def test_evaluation_of_a_stream(classifier: keras.Model) -> None:
+    assert tfl.evaluate(classifier, labelled(PIXELS, NUMBERS))["num_examples"] == COUNT
+    wrong = {
+        r"4 of 12 others, the first 3, .*labels 0 to 2: dataset - 1": (PIXELS, NUMBERS + 1, "multiclass"),
+        r"class numbers \(N,\) for multiclass.*np.argmax\(dataset, axis=1\)": (PIXELS, ROWS, "multiclass"),
+        r"be rows of 3 values for regression": (PIXELS, NUMBERS * 0.5, "regression"),
+        r"must be 0 or 1 for multilabel .* 12 of 12 others, the first 0.9": (PIXELS, ROWS * 0.9, "multilabel"),
+        r"pixels in \[0, 255\].*12 of 12 .*255 \* images": (PIXELS / 255, NUMBERS, "multiclass"),
+    }
+    for line, (images, labels, target) in wrong.items():
+        with pytest.raises(InputError, match="^`dataset` must .*" + line) as error:
+            tfl.evaluate(classifier, labelled(images, labels), target)
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("explain", [tfl.grad_cam, tfl.occlusion])
+def test_explanations_of_scaled_images(classifier: keras.Model, explain: Any) -> None:
+    with pytest.raises(InputError, match=r"`images` must have pixels in .*255 \* images"):
+        explain(classifier, PIXELS / 255)

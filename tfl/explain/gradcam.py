@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfl.errors import InputError
-from tfl.explain.scores import Classes, choose_classes, class_scores
+from tfl.explain.scores import Classes, check_range, choose_classes, class_scores
 from tfl.registry import did_you_mean
 
 BATCH = 16  # gradients keep every activation above the layer in memory
@@ -30,7 +30,7 @@ def grad_cam(model: keras.Model, images: np.ndarray, classes: Classes = None, la
         float32 `(N, H, W)` in [0, 1], resized bilinearly to the images.
 
     Raises:
-        InputError: no such layer or class, or a layer without a feature map.
+        InputError: no such layer or class, a layer without a feature map, or images in another range.
 
     Example:
         >>> heat = grad_cam(tfl.load_model("runs/photos"), images)
@@ -40,6 +40,7 @@ def grad_cam(model: keras.Model, images: np.ndarray, classes: Classes = None, la
         Selvaraju et al. 2017, Grad-CAM: visual explanations from deep networks via gradient-based
         localization, arXiv:1610.02391.
     """
+    check_range(model, images)
     tensor = _feature_map(model, layer)
     heats = [np.zeros((0, *images.shape[1:3]), np.float32)]
     for start in range(0, len(images), BATCH):

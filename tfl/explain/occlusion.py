@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfl.errors import InputError
-from tfl.explain.scores import Classes, choose_classes, class_scores
+from tfl.explain.scores import Classes, check_range, choose_classes, class_scores
 
 BATCH = 32
 
@@ -32,7 +32,8 @@ def occlusion(
         float32 `(N, H, W)`: for every pixel, the mean fall of the logit over the places that cover it.
 
     Raises:
-        InputError: no such class, a patch that is larger than the image, or a stride that leaves gaps.
+        InputError: no such class, a patch that is larger than the image, a stride that leaves gaps, or images in
+            another range.
 
     Example:
         >>> fall = occlusion(model, images, patch=56)
@@ -41,6 +42,7 @@ def occlusion(
     Reference:
         Zeiler, Fergus 2014, Visualizing and understanding convolutional networks, arXiv:1311.2901.
     """
+    check_range(model, images)
     height, width = images.shape[1:3]
     patch = patch or max(1, min(height, width) // 4)
     stride = stride or max(1, patch // 2)

@@ -7,7 +7,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfl.data.pixels import check_pixels
 from tfl.errors import InputError
+from tfl.models.classifier import takes_pixels
 
 Classes = int | Sequence[int] | np.ndarray | None
 
@@ -18,6 +20,12 @@ def output_kind(model: keras.Model) -> str:
     if metadata is not None:
         return metadata.target
     return "binary" if model.outputs[0].shape[-1] == 1 else "multiclass"
+
+
+def check_range(model: keras.Model, images: np.ndarray) -> None:
+    """Refuse images in [0, 1], say, where a classifier takes [0, 255]: an explanation would be of black ones."""
+    if takes_pixels(model) and images.dtype.kind == "f":
+        check_pixels(images, "images")
 
 
 def choose_classes(model: keras.Model, logits: np.ndarray, classes: Classes) -> np.ndarray:
