@@ -208,7 +208,7 @@ def test_evaluation_of_a_stream(classifier: keras.Model) -> None:
         r"4 of 12 others, the first 3, .*labels 0 to 2: dataset - 1": (PIXELS, NUMBERS + 1, "multiclass"),
         r"class numbers \(N,\) for multiclass.*np.argmax\(dataset, axis=1\)": (PIXELS, ROWS, "multiclass"),
         r"be rows of 3 values for regression": (PIXELS, NUMBERS * 0.5, "regression"),
-        r"must be 0 or 1 for multilabel .* 12 of 12 others, the first 0.9": (PIXELS, ROWS * 0.9, "multilabel"),
+        r"be 0 or 1 for multilabel .* 12 of 12 others, the first 0.9": (PIXELS, ROWS * 0.9, "multilabel"),
         r"pixels in \[0, 255\].*12 of 12 .*255 \* images": (PIXELS / 255, NUMBERS, "multiclass"),
     }
     for line, (images, labels, target) in wrong.items():
