@@ -101,6 +101,17 @@ def test_the_option_without_such_files_is_said(capsys):
     assert "data.bit_depth=12 changes nothing" in capsys.readouterr().err
     with pytest.raises(InputError, match=r"`data.bit_depth` must"):
         tfl.TransferConfig(data=tfl.DataConfig(bit_depth=7)).validate()
+    for depth in (7, 17, 12.0, True):
+        with pytest.raises(InputError, match="`bit_depth` must be a whole number from 8 to 16"):
+            tfl.Metadata("MobileNetV2", 1.0, 32, "multiclass", ("a", "b"), bit_depth=depth)
+    older = {
+        "backbone": "MobileNetV2",
+        "alpha": 1.0,
+        "image_size": 32,
+        "target": "multiclass",
+        "class_names": ["a", "b"],
+    }
+    assert tfl.Metadata.from_dict(older).bit_depth == 16
 
 
 def test_a_model_keeps_the_depth_of_its_images(tmp_path):
