@@ -1,5 +1,7 @@
 """Locks belong to their handle: of one process or another, who asks for a held one waits or is refused."""
 
+import subprocess
+import sys
 import threading
 
 import warm
@@ -47,10 +49,8 @@ def test_a_killed_process_leaves_no_lock(tmp_path):
         "import sys, time; from tfl.locks import lock_file; lock = lock_file(sys.argv[1]);"
         "print('held', flush=True); time.sleep(1e6)"
     )
-    process = warm.Process(["-c", code, tmp_path / "a"], tmp_path / "log")
-    while not (tmp_path / "log").exists() or "held" not in (tmp_path / "log").read_text():
-        assert process.poll() is None
-    assert try_lock_file(tmp_path / "a") is None
-    process.kill()
-    process.wait()
+    with subprocess.Popen([sys.executable, "-c", code, tmp_path / "a"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "held\n"
+        assert try_lock_file(tmp_path / "a") is None
+        process.kill()
     assert try_lock_file(tmp_path / "a") is not None

@@ -1,4 +1,4 @@
-"""Augmentation: each operation against Pillow, and randomness as a pure function of (seed, epoch, id)."""
+"""Augmentation: each operation against Pillow, and randomness as a pure function of (seed, epoch, content)."""
 
 import numpy as np
 import pytest

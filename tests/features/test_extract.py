@@ -1,8 +1,6 @@
 """The extractor: what the plain model gives, computed once, found again by content."""
 
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -108,8 +106,68 @@ def test_other_weights_sizes_and_graphs_have_other_digests_and_the_same_the_same
         "from tfl.models.classifier import split_at_features;"
         f"print(extract._digest(split_at_features(tfl.build_classifier(m, tfl.HeadSpec(3)))[0], {SIZE}))"
     )
-    other = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert other.stdout.strip() == digest
+    other = warm.run(["-c", code], cwd=ROOT)
+    assert other.stdout.strip() == digest, other.stderr
+
+
+@pytest.mark.parametrize("views", [[None], [View("light", 3, 0), View("light", 3, 1)]])
+def test_one_more_photo_computes_that_photo_alone(model, store, computed, views):
+    images, labels = arrays(40)
+    rows = lambda splits: np.arange(len(splits.index))  # noqa: E731
+    before = tfl.load_data((images, labels))
+    first = np.asarray(Extractor(model, before.source, SIZE, store=store)(rows(before), views).values)
+    more = tfl.load_data((np.concatenate([images[:1] ^ 255, images]), np.concatenate([[0], labels])))  # others move on
+    again = np.asarray(Extractor(model, more.source, SIZE, store=store)(rows(more), views).values)
+    assert computed == [40] * len(views) + [1] * len(views)
+    place = {digest: row for row, digest in enumerate(more.index.sha256)}
+    same = np.concatenate([[41 * view + place[digest] for digest in before.index.sha256] for view in range(len(views))])
+    np.testing.assert_array_equal(again[same], first)
+
+
+def test_equal_images_have_equal_views(model, store, computed):
+    images, labels = arrays(30)
+    images[9] = images[3]
+    splits = tfl.load_data((images, labels))
+    rows = np.arange(30)
+    views = [View("light", 1, 0)]
+    stored = np.asarray(Extractor(model, splits.source, SIZE, store=store)(rows, views).values)
+    assert computed == [29]
+    np.testing.assert_allclose(stored, expected(model, splits, rows, views[0]), atol=1e-4)
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_weights_that_change_in_place_give_new_features(store, stored):
+    model, splits = build(), tfl.load_data(arrays(30))
+    extractor = Extractor(model, splits.source, SIZE, store=store if stored else None)
+    rows = np.arange(30)
+    first = np.asarray(extractor(rows).values)
+    before, kernel = model.get_weights(), model.trainable_variables[-3]
+    kernel.assign(kernel * 1.5)
+    second = np.asarray(extractor(rows).values)
+    wanted = expected(model, splits, rows)
+    np.testing.assert_allclose(second, wanted, atol=1e-4 * np.abs(wanted).max())
+    assert np.abs(second - first).max() > 1e-2 * np.abs(first).max()
+    model.set_weights(before)
+    np.testing.assert_allclose(np.asarray(extractor(rows).values), first, atol=1e-6)
+
+
+def test_a_store_that_another_process_fills_meanwhile_is_left_for_memory(model, store, monkeypatch, capsys):
+    splits, rows = tfl.load_data(arrays(30)), np.arange(30)
+    full = FeatureStore(store.root, 10**6)
+    other = FeatureStore(store.root, 10**9).open("other", (1280,), "float32")
+    real = room.make_dataset
+
+    def meanwhile(*arguments, **options):
+        if len(other.missing(["0"])):
+            other.write([str(n) for n in range(190)], np.zeros((190, 1280), np.float32))
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(room, "make_dataset", meanwhile)
+    features = Extractor(model, splits.source, SIZE, store=full)(rows)
+    assert "not stored, computed again and kept in memory: `features.max_bytes` must have" in capsys.readouterr().err
+    wanted = expected(model, splits, rows)
+    np.testing.assert_allclose(features.values, wanted, atol=1e-4 * np.abs(wanted).max())
+    assert full.used_bytes() <= 10**6
 
 
 def test_equal_images_are_run_once(model, store, computed):

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +13,20 @@ import pytest
 from tfl.config import FeaturesConfig
 from tfl.errors import InputError
 from tfl.features import open_store
-from tfl.features import store as store_module
-from tfl.features.store import FeatureStore, default_store, estimate_bytes, human_size
+from tfl.features import shelf as shelf_module
+from tfl.features.room import StoreFullError, StoreRoom, human_size
+from tfl.features.shards import estimate_bytes
+from tfl.features.store import FeatureStore, default_store
 
-# Other processes load the file alone, not its room: that would take TensorFlow along, and seconds each.
+# Other processes load the files of the store alone, not their room: that would take TensorFlow along, and seconds each.
 PREAMBLE = f"""
-import importlib.util, json, os, pathlib, resource, signal, sys, time
+import json, os, pathlib, resource, signal, sys, time, types
 import numpy as np
-spec = importlib.util.spec_from_file_location("store", {store_module.__file__!r})
-store = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(store)
+sys.modules["tfl.features"] = types.ModuleType("tfl.features")
+sys.modules["tfl.features"].__path__ = [{str(Path(shelf_module.__file__).parent)!r}]
+from tfl.features import shelf as shelf_module, store
 assert "tensorflow" not in sys.modules
-store.track = lambda paths, *arguments, **options: paths  # a child killed in it keeps tqdm's lock from its parent
+shelf_module.track = lambda paths, *arguments, **options: paths  # a child killed in it keeps tqdm's lock
 
 def values_of(keys):
     return np.stack([np.random.default_rng(int(key[3:])).normal(size=20).astype(np.float32) for key in keys])
@@ -170,7 +171,7 @@ def replace(old, new):
     return lambda path: path.write_bytes(path.read_bytes().replace(old, new))
 
 
-FLIPS = [(int(position), int(position) % 8) for position in np.random.default_rng(0).integers(0, 1200, 40)]
+FLIPS = [(int(position), int(position) % 8) for position in np.random.default_rng(0).integers(0, 1200, 12)]
 # first byte, header, first value, keys, the length, the digest, the line feed
 FLIPS += [(0, 0), (20, 1), (128, 7), (-150, 0), (-100, 5), (-82, 4), (-67, 5), (-66, 0), (-30, 5), (-1, 1)]
 DAMAGES = {
@@ -222,15 +223,16 @@ def test_a_whole_shard_of_another_shelf_is_not_taken(tmp_path):
 def test_a_shard_is_checked_once_in_a_process_and_only_if_it_is_needed(tmp_path, monkeypatch):
     keys = make_keys(30)
     fill(tmp_path, keys)
-    checked, is_whole = [], store_module._is_whole
-    monkeypatch.setattr(store_module, "_is_whole", lambda path, *rest: checked.append(path) or is_whole(path, *rest))
+    checked, is_whole = [], shelf_module.is_whole
+    monkeypatch.setattr(shelf_module, "is_whole", lambda path, *rest: checked.append(path) or is_whole(path, *rest))
     store = FeatureStore(tmp_path, 10**9)
     for _ in range(3):
         store.open("digest", (20,), "float32").read(keys[:15])[:]
     assert len(checked) == len(set(checked)) == 2
     store.open("digest", (20,), "float32").write(["new"], np.zeros((1, 20), np.float32))
+    assert len(checked) == 3  # whether another process has written it
     assert len(store.open("digest", (20,), "float32").missing([*keys, "new"])) == 0
-    assert len(checked) == len(set(checked)) == 3
+    assert len(checked) == len(set(checked)) == 4
 
 
 def test_a_damaged_shard_that_another_process_replaced_is_kept(tmp_path, monkeypatch):
@@ -239,14 +241,14 @@ def test_a_damaged_shard_that_another_process_replaced_is_kept(tmp_path, monkeyp
     path = shard_files(tmp_path)[0]
     good = path.read_bytes()
     flip(300, 0)(path)
-    locked = store_module._locked
+    lock = StoreRoom.lock
 
-    def replaced_meanwhile(folder, how):
+    def replaced_meanwhile(room):
         path.write_bytes(good)
-        return locked(folder, how)
+        return lock(room)
 
     shelf = open_shelf(tmp_path)
-    monkeypatch.setattr(store_module, "_locked", replaced_meanwhile)
+    monkeypatch.setattr(StoreRoom, "lock", replaced_meanwhile)
     assert len(shelf.missing(keys)) == 10  # found damaged, so computed again
     assert path.read_bytes() == good
     assert len(shelf.missing(keys)) == 0
@@ -258,37 +260,6 @@ def test_damaged_keys_are_found_without_reading_rows(tmp_path):
     replace(b'["key0"]', b'["key1"]')(path)
     assert open_shelf(tmp_path).missing(["key0"]).tolist() == [0]  # nobody asks for key1, so its rows are not read
     assert not path.exists()
-
-
-def test_a_damaged_shard_that_cannot_be_deleted_yet_does_no_harm(tmp_path):
-    keys = make_keys(10)
-    _, values = fill(tmp_path, keys)
-    (victim,) = shard_files(tmp_path)
-    flip(300, 0)(victim)
-    with store_module._locked(victim.parent, store_module.fcntl.LOCK_SH):  # another process is writing
-        shelf = open_shelf(tmp_path)
-        assert len(shelf.missing(keys)) == 10
-        for part in (slice(0, 5), slice(5, 10)):
-            shelf.write(keys[part], values[part])
-        np.testing.assert_array_equal(shelf.read(keys)[:], values)
-        assert victim.exists()
-    shelf = open_shelf(tmp_path)
-    lost = shelf.missing(keys)  # none, or all: it depends on which shard's name comes first
-    shelf.write([keys[row] for row in lost], values[lost])
-    np.testing.assert_array_equal(shelf.read(keys)[:], values)
-
-
-def test_without_locks_a_leftover_may_vanish_while_it_is_looked_at(tmp_path, monkeypatch):
-    folder = open_shelf(tmp_path).folder
-    (folder / ".writing-a").mkdir()
-    iterdir = Path.iterdir
-
-    def vanishing(path):
-        shutil.rmtree(folder / ".writing-a")
-        return iterdir(path)
-
-    monkeypatch.setattr(Path, "iterdir", vanishing)
-    assert open_shelf(tmp_path).missing(["a"]).tolist() == [0]
 
 
 def test_what_other_processes_write_is_seen(tmp_path):
@@ -337,7 +308,7 @@ assert reads > 0
 def test_killed_at_random_moments_then_run_again_gives_the_same_bytes(tmp_path):
     result = run_python(
         """
-keys = [f"key{number}" for number in range(300)]
+keys = [f"key{number}" for number in range(150)]
 rng = np.random.default_rng(0)
 
 def count(root):
@@ -357,12 +328,12 @@ def fill_and_be_killed(root, enough):
 
 fill(sys.argv[1] + "/undisturbed", keys, 10)
 present = []
-for attempt in range(12):
+for attempt in range(5):
     root = f"{sys.argv[1]}/killed-{attempt}"
-    present.append(fill_and_be_killed(root, rng.integers(0, 28)))
+    present.append(fill_and_be_killed(root, rng.integers(0, 13)))
     fill(root, keys, 10)
 root = sys.argv[1] + "/killed-again-and-again"
-for attempt in range(12):
+for attempt in range(5):
     present.append(fill_and_be_killed(root, 2 * attempt))
 fill(root, keys, 10)
 print(json.dumps(present))
@@ -370,28 +341,20 @@ print(json.dumps(present))
         tmp_path,
     )
     present = json.loads(result.stdout)
-    assert sum(count < 30 for count in present) >= 10, f"killed too late: {present}"
+    assert sum(count < 15 for count in present) >= 5, f"killed too late: {present}"
     expected = contents(tmp_path / "undisturbed")
-    assert len(expected) == 30
-    for root in [*(tmp_path / f"killed-{attempt}" for attempt in range(12)), tmp_path / "killed-again-and-again"]:
+    assert len(expected) == 15
+    for root in [*(tmp_path / f"killed-{attempt}" for attempt in range(5)), tmp_path / "killed-again-and-again"]:
         assert contents(root) == expected
 
 
-def test_leftovers_are_swept_when_they_are_old_and_nobody_writes(tmp_path):
+def test_what_a_killed_writer_left_is_swept_when_the_shelf_is_opened(tmp_path):
     folder = open_shelf(tmp_path).folder
-    old, young, busy = (folder / f".writing-{name}" for name in ("old", "young", "busy"))
-    for leftover in (old, young, busy):
-        leftover.mkdir()
-        (leftover / "a.npy").write_bytes(b"half")
-    two_days_ago = time.time() - 2 * 24 * 3600
-    for path in (old / "a.npy", old, busy):  # the file in `busy` is still written to
-        os.utime(path, (two_days_ago, two_days_ago))
-    with store_module._locked(folder, store_module.fcntl.LOCK_SH):
-        open_shelf(tmp_path)
-        assert old.exists()
-    shelf = open_shelf(tmp_path)
-    assert sorted(path.name for path in folder.glob(".writing-*")) == [".writing-busy", ".writing-young"]
-    assert shelf.missing(["a"]).tolist() == [0]
+    (folder / ".writing-a").mkdir()
+    (folder / ".writing-a" / "a.npy").write_bytes(b"half")
+    assert FeatureStore(tmp_path, 10**9).used_bytes() == 4  # until then it counts
+    assert open_shelf(tmp_path).missing(["a"]).tolist() == [0]
+    assert not list(folder.glob(".writing-*"))
 
 
 def test_the_first_facts_count(tmp_path):
@@ -409,7 +372,7 @@ def test_the_first_facts_count(tmp_path):
 def test_of_processes_that_race_all_get_the_same_facts(tmp_path):
     result = run_python(
         """
-for attempt in range(10):
+for attempt in range(4):
     root = f"{sys.argv[1]}/{attempt}"
     start, readers = time.time() + 0.05, []
     for number in range(8):
@@ -428,7 +391,7 @@ for attempt in range(10):
         tmp_path,
     )
     rounds = [json.loads(line) for line in result.stdout.splitlines()]
-    assert len(rounds) == 10
+    assert len(rounds) == 4
     for answers in rounds:
         assert len(answers) == 8
         assert len(set(answers)) == 1
@@ -436,7 +399,7 @@ for attempt in range(10):
 
 def test_room_is_what_max_bytes_and_the_disk_leave(tmp_path, monkeypatch):
     keys = make_keys(1000)
-    fill(tmp_path, keys, 500, shape=(1280,))
+    shelf, _ = fill(tmp_path, keys, 500, shape=(1280,))
     store = FeatureStore(tmp_path, 8 * 10**6)
     used = sum(path.stat().st_size for path in shard_files(tmp_path))
     assert store.used_bytes() == used
@@ -446,10 +409,96 @@ def test_room_is_what_max_bytes_and_the_disk_leave(tmp_path, monkeypatch):
     assert not store.room_for(fitting + 1, (1280,), "float32")
     assert store.room_for(fitting + 1, (1280,), "float16")
     assert not store.room_for(fitting, (7, 7, 1280), "float32")
+    del shelf  # nobody uses it: it would be dropped
+    assert store.room_for(fitting + 1, (1280,), "float32")
     free = 2**30 + estimate_bytes(10, (1280,), "float32")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(2 * free, free, free))
     assert store.room_for(10, (1280,), "float32")
     assert not store.room_for(11, (1280,), "float32")
+
+
+def fill_shelves(root, names, last_used):
+    """A shelf of about 10 kB for each name, used at these times."""
+    for name, when in zip(names, last_used, strict=True):
+        shelf = FeatureStore(root, 10**9).open(name, (250,), "float32")
+        shelf.write(make_keys(10), np.zeros((10, 250), np.float32))
+        os.utime(shelf.folder / ".lock", (when, when))
+
+
+def test_the_shelves_that_were_not_used_for_the_longest_time_are_dropped_with_a_line(tmp_path, capsys):
+    fill_shelves(tmp_path, ("newer", "oldest", "older", "in_use"), (3e8, 1e8, 2e8, 0))
+    (tmp_path / "photos").mkdir()
+    for foreign in ("photos/a.npy", "oldest-250-float32/mine.txt"):
+        (tmp_path / foreign).write_bytes(b"not ours")
+    store = FeatureStore(tmp_path, 43_000)
+    used = FeatureStore(tmp_path, 10**9).open("in_use", (250,), "float32")
+    new = store.open("new", (250,), "float32")
+    new.write(make_keys(15), np.ones((15, 250), np.float32))
+    lines = [line.partition("features: ")[2] for line in capsys.readouterr().err.splitlines() if "dropped" in line]
+    assert [line.rpartition("/")[2] for line in lines] == ["oldest-250-float32", "older-250-float32"]
+    assert "dropped that were last used on 1973-03-03, for features.max_bytes is 43.0 kB" in lines[0]
+    assert store.used_bytes() <= 43_000
+    left = {path.parent.name.partition("-")[0] for path in shard_files(tmp_path)}
+    assert left == {"newer", "in_use", "new", "photos"}
+    assert (tmp_path / "oldest-250-float32" / "mine.txt").exists() and not (tmp_path / "older-250-float32").exists()
+    assert len(new.missing(make_keys(15))) == len(used.missing(make_keys(10))) == 0
+
+
+def test_nothing_is_dropped_where_that_would_not_be_enough(tmp_path, capsys):
+    fill_shelves(tmp_path, ("old", "in_use"), (1e8, 2e8))
+    before = contents(tmp_path)
+    store = FeatureStore(tmp_path, 22_000)
+    stored = FeatureStore(tmp_path, 10**9).open("in_use", (250,), "float32").read(make_keys(10))  # keeps it in use
+    new = store.open("new", (250,), "float32")
+    assert store.room_for(8, (250,), "float32") and not store.room_for(12, (250,), "float32")
+    with pytest.raises(StoreFullError, match=r"`features.max_bytes` must have room .* Received: 22.0 kB, which other"):
+        new.write(make_keys(12), np.ones((12, 250), np.float32))
+    assert contents(tmp_path) == before and "dropped" not in capsys.readouterr().err
+    new.write(make_keys(8), np.ones((8, 250), np.float32))
+    assert len(stored[:]) == 10 and store.used_bytes() <= 22_000
+
+
+def test_the_bound_holds_while_two_processes_write(tmp_path):
+    result = run_python(
+        """
+bound = 30 * 1000
+start, go = os.pipe()
+reader, writer = os.pipe()
+children = []
+for number in range(2):
+    children.append(os.fork())
+    if not children[-1]:
+        os.close(go)
+        shelf = store.FeatureStore(sys.argv[1], bound).open(f"digest{number}", (20,), "float32")
+        os.write(writer, b".")
+        os.read(start, 1)
+        for first in range(0, 300, 10):
+            try:
+                shelf.write([f"key{first + place}-{number}" for place in range(10)], np.zeros((10, 20), np.float32))
+            except ValueError as error:
+                os.write(writer, b"x" if "max_bytes" in str(error) else b"?")
+                break
+        time.sleep(600)  # its shelf is in use
+os.read(reader, 1), os.read(reader, 1)
+os.close(go)
+os.set_blocking(reader, False)
+most, ends = 0, b""
+while len(ends) < 2:
+    most = max(most, sum(path.stat().st_size for path in pathlib.Path(sys.argv[1]).glob("*/*.npy")))
+    try:
+        ends += os.read(reader, 1)
+    except BlockingIOError:
+        pass
+for child in children:
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+print(json.dumps([most, ends.decode()]))
+""",
+        tmp_path,
+    )
+    most, ends = json.loads(result.stdout)
+    assert ends == "xx"
+    assert 25_000 < most <= 30_000
 
 
 def test_sizes_are_written_for_people():
@@ -511,28 +560,29 @@ def test_a_store_that_is_deleted_meanwhile_is_one_line(tmp_path):
         stored[:]
 
 
-@pytest.mark.parametrize("limit", [0, 1, 100, 500, 4000, 8000])
-def test_a_really_full_disk_is_one_line_and_leaves_nothing(tmp_path, limit):
+def test_a_really_full_disk_is_one_line_and_leaves_nothing(tmp_path):
     fill(tmp_path, make_keys(10))
     before = contents(tmp_path)
     result = run_python(
         """
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 shelf = store.FeatureStore(sys.argv[1], 10**9).open("digest", (20,), "float32")
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
-try:
-    shelf.write([f"key{number}" for number in range(100)], np.zeros((100, 20), np.float32))
-except ValueError as error:
-    missing = shelf.missing([f"key{number}" for number in range(100)])
-    sys.exit(f"{type(error).__name__} {len(missing)} missing {error}")
+for limit in (0, 1, 100, 500, 4000, 8000):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    try:
+        shelf.write([f"key{number}" for number in range(100)], np.zeros((100, 20), np.float32))
+    except ValueError as error:
+        missing = shelf.missing([f"key{number}" for number in range(100)])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        print(f"{type(error).__name__} {len(missing)} missing {error}")
 """,
         tmp_path,
-        limit,
-        expected=1,
     )
-    last = result.stderr.splitlines()[-1]
-    assert last.startswith("InputError 90 missing `features.store` must have room. Received:")
-    assert last.endswith("no space left; nothing was changed.")
+    lines = result.stdout.splitlines()
+    assert len(lines) == 6
+    for line in lines:
+        assert line.startswith("InputError 90 missing `features.store` must have room. Received:")
+        assert line.endswith("no space left; nothing was changed.")
     assert contents(tmp_path) == before
     assert not list(tmp_path.rglob(".writing-*"))
 
@@ -542,7 +592,7 @@ def test_memory_does_not_grow_with_the_store(tmp_path):
     result = run_python(
         """
 resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
-store.write_atomically = lambda path, write: write(path)  # syncing is not what is tested
+shelf_module.write_atomically = lambda path, write: write(path)  # syncing is not what is tested
 keys = [f"key{number}" for number in range(64 * 256)]
 shelf = store.FeatureStore(sys.argv[1], 10**9).open("digest", (2000,), "float32")
 for start in range(0, len(keys), 256):

@@ -1,4 +1,4 @@
-"""Stateless augmentation: what happens to an image is a pure function of (seed, epoch, id).
+"""Stateless augmentation: what happens to an image is a pure function of (seed, epoch, its content).
 
 A run that is resumed, or read with another number of threads, therefore sees the same pixels.
 """
@@ -54,10 +54,16 @@ def augment(image: tf.Tensor, image_size: int, augmentation: str, seed: tf.Tenso
     return image
 
 
-def example_seed(seed: int, epoch: int, example_id: tf.Tensor) -> tf.Tensor:
-    """Return the int64 (2,) seed of one example in one epoch."""
+def example_seed(seed: int, epoch: int, content: tf.Tensor) -> tf.Tensor:
+    """Return the int64 (2,) seed of one example in one epoch.
+
+    Args:
+        seed: of the run.
+        epoch: from 0.
+        content: int64 scalar, from the example's digest; see `Index.seeds`.
+    """
     epoch_seed = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0x7F1], tf.int64), epoch)
-    return tf.random.experimental.stateless_fold_in(epoch_seed, example_id)
+    return tf.random.experimental.stateless_fold_in(epoch_seed, content)
 
 
 # Kept out of the caller's graph: traced once, not for every epoch.

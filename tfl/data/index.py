@@ -1,7 +1,9 @@
 """The table behind a data set: one row per example, in memory, without the pixels."""
 
 import dataclasses
+import functools
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -57,6 +59,19 @@ class Index:
     def rows(self, split: str) -> np.ndarray:
         """Return the int64 positions of one split's examples, in index order."""
         return np.flatnonzero(self.splits == split).astype(np.int64)
+
+    @functools.cached_property
+    def seeds(self) -> np.ndarray:
+        """For each example a number that its content alone decides, int64 (N,), for what is random about it.
+
+        A row number would change with every example that is added; images of equal content are varied alike.
+        """
+        digests = zip(self.sha256.tolist(), self.ids.tolist(), strict=True)
+        numbers = (
+            int(sha256[:15], 16) if sha256 else zlib.crc32(name.encode("utf-8", "surrogateescape"))
+            for sha256, name in digests
+        )
+        return np.fromiter(numbers, np.int64, len(self))
 
     def contents(self) -> np.ndarray:
         """Return int64 (N,), equal for examples of the same content: what must not stand on both sides of a cut.

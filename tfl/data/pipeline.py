@@ -18,6 +18,7 @@ from tfl.errors import BadImageError, InputError
 from tfl.writing import expand_home
 
 SHUFFLE_BUFFER = 2048  # undecoded examples; streams only
+RULES = 1  # names stored features: raise it where decoding, resizing or augmentation gives other pixels than before
 
 
 def epoch_order(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
@@ -40,9 +41,10 @@ def make_dataset(
     """Make batches of the examples in `rows`.
 
     Without an epoch: index order, no augmentation, every example exactly once; this is for evaluation and
-    feature extraction. With one: the order is a permutation drawn from (seed, epoch) and augmentation is drawn
-    from (seed, epoch, id), whatever the number of threads. Sources without random access (tfds, tf.data) are
-    read in their own order, and shuffled through a seeded buffer of 2,048 examples where an epoch is given.
+    feature extraction. With one: the order is a permutation drawn from (seed, epoch), and augmentation is drawn
+    from (seed, epoch, content), whatever the number of threads, and whatever other examples there are. Sources
+    without random access (tfds, tf.data) are read in their own order, and shuffled through a seeded buffer of 2,048
+    examples where an epoch is given.
     Memory does not grow with the data set: paths are held, pixels are not (but for sources in memory).
 
     Args:
@@ -67,13 +69,16 @@ def make_dataset(
         TensorShape([8, 32, 32, 3])
     """
     rows = np.asarray(rows, np.int64)
+    with tf.device("CPU"):
+        seeds = tf.constant(source.index.seeds if epoch is not None else (), tf.int64)
 
     def prepare(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         image = to_pixels(example["image"], source.formats, source.bit_depth)
         if epoch is None:
             image = resize(image, image_size)
         else:
-            image = augment(image, image_size, augmentation, example_seed(seed, epoch, example["id"]))
+            own_seed = example_seed(seed, epoch, tf.gather(seeds, example["id"]))
+            image = augment(image, image_size, augmentation, own_seed)
         return {"image": image, "label": example["label"], "id": example["id"], "weight": tf.ones(())}
 
     if epoch is not None and shuffle and source.has_random_access:

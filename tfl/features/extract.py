@@ -3,26 +3,27 @@
 import dataclasses
 import functools
 import hashlib
-import inspect
 import json
 import math
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from tfl.backbones.weights import weights_fingerprint
+from tfl.backbones.weights import weights_checksum, weights_fingerprint
 from tfl.config import FeaturesConfig
-from tfl.data import Source, augment, decode_image, make_dataset
+from tfl.data import Source, make_dataset, photo_cache
 from tfl.data.depth import FULL_DEPTH
-from tfl.data.gif import decode_gif
-from tfl.data.orientation import exif_orientation
+from tfl.data.pipeline import RULES
 from tfl.errors import InputError
+from tfl.features.room import StoreFullError, human_size
 from tfl.features.runtime import Forward, make_forward
-from tfl.features.store import FeatureStore, Shelf, default_store, estimate_bytes, human_size
+from tfl.features.shards import estimate_bytes
+from tfl.features.shelf import Shelf
+from tfl.features.store import FeatureStore, default_store
 from tfl.models.inference import Outputs
 from tfl.progress import say, track
 
@@ -53,9 +54,10 @@ class Extractor:
     """The frozen part of a model over one source of images, with a memory.
 
     With a store, features are found again by content: what they depend on (weights, graph, preprocessing,
-    image size, the rules of decoding and augmentation) names the shelf, and the bytes of an image name the
-    row. So another head, another λ or ten more photos cost nothing that was paid before, and a changed
-    pixel or weight is computed anew.
+    image size, the rules of decoding and augmentation, the minor versions of TensorFlow and Keras) names the
+    shelf, and the bytes of an image, with a view's augmentation, seed and number, name the row. So another head,
+    another λ or ten more photos cost nothing that was paid before, and a changed pixel or weight is computed anew,
+    also where the model's weights change between two calls.
 
     Args:
         model: from uint8 images `(B, S, S, 3)` to activations `(B, ...)`; run in inference mode.
@@ -86,7 +88,7 @@ class Extractor:
         self.store, self.runtime, self.dtype = store, runtime, dtype
         self.shape = tuple(int(size) for size in model.output.shape[1:])
         self._forward: Forward | None = None
-        self._digest = ""
+        self._weights, self._digest = -1, ""
         self._in_memory: dict[Any, np.ndarray] = {}  # what is not stored, by rows and views
 
     def __call__(
@@ -103,6 +105,7 @@ class Extractor:
             Values `(V N, ...)` float32, the rows of the first view first, with labels and ids. The values are
             an array, or a `StoredArray` that reads from disk what is asked of it.
         """
+        self._forget_other_weights()
         rows = np.asarray(rows, np.int64)
         ids, labels = np.tile(rows, len(views)), self.source.index.labels[np.tile(rows, len(views))]
         shelf = self._shelf()
@@ -125,6 +128,7 @@ class Extractor:
             views: as in a call.
             description: shown beside the progress bar.
         """
+        self._forget_other_weights()
         shelf = self._shelf()
         if shelf is not None:
             self._fill(shelf, np.asarray(rows, np.int64), views, description)
@@ -148,6 +152,7 @@ class Extractor:
 
     def seconds_per_image(self, rows: np.ndarray) -> float:
         """Time the frozen part alone, on images that are decoded already."""
+        self._forget_other_weights()
         rows = np.sort(rows[:BATCH])
         dataset = make_dataset(self.source, rows, image_size=self.image_size, batch_size=BATCH)
         images = next(iter(dataset))["image"].numpy()
@@ -156,6 +161,13 @@ class Extractor:
         start = time.perf_counter()
         self._forward(images)
         return (time.perf_counter() - start) / len(images)
+
+    def _forget_other_weights(self) -> None:
+        """Begin anew where the model's weights are not those of the last call any more."""
+        weights = weights_checksum(self.model)
+        if weights != self._weights:
+            self._weights, self._digest, self._forward = weights, "", None
+            self._in_memory.clear()
 
     def _shelf(self) -> Shelf | None:
         """Open the shelf of this extractor; None where nothing is to be stored."""
@@ -180,10 +192,14 @@ class Extractor:
             say(f"{description}: {count} of {len(rows) * len(views)} to compute, {size} into {shelf.folder.parent}")
         row_bytes = max(1, math.prod(self.shape) * np.dtype(self.dtype).itemsize)
         shard_rows = max(1, min(SHARD_ROWS, SHARD_BYTES // row_bytes) // BATCH) * BATCH
-        for view, missing in wanted.items():
-            batches = self._compute(missing, view, description) if len(missing) else iter(())
-            for found, block in _regroup(batches, shard_rows):
-                shelf.write([self._key(row, view) for row in found.tolist()], block)
+        try:
+            for view, missing in wanted.items():
+                batches = self._compute(missing, view, description) if len(missing) else iter(())
+                for found, block in _regroup(batches, shard_rows):
+                    shelf.write([self._key(row, view) for row in found.tolist()], block)
+        except StoreFullError as error:  # another process has filled it meanwhile
+            say(f"{description}: not stored, computed again and kept in memory: {error}")
+            return False
         return True
 
     def _missing(self, shelf: Shelf, rows: np.ndarray, view: View | None) -> np.ndarray:
@@ -230,7 +246,7 @@ class Extractor:
     def _key(self, row: int, view: View | None) -> str:
         index = self.source.index
         key = f"{index.sha256[row]}-{index.width[row]}x{index.height[row]}"
-        return key if view is None else f"{key}-{view.augmentation}-{view.seed}-{view.number}-{row}"
+        return key if view is None else f"{key}-{view.augmentation}-{view.seed}-{view.number}"
 
 
 def open_store(options: FeaturesConfig) -> FeatureStore | None:
@@ -268,14 +284,16 @@ def _join(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.nd
 
 
 def _digest(model: keras.Model, image_size: int, bit_depth: int = FULL_DEPTH) -> str:
-    """Return the SHA-256 of everything that features depend on, but for the image."""
+    """Return the SHA-256 of everything that features depend on, but for the image.
+
+    Patch releases of TensorFlow and Keras mend faults and change no values; minor ones may compute in another order.
+    """
     digest = hashlib.sha256(weights_fingerprint(model).encode())
     names = {operation.name: f"#{number}" for number, operation in enumerate(model.operations)}
     graph = _renamed(json.loads(model.to_json()), {**names, model.name: "#"})  # Keras numbers names per process
-    decoding = [image_size] if bit_depth == FULL_DEPTH else [image_size, bit_depth]
-    digest.update(json.dumps([graph, *decoding], sort_keys=True).encode())
-    for rules in (decode_image, decode_gif, exif_orientation, augment):
-        digest.update(Path(str(inspect.getsourcefile(rules))).read_bytes())
+    versions = [".".join(version.split(".")[:2]) for version in (tf.__version__, keras.__version__)]
+    decoding = [image_size, bit_depth, RULES, photo_cache.RULES]
+    digest.update(json.dumps([graph, decoding, versions], sort_keys=True).encode())
     return digest.hexdigest()
 
 

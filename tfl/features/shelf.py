@@ -1,0 +1,193 @@
+"""The features of one extractor on disk: computed once, found again by content, never half there."""
+
+import contextlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfl.errors import InputError
+from tfl.features.room import StoreRoom
+from tfl.features.shards import (
+    HEADER,
+    explained,
+    is_whole,
+    narrowed,
+    read_keys,
+    shard_bytes,
+    shard_name,
+    write_shard,
+)
+from tfl.files import read_json
+from tfl.progress import say, track
+from tfl.workdir import write_json
+from tfl.writing import write_atomically
+
+_ROW_BITS = 32  # the place of a row: the number of its shard, shifted by so many bits, and its number within
+
+
+class Shelf:
+    """The features of one extractor; `FeatureStore.open` makes it.
+
+    It is not dropped from the store as long as this object, or an array that it gave, is there.
+    """
+
+    def __init__(self, room: StoreRoom, folder: Path, shape: tuple[int, ...], dtype: str) -> None:
+        self.folder, self.shape, self.dtype = folder, tuple(shape), np.dtype(dtype)
+        self._room, self._in_use = room, room.use(folder)
+        self._shards: list[Path] = []
+        self._known: set[Path] = set()  # the shards whose keys are in the index
+        self._checked: set[int] = set()  # numbers in `_shards`
+        self._index: dict[str, int] = {}  # key to the place of its row
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is on record about how the features are computed; empty where nothing is."""
+        with contextlib.suppress(FileNotFoundError, InputError):
+            return read_json(self.folder / "facts.json")
+        return {}
+
+    def agree(self, facts: dict[str, Any]) -> dict[str, Any]:
+        """Put facts, as JSON has them, on record, and return them; those of the process that was first count."""
+        with explained(self.folder), self._room.lock():
+            known = self.facts()
+            if not known:
+                write_json(self.folder / "facts.json", facts)
+        return known or facts
+
+    def missing(self, keys: Sequence[str]) -> np.ndarray:
+        """Return the positions of the keys that are not stored.
+
+        What other processes wrote since is seen too. A shard is checked when one of its keys is first asked
+        for; a damaged one is deleted, said in one line, and its keys are missing.
+
+        Args:
+            keys: one per example and view.
+
+        Returns:
+            int64 `(M,)`, ascending.
+        """
+        with explained(self.folder):
+            if damaged := self._find_new() + self._check(keys):
+                self._discard(damaged)
+        return np.flatnonzero(self._locate(keys) < 0)
+
+    def write(self, keys: Sequence[str], values: np.ndarray) -> None:
+        """Add one shard, whole or not at all.
+
+        Missing keys that are written in order and in portions of one size give the same files, to the byte,
+        whether or not a run was interrupted in between.
+
+        Args:
+            keys: R of them.
+            values: `(R, *shape)`.
+
+        Raises:
+            StoreFullError: it does not fit into `max_bytes`, also without the shelves that nobody uses.
+            InputError: the disk is full, no permission, or a value too large for float16.
+                In each case the shelf is as it was.
+        """
+        keys = [str(key) for key in keys]
+        if values.shape != (len(keys), *self.shape):
+            raise ValueError(f"`values` must be {(len(keys), *self.shape)}. Received: shape {values.shape}.")
+        stored, record = narrowed(values, self.dtype), json.dumps(keys).encode()
+        path = self.folder / shard_name(record)
+        with explained(self.folder), self._room.lock():
+            if not is_whole(path, self.shape, self.dtype):  # by another process, meanwhile
+                path.unlink(missing_ok=True)
+                self._room.make(shard_bytes(stored, record))
+                write_atomically(path, lambda temporary: write_shard(Path(temporary), stored, record))
+        self._checked.add(len(self._shards))
+        self._index.update(self._add(path, keys))
+
+    def read(self, keys: Sequence[str]) -> "StoredArray":
+        """Return the features of stored examples, in the order of the keys.
+
+        Raises:
+            KeyError: some are not stored; ask `missing` first.
+        """
+        missing = self.missing(keys)
+        if len(missing):
+            raise KeyError(f"{len(missing)} of {len(keys)} keys are not stored, the first: {keys[missing[0]]!r}")
+        return StoredArray(self, self._shards, self._locate(keys))
+
+    def _locate(self, keys: Sequence[str]) -> np.ndarray:
+        return np.fromiter((self._index.get(key, -1) for key in keys), np.int64, len(keys))
+
+    def _add(self, path: Path, keys: list[str]) -> dict[str, int]:
+        """Give a shard a number; return the places of its rows."""
+        first = len(self._shards) << _ROW_BITS
+        self._shards.append(path)
+        self._known.add(path)
+        return {key: first + row for row, key in enumerate(keys)}
+
+    def _find_new(self) -> list[Path]:
+        """Enter the shards that were not seen before; return those whose keys cannot be read."""
+        damaged = []
+        for path in sorted(set(self.folder.glob("*.npy")) - self._known):
+            try:
+                places = self._add(path, read_keys(path))
+                self._index.update((key, place) for key, place in places.items() if key not in self._index)
+            except (ValueError, FileNotFoundError):
+                damaged.append(path)
+        return damaged
+
+    def _check(self, keys: Sequence[str]) -> list[Path]:
+        """Check the shards that hold the keys, each once; return the damaged ones."""
+        places = self._locate(keys)
+        unchecked = set(np.unique(places[places >= 0] >> _ROW_BITS).tolist()) - self._checked
+        paths = [self._shards[number] for number in sorted(unchecked)]
+        walk = track(paths, "checking stored features", unit="shard") if paths else []
+        damaged = [path for path in walk if not is_whole(path, self.shape, self.dtype)]
+        self._checked |= unchecked
+        return damaged
+
+    def _discard(self, damaged: list[Path]) -> None:
+        """Forget damaged shards, and delete those that no other process has replaced by now."""
+        numbers = {number for number, path in enumerate(self._shards) if path in damaged}
+        self._index = {key: place for key, place in self._index.items() if place >> _ROW_BITS not in numbers}
+        self._known.difference_update(damaged)
+        with self._room.lock():
+            still = [path for path in damaged if path.exists() and not is_whole(path, self.shape, self.dtype)]
+            for path in still:
+                path.unlink(missing_ok=True)
+        if still:
+            say(f"features: {len(still)} stored shard(s) damaged, to be computed again. The first: {still[0]}")
+
+
+class StoredArray:
+    """Stored features as one array: `array[slice]` or `array[int array]` reads those rows, and no others.
+
+    A shard is mapped while it is read and let go at once, so neither memory nor the number of open files
+    grows with the store. `numpy.asarray` reads everything. Values are float32, also where float16 is stored.
+    """
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, shelf: Shelf, shards: list[Path], places: np.ndarray) -> None:
+        self.shape = (len(places), *shelf.shape)
+        self._shelf, self._shards, self._places, self._stored = shelf, shards, places, shelf.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        places = self._places[index]
+        numbers, rows = np.divmod(places.ravel(), 1 << _ROW_BITS)
+        values = np.empty((places.size, *self.shape[1:]), np.float32)
+        order = np.argsort(numbers, kind="stable")  # each shard is opened once
+        for group in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(order) else []:
+            shape = (rows[group].max() + 1, *self.shape[1:])
+            with explained(self._shards[numbers[group[0]]]) as path:  # `numpy.load` takes five times as long
+                shard = np.memmap(str(path), self._stored, "r", HEADER, shape)
+            values[_as_slice(group)] = shard[_as_slice(rows[group])]
+        return values.reshape(*places.shape, *self.shape[1:])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self[:].astype(dtype or self.dtype, copy=False)
+
+
+def _as_slice(positions: np.ndarray) -> Any:
+    """Return consecutive positions as a slice: NumPy then copies once, and in one piece."""
+    return slice(positions[0], positions[-1] + 1) if (np.diff(positions) == 1).all() else positions
