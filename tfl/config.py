@@ -75,9 +75,7 @@ class FeaturesConfig:
     store: str = "cache"  # a folder; cache: the user's cache folder ($TFL_CACHE); none: kept in memory alone
     dtype: str = "float32"  # on disk: float32, or float16 for half the bytes
     views: int = 0  # so many augmented versions of each training image, beside the image itself
-    max_bytes: int = (
-        10 * 10**9
-    )  # how large the store may grow; unused features are dropped first, the rest is not stored
+    max_bytes: int = 10 * 10**9  # how large the store may grow; what nobody uses is dropped first
 
 
 @dataclasses.dataclass
