@@ -42,6 +42,8 @@ def main(argv: list[str]) -> None:
     server = open_server(options)  # what the user can mend is told before TensorFlow is imported
     cli.import_tensorflow_quietly()
     server.run()
+    if server.is_working:
+        cli.leave()
 
 
 if __name__ == "__main__":

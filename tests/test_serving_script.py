@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import warm
 from warm import PATIENCE
 
 import tfl
@@ -108,6 +109,42 @@ def test_what_was_begun_is_finished_and_readiness_goes_first(run, start, shared)
         answer = b"".join(iter(lambda: slow.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert process.wait(PATIENCE) == 0
+
+
+FOR_EVER = """
+import sys, threading
+from tfl import cli
+from tfl.serving.images import Decoder
+decode, calls = Decoder.decode, []
+def decode_the_warm_up_alone(decoder, image):
+    if len(calls) == 2:
+        open(sys.argv[-1], "w").close()
+        threading.Event().wait()
+    calls.append(image)
+    return decode(decoder, image)
+Decoder.decode = decode_the_warm_up_alone
+sys.argv = ["scripts/serve.py", *sys.argv[1:-1]]
+exec(open("scripts/serve.py").read(), {"__name__": "__main__"})
+"""
+
+
+def test_the_end_does_not_wait_for_an_image_that_takes_for_ever(run, tmp_path, shared):
+    log, begun = tmp_path / "log", tmp_path / "begun"
+    flags = ["--port=0", f"--model={run}", "--timeout_seconds=0.1"]
+    process = warm.Process(["-c", FOR_EVER, *flags, begun], log, cwd=ROOT)
+    deadline = time.monotonic() + PATIENCE
+    while not (
+        found := re.search(r"^serving .* at (http://[\d.]+:\d+),", log.read_text() if log.exists() else "", re.M)
+    ):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    address = found[1]
+    photo = next((shared / "data/hymenoptera/val/bees").iterdir()).read_bytes()
+    assert httpx.post(f"{address}/classify", content=photo, timeout=PATIENCE).status_code == 504
+    assert begun.exists()  # and goes on
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 0
+    assert log.read_text().endswith("\nstopped\n")
 
 
 @pytest.mark.parametrize(

@@ -56,14 +56,20 @@ def _guarded(main: Callable[[list[str]], None], argv: list[str], takes_files: bo
         _stop(f"The disk must have room for the output. Received: {error.filename or 'screen'}: {error.strerror}.")
     except WorkerLostError as error:
         sys.stderr.write(f"{error}\n")
-        sys.stderr.flush()
-        os._exit(WORKER_LOST_EXIT_CODE)  # an ordinary exit would wait for the worker that is gone
+        leave(WORKER_LOST_EXIT_CODE)  # or it would wait for the worker that is gone
     except StoppedError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(128 + error.signal_number)
     except KeyboardInterrupt:
         sys.stderr.write("\nStopped. The same command goes on from the last finished phase.\n")
         sys.exit(130)
+
+
+def leave(code: int = 0) -> NoReturn:
+    """End the process at once, where an ordinary exit would wait for threads whose work nobody wants any more."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def import_tensorflow_quietly() -> None:

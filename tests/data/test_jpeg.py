@@ -4,13 +4,14 @@ import io
 import struct
 
 import damage
+import jpegs
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tfl.data.jpeg import MAX_PASSES, MAX_REST, check_jpeg, read_structure
-from tfl.data.scan import ScannedImage, scan_files
+from tfl.data.jpeg import MAX_PASSES, MAX_REST, check_jpeg, count_work, read_structure
+from tfl.data.scan import MAX_PIXELS, ScannedImage, scan_files, scan_image
 from tfl.errors import BadImageError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
@@ -109,6 +110,23 @@ def test_more_passes_than_any_encoder_writes_are_refused_without_decoding():
     for count in (MAX_PASSES + 1, 5000):
         with pytest.raises(BadImageError, match="more than 100 passes"):
             check_jpeg(with_passes(count))
+
+
+def test_passes_are_seen_behind_markers_that_the_decoder_looks_past():
+    content = jpegs.with_passes(MAX_PASSES + 1, 8)
+    hidden = content.replace(b"\xff\xda", b"\xff\x02\xff\xff\xff\xff\xff\xda")  # as if 65,535 bytes of no scan followed
+    with pytest.raises(BadImageError, match="more than 100 passes"):
+        read_structure(hidden)
+
+
+def test_passes_over_many_pixels_are_refused_where_each_alone_is_not():
+    side = 7000
+    assert (
+        count_work(jpegs.with_passes(30, side), side**2) < MAX_PIXELS < count_work(jpegs.with_passes(31, side), side**2)
+    )
+    with pytest.raises(BadImageError, match="passes over 7000 x 7000 pixels"):
+        scan_image(jpegs.with_passes(31, side))
+    assert scan_image(jpegs.with_passes(31, 64)).width == 64
 
 
 @pytest.mark.parametrize("length", [0, 40])

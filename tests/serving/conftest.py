@@ -76,6 +76,7 @@ def ready() -> Callable[[TestClient], TestClient]:
     def wait(client: TestClient) -> TestClient:
         deadline = time.monotonic() + PATIENCE
         while client.get("/readyz").status_code != 200:
+            assert client.app.state.model.failure is None
             assert time.monotonic() < deadline, "the model was never ready"
             time.sleep(0.05)
         return client

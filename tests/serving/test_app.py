@@ -8,6 +8,7 @@ import threading
 
 import numpy as np
 import pytest
+from jpegs import with_passes
 from PIL import Image
 from warm import PATIENCE
 
@@ -238,6 +239,53 @@ def test_what_takes_too_long_is_504_and_leaves_nothing_behind(serve, ready, mode
         while (answer := client.post(CLASSIFY, content=photos[0])).status_code == 504:
             pass  # a busy machine may take so long too
         assert answer.status_code == 200
+
+
+def test_after_twenty_small_files_with_thousands_of_scans_photos_are_answered(serve, ready, model_file, photos):
+    with serve(model_file) as client:
+        ready(client)
+        bomb = with_passes(5000, 7000)  # each would take minutes
+        with concurrent.futures.ThreadPoolExecutor(20) as pool:
+            for answer in pool.map(lambda _: client.post(CLASSIFY, content=bomb), range(20)):
+                assert "more than 100 passes" in error(answer, 413)
+            answers = pool.map(lambda number: client.post(CLASSIFY, content=photos[number % 12]), range(100))
+            assert {answer.status_code for answer in answers} == {200}
+
+
+def test_large_images_take_turns_and_no_place_of_others(serve, ready, model_file, photos, monkeypatch):
+    monkeypatch.setattr("tfl.serving.images.TAKES_TURNS", 100_000)
+    with serve(model_file) as client, concurrent.futures.ThreadPoolExecutor(20) as pool:
+        model, held = ready(client).app.state.model, threading.Event()
+        model._turns.submit(held.wait)
+        large = [pool.submit(client.post, CLASSIFY, content=with_passes(1, 400)) for _ in range(20)]
+        while model.room.taken < 20:
+            pass
+        assert client.post(CLASSIFY, content=photos[0]).status_code == 200
+        assert client.get("/readyz").status_code == 200
+        assert not any(answer.done() for answer in large)
+        held.set()
+        assert {answer.result().status_code for answer in large} == {200}
+
+
+@pytest.mark.parametrize(
+    ("pool", "sentence"), [("_decoders", "Every thread that decodes"), ("_network", "The network")]
+)
+def test_not_ready_while_nothing_gets_on_and_the_end_does_not_wait_for_it(serve, ready, model_file, pool, sentence):
+    held = threading.Event()
+    with serve(model_file, timeout_seconds=0.01) as client:
+        threads = getattr(ready(client).app.state.model, pool)
+        for _ in range(threads._max_workers):
+            threads.submit(held.wait)
+        while (answer := client.get("/readyz")).status_code == 200:
+            pass
+        assert sentence in error(answer, 503)
+        assert client.get("/metrics").text.count("tfl_ready 0.0") == 1
+        held.set()
+        ready(client)
+        held.clear()
+        threads.submit(held.wait)
+    assert client.app.state.model.is_working  # the service has ended all the same
+    held.set()
 
 
 def test_a_bug_is_500_without_its_traceback_and_the_next_request_is_answered(serve, ready, model_file, photos):

@@ -7,6 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
+from jpegs import with_passes
 from PIL import Image
 
 from tfl.data import decode_image, resize
@@ -18,7 +19,8 @@ LIMIT = 10_000
 
 @pytest.fixture(scope="module")
 def decode():
-    return Decoder(16, LIMIT)
+    decoder = Decoder(16, LIMIT)
+    return lambda encoded: decoder.decode(decoder.check(encoded))
 
 
 def draw(format, size=(50, 40), **options):
@@ -72,6 +74,22 @@ def test_a_header_that_claims_much_is_believed_before_anything_is_decoded(decode
     at = jpeg.index(b"\xff\xc0") + 5
     jpeg[at : at + 4] = struct.pack(">HH", 60_000, 60_000)
     assert refusal(decode, bytes(jpeg))[0] == 413
+
+
+def test_passes_of_a_jpeg_count_as_well_as_its_pixels(decode):
+    assert decode(draw("JPEG", (100, 100), progressive=True)).shape == (16, 16, 3)
+    assert decode(with_passes(10, 96)).shape == (16, 16, 3)
+    assert decode(with_passes(100, 24)).shape == (16, 16, 3)  # ten times 576 pixels
+    assert decode(draw("JPEG", (100, 100), progressive=True)).shape == (16, 16, 3)
+    status, message = refusal(decode, with_passes(11, 96))
+    assert status == 413
+    assert message.endswith("at most 10,000 pixels, counted once for every 10 passes. Received: 18,432.")
+    assert refusal(decode, with_passes(5000, 8)) == (413, "The image is a JPEG of more than 100 passes.")
+
+
+def test_a_jpeg_that_is_damaged_in_the_middle_is_refused(decode):
+    status, message = refusal(decode, draw("JPEG").replace(b"\n", b"\r\n"))  # as a copy in text mode does
+    assert (status, "broken" in message) == (400, True)
 
 
 def test_frames_of_a_gif_count_also_where_its_screen_is_small(decode):

@@ -15,10 +15,11 @@ import tensorflow as tf
 from tfl.errors import BadImageError
 
 MAX_PASSES = 100  # scans of a progressive file: encoders write about 10, and each costs time for every pixel
+PASSES_OF_PHOTO = 10  # of a progressive one in colour, as libjpeg writes it
 MAX_REST = 2**20  # bytes of unknown data after the end of the image
 _MAX_SEGMENTS = 10_000  # of metadata and tables; a large colour profile takes 255
 _START_OF_IMAGE, _END_OF_IMAGE, _START_OF_SCAN = b"\xff\xd8\xff", 0xD9, 0xDA
-_ALONE = (0x01, 0xD8)  # markers without a length
+_ALONE = (*range(0x01, 0xC0), 0xD8)  # markers without a length, and unknown ones, which libjpeg looks past among pixels
 _MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")  # neither stuffed data, nor fill, nor a restart
 _NOT_PADDING = re.compile(rb"[^\0]")
 _GAP = 4096  # bytes between joined images: padding, or the lines between the parts of a stream
@@ -96,6 +97,19 @@ def read_structure(content: bytes) -> JpegStructure:
         if code not in _ALONE:
             at += int.from_bytes(content[at : at + 2], "big")
     raise BadImageError(f"broken or truncated JPEG: more than {_MAX_SEGMENTS:,} segments")
+
+
+def count_work(content: bytes, pixels: int) -> int:
+    """Return for how many pixels a JPEG file costs its decoder time: those it has, once for every 10 passes begun.
+
+    Args:
+        content: the whole file.
+        pixels: how many it has.
+
+    Raises:
+        BadImageError: as `read_structure`.
+    """
+    return pixels * max(1, -(-read_structure(content).passes // PASSES_OF_PHOTO))
 
 
 def _decode_strictly(content: bytes) -> None:

@@ -22,6 +22,7 @@ from tfl.data import decode
 from tfl.data.depth import read_peak
 from tfl.data.formats import GRAPH_FORMATS, PHOTO_FORMATS, sniff
 from tfl.data.gif import gif_size
+from tfl.data.jpeg import count_work
 from tfl.data.photo_cache import cached_png
 from tfl.data.photos import EXTRA, graph_orientation, needs_pillow, read_photo_size
 from tfl.data.whole import check_whole
@@ -68,6 +69,10 @@ def scan_image(encoded: bytes, *, is_file: bool = False) -> ScannedImage:
     kind, width, height = read_header(encoded, content)
     if width * height > MAX_PIXELS:
         raise BadImageError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
+    if kind == "JPEG" and count_work(encoded, width * height) > MAX_PIXELS:
+        raise BadImageError(
+            f"the passes over {width} x {height} pixels are more than those of {MAX_PIXELS:,} in a photo"
+        )
     check_whole(encoded, kind)
     if needs_pillow(encoded, kind):
         return _scan_photo(encoded, content, kind, is_file=is_file)

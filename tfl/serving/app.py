@@ -114,14 +114,14 @@ class _Service:
         with self.model.room.take(1):
             async with self._deadline():
                 with self.model.announce():
-                    pixels = await self.model.prepare(lambda: self.model.decode(body))
+                    pixels = await self.model.decode(body)
                 return (await self.model.predict([pixels]))[0], pixels
 
     async def _decode(self, image: bytes | np.ndarray, number: int) -> np.ndarray:
         if isinstance(image, np.ndarray):
             return image
         try:
-            return await self.model.prepare(lambda: self.model.decode(image))
+            return await self.model.decode(image)
         except RequestError as error:
             status = 400 if error.status == 415 else error.status  # the body itself is of the right type
             raise RequestError(status, f"Image {number}: {error.message}") from error
@@ -170,11 +170,9 @@ def _add_state_routes(app: FastAPI, model: ServedModel) -> None:
 
     @get("/readyz")
     async def tell_ready() -> Response:
-        if model.is_ready:
-            return _to_json({"status": "ready"})
-        raise RequestError(
-            503, "The service is about to stop." if model.is_draining else "The model is being loaded.", 1
-        )
+        if trouble := model.trouble:
+            raise RequestError(503, trouble, retry_after=1)
+        return _to_json({"status": "ready"})
 
     @get("/metrics")
     async def tell_metrics() -> Response:

@@ -1,8 +1,8 @@
 """From the bytes that a client sent to the pixels that the network takes, without trusting the bytes."""
 
 import contextlib
+import dataclasses
 import struct
-import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfl.data import decode_image, resize
 from tfl.data.gif import gif_frames
+from tfl.data.jpeg import PASSES_OF_PHOTO, check_jpeg, count_work
 from tfl.data.photos import decode_photo, needs_pillow
 from tfl.data.scan import BROKEN, first_line, read_header
 from tfl.errors import BadImageError
@@ -18,8 +19,30 @@ from tfl.serving.limits import RequestError
 TAKES_TURNS = 12_000_000  # pixels from which images are decoded one after the other: each may take 30 bytes a pixel
 
 
+@dataclasses.dataclass(frozen=True)
+class CheckedImage:
+    """An image file that may be decoded.
+
+    Attributes:
+        encoded: the file.
+        content: the same as a tensor.
+        kind: its format.
+        work: for how many pixels decoding it costs time; those of a JPEG with more than 10 passes count several times.
+    """
+
+    encoded: bytes
+    content: tf.Tensor
+    kind: str
+    work: int
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether it is so large that only one such image should be decoded at a time."""
+        return self.work > TAKES_TURNS
+
+
 class Decoder:
-    """The decoder of training behind a check of how large an image will be; threads may share it.
+    """The decoder of training behind a check of how much work an image will be; threads may share it.
 
     Args:
         image_size: pixels per side of the result.
@@ -29,7 +52,6 @@ class Decoder:
 
     def __init__(self, image_size: int, max_pixels: int, bit_depth: int = 16) -> None:
         self._max_pixels = max_pixels
-        self._turn = threading.Lock()
         self._decode = tf.function(
             lambda encoded: resize(decode_image(encoded, bit_depth=bit_depth), image_size),
             input_signature=[tf.TensorSpec((), tf.string)],
@@ -38,36 +60,55 @@ class Decoder:
             lambda pixels: resize(pixels, image_size), input_signature=[tf.TensorSpec((None, None, 3), tf.uint8)]
         )
 
-    def __call__(self, encoded: bytes) -> np.ndarray:
-        """Return the pixels of an image file, uint8 `(image_size, image_size, 3)`.
+    def check(self, encoded: bytes) -> CheckedImage:
+        """Look at the header of an image file; nothing is decoded yet.
 
         Raises:
-            RequestError: 415 for other than an image, 413 for one that is too large, 400 for a broken one.
+            RequestError: 415 for other than an image, 413 for one that is too much work, 400 for a broken one.
         """
         content = tf.constant(encoded)
-        with _refusing():
+        with _refusing(otherwise=415):
             kind, width, height = read_header(encoded, content)
         pixels = max(width * height, _hidden_pixels(encoded, kind))
         if pixels > self._max_pixels:
             raise RequestError(
                 413, f"An image must have at most {self._max_pixels:,} pixels. Received: a {kind} with {pixels:,}."
             )
+        with _refusing(otherwise=413):
+            work = count_work(encoded, pixels) if kind == "JPEG" else pixels
+        if work > self._max_pixels:
+            raise RequestError(
+                413,
+                f"A JPEG must have at most {self._max_pixels:,} pixels, counted once for every {PASSES_OF_PHOTO} "
+                f"passes. Received: {work:,}.",
+            )
+        return CheckedImage(encoded, content, kind, work)
+
+    def decode(self, image: CheckedImage) -> np.ndarray:
+        """Return the pixels of an image file, uint8 `(image_size, image_size, 3)`.
+
+        Raises:
+            RequestError: 400 for a broken one, 415 for one that this installation cannot decode.
+        """
         try:
-            with self._turn if pixels > TAKES_TURNS else contextlib.nullcontext(), _refusing():
-                if needs_pillow(encoded, kind):
-                    return self._resize(tf.constant(decode_photo(encoded, kind))).numpy()
-                return self._decode(content).numpy()
+            if image.kind == "JPEG":
+                with _refusing(otherwise=400):
+                    check_jpeg(image.encoded)
+            with _refusing(otherwise=415):
+                if needs_pillow(image.encoded, image.kind):
+                    return self._resize(tf.constant(decode_photo(image.encoded, image.kind))).numpy()
+            return self._decode(image.content).numpy()
         except BROKEN as error:
-            raise RequestError(400, f"The image is broken or truncated {kind}: {first_line(error)}.") from error
+            raise RequestError(400, f"The image is broken or truncated {image.kind}: {first_line(error)}.") from error
 
 
 @contextlib.contextmanager
-def _refusing() -> Iterator[None]:
-    """Turn what is wrong with an image into an answer: 400 where it is damaged, else 415."""
+def _refusing(otherwise: int) -> Iterator[None]:
+    """Turn what is wrong with an image into an answer: 400 where it is damaged, else another status."""
     try:
         yield
     except BadImageError as error:
-        raise RequestError(400 if str(error).startswith("broken") else 415, f"The image is {error}.") from error
+        raise RequestError(400 if str(error).startswith("broken") else otherwise, f"The image is {error}.") from error
 
 
 def _hidden_pixels(encoded: bytes, kind: str) -> int:

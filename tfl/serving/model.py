@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import functools
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -15,13 +14,15 @@ from tfl.export import Artefact, load_artefact
 from tfl.export.runner import num_cores
 from tfl.models.classifier import Metadata
 from tfl.serving.batching import Batcher
-from tfl.serving.images import Decoder
+from tfl.serving.images import CheckedImage, Decoder
 from tfl.serving.limits import RequestError, Room
 from tfl.serving.metrics import Metrics
 from tfl.serving.options import ServeOptions
+from tfl.serving.pool import Pool
 from tfl.serving.tuning import best_batch_size
 
 T = TypeVar("T")
+STALLED_SECONDS = 5.0  # after which a thread is no longer taken for busy with one image
 EXPLANATIONS = 4  # that may be under way: each holds a gradient, and they take turns
 
 
@@ -49,9 +50,10 @@ class ServedModel:
         self.failure: BaseException | None = None
         self.is_draining = False
         self._loaded: _Loaded | None = None
-        self._network = ThreadPoolExecutor(1, "network")
-        self._decoders = ThreadPoolExecutor(num_cores(), "decode")
-        self._explainer = ThreadPoolExecutor(1, "explain")
+        self._network = Pool(1, "network")
+        self._decoders = Pool(num_cores(), "decode")
+        self._turns = Pool(1, "decode-large")  # whoever waits for a turn takes no decoder's place
+        self._explainer = Pool(1, "explain")
         self._explanations = Room(EXPLANATIONS, "explanations")
 
     @property
@@ -62,7 +64,32 @@ class ServedModel:
     @property
     def is_ready(self) -> bool:
         """Whether it should be sent requests."""
-        return self.is_loaded and not self.is_draining
+        return not self.trouble
+
+    @property
+    def trouble(self) -> str:
+        """Why it should be sent no requests, as a sentence; empty where it should."""
+        if self.is_draining:
+            return "The service is about to stop."
+        if not self.is_loaded:
+            return "The model is being loaded."
+        patience = self.options.timeout_seconds
+        for pool, most, what in (
+            (self._decoders, min(STALLED_SECONDS, patience), "Every thread that decodes images"),
+            (self._network, patience, "The network"),
+        ):
+            if (seconds := pool.stalled_seconds) > most:
+                return f"{what} has been at the same work for {seconds:.0f} seconds."
+        return ""
+
+    @property
+    def is_working(self) -> bool:
+        """Whether threads are at work; after `running` has ended nobody waits for what they do."""
+        return any(pool.is_working for pool in self._pools)
+
+    @property
+    def _pools(self) -> tuple[Pool, ...]:
+        return self._decoders, self._turns, self._explainer, self._network
 
     @property
     def _parts(self) -> _Loaded:
@@ -104,8 +131,8 @@ class ServedModel:
             yield
         finally:
             task.cancel()
-            for executor in (self._decoders, self._explainer, self._network):
-                executor.shutdown(cancel_futures=True)
+            for pool in self._pools:
+                pool.leave()
 
     async def _load_and_run(self, on_ready: Callable[[], None]) -> None:
         loop, options = asyncio.get_running_loop(), self.options
@@ -129,7 +156,7 @@ class ServedModel:
         decode = Decoder(size, options.max_image_pixels, artefact.metadata.bit_depth)
         blank = np.zeros((size, size, 3), np.uint8)
         for write in (tf.io.encode_jpeg, tf.io.encode_png):
-            decode(write(blank).numpy())
+            decode.decode(decode.check(write(blank).numpy()))
         batch_size = best_batch_size(artefact.predict_pixels, blank, options.max_batch_size)
         self.metrics.batch_size.set(batch_size)
         return artefact, decode, batch_size
@@ -142,10 +169,22 @@ class ServedModel:
         """Run what is to be done before the network in a thread of the decoders."""
         return await asyncio.get_running_loop().run_in_executor(self._decoders, work)
 
-    def decode(self, encoded: bytes) -> np.ndarray:
+    async def decode(self, encoded: bytes) -> np.ndarray:
         """Return the pixels of an image file, uint8 `(S, S, 3)`; see `Decoder`."""
-        with self.metrics.decode_seconds.time():
-            return self._parts.decode(encoded)
+        decoder = self._parts.decode
+
+        def run(image: CheckedImage) -> np.ndarray:
+            with self.metrics.decode_seconds.time():
+                return decoder.decode(image)
+
+        def check() -> CheckedImage | np.ndarray:
+            image = decoder.check(encoded)
+            return image if image.takes_turns else run(image)
+
+        outcome = await self.prepare(check)
+        if isinstance(outcome, np.ndarray):
+            return outcome
+        return await asyncio.get_running_loop().run_in_executor(self._turns, run, outcome)
 
     async def predict(self, pixels: Sequence[np.ndarray]) -> np.ndarray:
         """Return the probabilities `(N, C)` of images `(S, S, 3)`, each in whatever batch it gets into."""

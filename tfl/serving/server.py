@@ -1,6 +1,7 @@
 """The process around the application: its socket, its signals, its end."""
 
 import contextlib
+import functools
 import importlib
 import signal
 import socket
@@ -65,6 +66,7 @@ class Server:
         self._options, self._socket = options, listening
         host = f"[{options.host}]" if ":" in options.host else options.host
         self.url = f"http://{host}:{listening.getsockname()[1]}"
+        self._model: Any = None
 
     def run(self) -> None:
         """Load the model, answer until SIGTERM or SIGINT, then finish what was begun.
@@ -73,12 +75,16 @@ class Server:
             InputError: what is served is no artefact of tfl.
         """
         from tfl.serving.app import create_app
+        from tfl.serving.connections import HEAD_BYTES, HEAD_SECONDS, Connection, max_connections
 
         uvicorn = importlib.import_module("uvicorn")
         app = create_app(self._options, lambda: _stop(server), self._tell)
         seconds = int(self._options.timeout_seconds) + 1
         config = uvicorn.Config(
             app,
+            http=functools.partial(Connection, limit=max_connections(), head_seconds=HEAD_SECONDS),
+            h11_max_incomplete_event_size=HEAD_BYTES,
+            ws="none",
             log_config=None,
             log_level="error",  # or every client could fill the log
             access_log=False,
@@ -88,12 +94,18 @@ class Server:
             backlog=_BACKLOG,
         )
         server = uvicorn.Server(config)
-        server.handle_exit = _Drain(server, app.state.model, self._options.drain_seconds)
+        self._model = app.state.model
+        server.handle_exit = _Drain(server, self._model, self._options.drain_seconds)
         with contextlib.closing(self._socket):
             server.run([self._socket])
-        if app.state.model.failure is not None:
-            raise app.state.model.failure
+        if self._model.failure is not None:
+            raise self._model.failure
         say("stopped")
+
+    @property
+    def is_working(self) -> bool:
+        """Whether `run` left threads at work that nobody waits for, but that Python would wait for at its end."""
+        return self._model is not None and self._model.is_working
 
     def _tell(self) -> None:
         options = self._options
