@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 FAST_CPU = ["openvino>=2026.4"]
 PARQUET = ["pyarrow>=20.0"]
 EXPORT = ["ai-edge-litert>=2.3", "onnx>=1.23", "onnxruntime>=1.32", "tf2onnx>=1.17"]
-SERVE = ["fastapi>=0.115", "uvicorn>=0.34", "prometheus_client>=0.21"]
+SERVE = ["fastapi>=0.115", "uvicorn>=0.34", "prometheus_client>=0.21", "python-multipart>=0.0.20"]
 PHOTOS = ["pillow-heif>=1.1"]
 TEST = ["pytest>=9.0", "pytest-xdist>=3.8", "hypothesis>=6.150", "httpx>=0.28"]
 EXTRAS = [*FAST_CPU, *PARQUET, *EXPORT, *SERVE, *PHOTOS]

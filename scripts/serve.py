@@ -21,6 +21,7 @@ _PIXELS = flags.DEFINE_integer("max_image_pixels", 50_000_000, "Most pixels that
 _QUEUE = flags.DEFINE_integer("queue_size", 256, "Images that may be in the service at once.")
 _TIMEOUT = flags.DEFINE_float("timeout_seconds", 30.0, "After which a request is given up.")
 _DRAIN = flags.DEFINE_float("drain_seconds", 0.0, "How long /readyz says 503 before the service stops.")
+_ORIGIN = flags.DEFINE_list("allow_origin", [], "Other addresses whose pages may read the answers; *: all.")
 
 
 def main(argv: list[str]) -> None:
@@ -38,6 +39,7 @@ def main(argv: list[str]) -> None:
         queue_size=_QUEUE.value,
         timeout_seconds=_TIMEOUT.value,
         drain_seconds=_DRAIN.value,
+        allow_origin=_ORIGIN.value,
     )
     server = open_server(options)  # what the user can mend is told before TensorFlow is imported
     cli.import_tensorflow_quietly()

@@ -115,15 +115,15 @@ FOR_EVER = """
 import sys, threading
 from tfl import cli
 from tfl.serving.images import Decoder
-decode, calls = Decoder.decode, []
+decode, calls, begun = Decoder.decode, [], sys.argv.pop()
 def decode_the_warm_up_alone(decoder, image):
     if len(calls) == 2:
-        open(sys.argv[-1], "w").close()
+        open(begun, "w").close()
         threading.Event().wait()
     calls.append(image)
     return decode(decoder, image)
 Decoder.decode = decode_the_warm_up_alone
-sys.argv = ["scripts/serve.py", *sys.argv[1:-1]]
+sys.argv[0] = "scripts/serve.py"
 exec(open("scripts/serve.py").read(), {"__name__": "__main__"})
 """
 

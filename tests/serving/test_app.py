@@ -174,14 +174,86 @@ def test_broken_images_are_400_other_files_415_large_ones_413(client, photos):
 
 
 def test_bodies_of_other_kinds_and_lengths(client, photos):
-    hint = error(client.post(CLASSIFY, files={"file": photos[0]}), 415)
-    assert "must be the image file itself" in hint
-    error(client.post(CLASSIFY, json={"instances": [b64(photos[0])]}), 415)
+    hint = error(client.post(CLASSIFY, json={"instances": [b64(photos[0])]}), 415)
+    assert "must be the image file itself, or a form with it. Received: application/json." in hint
+    error(client.post(CLASSIFY, content=photos[0], headers={"content-type": "multipart/mixed; boundary=x"}), 415)
     error(client.post(CLASSIFY, content=photos[0], headers={"content-encoding": "gzip"}), 415)
     for content in (b"\xff\xd8\xff" + bytes(200_000), (bytes(50_000) for _ in range(9))):  # the second without a length
         assert "at most 200,000 bytes" in error(client.post(CLASSIFY, content=content), 413)
     assert "at most 40 images" in error(client.post(PREDICT, json={"instances": [b64(b"x")] * 41}), 413)
     assert metric(client, "tfl_queue_images") == 0
+
+
+def test_a_form_with_one_file_is_that_file(client, photos):
+    for verb in (CLASSIFY, EXPLAIN):
+        expected = client.post(verb, content=photos[0]).json()
+        answer = client.post(verb, files={"whatever": ("größe.jpg", photos[0], "application/octet-stream")})
+        assert (answer.status_code, answer.json()) == (200, expected)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"files": [("file", b"a"), ("file", b"b")]},
+        {"files": {"file": b"a"}, "data": {"top": "3"}},
+        {"files": {"file": (None, b"a")}},  # a field, no file
+        {"content": b"", "headers": {"content-type": "multipart/form-data; boundary=x"}},
+        {"content": b"--x\r\n\r\n", "headers": {"content-type": "multipart/form-data"}},
+        {"content": b"no form", "headers": {"content-type": "multipart/form-data; boundary=x"}},
+    ],
+)
+def test_a_form_with_anything_else_is_refused_in_one_line(client, form):
+    message = error(client.post(CLASSIFY, **form), 400)
+    assert message.startswith("A form must have one file and nothing else")
+    assert "\n" not in message
+    assert "Image" not in message
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/v1/models/model:predict", {"POST"}),
+        ("PUT", "/v1/models/model:explain", {"POST"}),
+        ("DELETE", "/classify", {"POST"}),
+        ("GET", "/classify", {"POST"}),
+        ("POST", "/v1/models/model", {"GET", "HEAD"}),
+        ("PUT", "/v1/models/model", {"GET", "HEAD"}),
+        ("POST", "/v1/models/model/metadata", {"GET", "HEAD"}),
+        ("POST", "/", {"GET", "HEAD"}),
+        ("OPTIONS", "/readyz", {"GET", "HEAD"}),
+    ],
+)
+def test_another_method_is_told_which_it_may_be(client, method, path, allowed):
+    answer = client.request(method, path)
+    error(answer, 405)
+    assert set(answer.headers["allow"].split(", ")) == allowed
+
+
+def test_an_unknown_verb_is_404_by_any_method(client):
+    for method in ("GET", "POST"):
+        message = error(client.request(method, "/v1/models/model:predcit"), 404)
+        assert message.endswith("Received: 'predcit'. Did you mean 'predict'?")
+
+
+def test_pages_of_an_allowed_origin_read_the_answers_and_others_do_not(serve, ready, model_file, photos):
+    shop, other = {"origin": "https://shop.example"}, {"origin": "https://other.example"}
+    asked = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
+    with serve(model_file, allow_origin=["https://shop.example", "http://localhost:3000"]) as client:
+        ready(client)
+        for answer in (
+            client.post(CLASSIFY, content=photos[0], headers=shop),
+            client.post(CLASSIFY, content=b"x", headers=shop),  # an error is to be read too
+            client.get("/nowhere", headers=shop),
+        ):
+            assert answer.headers["access-control-allow-origin"] == shop["origin"]
+        preflight = client.options(PREDICT, headers=shop | asked)
+        assert preflight.status_code == 200
+        assert preflight.headers["access-control-allow-origin"] == shop["origin"]
+        assert "POST" in preflight.headers["access-control-allow-methods"]
+        assert client.options(PREDICT, headers=other | asked).status_code == 400
+        answer = client.post(CLASSIFY, content=photos[0], headers=other)
+        assert "access-control-allow-origin" not in answer.headers
+        assert "access-control-allow-credentials" not in answer.headers
 
 
 def test_every_answer_says_that_it_is_to_be_taken_for_what_it_is(client):

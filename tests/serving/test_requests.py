@@ -33,6 +33,30 @@ def test_every_way_to_send_files(content, by_row):
     assert question.by_row is by_row
 
 
+FILE = bytes(range(256)) + b"\xff\xfe\xfb"  # every letter of both alphabets, and padding by one
+PLAIN = base64.b64encode(FILE + b"?").decode()
+SAFE = base64.urlsafe_b64encode(FILE).decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "file"),
+    [
+        (PLAIN, FILE + b"?"),
+        (PLAIN.rstrip("="), FILE + b"?"),
+        (base64.encodebytes(FILE).decode(), FILE),  # a line break after 76 letters, as in MIME
+        (PLAIN.replace("A", "A\r\n\t "), FILE + b"?"),
+        (SAFE, FILE),
+        (SAFE.rstrip("="), FILE),
+        ("data:image/jpeg;base64," + PLAIN, FILE + b"?"),
+        ("data:;base64," + SAFE, FILE),
+        ("DATA:image/png;charset=utf-8;BASE64," + PLAIN.replace("=", "%3D").replace("+", "%2B"), FILE + b"?"),
+    ],
+)
+def test_base64_in_every_form_that_clients_send(text, file):
+    assert {"+", "/"} <= set(PLAIN) and {"-", "_"} <= set(SAFE) and PLAIN.endswith("=") and SAFE.endswith("=")
+    assert read({"instances": [{"b64": text}]}).instances == [file]
+
+
 @pytest.mark.parametrize(
     ("content", "by_row"),
     [
@@ -71,7 +95,11 @@ def test_every_way_to_send_pixels(content, by_row):
         ({"instances": [{"image": B64}]}, "one input `images`"),
         ({"instances": [{"b64": "???"}]}, "valid base64"),
         ({"instances": [{"b64": "ä"}]}, "valid base64"),
-        ({"instances": [{"b64": "abc"}]}, "valid base64"),
+        ({"instances": [{"b64": "abcde"}]}, "valid base64"),
+        ({"instances": [{"b64": "ab=cd"}]}, "valid base64"),
+        ({"instances": [{"b64": "data:image/png,abcd"}]}, "without ';base64,'"),
+        ({"instances": [{"b64": "data:image/png;base64"}]}, "without ';base64,'"),
+        ({"instances": [{"b64": "https://example.com/a.jpg"}]}, "valid base64"),
         ({"inputs": {"images": B64}}, "must be a list"),
         ({"inputs": {"pixels": [B64]}}, "one input `images`"),
         ({"instances": [B64], "signature_name": "predict"}, "must be one of serving_default"),

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 
 from tfl.registry import did_you_mean, find_same
 from tfl.serving import answers
 from tfl.serving.bodies import read_body
+from tfl.serving.encoded import read_form
 from tfl.serving.limits import RequestError, Room
 from tfl.serving.middleware import Watch
 from tfl.serving.model import ServedModel
@@ -25,7 +27,9 @@ from tfl.serving.requests import read_question
 
 TOP = 5  # classes that are named unless asked for more
 BODIES = 16  # of the longest kind that may be in memory at once
-_NOT_IMAGES = ("multipart/", "application/json")
+METHODS = ("GET", "HEAD", "POST")
+VERBS = ("predict", "classify", "explain")
+_FORM, _NOT_IMAGES = "multipart/form-data", ("multipart/", "application/json")
 
 
 def create_app(
@@ -47,12 +51,14 @@ def create_app(
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)  # those pages need a network
     app.state.model = model
+    if options.allow_origin:
+        app.add_middleware(CORSMiddleware, allow_origins=options.allow_origin, allow_methods=METHODS)
     app.add_middleware(Watch, metrics=model.metrics)
     app.add_exception_handler(RequestError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_route)
     app.add_exception_handler(Exception, _apologize)
+    _add_model_routes(app, _Service(model))  # first: of two routes that match, the first says which methods are allowed
     _add_state_routes(app, model)
-    _add_model_routes(app, _Service(model))
     return app
 
 
@@ -107,10 +113,12 @@ class _Service:
 
     async def _look(self, request: Request) -> tuple[np.ndarray, np.ndarray]:
         """Return probabilities `(C,)` and pixels of the one image that is the body of a request."""
-        kind = request.headers.get("content-type", "")
-        if kind.startswith(_NOT_IMAGES):
-            raise RequestError(415, f"The body must be the image file itself. Received: {kind.split(';')[0]}.")
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind.startswith(_NOT_IMAGES) and kind != _FORM:
+            raise RequestError(415, f"The body must be the image file itself, or a form with it. Received: {kind}.")
         body = await self._read(request)
+        if kind == _FORM:
+            body = await read_form(body, request.headers)
         with self.model.room.take(1):
             async with self._deadline():
                 with self.model.announce():
@@ -183,6 +191,11 @@ def _add_state_routes(app: FastAPI, model: ServedModel) -> None:
         _check_name(name, options.name)
         return _to_json(answers.describe_status(model.is_loaded))
 
+    @app.post("/v1/models/{name}")
+    async def refuse_verb(name: str) -> Response:
+        _check_name(name, options.name)
+        raise RequestError(405, "A model must be asked by a verb, as in /v1/models/NAME:predict.", allow="GET, HEAD")
+
     @get("/v1/models/{name}/metadata")
     async def tell_metadata(name: str) -> Response:
         _check_name(name, options.name)
@@ -190,10 +203,14 @@ def _add_state_routes(app: FastAPI, model: ServedModel) -> None:
 
 
 def _check_name(name: str, own: str) -> None:
-    if ":" in name:
-        raise RequestError(405, "The verbs of a model must be asked by POST.")
+    name, colon, verb = name.partition(":")
     if name != own:
         raise RequestError(404, f"The model must be one that is served. Received: {name[:80]!r}. Known: {own!r}.")
+    if verb in VERBS:
+        raise RequestError(405, "The verbs of a model must be asked by POST.", allow="POST")
+    if colon:
+        known = ", ".join(VERBS)
+        raise RequestError(404, f"The verb must be one of {known}. Received: {verb[:80]!r}.{did_you_mean(verb, VERBS)}")
 
 
 def _read_top(request: Request) -> int:
@@ -208,8 +225,7 @@ def _to_json(content: dict[str, Any], status: int = 200, headers: dict[str, str]
 
 
 async def _refuse(request: Request, error: Any) -> Response:
-    headers = {"retry-after": str(error.retry_after)} if error.retry_after else None
-    return _to_json({"error": error.message}, error.status, headers)
+    return _to_json({"error": error.message}, error.status, error.headers)
 
 
 async def _refuse_route(request: Request, error: Any) -> Response:

@@ -10,12 +10,14 @@ class RequestError(Exception):
     Attributes:
         status: HTTP status.
         message: one line for the client: what to change.
-        retry_after: seconds after which it is worth another try; 0: never, as it is.
+        headers: of the answer: `Retry-After`, seconds after which it is worth another try; `Allow`, methods that are.
     """
 
-    def __init__(self, status: int, message: str, retry_after: int = 0) -> None:
+    def __init__(self, status: int, message: str, *, retry_after: int = 0, allow: str = "") -> None:
         super().__init__(message)
-        self.status, self.message, self.retry_after = status, message, retry_after
+        self.status, self.message = status, message
+        given = {"retry-after": str(retry_after or ""), "allow": allow}
+        self.headers = {name: value for name, value in given.items() if value}
 
 
 class Room:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import re
+from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from etils import epath
 
@@ -39,6 +41,8 @@ class ServeOptions:
         timeout_seconds: after which a request is given up.
         drain_seconds: how long `/readyz` says 503 before the service stops listening, so that whoever sends it
             requests notices in time.
+        allow_origin: pages of which other addresses a browser lets read the answers, as in "https://shop.example";
+            "*": of all.
     """
 
     model: str
@@ -52,6 +56,7 @@ class ServeOptions:
     queue_size: int = 256
     timeout_seconds: float = 30.0
     drain_seconds: float = 0.0
+    allow_origin: Sequence[str] = ()
 
     def check(self) -> None:
         """Check what can be checked at once.
@@ -65,9 +70,25 @@ class ServeOptions:
                 raise InputError(f"`{name}` must be between {lowest} and {highest}. Received: {name}={value}.")
         if not re.fullmatch(r"[\w.-]+", self.name, flags=re.ASCII):
             raise InputError(f"`name` must consist of letters, digits, '.', '_' and '-'. Received: {self.name!r}.")
+        for origin in self.allow_origin:
+            _check_origin(origin)
         problem = _problem_of(epath.Path(self.model).expanduser()) if self.model else "none"
         if problem:
             raise InputError(f"`model` must be a finished workdir or an exported model. Received: {problem}.")
+
+
+def _check_origin(origin: str) -> None:
+    """Check that a browser can send this origin: it is compared letter by letter."""
+    if origin == "*":
+        return
+    parts = urlsplit(origin if "//" in origin else f"http://{origin}")
+    usual = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
+    sent = f"{parts.scheme}://{parts.netloc.lower().removesuffix(usual)}"
+    if origin != sent or not usual or not parts.netloc or "@" in origin:
+        hint = f" Did you mean {sent!r}?" if usual and parts.netloc and "@" not in origin else ""
+        raise InputError(
+            f"`allow_origin` must have addresses as browsers send them, or '*'. Received: {origin!r}.{hint}"
+        )
 
 
 def _problem_of(path: epath.Path) -> str:

@@ -1,6 +1,5 @@
 """What a client asks in the REST shape of TensorFlow Serving, read and checked."""
 
-import base64
 import dataclasses
 import json
 import reprlib
@@ -12,6 +11,7 @@ import numpy as np
 from tfl.export.graph import PIXELS
 from tfl.export.saved_model import BYTES_SIGNATURE, IMAGES, PIXELS_SIGNATURE
 from tfl.registry import did_you_mean
+from tfl.serving.encoded import read_base64
 from tfl.serving.limits import RequestError
 
 _SIGNATURES = ("serving_default", BYTES_SIGNATURE, PIXELS_SIGNATURE)
@@ -93,7 +93,7 @@ def _read_files(values: list[Any]) -> list[bytes]:
         if not isinstance(text, str):
             raise _bad(f'Image {number} must be an object {{"b64": "..."}}', value)
         try:
-            files.append(base64.b64decode(text, validate=True))
+            files.append(read_base64(text))
         except ValueError as error:
             raise RequestError(400, f"Image {number} must be valid base64. Received: {error}.") from error
     return files

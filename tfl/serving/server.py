@@ -12,7 +12,7 @@ from tfl.errors import InputError
 from tfl.progress import say
 from tfl.serving.options import ServeOptions
 
-_NEEDED = ("fastapi", "uvicorn", "prometheus_client")
+_NEEDED = ("fastapi", "uvicorn", "prometheus_client", "python_multipart")
 _KEEP_ALIVE_SECONDS, _BACKLOG = 75, 1024
 
 

@@ -1,0 +1,61 @@
+"""Image files as clients put them into text and forms."""
+
+import base64
+from collections.abc import AsyncGenerator
+from urllib.parse import unquote
+
+from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from tfl.serving.limits import RequestError
+
+_ONE_FILE = "A form must have one file and nothing else, as in `curl -F file=@bee.jpg`."
+_URL_SAFE = str.maketrans("-_", "+/")
+
+
+def read_base64(text: str) -> bytes:
+    """Return what base64 holds, in any of its usual forms.
+
+    Args:
+        text: with or without line breaks and padding, of the ordinary or the URL-safe alphabet, alone or as a
+            `data:` address.
+
+    Raises:
+        ValueError: it is no base64.
+    """
+    if text[:5].lower() == "data:":
+        head, comma, text = text.partition(",")
+        if not comma or not head.lower().endswith(";base64"):
+            raise ValueError("a data: address without ';base64,'")
+        text = unquote(text)
+    text = "".join(text.split()).rstrip("=").translate(_URL_SAFE)
+    return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+
+
+async def read_form(body: bytes, headers: Headers) -> bytes:
+    """Return the one file of a form, as a browser or `curl -F` sends it.
+
+    Args:
+        body: of the request.
+        headers: of the request; the content type has the boundary.
+
+    Raises:
+        RequestError: 400; no form, or something else than one file in it.
+    """
+
+    async def stream() -> AsyncGenerator[bytes, None]:
+        yield body
+
+    parser = MultiPartParser(headers, stream(), max_files=1, max_fields=0)
+    parser.spool_max_size = len(body) + 1  # it is in memory already: no temporary file
+    try:
+        form = await parser.parse()
+    except (MultiPartException, ValueError) as error:
+        raise RequestError(400, f"{_ONE_FILE} Received: {' '.join(str(error).split())[:200]}") from error
+    try:
+        file = next(iter(form.values()), None)
+        if isinstance(file, UploadFile):
+            return await file.read()
+    finally:
+        await form.close()
+    raise RequestError(400, f"{_ONE_FILE} Received: none.")
