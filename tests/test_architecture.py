@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = {
     0: [
         *("config", "rules", "unused", "registry", "errors", "progress", "keras_settings"),
-        *("workdir", "cache", "writing", "files", "schemas", "locks", "cluster"),
+        *("workdir", "cache", "writing", "files", "schemas", "spreadsheets", "locks", "cluster"),
     ],
     1: ["backbones", "data"],
     2: ["models"],

@@ -12,6 +12,7 @@ from typing import Any
 from etils import epath
 
 from tfl.errors import InputError
+from tfl.spreadsheets import unguard_cells
 
 _LARGEST = 2**63  # whole numbers from here on fit no array
 
@@ -181,7 +182,8 @@ def parse_csv(
         delimiter: between two cells.
     """
     try:
-        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+        cells = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        lines = list(unguard_cells(cells))
     except csv.Error as error:
         raise refuse_file(path, error, argument) from error
     header, *rows = lines or [[]]

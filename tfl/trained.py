@@ -37,6 +37,7 @@ from tfl.recorded import (
     recorded_splits,
 )
 from tfl.registry import did_you_mean, find_same, look_alike
+from tfl.spreadsheets import guard_cells
 from tfl.workdir import Workdir, read_config, write_csv, write_json
 
 BATCH = 32
@@ -242,7 +243,7 @@ def predict_files(model: epath.PathLike, files: Sequence[str], output: str = "")
         with naming_the_output(output):
             write_csv(output, header, rows)
     else:
-        csv.writer(sys.stdout, lineterminator="\n").writerows([header, *rows])
+        csv.writer(sys.stdout, lineterminator="\n").writerows(guard_cells([header, *rows]))
     return rows
 
 

@@ -16,6 +16,7 @@ from tfl.errors import InputError
 from tfl.files import naming_file, read_json
 from tfl.locks import FileLock, try_lock_file
 from tfl.schemas import METRICS
+from tfl.spreadsheets import guard_cells
 from tfl.writing import expand_home, explained, is_local, make_folder, sweep_unfinished, write_atomically
 
 CHECKPOINTS = "checkpoints"  # the folder of what an interrupted run goes on from
@@ -28,9 +29,12 @@ def write_json(path: epath.PathLike, values: Any) -> None:
 
 
 def write_csv(path: epath.PathLike, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a table as CSV, atomically; UTF-8 also where the machine's encoding is another."""
+    """Write a table as CSV, atomically; UTF-8 also where the machine's encoding is another.
+
+    No cell is a formula to a spreadsheet: see `tfl/spreadsheets.py`.
+    """
     table = io.StringIO(newline="")
-    csv.writer(table, lineterminator="\n").writerows([header, *rows])
+    csv.writer(table, lineterminator="\n").writerows(guard_cells([header, *rows]))
     content = table.getvalue().encode("utf-8", errors="surrogateescape")  # file names may be no UTF-8
     write_atomically(path, lambda temporary: temporary.write_bytes(content))
 
