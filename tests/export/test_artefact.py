@@ -153,6 +153,22 @@ def test_threads_take_turns(tmp_path, pixels, make_model, expected_of):
             np.testing.assert_allclose(probabilities, expected[n : n + 1 + n % 5], atol=1e-6)
 
 
+@pytest.mark.parametrize(("quantize", "tolerance"), [("none", 1e-5), ("float16", 1e-2), ("int8", 0.1)])
+def test_a_litert_file_has_a_signature_from_pixels_to_probabilities(
+    make_model, pixels, expected_of, tmp_path, quantize, tolerance
+):
+    interpreter_of = pytest.importorskip("ai_edge_litert.interpreter").Interpreter
+    model, path = make_model(), tmp_path / "model.tflite"
+    write_litert(model, model.metadata, path, quantize, calibration=[pixels])
+    interpreter = interpreter_of(model_path=str(path))
+    signature = {"inputs": ["pixels"], "outputs": ["probabilities"]}
+    assert interpreter.get_signature_list() == {"serving_default": signature}
+    run = interpreter.get_signature_runner()
+    for images in (pixels[:1], pixels[:5], pixels[:2]):  # any number, one after the other
+        answer = run(pixels=images)["probabilities"]
+        np.testing.assert_allclose(answer, expected_of(model, images), atol=tolerance)
+
+
 @pytest.mark.parametrize(("name", "package"), [("litert", "ai_edge_litert.interpreter"), ("onnx", "onnxruntime")])
 def test_a_runtime_that_is_missing_is_one_line(tmp_path, make_model, monkeypatch, name, package):
     path = write(make_model(), tmp_path, name)

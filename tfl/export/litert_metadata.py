@@ -18,7 +18,7 @@ from tensorflow.lite.tools import flatbuffer_utils
 from tfl.export.graph import METADATA_NAME, PIXELS, PROBABILITIES, metadata_to_json
 from tfl.models.classifier import Metadata
 
-LABELS_NAME = "labels.txt"
+LABELS_NAME, SIGNATURE = "labels.txt", "serving_default"
 _BUFFER_NAME, _IDENTIFIER = b"TFLITE_METADATA", b"M001"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same model gives the same bytes
 
@@ -31,9 +31,11 @@ def add_metadata(content: bytes, metadata: Metadata) -> bytes:
         metadata: what becomes `labels.txt` (one class a line) and `tfl.json` in the archive behind the model.
 
     Returns:
-        The bytes of the new file; `zipfile` and every LiteRT runtime read it.
+        The bytes of the new file, with a signature from pixels to probabilities; `zipfile` and every LiteRT runtime
+        read it.
     """
     model: Any = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    model.signatureDefs = [_signature(model.subgraphs[0])]
     entry: Any = schema.MetadataT()
     buffer: Any = schema.BufferT()
     entry.name, entry.buffer = _BUFFER_NAME, len(model.buffers)
@@ -49,6 +51,21 @@ def add_metadata(content: bytes, metadata: Metadata) -> bytes:
         }.items():
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), text)
     return file.getvalue()
+
+
+def _signature(graph: Any) -> Any:
+    """Return what `get_signature_runner()` calls: by names, as the converter writes it for a SavedModel."""
+    signature: Any = schema.SignatureDefT()
+    signature.signatureKey, signature.subgraphIndex = SIGNATURE, 0
+    (entrance,), (exit_,) = graph.inputs, graph.outputs
+    signature.inputs, signature.outputs = [_name(PIXELS, entrance)], [_name(PROBABILITIES, exit_)]
+    return signature
+
+
+def _name(name: str, tensor: int) -> Any:
+    entry: Any = schema.TensorMapT()
+    entry.name, entry.tensorIndex = name, tensor
+    return entry
 
 
 class _Writer:
