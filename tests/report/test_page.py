@@ -90,7 +90,7 @@ def check_self_contained(text, document):
 def test_a_model_that_was_cut_short_is_refused_in_one_line(make_run):
     file = Path(make_run().path) / "model.keras"
     file.write_bytes(file.read_bytes()[:1000])
-    with pytest.raises(InputError, match=r"must hold a whole model.*cut short"):
+    with pytest.raises(InputError, match=r"`model` must be a \.keras file.*cut short"):
         read_facts(file.parent)
 
 
@@ -207,7 +207,7 @@ def test_the_certificate_of_an_export_is_shown(make_run):
 
 
 def test_a_folder_that_is_no_finished_run_is_refused(tmp_path, make_run):
-    with pytest.raises(InputError, match="finished run"):
+    with pytest.raises(InputError, match="folder of a run"):
         write_report(tmp_path)
     run = make_run()
     (run.path / "metrics.json").unlink()
