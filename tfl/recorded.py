@@ -51,7 +51,7 @@ def recorded_predictions(
     if not file.exists():
         raise InputError(f"`workdir` must be a finished run. Received: {str(run.path)!r}: no {file.name}.")
     table, names = read_predictions(file, target)
-    if class_names and names != tuple(class_names):
+    if class_names and [*map(normal_name, names)] != [*map(normal_name, class_names)]:
         raise refuse_file(file, f"its classes are {', '.join(names)}, the model's {', '.join(class_names)}")
     _check_listed(file, split, recorded_splits(run))
     return table, names

@@ -8,6 +8,7 @@ from etils import epath
 
 from tfl.files import read_csv, refuse_file
 from tfl.recorded import check_recorded_config
+from tfl.registry import normal_name
 
 if TYPE_CHECKING:
     from tfl.report.facts import Facts
@@ -75,7 +76,7 @@ def _check_metrics(facts: "Facts", name: str, values: dict[str, Any]) -> None:
 
 
 def _check_evaluation(facts: "Facts", path: epath.Path) -> None:
-    evaluation, names = facts.evaluation, list(facts.metadata.class_names)
+    evaluation, names = facts.evaluation, list(map(normal_name, facts.metadata.class_names))
     first, second = facts.metrics["test"], evaluation["test"]
     for metric in first.keys() & second.keys():
         if not math.isclose(first[metric], second[metric], rel_tol=CLOSE, abs_tol=CLOSE):
@@ -83,9 +84,11 @@ def _check_evaluation(facts: "Facts", path: epath.Path) -> None:
     if not math.isclose(evaluation["temperature"], facts.metadata.temperature, rel_tol=CLOSE):
         raise refuse_file(path, f"temperature is {evaluation['temperature']}, the model's {facts.metadata.temperature}")
     per_class = evaluation.get("per_class")
-    if per_class is not None and [row["class"] for row in per_class] != names:
+    if per_class is not None and [normal_name(row["class"]) for row in per_class] != names:
         raise refuse_file(path, f"per_class has other classes than the model, {', '.join(names)}")
-    if not {row["class"] for row in evaluation.get("decisions", {}).get("precision_thresholds", [])} <= set(names):
+    if not {
+        normal_name(row["class"]) for row in evaluation.get("decisions", {}).get("precision_thresholds", [])
+    } <= set(names):
         raise refuse_file(path, "decisions.precision_thresholds has classes that the model does not have")
     if matrix := evaluation.get("confusion_matrix"):
         if len(matrix) != len(names) or any(len(row) != len(names) for row in matrix):
