@@ -363,7 +363,7 @@ def test_a_workdir_among_the_photos_is_refused(run):
 def test_metrics_that_are_none_are_named(copy):
     photos, workdir = copy
     (workdir / "metrics.json").write_text("{}")
-    with pytest.raises(InputError, match=r"`workdir` must hold whole files. Received: .*not the metrics of a run"):
+    with pytest.raises(InputError, match=r"`workdir` must hold whole files. Received: .*is a required property"):
         tfl.transfer(config_of(photos), workdir)
 
 

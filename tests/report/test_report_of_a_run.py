@@ -79,7 +79,7 @@ def test_the_script_writes_it_again(workdir, run_script):
 def test_the_script_names_a_mistake_in_one_line(tmp_path, run_script):
     result = run_script("scripts/report.py", f"--workdir={tmp_path}")
     assert result.returncode == 2
-    assert result.stderr.count("\n") == 1 and "finished run" in result.stderr
+    assert result.stderr.count("\n") == 1 and "folder of a run" in result.stderr
 
 
 def test_where_the_images_are_others_the_report_has_none(config, tmp_path, capsys):
