@@ -193,7 +193,7 @@ def test_the_certificate_of_an_export_is_shown(make_run):
     run = make_run()
     (run.path / "export").mkdir()
     entry = {"format": "litert", "quantize": "int8", "max_difference": 0.0123, "agreement": 0.99, "accuracy": 0.9,
-             "num_images": 60, "bytes": 2_500_000, "latency": {"pixels": {}}, "failures": []}  # fmt: skip
+             "num_images": 60, "bytes": 2_500_000, "latency": {"pixels": {}}, "failures": [], "files": {}}  # fmt: skip
     (run.path / "export" / "certificate.json").write_text(
         json.dumps(
             {"artefacts": {"model.tflite": entry}, "rejected": {"model.onnx": {**entry, "failures": ["differs"]}}}
