@@ -43,13 +43,17 @@ def tiny_networks() -> Iterator[None]:
         setattr(keras.applications, name, network)
 
 
-def write_photos(folder: Path, counts: tuple[int, ...], seed: int = 0) -> Path:
-    """Write so many images of each class, of another brightness each, and noise that keeps accuracy below 1."""
+def write_photos(folder: Path, counts: tuple[int, ...], seed: int = 0, *, deep: bool = False) -> Path:
+    """Write so many images of each class, of another brightness each, and noise that keeps accuracy below 1.
+
+    With `deep` they are PNG files of 16 bits that hold 12.
+    """
     rng = np.random.default_rng(seed)
     for label, count in enumerate(counts):
         (folder / f"class_{label}").mkdir(parents=True)
         for number in range(count):
             pixels = np.clip(rng.normal(80 + 40 * label + rng.normal(0, 25), 40, (32, 32, 3)), 0, 255).astype(np.uint8)
+            pixels = pixels.astype(np.uint16) * 16 if deep else pixels
             (folder / f"class_{label}" / f"{number}.png").write_bytes(tf.io.encode_png(pixels).numpy())
     return folder
 

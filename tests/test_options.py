@@ -28,6 +28,7 @@ EFFECTS = {
     "data.train_examples_per_class": ({}, 3, "weights"),
     "data.max_bad_fraction": ({"data.source": "folder:BAD"}, 0.0, "refused"),
     "data.augmentation": (TUNED, "rand", "weights"),
+    "data.bit_depth": ({"data.source": "folder:DEEP"}, 12, "weights"),
     "backbone.name": ({}, "VGG16", "weights"),
     "backbone.alpha": ({}, 0.5, "weights"),
     "backbone.weights": ({}, "RUN", "weights"),
@@ -122,6 +123,7 @@ def sources(tmp_path_factory):
         "PHOTOS": write_photos(folder / "photos", (14, 14, 8)),
         "OTHER": write_photos(folder / "other", (10, 10), seed=1),
         "TWO": write_photos(folder / "two", (12, 12), seed=2),
+        "DEEP": write_photos(folder / "deep", (12, 12), seed=2, deep=True),
         "BAD": folder / "bad",
         "RUN": folder / "run",
     }
