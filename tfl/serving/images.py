@@ -10,9 +10,10 @@ import tensorflow as tf
 
 from tfl.data import decode_image, resize
 from tfl.data.gif import gif_frames
-from tfl.data.jpeg import PASSES_OF_PHOTO, check_jpeg, count_work
+from tfl.data.jpeg import PASSES_OF_PHOTO, count_work
 from tfl.data.photos import decode_photo, needs_pillow
 from tfl.data.scan import BROKEN, first_line, read_header
+from tfl.data.whole import check_whole
 from tfl.errors import BadImageError
 from tfl.serving.limits import RequestError
 
@@ -91,9 +92,8 @@ class Decoder:
             RequestError: 400 for a broken one, 415 for one that this installation cannot decode.
         """
         try:
-            if image.kind == "JPEG":
-                with _refusing(otherwise=400):
-                    check_jpeg(image.encoded)
+            with _refusing(otherwise=400):
+                check_whole(image.encoded, image.kind)
             with _refusing(otherwise=415):
                 if needs_pillow(image.encoded, image.kind):
                     return self._resize(tf.constant(decode_photo(image.encoded, image.kind))).numpy()
