@@ -171,11 +171,12 @@ def _scan_file(path: str) -> ScannedImage | BadImageError:
         status = Path(path).stat()
         if not stat.S_ISREG(status.st_mode):
             return BadImageError("not a regular file")  # to open a pipe would wait for ever
-        if status.st_size > MAX_BYTES:
-            return BadImageError(f"{status.st_size:,} bytes are more than any photo has, {MAX_BYTES:,}")
         with Path(path).open("rb") as file:
-            head = file.read(_HEAD_BYTES)
-            content = head + file.read() if sniff(head) else head  # gigabytes of video are not read
+            content = file.read(_HEAD_BYTES)
+            if sniff(content):  # gigabytes of video are not read
+                if status.st_size > MAX_BYTES:
+                    return BadImageError(f"{status.st_size:,} bytes are more than any photo has, {MAX_BYTES:,}")
+                content += file.read()
             return scan_image(content, is_file=True)
     except BadImageError as error:
         return error
