@@ -52,7 +52,7 @@ def test_a_mistyped_name_is_refused_with_a_suggestion(path):
 def test_a_number_out_of_range_is_refused(path, side):
     bound = rules._RANGES[path][side]
     wrong = bound - 1 if side == 0 else bound + 1
-    wrong = type(rules._get(TransferConfig(), path))(wrong) if wrong not in (float("inf"),) else wrong
+    wrong = type(rules.value_of(TransferConfig(), path))(wrong) if wrong not in (float("inf"),) else wrong
     with pytest.raises(InputError, match=f"`{path}` must be"):
         with_option(path, wrong).validate()
 
@@ -98,7 +98,7 @@ FREE_TEXT = {"data.source", "pretrain.source", "backbone.name", "strategy"}  # e
 
 def test_every_option_of_text_has_one_spelling():
     """A new option of text is a list of names, or words beside free text; or it stands in the list above."""
-    texts = {path for path in ALL_OPTIONS if isinstance(rules._get(TransferConfig(), path), str)}
+    texts = {path for path in ALL_OPTIONS if isinstance(rules.value_of(TransferConfig(), path), str)}
     assert texts == set(rules._NAMES) | set(rules._WORDS) | FREE_TEXT
 
 
@@ -113,7 +113,7 @@ def test_a_name_in_any_case_goes_on_in_its_one_spelling(path, name, spell):
         config.head.target = spell("binary")
     before = config.to_dict()
     checked = config.validate()
-    assert rules._get(checked, path) == name
+    assert rules.value_of(checked, path) == name
     assert config.to_dict() == before  # the one that was given stays as it is
     assert checked.validate() == checked
 
@@ -131,7 +131,7 @@ def test_a_name_in_any_case_goes_on_in_its_one_spelling(path, name, spell):
     ],
 )
 def test_what_is_a_name_of_the_user_keeps_its_case(path, given, expected):
-    assert rules._get(with_option(path, given).validate(), path) == expected
+    assert rules.value_of(with_option(path, given).validate(), path) == expected
 
 
 def test_rules_between_options_hold_in_any_case():
