@@ -8,6 +8,7 @@ from option_runs import Shown, make_config, tiny_networks, watch, write_photos
 
 import tfl
 from tfl.config import flatten
+from tfl.unused import unused_options
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -111,6 +112,13 @@ print("compiled", "tfl" in compiled)
 
 def test_every_option_is_shown_somewhere():
     assert set(EFFECTS) | set(PROCESS_WIDE) == set(flatten(tfl.TransferConfig().to_dict()))
+
+
+def test_what_an_inner_run_takes_over_is_not_called_unused():
+    config = make_config("photos", "store", {"finetune.ema": 0.9, "finetune.momentum": 0.5})
+    assert set(unused_options(config)) == {"finetune.ema", "finetune.momentum"}
+    config.scratch.epochs = 1
+    assert set(unused_options(config)) == {"finetune.momentum"}
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,10 @@ from tfl.config import TransferConfig, flatten
 
 _FINETUNE = (
     *("unfreeze", "batch_norm", "optimizer", "learning_rate", "schedule", "layer_decay", "l2", "l2_sp"),
-    *("weight_decay", "clip_norm", "label_smoothing", "mixup", "cutmix", "ema", "early_stopping", "accumulate"),
-    *("jit_compile", "max_skipped_steps", "momentum", "nesterov", "warmup_fraction"),
+    *("weight_decay", "early_stopping", "momentum", "nesterov", "warmup_fraction"),
+)
+_EVERY_TRAINING = (  # of pre-training and the comparison from scratch, too
+    *("label_smoothing", "mixup", "cutmix", "ema", "clip_norm", "accumulate", "jit_compile", "max_skipped_steps"),
 )
 
 
@@ -18,6 +20,7 @@ def _trains(config: TransferConfig) -> bool:
 _Rule = tuple[tuple[str, ...], str, Callable[[TransferConfig], bool]]
 _RULES: tuple[_Rule, ...] = (  # the options, why they have no effect, and when
     (tuple(f"finetune.{name}" for name in _FINETUNE), "finetune.epochs is 0", lambda c: not c.finetune.epochs),
+    (tuple(f"finetune.{name}" for name in _EVERY_TRAINING), "finetune.epochs is 0", lambda c: not _trains(c)),
     (
         ("precision", "checkpoint.every_seconds", "checkpoint.every_steps", "checkpoint.keep"),
         "nothing is fine-tuned or pre-trained: the head is solved in float32",
