@@ -134,10 +134,10 @@ def test_a_model_keeps_the_depth_of_its_images(tmp_path):
     (row,) = predict_files(result.workdir, [str(file)], str(tmp_path / "out.csv"))
     assert float(row[2]) == pytest.approx(expected.max(), abs=1e-5)
     served = Decoder(32, 10_000, artefact.metadata.bit_depth)
-    np.testing.assert_array_equal(served(file.read_bytes()), pixels)
+    np.testing.assert_array_equal(served.decode(served.check(file.read_bytes())), pixels)
     deeper = deep_png(np.full((4, 4, 1), 5000))
     with pytest.raises(RequestError, match="values of more than 12 bits"):
-        served(deeper)
+        served.decode(served.check(deeper))
     with pytest.raises(InputError, match="values of more than 12 bits"):
         artefact.predict_bytes([deeper])
     (tmp_path / "deeper.png").write_bytes(deeper)

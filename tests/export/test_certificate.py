@@ -101,7 +101,8 @@ def test_a_tampered_file_is_caught_by_what_it_says(make_model, refer, tmp_path, 
 
 
 def test_another_resize_is_caught(make_model, refer, tmp_path, monkeypatch):
-    def nearest(images, image_size):
+    def nearest(images, metadata):
+        image_size = metadata.image_size
         spec = tf.TensorSpec((image_size, image_size, 3), tf.uint8)
         return tf.map_fn(
             lambda image: tf.image.resize(

@@ -454,7 +454,7 @@ def test_only_numbers_are_read(tmp_path, monkeypatch):
 def test_an_object_store_renames_no_folder(tmp_path, monkeypatch, said):
     """The file interface of TensorFlow, which serves `gs://`, on local files."""
     monkeypatch.setattr(gpath, "_PREFIX_TO_BACKEND", {None: backend.tf_backend})
-    monkeypatch.setattr(tfl.workdir, "is_local", lambda path: False)
+    monkeypatch.setattr(tfl.writing, "is_local", lambda path: False)
     renamed = []
     rename = backend.tf_backend.rename
     monkeypatch.setattr(

@@ -93,7 +93,8 @@ def test_what_is_stopped_by_a_signal_goes_on_to_the_bit(undisturbed, tmp_path, c
 
 def stop_once_a_checkpoint_is_written(process: warm.Process, folder: Path, number: signal.Signals) -> None:
     def newest() -> float:
-        return max((file.stat().st_mtime for file in folder.glob("checkpoints/*")), default=0.0)
+        # What is being written has a name that begins with a dot, and may be gone when it is asked for.
+        return max((file.stat().st_mtime for file in folder.glob("checkpoints/[!.]*")), default=0.0)
 
     before = newest()
     while process.poll() is None and newest() <= before:

@@ -22,7 +22,7 @@ def average_precision(truth: np.ndarray, scores: np.ndarray) -> float | None:
     """Return the average precision, or None where nothing is true and there is none; arguments as for `roc_auc`."""
     if not truth.any():
         return None
-    return float(sklearn.metrics.average_precision_score(truth, scores))
+    return min(1.0, float(sklearn.metrics.average_precision_score(truth, scores)))  # its sum may round to above 1
 
 
 def ranking_by_class(truth: np.ndarray, scores: np.ndarray) -> list[dict[str, float | None]]:
