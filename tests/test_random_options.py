@@ -1,6 +1,6 @@
 """Configs that differ from the default in three options, drawn at random: finished and equal after reload, or refused.
 
-TFL_SOAK=1 python -m pytest tests/test_random_options.py    # 200 configs, about 20 processor minutes
+TFL_SOAK=1 python -m pytest tests/test_random_options.py    # 200 configs, about 16 processor minutes
 """
 
 import json
@@ -110,4 +110,5 @@ def test_a_random_config_is_finished_or_refused_in_one_line(seed, sources, tmp_p
     metrics = json.loads((workdir / "metrics.json").read_text())
     assert metrics["contract"]
     assert result.metrics["test"] == metrics["test"]
-    assert evaluate_workdir(workdir)["test"] == pytest.approx(metrics["test"], rel=1e-4, abs=1e-5)
+    rounding = 1e-3 if config.features.dtype == "float16" else 1e-4  # the run saw stored features, this the images
+    assert evaluate_workdir(workdir)["test"] == pytest.approx(metrics["test"], rel=rounding, abs=1e-5)
