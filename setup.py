@@ -4,6 +4,8 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+VERSION: dict[str, str] = {}
+exec(Path(__file__).with_name("tfl").joinpath("version.py").read_text(encoding="utf-8"), VERSION)
 FAST_CPU = ["openvino>=2026.4"]
 PARQUET = ["pyarrow>=20.0"]
 EXPORT = ["ai-edge-litert>=2.3", "onnx>=1.23", "onnxruntime>=1.32", "tf2onnx>=1.17"]
@@ -14,7 +16,7 @@ EXTRAS = [*FAST_CPU, *PARQUET, *EXPORT, *SERVE, *PHOTOS]
 
 setup(
     name="tfl",
-    version="0.1.0",
+    version=VERSION["VERSION"],
     description="Transfer learning with Keras, from a folder of photos to a classifier that you can trust and ship.",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
@@ -29,7 +31,7 @@ setup(
         "importlib_resources>=6.0",  # tensorflow-datasets imports it without declaring it
         "absl-py>=2.3",
         "ml_collections>=1.1.0",
-        "etils[epath]>=1.13",
+        "etils[epath,epy]>=1.13",
         "numpy>=2.0",
         "scikit-learn>=1.7",
         "scipy>=1.15",

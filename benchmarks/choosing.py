@@ -47,9 +47,9 @@ def run(name: str, seed: int) -> list[tuple]:
     import keras
 
     import tfl
-    from tfl import finetuning
     from tfl.data import make_dataset
     from tfl.evaluation import predict
+    from tfl.recipe import finetune as finetuning
 
     config = tfl.TransferConfig(
         seed=seed,

@@ -34,7 +34,7 @@ import tfl
 from tfl.features import StoredPhase
 from tfl.features.extract import PLAIN
 from tfl.models.cuts import Halves, split_frozen
-from tfl.training.fused_norm import fused_norms
+from tfl.training.update.fused_norm import fused_norms
 
 _CASES = flags.DEFINE_list(
     "cases",
@@ -69,7 +69,7 @@ def main(argv: list[str]) -> None:
 
 
 def make_ways(
-    name: str, unfreeze: str, splits: "tfl.data.Splits", store: tfl.FeatureStore
+    name: str, unfreeze: str, splits: tfl.Splits, store: tfl.FeatureStore
 ) -> tuple[Halves, dict[str, Callable[[], Any]]]:
     cut = build(name, unfreeze)
     halves = split_frozen(cut)

@@ -24,9 +24,9 @@ import numpy as np
 from absl import app, flags
 
 import tfl
-from tfl.launching import launch_local
+from tfl.distribution.launch import launch_local
+from tfl.distribution.strategy import is_chief, make_strategy
 from tfl.training import CheckpointOptions
-from tfl.training.strategy import is_chief, make_strategy
 
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", 96, "Pixels per side.", lower_bound=32)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 32, "Images per step and worker.", lower_bound=1)

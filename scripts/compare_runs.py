@@ -13,7 +13,7 @@ _OUTPUT = flags.DEFINE_string("output", "", "A .csv or .json file for the table;
 
 
 def main(argv: list[str]) -> None:
-    from tfl.comparing import compare_runs
+    from tfl.runs.compare import compare_runs
 
     compare_runs(argv[1:], _OUTPUT.value)
 

@@ -21,7 +21,7 @@ _OUTPUT = flags.DEFINE_string("output", "", "A JSON file for the whole evaluatio
 
 def main(argv: list[str]) -> None:
     del argv
-    from tfl.trained import evaluate_workdir, say_evaluation
+    from tfl.runs.evaluate import evaluate_workdir, say_evaluation
 
     evaluation = evaluate_workdir(_WORKDIR.value, _SOURCE.value, _SLICES.value, predictions=_PREDICTIONS.value)
     say_evaluation(evaluation, _OUTPUT.value)

@@ -23,7 +23,7 @@ _VERIFY = flags.DEFINE_bool("verify", False, "Hold what was exported against its
 
 def main(argv: list[str]) -> None:
     from tfl.export import Limits
-    from tfl.exporting import ExportOptions, export_workdir, verify_workdir
+    from tfl.runs.export import ExportOptions, export_workdir, verify_workdir
 
     limits = Limits(_TOLERANCE.value, _MIN_AGREEMENT.value)
     if _VERIFY.value:

@@ -8,7 +8,7 @@ import sys
 from absl import flags
 
 from tfl import cli
-from tfl.launching import launch_local
+from tfl.distribution.launch import launch_local
 
 _WORKERS = flags.DEFINE_integer("workers", 2, "How many processes.")
 _MAX_RESTARTS = flags.DEFINE_integer("max_restarts", 3, "How often the group starts again after a failure.")

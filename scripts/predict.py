@@ -17,7 +17,7 @@ _OUTPUT = flags.DEFINE_string("output", "", "A CSV file; the screen where it is 
 
 def main(argv: list[str]) -> None:
     from tfl.errors import InputError
-    from tfl.trained import predict_files
+    from tfl.runs.predict import predict_files
 
     if bool(_MODEL.value) == bool(_WORKDIR.value):
         received = f"--model={_MODEL.value} --workdir={_WORKDIR.value}"

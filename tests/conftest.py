@@ -124,7 +124,7 @@ def make_photos() -> Callable[[int], list[bytes]]:
 def tf_configs() -> Callable[[int], list[str]]:
     """`tf_configs(2)`: the TF_CONFIG of each of so many workers, on free ports of the loopback."""
     from tfl.cluster import make_tf_config
-    from tfl.launching import _free_ports
+    from tfl.distribution.launch import _free_ports
 
     def make(count: int) -> list[str]:
         addresses = [f"127.0.0.1:{port}" for port in _free_ports(count)]

@@ -19,9 +19,10 @@ import tensorflow as tf
 import tfl
 from tfl.data import load_source, make_prediction_dataset
 from tfl.errors import InputError
-from tfl.files import read_json
+from tfl.files.reading import read_json
 from tfl.models.classifier import load_model, save_model
-from tfl.trained import evaluate_workdir, predict_files
+from tfl.runs.evaluate import evaluate_workdir
+from tfl.runs.predict import predict_files
 from tfl.workdir import Workdir
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -270,7 +271,7 @@ def test_predict_lists_a_file_that_goes_away_and_goes_on(run, tmp_path, monkeypa
             file.unlink()
         return checked
 
-    monkeypatch.setattr("tfl.trained.make_prediction_dataset", check_and_lose)
+    monkeypatch.setattr("tfl.runs.predict.make_prediction_dataset", check_and_lose)
     lost = files[1:2]
     capsys.readouterr()
     left = predict_files(workdir, [str(tmp_path / "photos")], str(tmp_path / "x.csv"))

@@ -120,7 +120,8 @@ def test_an_unknown_name_is_refused_with_a_hint(name, meant):
 
 
 def test_it_needs_no_tensorflow():
-    code = "import sys, tfl.cluster, tfl.launching; print([m for m in sys.modules if m in ('tensorflow', 'keras')])"
+    tensorflow = "[m for m in sys.modules if m in ('tensorflow', 'keras')]"
+    code = f"import sys, tfl.cluster, tfl.distribution.launch; print({tensorflow})"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 

@@ -10,12 +10,12 @@ import pytest
 from finished_run import NAMES, edit_archive, edit_metadata, write_finished_run
 
 import tfl
-from tfl.comparing import compare_runs
 from tfl.errors import InputError
 from tfl.export.publish import open_certificate, publish
 from tfl.progress import say
 from tfl.report import write_report
-from tfl.trained import evaluate_workdir
+from tfl.runs.compare import compare_runs
+from tfl.runs.evaluate import evaluate_workdir
 
 
 @pytest.fixture(scope="module")

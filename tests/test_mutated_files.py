@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from finished_run import edit_archive, edit_metadata, write_finished_run
 
-from tfl.comparing import compare_runs
 from tfl.errors import InputError
 from tfl.export.publish import read_certificate
 from tfl.report import write_report
-from tfl.trained import evaluate_workdir
+from tfl.runs.compare import compare_runs
+from tfl.runs.evaluate import evaluate_workdir
 
 EVALUATED = ("config.json", "splits.csv", "validation_predictions.csv", "model.keras")
 COMPARED = ("config.json", "splits.csv", "predictions.csv", "metrics.json")

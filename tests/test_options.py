@@ -8,7 +8,7 @@ from option_runs import Shown, make_config, tiny_networks, watch, write_photos
 
 import tfl
 from tfl.config import flatten
-from tfl.unused import unused_options
+from tfl.recipe.unused import unused_options
 
 ROOT = Path(__file__).resolve().parent.parent
 

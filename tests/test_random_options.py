@@ -13,8 +13,8 @@ from option_runs import make_config, tiny_networks, write_photos
 import tfl
 from tfl.config import flatten
 from tfl.errors import InputError
-from tfl.trained import evaluate_workdir
-from tfl.unused import unused_options
+from tfl.recipe.unused import unused_options
+from tfl.runs.evaluate import evaluate_workdir
 
 COUNT = 200 if "TFL_SOAK" in os.environ else 6
 FIXED = {"data.source", "data.image_size", "data.max_bad_fraction", "features.store", "strategy", "deterministic"}

@@ -12,9 +12,9 @@ from etils import epath
 import tfl
 from tfl.config import MAY_DIFFER, TransferConfig, flatten
 from tfl.errors import InputError
-from tfl.trained import predict_files
+from tfl.files.writing import sweep_unfinished, write_atomically, write_folder_atomically
+from tfl.runs.predict import predict_files
 from tfl.workdir import Workdir, write_csv, write_json
-from tfl.writing import sweep_unfinished, write_atomically, write_folder_atomically
 
 
 def leftovers(folder):

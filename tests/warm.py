@@ -17,7 +17,7 @@ from pathlib import Path
 
 PATIENCE = 1200  # seconds until a test gives up; no test passes or fails by being fast
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tensorflow", "keras", "scipy.special", "sklearn", "tfl.transfer"])
+_CONTEXT.set_forkserver_preload(["tensorflow", "keras", "scipy.special", "sklearn", "tfl.recipe.transfer"])
 
 
 class Process:

@@ -13,9 +13,9 @@ from absl import app, flags, logging
 
 from tfl.config import check_option
 from tfl.errors import InputError, StoppedError, WorkerLostError
+from tfl.files.writing import NO_ROOM
 from tfl.keras_settings import check_keras_settings
 from tfl.registry import did_you_mean
-from tfl.writing import NO_ROOM
 
 USAGE_EXIT_CODE = 2
 WORKER_LOST_EXIT_CODE = 75  # of sysexits.h: a failure that another attempt may not meet

@@ -1,10 +1,11 @@
 """The workdir is the run: what stands in it, and who may write there."""
 
+import contextlib
 import csv
 import io
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -13,11 +14,12 @@ from etils import epath
 from tfl.cluster import Cluster
 from tfl.config import TransferConfig, differing_options
 from tfl.errors import InputError
-from tfl.files import naming_file, read_json
-from tfl.locks import FileLock, try_lock_file
-from tfl.schemas import METRICS
-from tfl.spreadsheets import guard_cells
-from tfl.writing import expand_home, explained, is_local, make_folder, sweep_unfinished, write_atomically
+from tfl.files.locks import FileLock, try_lock_file
+from tfl.files.reading import naming_file, read_json
+from tfl.files.schemas import METRICS
+from tfl.files.spreadsheets import guard_cells
+from tfl.files.writing import expand_home, explained, is_local, make_folder, sweep_unfinished, write_atomically
+from tfl.progress import say
 
 CHECKPOINTS = "checkpoints"  # the folder of what an interrupted run goes on from
 
@@ -31,12 +33,22 @@ def write_json(path: epath.PathLike, values: Any) -> None:
 def write_csv(path: epath.PathLike, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a table as CSV, atomically; UTF-8 also where the machine's encoding is another.
 
-    No cell is a formula to a spreadsheet: see `tfl/spreadsheets.py`.
+    No cell is a formula to a spreadsheet: see `tfl/files/spreadsheets.py`.
     """
     table = io.StringIO(newline="")
     csv.writer(table, lineterminator="\n").writerows(guard_cells([header, *rows]))
     content = table.getvalue().encode("utf-8", errors="surrogateescape")  # file names may be no UTF-8
     write_atomically(path, lambda temporary: temporary.write_bytes(content))
+
+
+@contextlib.contextmanager
+def naming_the_output(output: str) -> Iterator[None]:
+    """Say that a file was written, or why not: the user gave it as `output`, not as a workdir."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(str(error).replace("`workdir`", "`output`")) from error
+    say(f"written: {output}")
 
 
 class Workdir:

@@ -14,8 +14,8 @@ from PIL import Image
 from tfl.data import load_data, load_source, make_dataset, write_quarantine_csv
 from tfl.data.folder import load_folder
 from tfl.data.index import describe_order
-from tfl.data.scan import MAX_BYTES, BadImageError, ScannedImage, scan_files, scan_image
 from tfl.errors import InputError
+from tfl.inputs.image.scan import MAX_BYTES, BadImageError, ScannedImage, scan_files, scan_image
 
 
 def draw(path, seed=0, size=(12, 10), **options):

@@ -148,7 +148,7 @@ def test_residual_is_the_slope_of_the_loss(target):
 
 @pytest.mark.parametrize("target", ["multiclass", "binary", "multilabel", "regression"])
 def test_loss_equals_the_keras_loss_that_trains_the_network(target):
-    from tfl.training.losses import make_loss
+    from tfl.training.objective.losses import make_loss
 
     rng = np.random.default_rng(4)
     logits = (3 * rng.normal(size=(8, 1 if target == "binary" else 4))).astype(np.float32)

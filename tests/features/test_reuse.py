@@ -102,9 +102,9 @@ def config(tmp_path, **sections) -> tfl.TransferConfig:
 
 
 def test_a_run_above_a_cut_ends_like_the_run_without(tmp_path, monkeypatch):
-    monkeypatch.setattr("tfl.finetuning.is_worth_storing", lambda *_, **__: True)
+    monkeypatch.setattr("tfl.recipe.finetune.is_worth_storing", lambda *_, **__: True)
     cut = tfl.transfer(config(tmp_path), tmp_path / "cut")
-    monkeypatch.setattr("tfl.finetuning.is_worth_storing", lambda *_, **__: False)
+    monkeypatch.setattr("tfl.recipe.finetune.is_worth_storing", lambda *_, **__: False)
     whole = tfl.transfer(config(tmp_path), tmp_path / "whole")
     for ours, theirs in zip(cut.model.get_weights(), whole.model.get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)  # Adam divides rounding by rounding
@@ -115,7 +115,7 @@ def test_a_run_above_a_cut_ends_like_the_run_without(tmp_path, monkeypatch):
 
 
 def test_views_are_seen_by_the_head_and_by_fine_tuning(tmp_path, monkeypatch):
-    monkeypatch.setattr("tfl.finetuning.is_worth_storing", lambda *_, **__: True)
+    monkeypatch.setattr("tfl.recipe.finetune.is_worth_storing", lambda *_, **__: True)
     options = config(tmp_path)
     options.data = dataclasses.replace(options.data, augmentation="shift")
     options.features = dataclasses.replace(options.features, views=2)

@@ -1,13 +1,12 @@
 """Every finished run has its report; a run is not lost with it."""
 
-import sys
-
 import numpy as np
 import pytest
 
 import tfl
 from tfl.config import BackboneConfig, DataConfig, ReportConfig, TransferConfig
 from tfl.errors import InputError
+from tfl.recipe import transfer as recipe
 from tfl.workdir import Workdir
 
 
@@ -62,7 +61,7 @@ def test_a_run_outlives_a_report_that_cannot_be_written(config, tmp_path, monkey
     def fail(*arguments, **options):
         raise InputError("`workdir` must have room. Received: ...: no space left; nothing was changed.")
 
-    monkeypatch.setattr(sys.modules["tfl.transfer"], "write_report", fail)  # `tfl.transfer` is the function
+    monkeypatch.setattr(recipe, "write_report", fail)
     result = tfl.transfer(config, tmp_path / "run")
     assert result.metrics["test"]["num_examples"] > 0
     assert "report.html: not written: `workdir` must have room." in capsys.readouterr().err

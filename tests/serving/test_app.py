@@ -13,7 +13,7 @@ from PIL import Image
 from warm import PATIENCE
 
 from tfl.data import decode_image, resize
-from tfl.trained import predict_files
+from tfl.runs.predict import predict_files
 
 PREDICT, CLASSIFY, EXPLAIN = ("/v1/models/model:" + verb for verb in ("predict", "classify", "explain"))
 CLASSES = ["ant", "bee", "<b>wasp</b>"]

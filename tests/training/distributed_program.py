@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 import tfl
+from tfl.distribution.strategy import make_strategy
 from tfl.models.precision import computing_in
-from tfl.training.strategy import make_strategy
 
 COUNT, BATCH, EPOCHS = 45, 12, 5  # 4 steps an epoch, the last one on 9 examples
 SIZE = (9, 7)  # with 3 channels no multiple of four bytes, which bytes are gathered by

@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfl.evaluation import Predictions, compare_losses, fit_temperature
 from tfl.evaluation.calibration import mean_loss
 from tfl.training import make_loss
-from tfl.training.calibrated_loss import CalibratedLoss
+from tfl.training.objective.calibrated_loss import CalibratedLoss
 
 TARGETS = {"multiclass": 4, "binary": 1, "multilabel": 3}
 

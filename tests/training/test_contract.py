@@ -11,8 +11,8 @@ from keras import layers
 
 import tfl
 from tfl.errors import ContractError
-from tfl.training.contract import Contract, check_evaluation
-from tfl.training.measure import measure_updates
+from tfl.training.contract.checks import Contract, check_evaluation
+from tfl.training.contract.measure import measure_updates
 
 
 def staged_network(seed: int = 0) -> keras.Model:

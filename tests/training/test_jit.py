@@ -47,7 +47,7 @@ def test_the_pass_is_really_compiled(monkeypatch):
 
 REFUSED = """
 import keras, numpy, tfl
-from tfl.training.strategy import make_strategy
+from tfl.distribution.strategy import make_strategy
 with make_strategy("cpu:2").scope():
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
 tfl.compile(model, jit_compile=True)

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 import tfl
 from tfl.errors import InputError
-from tfl.training.compiled import resolve_loss
-from tfl.training.losses import per_example_loss
+from tfl.training.objective.compiled import resolve_loss
+from tfl.training.objective.losses import per_example_loss
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(8, 5)).astype(np.float32)

@@ -7,9 +7,9 @@ import tensorflow as tf
 
 import tfl
 from tfl.errors import InputError
-from tfl.training.fused_norm import fused_norms
-from tfl.training.losses import per_example_loss
-from tfl.training.mixing import Examples, cutmix, mix_batch, mix_seed, mixup, sample_beta
+from tfl.training.objective.losses import per_example_loss
+from tfl.training.update.fused_norm import fused_norms
+from tfl.training.update.mixing import Examples, cutmix, mix_batch, mix_seed, mixup, sample_beta
 
 
 def images(count: int = 6) -> np.ndarray:

@@ -9,7 +9,7 @@ import pytest
 from scipy.special import softmax
 
 import tfl
-from tfl.training.averaging import WeightAverage
+from tfl.training.update.averaging import WeightAverage
 
 INPUTS, CLASSES, COUNT = 5, 3, 22
 Weights = list[np.ndarray]  # kernel, bias

@@ -8,8 +8,8 @@ import tensorflow as tf
 import tfl
 from tfl.models.precision import computing_in
 from tfl.training import Contract
-from tfl.training.loss_scale import LossScale
-from tfl.training.plan import make_trainer
+from tfl.training.loop.plan import make_trainer
+from tfl.training.update.loss_scale import LossScale
 
 POLICIES = ("mixed_bfloat16", "mixed_float16")
 

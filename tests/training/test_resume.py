@@ -15,10 +15,10 @@ import warm
 from resume_program import BATCH, CASES, EPOCHS, build, train
 
 import tfl
+from tfl.checkpoints.store import CheckpointStore
 from tfl.errors import InputError
 from tfl.training import CheckpointOptions
-from tfl.training.checkpoint import CheckpointStore
-from tfl.training.scalars import StepScalars
+from tfl.training.loop.scalars import StepScalars
 
 PROGRAM = Path(__file__).with_name("resume_program.py")
 

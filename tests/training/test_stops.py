@@ -8,10 +8,10 @@ import numpy as np
 import warm
 
 import tfl
+from tfl.distribution.strategy import make_strategy
 from tfl.errors import StoppedError
 from tfl.training import CheckpointOptions
-from tfl.training.stopping import StopListener
-from tfl.training.strategy import make_strategy
+from tfl.training.loop.stopping import StopListener
 
 HOOKS = ("on_epoch_begin", "on_steps", "on_test_begin", "on_test_end", "on_epoch_end")
 EPOCHS = 3

@@ -7,7 +7,7 @@ import tensorflow as tf
 from sklearn.preprocessing import StandardScaler
 
 import tfl
-from tfl.training.units import StandardizedFeed, Units
+from tfl.training.objective.units import StandardizedFeed, Units
 
 VALUES = {
     "one": np.random.default_rng(0).normal(1000, 30, 20),

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from tfl.data.augment import augment
-from tfl.data.decode import decode_image, resize
 from tfl.data.feed import EpochFeed
 from tfl.data.index import Index
 from tfl.data.pipeline import explain_lost, make_dataset, make_prediction_dataset
-from tfl.data.scan import write_quarantine_csv
+from tfl.data.quarantine import write_quarantine_csv
 from tfl.data.source import Source, reading_explained
 from tfl.data.sources import load_source
 from tfl.data.splits import assign_splits, count_leaks, find_contradictions
+from tfl.inputs.image.augment import augment
+from tfl.inputs.image.decode import decode_image, resize
 from tfl.rules import validate_split
 
 __all__ = [

@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from tfl.data.index import SPLITS, make_index
 from tfl.data.labels import as_labels, read_labels
-from tfl.data.pixels import check_image, check_split
 from tfl.data.source import Source
 from tfl.errors import InputError
+from tfl.inputs.image.pixels import check_image, check_split
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfl.data.pipeline import epoch_order, make_dataset
-from tfl.data.shares import make_shares
 from tfl.data.source import Source
+from tfl.distribution.shares import make_shares
 
 
 @dataclasses.dataclass(frozen=True)

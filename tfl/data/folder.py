@@ -12,12 +12,13 @@ import tensorflow as tf
 from tfl import progress
 from tfl.data.index import make_index, natural_key
 from tfl.data.layout import recognise
-from tfl.data.scan import HASH_BUCKETS, ScannedImage, check_bad_fraction, scan_files
+from tfl.data.quarantine import check_bad_fraction
 from tfl.data.source import Source, number_classes
 from tfl.data.tree import describe_passed_over, read_tree
 from tfl.errors import InputError
+from tfl.files.writing import expand_home
+from tfl.inputs.image.scan import HASH_BUCKETS, ScannedImage, scan_files
 from tfl.registry import find_same
-from tfl.writing import expand_home
 
 Row = tuple[str, str, str]  # split, class, file
 Bad = tuple[tuple[str, str], ...]  # file, reason

@@ -10,7 +10,7 @@ import numpy as np
 from etils import epath
 
 from tfl.errors import InputError
-from tfl.files import read_csv, refuse_file
+from tfl.files.reading import read_csv, refuse_file
 from tfl.registry import normal_name
 from tfl.workdir import write_csv
 

@@ -7,15 +7,15 @@ import numpy as np
 import tensorflow as tf
 
 from tfl import progress
-from tfl.data.augment import augment, example_seed
-from tfl.data.decode import decode_image, resize
-from tfl.data.depth import describe_excess
 from tfl.data.folder import encode_paths, read_image
-from tfl.data.scan import ScannedImage, scan_files
 from tfl.data.source import Source
 from tfl.data.tree import describe_passed_over, is_junk, read_tree
 from tfl.errors import BadImageError, InputError
-from tfl.writing import expand_home
+from tfl.files.writing import expand_home
+from tfl.inputs.image.augment import augment, example_seed
+from tfl.inputs.image.decode import decode_image, resize
+from tfl.inputs.image.depth import describe_excess
+from tfl.inputs.image.scan import ScannedImage, scan_files
 
 SHUFFLE_BUFFER = 2048  # undecoded examples; streams only
 RULES = 1  # names stored features: raise it where decoding, resizing or augmentation gives other pixels than before

@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfl import progress
-from tfl.data.decode import FORMATS
 from tfl.data.index import Index, natural_key
 from tfl.errors import InputError
+from tfl.inputs.image.decode import FORMATS
 from tfl.registry import appearance, normal_name
 
 

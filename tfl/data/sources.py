@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfl.data.arrays import load_arrays, load_digits
-from tfl.data.depth import at_depth
+from tfl.data.bit_depth import at_depth
 from tfl.data.folder import load_folder, load_known_classes
 from tfl.data.source import Source
 from tfl.data.stream import load_streams

@@ -12,10 +12,11 @@ from tfl import progress
 from tfl.data.index import SPLITS, make_index
 from tfl.data.labels import as_labels, find_missing, read_labels
 from tfl.data.passes import check_ends, check_not_repeating, check_same_again, fingerprint
-from tfl.data.pixels import check_image, check_split
-from tfl.data.scan import BadImageError, check_bad_fraction, scan_image
+from tfl.data.quarantine import check_bad_fraction
 from tfl.data.source import Source
 from tfl.errors import InputError
+from tfl.inputs.image.pixels import check_image, check_split
+from tfl.inputs.image.scan import BadImageError, scan_image
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ from tfl.data.index import Index, natural_key
 from tfl.errors import InputError
 from tfl.evaluation.intervals import mean_interval, wilson_interval
 from tfl.evaluation.predictions import Predictions
-from tfl.files import read_spreadsheet
+from tfl.files.reading import read_spreadsheet
 from tfl.models.objective import as_targets, is_correct
 from tfl.progress import track
 from tfl.registry import did_you_mean

@@ -9,11 +9,11 @@ from etils import epath
 from tfl.errors import InputError
 from tfl.evaluation.predictions import Predictions
 from tfl.evaluation.probabilities import to_logits
-from tfl.files import first_twice, read_csv, refuse_file
+from tfl.files.reading import first_twice, read_csv, refuse_file
+from tfl.files.writing import write_atomically
 from tfl.registry import normal_name, resolve
 from tfl.rules import TARGETS
 from tfl.workdir import write_csv
-from tfl.writing import write_atomically
 
 PREFIX = "p_"  # of the columns of probabilities, or of values
 DIGEST = "sha256"

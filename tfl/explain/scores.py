@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfl.data.pixels import check_pixels
 from tfl.errors import InputError
+from tfl.inputs.image.pixels import check_pixels
 from tfl.models.classifier import takes_pixels
 
 Classes = int | Sequence[int] | np.ndarray | None

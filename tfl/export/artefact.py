@@ -12,12 +12,12 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from tfl.data.photos import graph_bytes
 from tfl.errors import BadImageError, InputError
 from tfl.export.graph import METADATA_NAME, decode_batch, metadata_from_json, probabilities_of
 from tfl.export.operations import check_operations
 from tfl.export.runner import num_cores
 from tfl.export.saved_model import BYTES_SIGNATURE, IMAGES, PIXELS_SIGNATURE
+from tfl.inputs.image.photos import graph_bytes
 from tfl.models.classifier import Metadata, load_model
 
 BATCH = 32  # images that run together; more are cut, so that memory stays bounded

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfl.data import decode_image, resize
 from tfl.errors import InputError
-from tfl.files import parse_json
+from tfl.files.reading import parse_json
 from tfl.models.classifier import Metadata
 
 METADATA_NAME = "tfl.json"  # of the entry in which an artefact says what `Metadata` holds

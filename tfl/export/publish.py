@@ -7,11 +7,11 @@ from typing import Any
 from etils import epath
 
 from tfl.errors import InputError
-from tfl.files import read_json
+from tfl.files.reading import read_json
+from tfl.files.schemas import CERTIFICATE as CERTIFICATE_SCHEMA
+from tfl.files.writing import is_local, remove, sweep_unfinished, write_atomically, write_folder_atomically
 from tfl.progress import say
-from tfl.schemas import CERTIFICATE as CERTIFICATE_SCHEMA
 from tfl.workdir import write_json
-from tfl.writing import is_local, remove, sweep_unfinished, write_atomically, write_folder_atomically
 
 CERTIFICATE = "certificate.json"
 

@@ -25,7 +25,7 @@ def write_saved_model(model: keras.Model, metadata: Metadata, path: epath.PathLi
     """Write a model as a SavedModel that decodes images itself and runs without Python.
 
     The signature `serving_bytes` (also `serving_default`) takes `images`, any number of image files as strings,
-    of any size and of the formats in the table of `tfl.data.decode`; `serving_pixels` takes `pixels`, uint8
+    of any size and of the formats in the table of `tfl.inputs.image.decode`; `serving_pixels` takes `pixels`, uint8
     (N, S, S, 3) that are already resized. Both give `probabilities`, float32 (N, C), and `class_names`, strings
     (N, C): every output has a row for each image, as the REST interface of TensorFlow Serving wants it.
     `assets/tfl.json` holds the metadata.

@@ -15,8 +15,7 @@ import tensorflow as tf
 
 from tfl.backbones.weights import weights_checksum, weights_fingerprint
 from tfl.config import FeaturesConfig
-from tfl.data import Source, make_dataset, photo_cache
-from tfl.data.depth import FULL_DEPTH
+from tfl.data import Source, make_dataset
 from tfl.data.pipeline import RULES
 from tfl.errors import InputError
 from tfl.features.room import StoreFullError, human_size
@@ -24,6 +23,8 @@ from tfl.features.runtime import Forward, make_forward
 from tfl.features.shards import estimate_bytes
 from tfl.features.shelf import Shelf
 from tfl.features.store import FeatureStore, default_store
+from tfl.inputs.image import photo_cache
+from tfl.inputs.image.depth import FULL_DEPTH
 from tfl.models.inference import Outputs
 from tfl.progress import say, track
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfl.data.pipeline import epoch_order
-from tfl.data.shares import make_shares
+from tfl.distribution.shares import make_shares
 from tfl.features.extract import PLAIN, Extractor, View
 from tfl.features.room import human_size
 from tfl.models.inference import Outputs

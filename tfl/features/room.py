@@ -9,9 +9,9 @@ import shutil
 from pathlib import Path
 
 from tfl.errors import InputError
-from tfl.locks import FileLock, lock_file, try_lock_file
+from tfl.files.locks import FileLock, lock_file, try_lock_file
+from tfl.files.writing import UNFINISHED
 from tfl.progress import say
-from tfl.writing import UNFINISHED
 
 LOCK = ".lock"  # in the store: held by who changes something in it; in a shelf: shared by those who use it
 _SHELF = re.compile(r".+-(\d+(x\d+)*)?-float(16|32)")

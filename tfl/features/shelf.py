@@ -20,10 +20,10 @@ from tfl.features.shards import (
     shard_name,
     write_shard,
 )
-from tfl.files import read_json
+from tfl.files.reading import read_json
+from tfl.files.writing import write_atomically
 from tfl.progress import say, track
 from tfl.workdir import write_json
-from tfl.writing import write_atomically
 
 _ROW_BITS = 32  # the place of a row: the number of its shard, shifted by so many bits, and its number within
 

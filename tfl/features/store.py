@@ -4,12 +4,12 @@ import os
 import shutil
 from pathlib import Path
 
-from tfl.cache import cache_folder
 from tfl.errors import InputError
 from tfl.features.room import StoreRoom
 from tfl.features.shards import estimate_bytes, explained
 from tfl.features.shelf import Shelf
-from tfl.writing import expand_home
+from tfl.files.cache import cache_folder
+from tfl.files.writing import expand_home
 
 RESERVE = 2**30  # bytes of the disk that are left to everybody else
 

@@ -2,9 +2,9 @@
 
 import tensorflow as tf
 
-from tfl.data.graph_checks import guarded
-from tfl.data.pixels import describe_wrong_pixels
 from tfl.errors import InputError
+from tfl.inputs.graph_checks import guarded
+from tfl.inputs.image.pixels import describe_wrong_pixels
 from tfl.models.labels import LabelRule, check_shape, describe_wrong
 
 

@@ -15,10 +15,10 @@ from keras import layers
 from tfl.backbones.stages import HEAD_PREFIX, backbone_output, head_layers
 from tfl.backbones.weights import INPUT_NAME
 from tfl.errors import InputError
+from tfl.files.writing import write_atomically
 from tfl.models.heads import HeadSpec, apply_head, pool
 from tfl.models.metadata import METADATA_FILE, Classifier, Metadata, load_classifier, read_metadata
 from tfl.workdir import check_finished
-from tfl.writing import write_atomically
 
 _DAMAGE = (
     *(AttributeError, EOFError, LookupError, NotImplementedError, OSError, RuntimeError, TypeError, ValueError),

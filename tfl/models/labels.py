@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfl.data.graph_checks import as_text, counted, first_of, sentence
 from tfl.data.labels import as_labels, find_missing
 from tfl.errors import InputError
+from tfl.inputs.graph_checks import as_text, counted, first_of, sentence
 
 _SUM_TOLERANCE = 0.01  # rows of float16 do not add up to 1 exactly
 

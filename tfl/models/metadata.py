@@ -11,8 +11,10 @@ from typing import Any
 import keras
 from keras.src.models.functional import Functional
 
+from tfl.data.index import describe_order
 from tfl.errors import InputError
-from tfl.files import first_twice, parse_json
+from tfl.files.reading import first_twice, parse_json
+from tfl.progress import say
 from tfl.registry import normal_name, resolve
 from tfl.rules import TARGETS
 
@@ -209,3 +211,10 @@ def _revive(content: bytes) -> keras.Model:
         file = Path(folder) / "model.keras"
         file.write_bytes(content)
         return load_classifier(file, compile=True)
+
+
+def say_order(metadata: Metadata) -> None:
+    """Say, where a model is written, that its classes are not in the order that Keras would give them."""
+    line = describe_order(metadata.class_names) if metadata.target in ("multiclass", "binary") else ""
+    if line:
+        say(line)

@@ -7,19 +7,20 @@ import keras
 import numpy as np
 from etils import epath
 
+from tfl.build import load_splits, make_extractor
 from tfl.data import Splits
 from tfl.errors import InputError
 from tfl.features import open_store
+from tfl.files.writing import write_atomically
 from tfl.models.classifier import load_model, split_at_features
-from tfl.phases import load_splits, make_extractor
 from tfl.progress import say
 from tfl.report.card import render_card
-from tfl.report.facts import Facts, read_facts
+from tfl.report.facts import Facts
 from tfl.report.finding import Finding
 from tfl.report.findings import find
 from tfl.report.gallery import make_galleries
 from tfl.report.page import render_page
-from tfl.writing import write_atomically
+from tfl.report.reading import read_facts
 
 __all__ = ["CARD", "REPORT", "Facts", "Finding", "find", "read_facts", "remake_report", "write_report"]
 

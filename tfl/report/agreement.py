@@ -1,17 +1,15 @@
 """Whether the files of a run agree: what one of them says alone may be edited, what several say may not differ."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from etils import epath
 
-from tfl.files import read_csv, refuse_file
-from tfl.recorded import check_recorded_config
+from tfl.files.reading import read_csv, refuse_file
 from tfl.registry import normal_name
-
-if TYPE_CHECKING:
-    from tfl.report.facts import Facts
+from tfl.report.facts import Facts
+from tfl.runs.recorded import check_recorded_config
 
 CLOSE = 1e-3  # a run that was evaluated again may have rounded otherwise
 LOSSES = ("loss", "val_loss")
@@ -41,7 +39,7 @@ def read_history(path: epath.PathLike) -> list[dict[str, float]]:
     return rows
 
 
-def check_facts(facts: "Facts") -> None:
+def check_facts(facts: Facts) -> None:
     """Check that what the files of a finished run say fits together.
 
     Raises:
@@ -62,7 +60,7 @@ def check_facts(facts: "Facts") -> None:
         )
 
 
-def _check_metrics(facts: "Facts", name: str, values: dict[str, Any]) -> None:
+def _check_metrics(facts: Facts, name: str, values: dict[str, Any]) -> None:
     path, test = facts.path / name, values["test"]
     if facts.headline not in test:
         raise refuse_file(path, f"test lacks {facts.headline!r}")
@@ -75,7 +73,7 @@ def _check_metrics(facts: "Facts", name: str, values: dict[str, Any]) -> None:
         raise refuse_file(path, f"{values['kept']!r} is kept, and is not among the phases")
 
 
-def _check_evaluation(facts: "Facts", path: epath.Path) -> None:
+def _check_evaluation(facts: Facts, path: epath.Path) -> None:
     evaluation, names = facts.evaluation, list(map(normal_name, facts.metadata.class_names))
     first, second = facts.metrics["test"], evaluation["test"]
     for metric in first.keys() & second.keys():

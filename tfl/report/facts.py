@@ -1,10 +1,9 @@
-"""What a workdir knows of its run: everything that the report and the model card say is read here, once."""
+"""What a workdir knows of its run."""
 
 import collections
 import dataclasses
 import functools
 import statistics
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,17 +12,11 @@ from etils import epath
 from tfl.config import TransferConfig, flatten
 from tfl.data.index import SPLITS, Index, index_of_splits
 from tfl.data.splits import find_contradictions, find_leaks
-from tfl.errors import InputError
 from tfl.evaluation.predictions import Predictions
 from tfl.evaluation.probabilities import to_probabilities
-from tfl.files import read_csv, read_json
-from tfl.models.classifier import Metadata, read_model_metadata
-from tfl.recorded import recorded_predictions, recorded_splits
-from tfl.report.agreement import check_facts, read_history
+from tfl.models.classifier import Metadata
 from tfl.report.wording import figure, percent
 from tfl.rules import PYTHON_DATA
-from tfl.schemas import CERTIFICATE, EVALUATION
-from tfl.workdir import Workdir, read_config
 
 HEADLINES = {"regression": "mean_absolute_error"}  # of all other targets: accuracy
 
@@ -172,56 +165,3 @@ class Facts:
     def all_options(self) -> list[tuple[str, Any]]:
         """Every option: path, value."""
         return list(flatten(self.config.to_dict()).items())
-
-
-def read_facts(workdir: Any) -> Facts:
-    """Read what a finished workdir knows of its run.
-
-    Args:
-        workdir: path of the folder.
-
-    Raises:
-        InputError: no finished run, or one whose model does not say what its outputs are.
-    """
-    run = Workdir.open_finished(workdir)
-    metrics = run.read_metrics()
-    if metrics is None or not (run / "model.keras").exists():
-        raise InputError(
-            f"`workdir` must be a finished run. Received: {str(run.path)!r}: no metrics.json, or no model."
-        )
-    metadata = read_model_metadata(run / "model.keras")
-    if metadata is None:
-        raise InputError(
-            f"`workdir` must hold a model that tfl saved. Received: {str(run.path)!r}: no class names in it."
-        )
-    has_table = (run / "predictions.csv").exists() and (run / "splits.csv").exists()
-    nothing = Predictions(np.zeros(0), np.zeros(0), np.zeros((0, len(metadata.class_names))), metadata.target)
-    facts = Facts(
-        path=run.path,
-        config=read_config(run),
-        metadata=metadata,
-        metrics=metrics,
-        evaluation=_values(run, "evaluation.json", EVALUATION),
-        certificate=_values(run, "export/certificate.json", CERTIFICATE),
-        splits=recorded_splits(run) if (run / "splits.csv").exists() else [],
-        history=read_history(run / "history.csv") if (run / "history.csv").exists() else [],
-        quarantine=_quarantine(run),
-        table=recorded_predictions(run, "test", metadata.target, metadata.class_names)[0] if has_table else nothing,
-        seconds=_seconds(run),
-    )
-    check_facts(facts)
-    return facts
-
-
-def _values(run: Workdir, name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-    return read_json(run / name, schema) if (run / name).exists() else {}
-
-
-def _quarantine(run: Workdir) -> list[dict[str, str]]:
-    file = run / "quarantine.csv"
-    return read_csv(file, ("path", "reason")) if file.exists() else []
-
-
-def _seconds(run: Workdir) -> float | None:
-    start, end = ((run / name).stat().mtime for name in ("config.json", "metrics.json"))
-    return end - start if end > start else None

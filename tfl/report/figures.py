@@ -10,7 +10,7 @@ from tfl.report.charts import Chart, Series, draw
 from tfl.report.facts import Facts
 from tfl.report.pictures import data_uri
 from tfl.report.wording import count, percent, points
-from tfl.training.schedules import make_schedule
+from tfl.training.objective.schedules import make_schedule
 
 STEPS = 60  # points of a learning-rate curve
 LIGHT = (224, 122, 44)  # of a large confusion matrix: a colour that shows on white and on black

@@ -15,6 +15,7 @@ from tfl.report.gallery import Gallery
 from tfl.report.results import describe_results, has_value
 from tfl.report.story import describe_request, describe_training
 from tfl.report.wording import figure, percent, points, spoken
+from tfl.version import VERSION
 
 SECTIONS = {
     "asked": "What was asked",
@@ -48,8 +49,6 @@ def render_page(facts: Facts, findings: list[Finding], galleries: list[Gallery],
         galleries: images with their explanations.
         note: why there are none, where there are none.
     """
-    import tfl
-
     shipped = _certificate(facts)
     style = (importlib.resources.files("tfl.report") / "templates" / "style.css").read_text("utf-8")
     text = (
@@ -66,7 +65,7 @@ def render_page(facts: Facts, findings: list[Finding], galleries: list[Gallery],
             look={"galleries": galleries, "note": note or _how_to_look(facts)},
             shipped=shipped,
             again={"command": command_again(facts), "environment": describe_environment(facts)},
-            version=tfl.__version__,
+            version=VERSION,
         )
     )
     return text.encode("utf-8", "replace").decode("utf-8")  # names of files may be no UTF-8

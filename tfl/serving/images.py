@@ -9,12 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfl.data import decode_image, resize
-from tfl.data.gif import gif_frames
-from tfl.data.jpeg import PASSES_OF_PHOTO, count_work
-from tfl.data.photos import decode_photo, needs_pillow
-from tfl.data.scan import BROKEN, first_line, read_header
-from tfl.data.whole import check_whole
 from tfl.errors import BadImageError
+from tfl.inputs.image.gif import gif_frames
+from tfl.inputs.image.jpeg import PASSES_OF_PHOTO, count_work
+from tfl.inputs.image.photos import decode_photo, needs_pillow
+from tfl.inputs.image.scan import BROKEN, first_line, read_header
+from tfl.inputs.image.whole import check_whole
 from tfl.serving.limits import RequestError
 
 TAKES_TURNS = 12_000_000  # pixels from which images are decoded one after the other: each may take 30 bytes a pixel

@@ -1,13 +1,13 @@
 """Training: `compile`, `fit`, and what they are made of."""
 
 from tfl.models.class_weights import balanced_class_weight
-from tfl.training.contract import Contract, check_evaluation
-from tfl.training.loop import fit
-from tfl.training.losses import make_loss
-from tfl.training.metrics import make_metrics
-from tfl.training.optimizers import make_optimizer
-from tfl.training.plan import CheckpointOptions, FitOptions, compile
-from tfl.training.schedules import make_schedule
+from tfl.training.contract.checks import Contract, check_evaluation
+from tfl.training.loop.fit import fit
+from tfl.training.loop.plan import CheckpointOptions, FitOptions, compile
+from tfl.training.objective.losses import make_loss
+from tfl.training.objective.metrics import make_metrics
+from tfl.training.objective.optimizers import make_optimizer
+from tfl.training.objective.schedules import make_schedule
 
 __all__ = [
     "CheckpointOptions",

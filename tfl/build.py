@@ -1,0 +1,45 @@
+"""The one place where a config becomes objects: its data, and the frozen part of a model over them."""
+
+import dataclasses
+from typing import Any
+
+import keras
+
+from tfl.backbones import get_backbone_spec
+from tfl.config import FeaturesConfig, TransferConfig
+from tfl.data import Source, Splits, load_data
+from tfl.features import Extractor, FeatureStore
+from tfl.keras_settings import check_keras_settings
+from tfl.rules import absolute_paths
+
+
+def checked(config: TransferConfig) -> TransferConfig:
+    """Return the config with every name in its one spelling, that of the backbone too, and every path absolute.
+
+    Raises:
+        InputError: an option breaks its rule, or there is no such backbone.
+    """
+    check_keras_settings()
+    config = absolute_paths(config.validate())
+    name = get_backbone_spec(config.backbone.name).name
+    return dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, name=name))
+
+
+def load_splits(config: TransferConfig, data: Any = None) -> Splits:
+    """Open and cut the data that a config asks for; `data` takes the place of `config.data.source`."""
+    return load_data(
+        config.data.source if data is None else data,
+        split=config.data.split,
+        seed=config.seed,
+        max_bad_fraction=config.data.max_bad_fraction,
+        train_examples_per_class=config.data.train_examples_per_class,
+        bit_depth=config.data.bit_depth,
+    )
+
+
+def make_extractor(
+    lower: keras.Model, source: Source, options: FeaturesConfig, store: FeatureStore | None
+) -> Extractor:
+    """Return a frozen part of a model over a source of images, as the config asks for it."""
+    size = int(lower.input.shape[1])
+    return Extractor(lower, source, size, store=store, runtime=options.runtime, dtype=options.dtype)

@@ -1,0 +1,229 @@
+"""The store of checkpoints: whatever happens at whatever moment, the newest whole one is found again.
+
+Each stands in a folder `step_00000123` (`step_00000123-1` where that name is taken), which was written aside, forced
+to the disk and renamed. Then `LATEST` is replaced, which names the one that counts. What is no longer needed goes last.
+"""
+
+import contextlib
+import re
+from collections.abc import Iterable, Iterator
+
+from etils import epath
+
+from tfl.checkpoints.format import (
+    MANIFEST,
+    Checkpoint,
+    DamagedError,
+    read_checkpoint,
+    read_manifest,
+    read_sealed,
+    write_checkpoint,
+    write_sealed,
+)
+from tfl.errors import InputError
+from tfl.files.writing import sweep_unfinished, sync, write_atomically, write_folder_atomically
+from tfl.progress import say
+
+_LATEST = "LATEST"
+_NAME = re.compile(r"step_(\d{8,})(?:-(\d+))?")  # of a checkpoint: its step, and which attempt at it
+
+
+class CheckpointStore:
+    """A folder of checkpoints that one process writes; others may read.
+
+    A crash at any moment, a full disk, a flipped bit or a cut file leave a whole checkpoint to be loaded:
+    the one being written, or the one before it. Other files in the folder are left alone. In an object store
+    (`gs://`) folders cannot be renamed: there a checkpoint counts once its manifest stands, which is written last.
+
+    Args:
+        folder: made where missing, at the first save.
+        keep: how many of the newest stay, at least 1; the best one stays too.
+
+    Raises:
+        InputError: `keep` is less than 1.
+
+    Example:
+        >>> store = CheckpointStore("runs/flowers/checkpoints", keep=2)
+        >>> store.save(Checkpoint(120, {"head/kernel": kernel}, {"epoch": 3}), best=True)
+        >>> store.load().step
+        120
+    """
+
+    def __init__(self, folder: epath.PathLike, *, keep: int = 2) -> None:
+        if keep < 1:
+            raise InputError(f"`checkpoint.keep` must be at least 1. Received: keep={keep}.")
+        self.folder, self.keep = epath.Path(folder).expanduser(), keep
+        self._is_swept = False  # only who writes may sweep: others read while it does
+        self._line: dict[str, str] | None = None  # per checkpoint of this training, the newest last: the best then
+
+    def save(self, checkpoint: Checkpoint, *, best: bool = False) -> None:
+        """Write a checkpoint; once this returns, it is what `load` gives, also after a power failure.
+
+        Args:
+            checkpoint: its step may be one that was saved before, as a resumed run does.
+            best: it is the best one so far, for `load_best`.
+
+        Raises:
+            InputError: the disk is full or the folder cannot be written; the checkpoints are as they were.
+        """
+        with _explained(self.folder):
+            if not self._is_swept:
+                sweep_unfinished(self.folder)
+                self._is_swept = True
+            if self._line is None:
+                self._line = self._read_line(self._newest_first()[0])
+            name = self._free_name(checkpoint.step)
+            best_name = name if best else next(reversed(self._line.values()), "")
+            self._write(name, checkpoint, best_name)
+            # What was saved at this step or after it is of a training that was gone back on.
+            line = {there: of for there, of in self._line.items() if _order(there)[0] < checkpoint.step}
+            self._line = self._prune({**line, name: best_name})
+
+    def _write(self, name: str, checkpoint: Checkpoint, best: str) -> None:
+        write_folder_atomically(self.folder / name, lambda folder: write_checkpoint(folder, checkpoint, best))
+        try:
+            write_atomically(self.folder / _LATEST, lambda file: write_sealed(file, {"folder": name}))
+        except InputError:  # the next attempt needs the room
+            if self._read_latest() != name:
+                self._remove(name)
+            raise
+
+    def load(self) -> Checkpoint | None:
+        """Return the newest whole checkpoint, None where there is none.
+
+        A damaged one is passed over for the one before it, and one line names both.
+
+        Raises:
+            InputError: there are checkpoints, and not one of them is whole.
+        """
+        with _explained(self.folder):
+            names, damage = self._newest_first()
+            found = self._read_first_whole(names, damage)
+            if found is not None:
+                name, checkpoint = found
+                self._line = self._read_line(names[names.index(name) :])
+                return checkpoint
+        if damage:
+            raise InputError(
+                f"`checkpoint.folder` must hold a whole checkpoint, or none. Received: {'; '.join(damage)}; "
+                "to begin again, remove the folder."
+            )
+        return None
+
+    def load_best(self) -> Checkpoint | None:
+        """Return the best checkpoint as of the newest one, None where none was ever the best.
+
+        A damaged one is passed over for the best before it that is still there, and one line says so.
+        """
+        with _explained(self.folder):
+            names, damage = self._newest_first()
+            best_names = reversed(self._read_line(names).values())
+            found = self._read_first_whole(filter(None, dict.fromkeys(best_names)), damage)
+        if found is None:
+            _say_damage(damage, None)
+            return None
+        return found[1]
+
+    def _read_first_whole(self, names: Iterable[str], damage: list[str]) -> tuple[str, Checkpoint] | None:
+        """Return the first that is whole, with its name, and say what was passed over, which joins `damage`."""
+        for name in names:
+            try:
+                checkpoint = read_checkpoint(self.folder / name)
+            except DamagedError as error:
+                damage.append(str(error))
+                continue
+            _say_damage(damage, self.folder / name)
+            return name, checkpoint
+        return None
+
+    def clear(self) -> None:
+        """Remove all checkpoints, the newest last: a crash on the way leaves that one, or none.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        with _explained(self.folder):
+            newest = self._newest_first()[0][:1]
+            for name in self._names():
+                if name not in newest:
+                    self._remove(name)
+            (self.folder / _LATEST).unlink(missing_ok=True)
+            for name in newest:
+                sync(self.folder)
+                self._remove(name)
+        self._line = {}
+
+    def _names(self) -> list[str]:
+        """Return the names of all folders of checkpoints, whole or not, by their steps."""
+        entries = self.folder.iterdir() if self.folder.exists() else ()
+        return sorted((entry.name for entry in entries if _NAME.fullmatch(entry.name)), key=_order)
+
+    def _newest_first(self) -> tuple[list[str], list[str]]:
+        """Return the names of what may be loaded, and what is wrong before any of it is read."""
+        names = [name for name in reversed(self._names()) if (self.folder / name / MANIFEST).exists()]
+        try:
+            latest = self._read_latest()
+        except DamagedError as error:
+            return names, [str(error)]
+        if latest in names:
+            return names[names.index(latest) :], []
+        return names, [f"{self.folder / latest / MANIFEST} is missing"] if latest else []
+
+    def _read_latest(self) -> str:
+        """Return the name of the checkpoint that counts; "" where no save was ever completed."""
+        pointer = self.folder / _LATEST
+        return read_sealed(pointer)["folder"] if pointer.exists() else ""
+
+    def _read_line(self, newest_first: list[str]) -> dict[str, str]:
+        """Return for each checkpoint, the newest last, which was the best one then."""
+        line = {}
+        for name in reversed(newest_first):
+            with contextlib.suppress(DamagedError):
+                line[name] = read_manifest(self.folder / name)["best"]
+        return line
+
+    def _free_name(self, step: int) -> str:
+        attempts = [attempt for taken, attempt in map(_order, self._names()) if taken == step]
+        return f"step_{step:08d}" + (f"-{max(attempts) + 1}" if attempts else "")
+
+    def _prune(self, line: dict[str, str]) -> dict[str, str]:
+        """Remove all but the last of a line and their best, and what training has gone back on; return the rest."""
+        kept = set(list(line)[-self.keep :])
+        kept |= {line[name] for name in kept}
+        for name in self._names():
+            if name not in kept:
+                with contextlib.suppress(OSError):  # the save has succeeded, and the next one tries again
+                    self._remove(name)
+        return {name: best for name, best in line.items() if name in kept}
+
+    def _remove(self, name: str) -> None:
+        """Make a folder no checkpoint first, for good: a crash on the way must not leave a damaged one."""
+        folder = self.folder / name
+        (folder / MANIFEST).unlink(missing_ok=True)
+        sync(folder)
+        folder.rmtree(missing_ok=True)
+
+
+def _order(name: str) -> tuple[int, int]:
+    """Return step and attempt."""
+    match = _NAME.fullmatch(name)
+    return (int(match[1]), int(match[2] or 0)) if match else (-1, -1)
+
+
+def _say_damage(damage: list[str], instead: epath.Path | None) -> None:
+    if damage:
+        say(f"checkpoint damaged: {'; '.join(damage)}. Going back to {instead or 'none'}.")
+
+
+@contextlib.contextmanager
+def _explained(folder: epath.Path) -> Iterator[None]:
+    """Name the option that the user has set, in one line."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(str(error).replace("`workdir`", "`checkpoint.folder`", 1)) from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(
+            f"`checkpoint.folder` must be a usable folder. Received: {str(folder)!r}: {reason}."
+        ) from error

@@ -1,0 +1,51 @@
+"""`data.bit_depth`: how many of the 16 bits the PNG files of a source use."""
+
+import dataclasses
+from typing import TypeVar
+
+import numpy as np
+
+from tfl import progress
+from tfl.data.source import Source
+from tfl.errors import InputError
+from tfl.inputs.image.depth import FULL_DEPTH
+
+_DEPTHS = (8, 10, 12, 14)  # that are in use, below the full one
+AnySource = TypeVar("AnySource", bound=Source)
+
+
+def at_depth(source: AnySource, bit_depth: int) -> AnySource:
+    """Return a source whose PNG files of 16 bits hold `bit_depth` bits; say where they seem to hold fewer.
+
+    Args:
+        source: its files are scanned.
+        bit_depth: 8 to 16; values from 0 to 2**bit_depth - 1 become 0 to 255.
+
+    Raises:
+        InputError: a file holds more.
+    """
+    peaks = source.peaks if len(source.peaks) else np.zeros(len(source.index), np.int64)
+    over = np.flatnonzero(peaks >= 2**bit_depth)
+    if len(over):
+        raise InputError(
+            f"`data.bit_depth` must be as many bits as the files hold. Received: data.bit_depth={bit_depth}, and "
+            f"{len(over)} of {np.count_nonzero(peaks)} PNG files of 16 bits with more, the first: "
+            f"{source.index.ids[over[0]]} with {peaks[over[0]]:,}. "
+            f"Did you mean data.bit_depth={_least_depth(int(peaks.max()))}?"
+        )
+    if bit_depth < FULL_DEPTH and not peaks.any():
+        progress.say(f"data.bit_depth={bit_depth} changes nothing: no file is a PNG of 16 bits with colours.")
+    for split in dict.fromkeys(source.index.splits.tolist()):
+        own = peaks[source.index.splits == split]
+        peak, count = int(own.max(initial=0)), np.count_nonzero(own)
+        if count and _least_depth(peak) < bit_depth:
+            progress.say(
+                f"Warning: {count} PNG files of 16 bits{f' in {split}' if split else ''} hold no value above {peak:,}: "
+                f"of 256 levels {round(255 * peak / (2**bit_depth - 1)) + 1} are left. "
+                f"Did you mean data.bit_depth={_least_depth(peak)}?"
+            )
+    return dataclasses.replace(source, bit_depth=bit_depth)
+
+
+def _least_depth(peak: int) -> int:
+    return next((depth for depth in _DEPTHS if peak < 2**depth), FULL_DEPTH)

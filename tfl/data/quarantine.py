@@ -1,0 +1,41 @@
+"""The files that are left out: how many may be, and the list of them."""
+
+from collections.abc import Sequence
+
+from absl import logging
+from etils import epath
+
+from tfl import progress
+from tfl.errors import InputError
+from tfl.inputs.image.photos import EXTRA
+from tfl.workdir import write_csv
+
+
+def check_bad_fraction(quarantine: Sequence[tuple[str, str]], total: int, max_bad_fraction: float) -> None:
+    """Say how many files are left out, and stop where they are too many to go on.
+
+    Raises:
+        InputError: more than `max_bad_fraction` of `total` are bad.
+    """
+    if not quarantine:
+        return
+    lacking = [row for row in quarantine if EXTRA in row[1]]
+    path, reason = (lacking or quarantine)[0]
+    if len(quarantine) - len(lacking) <= max_bad_fraction * total < len(quarantine):
+        raise InputError(
+            f"`data.source` must hold photos whose decoders are installed. Received: {len(lacking)} of {total} files, "
+            f"the first: {path} ({reason})."
+        )
+    if len(quarantine) > max_bad_fraction * total:
+        raise InputError(
+            f"`data.max_bad_fraction` must be at least the fraction of files that cannot be used: {len(quarantine)} "
+            f"of {total}, the first: {path} ({reason}). Received: data.max_bad_fraction={max_bad_fraction:g}."
+        )
+    progress.say(f"{len(quarantine)} of {total} files cannot be used and are left out, the first: {path} ({reason}).")
+    for path, reason in quarantine:
+        logging.info("Left out: %s (%s)", path, reason)
+
+
+def write_quarantine_csv(path: epath.PathLike, rows: Sequence[tuple[str, str]]) -> None:
+    """Write the files that are left out, as (path, reason); the file is written also where there are none."""
+    write_csv(path, ("path", "reason"), rows)

@@ -1,0 +1,76 @@
+"""The processes that run one program together: which part of the work is whose, and how the parts come together."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfl.distribution.strategy import num_workers, worker_index
+
+CHUNK = 2**22  # numbers that are summed at once: 32 MB
+
+
+class Workers:
+    """The workers of a strategy; with one, nothing is sent and everything is its own.
+
+    Every worker must make the same calls in the same order: each waits for the others.
+
+    Attributes:
+        number: how many there are.
+        index: which one this is, from 0.
+
+    Example:
+        >>> workers = Workers(make_strategy())
+        >>> mine = workers.share(len(values), block=32)
+        >>> whole = workers.gather(slow_function(values[mine]), mine, len(values))
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy) -> None:
+        self.strategy, self.number, self.index = strategy, num_workers(strategy), worker_index(strategy)
+
+    def share(self, count: int, block: int) -> np.ndarray:
+        """Return the positions, of `count`, that are this worker's: blocks of neighbours, dealt out in turn.
+
+        With the size of a batch as block, the batches are those of one process, and so are the bits of what they give.
+        """
+        positions = np.arange(count)
+        return positions[positions // block % self.number == self.index]
+
+    def sum(self, arrays: Sequence[Any]) -> list[np.ndarray]:
+        """Return the sums over all workers of some arrays of equal shapes, in float64: the same bits for all."""
+        arrays = [np.asarray(array, np.float64) for array in arrays]
+        if self.number == 1:
+            return arrays
+        vector = np.concatenate([array.ravel() for array in arrays])
+        total = np.concatenate([self._sum(vector[i : i + CHUNK]) for i in range(0, max(len(vector), 1), CHUNK)])
+        parts = np.split(total, np.cumsum([array.size for array in arrays])[:-1])
+        return [part.reshape(array.shape) for part, array in zip(parts, arrays, strict=True)]
+
+    def mean(self, *values: float) -> list[float]:
+        """Return the means of numbers that each worker has its own of, so that all decide the same from them."""
+        return [float(total) / self.number for total in self.sum(values)]
+
+    def gather(self, values: np.ndarray, positions: np.ndarray, count: int) -> np.ndarray:
+        """Return `(count, ...)`: the values of all workers, each at its positions, to the bit.
+
+        Args:
+            values: `(N, ...)` numbers that float64 can hold.
+            positions: `(N,)`; every position is one worker's.
+            count: of the positions of all.
+        """
+        if self.number == 1:
+            return values
+        whole = np.zeros((count, *values.shape[1:]))
+        whole[positions] = values
+        return self.sum([whole])[0].astype(values.dtype)
+
+    def _sum(self, vector: np.ndarray) -> np.ndarray:
+        local = self.strategy.num_replicas_in_sync // self.number
+
+        def of_replica(context: Any) -> tf.Tensor:  # one replica of a worker speaks for it
+            speaks = context.replica_id_in_sync_group % local == 0
+            return tf.constant(vector if speaks else np.zeros_like(vector), tf.float64)
+
+        copies = self.strategy.experimental_distribute_values_from_function(of_replica)
+        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, copies, axis=None).numpy()

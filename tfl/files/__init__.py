@@ -1,0 +1,1 @@
+"""How files are written, locked, read again and checked."""

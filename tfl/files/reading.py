@@ -1,0 +1,207 @@
+"""Read the files of a run and of its user: a damaged or edited one is refused in one line, never half believed."""
+
+import collections
+import contextlib
+import csv
+import io
+import json
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from etils import epath
+
+from tfl.errors import InputError
+from tfl.files.spreadsheets import unguard_cells
+
+_LARGEST = 2**63  # whole numbers from here on fit no array
+
+
+def refuse_file(path: epath.PathLike, reason: object, argument: str = "workdir") -> InputError:
+    """Return the error that says in one line which file is damaged, and what is wrong with it.
+
+    Args:
+        path: of the file.
+        reason: what is wrong, without the full stop.
+        argument: the option that led to the file.
+    """
+    text = " ".join(str(reason).split()).rstrip(".")
+    return InputError(f"`{argument}` must hold whole files. Received: {str(path)!r}: {text}.")
+
+
+@contextlib.contextmanager
+def naming_file(path: epath.PathLike) -> Iterator[None]:
+    """Say in which file of a workdir a value stands that is refused."""
+    try:
+        yield
+    except InputError as error:
+        raise refuse_file(path, error) from error
+
+
+def read_json(path: epath.PathLike, schema: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Args:
+        path: the file.
+        schema: what must stand in it, as JSON Schema; see `tfl/files/schemas.py`. None: any object.
+
+    Raises:
+        InputError: the file is missing or damaged, holds no JSON object, a name twice, NaN or infinity, or something
+            that the schema does not allow.
+    """
+    try:
+        content = epath.Path(path).read_text("utf-8")
+        values = parse_json(content)
+    except (ValueError, OSError, RecursionError) as error:
+        raise refuse_file(path, error) from error
+    if not isinstance(values, dict):
+        raise refuse_file(path, "no JSON object")
+    if schema is not None and (reason := find_breach(values, schema)):
+        raise refuse_file(path, reason)
+    return values
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON as its standard has it: no NaN, no infinity, no name twice.
+
+    Raises:
+        ValueError: the text is something else.
+    """
+
+    def number(digits: str) -> float:
+        value = float(digits)
+        if not math.isfinite(value):
+            raise ValueError(f"{digits[:40]} is no finite number")
+        return value
+
+    def whole(digits: str) -> int:
+        if abs(value := int(digits)) >= _LARGEST:
+            raise ValueError(f"{digits[:40]} is no number of 64 bits")
+        return value
+
+    return json.loads(text, parse_float=number, parse_int=whole, parse_constant=number, object_pairs_hook=_refuse_twice)
+
+
+def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError(f"{first_twice([name for name, _ in pairs])!r} stands in it twice")
+    return values
+
+
+def find_breach(values: Any, schema: Mapping[str, Any]) -> str:
+    """Say where and how values break a JSON Schema; empty where they do not."""
+    from jsonschema import (
+        Draft202012Validator,  # a file is read seldom, and importing this takes as long as all else of tfl
+    )
+    from jsonschema.exceptions import best_match
+
+    error = best_match(Draft202012Validator(schema).iter_errors(values))
+    if error is None:
+        return ""
+    where = ".".join(map(str, error.absolute_path))
+    return f"{where or 'the object'}: {error.message[:200]}"
+
+
+def read_csv(
+    path: epath.PathLike, columns: Sequence[str] = (), *, key: str = "", argument: str = "workdir"
+) -> list[dict[str, str]]:
+    """Read a table with a header.
+
+    Args:
+        path: a CSV file in UTF-8; names of files in it may be other bytes.
+        columns: what the header must have.
+        key: a column whose values must differ; empty: none.
+        argument: the option that led to the file, for messages.
+
+    Returns:
+        One dict a row, by the names in the header.
+
+    Raises:
+        InputError: the file is missing or damaged, a column is missing or there twice, a row has more or fewer cells
+            than the header, or a value of `key` stands in two rows.
+    """
+    try:
+        text = epath.Path(path).read_bytes().decode("utf-8-sig", "surrogateescape")  # Excel marks UTF-8 by a first BOM
+    except OSError as error:
+        raise refuse_file(path, error, argument) from error
+    return parse_csv(text, path, columns, key=key, argument=argument)
+
+
+def read_spreadsheet(
+    path: epath.PathLike, columns: Sequence[str], *, key: str, argument: str, known: Collection[str] = ()
+) -> list[dict[str, str]]:
+    """Read a table that a spreadsheet or a person wrote: commas, semicolons or tabs, in UTF-8 or UTF-16.
+
+    Args:
+        path: the file; UTF-16 is known by its byte order mark.
+        columns: those that are read, the key's among them.
+        key: the column whose values must differ.
+        argument: the option that led to the file, for messages.
+        known: values of the key that may hold bytes that are no UTF-8, as names of files may.
+
+    Raises:
+        InputError: as `read_csv`; or the file is of another encoding, which is not guessed.
+    """
+    try:
+        content = epath.Path(path).read_bytes()
+        is_utf16 = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+        text = content.decode("utf-16") if is_utf16 else content.decode("utf-8-sig", "surrogateescape")
+    except (OSError, ValueError) as error:
+        raise refuse_file(path, error, argument) from error
+    header = text.partition("\n")[0].strip()
+    delimiter = next((mark for mark in ",;\t" if key in [cell.strip('"') for cell in header.split(mark)]), "")
+    rows = parse_csv(text, path, key=key if delimiter else "", argument=argument, delimiter=delimiter or ",")
+    for number, row in enumerate(rows):
+        cells = (*row, *(row[name] for name in columns if name in row and not (name == key and row[name] in known)))
+        if strange := next((cell for cell in cells if _holds_bytes(cell)), ""):
+            place = "in its header" if strange in row and not number else f"in row {number + 2}"
+            raise InputError(
+                f"`{argument}` must name a CSV file in UTF-8 (a spreadsheet calls it 'CSV UTF-8'). Received: {path} "
+                f"with {strange!r} {place}."
+            )
+    return rows
+
+
+def _holds_bytes(text: str) -> bool:
+    """Say whether a text has bytes that were no UTF-8."""
+    return any("\udc80" <= character <= "\udcff" for character in text)
+
+
+def parse_csv(
+    text: str, path: epath.PathLike, columns: Sequence[str] = (), *, key: str = "", argument: str, delimiter: str = ","
+) -> list[dict[str, str]]:
+    """Read the text of a table; see `read_csv`.
+
+    Args:
+        text: of the table.
+        path: where it stands, for messages.
+        columns: what the header must have.
+        key: a column whose values must differ.
+        argument: the option that led to the file.
+        delimiter: between two cells.
+    """
+    try:
+        cells = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        lines = list(unguard_cells(cells))
+    except csv.Error as error:
+        raise refuse_file(path, error, argument) from error
+    header, *rows = lines or [[]]
+    missing = [name for name in columns if name not in header]
+    if missing or len(set(header)) < len(header):
+        found = f"no column {missing[0]!r}" if missing else f"the column {first_twice(header)!r} twice"
+        raise refuse_file(path, f"{found} among {', '.join(map(repr, header[:20])) or 'none'}", argument)
+    if "\0" in text:
+        raise refuse_file(path, "it holds zero bytes", argument)
+    for number, row in enumerate(rows, start=2):
+        if row and len(row) != len(header):
+            raise refuse_file(path, f"row {number} has {len(row)} cells, the header {len(header)}", argument)
+    table = [dict(zip(header, row, strict=True)) for row in rows if row]
+    if key and (name := first_twice([row[key] for row in table])) is not None:
+        raise refuse_file(path, f"{key} {name!r} stands in it twice", argument)
+    return table
+
+
+def first_twice(names: Sequence[str]) -> str | None:
+    """Return the first name that occurs more than once, or None."""
+    return next((name for name, count in collections.Counter(names).items() if count > 1), None)

@@ -1,0 +1,218 @@
+"""The one decoder of tfl: bytes of an image file in, RGB pixels out, in the TensorFlow graph.
+
+Training, evaluation, prediction and the exported model all go through `decode_image` and `resize`, so that
+a pixel has one value everywhere. Nothing here leaves the graph (no `py_function`, no Pillow): the decoder is
+shipped inside exported models. What each format needs:
+
+| format | rule |
+|---|---|
+| JPEG | grey, YCbCr, CMYK and YCCK to RGB; accurate DCT, as Pillow has it; EXIF orientation applied |
+| PNG | grey and palette to RGB; alpha, also from a tRNS chunk, over white; 16 bits, or those it holds, to 8 |
+| GIF | first frame on its canvas, the transparent colour white; later frames are not looked at |
+| BMP | 8 (palette applied), 24 and 32 bits without masks; the fourth byte of 32 bits is ignored |
+| WebP | lossy and lossless; alpha over white; first frame of an animation |
+
+Orientation is read from JPEG files alone: other formats are written upright by cameras and editors. What this table
+does not list is decoded by Pillow, outside the graph: see `tfl.inputs.image.photos`.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from tfl.inputs.image.content import byte_at, cut, little_endian, to_numbers
+from tfl.inputs.image.gif import decode_gif
+from tfl.inputs.image.orientation import exif_orientation, may_be_turned, upright
+
+TURNED_JPEG = "JPEG with EXIF orientation"
+FORMATS = ("JPEG", TURNED_JPEG, "PNG", "GIF", "BMP", "WebP")
+_BYTES = tuple(bytes([value]) for value in range(256))
+_JPEG = b"\xff\xd8\xff"
+_PNG = b"\x89PNG"
+
+
+def decode_image(encoded: tf.Tensor, formats: Sequence[str] = FORMATS, bit_depth: int = 16) -> tf.Tensor:
+    """Decode the bytes of one image file to RGB, whatever its name said it was.
+
+    The content decides (a PNG called `.jpg` is a PNG), and every rule of the module's table is applied, so
+    that a rotated phone photo stands upright and a logo with alpha stands on white.
+
+    Args:
+        encoded: scalar string tensor, the whole file.
+        formats: where it is known which of `FORMATS` occur, the graph is built for these alone. The pixels are the
+            same; TensorFlow prepares the whole graph anew for every pass over a data set, which takes half
+            a second for all formats.
+        bit_depth: so many bits PNG files of 16 bits hold, 8 to 16.
+
+    Returns:
+        uint8 (H, W, 3), RGB.
+
+    Raises:
+        tf.errors.InvalidArgumentError: the bytes are no image of a known format, a broken one, or hold
+            more than `bit_depth` bits.
+
+    Example:
+        >>> decode_image(tf.io.encode_png(tf.zeros((2, 3, 3), tf.uint8))).shape
+        TensorShape([2, 3, 3])
+    """
+    encoded = tf.ensure_shape(encoded, ())
+    others = tuple(name for name in FORMATS if name in formats and name != "JPEG")
+    if not others:
+        return _decode_jpeg(encoded)
+    is_plain_jpeg = tf.equal(tf.strings.substr(encoded, 0, 3), _JPEG)
+    if TURNED_JPEG in others:
+        is_plain_jpeg &= ~may_be_turned(encoded)
+    image = tf.cond(is_plain_jpeg, lambda: _decode_jpeg(encoded), lambda: _other_decoder(others, bit_depth)(encoded))
+    return tf.ensure_shape(image, (None, None, 3))
+
+
+def resize(image: tf.Tensor, image_size: int) -> tf.Tensor:
+    """Resize a whole image to a square, as training, evaluation, prediction and export all do.
+
+    Bilinear with antialiasing: without it, a large photo shrunk to network size keeps one pixel in a
+    hundred, and the network sees noise that no other tool reproduces. The whole image is kept and its
+    aspect ratio is not, so that nothing at the border is lost. The result is rounded to uint8, so that pixels
+    held in memory, written to disk or sent to a served model are the same numbers.
+
+    Args:
+        image: (H, W, 3), pixels in [0, 255].
+        image_size: pixels per side of the result, at least 1.
+
+    Returns:
+        uint8 (image_size, image_size, 3).
+
+    Example:
+        >>> resize(tf.zeros((4, 6, 3), tf.uint8), 2).shape
+        TensorShape([2, 2, 3])
+    """
+    resized = tf.image.resize(image, (image_size, image_size), method="bilinear", antialias=True)
+    return tf.saturate_cast(tf.round(resized), tf.uint8)
+
+
+def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
+    return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+
+
+@functools.cache
+def _other_decoder(formats: tuple[str, ...], bit_depth: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Build the decoder of all but plain JPEG files, as a function that is kept out of the caller's graph.
+
+    TensorFlow visits every op of the branches that are not taken: inlined, they cost a small JPEG file half its time.
+    """
+
+    png_decoder = functools.partial(_decode_png, bit_depth=bit_depth)
+
+    def decode(encoded: tf.Tensor) -> tf.Tensor:
+        head, decoders = tf.strings.substr(encoded, 0, 4), _DECODERS | {"PNG": (_PNG, png_decoder)}
+        branches = [
+            (tf.equal(tf.strings.substr(head, 0, len(start)), start), functools.partial(decoder, encoded))
+            for name, (start, decoder) in decoders.items()
+            if name in formats
+        ]
+        # An error that lists the known formats.
+        default = functools.partial(tf.io.decode_image, encoded, channels=3, expand_animations=False)
+        return tf.case(branches, default) if branches else default()
+
+    signature = (tf.TensorSpec((), tf.string),)
+    return tf.function(decode, input_signature=signature, experimental_attributes={"_noinline": True})
+
+
+def _decode_turned_jpeg(encoded: tf.Tensor) -> tf.Tensor:
+    return upright(_decode_jpeg(encoded), exif_orientation(encoded))
+
+
+def _decode_png(encoded: tf.Tensor, bit_depth: int = 16) -> tf.Tensor:
+    # RGB of 8 bits with its pixels right behind the header: nothing transparent. Photos in the cache are such files.
+    head = cut(encoded, 24, 17)
+    is_opaque_rgb = tf.equal(cut(head, 0, 2), b"\x08\x02") & tf.equal(cut(head, 13, 4), b"IDAT")
+    return tf.cond(
+        is_opaque_rgb, lambda: tf.io.decode_png(encoded, channels=3), lambda: _decode_any_png(encoded, bit_depth)
+    )
+
+
+def _decode_any_png(encoded: tf.Tensor, bit_depth: int) -> tf.Tensor:
+    most = 2**bit_depth - 1
+
+    def decode_deep() -> tf.Tensor:
+        deep = tf.cast(tf.io.decode_png(encoded, channels=4, dtype=tf.uint16), tf.int32)
+        checks = []
+        if bit_depth < 16:
+            fits = tf.reduce_max(deep[:, :, :3]) <= most
+            checks = [tf.debugging.Assert(fits, [f"values of more than {bit_depth} bits"])]
+        with tf.control_dependencies(checks):  # the op says 65535 for opaque, whatever the depth
+            return tf.cast(tf.minimum((deep * 255 + most // 2) // most, 255), tf.uint8)
+
+    depth = byte_at(encoded, 24)
+    image = tf.cond(depth == 16, decode_deep, lambda: tf.io.decode_png(encoded, channels=4))
+    # The op says 1, 3 or 15 for opaque where a file without alpha has fewer than 8 bits.
+    return _over_white(image, opaque=tf.where(depth < 8, 2 ** tf.minimum(depth, 8) - 1, 255))
+
+
+def _decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
+    # The op takes any other layout for a plain one, and its bytes for blue, green and red.
+    is_plain = (little_endian(encoded, 14, 4) > 12) & tf.equal(little_endian(encoded, 30, 4), 0)
+    check = tf.debugging.Assert(is_plain, ["a BMP with channel masks or compression has no decoder in the graph"])
+    with tf.control_dependencies([check]):
+        image = tf.io.decode_bmp(encoded)
+
+    def apply_palette() -> tf.Tensor:  # the op returns the indices
+        start = 14 + little_endian(encoded, 14, 4)
+        size = little_endian(encoded, 10, 4) - start
+        palette = tf.reshape(tf.io.decode_raw(tf.strings.substr(encoded, start, size // 4 * 4), tf.uint8), (-1, 4))
+        return tf.gather(palette[:, 2::-1], tf.cast(image[:, :, 0], tf.int32))
+
+    return tf.cond(tf.shape(image)[2] == 1, apply_palette, lambda: image[:, :, :3])
+
+
+def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
+    is_extended = tf.equal(tf.strings.substr(encoded, 12, 4), b"VP8X")
+    is_animation = is_extended & (to_numbers(tf.strings.substr(encoded, 20, 1) + b"\0")[0] & 2 > 0)
+    return tf.cond(is_animation, lambda: _first_webp_frame(encoded), lambda: _decode_still_webp(encoded))
+
+
+def _decode_still_webp(encoded: tf.Tensor) -> tf.Tensor:
+    image = tf.io.decode_webp(encoded)[0]
+    return tf.cond(tf.shape(image)[2] == 4, lambda: _over_white(image), lambda: image[:, :, :3])
+
+
+def _first_webp_frame(encoded: tf.Tensor) -> tf.Tensor:
+    """Cut the first frame out as a still image of its own, and lay it on a white canvas.
+
+    TensorFlow's op decodes animations with alpha alone: of one without, it refuses, or writes past the end
+    of its buffer where the number of channels is left open.
+    """
+    position = tf.while_loop(
+        lambda at: tf.not_equal(tf.strings.substr(encoded, at, 4), b"ANMF"),
+        lambda at: (at + 8 + (little_endian(encoded, at + 4, 4) + 1) // 2 * 2,),
+        (tf.constant(12),),
+    )[0]
+    size = little_endian(encoded, position + 4, 4)
+    geometry = tf.strings.substr(encoded, position + 8, 12)  # x / 2, y / 2, width - 1, height - 1: 3 bytes each
+    frame = tf.strings.substr(encoded, position + 24, size - 16)
+    body = b"WEBPVP8X\x0a\0\0\0\x10\0\0\0" + tf.strings.substr(geometry, 6, 6) + frame
+    riff_size = tf.gather(_BYTES, (tf.strings.length(body) // (1, 256, 65536, 16777216)) % 256)
+    image = _decode_still_webp(b"RIFF" + tf.strings.reduce_join(riff_size) + body)
+    left, top = 2 * little_endian(geometry, 0, 3), 2 * little_endian(geometry, 3, 3)
+    right = 1 + little_endian(encoded, 24, 3) - left - tf.shape(image)[1]
+    bottom = 1 + little_endian(encoded, 27, 3) - top - tf.shape(image)[0]
+    return tf.pad(image, [[top, bottom], [left, right], [0, 0]], constant_values=255)
+
+
+def _over_white(rgba: tf.Tensor, opaque: int | tf.Tensor = 255) -> tf.Tensor:
+    rgb, alpha = tf.cast(rgba[:, :, :3], tf.int32), tf.cast(rgba[:, :, 3:], tf.int32)
+    return tf.cond(
+        tf.reduce_all(alpha == opaque),
+        lambda: rgba[:, :, :3],
+        lambda: tf.cast((rgb * alpha + 255 * (255 - alpha) + 127) // 255, tf.uint8),
+    )
+
+
+# First bytes, and what decodes the rest.
+_DECODERS = {
+    TURNED_JPEG: (_JPEG, _decode_turned_jpeg),
+    "PNG": (_PNG, _decode_png),
+    "GIF": (b"GIF8", decode_gif),
+    "BMP": (b"BM", _decode_bmp),
+    "WebP": (b"RIFF", _decode_webp),
+}

@@ -1,0 +1,190 @@
+"""Look at every file once, before anything slow: is it an image, does it decode, and what is it exactly?
+
+A broken file found after hours of training costs the run; found here, it costs a line in quarantine.csv.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tfl import progress
+from tfl.errors import BadImageError
+from tfl.inputs.image import decode
+from tfl.inputs.image.depth import read_peak
+from tfl.inputs.image.formats import GRAPH_FORMATS, PHOTO_FORMATS, sniff
+from tfl.inputs.image.gif import gif_size
+from tfl.inputs.image.jpeg import count_work
+from tfl.inputs.image.photo_cache import cached_png
+from tfl.inputs.image.photos import graph_orientation, needs_pillow, read_photo_size
+from tfl.inputs.image.whole import check_whole
+
+MAX_PIXELS = 178_956_970  # Pillow's limit for a decompression bomb: 1/2 GiB of RGB
+MAX_BYTES = 3 * MAX_PIXELS  # of a file: what so many pixels take where nothing is compressed
+HASH_BUCKETS = 2**62
+_HEAD_BYTES = 12  # so many tell the format
+# TensorFlow quotes the file in some errors, and Python then fails to read the error as UTF-8.
+BROKEN = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, IndexError, UnicodeDecodeError)
+
+
+@dataclasses.dataclass(frozen=True)
+class ScannedImage:
+    """What a good file is: its digest, a fast hash for the pipeline, and its size in pixels as displayed."""
+
+    sha256: str
+    fingerprint: int
+    width: int
+    height: int
+    format: str  # one of `decode.FORMATS`, of the file that the graph reads
+    png: str = ""  # path of that file, where Pillow had to decode the photo
+    peak: int = 0  # largest value of a colour in a PNG of 16 bits; 0 for other files
+
+
+def scan_image(encoded: bytes, *, is_file: bool = False) -> ScannedImage:
+    """Check that the bytes of a file are an image that decodes whole.
+
+    Args:
+        encoded: the content of the file.
+        is_file: whether it is read from a file, so that a PNG from the cache can take its place where the graph has
+            no decoder for it.
+
+    Returns:
+        Digest and size.
+
+    Raises:
+        BadImageError: they are not; the message says why.
+        InputError: the cache cannot be used.
+    """
+    content = tf.constant(encoded)  # copied once for all that TensorFlow reads
+    kind, width, height = read_header(encoded, content)
+    if width * height > MAX_PIXELS:
+        raise BadImageError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
+    if kind == "JPEG" and count_work(encoded, width * height) > MAX_PIXELS:
+        raise BadImageError(
+            f"the passes over {width} x {height} pixels are more than those of {MAX_PIXELS:,} in a photo"
+        )
+    check_whole(encoded, kind)
+    if needs_pillow(encoded, kind):
+        return _scan_photo(encoded, content, kind, is_file=is_file)
+    try:
+        if kind != "JPEG":
+            _decoder(kind)(content)
+        orientation = graph_orientation(encoded) if kind == "JPEG" else 1
+        peak = read_peak(encoded, content)
+    except BROKEN as error:
+        raise BadImageError(f"broken or truncated {kind}: {first_line(error)}") from error
+    if orientation >= 5:
+        width, height = height, width
+    kind = decode.TURNED_JPEG if orientation > 1 else kind
+    digest = hashlib.sha256(encoded).hexdigest()
+    return ScannedImage(digest, _fingerprint(content), width, height, kind, peak=peak)
+
+
+def _scan_photo(encoded: bytes, content: tf.Tensor, kind: str, *, is_file: bool) -> ScannedImage:
+    """Look at a photo that the graph cannot decode, and put it into the cache as PNG."""
+    if not is_file:
+        raise BadImageError(f"{kind} without a decoder in the graph: such photos are read from files, by folder:PATH")
+    sha256 = hashlib.sha256(encoded).hexdigest()
+    png, (width, height) = cached_png(encoded, sha256, kind)
+    return ScannedImage(sha256, _fingerprint(content), width, height, "PNG", str(png))
+
+
+def _fingerprint(content: tf.Tensor) -> int:
+    return int(tf.strings.to_hash_bucket_fast(content, HASH_BUCKETS))
+
+
+def read_header(encoded: bytes, content: tf.Tensor) -> tuple[str, int, int]:
+    """Return format, width and height by the header alone, before anything is allocated for the pixels.
+
+    Args:
+        encoded: the content of a file.
+        content: the same as a tensor.
+
+    Raises:
+        BadImageError: no image of a known format, or one whose header is broken.
+    """
+    if not encoded:
+        raise BadImageError("empty file (0 bytes)")
+    kind = sniff(encoded)
+    if not kind:
+        raise BadImageError(f"not an image of a known format ({', '.join((*GRAPH_FORMATS, *PHOTO_FORMATS))})")
+    if kind != "JPEG" and needs_pillow(encoded, kind):
+        return kind, *read_photo_size(encoded, kind)
+    try:
+        return kind, *_read_size(encoded, content, kind)
+    except BROKEN as error:
+        raise BadImageError(f"broken or truncated {kind}: {first_line(error)}") from error
+
+
+def scan_files(paths: Sequence[str], description: str = "Checking images") -> list[ScannedImage | BadImageError]:
+    """Scan files in parallel threads (decoding releases Python's lock), with a progress bar.
+
+    Returns:
+        One result per path, in order: what it is, or why it is left out.
+    """
+    with ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1)) as pool:
+        return list(progress.track(pool.map(_scan_file, paths), description, total=len(paths), unit="image"))
+
+
+def _scan_file(path: str) -> ScannedImage | BadImageError:
+    try:
+        status = Path(path).stat()
+        if not stat.S_ISREG(status.st_mode):
+            return BadImageError("not a regular file")  # to open a pipe would wait for ever
+        with Path(path).open("rb") as file:
+            content = file.read(_HEAD_BYTES)
+            if sniff(content):  # gigabytes of video are not read
+                if status.st_size > MAX_BYTES:
+                    return BadImageError(f"{status.st_size:,} bytes are more than any photo has, {MAX_BYTES:,}")
+                content += file.read()
+            return scan_image(content, is_file=True)
+    except BadImageError as error:
+        return error
+    except OSError as error:
+        return BadImageError(f"cannot be read: {error.strerror or error}")
+
+
+def _read_size(encoded: bytes, content: tf.Tensor, kind: str) -> tuple[int, int]:
+    if kind == "JPEG":
+        height, width, _ = tf.io.extract_jpeg_shape(content).numpy()
+        return int(width), int(height)
+
+    def number(start: int, size: int, order: str = "little") -> int:
+        if len(encoded) < start + size:
+            raise IndexError("the header is cut off")
+        return int.from_bytes(encoded[start : start + size], order)  # pyright: ignore[reportArgumentType]
+
+    if kind == "PNG":
+        return number(16, 4, "big"), number(20, 4, "big")
+    if kind == "GIF":
+        return gif_size(encoded)
+    if kind == "BMP":
+        # A negative height says that the rows run from the top.
+        return number(18, 4), abs(int(np.int32(np.uint32(number(22, 4)))))
+    if encoded[12:16] == b"VP8X":
+        return 1 + number(24, 3), 1 + number(27, 3)
+    if encoded[12:16] == b"VP8L":
+        return 1 + (number(21, 4) & 0x3FFF), 1 + (number(21, 4) >> 14 & 0x3FFF)
+    return number(26, 2) & 0x3FFF, number(28, 2) & 0x3FFF
+
+
+_STRING = (tf.TensorSpec((), tf.string),)
+
+
+@functools.cache
+def _decoder(kind: str) -> Callable[[tf.Tensor], tf.Tensor]:
+    return tf.function(functools.partial(decode.decode_image, formats=(kind,)), input_signature=_STRING)
+
+
+def first_line(error: Exception) -> str:
+    """Cut TensorFlow's error texts down to what went wrong, without where in the graph."""
+    lines = str(getattr(error, "message", error)).splitlines() or [type(error).__name__]
+    place = next((number for number, line in enumerate(lines) if line.lstrip().startswith("[[{{node")), 1)
+    return lines[place - 1].split("}} ")[-1].split(" [Op:")[0].strip()[:200]

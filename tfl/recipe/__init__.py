@@ -1,0 +1,1 @@
+"""What `tfl.transfer` does, read from top to bottom in `transfer`."""

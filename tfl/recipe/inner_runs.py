@@ -1,0 +1,100 @@
+"""The runs within a run: pre-training before it, and the same network from scratch to compare with."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from tfl.build import load_splits
+from tfl.config import FeaturesConfig, FinetuneConfig, PretrainConfig, ScratchConfig, TransferConfig
+from tfl.data import Splits
+from tfl.errors import InputError
+from tfl.progress import say
+from tfl.recipe.phases import HIDDEN_HEAD_L2
+
+BACKBONE_L2 = 1e-4  # a network that starts at random needs a pull of its own
+# What holds for fine-tuning holds for training from random weights. The other options of `finetune` belong to a
+# network that is trained already, or to the learning rate there.
+_TAKEN = (
+    *("accumulate", "max_skipped_steps", "jit_compile", "clip_norm", "ema"),
+    *("class_weight", "label_smoothing", "mixup", "cutmix"),
+)
+_REPLACED = ("epochs", "learning_rate", "unfreeze", "batch_norm")  # by options of the inner run, or by its nature
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretraining:
+    """The run that makes the weights of the backbone: its config, and its data, which are read already."""
+
+    config: TransferConfig
+    splits: Splits
+
+
+def prepare_pretraining(config: TransferConfig) -> Pretraining:
+    """Return the run on `pretrain.source`; it learns what the labels there are, whatever is asked afterwards.
+
+    Raises:
+        InputError: the source cannot be used, or does not go together with the options.
+    """
+    inner = _from_random_weights(config, config.pretrain)
+    inner.data.source, inner.data.augmentation = config.pretrain.source, config.pretrain.augmentation
+    inner.data.train_examples_per_class = 0  # labels are few where we transfer to, not where we pre-train
+    try:
+        splits = load_splits(inner)
+        inner.head.target = target_of(splits)
+        inner = inner.validate()
+    except InputError as error:
+        text = str(error).replace("`data.source`", "`pretrain.source`")
+        raise InputError(f"{text} That is for the run on pretrain.source={config.pretrain.source!r}.") from error
+    _say_differences(config, inner, "pretrain", ("head.target", "data.train_examples_per_class"))
+    return Pretraining(inner, splits)
+
+
+def prepare_scratch(config: TransferConfig) -> TransferConfig:
+    """Return the config that trains the same network on the same labels, from random weights."""
+    inner = _from_random_weights(config, config.scratch).validate()
+    _say_differences(config, inner, "scratch", ())
+    return inner
+
+
+def target_of(splits: Splits) -> str:
+    """Return the target that labels ask for: one class, a set of labels, or values."""
+    labels = splits.index.labels
+    if splits.index.is_multiclass:
+        return "multiclass"
+    return "multilabel" if labels.ndim == 2 and np.isin(labels, (0, 1)).all() else "regression"
+
+
+def _from_random_weights(config: TransferConfig, stage: Any) -> TransferConfig:
+    """Return a copy of the config that trains the whole network from random weights."""
+    inner = TransferConfig.from_dict(config.to_dict())
+    inner.pretrain, inner.scratch = PretrainConfig(), ScratchConfig()
+    inner.backbone.weights = "none"
+    inner.probe.solver, inner.probe.folds, inner.probe.l2 = "none", 0, config.probe.l2 or HIDDEN_HEAD_L2
+    inner.features.views = FeaturesConfig.views  # nothing is frozen whose features could be stored
+    taken = {option: getattr(config.finetune, option) for option in _TAKEN}
+    inner.finetune = FinetuneConfig(
+        epochs=stage.epochs,
+        learning_rate=stage.learning_rate,
+        unfreeze="all",
+        batch_norm="train",
+        l2=BACKBONE_L2,
+        **taken,
+    )
+    return inner
+
+
+def _say_differences(config: TransferConfig, inner: TransferConfig, name: str, others: tuple[str, ...]) -> None:
+    """Name every option that was set and does not hold for an inner run, with its value there."""
+    options = [
+        *(f"finetune.{field.name}" for field in dataclasses.fields(FinetuneConfig) if field.name not in _REPLACED),
+        *("features.views", "probe.folds", *others),
+    ]
+    found, default = [], TransferConfig()
+    for option in options:
+        section, _, field = option.partition(".")
+        asked, there, usual = (getattr(getattr(place, section), field) for place in (config, inner, default))
+        if asked not in (usual, there):
+            found.append(f"{option}={asked} ({there} there)")
+    if found:
+        say(f"{name}: not taken over: {', '.join(found)}")

@@ -1,0 +1,247 @@
+"""The whole job, from data to a saved and evaluated classifier. Read `transfer` first: it is the recipe."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+from etils import epath
+
+from tfl.backbones import build_backbone, get_backbone_spec
+from tfl.build import checked, load_splits
+from tfl.config import TransferConfig
+from tfl.data import Splits, reading_explained, write_quarantine_csv
+from tfl.data.index import read_splits
+from tfl.distribution.strategy import make_deterministic, make_strategy
+from tfl.errors import InputError
+from tfl.evaluation import wilson_interval
+from tfl.models.classifier import Metadata, build_classifier, load_model, num_outputs, save_model
+from tfl.models.freezing import select_layers
+from tfl.models.heads import HeadSpec
+from tfl.models.labels import check_labels, describe_misfit, rule_of_target
+from tfl.models.metadata import say_order
+from tfl.progress import say
+from tfl.recipe.finetune import finetune
+from tfl.recipe.inner_runs import Pretraining, prepare_pretraining, prepare_scratch
+from tfl.recipe.phases import Job
+from tfl.recipe.probe import solve_head
+from tfl.recipe.unused import unused_options
+from tfl.report import REPORT, write_report
+from tfl.rules import PYTHON_DATA, value_of
+from tfl.workdir import Workdir, write_json
+
+
+@dataclasses.dataclass(frozen=True)
+class TransferResult:
+    """What a run gives.
+
+    Attributes:
+        model: the classifier, images in [0, 255] to logits.
+        metrics: what stands in `metrics.json`.
+        workdir: the folder of the run.
+    """
+
+    model: keras.Model
+    metrics: dict[str, Any]
+    workdir: epath.Path
+
+
+@reading_explained()
+def transfer(config: TransferConfig, workdir: epath.PathLike, data: Any = None) -> TransferResult:
+    """Take a pretrained backbone and a data set to a trained, evaluated, saved classifier.
+
+    Phase 1 runs the frozen backbone once over the images and solves the head on what it gives.
+    Phase 2 (`finetune.epochs` > 0) unfreezes from the top and trains on from there; its result is
+    kept only where the validation loss is lower. The test split is looked at once, at the end.
+
+    Args:
+        config: every option, see `tfl/config.py`.
+        workdir: the run's folder. The same command again continues an unfinished run from its last
+            finished phase, and says that a finished one is finished.
+        data: instead of `config.data.source`: `(images, labels)` arrays, a dict of splits, or a
+            `tf.data.Dataset` of examples; see `tfl.load_data`.
+
+    Returns:
+        The model, its metrics and the folder.
+
+    Raises:
+        InputError: the config, the data or the workdir cannot be used; before anything slow starts.
+        ContractError: the run broke a promise (see `tfl.training.contract.checks`); nothing is reported as good.
+
+    Example:
+        >>> config = TransferConfig(data=DataConfig(source="folder:photos"))
+        >>> result = tfl.transfer(config, "runs/photos")
+        >>> result.metrics["test"]["accuracy"]
+
+    Reference:
+        Kumar et al. 2022, Fine-tuning can distort pretrained features and underperform
+        out-of-distribution, arXiv:2202.10054 (solve the head first, then fine-tune).
+    """
+    if data is not None:
+        config = dataclasses.replace(config, data=dataclasses.replace(config.data, source=PYTHON_DATA))
+    config = checked(config)
+    _say_unused(config)
+    make_strategy(config.strategy)  # before anything else of TensorFlow runs
+    if config.deterministic:
+        make_deterministic()
+    result = _run(config, workdir, data)
+    _say_result(result)
+    return result
+
+
+def _say_unused(config: TransferConfig) -> None:
+    for path, reason in unused_options(config).items():
+        say(f"Warning: {path}={value_of(config, path)!r} has no effect: {reason}.")
+
+
+def _run(config: TransferConfig, workdir: epath.PathLike, data: Any, splits: Splits | None = None) -> TransferResult:
+    with Workdir.open(workdir, config.to_dict()) as run:
+        _check_outside_of_photos(run, config)
+        finished = run.read_metrics()
+        if finished is None:
+            return _train(config, run, data, splits)
+        splits, model = _data(config, data, run, splits), load_model(run.path)
+        say(f"{run.path}: this run is finished")
+        if not (run / REPORT).exists():
+            _report(run, config, model, splits)
+        return TransferResult(model, finished, run.path)
+
+
+def _train(config: TransferConfig, run: Workdir, data: Any, splits: Splits | None) -> TransferResult:
+    backbone = _backbone(config, config.backbone.weights)
+    splits = _data(config, data, run, splits)
+    model = _classifier(backbone, config, splits)
+    pretraining = prepare_pretraining(config) if config.pretrain.source else None
+    scratch = prepare_scratch(config) if config.scratch.epochs else None
+    run.begin(config.to_dict())  # from here on the folder belongs to this config: everything asked for exists
+    _write_splits(splits, run)
+    if pretraining is not None:
+        model = _classifier(_pretrained(config, run, pretraining), config, splits)
+    job = Job(config, splits, model, run)
+    solve_head(job)
+    finetune(job)
+    metrics = job.report()
+    if scratch is not None:
+        metrics["comparison"]["from_scratch"] = _from_scratch(scratch, run, data)
+    if run.writes:
+        save_model(model, run / "model.keras")
+        write_json(run / "metrics.json", metrics)  # last of the results: its presence says that the run is finished
+    _report(run, config, model, splits)
+    return TransferResult(model, metrics, run.path)
+
+
+def _report(run: Workdir, config: TransferConfig, model: keras.Model, splits: Splits) -> None:
+    """Write the page for people; a run is not lost with it, and the same command writes it where it is missing."""
+    if not run.writes:
+        return
+    try:
+        write_report(run.path, model, splits, gallery=config.report.gallery)
+    except (InputError, tf.errors.OpError) as error:
+        reason = str(error).partition("\n")[0]
+        say(f"{REPORT}: not written: {reason} The run is finished; scripts/report.py writes it.")
+
+
+def _backbone(config: TransferConfig, weights: str) -> keras.Model:
+    keras.utils.set_random_seed(config.seed)  # the one place where random weights come from
+    with make_strategy(config.strategy).scope():
+        backbone = build_backbone(
+            config.backbone.name, image_size=config.data.image_size, alpha=config.backbone.alpha, weights=weights
+        )
+    try:
+        select_layers(backbone, config.finetune.unfreeze, from_top=True, batch_norm=config.finetune.batch_norm.lower())
+    except InputError as error:
+        raise InputError(str(error).replace("`what`", "`finetune.unfreeze`")) from error
+    return backbone
+
+
+def _pretrained(config: TransferConfig, run: Workdir, pretraining: Pretraining) -> keras.Model:
+    """Train the backbone from random weights on another source, and take it from there."""
+    say(f"pre-training on {config.pretrain.source}, in {run / 'pretrain'}")
+    _run(pretraining.config, run / "pretrain", None, pretraining.splits)
+    say(f"transfer to {config.data.source}")
+    return _backbone(config, str(run / "pretrain"))
+
+
+def _from_scratch(scratch: TransferConfig, run: Workdir, data: Any) -> dict[str, Any]:
+    """Train the same network on the same labels without any pre-training, and return its test metrics."""
+    say(f"for comparison: the same network from scratch, in {run / 'scratch'}")
+    return _run(scratch, run / "scratch", data).metrics["test"]
+
+
+def _data(config: TransferConfig, data: Any, run: Workdir, splits: Splits | None) -> Splits:
+    """Open and cut the data; a run that has begun goes on with the very examples that it began with."""
+    splits = load_splits(config, data) if splits is None else splits
+    if (run / "splits.csv").exists():
+        splits.index.check_same(read_splits(run / "splits.csv"))
+    return splits
+
+
+def _check_outside_of_photos(run: Workdir, config: TransferConfig) -> None:
+    """Refuse a workdir among the photos: the next start would take it for a class."""
+    for source in (config.data.source, config.pretrain.source):
+        kind, _, folder = source.partition(":")
+        if kind == "folder" and epath.Path(folder).expanduser().resolve() in run.path.resolve().parents:
+            raise InputError(f"`workdir` must lie outside of the photos. Received: {str(run.path)!r} below {folder}.")
+
+
+def _classifier(backbone: keras.Model, config: TransferConfig, splits: Splits) -> keras.Model:
+    spec, names = get_backbone_spec(config.backbone.name), _output_names(config.head.target, splits)
+    head = HeadSpec(
+        num_outputs(config.head.target, len(names)),
+        config.head.pooling,
+        tuple(config.head.hidden_units),
+        config.head.dropout,
+    )
+    metadata = Metadata(
+        backbone=spec.name,
+        alpha=config.backbone.alpha,
+        image_size=config.data.image_size or spec.image_size,
+        target=config.head.target,
+        class_names=names,
+        bit_depth=config.data.bit_depth,
+    )
+    with make_strategy(config.strategy).scope():
+        return build_classifier(backbone, head, metadata)
+
+
+def _output_names(target: str, splits: Splits) -> tuple[str, ...]:
+    """Return the class names, or where the labels are values a name for each; refuse labels of another kind."""
+    labels = splits.index.labels
+    misfit = describe_misfit(target, labels)
+    if misfit:
+        raise InputError(f"`head.target` must fit the labels. Received: head.target={target!r}, labels are {misfit}")
+    if target in ("multiclass", "binary"):
+        return tuple(splits.class_names)
+    check_labels(labels, rule_of_target(target, labels.shape[1] if labels.ndim == 2 else 1), "labels")
+    if target == "multilabel":
+        return tuple(splits.class_names)
+    return tuple(f"value_{k}" for k in range(labels.shape[1])) if labels.ndim == 2 else ("value",)
+
+
+def _write_splits(splits: Splits, run: Workdir) -> None:
+    if run.writes:
+        splits.index.write_csv(run / "splits.csv")
+        write_quarantine_csv(run / "quarantine.csv", splits.quarantine)
+    counts = ", ".join(f"{name} {len(getattr(splits, name))}" for name in ("train", "validation", "test"))
+    say(f"images: {counts}" + (f"; {len(splits.class_names)} classes" if splits.class_names else ""))
+
+
+def _headline(metrics: dict[str, Any], interval: Sequence[float] | None = None) -> str:
+    """The one number of a split with its interval, for a line on the screen; that of an accuracy follows from it."""
+    name, digits, count = "mean_absolute_error", ".4g", metrics["num_examples"]
+    if "accuracy" in metrics:
+        name, digits = "accuracy", ".4f"
+        interval = wilson_interval(round(metrics[name] * count), count)
+    between = f" (95 % interval {interval[0]:{digits}} to {interval[1]:{digits}})" if interval else ""
+    return f"{name.replace('_', ' ')} {metrics[name]:{digits}}{between} on {count} images"
+
+
+def _say_result(result: TransferResult) -> None:
+    metrics = result.metrics
+    for name, values in metrics.get("comparison", {}).items():
+        say(f"{name.replace('_', ' ') + ':':<14} test {_headline(values)}")
+    say("written:\n" + "\n".join(f"  {path}" for path in Workdir(result.workdir).files()))
+    say_order(result.model.metadata)
+    interval = metrics.get("intervals", {}).get("mean_absolute_error")
+    say(f"kept: {metrics['kept']}; test {_headline(metrics['test'], interval)}")

@@ -1,0 +1,228 @@
+"""Which of some finished runs is better, by how much, and is it more than chance: `scripts/compare_runs.py`."""
+
+import dataclasses
+import functools
+import itertools
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from etils import epath
+
+from tfl.errors import InputError
+from tfl.evaluation import Comparison, Predictions, adjust_holm, compare_predictions, read_predictions, wilson_interval
+from tfl.evaluation.intervals import LEVEL, bootstrap_intervals
+from tfl.evaluation.tables import read_column
+from tfl.runs.recorded import recorded_predictions, recorded_splits
+from tfl.registry import normal_name
+from tfl.workdir import naming_the_output
+from tfl.workdir import Workdir, read_config, write_csv, write_json
+
+
+@dataclasses.dataclass(frozen=True)
+class RunPredictions:
+    """What a finished run said of its test images.
+
+    Attributes:
+        name: the workdir, as the user wrote it.
+        table: predictions, sorted by id.
+        class_names: in the order of the columns.
+        digests: by id the sha256 of each test image.
+    """
+
+    name: str
+    table: Predictions
+    class_names: tuple[str, ...]
+    digests: dict[str, str]
+
+    @functools.cached_property
+    def metrics(self) -> dict[str, Any]:
+        """The metrics of the table."""
+        return self.table.metrics()
+
+
+def compare_runs(workdirs: Sequence[str], output: str = "") -> list[dict[str, Any]]:
+    """Compare finished runs on the test images that they share, each with the best; say it in sentences.
+
+    Where there are more than two, the p-values allow for how often was looked (Holm). The best is chosen on the same
+    images: its own figure is a little too good, the more so the more runs there are.
+
+    Args:
+        workdirs: folders of at least two finished runs, of the same test images; or files of predictions on the same
+            images, as `scripts/evaluate.py --source --predictions` writes them.
+        output: a file for the table, `.json` or CSV; empty: none.
+
+    Returns:
+        One row a run, best first: "run", the metric ("accuracy", for regression "mean_absolute_error") with its
+        interval "low" and "high", "loss", and but for the best "difference" from it with "difference_low" and
+        "difference_high", "only_best" and "only_this" (examples that one alone has right), "p_value" and "p_holm".
+
+    Raises:
+        InputError: fewer than two runs, one that is not finished, or runs of other images, labels or classes: says
+            which and names one.
+    """
+    folders = {Workdir(workdir).path.resolve() for workdir in workdirs}
+    if len(workdirs) < 2 or len(folders) < len(workdirs):
+        raise InputError(f"`workdirs` must be two or more different runs. Received: {', '.join(workdirs) or 'none'}.")
+    runs = [_read_run(workdir) for workdir in workdirs]
+    runs = [runs[0], *(_matched(run, runs[0]) for run in runs[1:])]
+    best, *others = sorted(runs, key=_badness)
+    comparisons = [compare_predictions(best.table, other.table) for other in others]
+    adjusted = adjust_holm([comparison.p_value for comparison in comparisons])
+    rows = [_figures(best)]
+    for other, comparison, p_holm in zip(others, comparisons, adjusted, strict=True):
+        rows.append(_figures(other) | _difference(comparison, p_holm))
+    _say_table(rows)
+    for row, comparison in zip(rows[1:], comparisons, strict=True):
+        sys.stdout.write(sentence(best.name, row, comparison, len(best.table), len(others)) + "\n")
+    if len(others) > 1:
+        sys.stdout.write(
+            f"{best.name} was picked on these {len(best.table)} images: its own figure is a little too good.\n"
+        )
+    if output:
+        _write(output, rows)
+    return rows
+
+
+def _read_run(workdir: str) -> RunPredictions:
+    path = epath.Path(workdir).expanduser()
+    if path.is_file():
+        table, class_names = read_predictions(path)
+        return _sorted(workdir, table, class_names, read_column(path))
+    run = Workdir.open_finished(workdir, "workdirs")
+    target = read_config(run).head.target
+    # One logit of two classes is read as two columns, in whichever order the classes are.
+    target = "multiclass" if target == "binary" else target
+    table, class_names = recorded_predictions(run, "test", target)
+    digests = {row["id"]: row["sha256"] for row in recorded_splits(run) if row["split"] == "test"}
+    return _sorted(workdir, table, class_names, digests)
+
+
+def _sorted(name: str, table: Predictions, class_names: Sequence[str], digests: dict[str, str]) -> RunPredictions:
+    """Bring what a run said into an order, and its class names into a form, that are those of every run."""
+    names = tuple(map(normal_name, class_names))  # one may have been trained where names are NFD
+    return RunPredictions(str(name), table.take(np.argsort(table.ids)), names, digests)
+
+
+def _matched(run: RunPredictions, first: RunPredictions) -> RunPredictions:
+    """Bring the columns of a run into the order of the first; refuse what does not belong beside it."""
+    problem = _difference_in_data(run, first)
+    if problem:
+        raise InputError(
+            f"`workdirs` must be of the same test images. Received: {first.name} and {run.name}: {problem}."
+        )
+    table = run.table
+    columns = [run.class_names.index(name) for name in first.class_names]
+    if columns != sorted(columns):
+        labels = table.labels[:, columns] if table.labels.ndim == 2 else np.argsort(columns)[table.labels]
+        table = dataclasses.replace(table, logits=table.logits[:, columns], labels=labels)
+    return dataclasses.replace(run, table=table, class_names=first.class_names)
+
+
+def _difference_in_data(run: RunPredictions, first: RunPredictions) -> str:
+    """Say in words how the test images of two runs differ, and name one; empty where they do not."""
+    if run.table.target != first.table.target:
+        return f"head.target is {first.table.target!r} and {run.table.target!r}"
+    for one, other in itertools.permutations((first, run)):
+        lost = sorted(set(one.class_names) - set(other.class_names))
+        if lost:
+            return f"the class {lost[0]!r} is in {one.name} alone"
+        missing = sorted(set(one.table.ids.tolist()) - set(other.table.ids.tolist()))
+        if missing:
+            return f"{len(missing)} of {len(one.table)} are in {one.name} alone (first: {missing[0]})"
+    common = first.digests.keys() & run.digests.keys() if first.digests and run.digests else set()
+    changed = sorted(name for name in common if run.digests[name] != first.digests[name])
+    if changed:
+        return f"{len(changed)} have another content (first: {changed[0]})"
+    labels = [_label_names(each) for each in (first, run)]
+    relabelled = [name for name, one, other in zip(first.table.ids, *labels, strict=True) if one != other]
+    return f"{len(relabelled)} have another label (first: {relabelled[0]})" if relabelled else ""
+
+
+def _label_names(run: RunPredictions) -> list[Any]:
+    if run.table.target == "regression":
+        return run.table.labels.tolist()
+    if run.table.target == "multilabel":
+        return [{run.class_names[k] for k in np.flatnonzero(row)} for row in run.table.labels]
+    return [run.class_names[label] for label in run.table.labels]
+
+
+def _badness(run: RunPredictions) -> tuple[float, float]:
+    metrics = run.metrics
+    return -metrics["accuracy"] if "accuracy" in metrics else metrics["mean_absolute_error"], metrics["loss"]
+
+
+def _figures(run: RunPredictions) -> dict[str, Any]:
+    metrics, count = run.metrics, len(run.table)
+    if "accuracy" in metrics:
+        metric, (low, high) = "accuracy", wilson_interval(round(metrics["accuracy"] * count), count, LEVEL)
+    else:
+        metric = "mean_absolute_error"
+        low, high = bootstrap_intervals(run.table)[metric]
+    return {"run": run.name, metric: metrics[metric], "low": low, "high": high, "loss": metrics["loss"]}
+
+
+def _difference(comparison: Comparison, p_holm: float) -> dict[str, Any]:
+    return {
+        "difference": 0.0 - comparison.difference,
+        "difference_low": 0.0 - comparison.high,  # not -0.0
+        "difference_high": 0.0 - comparison.low,
+        "only_best": comparison.only_first,
+        "only_this": comparison.only_second,
+        "p_value": comparison.p_value,
+        "p_holm": p_holm,
+    }
+
+
+def sentence(best: str, row: dict[str, Any], comparison: Comparison, num_examples: int, num_compared: int) -> str:
+    """Say how a run compares with the best in one plain sentence.
+
+    Args:
+        best: name of the best run.
+        row: the row of the other, from `compare_runs`.
+        comparison: of the two, the best first.
+        num_examples: test examples.
+        num_compared: how many runs are compared with the best.
+    """
+    metric, p_value, is_accuracy = comparison.metric.replace("_", " "), row["p_holm"], comparison.metric == "accuracy"
+    if not comparison.only_first and not comparison.only_second:
+        how = "right and wrong on the same" if is_accuracy else "equally far off on each of"
+        return f"{best} and {row['run']} are {how} {num_examples} images."
+    # An error is better where it is smaller: what is said is by how much the best one is better.
+    gain, low, high = comparison.difference, comparison.low, comparison.high
+    gain, low, high = (gain, low, high) if is_accuracy else (-gain, 0.0 - high, 0.0 - low)
+    size = f"{gain:.4f} (95 % interval {low:+.4f} to {high:+.4f})"
+    verb = "right" if is_accuracy else "closer"
+    counts = f"it alone is {verb} on {comparison.only_first} images, the other alone on {comparison.only_second}"
+    how = f"{comparison.test}, p = {p_value:.2g}" + (f" after Holm for {num_compared}" if num_compared > 1 else "")
+    if p_value < 1 - LEVEL:
+        return f"{best} is better than {row['run']}: {metric} by {size}; {counts}. That is more than chance ({how})."
+    if gain <= 0:  # the smaller loss puts it first
+        return f"{best} and {row['run']} have the same {metric}, difference {size}; {counts} ({how})."
+    return f"{best} is ahead of {row['run']}: {metric} by {size}; {counts}. That may be chance ({how})."
+
+
+def _say_table(rows: Sequence[dict[str, Any]]) -> None:
+    header = list(rows[-1])
+    texts = [header, *([_text(row.get(name)) for name in header] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    for line in texts:
+        cells = [
+            f"{cell:<{width}}" if place == 0 else f"{cell:>{width}}"
+            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        sys.stdout.write("  ".join(cells).rstrip() + "\n")
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _write(output: str, rows: list[dict[str, Any]]) -> None:
+    with naming_the_output(output):
+        if output.endswith(".json"):
+            write_json(output, {"runs": rows})
+        else:
+            header = list(rows[-1])
+            write_csv(output, header, ([row.get(name, "") for name in header] for row in rows))

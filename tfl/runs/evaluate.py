@@ -1,0 +1,214 @@
+"""Evaluate a finished run again, or on other data."""
+
+import contextlib
+import csv
+import dataclasses
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from etils import epath
+
+from tfl.config import TransferConfig
+from tfl.data import Source, explain_lost, make_dataset, make_prediction_dataset, reading_explained
+from tfl.data.index import describe_order
+from tfl.errors import InputError
+from tfl.evaluation import (
+    Predictions,
+    mean_luminance,
+    predict,
+    slice_by_column,
+    slice_by_image,
+    summarize,
+    write_predictions,
+)
+from tfl.export import Artefact, load_artefact
+from tfl.models.classifier import Metadata, load_model
+from tfl.models.labels import describe_misfit
+from tfl.progress import say, track
+from tfl.runs.recorded import (
+    check_recorded_config,
+    held_out_rows,
+    open_recorded,
+    recorded_predictions,
+    recorded_rows,
+    recorded_splits,
+)
+from tfl.registry import did_you_mean, find_same, look_alike
+from tfl.files.spreadsheets import guard_cells
+from tfl.workdir import Workdir, naming_the_output, read_config, write_json
+
+BATCH = 32
+
+
+@reading_explained()
+def evaluate_workdir(
+    workdir: epath.PathLike, source: str = "", slices: str = "", *, data: Any = None, predictions: str = ""
+) -> dict[str, Any]:
+    """Evaluate a finished run, on its own test split or on other data.
+
+    Args:
+        workdir: a finished run.
+        source: a source string: its test split where it has splits of its own (of only two, the second),
+            else all of it. Its classes must be among the model's; it may lack some. Where it holds the run's own test
+            images, under the same ids, those are evaluated: the photos were moved. Empty: the run's own test images,
+            as `splits.csv` lists them: files that came later do not count.
+        slices: `FILE.csv:COLUMN`, a column by which the test images are cut too; see `slice_by_column`.
+        data: where the run was made on Python data, the same again; see `tfl.transfer`.
+        predictions: a file for what the model says of each image; `compare_runs` takes two of them. Empty: none.
+
+    Returns:
+        All that `evaluation.json` holds of the run's own test images (see `summarize`); the exact metrics are under
+        "test". The temperature is the saved model's, thresholds are chosen on the run's validation images.
+
+    Raises:
+        InputError: no finished run, test images that are gone or changed, a class that the model does not
+            know, or no such column.
+    """
+    run = Workdir.open_finished(workdir)
+    config = read_config(run)
+    model, metadata = _load_named(workdir)
+    check_recorded_config(config, metadata, run / "config.json")
+    known = metadata.class_names if source and metadata.target != "regression" else ()
+    source_data, name = open_recorded(config, source, data, known)
+    order, recorded = _order(source_data, metadata), recorded_splits(run)
+    if source:
+        rows = held_out_rows(source_data, recorded, folds=bool(config.probe.folds))
+    else:
+        rows = recorded_rows(source_data, recorded, name)
+    index = source_data.index
+    if slices:
+        slice_by_column(slices, index.ids[rows])  # a mistake is to be told before the slow part
+    table = _predict(model, source_data, rows, order)
+    if predictions:
+        with naming_the_output(predictions):
+            write_predictions(table, predictions, index.ids, metadata.class_names, index.sha256)
+    slicings = slice_by_image(index, table.ids, mean_luminance(source_data, table.ids))
+    if slices:
+        slicings |= dict([slice_by_column(slices, index.ids[table.ids])])
+    return summarize(
+        table,
+        metadata.class_names,
+        temperature=metadata.temperature,
+        validation=_recorded_validation(run, metadata, config, recorded),
+        slicings=slicings,
+    )
+
+
+def say_evaluation(evaluation: dict[str, Any], output: str = "") -> None:
+    """Say in lines what an evaluation comes to, slice by slice, and write all of it where that is asked for.
+
+    Args:
+        evaluation: from `evaluate_workdir`.
+        output: a JSON file; empty: none.
+    """
+    intervals = evaluation["intervals"]
+    for name in ("accuracy", "mean_absolute_error"):
+        if name in evaluation["test"]:
+            between = ", 95 % interval {:.4g} to {:.4g}".format(*intervals[name]) if name in intervals else ""
+            say(f"{name.replace('_', ' ')} {evaluation['test'][name]:.4g}{between}")
+    if evaluation.get("absent_classes"):
+        say(f"no example of: {', '.join(evaluation['absent_classes'])}; means over classes are of the others")
+    if "calibration" in evaluation:
+        before, after = (evaluation["calibration"][when]["ece"] for when in ("before", "after"))
+        say(f"calibration error {before:.4f}, {after:.4f} at temperature {evaluation['temperature']:.3g}")
+    for name, rows in evaluation.get("slices", {}).items():
+        say(f"by {name}:")
+        for row in rows:
+            value = row.get("accuracy", row.get("mean_absolute_error"))
+            between = "" if row["low"] is None else f" ({row['low']:.4g} to {row['high']:.4g})"
+            say(f"  {row['slice']:<32} {row['num_examples']:>6}  {value:.4g}{between}")
+    if output:
+        with naming_the_output(output):
+            write_json(output, evaluation)
+
+
+def _recorded_validation(
+    run: Workdir, metadata: Metadata, config: TransferConfig, recorded: Sequence[dict[str, str]]
+) -> Predictions | None:
+    """Read what the run said of images that it was not fitted on; None where an older version did not write it.
+
+    With folds, older versions wrote what the final head says of validation images that it was solved on. The table of
+    the held-out folds has all images of train and validation instead.
+    """
+    file = run / "validation_predictions.csv"
+    if not file.exists():
+        return None
+    table, _ = recorded_predictions(run, "validation", metadata.target, metadata.class_names)
+    solved_on = {row["id"] for row in recorded if row["split"] in ("train", "validation")}
+    return None if config.probe.folds and set(table.ids) != solved_on else table
+
+
+def _order(data: Source, metadata: Metadata) -> np.ndarray:
+    """Return how labels of a source become those of the model.
+
+    Returns:
+        For classes, the number in the model of each class of the source, which may lack some; for several labels or
+        values, the column of the source for each output of the model.
+
+    Raises:
+        InputError: the labels are of another kind, or the model does not know a class or column.
+    """
+    index, target = data.index, metadata.target
+    misfit = describe_misfit(target, index.labels)
+    if misfit:
+        raise InputError(f"`source` must have labels that fit the model, {target}. Received: {misfit}")
+    if target == "regression":
+        return _check_columns(index.labels, len(metadata.class_names))
+    numbers = _class_numbers(index.class_names, metadata.class_names)
+    if target != "multilabel":
+        return numbers
+    lacking = [name for number, name in enumerate(metadata.class_names) if number not in numbers]
+    if lacking:
+        raise InputError(
+            f"`source` must have a column for every label of the model. Received: none for "
+            f"{', '.join(map(repr, lacking))}."
+        )
+    return np.argsort(numbers)
+
+
+def _check_columns(labels: np.ndarray, num_values: int) -> np.ndarray:
+    found = labels.shape[1] if labels.ndim == 2 else 1
+    if found != num_values:
+        raise InputError(f"`source` must have {num_values} values an image, as the model has. Received: {found}.")
+    return np.arange(found)
+
+
+def _class_numbers(names: Sequence[str], known: Sequence[str]) -> np.ndarray:
+    """Return for each class or column of a source its number in the model.
+
+    Raises:
+        InputError: the model does not know one.
+    """
+    found = [find_same(name, known) for name in names]
+    unknown = [name for name, same in zip(names, found, strict=True) if same is None]
+    if unknown:
+        alike = next((name for name in known if look_alike(name, unknown[0])), None)
+        hint = f" The model has {alike!r}: names must be equal in case and blanks." if alike else ""
+        raise InputError(
+            f"`source` must have classes that the model knows: {', '.join(map(repr, known))}. "
+            f"Received: {', '.join(map(repr, unknown))}.{hint or did_you_mean(unknown[0], known)}"
+        )
+    return np.array([known.index(name) for name in found if name is not None], np.int64)
+
+
+def _predict(model: keras.Model, data: Source, rows: np.ndarray, order: np.ndarray) -> Predictions:
+    """Return what a model says of some images; labels get the model's order, see `_order`."""
+    metadata = model.metadata
+    dataset = make_dataset(data, rows, image_size=metadata.image_size, batch_size=BATCH)
+    table = predict(model, dataset, metadata.target, "evaluate")
+    if data.index.is_multiclass:
+        return dataclasses.replace(table, labels=order[table.labels])
+    return dataclasses.replace(table, labels=table.labels[:, order]) if table.labels.ndim == 2 else table
+
+
+def _load_named(workdir: epath.PathLike) -> tuple[keras.Model, Metadata]:
+    """Load a model that says what its outputs are."""
+    model = load_model(workdir)
+    if model.metadata is None:
+        raise InputError(
+            f"`workdir` must hold a model that tfl saved. Received: {str(workdir)!r}: no class names in it."
+        )
+    return model, model.metadata

@@ -1,0 +1,296 @@
+"""Ship a finished run: write it in the formats that are asked for, and keep what says the same as the trained model."""
+
+import dataclasses
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from etils import epath
+
+from tfl.data import Source, make_dataset, reading_explained
+from tfl.data.pipeline import to_pixels
+from tfl.errors import InputError
+from tfl.evaluation import to_probabilities
+from tfl.export import CertificateError, Limits, Reference, certify
+from tfl.export.certificate import differing_files
+from tfl.export.formats import FORMATS, build, check_formats, named_product, with_temperature
+from tfl.export.litert_file import CALIBRATION_IMAGES
+from tfl.export.publish import CERTIFICATE, open_certificate, publish, read_certificate, reject
+from tfl.models.classifier import load_model
+from tfl.models.inference import run_over
+from tfl.progress import say, track
+from tfl.runs.recorded import (
+    check_recorded_config,
+    open_recorded,
+    recorded_predictions,
+    recorded_rows,
+    recorded_splits,
+)
+from tfl.models.metadata import say_order
+from tfl.workdir import Workdir, read_config
+
+BATCH = 32
+MAX_IMAGES = 1000
+DEFAULT_LIMITS = Limits()
+_RECORDED = 1e-2  # of a probability: a frozen backbone may have been evaluated on features stored as float16
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportOptions:
+    """What is exported, and how far off it may be.
+
+    Attributes:
+        formats: of "saved_model", "litert", "onnx", "keras".
+        quantize: of LiteRT: "none", "dynamic", "float16" or "int8".
+        temperature: what logits are divided by; 0: what the run fitted on validation, else 1.
+        limits: see `Limits`.
+        max_images: how many of the test images are compared, evenly spread; 0: all.
+    """
+
+    formats: Sequence[str] = FORMATS
+    quantize: str = "none"
+    temperature: float = 0.0
+    limits: Limits = DEFAULT_LIMITS
+    max_images: int = MAX_IMAGES
+
+    def validate(self) -> None:
+        """Refuse what cannot be, before anything slow starts.
+
+        Raises:
+            InputError: an unknown format or quantization, or a number out of range.
+        """
+        check_formats(self.formats, self.quantize)
+        for name, value, rule in (
+            ("temperature", self.temperature, self.temperature >= 0 and np.isfinite(self.temperature)),
+            ("tolerance", self.limits.tolerance, self.limits.tolerance >= 0),
+            ("max_images", self.max_images, self.max_images >= 0),
+        ):
+            if not rule:
+                raise InputError(f"`{name}` must be at least 0. Received: {name}={value}.")
+        if not 0 <= self.limits.min_agreement <= 1:
+            raise InputError(f"`min_agreement` must be in [0, 1]. Received: min_agreement={self.limits.min_agreement}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """A finished run, opened again: its model and its images."""
+
+    workdir: Workdir
+    model: keras.Model
+    data: Source
+    source: str
+
+    def rows(self, split: str, limit: int) -> np.ndarray:
+        rows = recorded_rows(self.data, recorded_splits(self.workdir), self.source, split)
+        if not len(rows):
+            raise InputError(f"`workdir` must have {split} images. Received: {str(self.workdir.path)!r}: none.")
+        return rows[np.linspace(0, len(rows) - 1, limit).astype(int)] if 0 < limit < len(rows) else rows
+
+    def dataset(self, rows: np.ndarray) -> tf.data.Dataset:
+        return make_dataset(self.data, rows, image_size=self.model.metadata.image_size, batch_size=BATCH)
+
+
+@reading_explained()
+def export_workdir(
+    workdir: epath.PathLike,
+    options: ExportOptions = ExportOptions(),
+    output: epath.PathLike = "",
+    data: Any = None,
+    source: str = "",
+) -> dict[str, Any]:
+    """Write a finished run in some formats, each proven against the trained model on the test images.
+
+    Every artefact is made aside, run in a process of its own that has the runtime of its format and no tfl, and
+    compared; only what passes is moved into the folder, where certificate.json lists it.
+
+    Args:
+        workdir: a finished run.
+        options: formats, quantization, limits.
+        output: the folder; empty: `export` in the workdir.
+        data: where the run was made on Python data, the same again; see `tfl.transfer`.
+        source: where the run's images were moved, as a source string; empty: where they stood.
+
+    Returns:
+        What stands in certificate.json.
+
+    Raises:
+        InputError: no finished run, test images that are gone, or a format that cannot hold the network.
+        CertificateError: an artefact does not say what the model says; the others are in the folder.
+
+    Example:
+        >>> certificate = tfl.export_workdir("runs/photos", tfl.ExportOptions(formats=["litert"]))
+        >>> certificate["artefacts"]["model.tflite"]["max_difference"] <= 1e-5
+        True
+    """
+    options.validate()
+    formats, quantize = check_formats(options.formats, options.quantize)
+    run = _open(workdir, options.temperature, data, source)
+    folder = _folder(run, output)
+    rows = run.rows("test", options.max_images)
+    calibration = _pixels(run, run.rows("train", CALIBRATION_IMAGES)) if quantize == "int8" else ()
+    reference = _reference(run, rows)
+    certificate = open_certificate(folder, _describe(run, reference) | {"max_images": options.max_images})
+    failed = []
+    with tempfile.TemporaryDirectory() as name:
+        for format_name in formats:
+            say(f"export: {format_name}{'' if format_name != 'litert' else f', quantize {quantize}'}")
+            product = build(run.model, format_name, Path(name), quantize, calibration)
+            entry = certify(product, reference, options.limits) | {"limits": dataclasses.asdict(options.limits)}
+            say(describe(product.path.name, entry))
+            if entry["failures"]:
+                reject(folder, certificate, product.path.name, entry)
+                failed.append(f"{product.path.name}: {'; '.join(entry['failures'])}")
+            else:
+                publish(folder, certificate, entry, product.path)
+    _finish(failed, "is not kept")
+    say("written:\n" + "\n".join(f"  {folder / name}" for name in (*certificate["artefacts"], CERTIFICATE)))
+    say_order(run.model.metadata)
+    return certificate
+
+
+@reading_explained()
+def verify_workdir(
+    workdir: epath.PathLike,
+    output: epath.PathLike = "",
+    data: Any = None,
+    limits: Limits = DEFAULT_LIMITS,
+    source: str = "",
+) -> dict[str, Any]:
+    """Hold the exports of a run against their certificate: the files by their SHA-256, and all numbers made again.
+
+    The certificate is not signed: who can change it together with the files is caught by the numbers alone. So the
+    limits are the caller's, not those that the certificate tells, and the name of a file says how it was quantized.
+
+    Args:
+        workdir: the run.
+        output: the export folder; empty: `export` in the workdir.
+        data: as in `export_workdir`.
+        limits: as in `export_workdir`; who exported with wider ones gives them again.
+        source: as in `export_workdir`.
+
+    Returns:
+        The new entry of each artefact, by name.
+
+    Raises:
+        InputError: nothing was exported there, or its certificate is no certificate.
+        CertificateError: says what differs.
+    """
+    folder = _folder(Workdir(workdir), output)
+    certificate = read_certificate(folder)
+    if not certificate["artefacts"]:
+        raise InputError(f"`output` must be a folder of exports. Received: {str(folder)!r}: nothing certified in it.")
+    recorded = certificate["reference"]
+    if not all(isinstance(recorded.get(name), (int, float)) for name in ("temperature", "max_images")):
+        raise InputError(f"`output` must hold a certificate that says how it was made. Received: {str(folder)!r}.")
+    run = _open(workdir, float(recorded["temperature"]), data, source)
+    rows = run.rows("test", int(recorded["max_images"]))
+    reference = _reference(run, rows)
+    _finish(_differences(recorded, _describe(run, reference)), "is not what was certified")
+    failed: list[str] = []
+    entries: dict[str, Any] = {}
+    for name, old in certificate["artefacts"].items():
+        path = Path(folder / name)
+        failures = differing_files(path, old["files"])
+        if path.exists():
+            entries[name] = certify(named_product(path), reference, limits, timed=False)
+            say(describe(name, entries[name]))
+            failures += entries[name]["failures"]
+        failed += [f"{name}: {failure}" for failure in failures]
+    names = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
+    failed += [f"{name}: not in it" for name in names if name not in certificate["artefacts"] and name != CERTIFICATE]
+    _finish(failed, "is not what was certified")
+    say(f"verified: {', '.join(entries)}")
+    return entries
+
+
+def describe(name: str, entry: dict[str, Any]) -> str:
+    """Return one line on an artefact: how far off it is, how large, how fast."""
+    parts = [f"  {name}: {entry['bytes'] / 1e6:.2f} MB"]
+    if "max_difference" in entry:
+        parts += [f"max |Δp| {entry['max_difference']:.1e}", f"agreement {entry['agreement']:.2%}"]
+    parts += [f"{part['input']} {part['batch']}: {part['median_ms']:.1f} ms" for part in entry["latency"]]
+    return ", ".join(parts)
+
+
+def _open(workdir: epath.PathLike, temperature: float, data: Any, source: str) -> _Run:
+    run = Workdir.open_finished(workdir)
+    config = read_config(run)
+    model = load_model(run.path)
+    if model.metadata is None:
+        raise InputError(f"`workdir` must hold a model that tfl saved. Received: {str(workdir)!r}: no class names.")
+    check_recorded_config(config, model.metadata, run / "config.json")
+    model = with_temperature(model, temperature or model.metadata.temperature)
+    return _Run(run, model, *open_recorded(config, source, data))
+
+
+def _folder(run: _Run | Workdir, output: epath.PathLike) -> epath.Path:
+    path = run.workdir.path if isinstance(run, _Run) else run.path
+    return epath.Path(output).expanduser() if str(output) else path / "export"
+
+
+def _reference(run: _Run, rows: np.ndarray) -> Reference:
+    """Let the trained model look at the test images, as evaluation did, and check that it says the same as then."""
+    metadata = run.model.metadata
+    outputs = run_over(run.model, {"reference": run.dataset(rows)})["reference"]
+    _check_recorded(run, outputs.ids, to_probabilities(outputs.values, metadata.target))
+    pixels = np.concatenate(list(_pixels(run, rows)))
+    encoded = {int(example["id"]): _encode(example["image"], run.data) for example in run.data.examples(rows)}
+    return Reference(
+        metadata,
+        pixels,
+        [encoded[int(row)] for row in outputs.ids],
+        to_probabilities(outputs.values, metadata.target, metadata.temperature),
+        outputs.labels,
+    )
+
+
+def _pixels(run: _Run, rows: np.ndarray) -> Iterator[np.ndarray]:
+    for batch in track(run.dataset(rows), "images", unit="batch"):
+        yield batch["image"].numpy()
+
+
+def _encode(image: tf.Tensor, source: Source) -> bytes:
+    """Return the file of an image; where the source has pixels, a PNG, which keeps them as they are."""
+    encoded = (
+        image if image.dtype == tf.string else tf.io.encode_png(to_pixels(image, source.formats, source.bit_depth))
+    )
+    return encoded.numpy()
+
+
+def _check_recorded(run: _Run, ids: np.ndarray, probabilities: np.ndarray) -> None:
+    """Hold the model against predictions.csv: what is shipped must be what was evaluated."""
+    metadata = run.model.metadata
+    table, _ = recorded_predictions(run.workdir, "test", metadata.target, metadata.class_names)
+    recorded = dict(zip(table.ids.tolist(), table.probabilities, strict=True))
+    for row, values in zip(ids, probabilities, strict=True):
+        name = str(run.data.index.ids[row])
+        then = recorded[name]
+        if not np.abs(values - then).max() <= _RECORDED * max(1.0, float(np.abs(then).max())):
+            raise CertificateError(
+                f"`workdir` must hold the model that was evaluated. Received: {str(run.workdir.path)!r}: model.keras "
+                f"says something else of {name} than predictions.csv."
+            )
+
+
+def _describe(run: _Run, reference: Reference) -> dict[str, Any]:
+    return {
+        "model_sha256": hashlib.sha256((run.workdir / "model.keras").read_bytes()).hexdigest(),
+        "pixels_sha256": hashlib.sha256(reference.pixels.tobytes()).hexdigest(),
+        "temperature": reference.metadata.temperature,
+        "class_names": list(reference.metadata.class_names),
+        "num_images": len(reference.pixels),
+    }
+
+
+def _differences(recorded: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    return [f"{name} is not as certified" for name, value in now.items() if recorded.get(name) != value]
+
+
+def _finish(failed: Sequence[str], verdict: str) -> None:
+    if failed:
+        raise CertificateError(f"Every artefact must say what the trained model says; {verdict}: {' | '.join(failed)}.")

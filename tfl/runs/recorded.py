@@ -1,0 +1,197 @@
+"""Which images a finished run was made on, and how they are found again: in their place, or where they were moved."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tfl.config import TransferConfig
+from tfl.data import Source, load_source
+from tfl.data.index import read_splits
+from tfl.errors import InputError
+from tfl.evaluation.predictions import Predictions
+from tfl.evaluation.tables import read_column, read_predictions
+from tfl.files.reading import refuse_file
+from tfl.models.metadata import Metadata
+from tfl.progress import say
+from tfl.registry import normal_name
+from tfl.rules import PYTHON_DATA
+from tfl.workdir import Workdir
+
+Rows = Sequence[dict[str, str]]
+
+
+def recorded_splits(run: Workdir) -> list[dict[str, str]]:
+    """Read the splits.csv of a run: id, path, label, split, sha256, ... of every image."""
+    file = run / "splits.csv"
+    if not file.exists():
+        raise InputError(f"`workdir` must be a finished run. Received: {str(run.path)!r}: no splits.csv.")
+    return read_splits(file)
+
+
+def recorded_predictions(
+    run: Workdir, split: str, target: str = "", class_names: Sequence[str] = ()
+) -> tuple[Predictions, tuple[str, ...]]:
+    """Read what a run said of its test or validation images.
+
+    Args:
+        run: a finished one.
+        split: "test" or "validation".
+        target: the kind of the labels.
+        class_names: of the model, which the table must have; empty: not known.
+
+    Returns:
+        The table, with the names of the examples as its ids, and the class names.
+
+    Raises:
+        InputError: the file is missing or damaged, of other classes, or of other examples than splits.csv lists.
+    """
+    file = run / {"test": "predictions.csv", "validation": "validation_predictions.csv"}[split]
+    if not file.exists():
+        raise InputError(f"`workdir` must be a finished run. Received: {str(run.path)!r}: no {file.name}.")
+    table, names = read_predictions(file, target)
+    if class_names and [*map(normal_name, names)] != [*map(normal_name, class_names)]:
+        raise refuse_file(file, f"its classes are {', '.join(names)}, the model's {', '.join(class_names)}")
+    _check_listed(file, split, recorded_splits(run))
+    return table, names
+
+
+def _check_listed(file: Any, split: str, recorded: Rows) -> None:
+    """Check that a table of predictions has the images that splits.csv lists, with the same labels."""
+    said = read_column(file, "label")
+    wanted = {row["id"]: row["label"] for row in recorded if row["split"] == split}
+    # With held-out folds, the table of validation has the images of train as well.
+    known = wanted if split == "test" else {row["id"]: row["label"] for row in recorded if row["split"] != "test"}
+    if strange := next((name for name in said if name not in known), None):
+        raise refuse_file(file, f"splits.csv does not list {strange!r} for {split}")
+    if missing := next((name for name in wanted if name not in said), None):
+        raise refuse_file(file, f"it lacks {missing!r}, which splits.csv lists for {split}")
+    for name, label in said.items():
+        if not _is_same_label(label, known[name]):
+            raise refuse_file(file, f"the label of {name!r} is {label!r}, and in splits.csv {known[name]!r}")
+
+
+def _is_same_label(first: str, second: str) -> bool:
+    """Compare two labels as they are written; values are rounded to nine digits in one of the files."""
+    if normal_name(first) == normal_name(second):
+        return True
+    try:
+        return math.isclose(float(first), float(second), rel_tol=1e-6)
+    except ValueError:
+        return False
+
+
+def check_recorded_config(config: TransferConfig, metadata: Metadata, path: Any) -> None:
+    """Check that config.json speaks of the network that the model file holds.
+
+    Raises:
+        InputError: it speaks of another one.
+    """
+    asked = {
+        "backbone.name": (config.backbone.name.lower(), metadata.backbone.lower()),
+        "backbone.alpha": (config.backbone.alpha, metadata.alpha),
+        "data.image_size": (config.data.image_size or metadata.image_size, metadata.image_size),
+        "head.target": (config.head.target, metadata.target),
+    }
+    for name, (mine, model) in asked.items():
+        if mine != model:
+            raise refuse_file(path, f"{name} is {mine!r}, and {model!r} in the model")
+
+
+def open_recorded(
+    config: TransferConfig, source: str = "", data: Any = None, class_names: Sequence[str] = ()
+) -> tuple[Source, str]:
+    """Open the data of a run again.
+
+    Args:
+        config: the run's.
+        source: where its images stand now; empty: where they stood.
+        data: where the run was made on Python data, the same again.
+        class_names: of the model that is asked; a folder may hold some of these alone.
+
+    Returns:
+        The data, and its name for messages.
+
+    Raises:
+        InputError: it cannot be opened.
+    """
+    if source and data is not None:
+        raise InputError(f"`source` must be empty where `data` is given. Received: source={source!r}.")
+    most, depth = config.data.max_bad_fraction, config.data.bit_depth
+    if data is not None:
+        return load_source(data, most, bit_depth=depth), PYTHON_DATA
+    try:
+        return load_source(source or config.data.source, most, class_names, depth), source or config.data.source
+    except InputError as error:
+        if source or "folder that exists" not in str(error):
+            raise
+        raise InputError(f"{error} Where the photos were moved, `source` names their new place.") from error
+
+
+def recorded_rows(data: Source, recorded: Rows, source: str, split: str = "test") -> np.ndarray:
+    """Find the very images that a run was tested on: cutting the data anew could put training images among them.
+
+    Args:
+        data: the run's source, opened again.
+        recorded: the rows of its splits.csv.
+        source: the source string, for the message.
+        split: "train", "validation" or "test".
+
+    Returns:
+        Their int64 rows in the index of `data`.
+
+    Raises:
+        InputError: some of them are gone or changed.
+    """
+    wanted, lost = _lost(data, recorded, split)
+    if lost:
+        raise InputError(
+            f"`data.source` of the run must still hold its {split} images; `source` names others. Received: {source} "
+            f"with {len(lost)} of {len(wanted)} gone or changed, the first: {lost[0]}."
+        )
+    return np.flatnonzero(np.isin(data.index.ids, wanted)).astype(np.int64)
+
+
+def held_out_rows(data: Source, recorded: Rows, *, folds: bool = False) -> np.ndarray:
+    """Take what another source holds out; say where the model has seen some of it.
+
+    A source that holds all test images of the run, under the same ids, is the run's own, maybe moved: its test images
+    are taken, and no others.
+
+    Args:
+        data: the source.
+        recorded: the rows of the run's splits.csv.
+        folds: whether the head was solved on the validation images too.
+
+    Returns:
+        int64 rows in the index of `data`.
+    """
+    wanted, lost = _lost(data, recorded, "test")
+    if wanted and not lost:
+        say(f"The source holds the run's own {len(wanted)} test images; these are evaluated.")
+        return np.flatnonzero(np.isin(data.index.ids, wanted)).astype(np.int64)
+    own = [rows for rows in map(data.index.rows, ("test", "validation")) if len(rows)]
+    rows = own[0] if own else np.arange(len(data.index))
+    _warn_of_seen(data.index.sha256[rows], recorded, folds=folds)
+    return rows
+
+
+def _lost(data: Source, recorded: Rows, split: str) -> tuple[list[str], list[str]]:
+    """Return the ids of a split, and those that the data holds no more, or with another content."""
+    digests = dict(zip(data.index.ids.tolist(), data.index.sha256.tolist(), strict=True))
+    wanted = {row["id"]: row["sha256"] for row in recorded if row["split"] == split}
+    return list(wanted), [name for name, digest in wanted.items() if digests.get(name) != digest]
+
+
+def _warn_of_seen(digests: np.ndarray, recorded: Rows, *, folds: bool) -> None:
+    splits = {"trained": {"train", "validation"} if folds else {"train"}, "chosen": {"validation"}}
+    counts = {
+        verb: int(np.isin(digests, [row["sha256"] for row in recorded if row["split"] in names]).sum())
+        for verb, names in splits.items()
+    }
+    if folds:  # the same images as "trained"
+        counts["chosen"] = 0
+    said = " and ".join(f"{verb} on {count}" for verb, count in counts.items() if count)
+    if said:
+        say(f"Warning: the model was {said} of these {len(digests)} images: results will look too good.")

@@ -1,0 +1,144 @@
+"""How far one real step moves every variable, measured and then undone."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfl.distribution.replicas import distribute_batch
+from tfl.training.objective.losses import is_categorical, is_sparse, is_stock
+from tfl.training.update.batches import unpack
+from tfl.training.update.step import Trainer
+
+_EXAMPLES = 2
+_FREE_SIZE = 32  # pixels per side, where the model leaves it open
+_LEARNING_RATES = (1e-2, 1e1, 1e4)  # schedules end at zero, and small updates drown in rounding
+_SMALL_WEIGHT = np.float32(1e-3)
+_RESOLUTION = 1e-3  # of an update, that rounding must not exceed
+
+
+@dataclasses.dataclass(frozen=True)
+class Update:
+    """What one step did to one variable, without and with the learning-rate multipliers."""
+
+    path: str
+    plain: np.ndarray  # float64, 1-D
+    scaled: np.ndarray
+    rounding: float  # norm of the rounding error that an update of this variable carries
+
+
+def measure_updates(trainer: Trainer) -> list[Update]:
+    """Run the trainer's own step twice from the same state, with and without multipliers, and undo it.
+
+    Args:
+        trainer: that of the last `fit`. Its model, optimizer, totals, metrics and seeds are as before
+            when this returns.
+
+    Returns:
+        One record per trainable variable.
+    """
+    updates: list[Update] = []
+    for learning_rate in _LEARNING_RATES:
+        with _learning_rate(trainer.optimizer, learning_rate):
+            plain = _move(trainer, dataclasses.replace(trainer.options, multipliers={}))
+            if not updates or all(np.isfinite(values).all() for values in plain):
+                scaled = _move(trainer, trainer.options)
+                updates = [
+                    Update(v.path, p, s, _rounding(v.numpy()))
+                    for v, p, s in zip(trainer.variables, plain, scaled, strict=True)
+                ]
+        if all(u.rounding <= _RESOLUTION * np.linalg.norm(u.plain) for u in updates):
+            break
+    return updates
+
+
+def first_gradients(trainer: Trainer, start: Mapping[int, np.ndarray]) -> dict[str, float]:
+    """Return by path the norm of the gradient of each trainable variable in the first step that was made.
+
+    Args:
+        trainer: that of the last `fit`.
+        start: `id(variable)` to the value that it had before.
+    """
+    with _undone(trainer):
+        for variable in trainer.model.variables:
+            if id(variable) in start:
+                variable.assign(start[id(variable)])
+        element = distribute_batch(trainer.strategy, trainer.first_batch())
+        gradients = _in_graph(trainer, lambda: trainer.run(_gradients, trainer, element))
+    norms = (0.0 if g is None else float(tf.norm(trainer.strategy.experimental_local_results(g)[0])) for g in gradients)
+    return {v.path: norm for v, norm in zip(trainer.variables, norms, strict=True)}
+
+
+def _in_graph(trainer: Trainer, step: Callable[[], Any]) -> Any:
+    """Run something once: on one replica without the cost of a trace, on several as TensorFlow wants it."""
+    return step() if trainer.replicas == 1 else tf.function(step, autograph=False).get_concrete_function()()
+
+
+def _gradients(trainer: Trainer, element: Any) -> list[Any]:
+    return trainer.gradients(trainer.weigh_and_mix(unpack(element), tf.constant(0, tf.int64))).values
+
+
+def _rounding(values: np.ndarray) -> float:
+    """Return the norm of the distances to the next number; a zero counts as a small weight, not as exact."""
+    return float(np.linalg.norm(np.spacing(np.maximum(np.abs(values), _SMALL_WEIGHT)).astype(np.float64).ravel()))
+
+
+def _move(trainer: Trainer, options: Any) -> list[np.ndarray]:
+    with _undone(trainer):
+        before = [variable.numpy().astype(np.float64) for variable in trainer.variables]
+        asked, trainer.options = trainer.options, options
+        try:
+            _in_graph(trainer, lambda: trainer._train_one(_noise(trainer), tf.constant(0, tf.int64)))
+        finally:
+            trainer.options = asked
+        return [(v.numpy().astype(np.float64) - b).ravel() for v, b in zip(trainer.variables, before, strict=True)]
+
+
+def _noise(trainer: Trainer) -> dict[str, tf.Tensor]:
+    """One batch of noise: what is measured is the step, not the data."""
+    rng = np.random.default_rng(0)
+    shape = [_FREE_SIZE if size is None else size for size in trainer.model.input_shape[1:]]
+    num_outputs = trainer.model.output_shape[-1]
+    images = rng.uniform(0, 255, [_EXAMPLES, *shape]).astype(trainer.model.input.dtype)
+    if not is_stock(trainer.train_loss):  # whose labels only the data knows
+        return {"image": tf.constant(images), "label": unpack(trainer.first_batch()).labels[:_EXAMPLES]}
+    if is_sparse(trainer.train_loss) or is_categorical(trainer.train_loss):
+        labels: np.ndarray = rng.integers(0, num_outputs, _EXAMPLES)
+    else:
+        labels = rng.integers(0, 2, [_EXAMPLES, num_outputs]).astype(np.float32)
+    return {"image": tf.constant(images), "label": tf.constant(labels)}
+
+
+@contextlib.contextmanager
+def _learning_rate(optimizer: keras.optimizers.Optimizer, value: float) -> Iterator[None]:
+    """Give the optimizer another learning rate, schedule or not, and the old one back."""
+    old = optimizer.__dict__["_learning_rate"]
+    optimizer.__dict__["_learning_rate"] = keras.Variable(value, trainable=False)  # past Keras' tracking
+    try:
+        yield
+    finally:
+        optimizer.__dict__["_learning_rate"] = old
+
+
+@contextlib.contextmanager
+def _undone(trainer: Trainer) -> Iterator[None]:
+    totals = trainer.totals
+    held: list[Any] = [*trainer.model.variables, *trainer.optimizer.variables]
+    held += [variable for metric in trainer.metrics for variable in metric.variables]
+    held += totals.variables()
+    if trainer.average is not None:
+        held += trainer.average.state()
+    if trainer.loss_scale is not None:
+        held += trainer.loss_scale.state()
+    values = [variable.numpy() for variable in held]
+    try:
+        yield
+    finally:
+        for variable, value in zip(held, values, strict=True):
+            variable.assign(value)
+        trainer.records.take_steps()
+        trainer.records.take_skipped_ids()

@@ -1,0 +1,1 @@
+"""The epochs around the steps: `fit`, its callbacks, and how it stops and goes on."""

@@ -1,0 +1,321 @@
+"""`tfl.fit`: the objective of the design, in a loop that is exact and costs nothing.
+
+Keras' own loop averages uneven batches by batch, knows no learning rate per layer, lets one broken image
+end a run in NaN, and waits for the graph at every step.
+"""
+
+import contextlib
+import inspect
+from collections.abc import Iterator, Sequence
+from typing import Any, Never
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfl import progress
+from tfl.data import reading_explained
+from tfl.data.passes import check_ends
+from tfl.distribution.replicas import strategy_of
+from tfl.distribution.strategy import num_workers
+from tfl.distribution.workers import Workers
+from tfl.errors import InputError, WorkerLostError
+from tfl.training.loop.epochs import NO_BATCH, Epochs
+from tfl.training.loop.guard import Guard, ValidationGuard
+from tfl.training.loop.hooks import (
+    callbacks_of_this_process,
+    check_callbacks,
+    choose_modes,
+    want_test_steps,
+    want_train_steps,
+)
+from tfl.training.loop.incoming import checked_feed, weigh_classes
+from tfl.training.loop.monitors import keep_nan_from_being_best, not_a_number
+from tfl.training.loop.plan import CheckpointOptions, FitOptions, check_options, halve_batches, make_trainer
+from tfl.training.loop.recovery import Position, Recovery
+from tfl.training.loop.stopping import StopListener
+from tfl.training.loop.walk import Watcher, evaluate_feed, walk
+from tfl.training.update.batches import Feed
+from tfl.training.update.records import COLUMNS
+from tfl.training.update.step import Trainer
+
+# What a sum over the workers raises when one of them is gone.
+_OF_ANOTHER_WORKER = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
+
+
+@reading_explained()
+def fit(
+    model: keras.Model,
+    x: Any,
+    y: Any = None,
+    *,
+    batch_size: int | None = 32,
+    epochs: int = 1,
+    verbose: bool | int | str = True,
+    callbacks: Any = None,
+    validation_data: Any = None,
+    shuffle: bool = True,
+    class_weight: Any = None,
+    sample_weight: Any = None,
+    initial_epoch: int = 0,
+    steps_per_epoch: int | None = None,
+    seed: int = 0,
+    mixup: float = 0.0,
+    cutmix: float = 0.0,
+    checkpoint: CheckpointOptions | None = None,
+    max_skipped_steps: int = 0,
+    names: Sequence[str] | np.ndarray | None = None,
+    **unknown: Never,
+) -> keras.callbacks.History:
+    """Train a compiled model: `min (1/N) sum L(y, f(x)) + penalty`.
+
+    What is trainable is read now, so freezing after `compile` takes effect. A step whose loss or gradient
+    is not finite is not applied: it is counted under `skipped_steps`, and the ids of its examples are
+    logged. `loss` contains the penalty; `val_loss` does not, nor label smoothing: it is for choosing.
+
+    Args:
+        model: compiled with `tfl.compile`.
+        x: images `(N, H, W, 3)`; a batched `tf.data.Dataset` of `(x, y)`, `(x, y, weight)` or dicts with
+            `image`, `label` and optionally `weight`, `id`; or a callable from the epoch to such a dataset.
+        y: labels of length N, with arrays only.
+        batch_size: of arrays, at least 1; None for 32.
+        epochs: number of the last epoch, at least 1.
+        verbose: show progress on stderr.
+        callbacks: any Keras callbacks. Hooks per batch cost a wait per step; all others are free.
+        validation_data: `(x, y)`, `(x, y, weight)` or a dataset as for `x`; read once per epoch, whole.
+        shuffle: arrays only: a new order each epoch, a function of (seed, epoch).
+        class_weight: weights of the examples of each class: by class number, or by class name where the model's
+            metadata has them (1 where a class is absent); one for each class, in their order; or `"balanced"`, which
+            gives every class the same total, with arrays and `EpochFeed` only.
+        sample_weight: `(N,)` weights of the examples, with arrays only.
+        initial_epoch: number of the first epoch, from 0.
+        steps_per_epoch: batches of an epoch. The next epoch goes on behind them, also after a resume, and the data
+            begins again where it ends. None: an epoch is one pass over the data.
+        seed: of the data order, the mixing and dropout.
+        mixup: parameter of mixup's Beta distribution, at least 0; 0 for off.
+        cutmix: parameter of CutMix's Beta distribution, at least 0; 0 for off.
+        checkpoint: save while training, and go on from what was saved; None for neither. See `CheckpointOptions`.
+        max_skipped_steps: more steps in a row that are not finite end training; 0 for no limit.
+        names: of the examples that the data's ids number, for messages; None: the ids themselves.
+        **unknown: anything else is refused.
+
+    Returns:
+        The Keras `History`: per epoch the mean loss and the metrics over all examples, `val_` for
+        validation, all NaN where no step of the epoch was applied; `skipped_steps`; in float16 `overflows`, how
+        often a step was made again with half the loss scale. Its attribute `steps` counts all steps, skipped
+        ones included.
+
+    Raises:
+        InputError: not compiled, data of another form, an unknown option, or nothing to train.
+
+    Example:
+        >>> tfl.compile(model, "adam")
+        >>> history = tfl.fit(model, images, labels, epochs=3, seed=1)
+        >>> history.history["accuracy"]
+    """
+    check_options(unknown, inspect.signature(fit).parameters)
+    batch_size = 32 if batch_size is None else batch_size
+    feed = checked_feed(model, (x, y, sample_weight), batch_size, seed if shuffle else None)
+    chosen = FitOptions(
+        class_weight=weigh_classes(class_weight, model, getattr(x, "labels", None) if y is None else y),
+        seed=seed,
+        mixup=mixup,
+        cutmix=cutmix,
+        epochs=epochs,
+        steps_per_epoch=steps_per_epoch or None,
+        initial_epoch=initial_epoch,
+        verbose=verbose,
+        checkpoint=checkpoint,
+        max_skipped_steps=max_skipped_steps,
+        names=names,
+    )
+    validation = None if validation_data is None else _validation_feed(model, validation_data, batch_size)
+    with strategy_of(model).scope():
+        while True:
+            run = _Run(make_trainer(model, chosen), (feed, validation), callbacks, chosen)
+            try:
+                return run.train()
+            except tf.errors.ResourceExhaustedError as error:
+                if run.has_begun():
+                    raise
+                halve_batches(model, error)
+            except _OF_ANOTHER_WORKER as error:
+                if num_workers(strategy_of(model)) == 1:
+                    raise
+                raise WorkerLostError(
+                    "Another worker was lost: all must start again, and go on from the last checkpoint. TensorFlow: "
+                    + " ".join(str(error).split())[:200]
+                ) from error
+
+
+def _validation_feed(model: keras.Model, data: Any, batch_size: int) -> Feed:
+    x, y, weight = (*data, None)[:3] if isinstance(data, (tuple, list)) else (data, None, None)
+    feed = checked_feed(model, (x, y, weight), batch_size, None, names=("validation_data", "validation_data"))
+    if y is None:
+        check_ends(feed.dataset(0, 0), "validation_data")
+    return feed
+
+
+class _Run:
+    """One call of `fit`."""
+
+    def __init__(self, trainer: Trainer, feeds: tuple[Feed, Feed | None], callbacks: Any, options: FitOptions) -> None:
+        self.trainer, self.options = trainer, options
+        self.feed, self.validation = feeds
+        self.epochs = Epochs(self.feed, options.steps_per_epoch)
+        self.history, self.listener = keras.callbacks.History(), StopListener()
+        own, model = callbacks_of_this_process(callbacks), trainer.model
+        check_callbacks(own, model, averages=trainer.average is not None)
+        choose_modes(own, trainer.metrics)
+        self.hooks = keras.callbacks.CallbackList(
+            [*own, self.history],
+            model=model,
+            epochs=options.epochs,
+            steps=self.epochs.num_steps(options.initial_epoch),
+            verbose=options.verbose,
+        )
+        self.every_step, self.every_test_step = want_train_steps(own), want_test_steps(own)
+        self.last_loss = 0.0
+        self.recovery = None
+        if options.checkpoint is not None:
+            self.recovery = Recovery(trainer, own, self.history, options.checkpoint)
+
+    def train(self) -> keras.callbacks.History:
+        trainer, average, model = self.trainer, self.trainer.average, self.trainer.model
+        _seed_layers(model, self.options.seed)
+        self.history.steps, model.stop_training, model._initial_epoch = 0, False, None
+        self.iterations = int(trainer.optimizer.iterations.numpy())
+        trainer.first_batch = lambda: next(iter(self.feed.dataset(self.options.initial_epoch, 0)))
+        trainer.begin_epoch()
+        trainer.totals.skipped_in_a_row.assign(0)
+        self.hooks.on_train_begin()
+        # `BackupAndRestore` says so where to go on, as to Keras.
+        position = Position(model._initial_epoch or self.options.initial_epoch)
+        if average is not None:
+            average.reset()
+        if self.recovery is not None:
+            position = self.recovery.restore() or position
+        logs: dict[str, Any] = {}
+        with self.listener if self.recovery is not None else contextlib.nullcontext():
+            for epoch in range(position.epoch, self.options.epochs):
+                if model.stop_training:
+                    break
+                logs = self._run_epoch(epoch, position.batch if epoch == position.epoch else 0)
+        trainer.optimizer.finalize_variable_values(trainer.variables)  # to the optimizer's own average, as in Keras
+        if average is not None:
+            average.swap_in()
+        if self.recovery is not None:
+            self.recovery.finish()
+        self.hooks.on_train_end(logs)
+        return self.history
+
+    def has_begun(self) -> bool:
+        """Say whether a step of this call was done; `totals.steps` may count one that failed on the way."""
+        return self.history.steps > 0 or int(self.trainer.optimizer.iterations.numpy()) > self.iterations
+
+    def _run_epoch(self, epoch: int, start: int) -> dict[str, Any]:
+        trainer, average, options = self.trainer, self.trainer.average, self.options
+        if not start:
+            trainer.begin_epoch()
+        self.hooks.on_epoch_begin(epoch)
+        guard = Guard(trainer, self.recovery, self.listener, options, epoch, self._tell)
+        for step in self._steps(epoch, start, guard):
+            if self.every_step:
+                self.hooks.on_train_batch_end(step, self._step_logs())
+                if trainer.model.stop_training:
+                    break
+        if not int(trainer.totals.steps.numpy()):
+            raise InputError(NO_BATCH)
+        figures, counts = trainer.results(), _count_steps(trainer)
+        guard.report_skipped()
+        steps = int(trainer.totals.steps.numpy())
+        self.history.steps += steps
+        watcher = None if self.recovery is None else ValidationGuard(guard)
+        if average is not None:
+            average.swap_in()
+        if self.validation is not None:
+            figures |= {f"val_{name}": value for name, value in self._validate(self.validation, watcher).items()}
+        logs = (not_a_number(figures) if counts["skipped_steps"] == steps else figures) | counts
+        if options.verbose:
+            shown = ", ".join(f"{name} {' '.join(f'{v:.4g}' for v in np.ravel(value))}" for name, value in logs.items())
+            progress.say(f"epoch {epoch + 1}/{options.epochs}: {shown}")
+        keep_nan_from_being_best(self.hooks.callbacks, logs)
+        self.hooks.on_epoch_end(epoch, logs)
+        if average is not None:
+            average.swap_out()
+        last = trainer.model.stop_training or epoch + 1 == options.epochs
+        columns = self.history.history
+        best = _is_best(columns.get("val_calibrated_loss") or columns.get("val_loss", ()))
+        if self.recovery is not None:
+            stop = Workers(trainer.strategy).mean(float(guard.asks_to_stop()))[0] > 0
+            if last or best or stop or self.recovery.is_due(0, 0.0):
+                self.recovery.save(Position(epoch + 1), best=best)
+            if stop:
+                guard.leave(f"after epoch {epoch + 1}, which is")
+        return logs
+
+    def _validate(self, feed: Feed, watcher: Watcher | None) -> dict[str, Any]:
+        model, hooks = self.trainer.model, self.hooks
+        model.stop_evaluating = False
+        hooks.on_test_begin()
+        before = hooks.on_test_batch_begin if self.every_test_step else None
+        for step in evaluate_feed(self.trainer, feed, before, watcher):
+            if self.every_test_step:
+                hooks.on_test_batch_end(step, self.trainer.results())
+                if model.stop_evaluating:
+                    break
+        values = self.trainer.results()
+        hooks.on_test_end(values)
+        return values
+
+    def _step_logs(self) -> dict[str, Any]:
+        """Return the epoch so far; after a step that is not finite, which is not part of it, its loss: as in Keras."""
+        return self.trainer.results() | ({} if np.isfinite(self.last_loss) else {"loss": self.last_loss})
+
+    def _tell(self, rows: np.ndarray) -> None:
+        self.last_loss = float(rows[-1][COLUMNS.index("loss")]) if len(rows) else 0.0
+        for callback in self.hooks.callbacks:
+            if hasattr(callback, "on_steps"):
+                callback.on_steps(rows)
+
+    def _steps(self, epoch: int, start: int, guard: Guard) -> Iterator[int]:
+        steps = self._walk(epoch, start, guard)
+        if not self.options.verbose:
+            return steps
+        total = self.epochs.num_steps(epoch)
+        return progress.track(steps, f"epoch {epoch + 1}/{self.options.epochs}", total=total, unit="batch")
+
+    def _walk(self, epoch: int, start: int, guard: Guard) -> Iterator[int]:
+        before = self.hooks.on_train_batch_begin if self.every_step else None
+        for batches, first, count in self.epochs.walks(epoch, start):
+            yield from walk(
+                self.trainer, batches, epoch, train=True, start=first, count=count, before=before, watcher=guard
+            )
+
+
+def _count_steps(trainer: Trainer) -> dict[str, Any]:
+    """Return the counts of an epoch for its logs."""
+    counts = {"skipped_steps": int(trainer.totals.skipped.numpy())}
+    if trainer.loss_scale is not None:
+        counts["overflows"] = int(trainer.totals.overflows.numpy())
+    return counts
+
+
+def _is_best(losses: Sequence[float]) -> bool:
+    """Say whether the last loss is the lowest one, and finite."""
+    return len(losses) > 0 and bool(np.isfinite(losses[-1])) and losses[-1] <= np.nanmin(losses)
+
+
+def _seed_layers(model: keras.Model, seed: int) -> None:
+    """Make dropout a function of the seed and of how far training is, not of what ran before in the process."""
+    step = int(model.optimizer.iterations.numpy())
+    states = [v for v in model.variables if v.name == "seed_generator_state"]
+    for position, state in enumerate(states):
+        words = np.random.SeedSequence((seed, position, step)).generate_state(2, np.uint32)
+        state.assign(np.minimum(words, 2**31 - 1).astype(state.dtype))

@@ -1,0 +1,128 @@
+"""What looks on while training runs: it saves in time, stops when asked to, and ends what only goes wrong."""
+
+import signal
+from collections.abc import Callable
+
+import numpy as np
+from absl import logging
+
+from tfl.errors import InputError, StoppedError
+from tfl.training.loop.plan import FitOptions
+from tfl.training.loop.recovery import Position, Recovery
+from tfl.training.loop.stopping import StopListener
+from tfl.training.loop.walk import Watcher
+from tfl.training.update.step import Trainer
+
+MAX_LOGGED_NAMES = 20
+
+
+class Guard(Watcher):
+    """The watcher of one epoch.
+
+    Args:
+        trainer: that runs it.
+        recovery: saves it; None where nothing is saved.
+        listener: hears signals.
+        options: those of `fit`.
+        epoch: its number.
+        tell: takes what the steps left behind; see `Records`.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        recovery: Recovery | None,
+        listener: StopListener,
+        options: FitOptions,
+        epoch: int,
+        tell: Callable[[np.ndarray], None],
+    ) -> None:
+        self.tell = tell
+        self.trainer, self.recovery, self.listener = trainer, recovery, listener
+        self.options, self.epoch = options, epoch
+
+    def steps_until(self, done: int) -> int | None:
+        return None if self.recovery is None else self.recovery.steps_until(done)
+
+    def look(self, done: int, seconds: float) -> None:
+        self.tell(self.trainer.records.take_steps())
+        limit = self.options.max_skipped_steps
+        if limit and int(self.trainer.totals.skipped_in_a_row.numpy()) > limit:
+            or_precision = "" if self.trainer.loss_scale is None else ", or mixed_bfloat16 in place of mixed_float16"
+            raise InputError(
+                f"`max_skipped_steps` must not be exceeded. Received: more than {limit} steps in a row had a loss or "
+                f"gradient that is not finite, in epoch {self.epoch + 1}; none was applied. Their examples: "
+                f"{self._skipped_names()}. Did you mean a smaller learning rate{or_precision}?"
+            )
+        if self.recovery is not None and self.recovery.is_due(done, seconds):
+            self.recovery.save(Position(self.epoch, done))
+
+    def asks_to_stop(self) -> bool:
+        return self.listener.signal_number != 0
+
+    def stop(self, done: int) -> None:
+        """Save, and end by an exception that names the signal; that of another worker counts as SIGTERM.
+
+        Raises:
+            StoppedError: always.
+        """
+        if self.recovery is not None:
+            self.recovery.save(Position(self.epoch, done))
+        self.leave(f"in epoch {self.epoch + 1} after {done} of its steps, which are")
+
+    def leave(self, after: str) -> None:
+        """End as `stop` does, what is done being saved already.
+
+        Args:
+            after: what that is, with its verb.
+
+        Raises:
+            StoppedError: always.
+        """
+        number = self.listener.signal_number or signal.SIGTERM
+        if self.recovery is not None:
+            self.recovery.finish()
+        raise StoppedError(
+            f"Stopped by {signal.Signals(number).name} {after} saved. The same command goes on from there.", int(number)
+        )
+
+    def report_skipped(self) -> None:
+        """Log what was not applied in the epoch, with the names of its examples."""
+        skipped, steps = (int(total.numpy()) for total in (self.trainer.totals.skipped, self.trainer.totals.steps))
+        names = self._skipped_names()
+        if skipped:
+            logging.warning(
+                "Epoch %d: %d of %d steps had a non-finite loss or gradient and were not applied. Their examples: %s.",
+                self.epoch + 1,
+                skipped,
+                steps,
+                names,
+            )
+
+    def _skipped_names(self) -> str:
+        ids, names = self.trainer.records.take_skipped_ids(), self.options.names
+        shown = ids if names is None else [str(names[int(id)]) for id in ids]
+        more = f" and {len(shown) - MAX_LOGGED_NAMES} more" if len(shown) > MAX_LOGGED_NAMES else ""
+        return ", ".join(shown[:MAX_LOGGED_NAMES]) + more
+
+
+class ValidationGuard(Watcher):
+    """The watcher of an epoch's validation: asked to stop, it saves the epoch as it was when its last step was done.
+
+    Args:
+        guard: of the epoch's steps; make this one when they are done, before an average is swapped in.
+    """
+
+    def __init__(self, guard: Guard) -> None:
+        self.guard = guard
+        self.totals = guard.trainer.copy_totals()
+
+    def asks_to_stop(self) -> bool:
+        return self.guard.asks_to_stop()
+
+    def stop(self, done: int) -> None:
+        trainer = self.guard.trainer
+        trainer.set_totals(self.totals)
+        if trainer.average is not None:
+            trainer.average.swap_out()
+        self.guard.stop(int(trainer.totals.steps.numpy()))

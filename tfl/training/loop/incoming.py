@@ -1,0 +1,124 @@
+"""Check what comes into `tfl.fit` against the model: labels against its loss and outputs, pixels against its input.
+
+Arrays are checked before anything starts. Of a stream, its types and shapes are; its values are as they are read, in
+the graph.
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfl.data import EpochFeed
+from tfl.data.labels import as_labels
+from tfl.errors import InputError
+from tfl.inputs.graph_checks import guarded
+from tfl.inputs.image.pixels import check_pixels
+from tfl.models.batch_checks import find_problems
+from tfl.models.class_weights import resolve_class_weight
+from tfl.models.classifier import takes_pixels
+from tfl.models.labels import LabelRule, check_labels
+from tfl.training.loop.plan import plan_of
+from tfl.training.objective.compiled import ends_in_probabilities
+from tfl.training.objective.losses import is_categorical, is_sparse, is_stock, name_of
+from tfl.training.update.batches import Feed, make_feed, unpack
+
+_FORMS = {  # of the stock losses that do not take classes; all others take any finite number
+    "binarycrossentropy": "zero_to_one",
+    "binaryfocalcrossentropy": "zero_to_one",
+    "hinge": "signs",
+    "squaredhinge": "signs",
+    "poisson": "at_least_zero",
+    "meansquaredlogarithmicerror": "at_least_zero",
+}
+
+
+def rule_of_loss(loss: keras.losses.Loss, output_shape: tuple[int | None, ...]) -> LabelRule:
+    """Return what labels must be for a loss and a model's outputs.
+
+    Of a loss of a user's own nothing is known, and of outputs that are no rows; Keras' losses are taken at their word.
+
+    Args:
+        loss: from `resolve_loss`.
+        output_shape: of the model, with the batch first.
+    """
+    num_outputs, name = output_shape[-1], type(loss).__name__
+    if not is_stock(loss) or len(output_shape) != 2 or num_outputs is None:
+        return LabelRule("any", num_outputs or 0, name)
+    if is_sparse(loss) or is_categorical(loss) or name_of(loss) == "kldivergence":
+        return LabelRule("classes", num_outputs, name, loss.get_config().get("ignore_class"))
+    return LabelRule(_FORMS.get(name_of(loss), "finite"), num_outputs, name)
+
+
+def checked_feed(
+    model: keras.Model,
+    data: tuple[Any, Any, Any],
+    batch_size: int,
+    seed: int | None,
+    *,
+    names: tuple[str, str] = ("x", "y"),
+) -> Feed:
+    """Return the batches of data that fits the model; see `make_feed`.
+
+    Args:
+        model: compiled with `tfl.compile`.
+        data: images, labels and weights of the examples, as `make_feed` takes them.
+        batch_size: of arrays.
+        seed: of the order of arrays.
+        names: of the arguments that images and labels came in, for messages.
+
+    Raises:
+        InputError: what `make_feed` refuses; labels or pixels that do not fit the model.
+    """
+    x, y, sample_weight = data
+    plan = getattr(model, "_tfl_plan", None)
+    rule = None if plan is None else rule_of_loss(plan.losses[0], model.output_shape)
+    if rule is None:  # `make_trainer` says that the model must be compiled
+        return make_feed(x, y, batch_size, seed, sample_weight)
+    if isinstance(x, EpochFeed):  # its images are in [0, 255]: the pipeline made them
+        check_labels(x.source.index.labels[x.rows], rule, f"{names[0]}.source")
+    elif isinstance(x, tf.data.Dataset):
+        x = _guard(x, model, rule, names)
+    elif callable(x) and not hasattr(x, "from_batch"):
+        by_epoch: Any = x
+        return make_feed(lambda epoch: _guard(by_epoch(epoch), model, rule, names), y, batch_size, seed, sample_weight)
+    elif not callable(x) and y is not None:
+        x, y = np.asarray(x), as_labels(y)
+        check_labels(y, rule, names[1])
+        if takes_pixels(model):
+            check_pixels(x, names[0])
+    return make_feed(x, y, batch_size, seed, sample_weight)
+
+
+def weigh_classes(class_weight: Any, model: keras.Model, labels: Any) -> dict[int, float] | None:
+    """Return the weights of the classes by number, see `resolve_class_weight`.
+
+    Args:
+        class_weight: as in `fit`.
+        model: compiled with `tfl.compile`.
+        labels: of the training examples; None where only reading the data tells them.
+
+    Raises:
+        InputError: an example has no one class, or the weights do not fit the classes.
+    """
+    if class_weight is None:
+        return None
+    target = plan_of(model).target
+    if target == "multilabel" or (target == "regression" and not ends_in_probabilities(model)):
+        raise InputError(f"`class_weight` must be None where an example has no one class. Received: target={target!r}.")
+    names = getattr(getattr(model, "metadata", None), "class_names", ())
+    return resolve_class_weight(class_weight, max(2, model.output_shape[-1]), names, labels)
+
+
+def _guard(dataset: tf.data.Dataset, model: keras.Model, rule: LabelRule, names: tuple[str, str]) -> tf.data.Dataset:
+    """Return a data set whose batches are read only where they fit the model."""
+    pixels = takes_pixels(model)
+
+    @tf.autograph.experimental.do_not_convert
+    def check(*element: Any) -> Any:
+        element = element[0] if len(element) == 1 else element
+        batch = unpack(element)
+        return guarded(element, find_problems(batch.images, batch.labels, rule, names, pixels=pixels))
+
+    return dataset.map(check)

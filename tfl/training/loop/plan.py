@@ -1,0 +1,255 @@
+"""What is asked of training: `tfl.compile`, the options of `tfl.fit`, and the trainer that follows from both."""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from etils import epath
+
+from tfl.distribution.replicas import check_optimizer
+from tfl.distribution.strategy import num_workers
+from tfl.errors import InputError
+from tfl.models.freezing import learning_rate_multipliers
+from tfl.progress import say
+from tfl.registry import did_you_mean
+from tfl.training.objective.calibrated_loss import CalibratedLoss
+from tfl.training.objective.compiled import activation_of, ends_in_probabilities, of_one_output, resolve_loss
+from tfl.training.objective.losses import evaluation_loss, is_stock
+from tfl.training.objective.metrics import resolve_metrics, takes_outputs
+from tfl.training.objective.optimizers import bind_optimizer, make_optimizer
+from tfl.training.update.step import StepOptions, Trainer
+
+MOST_PARTS = 64
+_IN_PLACE_OF = {  # options of keras.Model.fit that tfl.fit has not
+    "validation_split": "validation_data=(x[n:], y[n:])",
+    "validation_steps": "validation_data=dataset.take(n)",
+    "validation_batch_size": "validation_data=dataset.batch(n)",
+    "validation_freq": "to leave it out: validation runs after every epoch",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What `compile` was asked for."""
+
+    losses: tuple[keras.losses.Loss, keras.losses.Loss]
+    metrics: tuple[keras.metrics.Metric, ...]
+    layer_decay: float | Mapping[str, float]
+    clip_norm: float
+    ema: float
+    accumulate: int
+    jit_compile: bool
+    target: str | None  # what the outputs mean; None where nothing tells
+    activation: str  # from outputs to probabilities: "softmax", "sigmoid" or ""
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointOptions:
+    """Where and how often training is saved while it runs.
+
+    Attributes:
+        folder: of the checkpoints; the same folder again goes on from the newest.
+        every_seconds: at least so often, in seconds; 0: only by steps and at the end.
+        every_steps: after so many steps; 0: only by time and at the end.
+        keep: how many are kept, at least 1.
+        fingerprint: of everything else that training depends on, as config and data: JSON values by name. A
+            checkpoint of another one is refused, and what differs is named.
+    """
+
+    folder: epath.PathLike
+    every_seconds: float = 300.0
+    every_steps: int = 0
+    keep: int = 2
+    fingerprint: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FitOptions:
+    """The arguments of `fit` that say how to train, not on what; see there.
+
+    Raises:
+        InputError: a number is out of range.
+    """
+
+    class_weight: Mapping[int, float] | None = None
+    seed: int = 0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    epochs: int = 1
+    steps_per_epoch: int | None = None
+    initial_epoch: int = 0
+    verbose: bool | int | str = True
+    checkpoint: CheckpointOptions | None = None
+    max_skipped_steps: int = 0
+    names: Sequence[str] | np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.mixup < math.inf and 0 <= self.cutmix < math.inf):
+            raise InputError(
+                f"`mixup` and `cutmix` must be at least 0. Received: mixup={self.mixup!r}, cutmix={self.cutmix!r}."
+            )
+        for name, least in (("epochs", 1), ("steps_per_epoch", 1), ("initial_epoch", 0), ("max_skipped_steps", 0)):
+            value = getattr(self, name)
+            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+            if value is not None and not (whole and value >= least):
+                raise InputError(f"`{name}` must be a whole number, at least {least}. Received: {name}={value!r}.")
+
+
+def compile(
+    model: keras.Model,
+    optimizer: str | keras.optimizers.Optimizer = "adam",
+    loss: Any = None,
+    metrics: Any = None,
+    *,
+    layer_decay: float | Mapping[str, float] = 1.0,
+    clip_norm: float = 0.0,
+    ema: float = 0.0,
+    accumulate: int = 1,
+    jit_compile: bool = False,
+) -> None:
+    """Say how a model is to be trained.
+
+    `model.compile` is called as well, so stock `model.evaluate`, `predict` and `save` work; only stock
+    Keras objects go into it, so the saved file loads without tfl.
+
+    Args:
+        model: any model of one output, logits `(B, K)`; or probabilities, where it ends in a softmax or sigmoid and
+            a Keras loss on probabilities is given.
+        optimizer: `"sgd"`, `"adam"`, `"adamw"` at its default learning rate, or any Keras optimizer. Its
+            decoupled weight decay, if any, is kept off biases and normalisation.
+        loss: a target (`"multiclass"`, `"binary"`, `"multilabel"`, `"regression"`), or what Keras takes: an object,
+            class, function, name or config; None for the target recorded in the model, else multiclass. A stock
+            loss on probabilities is taken on logits where the model gives those. A loss of your own gets labels
+            and outputs as Keras gives them; its values are averaged over the batch.
+        metrics: what Keras takes; None for those of the target. Stock metrics get what they expect, as
+            probabilities or one-hot rows; metrics of your own get labels and outputs as Keras gives them.
+        layer_decay: the update of a stage is this times that of the stage above, in (0, 1]; or a dict
+            from `variable.path` to a factor.
+        clip_norm: global norm that gradients are scaled down to; 0 for off.
+        ema: momentum of an average of the weights, and of the statistics of BatchNorm that is trained, in [0, 1).
+            Validation, callbacks at the end of an epoch and the result use it; 0 for off.
+        accumulate: passes that each batch is divided into to save memory, at least 1; the gradients add up
+            to those of the whole batch, unless BatchNorm is trained, which sees the parts.
+        jit_compile: let XLA compile the forward and backward pass; on one replica. Worth a try on a GPU or TPU,
+            where it fuses what lies between convolutions; on a CPU convolutions become many times slower.
+
+    Raises:
+        InputError: an unknown name, a number out of range, or a loss or metric that does not fit the outputs.
+
+    Example:
+        >>> tfl.compile(model, tfl.make_optimizer("adam", 1e-4), layer_decay=0.7)
+    """
+    if not isinstance(layer_decay, Mapping) and not 0 < layer_decay <= 1:
+        raise InputError(f"`layer_decay` must be in (0, 1]. Received: layer_decay={layer_decay!r}.")
+    if not 0 <= clip_norm < math.inf or not 0 <= ema < 1:
+        raise InputError(
+            f"`clip_norm` must be at least 0, `ema` in [0, 1). Received: clip_norm={clip_norm!r}, ema={ema!r}."
+        )
+    if accumulate < 1:
+        raise InputError(f"`accumulate` must be at least 1. Received: accumulate={accumulate!r}.")
+    optimizer = make_optimizer(optimizer) if isinstance(optimizer, str) else optimizer
+    train_loss, target = resolve_loss(loss, model)
+    test_loss, activation = evaluation_loss(train_loss), activation_of(target, model)
+    metrics, probabilities = of_one_output(metrics, model, "metrics"), ends_in_probabilities(model)
+    resolved = resolve_metrics(metrics, target, activation, model.output_shape, probabilities=probabilities)
+    # Keras feeds metrics the outputs; what would be wrong on logits is left to `tfl.fit`.
+    stock = [m for m in resolved if not activation or not is_stock(m) or takes_outputs(m)]
+    stock = [metric for metric in stock if not isinstance(metric, CalibratedLoss)]
+    model.compile(optimizer=optimizer, loss=test_loss, metrics=stock, jit_compile=False)
+    model._tfl_plan = Plan(
+        (train_loss, test_loss), resolved, layer_decay, clip_norm, ema, accumulate, jit_compile, target, activation
+    )
+
+
+def halve_batches(model: keras.Model, error: tf.errors.ResourceExhaustedError) -> None:
+    """Go over each batch in twice as many parts from now on, as memory ran out, and say so.
+
+    Raises:
+        ResourceExhaustedError: `error`, where parts cannot help.
+    """
+    plan = model._tfl_plan
+    if plan.accumulate >= MOST_PARTS or num_workers(tf.distribute.get_strategy()) > 1:  # others wait in a sum
+        raise error
+    model._tfl_plan = dataclasses.replace(plan, accumulate=2 * plan.accumulate)
+    say(
+        f"memory ran out in the first step: each batch is gone over in {2 * plan.accumulate} parts, whose gradients "
+        "add up (finetune.accumulate)"
+    )
+
+
+def check_options(unknown: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse options that `tfl.fit` has not, with what to give in place of those of Keras, or the nearest name."""
+    for name in unknown:
+        names = [option for option in known if option not in ("model", "x", "y", "unknown")]
+        instead = _IN_PLACE_OF.get(name)
+        hint = f" Did you mean {instead}?" if instead else did_you_mean(name, names)
+        raise InputError(f"`{name}` must be an option of tfl.fit: {', '.join(names)}.{hint}")
+
+
+def plan_of(model: keras.Model) -> Plan:
+    """Return what `tfl.compile` was asked for.
+
+    Raises:
+        InputError: it was not called.
+    """
+    plan = getattr(model, "_tfl_plan", None)
+    if plan is None:
+        raise InputError("`model` must be compiled with tfl.compile before tfl.fit.")
+    return plan
+
+
+def make_trainer(model: keras.Model, options: FitOptions = FitOptions()) -> Trainer:
+    """Return the graph of training `model` as it is frozen now; the last one is kept and reused where it fits.
+
+    Raises:
+        InputError: the model is not compiled with `tfl.compile`, or nothing is trainable.
+    """
+    plan = plan_of(model)
+    if not model.trainable_variables:
+        raise InputError("`model` must have trainable variables: everything is frozen.")
+    model.optimizer = bind_optimizer(model.optimizer, model)
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        check_optimizer(model.optimizer)
+        if plan.jit_compile:
+            raise InputError(
+                "`jit_compile` must be False on several replicas: XLA has no sums between them. Received: True."
+            )
+    multipliers = plan.layer_decay
+    if not isinstance(multipliers, Mapping):
+        multipliers = {} if multipliers == 1 else learning_rate_multipliers(model, multipliers)
+    step = StepOptions(
+        dict(multipliers),
+        plan.clip_norm,
+        plan.ema,
+        options.class_weight,
+        options.mixup,
+        options.cutmix,
+        options.seed,
+        plan.accumulate,
+        plan.jit_compile,
+        plan.activation,
+    )
+    # Everything that a trace depends on; the objects are kept, so an id is not given twice.
+    modes = [(layer.trainable, layer.dtype_policy.name) for layer in model._flatten_layers()]
+    pulls = [variable.regularizer for variable in model.trainable_variables]
+    key = (plan, model.optimizer, step, modes, pulls, tf.distribute.get_strategy())
+    cached = getattr(model, "_tfl_trainer", None)
+    if cached is None or not _same(cached.key, key):
+        cached = _Cached(key, Trainer(model, plan.losses, plan.metrics, step))
+        model._tfl_trainer = cached
+    return cached.trainer
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Cached:
+    key: tuple[Any, ...]
+    trainer: Trainer
+
+
+def _same(old: tuple[Any, ...], new: tuple[Any, ...]) -> bool:
+    same = [a is b for a, b in zip(old[4], new[4], strict=False)]
+    return old[0] is new[0] and old[1] is new[1] and old[2:4] == new[2:4] and all(same) and old[5] is new[5]

@@ -1,0 +1,169 @@
+"""From what users give to `tfl.compile` to one loss, and to what the outputs of the model mean."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from tfl.errors import InputError
+from tfl.registry import did_you_mean
+from tfl.rules import TARGETS
+from tfl.training.objective.losses import is_categorical, is_sparse, is_stock, make_loss, name_of
+
+_KERAS_LOSSES = {
+    found.__name__.lower(): found
+    for found in vars(keras.losses).values()
+    if inspect.isclass(found) and found is not keras.losses.Loss
+}
+_OF_BATCHES = ("circle", "ctc", "dice", "tversky")  # compare examples, or take no rows of outputs
+_OF_PROBABILITIES = ("categoricalgeneralizedcrossentropy", "kldivergence")  # have no form on logits
+_REDUCTIONS = ("sum_over_batch_size", "mean", "none", None)
+
+
+def ends_in_probabilities(model: keras.Model) -> bool:
+    """Say whether the last layer of a model is a softmax or a sigmoid."""
+    if not getattr(model, "outputs", None):
+        return False
+    layer = model.outputs[0]._keras_history.operation
+    if isinstance(layer, keras.Model):
+        return ends_in_probabilities(layer)
+    activation = getattr(layer, "activation", None)
+    return isinstance(layer, keras.layers.Softmax) or activation in (
+        keras.activations.softmax,
+        keras.activations.sigmoid,
+    )
+
+
+def of_one_output(value: Any, model: keras.Model, name: str) -> Any:
+    """Take the only value out of a dict with the name of the output; what is no such dict stays as it is.
+
+    Raises:
+        InputError: another key. `name` says of which argument.
+    """
+    if not isinstance(value, Mapping) or "class_name" in value:
+        return value
+    output = model.outputs[0]._keras_history.operation.name
+    if list(value) != [output]:
+        raise InputError(f"`{name}` must have one key, the name of the output: {output!r}. Received: {list(value)}.")
+    return value[output]
+
+
+def recorded_target(model: keras.Model) -> str | None:
+    """Return the target in the model's metadata, or None where it has none."""
+    metadata = getattr(model, "metadata", None)
+    return metadata.target if metadata is not None else None
+
+
+def resolve_loss(loss: Any, model: keras.Model) -> tuple[keras.losses.Loss, str | None]:
+    """Find the loss, and the target that it belongs to.
+
+    Args:
+        loss: a target; whatever `keras.Model.compile` takes for a model of one output: object, class, function,
+            name, config, a list of one, a dict with the name of the output; or None for the recorded target.
+        model: its outputs are logits, or probabilities where it ends in a softmax or sigmoid.
+
+    Returns:
+        The loss. A stock one that expects probabilities takes logits where the model gives those. The target is
+        None where nothing tells what the outputs mean.
+
+    Raises:
+        InputError: the loss is none, or does not fit the model's outputs.
+    """
+    loss = of_one_output(loss, model, "loss")
+    if isinstance(loss, (list, tuple)):
+        if len(loss) != 1:
+            raise InputError(f"`loss` must be one for a model of one output. Received: {len(loss)} losses.")
+        loss = loss[0]
+    if loss is None:
+        loss = recorded_target(model) or "multiclass"
+    if isinstance(loss, str) and loss.lower() in TARGETS:
+        if loss.lower() != "regression" and ends_in_probabilities(model):
+            raise InputError(
+                f"`model` must end in logits for loss={loss!r}. Received: a model that ends in softmax or sigmoid. "
+                "Did you mean to leave that activation out, or a Keras loss on probabilities?"
+            )
+        if loss.lower() == "multiclass" and model.output_shape[-1] == 1:
+            raise InputError(f"`model` must have one output for each class with loss={loss!r}. Received: 1 output.")
+        return make_loss(loss), loss.lower()
+    found = _find(loss)
+    if is_stock(found):
+        found = _on_outputs(found, model)
+    return found, _target_of(found, model)
+
+
+def activation_of(target: str | None, model: keras.Model) -> str:
+    """Return what turns the outputs into probabilities: "softmax", "sigmoid", or "" where nothing does or is needed."""
+    if target is None or ends_in_probabilities(model):
+        return ""
+    return {"multiclass": "softmax", "regression": ""}.get(target, "sigmoid")
+
+
+def _find(loss: Any) -> keras.losses.Loss:
+    """Return the loss that an object, class, function, name or config means, as Keras finds it."""
+    try:
+        found: Any = keras.losses.get(loss if not isinstance(loss, str) else _known_name(loss))
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            "`loss` must be a target, or a loss of keras.losses or of your own: a name, a function, a class that "
+            f"needs no arguments, an object or its config. Received: loss={loss!r}: {str(error).splitlines()[0]}"
+        ) from None
+    if not isinstance(found, keras.losses.Loss):
+        stock = _KERAS_LOSSES.get(found.__name__.replace("_", "").lower()) if _is_keras(found) else None
+        if stock is not None:
+            return stock()
+        name = getattr(found, "__name__", type(found).__name__)
+        return keras.src.losses.losses.LossFunctionWrapper(found, name=name)
+    if found.reduction not in _REDUCTIONS:
+        raise InputError(
+            "`loss` must have reduction 'sum_over_batch_size' or 'none': tfl averages over the batch. "
+            f"Received: reduction={found.reduction!r}."
+        )
+    if type(found).__call__ is not keras.losses.Loss.__call__:
+        raise InputError(f"`loss` must define `call`, not `__call__`. Received: {type(found).__name__}.")
+    return found
+
+
+def _known_name(name: str) -> str:
+    stock = _KERAS_LOSSES.get(name.replace("_", "").lower())
+    if stock is not None:
+        return stock.__name__
+    if name not in ("bce", "BCE", "kld", "KLD", "mae", "MAE", "mse", "MSE", "mape", "MAPE", "msle", "MSLE"):
+        raise ValueError(f"no such name.{did_you_mean(name, list(TARGETS))}")
+    return name
+
+
+def _is_keras(found: Any) -> bool:
+    return str(getattr(found, "__module__", "")).startswith("keras.")
+
+
+def _on_outputs(loss: keras.losses.Loss, model: keras.Model) -> keras.losses.Loss:
+    """Return a stock loss in the form that takes what the model gives, logits or probabilities."""
+    name, probabilities = type(loss).__name__, ends_in_probabilities(model)
+    if name_of(loss) in _OF_BATCHES:
+        raise InputError(f"`loss` must give one value for each example of outputs (B, K). Received: {name}.")
+    if model.output_shape[-1] == 1 and (is_sparse(loss) or is_categorical(loss)):
+        raise InputError(f"`model` must have one output for each class with {name}. Received: 1 output.")
+    if name_of(loss) in _OF_PROBABILITIES and not probabilities:
+        raise InputError(f"`model` must end in a softmax or sigmoid with {name}. Received: a model that gives logits.")
+    config = loss.get_config()
+    if "from_logits" not in config or config["from_logits"] == (not probabilities):
+        return loss
+    if probabilities:
+        raise InputError(
+            f"`loss` must have from_logits=False for a model that ends in softmax or sigmoid. Received: {name}("
+            "from_logits=True)."
+        )
+    return type(loss).from_config(config | {"from_logits": True})
+
+
+def _target_of(loss: keras.losses.Loss, model: keras.Model) -> str | None:
+    if not is_stock(loss):
+        return recorded_target(model)
+    if is_sparse(loss) or is_categorical(loss) or name_of(loss) in _OF_PROBABILITIES:
+        return "multiclass"
+    if name_of(loss).startswith("binary"):
+        return "binary" if model.output_shape[-1] == 1 else "multilabel"
+    if name_of(loss) in ("hinge", "squaredhinge", "cosinesimilarity"):
+        return recorded_target(model)
+    return "regression"

@@ -1,0 +1,1 @@
+"""One training step: gradients, their averages, and how they change the weights."""

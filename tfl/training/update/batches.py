@@ -1,0 +1,131 @@
+"""One view of all the forms that training and validation data may have."""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfl.data.pipeline import epoch_order
+from tfl.distribution.shares import Share
+from tfl.errors import InputError
+
+ArrayLike = Any  # what np.asarray takes
+
+
+class Batch(NamedTuple):
+    """One batch inside the graph."""
+
+    images: tf.Tensor  # (B, ...)
+    labels: tf.Tensor  # (B,) or (B, K)
+    weights: tf.Tensor  # float32 (B,)
+    ids: tf.Tensor | None  # (B,), None where the data has none
+    share: tf.Tensor | None = None  # only so many of them count, the first ones; None: all
+    start: tf.Tensor | int = 0  # position of the first one in the global batch
+
+    @property
+    def count(self) -> tf.Tensor:
+        """How many examples count, int32."""
+        return tf.shape(self.weights)[0] if self.share is None else self.share
+
+    def real(self, values: tf.Tensor) -> tf.Tensor:
+        """Return the rows of `values` `(B, ...)` that count."""
+        return values if self.share is None else values[: self.share]
+
+    def part(self, start: tf.Tensor, end: tf.Tensor) -> "Batch":
+        """Return the examples from `start` to before `end`, or to the last one."""
+        images = tf.nest.map_structure(lambda values: values[start:end], self.images)
+        share = None if self.share is None else tf.clip_by_value(self.share - start, 0, end - start)
+        ids = None if self.ids is None else self.ids[start:end]
+        return Batch(images, self.labels[start:end], self.weights[start:end], ids, share, self.start + start)
+
+
+class Feed(NamedTuple):
+    """A data set, pass by pass; an epoch is one pass unless `steps_per_epoch` says otherwise."""
+
+    dataset: Callable[[int, int], tf.data.Dataset]  # number of the pass, batches to leave out at its start -> batches
+    num_batches: int | None = None  # of every pass, where any batch can be reached without those before it
+    shares: Callable[[int, int, range, int], tf.data.Dataset | None] | None = None  # see `EpochFeed.shares`
+    stream: tf.data.Dataset | None = None  # where every pass reads this one
+
+
+def unpack(element: Any) -> Batch:
+    """Read a batch of tfl (a dict) or of Keras (`(x, y)` or `(x, y, weight)`); runs in a graph.
+
+    Raises:
+        InputError: an element of another form.
+    """
+    if isinstance(element, Share):
+        return unpack(element.element)._replace(share=element.count, start=element.start)
+    if isinstance(element, dict) and {"image", "label"} <= set(element):
+        images, labels = element["image"], element["label"]
+        weights, ids = element.get("weight"), element.get("id")
+    elif isinstance(element, (tuple, list)) and len(element) in (2, 3):
+        (images, labels), weights, ids = element[:2], element[2] if len(element) == 3 else None, None
+    else:
+        raise InputError(
+            "`x` must be a dataset of (x, y), (x, y, weight) or dicts with 'image' and 'label'. "
+            f"Received: elements of type {type(element).__name__}."
+        )
+    count = tf.shape(tf.nest.flatten(images)[0])[0]
+    weights = tf.ones([count]) if weights is None else tf.reshape(tf.cast(weights, tf.float32), [count])
+    return Batch(images, labels, weights, ids)
+
+
+def make_feed(x: Any, y: ArrayLike | None, batch_size: int, seed: int | None, sample_weight: Any = None) -> Feed:
+    """Turn data of any admitted form into batches per epoch.
+
+    Args:
+        x: images `(N, ...)`; a batched `tf.data.Dataset`; or a callable from the epoch to one.
+        y: labels of length N, with arrays only.
+        batch_size: of arrays.
+        seed: the order of arrays is a function of (seed, epoch) alone; None keeps their order.
+        sample_weight: `(N,)`, with arrays only.
+
+    Returns:
+        The feed.
+
+    Raises:
+        InputError: labels missing, of another length, or given beside a dataset.
+    """
+    if isinstance(x, tf.data.Dataset) or callable(x):
+        if y is not None or sample_weight is not None:
+            raise InputError("`y` must be None where `x` is a dataset, which brings its own labels.")
+        if isinstance(x, tf.data.Dataset):
+            return Feed(lambda epoch, start: x.skip(start), stream=x)
+        if hasattr(x, "from_batch"):  # an `EpochFeed`, or what is made like one
+            return Feed(x.from_batch, getattr(x, "num_batches", None), x.shares)
+        by_epoch: Any = functools.lru_cache(maxsize=1)(x)  # asked once for an epoch, whoever else looks at it
+        return Feed(lambda epoch, start: by_epoch(epoch).skip(start))
+    if y is None:
+        raise InputError("`y` must be given where `x` is an array.")
+    return _array_feed(np.asarray(x), np.asarray(y), batch_size, seed, sample_weight)
+
+
+def _array_feed(x: np.ndarray, y: np.ndarray, batch_size: int, seed: int | None, sample_weight: Any) -> Feed:
+    if len(x) != len(y) or len(x) == 0:
+        raise InputError(f"`y` must be as long as `x`, and not empty. Received: len(x)={len(x)}, len(y)={len(y)}.")
+    if batch_size < 1:
+        raise InputError(f"`batch_size` must be at least 1. Received: batch_size={batch_size!r}.")
+    weight = np.ones(len(x), np.float32) if sample_weight is None else np.asarray(sample_weight, np.float32)
+    if weight.shape != (len(x),):
+        raise InputError(f"`sample_weight` must have shape ({len(x)},). Received: shape {weight.shape}.")
+    if x.dtype == np.float64:
+        x = x.astype(np.float32)
+    y = y.astype(np.float32) if y.dtype == np.float64 else y
+    # Captured by the map as one tensor: what is shuffled and batched are positions, so an epoch copies
+    # every example once, straight into its batch.
+    columns = {"image": tf.constant(x), "label": tf.constant(y), "weight": tf.constant(weight)}
+
+    def gather(ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {name: tf.gather(column, ids) for name, column in columns.items()} | {"id": ids}
+
+    def dataset(epoch: int, start: int) -> tf.data.Dataset:
+        rows = np.arange(len(x), dtype=np.int64)
+        rows = rows if seed is None else epoch_order(rows, seed, epoch)
+        batches = tf.data.Dataset.from_tensor_slices(rows[start * batch_size :]).batch(batch_size)
+        return batches.map(gather).prefetch(2)
+
+    return Feed(dataset, math.ceil(len(x) / batch_size))

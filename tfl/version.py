@@ -1,0 +1,3 @@
+"""The version of tfl."""
+
+VERSION = "0.1.0"
