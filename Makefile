@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKDIR ?= runs/quickstart
 
-.PHONY: quickstart test test-fast lint types format clean
+.PHONY: quickstart test test-fast lint types format options clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/python scripts/train.py --config=configs/quickstart.py --workdir=$(WORKDIR)
@@ -25,6 +25,9 @@ types: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+options: $(VENV)/.installed
+	$(BIN)/python -m tfl.config > docs/options.md
 
 $(VENV)/.installed: setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

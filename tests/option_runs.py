@@ -15,8 +15,8 @@ import tensorflow as tf
 
 import tfl
 from tfl.backbones import weights_fingerprint
+from tfl.config import value_of
 from tfl.errors import InputError
-from tfl.rules import value_of
 
 TIMES = re.compile(r"[\d.,]+ (?:k?B|MB|ms|s)\b")
 

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = [  # from the ground up: a file imports from rooms that stand before its own, and from its own room
-    *("version", "errors", "registry", "progress", "cluster", "keras_settings", "rules", "config"),
+    *("version", "errors", "registry", "progress", "cluster", "keras_settings", "config"),
     *("files", "workdir", "cli"),
     *("distribution", "checkpoints"),
     *("backbones", "inputs", "data", "models"),

@@ -6,11 +6,10 @@ from typing import Any
 import keras
 
 from tfl.backbones import get_backbone_spec
-from tfl.config import FeaturesConfig, TransferConfig
+from tfl.config import FeaturesConfig, TransferConfig, absolute_paths
 from tfl.data import Source, Splits, load_data
 from tfl.features import Extractor, FeatureStore
 from tfl.keras_settings import check_keras_settings
-from tfl.rules import absolute_paths
 
 
 def checked(config: TransferConfig) -> TransferConfig:

@@ -12,12 +12,14 @@ from typing import NoReturn
 from absl import app, flags, logging
 
 from tfl.config import check_option
+from tfl.config.listing import options_text
 from tfl.errors import InputError, StoppedError, WorkerLostError
 from tfl.files.writing import NO_ROOM
 from tfl.keras_settings import check_keras_settings
 from tfl.registry import did_you_mean
 
 USAGE_EXIT_CODE = 2
+HELP_FLAGS = ("help", "helpshort", "helpfull", "?")
 WORKER_LOST_EXIT_CODE = 75  # of sysexits.h: a failure that another attempt may not meet
 
 
@@ -47,12 +49,12 @@ def _guarded(main: Callable[[list[str]], None], argv: list[str], takes_files: bo
         sys.stdout.flush()
     except InputError as error:
         _stop(str(error))
-    except BrokenPipeError:  # whoever read the output, `head` for example, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        _discard_output()
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or what is left is tried again at exit
+        _discard_output()
         _stop(f"The disk must have room for the output. Received: {error.filename or 'screen'}: {error.strerror}.")
     except WorkerLostError as error:
         sys.stderr.write(f"{error}\n")
@@ -63,6 +65,11 @@ def _guarded(main: Callable[[list[str]], None], argv: list[str], takes_files: bo
     except KeyboardInterrupt:
         sys.stderr.write("\nStopped. The same command goes on from the last finished phase.\n")
         sys.exit(130)
+
+
+def _discard_output() -> None:
+    """Write no more to a full disk or to a reader that has seen enough, as `head`: Python would try it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def leave(code: int = 0) -> NoReturn:
@@ -94,11 +101,10 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
     """Parse flags like absl, but answer a mistake with one line and exit code 2."""
     try:
         _check_config_flags(argv)
-        return flags.FLAGS(list(argv))
+        return _parse_or_help(argv)
     except flags.UnrecognizedFlagError as error:
         known = [name for name in flags.FLAGS if not name.startswith(("test_", "config."))]
-        own = itertools.takewhile(lambda word: word != "--", argv[1:])
-        command = next((word for word in own if word.endswith(".py") and not word.startswith("-")), "")
+        command = next((word for word in _own_flags(argv) if word.endswith(".py") and not word.startswith("-")), "")
         hint = did_you_mean(error.flagname, known)
         if command and not hint:
             hint = f" Did you mean `-- {command}`, which leaves its flags to it?"
@@ -107,16 +113,36 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
         _stop(str(error))
     except flags.Error as error:
         _stop(" ".join(str(error).split()))
+    except BrokenPipeError:
+        _discard_output()
+        sys.exit()
+
+
+def _parse_or_help(argv: Sequence[str]) -> list[str]:
+    """Parse flags; `--help` lists the options of the config, too, where the script has one."""
+    try:
+        return flags.FLAGS(list(argv))
+    except SystemExit:  # absl has written the flags, and calls that a failure
+        if not any(word.lstrip("-") in HELP_FLAGS for word in _own_flags(argv)):
+            raise
+        if "config" in flags.FLAGS:
+            sys.stdout.write("\n" + options_text())
+        sys.stdout.flush()
+        sys.exit(0)
+
+
+def _own_flags(argv: Sequence[str]) -> list[str]:
+    """Return the arguments that are for the script, not for the command behind `--`."""
+    return list(itertools.takewhile(lambda word: word != "--", argv[1:]))
 
 
 def _check_config_flags(argv: Sequence[str]) -> None:
     """Check `--config` and its overrides first: ml_collections answers a mistyped path with a traceback."""
-    for position, argument in enumerate(argv[1:], start=1):
-        if argument == "--":  # what follows are no flags
-            return
+    own = _own_flags(argv)
+    for position, argument in enumerate(own, start=1):
         name, equals, value = argument.lstrip("-").partition("=")
         if name == "config":
-            value = value if equals else next(iter(argv[position + 1 :]), "")
+            value = value if equals else next(iter(own[position:]), "")
             _check_config_file(Path(value.partition(":")[0]))
         elif name.startswith("config."):
             check_option(name.removeprefix("config."))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tfl.config import validate_split
 from tfl.data.feed import EpochFeed
 from tfl.data.index import Index
 from tfl.data.pipeline import explain_lost, make_dataset, make_prediction_dataset
@@ -15,7 +16,6 @@ from tfl.data.sources import load_source
 from tfl.data.splits import assign_splits, count_leaks, find_contradictions
 from tfl.inputs.image.augment import augment
 from tfl.inputs.image.decode import decode_image, resize
-from tfl.rules import validate_split
 
 __all__ = [
     "EpochFeed",

@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfl.config import validate_source
 from tfl.data.arrays import load_arrays, load_digits
 from tfl.data.bit_depth import at_depth
 from tfl.data.folder import load_folder, load_known_classes
@@ -12,7 +13,6 @@ from tfl.data.source import Source
 from tfl.data.stream import load_streams
 from tfl.data.tfds import load_tfds
 from tfl.errors import InputError
-from tfl.rules import validate_source
 
 
 def load_source(

@@ -4,11 +4,11 @@ import numpy as np
 import scipy.stats
 import sklearn.metrics
 
+from tfl.config import TARGETS
 from tfl.evaluation.probabilities import as_classes, decide, one_vs_rest, shape_for_scikit, to_probabilities
 from tfl.evaluation.ranking import average_precision, ranking_metrics, roc_auc
 from tfl.models.objective import as_targets, loss_and_residual
 from tfl.registry import resolve
-from tfl.rules import TARGETS
 
 TOP_K = (3, 5)
 

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfl.config import TARGETS
 from tfl.data import reading_explained
 from tfl.data.passes import check_ends
 from tfl.evaluation.metrics import compute_metrics
@@ -16,7 +17,6 @@ from tfl.models.classifier import takes_pixels
 from tfl.models.inference import run_over
 from tfl.models.labels import rule_of_target
 from tfl.registry import resolve
-from tfl.rules import TARGETS
 
 
 @dataclasses.dataclass(frozen=True)

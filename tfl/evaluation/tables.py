@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+from tfl.config import TARGETS
 from tfl.errors import InputError
 from tfl.evaluation.predictions import Predictions
 from tfl.evaluation.probabilities import to_logits
 from tfl.files.reading import first_twice, read_csv, refuse_file
 from tfl.files.writing import write_atomically
 from tfl.registry import normal_name, resolve
-from tfl.rules import TARGETS
 from tfl.workdir import write_csv
 
 PREFIX = "p_"  # of the columns of probabilities, or of values

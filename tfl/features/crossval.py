@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
+from tfl.config import FOLD_RULES
 from tfl.errors import InputError
 from tfl.features.probe import (
     HeadSolution,
@@ -21,7 +22,6 @@ from tfl.features.rows import single_threaded
 from tfl.features.solver import Problem, follow_path, minimize
 from tfl.progress import say
 from tfl.registry import resolve
-from tfl.rules import FOLD_RULES
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfl.config import TARGETS
 from tfl.data.labels import as_labels
 from tfl.errors import InputError
 from tfl.features.rows import Rows, Sum, alone, make_rows, read_blocks, single_threaded, sum_in_parts
@@ -26,7 +27,6 @@ from tfl.models.labels import check_labels, rule_of_target
 from tfl.models.objective import as_targets, is_correct, loss_and_residual
 from tfl.progress import say
 from tfl.registry import resolve
-from tfl.rules import TARGETS
 
 GRID_POINTS = 20
 GRID_DECADES = (-7.0, 0.0)  # times the total variance of the features

@@ -23,10 +23,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfl.config import RUNTIMES
 from tfl.errors import InputError
 from tfl.progress import say
 from tfl.registry import resolve
-from tfl.rules import RUNTIMES
 
 TOLERANCE = 1e-4  # largest difference between two runtimes, as a part of the largest feature
 

@@ -13,10 +13,10 @@ from typing import Any
 import keras
 
 from tfl.backbones.stages import Stage, backbone_layers, find_stages, head_layers
+from tfl.config import BATCH_NORMS
 from tfl.errors import InputError
 from tfl.progress import say
 from tfl.registry import did_you_mean, resolve
-from tfl.rules import BATCH_NORMS
 
 What = int | float | str | re.Pattern[str]
 

@@ -10,8 +10,8 @@ import keras
 from keras import layers, ops
 
 from tfl.backbones.stages import HEAD_PREFIX
+from tfl.config import POOLINGS
 from tfl.registry import resolve
-from tfl.rules import POOLINGS
 
 GEM_EXPONENT = 3.0
 _GEM_FLOOR = 1e-6  # the root has an infinite slope at zero

@@ -11,12 +11,12 @@ from typing import Any
 import keras
 from keras.src.models.functional import Functional
 
+from tfl.config import TARGETS
 from tfl.data.index import describe_order
 from tfl.errors import InputError
 from tfl.files.reading import first_twice, parse_json
 from tfl.progress import say
 from tfl.registry import normal_name, resolve
-from tfl.rules import TARGETS
 
 METADATA_FILE = "tfl.json"  # in the archive of a `.keras` file
 CONFIG_KEY = "tfl"  # in the config of a model

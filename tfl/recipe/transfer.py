@@ -10,7 +10,7 @@ from etils import epath
 
 from tfl.backbones import build_backbone, get_backbone_spec
 from tfl.build import checked, load_splits
-from tfl.config import TransferConfig
+from tfl.config import PYTHON_DATA, TransferConfig, value_of
 from tfl.data import Splits, reading_explained, write_quarantine_csv
 from tfl.data.index import read_splits
 from tfl.distribution.strategy import make_deterministic, make_strategy
@@ -28,7 +28,6 @@ from tfl.recipe.phases import Job
 from tfl.recipe.probe import solve_head
 from tfl.recipe.unused import unused_options
 from tfl.report import REPORT, write_report
-from tfl.rules import PYTHON_DATA, value_of
 from tfl.workdir import Workdir, write_json
 
 

@@ -7,8 +7,8 @@ import time
 
 import tensorflow as tf
 
+from tfl.config import PYTHON_DATA
 from tfl.report.facts import Facts
-from tfl.rules import PYTHON_DATA
 
 PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn")
 

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from tfl.config import TransferConfig, flatten
+from tfl.config import PYTHON_DATA, TransferConfig, flatten
 from tfl.data.index import SPLITS, Index, index_of_splits
 from tfl.data.splits import find_contradictions, find_leaks
 from tfl.evaluation.predictions import Predictions
 from tfl.evaluation.probabilities import to_probabilities
 from tfl.models.classifier import Metadata
 from tfl.report.wording import figure, percent
-from tfl.rules import PYTHON_DATA
 
 HEADLINES = {"regression": "mean_absolute_error"}  # of all other targets: accuracy
 

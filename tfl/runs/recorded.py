@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tfl.config import TransferConfig
+from tfl.config import PYTHON_DATA, TransferConfig
 from tfl.data import Source, load_source
 from tfl.data.index import read_splits
 from tfl.errors import InputError
@@ -16,7 +16,6 @@ from tfl.files.reading import refuse_file
 from tfl.models.metadata import Metadata
 from tfl.progress import say
 from tfl.registry import normal_name
-from tfl.rules import PYTHON_DATA
 from tfl.workdir import Workdir
 
 Rows = Sequence[dict[str, str]]

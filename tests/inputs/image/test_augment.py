@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageEnhance, ImageOps
 
+from tfl.config import AUGMENTATIONS
 from tfl.errors import InputError
 from tfl.inputs.image.augment import (
     RAND_OPS,
@@ -23,7 +24,6 @@ from tfl.inputs.image.augment import (
     solarize,
 )
 from tfl.inputs.image.decode import resize
-from tfl.rules import AUGMENTATIONS
 
 PIXELS = np.random.default_rng(0).integers(20, 200, (24, 31, 3), dtype=np.uint8)
 SMOOTH = np.asarray(Image.fromarray(PIXELS).resize((48, 40), Image.Resampling.BICUBIC))

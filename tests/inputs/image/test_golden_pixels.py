@@ -15,9 +15,9 @@ import tensorflow as tf
 from PIL import Image
 
 import tfl
+from tfl.config import AUGMENTATIONS
 from tfl.data import decode_image, resize
 from tfl.data.pipeline import RULES
-from tfl.rules import AUGMENTATIONS
 
 GOLDEN = Path(__file__).with_name("golden_pixels.json")
 ROUNDING = 0.02  # the part of the values that another processor may round to the other side

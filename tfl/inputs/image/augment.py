@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from tfl.config import AUGMENTATIONS
 from tfl.inputs.image.decode import resize
 from tfl.registry import resolve
-from tfl.rules import AUGMENTATIONS
 
 _JITTER = 0.2  # brightness, contrast and saturation are scaled by 0.8 to 1.2
 _MIN_AREA = 0.7

@@ -6,9 +6,9 @@ from typing import Any
 
 import keras
 
+from tfl.config import TARGETS
 from tfl.errors import InputError
 from tfl.registry import did_you_mean
-from tfl.rules import TARGETS
 from tfl.training.objective.losses import is_categorical, is_sparse, is_stock, make_loss, name_of
 
 _KERAS_LOSSES = {

@@ -3,9 +3,9 @@
 import keras
 import tensorflow as tf
 
+from tfl.config import TARGETS
 from tfl.errors import InputError
 from tfl.registry import resolve
-from tfl.rules import TARGETS
 
 Measure = keras.losses.Loss | keras.metrics.Metric
 

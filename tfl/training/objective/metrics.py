@@ -11,9 +11,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfl.config import TARGETS
 from tfl.errors import InputError
 from tfl.registry import resolve
-from tfl.rules import TARGETS
 from tfl.training.objective.losses import class_numbers, is_categorical, is_sparse, is_stock, label_rows, name_of
 
 _ON_LOGITS = ("hinge", "squaredhinge", "categoricalhinge")  # a margin is one of scores

@@ -4,9 +4,9 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from tfl.config import OPTIMIZERS
 from tfl.models.regularization import is_kernel
 from tfl.registry import resolve
-from tfl.rules import OPTIMIZERS
 
 DEFAULT_LEARNING_RATES = {"sgd": 1e-2, "adam": 1e-3, "adamw": 1e-3}
 

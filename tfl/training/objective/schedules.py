@@ -4,9 +4,9 @@ import math
 
 import keras
 
+from tfl.config import SCHEDULES
 from tfl.errors import InputError
 from tfl.registry import resolve
-from tfl.rules import SCHEDULES
 
 STEP_FACTOR = 0.1  # of the step schedule, at one half and at three quarters of the steps
 

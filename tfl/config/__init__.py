@@ -1,0 +1,69 @@
+"""What a run is asked to do: the options, each with its rule and its help, and the rules between them."""
+
+from tfl.config.option import (
+    absolute_paths,
+)
+from tfl.config.paths import (
+    MAY_DIFFER,
+    check_option,
+    differing_options,
+    flatten,
+    value_of,
+)
+from tfl.config.sections import (
+    AUGMENTATIONS,
+    BATCH_NORMS,
+    FOLD_RULES,
+    OPTIMIZERS,
+    POOLINGS,
+    RUNTIMES,
+    SCHEDULES,
+    TARGETS,
+    BackboneConfig,
+    CheckpointConfig,
+    DataConfig,
+    FeaturesConfig,
+    FinetuneConfig,
+    HeadConfig,
+    PretrainConfig,
+    ProbeConfig,
+    ReportConfig,
+    ScratchConfig,
+)
+from tfl.config.transfer import TransferConfig
+from tfl.config.values import (
+    PYTHON_DATA,
+    validate_source,
+    validate_split,
+)
+
+__all__ = [
+    "AUGMENTATIONS",
+    "BATCH_NORMS",
+    "FOLD_RULES",
+    "MAY_DIFFER",
+    "OPTIMIZERS",
+    "POOLINGS",
+    "PYTHON_DATA",
+    "RUNTIMES",
+    "SCHEDULES",
+    "TARGETS",
+    "BackboneConfig",
+    "CheckpointConfig",
+    "DataConfig",
+    "FeaturesConfig",
+    "FinetuneConfig",
+    "HeadConfig",
+    "PretrainConfig",
+    "ProbeConfig",
+    "ReportConfig",
+    "ScratchConfig",
+    "TransferConfig",
+    "absolute_paths",
+    "check_option",
+    "differing_options",
+    "flatten",
+    "validate_source",
+    "validate_split",
+    "value_of",
+]

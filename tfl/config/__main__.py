@@ -1,0 +1,7 @@
+"""Write the page of all options: `python -m tfl.config > docs/options.md`."""
+
+import sys
+
+from tfl.config.listing import options_page
+
+sys.stdout.write(options_page())

@@ -1,0 +1,69 @@
+"""The list of all options, for `--help` and for the page `docs/options.md`."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from absl import flags
+
+from tfl.config.option import Rule, is_section
+from tfl.config.transfer import TransferConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """One option of the config."""
+
+    path: str  # dotted
+    default: Any
+    rule: Rule
+    help: str
+
+
+def list_options(section: Any = TransferConfig, prefix: str = "") -> Iterator[Option]:
+    """Yield every option of a section and of the sections in it, in their order.
+
+    Example:
+        >>> next(list_options()).path
+        'seed'
+    """
+    for field in dataclasses.fields(section):
+        if is_section(field):
+            yield from list_options(field.default_factory, f"{prefix}{field.name}.")
+        else:
+            yield Option(prefix + field.name, field.default, field.metadata["rule"], field.metadata["help"])
+
+
+def options_text() -> str:
+    """Return the list of options as absl writes flags, as wide as the screen."""
+    lines = ["Options of --config:"]
+    for title, options in _by_section():
+        lines += ["", flags.text_wrap(title)]
+        for option in options:
+            rule = f"(default: {option.default!r}; {option.rule.describe()})"
+            lines.append(flags.text_wrap(f"--config.{option.path}: {option.help}", None, "    ", "  "))
+            lines.append(flags.text_wrap(rule, None, "    "))
+    return "\n".join(lines) + "\n"
+
+
+def options_page() -> str:
+    """Return the list of options as a page of Markdown."""
+    lines = [
+        "# Options",
+        "",
+        "Each can be set as in `--config.data.batch_size=64`, or in Python. Written by `make options`.",
+    ]
+    for title, options in _by_section():
+        lines += ["", f"## {title}", "", "| option | default | must be | what it does |", "|---|---|---|---|"]
+        for option in options:
+            rule = option.rule.describe().replace("|", "\\|")
+            lines.append(f"| `{option.path}` | `{option.default!r}` | {rule} | {option.help} |")
+    return "\n".join(lines) + "\n"
+
+
+def _by_section() -> Iterator[tuple[str, list[Option]]]:
+    everything = list(list_options())
+    yield "The whole run", [option for option in everything if "." not in option.path]
+    for field in filter(is_section, dataclasses.fields(TransferConfig)):
+        sentence = (field.default_factory.__doc__ or "").partition("\n")[0]
+        yield f"{field.name}: {sentence}", [o for o in everything if o.path.startswith(field.name + ".")]

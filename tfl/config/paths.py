@@ -1,0 +1,83 @@
+"""Options by their dotted names: look one up, list them flat, compare two configs."""
+
+import dataclasses
+import json
+from typing import Any
+
+from etils import epath
+
+from tfl.config.transfer import TransferConfig
+from tfl.errors import InputError
+from tfl.registry import did_you_mean
+
+MAY_DIFFER = ("strategy", "checkpoint.", "report.")  # options that change how a run is made, not what it gives
+
+
+def value_of(config: Any, path: str) -> Any:
+    """Return one option of a config by its dotted name.
+
+    Example:
+        >>> value_of(TransferConfig(), "data.batch_size")
+        32
+    """
+    for name in path.split("."):
+        config = getattr(config, name)
+    return config
+
+
+def check_option(path: str) -> None:
+    """Raise `InputError` with a suggestion where a dotted path is no option of `TransferConfig`.
+
+    Example:
+        >>> check_option("data.source")
+    """
+    section, known = TransferConfig(), flatten(TransferConfig().to_dict())
+    for name in path.split("."):
+        if not dataclasses.is_dataclass(section) or not hasattr(section, name):
+            raise InputError(f"`config.{path}` must be an option.{did_you_mean(path, known)} Try --help.")
+        section = getattr(section, name)
+    if dataclasses.is_dataclass(section):
+        raise InputError(f"`config.{path}` must name one option in that section, as in config.{path}.NAME=value.")
+
+
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested options as one dict from dotted path to value.
+
+    Example:
+        >>> flatten({"data": {"batch_size": 32}})
+        {'data.batch_size': 32}
+    """
+    flat = {}
+    for name, value in values.items():
+        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
+
+
+def differing_options(recorded: dict[str, Any], config: dict[str, Any]) -> list[str]:
+    """Describe the options in which a run that was begun differs from one that is asked for.
+
+    An option that was added since the run was begun has its default there.
+
+    Args:
+        recorded: what stands in its `config.json`.
+        config: nested options; one that is missing has its default, too.
+
+    Returns:
+        For each option that changes what a run gives, "path=value (there: value)".
+    """
+    defaults = flatten(TransferConfig().to_dict())
+    both = json.dumps([defaults | flatten(recorded), defaults | flatten(config)])
+    old, new = json.loads(both)  # tuples become lists, as in the file
+    return [
+        f"{name}={new.get(name)!r} (there: {old.get(name)!r})"
+        for name in sorted(old.keys() | new.keys())
+        if not _is_same(old.get(name), new.get(name)) and not name.startswith(MAY_DIFFER)
+    ]
+
+
+def _is_same(old: Any, new: Any) -> bool:
+    """Compare two values of an option; older versions recorded paths as they were typed, not absolute ones."""
+    if not (isinstance(old, str) and isinstance(new, str)):
+        return old == new
+    kind, colon, path = old.rpartition(":")
+    return old == new or new == f"{kind}{colon}{epath.Path(path).expanduser().absolute()}"

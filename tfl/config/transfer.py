@@ -1,0 +1,146 @@
+"""The whole config, and which of its options must not be asked for together.
+
+Only what can be known without looking at the data or the network; names of backbones, stages and layers are
+checked where they are resolved, still before anything slow starts.
+"""
+
+import dataclasses
+from typing import Any
+
+from tfl.config.option import Between, OneOf, Switch, check_options, option, read_options
+from tfl.config.sections import (
+    BackboneConfig,
+    CheckpointConfig,
+    DataConfig,
+    FeaturesConfig,
+    FinetuneConfig,
+    HeadConfig,
+    PretrainConfig,
+    ProbeConfig,
+    ReportConfig,
+    ScratchConfig,
+)
+from tfl.config.values import STRATEGY
+from tfl.errors import InputError
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+@dataclasses.dataclass
+class TransferConfig:
+    """One whole run, from data to a saved and evaluated model.
+
+    Example:
+        >>> config = TransferConfig(data=DataConfig(source="folder:photos"))
+        >>> config = config.validate()
+    """
+
+    seed: int = option(0, Between(0, 2**31 - 1), "Seed of everything random.")
+    strategy: str = option("auto", STRATEGY, "Devices and workers that train together; auto: from the environment.")
+    precision: str = option("float32", OneOf(PRECISIONS), "Precision of the layers' arithmetic in training.")
+    deterministic: bool = option(False, Switch(), "The same bits from every run, also where that is slower.")
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    backbone: BackboneConfig = dataclasses.field(default_factory=BackboneConfig)
+    pretrain: PretrainConfig = dataclasses.field(default_factory=PretrainConfig)
+    scratch: ScratchConfig = dataclasses.field(default_factory=ScratchConfig)
+    head: HeadConfig = dataclasses.field(default_factory=HeadConfig)
+    features: FeaturesConfig = dataclasses.field(default_factory=FeaturesConfig)
+    probe: ProbeConfig = dataclasses.field(default_factory=ProbeConfig)
+    finetune: FinetuneConfig = dataclasses.field(default_factory=FinetuneConfig)
+    checkpoint: CheckpointConfig = dataclasses.field(default_factory=CheckpointConfig)
+    report: ReportConfig = dataclasses.field(default_factory=ReportConfig)
+
+    def validate(self) -> "TransferConfig":
+        """Return a copy whose names have their one spelling.
+
+        Names are accepted in any case. Code below compares them as they are, so only this copy may be passed on.
+
+        Raises:
+            InputError: an option breaks its rule, or contradicts another one; the first one is named.
+
+        Example:
+            >>> TransferConfig(precision="Mixed_BFloat16").validate().precision
+            'mixed_bfloat16'
+        """
+        config = check_options(self)
+        _check_together(config)
+        return config
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as nested plain dicts, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "TransferConfig":
+        """Rebuild a config from `to_dict()`, with JSON's lists turned back into tuples.
+
+        Raises:
+            InputError: there is no such option, or a section holds no options.
+        """
+        return read_options(cls, values)
+
+
+def _check_together(config: TransferConfig) -> None:
+    """Check options that hold by themselves against each other."""
+    for check in (_check_solver, _check_views, _check_folds, _check_target, _check_pull, _check_weights):
+        check(config)
+
+
+def _check_solver(config: TransferConfig) -> None:
+    if config.probe.solver == "none" and config.finetune.epochs == 0:
+        raise InputError(
+            "`finetune.epochs` must be at least 1 where the head is not solved. "
+            "Received: finetune.epochs=0, probe.solver='none'."
+        )
+
+
+def _check_views(config: TransferConfig) -> None:
+    if config.features.views and config.data.augmentation == "none":
+        raise InputError(
+            "`features.views` must be 0 where nothing is augmented. "
+            f"Received: features.views={config.features.views}, data.augmentation='none'."
+        )
+
+
+def _check_folds(config: TransferConfig) -> None:
+    others = {
+        "finetune.epochs": (config.finetune.epochs, "fine-tuning is chosen on the validation split"),
+        "scratch.epochs": (config.scratch.epochs, "training from scratch is chosen on the validation split"),
+        "probe.l2": (config.probe.l2, "there is nothing to choose"),
+        "features.views": (config.features.views, "views of one image must not be on both sides of a fold"),
+        "head.hidden_units": (config.head.hidden_units, "only a linear head is solved"),
+    }
+    clash = next((name for name, (value, _) in others.items() if value), None) if config.probe.folds else None
+    if clash is not None:
+        rule, received = f"0 with {clash}: {others[clash][1]}", f"{clash}={others[clash][0]}"
+        raise InputError(f"`probe.folds` must be {rule}. Received: probe.folds={config.probe.folds}, {received}.")
+
+
+def _check_target(config: TransferConfig) -> None:
+    target = config.head.target
+    if config.finetune.class_weight == "balanced" and target not in ("multiclass", "binary"):
+        raise InputError(
+            "`finetune.class_weight` must be 'none' where an example has no one class. "
+            f"Received: finetune.class_weight='balanced', head.target={target!r}."
+        )
+    if config.finetune.label_smoothing > 0 and target == "regression":
+        raise InputError(
+            "`finetune.label_smoothing` must be 0 for regression. "
+            f"Received: finetune.label_smoothing={config.finetune.label_smoothing}, head.target={target!r}."
+        )
+
+
+def _check_pull(config: TransferConfig) -> None:
+    if config.finetune.l2 > 0 and config.finetune.l2_sp > 0:
+        raise InputError(
+            "`finetune.l2` and `finetune.l2_sp` must not both be set: each is a pull of the same weights. "
+            f"Received: finetune.l2={config.finetune.l2}, finetune.l2_sp={config.finetune.l2_sp}."
+        )
+
+
+def _check_weights(config: TransferConfig) -> None:
+    if config.pretrain.source and config.backbone.weights != "none":
+        raise InputError(
+            "`backbone.weights` must be 'none' where `pretrain.source` makes them. "
+            f"Received: backbone.weights={config.backbone.weights!r}, pretrain.source={config.pretrain.source!r}."
+        )

@@ -1,0 +1,92 @@
+"""Rules of single options that are longer than a line: sources, splits, numbers of folds and units, strategies."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from tfl.cluster import STRATEGIES, parse_strategy
+from tfl.config.option import Checked, Rule, absolute_path
+from tfl.errors import InputError
+from tfl.registry import did_you_mean
+
+SOURCES = ("digits", "folder", "tfds")
+PYTHON_DATA = "python"  # recorded as the source of a run on data that were passed to it
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSource(Rule):
+    """A source string, or one other word that stands for something else."""
+
+    text: str
+    or_else: str
+
+    def describe(self) -> str:
+        return self.text
+
+    def check(self, value: str, path: str) -> str:
+        return value if value == self.or_else else validate_source(value, path)
+
+    def absolute(self, value: str) -> str:
+        kind, colon, name = value.partition(":")
+        return kind + colon + absolute_path(name) if kind == "folder" and name else value
+
+
+def validate_source(source: str, argument: str) -> str:
+    """Return a source string with its kind in lower case.
+
+    Raises:
+        InputError: the kind is unknown, or no name stands behind the colon where one is due.
+
+    Example:
+        >>> validate_source("Folder:Photos", "data.source")
+        'folder:Photos'
+    """
+    kind, colon, name = source.partition(":")
+    kind = kind.lower()
+    if source == PYTHON_DATA:
+        raise InputError(
+            f"`{argument}` must name data, or the same Python data be given, as this run was made on them. "
+            f"Received: {source!r}."
+        )
+    if kind not in SOURCES:
+        hint = did_you_mean(kind, SOURCES)
+        raise InputError(f"`{argument}` must be digits, folder:PATH or tfds:NAME. Received: {source!r}.{hint}")
+    if kind != "digits" and not name:
+        raise InputError(f"`{argument}` must name what to read, as in {kind}:NAME. Received: {source!r}.")
+    return kind + colon + name
+
+
+def validate_split(split: Sequence[float], path: str = "data.split") -> tuple[float, ...]:
+    """Return split fractions as a tuple, if they are three positive numbers that add up to 1.
+
+    Raises:
+        InputError: they are not.
+    """
+    numbers = all(isinstance(part, (int, float)) and not isinstance(part, bool) for part in split)
+    if not (len(split) == 3 and numbers and all(part > 0 for part in split) and abs(sum(split) - 1) < 1e-6):
+        raise InputError(f"`{path}` must be {SPLIT.text}. Received: {path}={tuple(split)!r}.")
+    return tuple(split)
+
+
+def _validate_units(units: Sequence[int], path: str) -> tuple[int, ...]:
+    if not all(isinstance(number, int) and number > 0 for number in units):
+        raise InputError(f"`{path}` must be {UNITS.text}. Received: {units!r}.")
+    return tuple(units)
+
+
+def _validate_folds(folds: int, path: str) -> int:
+    if folds != 0 and not 2 <= folds <= 100:
+        raise InputError(f"`{path}` must be {FOLDS.text}. Received: {path}={folds}.")
+    return folds
+
+
+def _validate_strategy(strategy: str, path: str) -> str:
+    kind, count = parse_strategy(strategy, path)
+    return f"{kind}:{count}" if count else kind
+
+
+SOURCE = DataSource("digits[:CLASSES], folder:PATH or tfds:NAME", PYTHON_DATA)
+SOURCE_OR_NONE = DataSource("empty, digits[:CLASSES], folder:PATH or tfds:NAME", "")
+SPLIT = Checked("three positive fractions (train, validation, test) that add up to 1", validate_split)
+FOLDS = Checked("at least 2, or 0 for off, and at most 100", _validate_folds)
+UNITS = Checked("positive integers", _validate_units)
+STRATEGY = Checked(f"one of {', '.join(STRATEGIES)} (N at least 2)", _validate_strategy)
