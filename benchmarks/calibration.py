@@ -80,7 +80,7 @@ def cover(tables: list) -> list[list]:
     from tfl.evaluation import Predictions, fit_conformal
 
     labels, logits = (np.concatenate([getattr(table, name) for table in tables]) for name in ("labels", "logits"))
-    pool = Predictions(np.arange(len(labels)), labels, logits, tables[0].target)
+    pool = Predictions(np.arange(len(labels)), labels, logits, tables[0].task)
     num_calibration = len(pool) // 2
     num_counted = len(pool) - num_calibration
     rows = []

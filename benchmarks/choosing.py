@@ -78,7 +78,7 @@ def run(name: str, seed: int) -> list[tuple]:
             for split in ("validation", "test"):
                 rows = job.rows(split)
                 batches = make_dataset(job.splits.source, rows, image_size=_SIZE.value, batch_size=32)
-                pair.append(predict(job.model, batches, job.target))
+                pair.append(predict(job.model, batches, job.task))
             tables.append(tuple(pair))
 
     fit, original = finetuning.fit, finetuning._fit

@@ -8,8 +8,10 @@ import keras
 from tfl.backbones import get_backbone_spec
 from tfl.config import FeaturesConfig, TransferConfig, absolute_paths
 from tfl.data import Source, Splits, load_data
+from tfl.errors import InputError
 from tfl.features import Extractor, FeatureStore
 from tfl.keras_settings import check_keras_settings
+from tfl.tasks import get_task
 
 
 def checked(config: TransferConfig) -> TransferConfig:
@@ -19,9 +21,30 @@ def checked(config: TransferConfig) -> TransferConfig:
         InputError: an option breaks its rule, or there is no such backbone.
     """
     check_keras_settings()
-    config = absolute_paths(config.validate())
+    config = absolute_paths(validate_config(config))
     name = get_backbone_spec(config.backbone.name).name
     return dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, name=name))
+
+
+def validate_config(config: TransferConfig) -> TransferConfig:
+    """Return a copy whose names have their one spelling; see `TransferConfig.validate`.
+
+    Raises:
+        InputError: an option breaks its rule, or does not go together with the task.
+    """
+    config = config.validate()
+    task, options = get_task(config.head.target, "head.target"), config.finetune
+    if options.class_weight == "balanced" and not task.labels.has_one_class:
+        raise InputError(
+            "`finetune.class_weight` must be 'none' where an example has no one class. "
+            f"Received: finetune.class_weight='balanced', head.target={task.name!r}."
+        )
+    if options.label_smoothing > 0 and not task.smooths_labels:
+        raise InputError(
+            f"`finetune.label_smoothing` must be 0 for {task.name}. "
+            f"Received: finetune.label_smoothing={options.label_smoothing}, head.target={task.name!r}."
+        )
+    return config
 
 
 def load_splits(config: TransferConfig, data: Any = None) -> Splits:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tfl.evaluation import Predictions, bootstrap_intervals, wilson_interval
 from tfl.evaluation.intervals import mean_interval, percentiles
-from tfl.evaluation.resampling import draw_counts, make_statistic
+from tfl.evaluation.resampling import draw_counts
 
 
 def drawn(target, seed, count):
@@ -29,7 +29,7 @@ def drawn(target, seed, count):
 def test_a_weighted_metric_is_that_of_the_table_drawn_out(target, seed, count):
     table = drawn(target, seed, count)
     counts = np.vstack([np.ones(count), next(iter(draw_counts(count, 5, seed)))])
-    values = make_statistic(table)(counts)
+    values = table.task.statistic(table.logits, table.labels)(counts)
     for row, weights in enumerate(counts):
         metrics = table.take(np.repeat(np.arange(count), weights.astype(int))).metrics()
         for name, value in values.items():

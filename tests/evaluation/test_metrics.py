@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfl.errors import InputError
-from tfl.evaluation import Predictions, compute_metrics, confusion_matrix, per_class_metrics, to_logits
-from tfl.evaluation import to_probabilities as probabilities_of
+from tfl.evaluation import Predictions, confusion_matrix, per_class_metrics
+from tfl.tasks import get_task
 
 
 @pytest.fixture(autouse=True)
@@ -183,6 +183,14 @@ def test_huge_logits_do_not_overflow():
     assert metrics["loss"] == pytest.approx(2e4)
 
 
+def compute_metrics(target, logits, labels):
+    return Predictions(np.arange(len(labels)), labels, logits, target).metrics()
+
+
+def probabilities_of(logits, target, temperature=1.0):
+    return get_task(target).scores(logits, temperature)
+
+
 def test_probabilities_of_each_target_at_each_temperature():
     logits = np.array([[0.0, np.log(9.0)]])
     np.testing.assert_allclose(probabilities_of(logits, "multiclass"), [[0.1, 0.9]])
@@ -199,8 +207,10 @@ def test_probabilities_of_each_target_at_each_temperature():
 def test_logits_of_probabilities_give_them_back(target, outputs):
     logits = np.random.default_rng(0).normal(size=(20, outputs)) * 5
     probabilities = probabilities_of(logits, target)
-    np.testing.assert_allclose(probabilities_of(to_logits(probabilities, target), target), probabilities, rtol=1e-9)
-    assert np.isfinite(to_logits(np.round(probabilities), target)).all()
+    np.testing.assert_allclose(
+        get_task(target).scores(get_task(target).outputs(probabilities)), probabilities, rtol=1e-9
+    )
+    assert np.isfinite(get_task(target).outputs(np.round(probabilities))).all()
 
 
 @pytest.mark.parametrize("target", ["multiclass", "binary", "multilabel", "regression"])
@@ -209,7 +219,7 @@ def test_a_target_in_any_case_is_the_same_target(target):
     logits = rng.normal(size=(20, 1 if target == "binary" else 3))
     labels = rng.integers(0, 2, 20) if target in ("multiclass", "binary") else rng.integers(0, 2, (20, 3))
     table = Predictions(np.arange(20), labels, logits, target.title())
-    assert table.target == target
+    assert table.task.name == target
     assert compute_metrics(target.upper(), logits, labels) == compute_metrics(target, logits, labels) == table.metrics()
     with pytest.raises(InputError, match="`target` must be a known name"):
         Predictions(np.arange(20), labels, logits, target + "x")

@@ -45,7 +45,7 @@ def test_a_table_comes_back_and_has_the_same_metrics(tmp_path, target, ending):
     for told in (target, ""):
         again, found = read_predictions(file, told)
         assert found == classes
-        assert again.target == ("multiclass" if (target, told) == ("binary", "") else target)
+        assert again.task.name == ("multiclass" if (target, told) == ("binary", "") else target)
         assert list(again.ids) == names[::-1]
         np.testing.assert_allclose(again.labels, table.labels, rtol=1e-8)
         np.testing.assert_allclose(again.probabilities, table.probabilities, rtol=1e-8)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from tfl.data import decode_image, resize
-from tfl.evaluation import to_probabilities
 from tfl.export import Reference
 from tfl.models.classifier import Metadata
 
@@ -55,7 +54,7 @@ def expected_of() -> Callable[[keras.Model, np.ndarray], np.ndarray]:
 
     def expect(model: keras.Model, images: np.ndarray) -> np.ndarray:
         metadata = model.metadata
-        return to_probabilities(model(images, training=False).numpy(), metadata.target, metadata.temperature)
+        return metadata.task.scores(model(images, training=False).numpy(), metadata.temperature)
 
     return expect
 

@@ -12,7 +12,6 @@ import numpy as np
 import tensorflow as tf
 
 import tfl
-from tfl.evaluation import to_probabilities
 from tfl.export import FORMATS, Limits, Product, Reference, build, certify
 from tfl.models.classifier import Metadata
 
@@ -65,7 +64,7 @@ def certify_family(family, folder):
     images = make_images(SIZES.get(family, 64))
     model = make_classifier(family, images)
     logits = model(images, training=False).numpy()
-    probabilities = to_probabilities(logits, "multiclass", model.metadata.temperature)
+    probabilities = model.metadata.task.scores(logits, model.metadata.temperature)
     assert probabilities.std(axis=0).min() > 0.05  # else every network would do
     encoded = [tf.io.encode_png(image).numpy() for image in images]
     reference = Reference(model.metadata, images, encoded, probabilities, probabilities.argmax(axis=1))

@@ -13,8 +13,9 @@ import tensorflow as tf
 from onnx import numpy_helper
 
 from tfl.export import Limits, build, certify, runner
-from tfl.export.certificate import agree, differing_files, digests
+from tfl.export.certificate import differing_files, digests
 from tfl.export.formats import FORMATS
+from tfl.tasks import get_task
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +174,7 @@ def test_decisions_are_compared_as_the_target_has_them():
         ("multilabel", [[0.6, 0.4], [0.3, 0.9]], [False, True]),
         ("regression", [[0.9069, 0.6], [0.2, 0.702]], [True, False]),  # 1 % of 0.7 and of 0.1
     ):
-        assert agree(np.array(values), expected, target).tolist() == agreed
+        assert get_task(target).agree(np.array(values), expected).tolist() == agreed
 
 
 def test_nan_is_no_agreement(make_model, refer, tmp_path):

@@ -14,7 +14,7 @@ from tfl.features.probe import choose_head, score_heads, solve_head
 from tfl.features.probe import make_problem as make_problem_for_solver
 from tfl.features.solver import follow_path, minimize
 from tfl.models.inference import Outputs
-from tfl.models.objective import as_targets, loss_and_residual, output_curvature
+from tfl.tasks import get_task
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -138,10 +138,12 @@ def test_residual_is_the_slope_of_the_loss(target):
         "multilabel": np.array([[1.0, 0.0, 1.0, 0.0]]),
         "regression": rng.normal(size=(1, 4)),
     }[target]
-    labels = as_targets(target, labels)
-    _, residual = loss_and_residual(target, logits, labels)
+    labels = get_task(target).as_targets(labels)
+    _, residual = get_task(target).convex.loss_and_residual(logits, labels)
     numeric = scipy.optimize.approx_fprime(
-        logits.ravel(), lambda flat: loss_and_residual(target, flat.reshape(logits.shape), labels)[0][0], 1e-7
+        logits.ravel(),
+        lambda flat: get_task(target).convex.loss_and_residual(flat.reshape(logits.shape), labels)[0][0],
+        1e-7,
     )
     np.testing.assert_allclose(residual.ravel(), numeric, atol=1e-5)
 
@@ -158,8 +160,8 @@ def test_loss_equals_the_keras_loss_that_trains_the_network(target):
         "multilabel": rng.integers(0, 2, (8, 4)),
         "regression": rng.normal(size=(8, 4)),
     }[target]
-    ours, _ = loss_and_residual(target, logits.astype(np.float64), as_targets(target, labels))
-    y_true = as_targets(target, labels)
+    ours, _ = get_task(target).convex.loss_and_residual(logits.astype(np.float64), get_task(target).as_targets(labels))
+    y_true = get_task(target).as_targets(labels)
     np.testing.assert_allclose(ours, make_loss(target)(y_true, logits).numpy(), rtol=2e-5, atol=1e-6)
 
 
@@ -283,14 +285,14 @@ def test_weighted_ridge_equals_scikit_learn():
 def test_curvature_is_the_slope_of_the_residual(target):
     rng = np.random.default_rng(6)
     _, labels = make_targets(target, num_examples=5)
-    labels = as_targets(target, labels)
+    labels = get_task(target).as_targets(labels)
     logits, weights = rng.normal(size=(5, {"multiclass": 4, "binary": 1}.get(target, 2))), rng.random(5)
-    _, residual = loss_and_residual(target, logits, labels)
+    _, residual = get_task(target).convex.loss_and_residual(logits, labels)
     numeric = [
-        weights @ (loss_and_residual(target, logits + 1e-6 * unit, labels)[1] - residual) / 1e-6
+        weights @ (get_task(target).convex.loss_and_residual(logits + 1e-6 * unit, labels)[1] - residual) / 1e-6
         for unit in np.eye(logits.shape[1])
     ]
-    np.testing.assert_allclose(output_curvature(target, residual, labels, weights), numeric, atol=1e-5)
+    np.testing.assert_allclose(get_task(target).convex.curvature(residual, labels, weights), numeric, atol=1e-5)
 
 
 def test_heads_are_scored_alike_together_and_alone(monkeypatch):

@@ -9,7 +9,8 @@ import pytest
 
 import tfl
 from tfl.errors import InputError
-from tfl.recipe.inner_runs import prepare_pretraining, prepare_scratch, target_of
+from tfl.recipe.inner_runs import prepare_pretraining, prepare_scratch
+from tfl.tasks import task_of_labels
 
 
 def config(**sections: dict[str, Any]) -> tfl.TransferConfig:
@@ -80,7 +81,8 @@ def test_the_target_of_labels() -> None:
     images[:, 0, 0, 0] = np.arange(6)
     rows = np.eye(3)[np.arange(6) % 3]
     for labels, target in ((np.arange(6) % 2, "multiclass"), (rows, "multilabel"), (np.arange(6) / 2, "regression")):
-        assert target_of(tfl.load_data({"train": (images, labels), "test": (images, labels)})) == target
+        splits = tfl.load_data({"train": (images, labels), "test": (images, labels)})
+        assert task_of_labels(splits.index.labels).name == target
 
 
 def test_cross_validation_and_the_comparison_from_scratch_do_not_go_together() -> None:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tfl.data import make_dataset
-from tfl.explain import grad_cam, judge, overlay
+from tfl.explain import grad_cam, overlay
 from tfl.models.classifier import split_at_features
 from tfl.report import gallery, read_facts
 from tfl.report.gallery import make_galleries
@@ -38,7 +38,7 @@ def decoded(uri):
 def test_each_kind_holds_its_own_sorted(make_run):
     run = make_run()
     facts, (errors, hits, typical) = galleries_of(run)
-    judged = judge(facts.probabilities, facts.table.labels, facts.target)
+    judged = facts.task.judge(facts.probabilities, facts.table.labels)
     place = {name: k for k, name in enumerate(facts.table.ids.tolist())}
     sure = [judged.certainty[place[card.name]] for card in errors.cards]
     unsure = [judged.certainty[place[card.name]] for card in hits.cards]
@@ -80,7 +80,7 @@ def test_pictures_heat_and_neighbours_are_those_of_the_image(make_run):
 def test_of_many_classes_the_weakest_are_shown_and_no_more_than_asked(make_run):
     run = make_run(names=[f"c{k}" for k in range(30)], num_test=300)
     facts, (*_, typical) = galleries_of(run, 2)
-    judged = judge(facts.probabilities, facts.table.labels, facts.target)
+    judged = facts.task.judge(facts.probabilities, facts.table.labels)
     recall = {f"c{k}": judged.is_hit[facts.table.labels == k].mean() for k in range(30)}
     shown = {card.truth for card in typical.cards}
     assert len(typical.cards) <= 4

@@ -25,7 +25,7 @@ def drawn(target, seed=0, count=200, spread=3.0):
 
 
 def measure(table, weights=None):
-    metric = CalibratedLoss(make_loss(table.target))
+    metric = CalibratedLoss(make_loss(table.task))
     assert np.isnan(float(metric.result()))
     for part in (slice(0, 70), slice(70, None)):  # uneven batches
         own = None if weights is None else tf.constant(weights[part], tf.float32)

@@ -9,7 +9,7 @@ import dataclasses
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from tfl.errors import InputError
@@ -46,10 +46,10 @@ class Rule:
 class OneOf(Rule):
     """A known name, in any case."""
 
-    names: tuple[str, ...]
+    names: Sequence[str]
 
     def describe(self) -> str:
-        return _list_words(self.names)
+        return _list_words(tuple(self.names))
 
     def check(self, value: str, path: str) -> str:
         return resolve(value, self.names, path)

@@ -18,7 +18,7 @@ POOLINGS = ("avg", "max", "gem")
 RUNTIMES = ("auto", "tensorflow", "openvino")
 SCHEDULES = ("constant", "cosine", "step")
 SOLVERS = ("lbfgs", "none")
-TARGETS = ("multiclass", "binary", "multilabel", "regression")
+TARGETS = ["multiclass", "binary", "multilabel", "regression"]  # `tfl.tasks.register_task` adds to them
 
 _AT_LEAST_ONE = Between(1)
 _NOT_NEGATIVE = Between(0)

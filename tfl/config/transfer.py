@@ -82,7 +82,7 @@ class TransferConfig:
 
 def _check_together(config: TransferConfig) -> None:
     """Check options that hold by themselves against each other."""
-    for check in (_check_solver, _check_views, _check_folds, _check_target, _check_pull, _check_weights):
+    for check in (_check_solver, _check_views, _check_folds, _check_pull, _check_weights):
         check(config)
 
 
@@ -114,20 +114,6 @@ def _check_folds(config: TransferConfig) -> None:
     if clash is not None:
         rule, received = f"0 with {clash}: {others[clash][1]}", f"{clash}={others[clash][0]}"
         raise InputError(f"`probe.folds` must be {rule}. Received: probe.folds={config.probe.folds}, {received}.")
-
-
-def _check_target(config: TransferConfig) -> None:
-    target = config.head.target
-    if config.finetune.class_weight == "balanced" and target not in ("multiclass", "binary"):
-        raise InputError(
-            "`finetune.class_weight` must be 'none' where an example has no one class. "
-            f"Received: finetune.class_weight='balanced', head.target={target!r}."
-        )
-    if config.finetune.label_smoothing > 0 and target == "regression":
-        raise InputError(
-            "`finetune.label_smoothing` must be 0 for regression. "
-            f"Received: finetune.label_smoothing={config.finetune.label_smoothing}, head.target={target!r}."
-        )
 
 
 def _check_pull(config: TransferConfig) -> None:

@@ -12,11 +12,9 @@ from tfl.evaluation.choice import Choice, compare_losses
 from tfl.evaluation.conformal import ConformalSets, fit_conformal
 from tfl.evaluation.decisions import choose_dont_know, precision_thresholds, selective_curve
 from tfl.evaluation.intervals import bootstrap_intervals, difference_interval, wilson_interval
-from tfl.evaluation.metrics import compute_metrics
 from tfl.evaluation.pairs import Comparison, adjust_holm, compare_predictions, paired_interval
 from tfl.evaluation.per_class import confusion_matrix, per_class_metrics
 from tfl.evaluation.predictions import Predictions, evaluate, predict
-from tfl.evaluation.probabilities import to_logits, to_probabilities
 from tfl.evaluation.slices import Slicing, mean_luminance, measure_slices, slice_by_column, slice_by_image
 from tfl.evaluation.summary import main_figures, summarize
 from tfl.evaluation.tables import read_predictions, write_predictions
@@ -34,7 +32,6 @@ __all__ = [
     "choose_dont_know",
     "compare_losses",
     "compare_predictions",
-    "compute_metrics",
     "confidences",
     "confusion_matrix",
     "describe_calibration",
@@ -55,8 +52,6 @@ __all__ = [
     "slice_by_column",
     "slice_by_image",
     "summarize",
-    "to_logits",
-    "to_probabilities",
     "wilson_interval",
     "write_predictions",
 ]

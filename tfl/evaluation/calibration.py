@@ -6,9 +6,7 @@ from typing import Any
 import numpy as np
 import scipy.optimize
 
-from tfl.evaluation.predictions import Predictions
-from tfl.evaluation.probabilities import as_classes, decide
-from tfl.models.objective import as_targets, is_correct, loss_and_residual
+from tfl.evaluation.predictions import Predictions, classification_of
 
 NUM_BINS = 15
 OUTCOMES = 2_000_000  # that are drawn at most to see what chance does
@@ -21,12 +19,7 @@ def confidences(table: Predictions) -> tuple[np.ndarray, np.ndarray]:
     For multiclass and binary M = N: the probability of the class that is said. For multilabel every pair of example
     and label is one: the probability that the label is present, and whether it is.
     """
-    probabilities = table.probabilities
-    labels = as_classes(table.target, table.labels)
-    if table.target == "multilabel":
-        return probabilities.ravel(), labels.ravel() > 0
-    said = decide(table.logits, table.target)
-    return probabilities[np.arange(len(said)), said], said == labels
+    return classification_of(table).confidences(table.logits, table.labels)
 
 
 def reliability_bins(confidence: np.ndarray, right: np.ndarray, num_bins: int = NUM_BINS) -> list[dict[str, Any]]:
@@ -145,11 +138,10 @@ def fit_temperature(validation: Predictions | None) -> TemperatureFit:
     """
     if validation is None or not len(validation):
         return TemperatureFit(1.0, reason="there are no examples that the model was not fitted on")
-    if validation.target == "regression":
+    if not validation.task.has_temperature:
         return TemperatureFit(1.0, reason="values have no temperature")
     before = mean_loss(validation)
-    targets = as_targets(validation.target, validation.labels)
-    if is_correct(validation.target, validation.logits, targets).all():
+    if validation.correct().all():
         return TemperatureFit(1.0, before, before, "every validation example is right: no temperature fits best")
     low, high = np.log(BOUNDS)
     found: Any = scipy.optimize.minimize_scalar(
@@ -166,7 +158,4 @@ def fit_temperature(validation: Predictions | None) -> TemperatureFit:
 
 def mean_loss(table: Predictions) -> float:
     """Return the mean loss of a table, the log-loss of a classifier."""
-    loss, _ = loss_and_residual(
-        table.target, np.asarray(table.logits, np.float64), as_targets(table.target, table.labels)
-    )
-    return float(loss.mean())
+    return float(table.losses().mean())

@@ -7,7 +7,6 @@ import numpy as np
 from tfl.evaluation.calibration import fit_temperature
 from tfl.evaluation.intervals import mean_interval
 from tfl.evaluation.predictions import Predictions
-from tfl.models.objective import as_targets, loss_and_residual
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +58,4 @@ def compare_losses(first: Predictions, second: Predictions, weights: np.ndarray 
 def losses_as_shipped(table: Predictions) -> np.ndarray:
     """Return the loss of each example, `(N,)` float64, at the temperature that is fitted on these very examples."""
     shipped = table.at(fit_temperature(table).temperature)
-    losses, _ = loss_and_residual(
-        shipped.target, np.asarray(shipped.logits, np.float64), as_targets(shipped.target, shipped.labels)
-    )
-    return losses
+    return shipped.losses()

@@ -8,12 +8,12 @@ import numpy as np
 
 from tfl.errors import InputError
 from tfl.evaluation.intervals import wilson_interval
-from tfl.evaluation.predictions import Predictions
-from tfl.evaluation.probabilities import as_classes
-from tfl.models.objective import as_targets
+from tfl.evaluation.predictions import Predictions, classification_of
+from tfl.tasks.task import CONFORMAL
 
 COVERAGES = (0.8, 0.9, 0.95, 0.99)
 METHODS = ("lac", "aps")
+RESIDUAL = "residual"  # of values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,12 +69,12 @@ def fit_conformal(calibration: Predictions, coverage: float = 0.9, method: str =
         raise InputError(f"`method` must be one of {', '.join(METHODS)}. Received: method={method!r}.")
     if not 0 < coverage < 1:
         raise InputError(f"`coverage` must be above 0 and below 1. Received: coverage={coverage}.")
-    if calibration.target == "multilabel" or not len(calibration):
+    if CONFORMAL not in calibration.task.analyses or not len(calibration):
         raise InputError(
             f"`calibration` must be examples of one class, or of values. Received: {len(calibration)} "
-            f"{calibration.target} examples."
+            f"{calibration.task.name} examples."
         )
-    method = "residual" if calibration.target == "regression" else method
+    method = method if calibration.task.is_classifier else RESIDUAL
     scores = np.sort(_scores_of_truth(calibration, method))
     rank = math.ceil((len(scores) + 1) * coverage - 1e-9)  # 20 * 0.95 is 19, not 19.000000000000004
     return ConformalSets(coverage, method, float(scores[rank - 1]) if rank <= len(scores) else math.inf)
@@ -92,9 +92,9 @@ def describe_conformal(validation: Predictions, test: Predictions) -> list[dict[
     rows = []
     for coverage in COVERAGES:
         sets = fit_conformal(validation, coverage)
-        if test.target == "regression" and math.isinf(sets.score):
+        if sets.method == RESIDUAL and math.isinf(sets.score):
             continue
-        size = 2.0 * sets.score if test.target == "regression" else float(sets.contains(test).sum(axis=1).mean())
+        size = 2.0 * sets.score if sets.method == RESIDUAL else float(sets.contains(test).sum(axis=1).mean())
         covered = sets.covers(test)
         low, high = wilson_interval(int(covered.sum()), len(covered))
         rows.append({
@@ -105,9 +105,9 @@ def describe_conformal(validation: Predictions, test: Predictions) -> list[dict[
 
 
 def _scores_of_truth(table: Predictions, method: str) -> np.ndarray:
-    if method == "residual":
-        return np.abs(as_targets(table.target, table.labels) - table.logits).max(axis=1)
-    labels = as_classes(table.target, table.labels)
+    if method == RESIDUAL:
+        return np.abs(table.task.as_targets(table.labels) - table.logits).max(axis=1)
+    labels = classification_of(table).as_classes(table.labels)
     return _class_scores(table, method)[np.arange(len(labels)), labels]
 
 

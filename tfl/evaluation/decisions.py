@@ -8,9 +8,7 @@ import scipy.stats
 import sklearn.metrics
 
 from tfl.evaluation.intervals import wilson_interval
-from tfl.evaluation.predictions import Predictions
-from tfl.evaluation.probabilities import one_vs_rest
-from tfl.models.objective import as_targets, is_correct
+from tfl.evaluation.predictions import Predictions, classification_of
 
 PRECISIONS = (0.9, 0.95, 0.99)
 POINTS = 20  # of the selective curve
@@ -20,10 +18,7 @@ SIGNIFICANT = 0.05
 
 def certainty(table: Predictions) -> np.ndarray:
     """Return how sure the model is of what it says of an example, `(N,)`: for multilabel of its least sure label."""
-    probabilities = table.probabilities
-    if table.target == "multilabel":
-        return np.maximum(probabilities, 1.0 - probabilities).min(axis=1)
-    return probabilities.max(axis=1)
+    return classification_of(table).certainty(table.probabilities)
 
 
 def selective_curve(validation: Predictions, test: Predictions, num_points: int = POINTS) -> list[dict[str, Any]]:
@@ -44,8 +39,8 @@ def selective_curve(validation: Predictions, test: Predictions, num_points: int 
     Reference:
         El-Yaniv and Wiener 2010, On the foundations of noise-free selective classification.
     """
-    sure, right = certainty(validation), _is_right(validation)
-    test_sure, test_right = certainty(test), _is_right(test)
+    sure, right = certainty(validation), validation.correct()
+    test_sure, test_right = certainty(test), test.correct()
     thresholds = np.unique(np.sort(sure)[np.arange(num_points) * len(sure) // num_points])
     thresholds[0] = 0.0  # all are answered, on test too
     rows = []
@@ -70,7 +65,7 @@ def choose_dont_know(validation: Predictions, test: Predictions) -> dict[str, An
     Returns:
         The row of `selective_curve`; None where no threshold does that.
     """
-    sure, right = certainty(validation), _is_right(validation)
+    sure, right = certainty(validation), validation.correct()
     for row in selective_curve(validation, test):
         answered = sure >= row["threshold"]
         if answered.mean() < LEAST_COVERAGE:
@@ -82,10 +77,6 @@ def choose_dont_know(validation: Predictions, test: Predictions) -> dict[str, An
         if result.pvalue < SIGNIFICANT:
             return row
     return None
-
-
-def _is_right(table: Predictions) -> np.ndarray:
-    return is_correct(table.target, np.asarray(table.logits), as_targets(table.target, table.labels))
 
 
 def _share(name: str, hits: np.ndarray, low: str = "low", high: str = "high") -> dict[str, float | None]:
@@ -118,8 +109,9 @@ def precision_thresholds(
         with its 95 % interval (Wilson) as "low" and "high", and "test_recall". None where it cannot be reached or is
         undefined.
     """
-    truth = one_vs_rest(validation.target, validation.labels, len(class_names))
-    test_truth = None if test is None else one_vs_rest(test.target, test.labels, len(class_names))
+    task = classification_of(validation)
+    truth = task.one_vs_rest(validation.labels, len(class_names))
+    test_truth = None if test is None else task.one_vs_rest(test.labels, len(class_names))
     scores, test_scores = validation.probabilities, None if test is None else test.probabilities
     rows = []
     for column, name in enumerate(class_names):

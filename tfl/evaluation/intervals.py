@@ -6,7 +6,7 @@ import numpy as np
 import scipy.stats
 
 from tfl.evaluation.predictions import Predictions
-from tfl.evaluation.resampling import draw_counts, make_statistic
+from tfl.evaluation.resampling import draw_counts
 
 LEVEL = 0.95
 NUM_RESAMPLES = 1000
@@ -27,14 +27,14 @@ def bootstrap_intervals(
         seed: of the draws; the same table has the same intervals.
 
     Returns:
-        `{metric: (low, high)}`, for the metrics of `make_statistic`; absent where most resampled tables have none.
+        `{metric: (low, high)}`, for the metrics of `Task.statistic`; absent where most resampled tables have none.
 
     Reference:
         Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
     """
     if not len(table):
         return {}
-    statistic = make_statistic(table)
+    statistic = table.task.statistic(table.logits, table.labels)
     blocks = [statistic(counts) for counts in draw_counts(len(table), num_resamples, seed)]
     values = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
     return {name: interval for name, drawn in values.items() if (interval := percentiles(drawn, level)) is not None}

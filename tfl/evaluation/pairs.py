@@ -10,8 +10,7 @@ import scipy.stats
 from tfl.errors import InputError
 from tfl.evaluation.intervals import LEVEL, NUM_RESAMPLES, percentiles
 from tfl.evaluation.predictions import Predictions
-from tfl.evaluation.resampling import draw_counts, make_statistic
-from tfl.models.objective import as_targets, is_correct
+from tfl.evaluation.resampling import draw_counts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,23 +61,20 @@ def compare_predictions(first: Predictions, second: Predictions, seed: int = 0) 
         Dietterich 1998, Approximate statistical tests for comparing supervised classification learning algorithms.
     """
     _check_pair(first, second)
-    metric = "mean_absolute_error" if first.target == "regression" else "accuracy"
-    low, high = paired_interval(first, second, metric, seed)
-    if first.target == "regression":
-        values = [np.abs(as_targets(t.target, t.labels) - t.logits).mean(axis=1) for t in (first, second)]
-        better, worse = int(np.sum(values[0] < values[1])), int(np.sum(values[0] > values[1]))
-        test, p_value = "Wilcoxon", wilcoxon(values[0] - values[1])
-    else:
-        values = [is_correct(t.target, t.logits, as_targets(t.target, t.labels)) for t in (first, second)]
-        better, worse = int(np.sum(values[0] & ~values[1])), int(np.sum(~values[0] & values[1]))
-        test, p_value = "McNemar", mcnemar(better, worse)
+    headline = first.task.headline
+    low, high = paired_interval(first, second, headline.metric, seed)
+    values = [np.asarray(t.task.headline_values(t.logits, t.labels)) for t in (first, second)]
+    gains = values[0].astype(np.float64) - values[1]
+    counts = int(np.sum(gains > 0)), int(np.sum(gains < 0))
+    better, worse = counts if headline.higher_is_better else counts[::-1]
+    test, p_value = ("McNemar", mcnemar(better, worse)) if headline.is_share else ("Wilcoxon", wilcoxon(gains))
     own, other = (float(value.mean()) for value in values)
-    return Comparison(metric, own, other, own - other, low, high, better, worse, test, p_value)
+    return Comparison(headline.metric, own, other, own - other, low, high, better, worse, test, p_value)
 
 
 def paired_interval(first: Predictions, second: Predictions, metric: str, seed: int = 0) -> tuple[float, float]:
     """Return the 95 % interval of the difference of a metric, first - second, over tables resampled together."""
-    statistics = [make_statistic(table) for table in (first, second)]
+    statistics = [table.task.statistic(table.logits, table.labels) for table in (first, second)]
     drawn = draw_counts(len(first), NUM_RESAMPLES, seed)
     differences = [statistics[0](counts)[metric] - statistics[1](counts)[metric] for counts in drawn]
     interval = percentiles(np.concatenate(differences), LEVEL)
@@ -120,9 +116,9 @@ def adjust_holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _check_pair(first: Predictions, second: Predictions) -> None:
-    same = first.target == second.target and np.array_equal(first.ids, second.ids)
+    same = first.task.name == second.task.name and np.array_equal(first.ids, second.ids)
     if not (same and np.array_equal(first.labels, second.labels)):
         raise InputError(
             "`second` must be of the same examples, labels and target as `first`, in one order. "
-            f"Received: {len(second)} {second.target} and {len(first)} {first.target} examples that differ."
+            f"Received: {len(second)} {second.task.name} and {len(first)} {first.task.name} examples that differ."
         )

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import sklearn.metrics
 
-from tfl.evaluation.predictions import Predictions
-from tfl.evaluation.probabilities import as_classes, decide, one_vs_rest, shape_for_scikit
-from tfl.evaluation.ranking import ranking_by_class
+from tfl.evaluation.predictions import Predictions, classification_of
+from tfl.tasks.ranking import ranking_by_class
+from tfl.tasks.scores import shape_for_scikit
 
 
 def per_class_metrics(table: Predictions, class_names: Sequence[str]) -> list[dict[str, Any]]:
@@ -23,11 +23,12 @@ def per_class_metrics(table: Predictions, class_names: Sequence[str]) -> list[di
         "average_precision"; None where a number is undefined: the precision of a class that is never said, the
         recall of one that does not occur.
     """
-    labels, predicted = as_classes(table.target, table.labels), decide(table.logits, table.target)
+    task = classification_of(table)
+    labels, predicted = task.as_classes(table.labels), task.said(table.logits)
     precision, recall, f1, support = sklearn.metrics.precision_recall_fscore_support(
         **shape_for_scikit(labels, predicted, len(class_names)), average=None, zero_division=np.nan
     )
-    truth = one_vs_rest(table.target, labels, len(class_names))
+    truth = task.one_vs_rest(labels, len(class_names))
     rows = zip(class_names, precision, recall, f1, support, ranking_by_class(truth, table.probabilities), strict=True)
     return [
         {"class": name, "precision": _known(p), "recall": _known(r), "f1": _known(f), "support": int(s), **ranking}
@@ -37,7 +38,8 @@ def per_class_metrics(table: Predictions, class_names: Sequence[str]) -> list[di
 
 def confusion_matrix(table: Predictions, num_classes: int) -> np.ndarray:
     """Return how often each class (rows) is taken for each (columns), int64 `(C, C)`; not for multilabel."""
-    labels, predicted = as_classes(table.target, table.labels), decide(table.logits, table.target)
+    task = classification_of(table)
+    labels, predicted = task.as_classes(table.labels), task.said(table.logits)
     return sklearn.metrics.confusion_matrix(labels, predicted, labels=np.arange(num_classes))
 
 

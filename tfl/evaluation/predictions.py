@@ -7,19 +7,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfl.config import TARGETS
 from tfl.data import reading_explained
 from tfl.data.passes import check_ends
-from tfl.evaluation.metrics import compute_metrics
-from tfl.evaluation.probabilities import to_probabilities
+from tfl.errors import InputError
 from tfl.models.batch_checks import guard_batches
 from tfl.models.classifier import takes_pixels
 from tfl.models.inference import run_over
-from tfl.models.labels import rule_of_target
-from tfl.registry import resolve
+from tfl.models.labels import rule_of_task
+from tfl.tasks import Classification, Task, get_task
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, init=False)
 class Predictions:
     """What a model says of a split.
 
@@ -28,16 +26,17 @@ class Predictions:
             table was read from a file.
         labels: `(N,)` or `(N, K)`, as in the index.
         logits: `(N, K)` float32; for regression the predicted values.
-        target: "multiclass", "binary", "multilabel" or "regression".
+        task: what is asked of an example; a name is looked up.
     """
 
     ids: np.ndarray
     labels: np.ndarray
     logits: np.ndarray
-    target: str
+    task: Task
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "target", resolve(self.target, TARGETS, "target"))
+    def __init__(self, ids: np.ndarray, labels: np.ndarray, logits: np.ndarray, task: str | Task) -> None:
+        for name, value in (("ids", ids), ("labels", labels), ("logits", logits), ("task", get_task(task))):
+            object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -45,11 +44,11 @@ class Predictions:
     @property
     def probabilities(self) -> np.ndarray:
         """`(N, C)` float64, one column a class; for regression the predicted values."""
-        return to_probabilities(self.logits, self.target)
+        return self.task.scores(self.logits)
 
     def at(self, temperature: float) -> "Predictions":
         """Return the same table with its logits divided by a temperature; values stay as they are."""
-        if self.target == "regression" or temperature == 1.0:
+        if not self.task.has_temperature or temperature == 1.0:
             return self
         return dataclasses.replace(self, logits=np.asarray(self.logits, np.float64) / temperature)
 
@@ -58,18 +57,39 @@ class Predictions:
         return dataclasses.replace(self, ids=self.ids[rows], labels=self.labels[rows], logits=self.logits[rows])
 
     def metrics(self) -> dict[str, Any]:
-        """Return the exact metrics of this table; see `compute_metrics`."""
-        return compute_metrics(self.target, self.logits, self.labels)
+        """Return the exact metrics of this table, ready for JSON; see docs/evaluation.md for those of each task."""
+        return self.task.measure(self.logits, self.labels) if len(self) else {"num_examples": 0}
+
+    def losses(self) -> np.ndarray:
+        """Return the loss of each example, float64 `(N,)`."""
+        return self.task.losses(self.logits, self.labels)
+
+    def correct(self) -> np.ndarray:
+        """Return whether each example is predicted right, bool `(N,)`; never for values."""
+        return self.task.is_correct(np.asarray(self.logits), self.labels)
+
+
+def classification_of(table: Predictions) -> Classification:
+    """Return the task of a table, whose scores must be probabilities.
+
+    Raises:
+        InputError: they are values.
+    """
+    if not isinstance(table.task, Classification):
+        raise InputError(f"`predictions` must be of a classifier. Received: {table.task.name} examples.")
+    return table.task
 
 
 @reading_explained()
-def predict(model: keras.Model, dataset: tf.data.Dataset, target: str, description: str = "predict") -> Predictions:
+def predict(
+    model: keras.Model, dataset: tf.data.Dataset, target: str | Task, description: str = "predict"
+) -> Predictions:
     """Run a classifier over every example of a data set, once each.
 
     Args:
         model: images to logits.
         dataset: batches with "image", "label" and "id"; the last may be short.
-        target: the kind of the labels.
+        target: the task, or its name.
         description: shown beside the progress bar.
 
     Raises:
@@ -77,13 +97,14 @@ def predict(model: keras.Model, dataset: tf.data.Dataset, target: str, descripti
             classifier of tfl.
     """
     check_ends(dataset, "dataset")
-    rule = rule_of_target(resolve(target, TARGETS, "target"), model.output_shape[-1])
+    task = get_task(target)
+    rule = rule_of_task(task, model.output_shape[-1])
     dataset = guard_batches(dataset, rule, "dataset", pixels=takes_pixels(model))
     outputs = run_over(model, {description: dataset})[description]
-    return Predictions(outputs.ids, outputs.labels, outputs.values, target)
+    return Predictions(outputs.ids, outputs.labels, outputs.values, task)
 
 
-def evaluate(model: keras.Model, dataset: tf.data.Dataset, target: str = "multiclass") -> dict[str, Any]:
+def evaluate(model: keras.Model, dataset: tf.data.Dataset, target: str | Task = "multiclass") -> dict[str, Any]:
     """Return the exact metrics of a model on a data set: every example counts once.
 
     Example:

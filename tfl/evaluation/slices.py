@@ -14,7 +14,6 @@ from tfl.errors import InputError
 from tfl.evaluation.intervals import mean_interval, wilson_interval
 from tfl.evaluation.predictions import Predictions
 from tfl.files.reading import read_spreadsheet
-from tfl.models.objective import as_targets, is_correct
 from tfl.progress import track
 from tfl.registry import did_you_mean
 
@@ -156,11 +155,7 @@ def measure_slices(table: Predictions, slicings: Mapping[str, Slicing]) -> dict[
         "mean_absolute_error"), and "low" and "high", its 95 % interval (Wilson; regression: bootstrap, None
         where all values are equal).
     """
-    targets = as_targets(table.target, table.labels)
-    if table.target == "regression":
-        metric, values = "mean_absolute_error", np.abs(targets - table.logits).mean(axis=1)
-    else:
-        metric, values = "accuracy", is_correct(table.target, np.asarray(table.logits), targets)
+    headline, values = table.task.headline, table.task.headline_values(np.asarray(table.logits), table.labels)
     measured = {}
     for name, slicing in slicings.items():
         measured[name] = []
@@ -168,9 +163,10 @@ def measure_slices(table: Predictions, slicings: Mapping[str, Slicing]) -> dict[
             chosen = values[slicing.parts == part]
             if not len(chosen):
                 continue
-            low, high = mean_interval(chosen) if metric != "accuracy" else wilson_interval(chosen.sum(), len(chosen))
+            low, high = wilson_interval(chosen.sum(), len(chosen)) if headline.is_share else mean_interval(chosen)
             low, high = (low, high) if low < high else (None, None)  # one value does not say how far it is off
-            row = {"slice": text, "num_examples": len(chosen), metric: float(chosen.mean()), "low": low, "high": high}
+            mean = {headline.metric: float(chosen.mean())}
+            row = {"slice": text, "num_examples": len(chosen), **mean, "low": low, "high": high}
             measured[name].append(row)
     return measured
 

@@ -10,6 +10,7 @@ from tfl.evaluation.intervals import bootstrap_intervals, wilson_interval
 from tfl.evaluation.per_class import confusion_matrix, per_class_metrics
 from tfl.evaluation.predictions import Predictions
 from tfl.evaluation.slices import Slicing, measure_slices
+from tfl.tasks.task import CALIBRATION, CONFORMAL, CONFUSION, PER_CLASS, PRECISION, SELECTIVE
 
 MATRIX_LIMIT = 200  # classes: a larger confusion matrix is megabytes that nobody reads
 MAIN = (
@@ -38,17 +39,21 @@ def summarize(
         slicings: ways to cut the test examples.
 
     Returns:
-        "temperature", "test", "intervals", "per_class", "absent_classes" (without a test example; means over classes
-        are of the others), "confusion_matrix", "calibration", "decisions" and "slices"; what does not apply is absent.
+        "temperature", "headline" (the name of the metric that stands first), "test", "intervals", "per_class",
+        "absent_classes" (without a test example; means over classes are of the others), "confusion_matrix",
+        "calibration", "decisions" and "slices"; what does not apply is absent.
     """
     metrics = test.metrics()
-    summary: dict[str, Any] = {"temperature": temperature, "test": metrics, "intervals": _intervals(test, metrics)}
-    if test.target != "regression":
+    summary: dict[str, Any] = {"temperature": temperature, "headline": test.task.headline.metric, "test": metrics}
+    summary["intervals"] = _intervals(test, metrics)
+    analyses = test.task.analyses
+    if PER_CLASS in analyses:
         summary["per_class"] = per_class_metrics(test, class_names)
         if absent := [row["class"] for row in summary["per_class"] if not row["support"]]:
             summary["absent_classes"] = absent
-        if test.target != "multilabel" and len(class_names) <= MATRIX_LIMIT:
-            summary["confusion_matrix"] = confusion_matrix(test, len(class_names)).tolist()
+    if CONFUSION in analyses and len(class_names) <= MATRIX_LIMIT:
+        summary["confusion_matrix"] = confusion_matrix(test, len(class_names)).tolist()
+    if CALIBRATION in analyses:
         before, after = describe_calibration(test), describe_calibration(test.at(temperature))
         summary["calibration"] = {"before": before, "after": after}
     summary["decisions"] = _decisions(
@@ -61,7 +66,9 @@ def summarize(
 
 def main_figures(summary: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a summary that stands in `metrics.json`: intervals of the main metrics, and calibration."""
-    figures: dict[str, Any] = {"intervals": {k: v for k, v in summary["intervals"].items() if k in MAIN}}
+    figures: dict[str, Any] = {
+        "intervals": {k: v for k, v in summary["intervals"].items() if k in (*MAIN, summary["headline"])}
+    }
     if "calibration" in summary:
         errors = {f"ece_{when}": values["ece"] for when, values in summary["calibration"].items()}
         chance = summary["calibration"]["after"]["ece_by_chance"]
@@ -77,8 +84,9 @@ def _intervals(table: Predictions, metrics: Mapping[str, float]) -> dict[str, li
     """
     drawn = bootstrap_intervals(table).items()
     intervals = {name: [low, high] for name, (low, high) in drawn if low < high}
+    headline = table.task.headline
     for name in metrics:
-        if name == "accuracy" or (name.startswith("top_") and name.endswith("_accuracy")):
+        if (name == headline.metric and headline.is_share) or (name.startswith("top_") and name.endswith("_accuracy")):
             intervals[name] = list(wilson_interval(round(metrics[name] * len(table)), len(table)))
     return intervals
 
@@ -88,11 +96,13 @@ def _decisions(test: Predictions, class_names: Sequence[str], validation: Predic
     decisions: dict[str, Any] = {}
     if validation is None or not len(validation):
         return decisions
-    if test.target != "regression":
+    analyses = test.task.analyses
+    if SELECTIVE in analyses:
         decisions["selective"] = selective_curve(validation, test)
         if (dont_know := choose_dont_know(validation, test)) is not None:
             decisions["dont_know"] = dont_know
+    if PRECISION in analyses:
         decisions["precision_thresholds"] = precision_thresholds(validation, class_names, test=test)
-    if test.target != "multilabel":
+    if CONFORMAL in analyses:
         decisions["conformal"] = describe_conformal(validation, test)
     return decisions

@@ -6,18 +6,16 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from tfl.config import TARGETS
 from tfl.errors import InputError
 from tfl.evaluation.predictions import Predictions
-from tfl.evaluation.probabilities import to_logits
 from tfl.files.reading import first_twice, read_csv, refuse_file
 from tfl.files.writing import write_atomically
-from tfl.registry import normal_name, resolve
+from tfl.registry import normal_name
+from tfl.tasks import Task, get_task, task_of_scores
 from tfl.workdir import write_csv
 
 PREFIX = "p_"  # of the columns of probabilities, or of values
 DIGEST = "sha256"
-_ROUNDING = 1e-4  # probabilities of thousands of classes, rounded to nine digits, add up to 1 so closely
 
 
 def write_predictions(
@@ -41,13 +39,13 @@ def write_predictions(
     """
     more = () if digests is None else (DIGEST,)
     header = ["id", "label", "predicted", *more, *(PREFIX + name for name in class_names)]
-    probabilities = table.probabilities
+    probabilities, text = table.probabilities, table.task.labels.text
     texts = [
         (
-            *(names[row], _show(label, class_names, table.target), _decided(p, class_names, table.target)),
+            *(names[row], text(label, class_names), text(decided, class_names)),
             *(() if digests is None else (digests[row],)),
         )
-        for row, label, p in zip(table.ids, table.labels, probabilities, strict=True)
+        for row, label, decided in zip(table.ids, table.labels, table.task.decide(probabilities), strict=True)
     ]
     if str(path).endswith(".parquet"):
         pyarrow, parquet = _import_parquet(path)
@@ -59,7 +57,7 @@ def write_predictions(
     write_csv(path, header, rows)
 
 
-def read_predictions(path: epath.PathLike, target: str = "") -> tuple[Predictions, tuple[str, ...]]:
+def read_predictions(path: epath.PathLike, target: str | Task = "") -> tuple[Predictions, tuple[str, ...]]:
     """Read what `write_predictions` wrote: the table, with the names of the examples as its ids, and the class names.
 
     The logits are those of the probabilities in the file, which has nine digits of them: metrics come out the same,
@@ -73,7 +71,7 @@ def read_predictions(path: epath.PathLike, target: str = "") -> tuple[Prediction
     Raises:
         InputError: no such file, or not a table of predictions.
     """
-    target, path = target and resolve(target, TARGETS, "target"), epath.Path(path).expanduser()
+    task, path = get_task(target) if target else None, epath.Path(path).expanduser()
     if not path.exists():
         raise InputError(f"`predictions` must be a file that a run wrote. Received: {str(path)!r}: does not exist.")
     columns = _read_columns(path)
@@ -85,18 +83,18 @@ def read_predictions(path: epath.PathLike, target: str = "") -> tuple[Prediction
     try:
         values = np.stack([np.asarray(columns[PREFIX + name], np.float64) for name in names], axis=1)
         texts = [str(label) for label in columns["label"]]
-        target = target or _seen_target(texts, values, names)
-        labels = _parse_labels(texts, names, target)
+        task = task or task_of_scores(texts, values, names)
+        labels = task.labels.parse(texts, names)
         if "predicted" in columns:
-            _parse_labels([str(label) for label in columns["predicted"]], names, target)
-        _check_values(values, columns["id"], target)
+            task.labels.parse([str(label) for label in columns["predicted"]], names)
+        task.check_scores(values, columns["id"])
     except (KeyError, TypeError, ValueError) as error:
         reason = f"{error} is none of them" if isinstance(error, KeyError) else error
         raise InputError(
             f"`predictions` must hold labels and numbers of the classes {', '.join(names)}. Received: {str(path)!r}: "
             f"{reason}."
         ) from error
-    return Predictions(np.array(columns["id"], np.str_), labels, to_logits(values, target), target), names
+    return Predictions(np.array(columns["id"], np.str_), labels, task.outputs(values), task), names
 
 
 def read_column(path: epath.PathLike, name: str = DIGEST) -> dict[str, str]:
@@ -119,24 +117,6 @@ def _read_columns(path: epath.Path) -> Mapping[str, Sequence[Any]]:
     return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
 
 
-def _check_values(values: np.ndarray, ids: Sequence[str], target: str) -> None:
-    """Refuse numbers that no model gives; those of a file have nine digits.
-
-    Raises:
-        ValueError: says which example has them.
-    """
-    possible = np.isfinite(values)
-    if target != "regression":
-        possible &= (values >= 0) & (values <= 1 + _ROUNDING)
-    if not possible.all():
-        row, column = np.argwhere(~possible)[0]
-        raise ValueError(f"{ids[row]!r} has {values[row, column]:g}")
-    sums = values.sum(axis=1)
-    if target in ("multiclass", "binary") and np.abs(sums - 1).max() > _ROUNDING:
-        row = int(np.abs(sums - 1).argmax())
-        raise ValueError(f"the probabilities of {ids[row]!r} add up to {sums[row]:g}")
-
-
 def _import_parquet(path: epath.PathLike) -> tuple[Any, Any]:
     try:
         import pyarrow
@@ -149,49 +129,5 @@ def _import_parquet(path: epath.PathLike) -> tuple[Any, Any]:
     return pyarrow, pyarrow.parquet
 
 
-def _seen_target(labels: Sequence[str], values: np.ndarray, names: Sequence[str]) -> str:
-    # Of a damaged file some rows do not add up to 1; it must not be taken for one of another kind.
-    if set(labels) <= set(names) and np.median(np.abs(values.sum(axis=1) - 1.0)) <= _ROUNDING:
-        return "multiclass"
-    return "regression" if all(map(_is_values, labels)) else "multilabel"
-
-
-def _is_values(label: str) -> bool:
-    try:
-        return bool([float(part) for part in label.split("|")])
-    except ValueError:
-        return False
-
-
-def _parse_labels(labels: Sequence[str], names: Sequence[str], target: str) -> np.ndarray:
-    if target == "regression":
-        values = np.array([[float(part) for part in label.split("|")] for label in labels])
-        if not np.isfinite(values).all() or values.shape[1] != len(names):
-            raise ValueError(f"a label is not {len(names)} finite numbers")
-        return values[:, 0] if len(names) == 1 else values
-    number = {name: position for position, name in enumerate(names)}
-    if target != "multilabel":
-        return np.array([number[label] for label in labels], np.int64)
-    present = np.zeros((len(labels), len(names)), np.float32)
-    for row, label in enumerate(labels):
-        present[row, [number[name] for name in label.split("|") if label]] = 1.0
-    return present
-
-
 def _digits(value: float) -> str:
     return f"{value:.9g}"  # what tells float32 numbers apart
-
-
-def _show(label: Any, class_names: Sequence[str], target: str) -> str:
-    if target in ("multiclass", "binary"):
-        return class_names[int(label)]
-    values = np.ravel(label)
-    if target == "multilabel":
-        return "|".join(name for name, present in zip(class_names, values, strict=True) if present)
-    return "|".join(map(_digits, values))
-
-
-def _decided(probabilities: np.ndarray, class_names: Sequence[str], target: str) -> str:
-    if target in ("multiclass", "binary"):
-        return class_names[int(probabilities.argmax())]
-    return _show(probabilities > 0.5 if target == "multilabel" else probabilities, class_names, target)

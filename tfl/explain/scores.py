@@ -10,16 +10,17 @@ import tensorflow as tf
 from tfl.errors import InputError
 from tfl.inputs.image.pixels import check_pixels
 from tfl.models.classifier import takes_pixels
+from tfl.tasks import Binary, Multiclass, Task
 
 Classes = int | Sequence[int] | np.ndarray | None
 
 
-def output_kind(model: keras.Model) -> str:
-    """Return the target of a model: what its metadata says, else "binary" for one logit and "multiclass" for more."""
+def task_of(model: keras.Model) -> Task:
+    """Return the task of a model: what its metadata says, else one class, of two for a single logit."""
     metadata = getattr(model, "metadata", None)
     if metadata is not None:
-        return metadata.target
-    return "binary" if model.outputs[0].shape[-1] == 1 else "multiclass"
+        return metadata.task
+    return Binary() if model.outputs[0].shape[-1] == 1 else Multiclass()
 
 
 def check_range(model: keras.Model, images: np.ndarray) -> None:
@@ -43,14 +44,12 @@ def choose_classes(model: keras.Model, logits: np.ndarray, classes: Classes) -> 
     Raises:
         InputError: another number of classes than images, or a class that the model does not have.
     """
-    kind = output_kind(model)
+    task = task_of(model)
     if classes is None:
-        return (
-            (logits[:, 0] > 0).astype(np.int64) if kind == "binary" else logits.argmax(axis=1) * (kind != "regression")
-        )
+        return task.explained_output(task.scores(logits))
     chosen = np.asarray(classes)
     chosen = np.full(len(logits), classes) if chosen.ndim == 0 else chosen
-    known = 2 if kind == "binary" else logits.shape[1]
+    known = task.num_classes(logits.shape[1])
     if chosen.shape != (len(logits),) or not np.issubdtype(chosen.dtype, np.integer):
         raise InputError(
             f"`classes` must be one class number, or one for each of {len(logits)} images. Received: {classes!r}."
@@ -65,6 +64,4 @@ def class_scores(model: keras.Model, logits: Any, classes: np.ndarray) -> tf.Ten
 
     Logits, not probabilities: a softmax that is sure has no slope left, and explains nothing.
     """
-    if output_kind(model) == "binary":
-        return logits[:, 0] * tf.constant(2.0 * classes - 1.0, logits.dtype)
-    return tf.gather(logits, tf.constant(classes), batch_dims=1)
+    return task_of(model).explained_score(logits, classes)

@@ -18,10 +18,10 @@ from tfl.errors import InputError
 from tfl.export import runner
 from tfl.export.operations import check_operations
 from tfl.models.classifier import Metadata
+from tfl.tasks import Task
 
 TOLERANCE, MIN_AGREEMENT = 1e-5, 0.99
 SECONDS = 3600  # after which an artefact's process is given up
-_REGRESSION_STEP = 0.01  # of the range of the reference: values closer than that agree
 
 
 class CertificateError(InputError):
@@ -108,7 +108,7 @@ def certify(product: Product, reference: Reference, limits: Limits = Limits(), *
     failures = _metadata_failures(report, reference.metadata)
     if all(values.shape == reference.probabilities.shape for values in outputs.values()):
         result |= _compare(outputs, reference)
-        failures += _number_failures(result, product, limits, reference.metadata.target)
+        failures += _number_failures(result, product, limits, reference.metadata.task)
     else:
         shapes = {kind: list(values.shape) for kind, values in outputs.items()}
         failures.append(f"probabilities of shape {shapes} where {list(reference.probabilities.shape)} was expected")
@@ -155,7 +155,11 @@ def _run(product: Product, reference: Reference, timed: bool) -> tuple[dict[str,
             lines = str(getattr(error, "stderr", "") or error).strip().splitlines()
             raise CertificateError(f"it does not run in a process of its own: {lines[-1][:300]}") from error
         report = json.loads((folder / "report.json").read_text())
-        return report, {kind: np.load(folder / f"probabilities_{kind}.npy") for kind in report["inputs"]}
+        outputs = {kind: np.load(folder / f"probabilities_{kind}.npy") for kind in report["inputs"]}
+    if product.format == "keras":  # who uses the file has to do the same
+        temperature, task = float(report["metadata"]["temperature"]), reference.metadata.task
+        outputs = {kind: task.scores(values, temperature) for kind, values in outputs.items()}
+    return report, outputs
 
 
 def _write_images(folder: Path, reference: Reference, with_files: bool) -> None:
@@ -186,46 +190,31 @@ def _metadata_failures(report: dict[str, Any], metadata: Metadata) -> list[str]:
 
 def _compare(outputs: dict[str, np.ndarray], reference: Reference) -> dict[str, Any]:
     """Compare probabilities by their worst case over all inputs of the artefact."""
-    expected, target = reference.probabilities, reference.metadata.target
-    scale = max(1.0, float(np.abs(expected).max())) if target == "regression" else 1.0
+    expected, task = reference.probabilities, reference.metadata.task
+    scale = task.spread(expected)
     differences = [float(np.abs(values - expected).max()) / scale for values in outputs.values()]
-    agreements = [float(agree(values, expected, target).mean()) for values in outputs.values()]
+    agreements = [float(task.agree(values, expected).mean()) for values in outputs.values()]
     result: dict[str, Any] = {
         "inputs": sorted(outputs),
         "max_difference": float(np.max(differences)),  # NaN stays NaN
         "agreement": min(agreements),
     }
-    if target != "regression":
-        right = int(min(is_right(values, reference.labels, target).sum() for values in outputs.values()))
+    if task.is_classifier:
+        right = int(min(is_right(values, reference.labels, task).sum() for values in outputs.values()))
         interval = scipy.stats.binomtest(right, len(expected)).proportion_ci(method="wilson")
         result |= {"accuracy": right / len(expected), "accuracy_wilson": [float(interval.low), float(interval.high)]}
     return result
 
 
-def agree(values: np.ndarray, expected: np.ndarray, target: str) -> np.ndarray:
-    """Return for each image whether two tables of probabilities decide the same.
-
-    Multi-class and binary: the most probable class. Multi-label: every label, at 0.5. Regression: every value
-    within 1 % of the range that the expected values have.
-    """
-    if target == "multilabel":
-        return ((values > 0.5) == (expected > 0.5)).all(axis=1)
-    if target == "regression":
-        return (np.abs(values - expected) <= _REGRESSION_STEP * np.ptp(expected, axis=0)).all(axis=1)
-    return values.argmax(axis=1) == expected.argmax(axis=1)
+def is_right(scores: np.ndarray, labels: np.ndarray, task: Task) -> np.ndarray:
+    """Return for each image whether the decision is the label; of several labels, whether all are."""
+    return task.judge(scores, labels).is_hit
 
 
-def is_right(values: np.ndarray, labels: np.ndarray, target: str) -> np.ndarray:
-    """Return for each image whether the decision is the label (multi-label: all labels)."""
-    if target == "multilabel":
-        return ((values > 0.5) == (labels > 0.5)).all(axis=1)
-    return values.argmax(axis=1) == labels
-
-
-def _number_failures(result: dict[str, Any], product: Product, limits: Limits, target: str) -> list[str]:
+def _number_failures(result: dict[str, Any], product: Product, limits: Limits, task: Task) -> list[str]:
     """Say how far off it is, where that is too far; a NaN is no agreement."""
     share, difference = result["agreement"], result["max_difference"]
-    what = "agreement of values" if target == "regression" else "top-1 agreement"
+    what = "top-1 agreement" if task.is_classifier else "agreement of values"
     if product.quantize != "none":
         count = result["num_images"]
         wrong = round((1 - share) * count)

@@ -44,14 +44,7 @@ def probabilities_of(logits: tf.Tensor, metadata: Metadata) -> tf.Tensor:
     Returns:
         `(N, C)` float32, one column a class (binary: both); for regression the values as they are.
     """
-    if metadata.target == "regression":
-        return tf.identity(logits)
-    logits = logits / metadata.temperature
-    if metadata.target == "multiclass":
-        return tf.nn.softmax(logits)
-    if metadata.target == "binary":  # 1 - sigmoid(z) would lose the digits of a small one
-        logits = tf.concat([-logits, logits], axis=-1)
-    return tf.nn.sigmoid(logits)
+    return metadata.task.decode(logits, metadata.temperature)
 
 
 def decode_batch(images: tf.Tensor, metadata: Metadata) -> tf.Tensor:

@@ -116,7 +116,7 @@ def _describe(metadata: Metadata) -> bytes:
         (3, table((0, _IMAGE_PROPERTIES), (1, image))),
     )
     labels = table((0, LABELS_NAME), (1, "One class a line, in the order of the outputs."), (2, _AXIS_LABELS))
-    kind = "Values" if metadata.target == "regression" else "Probability of each class"
+    kind = "Probability of each class" if metadata.task.is_classifier else "Values"
     exit_ = table((0, PROBABILITIES), (1, f"{kind}, float32 ({metadata.target})."), (6, [labels]))
     root = table(
         (0, f"{metadata.backbone} classifier"),

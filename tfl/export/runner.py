@@ -90,7 +90,7 @@ def load_onnx(path: Path) -> Loaded:
 
 
 def load_keras(path: Path) -> Loaded:
-    """Load a .keras file by Keras alone; it gives logits, and `tfl.json` in it says what they mean."""
+    """Load a .keras file by Keras alone; it gives outputs of the model, which are no probabilities yet."""
     import keras
 
     model: Any = keras.saving.load_model(path, compile=False, safe_mode=True)
@@ -98,22 +98,9 @@ def load_keras(path: Path) -> Loaded:
         metadata = json.loads(archive.read("tfl.json"))
 
     def run(pixels: np.ndarray) -> np.ndarray:
-        logits = model.predict_on_batch(pixels).astype(np.float64)
-        return to_probabilities(logits, metadata["target"], metadata["temperature"])
+        return model.predict_on_batch(pixels).astype(np.float64)
 
     return Loaded({"pixels": run}, metadata, {"tfl.json": metadata["class_names"]}, ["keras", "tensorflow"])
-
-
-def to_probabilities(logits: np.ndarray, target: str, temperature: float) -> np.ndarray:
-    """Return what logits mean, in NumPy: who uses the .keras file has to do the same."""
-    if target == "regression":
-        return logits
-    logits = logits / temperature
-    if target == "multiclass":
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return powers / powers.sum(axis=1, keepdims=True)
-    positive = 1.0 / (1.0 + np.exp(-logits))
-    return np.hstack([1.0 - positive, positive]) if target == "binary" else positive
 
 
 def num_cores() -> int:

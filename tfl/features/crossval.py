@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
 from tfl.config import FOLD_RULES
+from tfl.data.labels import as_labels
 from tfl.errors import InputError
 from tfl.features.probe import (
     HeadSolution,
@@ -22,6 +23,7 @@ from tfl.features.rows import single_threaded
 from tfl.features.solver import Problem, follow_path, minimize
 from tfl.progress import say
 from tfl.registry import resolve
+from tfl.tasks import Task, get_task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +46,7 @@ def cross_validate_head(
     labels: np.ndarray,
     *,
     folds: int = 5,
-    target: str = "multiclass",
+    target: str | Task = "multiclass",
     num_outputs: int = 0,
     weights: np.ndarray | None = None,
     class_weight: Any = None,
@@ -83,16 +85,17 @@ def cross_validate_head(
         (the rule of one standard error).
     """
     rule = resolve(rule, FOLD_RULES, "rule")
+    task, labels = get_task(target), as_labels(labels)
     with single_threaded():
-        whole = make_problem(features, labels, target, num_outputs, weights, class_weight)
-        grid, parts = default_grid(whole.rows), _split(whole, folds, seed, groups)
-        solved = [_solve_fold(whole, train, held_out, grid) for train, held_out in parts]
+        whole = make_problem(features, labels, task, num_outputs, weights, class_weight)
+        grid, parts = default_grid(whole.rows), _split(task, labels, folds, seed, groups)
+        solved = [_solve_fold(whole, task, labels, part, grid) for part in parts]
         results = [points for _, points in solved]
         losses = np.array([[point.validation_loss for point in result] for result in results])
         mean, errors = losses.mean(axis=0), losses.std(axis=0, ddof=1) / np.sqrt(folds)
         best = int(mean.argmin())
         chosen = best if rule == "best" else int(np.flatnonzero(mean <= mean[best] + errors[best])[0])
-        logits = np.empty((len(whole.labels), whole.shape[1]))
+        logits = np.empty((len(labels), whole.shape[1]))
         for (heads, _), (_, held_out) in zip(solved, parts, strict=True):
             logits[held_out] = heads[chosen].logits(np.asarray(whole.rows.features[held_out], np.float64))
         head = to_head(whole, grid[chosen], minimize(whole, grid[chosen]))
@@ -104,9 +107,10 @@ def cross_validate_head(
     return CrossValidation(head, path, tuple(map(float, errors)), logits)
 
 
-def _split(problem: Problem, folds: int, seed: int, groups: np.ndarray | None) -> list[tuple[np.ndarray, np.ndarray]]:
-    labels = problem.labels
-    stratified = problem.target in ("multiclass", "binary")
+def _split(
+    task: Task, labels: np.ndarray, folds: int, seed: int, groups: np.ndarray | None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    stratified = task.labels.has_one_class
     room = int(np.unique(labels, return_counts=True)[1].max()) if stratified else len(labels)
     if not 2 <= folds <= room:
         what = "of the largest class" if stratified else "there are"
@@ -134,14 +138,14 @@ def _number_groups(groups: np.ndarray | None, count: int) -> np.ndarray:
 
 
 def _solve_fold(
-    whole: Problem, train: np.ndarray, held_out: np.ndarray, grid: list[float]
+    whole: Problem, task: Task, labels: np.ndarray, part: tuple[np.ndarray, np.ndarray], grid: list[float]
 ) -> tuple[list[HeadSolution], list[PathPoint]]:
     """Follow the path on a part of the rows, in the coordinates of the whole: where N < D they are fewer."""
-    values, labels, target = whole.rows.features, whole.labels, whole.target
-    problem = make_problem(values[train], labels[train], target, whole.shape[1], whole.rows.weights[train], None)
+    values, (train, held_out) = whole.rows.features, part
+    problem = make_problem(values[train], labels[train], task, whole.shape[1], whole.rows.weights[train], None)
     heads = [to_head(problem, *pair) for pair in zip(grid, follow_path(problem, grid), strict=True)]
-    judge = weigh_examples(labels[held_out], target, whole.rows.weights[held_out], None)
-    scores = score_heads(heads, values[held_out], labels[held_out], target, judge)
+    validation_weights = weigh_examples(labels[held_out], whole.rows.weights[held_out], None)
+    scores = score_heads(heads, values[held_out], labels[held_out], task, validation_weights)
     points = [PathPoint(h.l2, h.objective, *score, h.gradient_norm) for h, score in zip(heads, scores, strict=True)]
     return heads, points
 

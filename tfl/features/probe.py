@@ -16,17 +16,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfl.config import TARGETS
 from tfl.data.labels import as_labels
 from tfl.errors import InputError
 from tfl.features.rows import Rows, Sum, alone, make_rows, read_blocks, single_threaded, sum_in_parts
 from tfl.features.solver import Objective, Point, Problem, follow_path, minimize
 from tfl.models.class_weights import resolve_class_weight
 from tfl.models.inference import Outputs
-from tfl.models.labels import check_labels, rule_of_target
-from tfl.models.objective import as_targets, is_correct, loss_and_residual
+from tfl.models.labels import check_labels, rule_of_task
 from tfl.progress import say
-from tfl.registry import resolve
+from tfl.tasks import Task, get_task
+from tfl.tasks.convex import Convex
 
 GRID_POINTS = 20
 GRID_DECADES = (-7.0, 0.0)  # times the total variance of the features
@@ -93,7 +92,7 @@ def solve_head(
     labels: np.ndarray,
     *,
     l2: float,
-    target: str = "multiclass",
+    target: str | Task = "multiclass",
     num_outputs: int = 0,
     weights: np.ndarray | None = None,
     class_weight: Any = None,
@@ -133,7 +132,7 @@ def choose_head(
     validation: Outputs,
     *,
     l2: float = 0.0,
-    target: str = "multiclass",
+    target: str | Task = "multiclass",
     num_outputs: int = 0,
     weights: np.ndarray | None = None,
     class_weight: Any = None,
@@ -161,18 +160,19 @@ def choose_head(
     """
     if not l2 >= 0:
         raise InputError(f"`l2` must be positive, or 0 to choose it. Received: l2={l2!r}.")
-    target = resolve(target, TARGETS, "target")
-    class_weight = weigh_classes(class_weight, target, num_outputs, train.labels, over_workers)
-    judge = weigh_examples(validation.labels, target, None, class_weight, over_workers)
+    task = get_task(target)
+    class_weight = weigh_classes(class_weight, task, num_outputs, train.labels, over_workers)
+    validation_weights = weigh_examples(validation.labels, None, class_weight, over_workers)
+    held_out = (validation.values, validation.labels, task, validation_weights)
     with single_threaded():
-        problem = make_problem(train.values, train.labels, target, num_outputs, weights, class_weight, over_workers)
+        problem = make_problem(train.values, train.labels, task, num_outputs, weights, class_weight, over_workers)
         grid = [float(l2)] if l2 else default_grid(problem.rows)
         points = list(follow_path(problem, grid))
         heads = [to_head(problem, *pair) for pair in zip(grid, points, strict=True)]
-        scores = score_heads(heads, validation.values, validation.labels, target, judge, over_workers)
+        scores = score_heads(heads, *held_out, over_workers)
         best = int(np.argmin([loss for loss, _ in scores]))
         heads[best] = to_head(problem, grid[best], minimize(problem, grid[best], points[best]))
-        (scores[best],) = score_heads([heads[best]], validation.values, validation.labels, target, judge, over_workers)
+        (scores[best],) = score_heads([heads[best]], *held_out, over_workers)
     if len(grid) > 1:
         say(f"head: λ = {grid[best]:.3g}, of {len(grid)} values; validation loss {scores[best][0]:.4f}")
     path = [PathPoint(h.l2, h.objective, *score, h.gradient_norm) for h, score in zip(heads, scores, strict=True)]
@@ -194,41 +194,51 @@ def default_grid(rows: Rows) -> list[float]:
 def make_problem(
     features: Any,
     labels: np.ndarray,
-    target: str,
+    target: str | Task,
     num_outputs: int,
     weights: np.ndarray | None,
     class_weight: Any,
     over_workers: Sum = alone,
 ) -> Problem:
     """Check the arguments of `solve_head` and read the features for the first time."""
-    target, labels = resolve(target, TARGETS, "target"), as_labels(labels)
-    num_outputs = num_outputs or _count_outputs(target, labels)
-    labels = _checked_targets(target, labels, num_outputs)
+    task, labels = get_task(target), as_labels(labels)
+    convex, num_outputs = convex_of(task), num_outputs or _count_outputs(task, labels)
+    targets = _checked_targets(task, labels, num_outputs)
     if len(features) != len(labels):
         raise InputError(f"`labels` must be one per row of features. Received: {len(labels)} for {len(features)}.")
-    class_weight = weigh_classes(class_weight, target, num_outputs, labels, over_workers)
-    example_weights = weigh_examples(labels, target, weights, class_weight, over_workers)
-    rows = make_rows(features, example_weights, exact_spectrum=target == "regression", over_workers=over_workers)
-    return Problem(rows, target, labels, num_outputs)
+    class_weight = weigh_classes(class_weight, task, num_outputs, labels, over_workers)
+    example_weights = weigh_examples(labels, weights, class_weight, over_workers)
+    rows = make_rows(features, example_weights, exact_spectrum=convex.is_quadratic, over_workers=over_workers)
+    return Problem(rows, convex, targets, num_outputs)
 
 
-def _count_outputs(target: str, labels: np.ndarray) -> int:
+def convex_of(task: Task) -> Convex:
+    """Return the convex loss of a task.
+
+    Raises:
+        InputError: its head cannot be solved.
+    """
+    if task.convex is None:
+        raise InputError(f"`target` must be a task whose head can be solved. Received: target={task.name!r}.")
+    return task.convex
+
+
+def _count_outputs(task: Task, labels: np.ndarray) -> int:
     """Return the number of outputs that labels ask for; 1 where they are none that can be counted."""
-    if target == "multiclass":
-        is_countable = labels.dtype.kind in "biuf" and labels.size and np.isfinite(labels).all()
-        return max(1, int(labels.max()) + 1) if is_countable else 1
-    return labels.shape[1] if labels.ndim == 2 else 1
+    if task.labels.form != "numbers":
+        return labels.shape[1] if labels.ndim == 2 else 1
+    is_countable = labels.dtype.kind in "biuf" and labels.size and np.isfinite(labels).all()
+    return task.num_outputs(max(1, int(labels.max()) + 1)) if is_countable else 1
 
 
-def _checked_targets(target: str, labels: np.ndarray, num_outputs: int) -> np.ndarray:
-    """Return labels in the form that the losses take, or refuse them; see `check_labels`."""
-    check_labels(labels, rule_of_target(target, num_outputs, soft=True), "labels")
-    targets = as_targets(target, labels)
-    return targets.reshape(-1) if target == "multiclass" else targets
+def _checked_targets(task: Task, labels: np.ndarray, num_outputs: int) -> np.ndarray:
+    """Return labels in the form that the loss takes, or refuse them; see `check_labels`."""
+    check_labels(labels, rule_of_task(task, num_outputs, soft=True), "labels")
+    return task.as_targets(labels.reshape(-1) if task.labels.form == "numbers" else labels)
 
 
 def weigh_classes(
-    class_weight: Any, target: str, num_outputs: int, labels: np.ndarray, over_workers: Sum
+    class_weight: Any, task: Task, num_outputs: int, labels: np.ndarray, over_workers: Sum
 ) -> dict[int, float] | None:
     """Return the weights of classes by number; see `resolve_class_weight`.
 
@@ -237,16 +247,15 @@ def weigh_classes(
     """
     if class_weight is None:
         return None
-    if target not in ("multiclass", "binary"):
-        raise InputError(f"`class_weight` must be None where there are no classes. Received: target={target!r}.")
-    num_classes = 2 if target == "binary" else num_outputs or int(np.max(labels, initial=-1)) + 1
+    if not task.labels.has_one_class:
+        raise InputError(f"`class_weight` must be None where there are no classes. Received: target={task.name!r}.")
+    num_classes = task.num_classes(num_outputs or _count_outputs(task, np.asarray(labels)))
     # Each of several workers sees labels of its own, which are not all.
     return resolve_class_weight(class_weight, num_classes, labels=labels if over_workers is alone else None)
 
 
 def weigh_examples(
     labels: np.ndarray,
-    target: str,
     weights: np.ndarray | None,
     class_weight: Mapping[int, float] | None,
     over_workers: Sum = alone,
@@ -283,12 +292,13 @@ def score_heads(
     heads: Sequence[HeadSolution],
     features: Any,
     labels: np.ndarray,
-    target: str,
+    task: Task,
     weights: np.ndarray,
     over_workers: Sum = alone,
 ) -> list[tuple[float, float | None]]:
     """Return mean loss, without the penalty, and accuracy of some heads, from one pass over the features."""
-    targets = _checked_targets(target, labels, len(heads[0].bias))
+    convex, targets = convex_of(task), _checked_targets(task, labels, len(heads[0].bias))
+    labels = np.asarray(labels)
 
     def sum_part(part: slice) -> tuple[np.ndarray]:
         totals = np.zeros((len(heads), 2))
@@ -296,9 +306,9 @@ def score_heads(
             block = block.astype(np.float64)
             for total, head in zip(totals, heads, strict=True):
                 logits = head.logits(block)
-                losses, _ = loss_and_residual(target, logits, targets[rows])
-                total += weights[rows] @ losses, weights[rows] @ is_correct(target, logits, targets[rows])
+                losses, _ = convex.loss_and_residual(logits, targets[rows])
+                total += weights[rows] @ losses, weights[rows] @ task.is_correct(logits, labels[rows])
         return (totals,)
 
     (totals,) = over_workers(sum_in_parts(features, sum_part))
-    return [(float(loss), None if target == "regression" else float(right)) for loss, right in totals]
+    return [(float(loss), float(right) if task.is_classifier else None) for loss, right in totals]

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from tfl.features.rows import Rows
-from tfl.models.objective import loss_and_residual, output_curvature
+from tfl.tasks.convex import Convex
 
 MEMORY = 20  # pairs of L-BFGS
 MAX_STEPS = 1000
@@ -58,13 +58,13 @@ class Problem:
 
     Args:
         rows: the features.
-        target: as in `tfl.models.objective`.
-        labels: from `as_targets`.
+        convex: the loss.
+        targets: of the examples, in the form that the loss takes.
         num_outputs: K.
     """
 
-    def __init__(self, rows: Rows, target: str, labels: np.ndarray, num_outputs: int) -> None:
-        self.rows, self.target, self.labels = rows, target, labels
+    def __init__(self, rows: Rows, convex: Convex, targets: np.ndarray, num_outputs: int) -> None:
+        self.rows, self.convex, self.targets = rows, convex, targets
         self.shape = (len(rows.spectrum) + 1, num_outputs)
         self.spectrum = np.append(rows.spectrum, 1.0)[:, None]  # the bias multiplies a feature of 1
         self.passes = 0
@@ -82,11 +82,11 @@ class Problem:
         loss, gradient, bias_gradient = 0.0, np.zeros(kernel.shape), np.zeros(bias.shape)
         curvature = np.zeros((len(bias), len(bias)))
         for rows, block in self.rows.blocks(part):
-            labels, weights = self.labels[rows], self.rows.weights[rows]
-            losses, residual = loss_and_residual(self.target, block @ kernel + bias, labels)
+            targets, weights = self.targets[rows], self.rows.weights[rows]
+            losses, residual = self.convex.loss_and_residual(block @ kernel + bias, targets)
             loss += float(weights @ losses)
             weights = weights.astype(residual.dtype)
-            curvature += output_curvature(self.target, residual, labels, weights)
+            curvature += self.convex.curvature(residual, targets, weights)
             residual *= weights[:, None]
             gradient += block.T @ residual
             bias_gradient += residual.sum(axis=0, dtype=np.float64)

@@ -133,6 +133,7 @@ _CONFORMAL = _object(
 EVALUATION = _object(
     {
         "temperature": POSITIVE,
+        "headline": TEXT,
         "test": _SCORES,
         "intervals": _objects_of(_INTERVAL),
         "per_class": _list_of(

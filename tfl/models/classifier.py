@@ -26,19 +26,6 @@ _DAMAGE = (
 )
 
 
-def num_outputs(target: str, num_classes: int) -> int:
-    """Return how many logits a target has: one for binary, else one a class, label or value.
-
-    Raises:
-        InputError: a binary target with other than two classes.
-    """
-    if target == "binary" and num_classes != 2:
-        raise InputError(
-            f"`head.target` must be 'multiclass' for {num_classes} classes. Received: head.target='binary'."
-        )
-    return 1 if target == "binary" else num_classes
-
-
 def build_classifier(backbone: keras.Model, head: HeadSpec, metadata: Metadata | None = None) -> keras.Model:
     """Put a head on a backbone.
 

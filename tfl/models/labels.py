@@ -13,6 +13,7 @@ import tensorflow as tf
 from tfl.data.labels import as_labels, find_missing
 from tfl.errors import InputError
 from tfl.inputs.graph_checks import as_text, counted, first_of, sentence
+from tfl.tasks import Task
 
 _SUM_TOLERANCE = 0.01  # rows of float16 do not add up to 1 exactly
 
@@ -43,44 +44,18 @@ _FORMS = {
     "at_least_zero": "numbers of at least 0",
     "finite": "finite numbers",
 }
-_TARGET_FORMS = {"multiclass": "numbers", "binary": "zero_or_one", "multilabel": "zero_or_one", "regression": "finite"}
 
 
-def rule_of_target(target: str, num_outputs: int, *, soft: bool = False) -> LabelRule:
-    """Return what labels of a target must be, where each is one truth.
+def rule_of_task(task: Task, num_outputs: int, *, soft: bool = False) -> LabelRule:
+    """Return what labels of a task must be, where each is one truth.
 
     Args:
-        target: "multiclass", "binary", "multilabel" or "regression".
+        task: what is asked of an example.
         num_outputs: K of the model.
-        soft: whether labels between 0 and 1 are right too, for binary and multilabel.
+        soft: whether labels between 0 and 1 are right too, where the task has such labels.
     """
-    form = _TARGET_FORMS[target]
-    return LabelRule("zero_to_one" if soft and form == "zero_or_one" else form, num_outputs, target)
-
-
-def describe_misfit(target: str, labels: np.ndarray) -> str:
-    """Say why the labels of an index are of another kind than a target asks for; "" where they are not.
-
-    Args:
-        target: "multiclass", "binary", "multilabel" or "regression".
-        labels: of an index: int64 `(N,)` class numbers, float32 `(N,)` values or `(N, K)` rows.
-
-    Returns:
-        What they are, and what to do.
-    """
-    if labels.dtype.kind == "i":
-        if target in ("multiclass", "binary"):
-            return ""
-        return f"class numbers. Did you mean {'values as float' if target == 'regression' else 'rows of 0 and 1'}?"
-    if target == "regression" or (target == "multilabel" and labels.ndim == 2):
-        return ""
-    if labels.ndim == 2:
-        one_hot = bool(np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all())
-        remedy = "np.argmax(labels, axis=1)" if one_hot else "the target 'multilabel' or 'regression'"
-        return f"rows of {labels.shape[1]} values. Did you mean {remedy}?"
-    is_whole = bool((labels == np.round(labels)).all())
-    remedy = "labels.astype(int)" if is_whole else "the target 'regression'"
-    return f"one value each. Did you mean {remedy}?"
+    form = task.labels.soft_form if soft else task.labels.form
+    return LabelRule(form, task.num_classes(num_outputs) if form == "numbers" else num_outputs, task.name)
 
 
 def check_labels(labels: Any, rule: LabelRule, name: str) -> None:

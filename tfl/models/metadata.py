@@ -11,12 +11,12 @@ from typing import Any
 import keras
 from keras.src.models.functional import Functional
 
-from tfl.config import TARGETS
 from tfl.data.index import describe_order
 from tfl.errors import InputError
 from tfl.files.reading import first_twice, parse_json
 from tfl.progress import say
-from tfl.registry import normal_name, resolve
+from tfl.registry import normal_name
+from tfl.tasks import Task, get_task
 
 METADATA_FILE = "tfl.json"  # in the archive of a `.keras` file
 CONFIG_KEY = "tfl"  # in the config of a model
@@ -50,8 +50,8 @@ class Metadata:
     bit_depth: int = 16
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "target", resolve(self.target, TARGETS, "target"))
-        object.__setattr__(self, "class_names", _checked_names(self.class_names, self.target))
+        object.__setattr__(self, "target", get_task(self.target).name)
+        object.__setattr__(self, "class_names", _checked_names(self.class_names, self.task))
         for name, kinds, kind in (
             ("image_size", int, "whole"),
             ("alpha", (int, float), ""),
@@ -80,9 +80,14 @@ class Metadata:
         return cls(**values)
 
     @property
+    def task(self) -> Task:
+        """What is asked of an example."""
+        return get_task(self.target)
+
+    @property
     def num_outputs(self) -> int:
         """How many logits the model has: one for binary, else one a class, label or value."""
-        return 1 if self.target == "binary" else len(self.class_names)
+        return self.task.num_outputs(len(self.class_names))
 
     def check_model(self, model: keras.Model) -> None:
         """Check that a model takes images of this size and has this many outputs.
@@ -105,13 +110,12 @@ class Metadata:
             )
 
 
-def _checked_names(names: Any, target: str) -> tuple[str, ...]:
+def _checked_names(names: Any, task: Task) -> tuple[str, ...]:
     if not isinstance(names, (tuple, list)) or not names or not all(isinstance(name, str) for name in names):
         raise InputError(f"`class_names` must be a list of names. Received: class_names={names!r}.")
     if (name := first_twice([normal_name(name) for name in names])) is not None:
         raise InputError(f"`class_names` must differ. Received: {name!r} twice.")
-    if target == "binary" and len(names) != 2:
-        raise InputError(f"`class_names` must be two for a binary target. Received: {len(names)}.")
+    task.check_names(names)
     return tuple(str(name) for name in names)
 
 
@@ -215,6 +219,6 @@ def _revive(content: bytes) -> keras.Model:
 
 def say_order(metadata: Metadata) -> None:
     """Say, where a model is written, that its classes are not in the order that Keras would give them."""
-    line = describe_order(metadata.class_names) if metadata.target in ("multiclass", "binary") else ""
+    line = describe_order(metadata.class_names) if metadata.task.labels.has_one_class else ""
     if line:
         say(line)

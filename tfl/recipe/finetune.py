@@ -108,8 +108,8 @@ def _compile(job: Job, trained: keras.Model, steps: int) -> None:
     compile(
         trained,
         optimizer,
-        loss=make_loss(job.target, options.label_smoothing),
-        metrics=metrics_to_choose_by(job.target),
+        loss=make_loss(job.task, options.label_smoothing),
+        metrics=metrics_to_choose_by(job.task),
         layer_decay=decay,
         clip_norm=options.clip_norm,
         ema=options.ema,
@@ -120,7 +120,7 @@ def _compile(job: Job, trained: keras.Model, steps: int) -> None:
 
 def _fit(job: Job, trained: keras.Model) -> keras.callbacks.History:
     options, data, saving = job.config.finetune, job.config.data, job.config.checkpoint
-    train, monitor = job.rows("train"), loss_to_choose_by(job.target)
+    train, monitor = job.rows("train"), loss_to_choose_by(job.task)
     checkpoint = CheckpointOptions(
         job.run / CHECKPOINTS / "finetune", saving.every_seconds, saving.every_steps, saving.keep
     )
@@ -212,7 +212,7 @@ def _write_history(job: Job, history: keras.callbacks.History) -> None:
         return
     columns = {name: np.asarray(column) for name, column in history.history.items()}
     if job.units is not None and len(job.units.scale) == 1:  # errors in the user's units, losses as they were summed
-        factors = {name: job.units.scale[0] if name.endswith("mean_absolute_error") else 1.0 for name in columns}
+        factors = {name: job.units.scale[0] if name.endswith(job.task.headline.metric) else 1.0 for name in columns}
         columns = {name: column * factors[name] for name, column in columns.items()}
     rows = zip(history.epoch, *(column.tolist() for column in columns.values()), strict=True)
     write_csv(job.run / "history.csv", ["epoch", *columns], rows)

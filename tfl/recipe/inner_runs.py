@@ -3,14 +3,13 @@
 import dataclasses
 from typing import Any
 
-import numpy as np
-
-from tfl.build import load_splits
+from tfl.build import load_splits, validate_config
 from tfl.config import FeaturesConfig, FinetuneConfig, PretrainConfig, ScratchConfig, TransferConfig
 from tfl.data import Splits
 from tfl.errors import InputError
 from tfl.progress import say
 from tfl.recipe.phases import HIDDEN_HEAD_L2
+from tfl.tasks import task_of_labels
 
 BACKBONE_L2 = 1e-4  # a network that starts at random needs a pull of its own
 # What holds for fine-tuning holds for training from random weights. The other options of `finetune` belong to a
@@ -41,8 +40,8 @@ def prepare_pretraining(config: TransferConfig) -> Pretraining:
     inner.data.train_examples_per_class = 0  # labels are few where we transfer to, not where we pre-train
     try:
         splits = load_splits(inner)
-        inner.head.target = target_of(splits)
-        inner = inner.validate()
+        inner.head.target = task_of_labels(splits.index.labels).name
+        inner = validate_config(inner)
     except InputError as error:
         text = str(error).replace("`data.source`", "`pretrain.source`")
         raise InputError(f"{text} That is for the run on pretrain.source={config.pretrain.source!r}.") from error
@@ -52,17 +51,9 @@ def prepare_pretraining(config: TransferConfig) -> Pretraining:
 
 def prepare_scratch(config: TransferConfig) -> TransferConfig:
     """Return the config that trains the same network on the same labels, from random weights."""
-    inner = _from_random_weights(config, config.scratch).validate()
+    inner = validate_config(_from_random_weights(config, config.scratch))
     _say_differences(config, inner, "scratch", ())
     return inner
-
-
-def target_of(splits: Splits) -> str:
-    """Return the target that labels ask for: one class, a set of labels, or values."""
-    labels = splits.index.labels
-    if splits.index.is_multiclass:
-        return "multiclass"
-    return "multilabel" if labels.ndim == 2 and np.isin(labels, (0, 1)).all() else "regression"
 
 
 def _from_random_weights(config: TransferConfig, stage: Any) -> TransferConfig:

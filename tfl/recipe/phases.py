@@ -32,6 +32,7 @@ from tfl.files.schemas import PROBE_CHECKPOINT
 from tfl.models.classifier import load_model, logits_layer, save_model
 from tfl.models.inference import Outputs
 from tfl.progress import say
+from tfl.tasks import get_task
 from tfl.training import balanced_class_weight
 from tfl.training.contract.checks import check_agreement, check_evaluation
 from tfl.training.objective.units import Units
@@ -64,10 +65,10 @@ class Job:
 
     def __init__(self, config: TransferConfig, splits: Splits, model: keras.Model, run: Workdir) -> None:
         self.config, self.splits, self.model, self.run = config, splits, model, run
-        self.target, self.workers = config.head.target, Workers(make_strategy(config.strategy))
+        self.task, self.workers = get_task(config.head.target), Workers(make_strategy(config.strategy))
         self.head_l2 = config.probe.l2 or HIDDEN_HEAD_L2
         self.units: Units | None = None  # where values are learned: each phase standardises them inside
-        if self.target == "regression":
+        if self.task.standardizes:
             self.units = Units(splits.index.labels[splits.train])
             self.units.to_user(logits_layer(model))
         self.store = open_store(config.features)
@@ -166,13 +167,13 @@ class Job:
         logits = np.zeros((0, self.model.output_shape[-1]), np.float32) if table is None else table.logits
         ids, logits = (self.workers.gather(values, mine, len(rows)) for values in (ids, logits))
         self.contract[name] = check_evaluation(ids, rows)
-        return Predictions(ids, labels[ids], logits, self.target)
+        return Predictions(ids, labels[ids], logits, self.task)
 
     def _predict(self, rows: np.ndarray, name: str) -> Predictions:
         if self.part is None:
-            return predict(self.model, self.dataset(rows), self.target, name)
+            return predict(self.model, self.dataset(rows), self.task, name)
         features = self.part.extractor(rows, description=name.replace("evaluate", "features of"))
-        return predict(self.part.upper, make_feature_dataset(features, np.arange(len(rows)), BATCH), self.target, name)
+        return predict(self.part.upper, make_feature_dataset(features, np.arange(len(rows)), BATCH), self.task, name)
 
     def _check_parts(self, test: Predictions) -> None:
         """Let the model that is saved, as a whole, look at some images of which its parts spoke."""
@@ -236,7 +237,7 @@ class Job:
     def _evaluate(self, test: Predictions, validation: Predictions) -> dict[str, Any]:
         """Fit the temperature that the saved model carries, and describe the model on test."""
         fit = fit_temperature(validation)
-        if fit.reason and self.target != "regression":
+        if fit.reason and self.task.has_temperature:
             say(f"temperature {fit.temperature:.3g}: {fit.reason}")
         self.model.metadata = dataclasses.replace(self.model.metadata, temperature=fit.temperature)
         slicings = None

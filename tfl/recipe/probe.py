@@ -63,7 +63,7 @@ def _solve_linear_head(job: Job, extractor: Extractor) -> dict[str, Any]:
     solve = functools.partial(
         choose_head,
         l2=job.config.probe.l2,
-        target=job.target,
+        target=job.task,
         num_outputs=logits_layer(job.model).units,
         class_weight=job.class_weight,
     )
@@ -88,7 +88,7 @@ def _cross_validate(job: Job, extractor: Extractor) -> dict[str, Any]:
         features.values,
         _targets(job, features).labels,
         folds=job.config.probe.folds,
-        target=job.target,
+        target=job.task,
         num_outputs=logits_layer(job.model).units,
         class_weight=job.class_weight,
         groups=job.splits.index.contents()[rows],
@@ -96,7 +96,7 @@ def _cross_validate(job: Job, extractor: Extractor) -> dict[str, Any]:
         seed=job.config.seed,
     )
     logits = result.held_out_logits if job.units is None else job.units.restore(result.held_out_logits)
-    job.validated["probe"] = Predictions(rows, features.labels, logits, job.target)
+    job.validated["probe"] = Predictions(rows, features.labels, logits, job.task)
     return _take_head(job, result) | {"folds": job.config.probe.folds, "rule": job.config.probe.rule}
 
 
@@ -121,8 +121,8 @@ def _train_hidden_head(job: Job, extractor: Extractor) -> dict[str, Any]:
     weights = job.example_weights(validation.ids)
     _, head = split_at_features(job.model)
     regularize(job.model, head_l2=job.head_l2)
-    compile(head, make_optimizer("adam", 1e-3), loss=job.target, metrics=metrics_to_choose_by(job.target))
-    monitor = loss_to_choose_by(job.target)
+    compile(head, make_optimizer("adam", 1e-3), loss=job.task, metrics=metrics_to_choose_by(job.task))
+    monitor = loss_to_choose_by(job.task)
     stop = keras.callbacks.EarlyStopping(monitor, patience=HIDDEN_HEAD_PATIENCE, mode="min", restore_best_weights=True)
     with job.standardized():
         history = fit(

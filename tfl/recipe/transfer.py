@@ -1,7 +1,7 @@
 """The whole job, from data to a saved and evaluated classifier. Read `transfer` first: it is the recipe."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -16,10 +16,10 @@ from tfl.data.index import read_splits
 from tfl.distribution.strategy import make_deterministic, make_strategy
 from tfl.errors import InputError
 from tfl.evaluation import wilson_interval
-from tfl.models.classifier import Metadata, build_classifier, load_model, num_outputs, save_model
+from tfl.models.classifier import Metadata, build_classifier, load_model, save_model
 from tfl.models.freezing import select_layers
 from tfl.models.heads import HeadSpec
-from tfl.models.labels import check_labels, describe_misfit, rule_of_target
+from tfl.models.labels import check_labels, rule_of_task
 from tfl.models.metadata import say_order
 from tfl.progress import say
 from tfl.recipe.finetune import finetune
@@ -28,6 +28,7 @@ from tfl.recipe.phases import Job
 from tfl.recipe.probe import solve_head
 from tfl.recipe.unused import unused_options
 from tfl.report import REPORT, write_report
+from tfl.tasks import Headline, Task, get_task
 from tfl.workdir import Workdir, write_json
 
 
@@ -185,9 +186,10 @@ def _check_outside_of_photos(run: Workdir, config: TransferConfig) -> None:
 
 
 def _classifier(backbone: keras.Model, config: TransferConfig, splits: Splits) -> keras.Model:
-    spec, names = get_backbone_spec(config.backbone.name), _output_names(config.head.target, splits)
+    spec, task = get_backbone_spec(config.backbone.name), get_task(config.head.target)
+    names = _output_names(task, splits)
     head = HeadSpec(
-        num_outputs(config.head.target, len(names)),
+        task.num_outputs(len(names)),
         config.head.pooling,
         tuple(config.head.hidden_units),
         config.head.dropout,
@@ -196,7 +198,7 @@ def _classifier(backbone: keras.Model, config: TransferConfig, splits: Splits) -
         backbone=spec.name,
         alpha=config.backbone.alpha,
         image_size=config.data.image_size or spec.image_size,
-        target=config.head.target,
+        target=task.name,
         class_names=names,
         bit_depth=config.data.bit_depth,
     )
@@ -204,18 +206,15 @@ def _classifier(backbone: keras.Model, config: TransferConfig, splits: Splits) -
         return build_classifier(backbone, head, metadata)
 
 
-def _output_names(target: str, splits: Splits) -> tuple[str, ...]:
+def _output_names(task: Task, splits: Splits) -> tuple[str, ...]:
     """Return the class names, or where the labels are values a name for each; refuse labels of another kind."""
     labels = splits.index.labels
-    misfit = describe_misfit(target, labels)
+    misfit = task.labels.describe_misfit(labels)
     if misfit:
-        raise InputError(f"`head.target` must fit the labels. Received: head.target={target!r}, labels are {misfit}")
-    if target in ("multiclass", "binary"):
-        return tuple(splits.class_names)
-    check_labels(labels, rule_of_target(target, labels.shape[1] if labels.ndim == 2 else 1), "labels")
-    if target == "multilabel":
-        return tuple(splits.class_names)
-    return tuple(f"value_{k}" for k in range(labels.shape[1])) if labels.ndim == 2 else ("value",)
+        raise InputError(f"`head.target` must fit the labels. Received: head.target={task.name!r}, labels are {misfit}")
+    if not task.labels.has_one_class:  # the numbers of classes come from tfl itself
+        check_labels(labels, rule_of_task(task, labels.shape[1] if labels.ndim == 2 else 1), "labels")
+    return task.labels.output_names(labels, splits.class_names)
 
 
 def _write_splits(splits: Splits, run: Workdir) -> None:
@@ -226,21 +225,22 @@ def _write_splits(splits: Splits, run: Workdir) -> None:
     say(f"images: {counts}" + (f"; {len(splits.class_names)} classes" if splits.class_names else ""))
 
 
-def _headline(metrics: dict[str, Any], interval: Sequence[float] | None = None) -> str:
-    """The one number of a split with its interval, for a line on the screen; that of an accuracy follows from it."""
-    name, digits, count = "mean_absolute_error", ".4g", metrics["num_examples"]
-    if "accuracy" in metrics:
-        name, digits = "accuracy", ".4f"
-        interval = wilson_interval(round(metrics[name] * count), count)
+def _say_headline(
+    headline: Headline, metrics: dict[str, Any], intervals: Mapping[str, Sequence[float]] | None = None
+) -> str:
+    """The one number of a split with its interval, for a line on the screen; that of a share follows from it."""
+    value, count, interval = metrics[headline.metric], metrics["num_examples"], (intervals or {}).get(headline.metric)
+    if headline.is_share:
+        interval = wilson_interval(round(value * count), count)
+    digits = headline.digits
     between = f" (95 % interval {interval[0]:{digits}} to {interval[1]:{digits}})" if interval else ""
-    return f"{name.replace('_', ' ')} {metrics[name]:{digits}}{between} on {count} images"
+    return f"{headline.noun} {value:{digits}}{between} on {count} images"
 
 
 def _say_result(result: TransferResult) -> None:
-    metrics = result.metrics
+    metrics, headline = result.metrics, result.model.metadata.task.headline
     for name, values in metrics.get("comparison", {}).items():
-        say(f"{name.replace('_', ' ') + ':':<14} test {_headline(values)}")
+        say(f"{name.replace('_', ' ') + ':':<14} test {_say_headline(headline, values)}")
     say("written:\n" + "\n".join(f"  {path}" for path in Workdir(result.workdir).files()))
     say_order(result.model.metadata)
-    interval = metrics.get("intervals", {}).get("mean_absolute_error")
-    say(f"kept: {metrics['kept']}; test {_headline(metrics['test'], interval)}")
+    say(f"kept: {metrics['kept']}; test {_say_headline(headline, metrics['test'], metrics.get('intervals'))}")

@@ -70,9 +70,8 @@ def _describe(facts: Facts) -> dict[str, Any]:
 
 def _output(facts: Facts) -> str:
     names = ", ".join(facts.metadata.class_names[:100])
-    kind = {"multilabel": "one logit a label", "binary": "one logit", "regression": "one number a value"}
     sure = f"; divide by the temperature {facts.temperature:.3g} before they become probabilities"
-    return f"{kind.get(facts.target, 'one logit a class')} ({names}, in this order){sure if facts.has_classes else ''}"
+    return f"{facts.task.output_kind} ({names}, in this order){sure if facts.task.has_temperature else ''}"
 
 
 def _strange_image(facts: Facts) -> str:
@@ -81,7 +80,7 @@ def _strange_image(facts: Facts) -> str:
     row = facts.evaluation.get("decisions", {}).get("dont_know")
     sure = "" if row is None else f"; answer “don’t know” below {percent(row['threshold'])} certainty"
     advice = f"{sure}, which was chosen on {facts.held_out}" if row else ""
-    if facts.target == "multilabel":
+    if not facts.task.labels.has_one_class:
         return f"An image that shows none of the labels may still get some of them{advice}"
     return f"An image that shows none of the classes still gets one of them{advice}"
 
@@ -92,7 +91,8 @@ def _factors(facts: Facts) -> str:
         return "No slices of the test images were measured beside the classes."
     parts = []
     for name, rows in slices.items():
-        worst = min(rows, key=lambda row: row.get("accuracy", -row.get(facts.headline, 0.0)), default=None)
+        sign = 1.0 if facts.task.headline.higher_is_better else -1.0
+        worst = min(rows, key=lambda row: sign * row.get(facts.headline, 0.0), default=None)
         if worst:
             parts.append(f"{name} (weakest at {worst['slice']}: {facts.write(worst[facts.headline])})")
     return f"Measured apart: {', '.join(parts)}."

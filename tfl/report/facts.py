@@ -13,11 +13,9 @@ from tfl.config import PYTHON_DATA, TransferConfig, flatten
 from tfl.data.index import SPLITS, Index, index_of_splits
 from tfl.data.splits import find_contradictions, find_leaks
 from tfl.evaluation.predictions import Predictions
-from tfl.evaluation.probabilities import to_probabilities
 from tfl.models.classifier import Metadata
 from tfl.report.wording import figure, percent
-
-HEADLINES = {"regression": "mean_absolute_error"}  # of all other targets: accuracy
+from tfl.tasks import Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,14 +60,14 @@ class Facts:
         return "Python data" if source == PYTHON_DATA else source
 
     @property
-    def target(self) -> str:
-        """The kind of the labels."""
-        return self.metadata.target
+    def task(self) -> Task:
+        """What is asked of an example."""
+        return self.metadata.task
 
     @property
     def has_classes(self) -> bool:
-        """Whether the outputs stand for classes or labels, not for values."""
-        return self.target != "regression"
+        """Whether the outputs stand for classes or labels that have names, not for values."""
+        return self.task.labels.has_names
 
     @property
     def test(self) -> dict[str, Any]:
@@ -84,11 +82,11 @@ class Facts:
     @property
     def headline(self) -> str:
         """The name of the one metric that stands first."""
-        return HEADLINES.get(self.target, "accuracy")
+        return self.task.headline.metric
 
     def write(self, value: float) -> str:
         """Write a value of the headline metric: an accuracy as per cent, an error as it is."""
-        return percent(value) if self.has_classes else figure(value)
+        return percent(value) if self.task.headline.is_share else figure(value)
 
     @property
     def headline_interval(self) -> list[float] | None:
@@ -120,7 +118,7 @@ class Facts:
     @functools.cached_property
     def probabilities(self) -> np.ndarray:
         """What the shipped model says of every row of `table`: calibrated probabilities, or values `(N, C)`."""
-        return to_probabilities(self.table.logits, self.target, self.temperature)
+        return self.task.scores(self.table.logits, self.temperature)
 
     @functools.cached_property
     def class_counts(self) -> dict[str, dict[str, int]]:
@@ -130,7 +128,7 @@ class Facts:
         counts = {split: collections.Counter() for split in SPLITS}
         for row in self.splits:
             if row["split"] in counts:
-                counts[row["split"]].update(row["label"].split("|") if self.target == "multilabel" else [row["label"]])
+                counts[row["split"]].update(self.task.labels.names_in(row["label"]))
         return {name: {split: counts[split][name] for split in SPLITS} for name in self.metadata.class_names}
 
     @functools.cached_property

@@ -12,17 +12,16 @@ import numpy as np
 from tfl.data import Splits, make_dataset
 from tfl.explain import (
     grad_cam,
-    judge,
     least_certain_hits,
     most_certain_errors,
     nearest,
     overlay,
     typical_examples,
 )
-from tfl.explain.selection import Judged
 from tfl.report.facts import Facts
 from tfl.report.pictures import SMALL, thumbnail
 from tfl.report.wording import figure, percent
+from tfl.tasks import Judged
 
 BATCH = 32
 NEIGHBOURS = 3
@@ -88,7 +87,7 @@ def make_galleries(
     """
     if not len(facts.table) or not most:
         return []
-    judged = judge(facts.probabilities, facts.table.labels, facts.target)
+    judged = facts.task.judge(facts.probabilities, facts.table.labels)
     kinds = [(title, note, positions) for title, note, positions in _choose(facts, judged, most) if len(positions)]
     if not kinds:
         return []
@@ -98,7 +97,7 @@ def make_galleries(
 
 
 def _choose(facts: Facts, judged: Judged, most: int) -> list[tuple[str, str, np.ndarray]]:
-    if facts.target == "regression":
+    if not facts.task.is_classifier:
         order = np.argsort(judged.certainty, kind="stable")
         return [
             ("Largest errors", "Is the label right? Is there anything like it in training?", order[::-1][:most]),
@@ -125,7 +124,7 @@ def _choose(facts: Facts, judged: Judged, most: int) -> list[tuple[str, str, np.
 
 def _typical(facts: Facts, judged: Judged, most: int) -> np.ndarray:
     """Return up to two hits of every class, of many classes one each of the weakest."""
-    if facts.target == "multilabel":  # an example has several classes: what is typical is so of all
+    if not facts.task.labels.has_one_class:  # an example has several classes: what is typical is so of all
         return typical_examples(dataclasses.replace(judged, predicted=np.zeros_like(judged.predicted)), 0, most)
     number = len(facts.metadata.class_names)
     recall = [np.mean(judged.is_hit[facts.table.labels == k]) for k in range(number)]
@@ -163,7 +162,7 @@ def _cards(
                 truth=truth,
                 said=said,
                 certainty=certainty,
-                is_error=facts.has_classes and not judged.is_hit[position],
+                is_error=facts.task.is_classifier and not judged.is_hit[position],
                 picture=thumbnail(images[place], shape),
                 heat=thumbnail(overlay(images[place], heats[place]), shape),
                 looked_for=facts.metadata.class_names[judged.predicted[position]],
@@ -189,16 +188,15 @@ def _said(facts: Facts, judged: Judged, position: int) -> tuple[str, str, str]:
     """Return what is true of a test example, what was said, and how certainly."""
     names, values = facts.metadata.class_names, facts.probabilities[position]
     label, certainty = facts.table.labels[position], judged.certainty[position]
-    if facts.target == "regression":
+    if not facts.has_classes:
         truth, said = (", ".join(map(figure, np.ravel(found).tolist())) for found in (label, values))
+    else:
+        decided = facts.task.decide(values[None])[0]
+        truth, said = (_plain(facts.task.labels.text(found, names)) or "none" for found in (label, decided))
+    if not facts.task.is_classifier:
         return truth, said, f"off by {figure(float(certainty))}"
-    if facts.target == "multilabel":
-        truth, said = (
-            ", ".join(name for name, is_there in zip(names, found, strict=True) if is_there) or "none"
-            for found in (np.asarray(label) > 0.5, values > 0.5)
-        )
-        return truth, said, f"{percent(certainty)} sure of {names[judged.predicted[position]]}"
-    return names[int(label)], names[judged.predicted[position]], f"{percent(certainty)} sure"
+    of_name = "" if facts.task.labels.has_one_class else f" of {names[judged.predicted[position]]}"
+    return truth, said, f"{percent(certainty)} sure{of_name}"
 
 
 def _plain(label: str) -> str:

@@ -74,8 +74,8 @@ def render_page(facts: Facts, findings: list[Finding], galleries: list[Gallery],
 def _head(facts: Facts) -> dict[str, Any]:
     value, interval, size = facts.test[facts.headline], facts.headline_interval, facts.test["num_examples"]
     images = f"{size:,} test images that it had not seen"
-    if facts.has_classes:
-        right = "have every label right" if facts.target == "multilabel" else "are right"
+    if facts.task.headline.is_share:
+        right = "are right" if facts.task.labels.has_one_class else "have every label right"
         heading = f"{percent(value)} of {images} {right}"
     else:
         heading = f"Off by {figure(value)} on average, on {images}"
@@ -98,7 +98,7 @@ def describe_model(facts: Facts) -> str:
     names, width = facts.metadata.class_names, facts.config.backbone.alpha
     network = facts.metadata.backbone + (f" (alpha {width:g})" if width != 1 else "")
     shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-    kind = {"multilabel": "labels", "regression": "values"}.get(facts.target, "classes")
+    kind = facts.task.nouns[1]
     weights = facts.config.backbone.weights
     source = "pre-trained on " + facts.config.pretrain.source if facts.config.pretrain.source else f"weights {weights}"
     return f"{network}, {source}, for the {kind} {shown}."
@@ -115,7 +115,7 @@ def _headline_tile(facts: Facts) -> dict[str, Any]:
         "label": f"{spoken(facts.headline)}, test",
         "number": facts.write(value),
         "value": value,
-        "interval": interval if facts.has_classes else None,
+        "interval": interval if facts.task.headline.is_share else None,
         "note": note,
     }
 
@@ -161,7 +161,7 @@ def _how_to_look(facts: Facts) -> str:
         "Left the photo, right where the model looked (Grad-CAM): the more orange, the more that place speaks for the "
         "answer. "
     )
-    if facts.target == "regression":
+    if not facts.has_classes:
         return text + "The heat is what raises the value."
     return text + "Below, the training images that are most alike to the model, and the cosine of their features."
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfl.evaluation.intervals import LEVEL, wilson_interval
-from tfl.explain import judge, most_certain_errors
+from tfl.explain import most_certain_errors
 from tfl.report.facts import Facts
 from tfl.report.finding import Finding
 from tfl.report.wording import count, percent, points
@@ -17,9 +17,13 @@ from tfl.report.wording import count, percent, points
 SURE = 0.95
 
 
+def _has_right_and_wrong_classes(facts: Facts) -> bool:
+    return facts.task.labels.has_one_class and facts.task.is_classifier
+
+
 def _no_better_than_guessing(facts: Facts) -> Iterator[Finding]:
     support = [row["support"] for row in facts.evaluation.get("per_class", [])]
-    if facts.target not in ("multiclass", "binary") or not support or not sum(support):
+    if not _has_right_and_wrong_classes(facts) or not support or not sum(support):
         return
     share, low = max(support) / sum(support), (facts.headline_interval or [facts.test["accuracy"]])[0]
     if low <= share:
@@ -34,7 +38,7 @@ def _no_better_than_guessing(facts: Facts) -> Iterator[Finding]:
 
 def _small_test_set(facts: Facts) -> Iterator[Finding]:
     interval, size = facts.headline_interval, facts.test["num_examples"]
-    if not facts.has_classes or interval is None:
+    if not facts.task.headline.is_share or interval is None:
         return
     width = (interval[1] - interval[0]) / 2
     if width > 0.03:
@@ -147,9 +151,9 @@ def _slice_interval(row: dict[str, Any], level: float) -> tuple[float, float]:
 
 
 def _sure_errors(facts: Facts) -> Iterator[Finding]:
-    if not len(facts.table) or facts.target not in ("multiclass", "binary"):
+    if not len(facts.table) or not _has_right_and_wrong_classes(facts):
         return
-    judged = judge(facts.probabilities, facts.table.labels, facts.target)
+    judged = facts.task.judge(facts.probabilities, facts.table.labels)
     sure = most_certain_errors(judged, len(facts.table))
     sure = sure[judged.certainty[sure] >= SURE]
     if len(sure):

@@ -95,7 +95,7 @@ def tell_training(facts: Facts) -> list[str]:
         how = how if facts.config.head.hidden_units else f"the head was solved with λ = {probe['l2']:.3g}"
         sentences.append(
             f"Phase 1: the whole backbone was frozen ({kept.get('frozen_variables', 0):,} variables, of which "
-            f"{kept.get('frozen_changed', 0)} changed) and {how}. Validation: {_validation(probe)}."
+            f"{kept.get('frozen_changed', 0)} changed) and {how}. Validation: {_validation(probe, facts.headline)}."
         )
     if "finetune" in phases:
         tuned, kept = phases["finetune"], contract.get("finetune", {})
@@ -105,14 +105,14 @@ def tell_training(facts: Facts) -> list[str]:
             f"Phase 2: “{tuned['unfrozen']}” was unfrozen from the top: "
             f"{count(tuned['trainable_parameters'], 'parameter')} trained for "
             f"{count(len(facts.history), 'epoch')}; {frozen:,} variables stayed frozen, of which {moved} "
-            f"changed. Validation: {_validation(tuned)}."
+            f"changed. Validation: {_validation(tuned, facts.headline)}."
         )
     name = PHASES.get(facts.metrics.get("kept", ""), facts.metrics.get("kept", ""))
     return [*sentences, f"Kept, because its validation loss is lower: {name}." if len(phases) > 1 else f"Kept: {name}."]
 
 
-def _validation(phase: dict[str, Any]) -> str:
-    shown = ("loss", "accuracy", "mean_absolute_error")
+def _validation(phase: dict[str, Any], headline: str) -> str:
+    shown = ("loss", headline)
     return ", ".join(f"{spoken(k).lower()} {figure(v)}" for k, v in phase["validation"].items() if k in shown)
 
 

@@ -102,7 +102,12 @@ def _validation(facts: Facts) -> Iterator[Finding]:
             "chooses on all training images instead.",
         )
     validation = facts.metrics.get("validation", {}).get("accuracy")
-    if interval and validation is not None and facts.has_classes and _is_above_test(validation, number, facts):
+    if (
+        interval
+        and validation is not None
+        and facts.task.headline.is_share
+        and _is_above_test(validation, number, facts)
+    ):
         yield Finding(
             "advice",
             62,

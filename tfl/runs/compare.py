@@ -14,6 +14,7 @@ from tfl.errors import InputError
 from tfl.evaluation import Comparison, Predictions, adjust_holm, compare_predictions, read_predictions, wilson_interval
 from tfl.evaluation.intervals import LEVEL, bootstrap_intervals
 from tfl.evaluation.tables import read_column
+from tfl.tasks import get_task
 from tfl.runs.recorded import recorded_predictions, recorded_splits
 from tfl.registry import normal_name
 from tfl.workdir import naming_the_output
@@ -91,10 +92,8 @@ def _read_run(workdir: str) -> RunPredictions:
         table, class_names = read_predictions(path)
         return _sorted(workdir, table, class_names, read_column(path))
     run = Workdir.open_finished(workdir, "workdirs")
-    target = read_config(run).head.target
-    # One logit of two classes is read as two columns, in whichever order the classes are.
-    target = "multiclass" if target == "binary" else target
-    table, class_names = recorded_predictions(run, "test", target)
+    task = get_task(read_config(run).head.target)
+    table, class_names = recorded_predictions(run, "test", task.compared_as)
     digests = {row["id"]: row["sha256"] for row in recorded_splits(run) if row["split"] == "test"}
     return _sorted(workdir, table, class_names, digests)
 
@@ -115,15 +114,15 @@ def _matched(run: RunPredictions, first: RunPredictions) -> RunPredictions:
     table = run.table
     columns = [run.class_names.index(name) for name in first.class_names]
     if columns != sorted(columns):
-        labels = table.labels[:, columns] if table.labels.ndim == 2 else np.argsort(columns)[table.labels]
+        labels = table.task.labels.reorder(table.labels, columns)
         table = dataclasses.replace(table, logits=table.logits[:, columns], labels=labels)
     return dataclasses.replace(run, table=table, class_names=first.class_names)
 
 
 def _difference_in_data(run: RunPredictions, first: RunPredictions) -> str:
     """Say in words how the test images of two runs differ, and name one; empty where they do not."""
-    if run.table.target != first.table.target:
-        return f"head.target is {first.table.target!r} and {run.table.target!r}"
+    if run.table.task.name != first.table.task.name:
+        return f"head.target is {first.table.task.name!r} and {run.table.task.name!r}"
     for one, other in itertools.permutations((first, run)):
         lost = sorted(set(one.class_names) - set(other.class_names))
         if lost:
@@ -135,30 +134,23 @@ def _difference_in_data(run: RunPredictions, first: RunPredictions) -> str:
     changed = sorted(name for name in common if run.digests[name] != first.digests[name])
     if changed:
         return f"{len(changed)} have another content (first: {changed[0]})"
-    labels = [_label_names(each) for each in (first, run)]
+    labels = [each.table.task.labels.name_labels(each.table.labels, each.class_names) for each in (first, run)]
     relabelled = [name for name, one, other in zip(first.table.ids, *labels, strict=True) if one != other]
     return f"{len(relabelled)} have another label (first: {relabelled[0]})" if relabelled else ""
 
 
-def _label_names(run: RunPredictions) -> list[Any]:
-    if run.table.target == "regression":
-        return run.table.labels.tolist()
-    if run.table.target == "multilabel":
-        return [{run.class_names[k] for k in np.flatnonzero(row)} for row in run.table.labels]
-    return [run.class_names[label] for label in run.table.labels]
-
-
 def _badness(run: RunPredictions) -> tuple[float, float]:
-    metrics = run.metrics
-    return -metrics["accuracy"] if "accuracy" in metrics else metrics["mean_absolute_error"], metrics["loss"]
+    metrics, headline = run.metrics, run.table.task.headline
+    value = metrics[headline.metric]
+    return -value if headline.higher_is_better else value, metrics["loss"]
 
 
 def _figures(run: RunPredictions) -> dict[str, Any]:
-    metrics, count = run.metrics, len(run.table)
-    if "accuracy" in metrics:
-        metric, (low, high) = "accuracy", wilson_interval(round(metrics["accuracy"] * count), count, LEVEL)
+    metrics, count, headline = run.metrics, len(run.table), run.table.task.headline
+    metric = headline.metric
+    if headline.is_share:
+        low, high = wilson_interval(round(metrics[metric] * count), count, LEVEL)
     else:
-        metric = "mean_absolute_error"
         low, high = bootstrap_intervals(run.table)[metric]
     return {"run": run.name, metric: metrics[metric], "low": low, "high": high, "loss": metrics["loss"]}
 

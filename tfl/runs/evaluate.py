@@ -26,7 +26,6 @@ from tfl.evaluation import (
 )
 from tfl.export import Artefact, load_artefact
 from tfl.models.classifier import Metadata, load_model
-from tfl.models.labels import describe_misfit
 from tfl.progress import say, track
 from tfl.runs.recorded import (
     check_recorded_config,
@@ -71,7 +70,7 @@ def evaluate_workdir(
     config = read_config(run)
     model, metadata = _load_named(workdir)
     check_recorded_config(config, metadata, run / "config.json")
-    known = metadata.class_names if source and metadata.target != "regression" else ()
+    known = metadata.class_names if source and metadata.task.labels.has_names else ()
     source_data, name = open_recorded(config, source, data, known)
     order, recorded = _order(source_data, metadata), recorded_splits(run)
     if source:
@@ -105,10 +104,9 @@ def say_evaluation(evaluation: dict[str, Any], output: str = "") -> None:
         output: a JSON file; empty: none.
     """
     intervals = evaluation["intervals"]
-    for name in ("accuracy", "mean_absolute_error"):
-        if name in evaluation["test"]:
-            between = ", 95 % interval {:.4g} to {:.4g}".format(*intervals[name]) if name in intervals else ""
-            say(f"{name.replace('_', ' ')} {evaluation['test'][name]:.4g}{between}")
+    headline = evaluation["headline"]
+    between = ", 95 % interval {:.4g} to {:.4g}".format(*intervals[headline]) if headline in intervals else ""
+    say(f"{headline.replace('_', ' ')} {evaluation['test'][headline]:.4g}{between}")
     if evaluation.get("absent_classes"):
         say(f"no example of: {', '.join(evaluation['absent_classes'])}; means over classes are of the others")
     if "calibration" in evaluation:
@@ -117,7 +115,7 @@ def say_evaluation(evaluation: dict[str, Any], output: str = "") -> None:
     for name, rows in evaluation.get("slices", {}).items():
         say(f"by {name}:")
         for row in rows:
-            value = row.get("accuracy", row.get("mean_absolute_error"))
+            value = row[headline]
             between = "" if row["low"] is None else f" ({row['low']:.4g} to {row['high']:.4g})"
             say(f"  {row['slice']:<32} {row['num_examples']:>6}  {value:.4g}{between}")
     if output:
@@ -151,55 +149,19 @@ def _order(data: Source, metadata: Metadata) -> np.ndarray:
     Raises:
         InputError: the labels are of another kind, or the model does not know a class or column.
     """
-    index, target = data.index, metadata.target
-    misfit = describe_misfit(target, index.labels)
+    index, labels = data.index, metadata.task.labels
+    misfit = labels.describe_misfit(index.labels)
     if misfit:
-        raise InputError(f"`source` must have labels that fit the model, {target}. Received: {misfit}")
-    if target == "regression":
-        return _check_columns(index.labels, len(metadata.class_names))
-    numbers = _class_numbers(index.class_names, metadata.class_names)
-    if target != "multilabel":
-        return numbers
-    lacking = [name for number, name in enumerate(metadata.class_names) if number not in numbers]
-    if lacking:
-        raise InputError(
-            f"`source` must have a column for every label of the model. Received: none for "
-            f"{', '.join(map(repr, lacking))}."
-        )
-    return np.argsort(numbers)
-
-
-def _check_columns(labels: np.ndarray, num_values: int) -> np.ndarray:
-    found = labels.shape[1] if labels.ndim == 2 else 1
-    if found != num_values:
-        raise InputError(f"`source` must have {num_values} values an image, as the model has. Received: {found}.")
-    return np.arange(found)
-
-
-def _class_numbers(names: Sequence[str], known: Sequence[str]) -> np.ndarray:
-    """Return for each class or column of a source its number in the model.
-
-    Raises:
-        InputError: the model does not know one.
-    """
-    found = [find_same(name, known) for name in names]
-    unknown = [name for name, same in zip(names, found, strict=True) if same is None]
-    if unknown:
-        alike = next((name for name in known if look_alike(name, unknown[0])), None)
-        hint = f" The model has {alike!r}: names must be equal in case and blanks." if alike else ""
-        raise InputError(
-            f"`source` must have classes that the model knows: {', '.join(map(repr, known))}. "
-            f"Received: {', '.join(map(repr, unknown))}.{hint or did_you_mean(unknown[0], known)}"
-        )
-    return np.array([known.index(name) for name in found if name is not None], np.int64)
+        raise InputError(f"`source` must have labels that fit the model, {metadata.target}. Received: {misfit}")
+    return labels.match(index.labels, index.class_names, metadata.class_names)
 
 
 def _predict(model: keras.Model, data: Source, rows: np.ndarray, order: np.ndarray) -> Predictions:
     """Return what a model says of some images; labels get the model's order, see `_order`."""
     metadata = model.metadata
     dataset = make_dataset(data, rows, image_size=metadata.image_size, batch_size=BATCH)
-    table = predict(model, dataset, metadata.target, "evaluate")
-    if data.index.is_multiclass:
+    table = predict(model, dataset, metadata.task, "evaluate")
+    if metadata.task.labels.has_one_class:
         return dataclasses.replace(table, labels=order[table.labels])
     return dataclasses.replace(table, labels=table.labels[:, order]) if table.labels.ndim == 2 else table
 

@@ -15,7 +15,6 @@ from etils import epath
 from tfl.data import Source, make_dataset, reading_explained
 from tfl.data.pipeline import to_pixels
 from tfl.errors import InputError
-from tfl.evaluation import to_probabilities
 from tfl.export import CertificateError, Limits, Reference, certify
 from tfl.export.certificate import differing_files
 from tfl.export.formats import FORMATS, build, check_formats, named_product, with_temperature
@@ -237,14 +236,14 @@ def _reference(run: _Run, rows: np.ndarray) -> Reference:
     """Let the trained model look at the test images, as evaluation did, and check that it says the same as then."""
     metadata = run.model.metadata
     outputs = run_over(run.model, {"reference": run.dataset(rows)})["reference"]
-    _check_recorded(run, outputs.ids, to_probabilities(outputs.values, metadata.target))
+    _check_recorded(run, outputs.ids, metadata.task.scores(outputs.values))
     pixels = np.concatenate(list(_pixels(run, rows)))
     encoded = {int(example["id"]): _encode(example["image"], run.data) for example in run.data.examples(rows)}
     return Reference(
         metadata,
         pixels,
         [encoded[int(row)] for row in outputs.ids],
-        to_probabilities(outputs.values, metadata.target, metadata.temperature),
+        metadata.task.scores(outputs.values, metadata.temperature),
         outputs.labels,
     )
 

@@ -16,6 +16,7 @@ from tfl.files.reading import refuse_file
 from tfl.models.metadata import Metadata
 from tfl.progress import say
 from tfl.registry import normal_name
+from tfl.tasks import Task
 from tfl.workdir import Workdir
 
 Rows = Sequence[dict[str, str]]
@@ -30,14 +31,14 @@ def recorded_splits(run: Workdir) -> list[dict[str, str]]:
 
 
 def recorded_predictions(
-    run: Workdir, split: str, target: str = "", class_names: Sequence[str] = ()
+    run: Workdir, split: str, target: str | Task = "", class_names: Sequence[str] = ()
 ) -> tuple[Predictions, tuple[str, ...]]:
     """Read what a run said of its test or validation images.
 
     Args:
         run: a finished one.
         split: "test" or "validation".
-        target: the kind of the labels.
+        target: the task, or its name.
         class_names: of the model, which the table must have; empty: not known.
 
     Returns:

@@ -34,11 +34,7 @@ def describe_classes(row: np.ndarray, metadata: Metadata, top: int) -> dict[str,
         metadata: class names and target.
         top: how many classes.
     """
-    if metadata.target == "regression":
-        pairs = zip(metadata.class_names, row.tolist(), strict=True)
-        return {"values": [{"name": name, "value": value} for name, value in pairs]}
-    order = np.argsort(-row, kind="stable")[:top]
-    return {"classes": [{"class": metadata.class_names[k], "probability": float(row[k])} for k in order]}
+    return metadata.task.answer(row, metadata.class_names, top)
 
 
 def describe_status(is_loaded: bool) -> dict[str, Any]:
@@ -70,6 +66,8 @@ def describe_signatures(name: str, metadata: Metadata, can_explain: bool) -> dic
             "tfl": {
                 "class_names": list(metadata.class_names),
                 "target": metadata.target,
+                "noun": metadata.task.nouns[1],
+                "has_names": metadata.task.labels.has_names,
                 "image_size": size,
                 "backbone": metadata.backbone,
                 "temperature": metadata.temperature,

@@ -102,7 +102,7 @@ class _Service:
         if wanted is not None and same is None:
             raise RequestError(400, f"`class` must be one of the model's.{did_you_mean(wanted, metadata.class_names)}")
         row, pixels = await self._look(request)
-        best = 0 if metadata.target == "regression" else int(row.argmax())
+        best = int(metadata.task.explained_output(row[None])[0])
         number = best if same is None else metadata.class_names.index(same)
         async with self._deadline():
             picture = await self.model.explain(pixels, number)

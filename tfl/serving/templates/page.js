@@ -16,8 +16,8 @@ async function learn() {
     about = (await response.json()).metadata.tfl;
     const names = about.class_names;
     const some = names.slice(0, 8).join(", ") + (names.length > 8 ? ", ..." : "");
-    const kind = about.target === "regression" ? "It gives " : "It tells apart ";
-    find("about").textContent = kind + (names.length > 8 ? names.length + " classes: " : "") + some + ".";
+    const kind = about.has_names ? "It tells apart " : "It gives ";
+    find("about").textContent = kind + (names.length > 8 ? names.length + " " + about.noun + ": " : "") + some + ".";
   } catch (error) {
     find("about").textContent = "The service cannot be reached.";
   }

@@ -104,9 +104,15 @@ def weigh_classes(class_weight: Any, model: keras.Model, labels: Any) -> dict[in
     """
     if class_weight is None:
         return None
-    target = plan_of(model).target
-    if target == "multilabel" or (target == "regression" and not ends_in_probabilities(model)):
-        raise InputError(f"`class_weight` must be None where an example has no one class. Received: target={target!r}.")
+    task = plan_of(model).task
+    if (
+        task is not None
+        and not task.labels.has_one_class
+        and (task.labels.has_names or not ends_in_probabilities(model))
+    ):
+        raise InputError(
+            f"`class_weight` must be None where an example has no one class. Received: target={task.name!r}."
+        )
     names = getattr(getattr(model, "metadata", None), "class_names", ())
     return resolve_class_weight(class_weight, max(2, model.output_shape[-1]), names, labels)
 

@@ -16,6 +16,7 @@ from tfl.errors import InputError
 from tfl.models.freezing import learning_rate_multipliers
 from tfl.progress import say
 from tfl.registry import did_you_mean
+from tfl.tasks import Task
 from tfl.training.objective.calibrated_loss import CalibratedLoss
 from tfl.training.objective.compiled import activation_of, ends_in_probabilities, of_one_output, resolve_loss
 from tfl.training.objective.losses import evaluation_loss, is_stock
@@ -43,7 +44,7 @@ class Plan:
     ema: float
     accumulate: int
     jit_compile: bool
-    target: str | None  # what the outputs mean; None where nothing tells
+    task: Task | None  # what the outputs mean; None where nothing tells
     activation: str  # from outputs to probabilities: "softmax", "sigmoid" or ""
 
 
@@ -121,8 +122,8 @@ def compile(
             a Keras loss on probabilities is given.
         optimizer: `"sgd"`, `"adam"`, `"adamw"` at its default learning rate, or any Keras optimizer. Its
             decoupled weight decay, if any, is kept off biases and normalisation.
-        loss: a target (`"multiclass"`, `"binary"`, `"multilabel"`, `"regression"`), or what Keras takes: an object,
-            class, function, name or config; None for the target recorded in the model, else multiclass. A stock
+        loss: a task or its name (`"multiclass"`, `"binary"`, `"multilabel"`, `"regression"`), or what Keras takes: an
+            object, class, function, name or config; None for the task recorded in the model, else multiclass. A stock
             loss on probabilities is taken on logits where the model gives those. A loss of your own gets labels
             and outputs as Keras gives them; its values are averaged over the batch.
         metrics: what Keras takes; None for those of the target. Stock metrics get what they expect, as
@@ -152,16 +153,16 @@ def compile(
     if accumulate < 1:
         raise InputError(f"`accumulate` must be at least 1. Received: accumulate={accumulate!r}.")
     optimizer = make_optimizer(optimizer) if isinstance(optimizer, str) else optimizer
-    train_loss, target = resolve_loss(loss, model)
-    test_loss, activation = evaluation_loss(train_loss), activation_of(target, model)
+    train_loss, task = resolve_loss(loss, model)
+    test_loss, activation = evaluation_loss(train_loss), activation_of(task, model)
     metrics, probabilities = of_one_output(metrics, model, "metrics"), ends_in_probabilities(model)
-    resolved = resolve_metrics(metrics, target, activation, model.output_shape, probabilities=probabilities)
+    resolved = resolve_metrics(metrics, task, activation, model.output_shape, probabilities=probabilities)
     # Keras feeds metrics the outputs; what would be wrong on logits is left to `tfl.fit`.
     stock = [m for m in resolved if not activation or not is_stock(m) or takes_outputs(m)]
     stock = [metric for metric in stock if not isinstance(metric, CalibratedLoss)]
     model.compile(optimizer=optimizer, loss=test_loss, metrics=stock, jit_compile=False)
     model._tfl_plan = Plan(
-        (train_loss, test_loss), resolved, layer_decay, clip_norm, ema, accumulate, jit_compile, target, activation
+        (train_loss, test_loss), resolved, layer_decay, clip_norm, ema, accumulate, jit_compile, task, activation
     )
 
 

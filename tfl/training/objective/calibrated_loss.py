@@ -6,20 +6,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfl.training.objective.losses import align_labels, is_sparse, make_loss, per_example_loss
-from tfl.training.objective.metrics import make_metrics
+from tfl.tasks import Task
+from tfl.training.objective.losses import align_labels, is_sparse, per_example_loss
 
 TEMPERATURES = np.geomspace(0.05, 20.0, 97)  # 1 is in the middle; steps of 6 % miss the smallest loss by 0.1 % at most
 
 
-def metrics_to_choose_by(target: str) -> list[keras.metrics.Metric]:
-    """Return the target's metrics, and of a classifier the loss that epochs are chosen by."""
-    return [*make_metrics(target), *([] if target == "regression" else [CalibratedLoss(make_loss(target))])]
+def metrics_to_choose_by(task: Task) -> list[keras.metrics.Metric]:
+    """Return the task's metrics, and where it has a temperature the loss that epochs are chosen by."""
+    return [*task.metrics(), *([CalibratedLoss(task.loss())] if task.has_temperature else [])]
 
 
-def loss_to_choose_by(target: str) -> str:
+def loss_to_choose_by(task: Task) -> str:
     """Return the name, in the history, of the loss that epochs are chosen by; values have no temperature."""
-    return "val_loss" if target == "regression" else "val_calibrated_loss"
+    return "val_calibrated_loss" if task.has_temperature else "val_loss"
 
 
 class CalibratedLoss(keras.metrics.Metric):

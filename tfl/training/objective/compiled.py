@@ -6,10 +6,12 @@ from typing import Any
 
 import keras
 
-from tfl.config import TARGETS
 from tfl.errors import InputError
 from tfl.registry import did_you_mean
-from tfl.training.objective.losses import is_categorical, is_sparse, is_stock, make_loss, name_of
+from tfl.tasks import Binary, Multiclass, Multilabel, Regression, Task, get_task, task_names
+from tfl.training.objective.losses import is_categorical, is_sparse, is_stock, name_of
+
+DEFAULT = Multiclass()  # where neither a loss nor a model tells what the outputs mean
 
 _KERAS_LOSSES = {
     found.__name__.lower(): found
@@ -49,22 +51,22 @@ def of_one_output(value: Any, model: keras.Model, name: str) -> Any:
     return value[output]
 
 
-def recorded_target(model: keras.Model) -> str | None:
-    """Return the target in the model's metadata, or None where it has none."""
+def recorded_task(model: keras.Model) -> Task | None:
+    """Return the task in the model's metadata, or None where it has none."""
     metadata = getattr(model, "metadata", None)
-    return metadata.target if metadata is not None else None
+    return metadata.task if metadata is not None else None
 
 
-def resolve_loss(loss: Any, model: keras.Model) -> tuple[keras.losses.Loss, str | None]:
-    """Find the loss, and the target that it belongs to.
+def resolve_loss(loss: Any, model: keras.Model) -> tuple[keras.losses.Loss, Task | None]:
+    """Find the loss, and the task that it belongs to.
 
     Args:
-        loss: a target; whatever `keras.Model.compile` takes for a model of one output: object, class, function,
-            name, config, a list of one, a dict with the name of the output; or None for the recorded target.
+        loss: a task or its name; whatever `keras.Model.compile` takes for a model of one output: object, class,
+            function, name, config, a list of one, a dict with the name of the output; or None for the recorded task.
         model: its outputs are logits, or probabilities where it ends in a softmax or sigmoid.
 
     Returns:
-        The loss. A stock one that expects probabilities takes logits where the model gives those. The target is
+        The loss. A stock one that expects probabilities takes logits where the model gives those. The task is
         None where nothing tells what the outputs mean.
 
     Raises:
@@ -76,27 +78,28 @@ def resolve_loss(loss: Any, model: keras.Model) -> tuple[keras.losses.Loss, str 
             raise InputError(f"`loss` must be one for a model of one output. Received: {len(loss)} losses.")
         loss = loss[0]
     if loss is None:
-        loss = recorded_target(model) or "multiclass"
-    if isinstance(loss, str) and loss.lower() in TARGETS:
-        if loss.lower() != "regression" and ends_in_probabilities(model):
+        loss = recorded_task(model) or DEFAULT
+    if isinstance(loss, Task) or (isinstance(loss, str) and loss.lower() in task_names()):
+        task = get_task(loss)
+        if task.activation and ends_in_probabilities(model):
             raise InputError(
-                f"`model` must end in logits for loss={loss!r}. Received: a model that ends in softmax or sigmoid. "
-                "Did you mean to leave that activation out, or a Keras loss on probabilities?"
+                f"`model` must end in logits for loss={task.name!r}. Received: a model that ends in softmax or "
+                "sigmoid. Did you mean to leave that activation out, or a Keras loss on probabilities?"
             )
-        if loss.lower() == "multiclass" and model.output_shape[-1] == 1:
-            raise InputError(f"`model` must have one output for each class with loss={loss!r}. Received: 1 output.")
-        return make_loss(loss), loss.lower()
+        if task.activation == "softmax" and model.output_shape[-1] == 1:
+            raise InputError(
+                f"`model` must have one output for each class with loss={task.name!r}. Received: 1 output."
+            )
+        return task.loss(), task
     found = _find(loss)
     if is_stock(found):
         found = _on_outputs(found, model)
-    return found, _target_of(found, model)
+    return found, _task_of(found, model)
 
 
-def activation_of(target: str | None, model: keras.Model) -> str:
+def activation_of(task: Task | None, model: keras.Model) -> str:
     """Return what turns the outputs into probabilities: "softmax", "sigmoid", or "" where nothing does or is needed."""
-    if target is None or ends_in_probabilities(model):
-        return ""
-    return {"multiclass": "softmax", "regression": ""}.get(target, "sigmoid")
+    return "" if task is None or ends_in_probabilities(model) else task.activation
 
 
 def _find(loss: Any) -> keras.losses.Loss:
@@ -129,7 +132,7 @@ def _known_name(name: str) -> str:
     if stock is not None:
         return stock.__name__
     if name not in ("bce", "BCE", "kld", "KLD", "mae", "MAE", "mse", "MSE", "mape", "MAPE", "msle", "MSLE"):
-        raise ValueError(f"no such name.{did_you_mean(name, list(TARGETS))}")
+        raise ValueError(f"no such name.{did_you_mean(name, task_names())}")
     return name
 
 
@@ -157,13 +160,13 @@ def _on_outputs(loss: keras.losses.Loss, model: keras.Model) -> keras.losses.Los
     return type(loss).from_config(config | {"from_logits": True})
 
 
-def _target_of(loss: keras.losses.Loss, model: keras.Model) -> str | None:
+def _task_of(loss: keras.losses.Loss, model: keras.Model) -> Task | None:
     if not is_stock(loss):
-        return recorded_target(model)
+        return recorded_task(model)
     if is_sparse(loss) or is_categorical(loss) or name_of(loss) in _OF_PROBABILITIES:
-        return "multiclass"
+        return DEFAULT
     if name_of(loss).startswith("binary"):
-        return "binary" if model.output_shape[-1] == 1 else "multilabel"
+        return Binary() if model.output_shape[-1] == 1 else Multilabel()
     if name_of(loss) in ("hinge", "squaredhinge", "cosinesimilarity"):
-        return recorded_target(model)
-    return "regression"
+        return recorded_task(model)
+    return Regression()

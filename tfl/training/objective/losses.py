@@ -3,14 +3,13 @@
 import keras
 import tensorflow as tf
 
-from tfl.config import TARGETS
 from tfl.errors import InputError
-from tfl.registry import resolve
+from tfl.tasks import Task, get_task
 
 Measure = keras.losses.Loss | keras.metrics.Metric
 
 
-def make_loss(target: str = "multiclass", label_smoothing: float = 0.0) -> keras.losses.Loss:
+def make_loss(target: str | Task = "multiclass", label_smoothing: float = 0.0) -> keras.losses.Loss:
     """Build the loss of a target, on logits, one value per example.
 
     Only stock Keras losses are used, so that a compiled and saved model loads without tfl.
@@ -32,19 +31,7 @@ def make_loss(target: str = "multiclass", label_smoothing: float = 0.0) -> keras
     Reference:
         Szegedy et al. 2016, Rethinking the Inception architecture, arXiv:1512.00567 (label smoothing).
     """
-    target = resolve(target, TARGETS, "target")
-    if not 0 <= label_smoothing < 1 or (label_smoothing and target == "regression"):
-        raise InputError(
-            "`label_smoothing` must be in [0, 1), and 0 for regression. "
-            f"Received: label_smoothing={label_smoothing!r}, target={target!r}."
-        )
-    if target == "regression":
-        return keras.losses.MeanSquaredError(reduction="none")
-    if target in ("binary", "multilabel"):
-        return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=label_smoothing, reduction="none")
-    if label_smoothing:
-        return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing, reduction="none")
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="none")
+    return get_task(target).loss(label_smoothing)
 
 
 def evaluation_loss(loss: keras.losses.Loss) -> keras.losses.Loss:

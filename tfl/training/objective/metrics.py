@@ -11,9 +11,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfl.config import TARGETS
 from tfl.errors import InputError
-from tfl.registry import resolve
+from tfl.tasks import Task, get_task
 from tfl.training.objective.losses import class_numbers, is_categorical, is_sparse, is_stock, label_rows, name_of
 
 _ON_LOGITS = ("hinge", "squaredhinge", "categoricalhinge")  # a margin is one of scores
@@ -28,24 +27,19 @@ _NEED_PROBABILITIES = (
 )
 
 
-def make_metrics(target: str = "multiclass") -> list[keras.metrics.Metric]:
+def make_metrics(target: str | Task = "multiclass") -> list[keras.metrics.Metric]:
     """Build the default metrics of a target; a logit above 0 counts as "yes" (Keras compares with 0.5)."""
-    target = resolve(target, TARGETS, "target")
-    if target == "multiclass":
-        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-    if target == "regression":
-        return [keras.metrics.MeanAbsoluteError(name="mean_absolute_error")]
-    return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)]
+    return get_task(target).metrics()
 
 
 def resolve_metrics(
-    metrics: Any, target: str | None, activation: str, output_shape: tuple[int | None, ...], *, probabilities: bool
+    metrics: Any, task: Task | None, activation: str, output_shape: tuple[int | None, ...], *, probabilities: bool
 ) -> tuple[keras.metrics.Metric, ...]:
     """Return metric objects: those of the target for None, else each name, object, class or function looked up.
 
     Args:
         metrics: one or several.
-        target: what the outputs mean; None where nothing tells.
+        task: what the outputs mean; None where nothing tells.
         activation: as in `feed_metric`.
         output_shape: of the model.
         probabilities: whether the model ends in a softmax or sigmoid.
@@ -53,7 +47,7 @@ def resolve_metrics(
     Raises:
         InputError: a metric that is none, that does not fit the outputs, or two of one name.
     """
-    defaults = make_metrics(target) if target else []
+    defaults = task.metrics() if task else []
     if probabilities and defaults and name_of(defaults[0]) == "binaryaccuracy":
         defaults = [keras.metrics.BinaryAccuracy(name="accuracy")]
     if metrics is None:
@@ -61,7 +55,7 @@ def resolve_metrics(
     found = [_find(metric, defaults) for metric in _flatten(metrics)]
     for metric in found:
         if is_stock(metric):
-            _check_fits(metric, target, output_shape, known=bool(activation) or probabilities)
+            _check_fits(metric, task, output_shape, known=bool(activation) or probabilities)
     twice = [name for name, count in Counter(metric.name for metric in found).items() if count > 1]
     if twice:
         raise InputError(f"`metrics` must have different names (name=...). Received: {twice[0]!r} more than once.")
@@ -147,7 +141,7 @@ def _find(metric: Any, defaults: list[keras.metrics.Metric]) -> keras.metrics.Me
 
 
 def _check_fits(
-    metric: keras.metrics.Metric, target: str | None, output_shape: tuple[int | None, ...], *, known: bool
+    metric: keras.metrics.Metric, task: Task | None, output_shape: tuple[int | None, ...], *, known: bool
 ) -> None:
     received = f"Received: {metric.name!r} ({type(metric).__name__})"
     if output_shape[-1] == 1 and (is_sparse(metric) or is_categorical(metric)):
@@ -156,7 +150,7 @@ def _check_fits(
         raise InputError(f"`metrics` must compare labels with predictions. {received}.")
     if known or name_of(metric) not in _NEED_PROBABILITIES or takes_outputs(metric):
         return
-    why = "the model predicts values" if target == "regression" else "what the outputs mean is not known with this loss"
+    why = "the model predicts values" if task else "what the outputs mean is not known with this loss"
     raise InputError(
         f"`metrics` must not need probabilities here: {why}. {received}. "
         "Did you mean a model that ends in softmax or sigmoid, or from_logits=True?"

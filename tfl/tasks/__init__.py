@@ -1,0 +1,108 @@
+"""Tasks: what is asked of an example. Each declares what is its own; the other rooms loop over what it declares.
+
+    task = get_task("multiclass")
+    task.headline.metric  # "accuracy"
+
+A task of your own is a subclass of `Task`, made known by `register_task`.
+"""
+
+import numpy as np
+
+from tfl.config import TARGETS
+from tfl.errors import InputError
+from tfl.registry import resolve
+from tfl.tasks.classes import Binary, Multiclass, OneClass
+from tfl.tasks.classification import ROUNDING, Classification
+from tfl.tasks.label_formats import SEPARATOR, ClassLabels, LabelFormat, SetLabels, ValueLabels
+from tfl.tasks.label_sets import Multilabel
+from tfl.tasks.task import Headline, Judged, Statistic, Task
+from tfl.tasks.values import Regression
+
+__all__ = [
+    "Binary",
+    "ClassLabels",
+    "Classification",
+    "Headline",
+    "Judged",
+    "LabelFormat",
+    "Multiclass",
+    "Multilabel",
+    "OneClass",
+    "Regression",
+    "SetLabels",
+    "Statistic",
+    "Task",
+    "ValueLabels",
+    "get_task",
+    "register_task",
+    "task_names",
+    "task_of_labels",
+    "task_of_scores",
+]
+
+_TASKS: dict[str, Task] = {task.name: task for task in (Multiclass(), Binary(), Multilabel(), Regression())}
+
+
+def get_task(task: "str | Task", argument: str = "target") -> Task:
+    """Return a task by its name, in any case; a task is returned as it is.
+
+    Args:
+        task: a name, or a task.
+        argument: of the caller, for messages.
+
+    Raises:
+        InputError: there is no such task.
+
+    Example:
+        >>> get_task("Multiclass").name
+        'multiclass'
+    """
+    return task if isinstance(task, Task) else _TASKS[resolve(task, task_names(), argument)]
+
+
+def task_names() -> list[str]:
+    """Return the names of all tasks that are known."""
+    return list(_TASKS)
+
+
+def register_task(task: Task) -> Task:
+    """Make a task known by its name, so that a config and a model file may name it.
+
+    Raises:
+        InputError: another task has that name.
+    """
+    if type(_TASKS.get(task.name, task)) is not type(task):
+        raise InputError(f"`task` must have a name of its own. Received: {task.name!r}, which is another task's.")
+    _TASKS[task.name] = task
+    if task.name not in TARGETS:
+        TARGETS.append(task.name)
+    return task
+
+
+def task_of_labels(labels: np.ndarray) -> Task:
+    """Return the task that the labels of an index ask for: one class, a set of labels, or values."""
+    if labels.dtype.kind == "i":
+        return _TASKS[Multiclass.name]
+    is_set = labels.ndim == 2 and bool(np.isin(labels, (0, 1)).all())
+    return _TASKS[Multilabel.name if is_set else Regression.name]
+
+
+def task_of_scores(labels: list[str], scores: np.ndarray, names: tuple[str, ...]) -> Task:
+    """Return the task that a table of predictions seems to be of.
+
+    Args:
+        labels: the true labels, as in a file.
+        scores: `(N, C)`.
+        names: of the columns.
+    """
+    # Of a damaged file some rows do not add up to 1; it must not be taken for one of another kind.
+    if set(labels) <= set(names) and np.median(np.abs(scores.sum(axis=1) - 1.0)) <= ROUNDING:
+        return _TASKS[Multiclass.name]
+    return _TASKS[Regression.name if all(map(_is_values, labels)) else Multilabel.name]
+
+
+def _is_values(label: str) -> bool:
+    try:
+        return bool([float(part) for part in label.split(SEPARATOR)])
+    except ValueError:
+        return False

@@ -1,0 +1,204 @@
+"""One class an example: of several (one logit a class), or of two (one logit)."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import keras
+import numpy as np
+import scipy.special
+import tensorflow as tf
+
+from tfl.errors import InputError
+from tfl.tasks import statistics
+from tfl.tasks.classification import ROUNDING, Classification
+from tfl.tasks.convex import Convex, SigmoidCrossEntropy, SoftmaxCrossEntropy
+from tfl.tasks.label_formats import ClassLabels, LabelFormat
+from tfl.tasks.scores import TOP_K, class_metrics, positive_class_metrics, top_k_metrics
+from tfl.tasks.task import CONFORMAL, CONFUSION, OF_CLASSIFIERS, Judged, Statistic, check_smoothing
+
+
+class OneClass(Classification):
+    """What tasks have in common where each example belongs to one class."""
+
+    labels: ClassVar[LabelFormat] = ClassLabels()
+    analyses: ClassVar[tuple[str, ...]] = (*OF_CLASSIFIERS, CONFUSION, CONFORMAL)
+
+    def as_classes(self, labels: np.ndarray) -> np.ndarray:
+        """See `Classification`."""
+        return np.asarray(labels).astype(np.int64).reshape(len(labels))
+
+    def one_vs_rest(self, classes: np.ndarray, num_classes: int) -> np.ndarray:
+        """See `Classification`."""
+        return self.as_classes(classes)[:, None] == np.arange(num_classes)
+
+    def confidences(self, outputs: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See `Classification`."""
+        scores, said = self.scores(outputs), self.said(outputs)
+        return scores[np.arange(len(said)), said], said == self.as_classes(labels)
+
+    def certainty(self, scores: np.ndarray) -> np.ndarray:
+        """See `Classification`."""
+        return scores.max(axis=1)
+
+    def decide(self, scores: np.ndarray) -> np.ndarray:
+        """See `Task`."""
+        return np.asarray(scores).argmax(axis=1)
+
+    def judge(self, scores: np.ndarray, labels: np.ndarray) -> Judged:
+        """See `Task`."""
+        scores = np.asarray(scores, np.float64)
+        predicted = self.decide(scores)
+        return Judged(predicted, predicted == labels, scores[np.arange(len(scores)), predicted])
+
+    def agree(self, scores: np.ndarray, expected: np.ndarray) -> np.ndarray:
+        """Return whether the most probable class is the same."""
+        return self.decide(scores) == self.decide(expected)
+
+    def check_scores(self, scores: np.ndarray, ids: Sequence[str]) -> None:
+        """See `Task`; those of an example add up to 1."""
+        super().check_scores(scores, ids)
+        sums = scores.sum(axis=1)
+        if np.abs(sums - 1).max() > ROUNDING:
+            row = int(np.abs(sums - 1).argmax())
+            raise ValueError(f"the probabilities of {ids[row]!r} add up to {sums[row]:g}")
+
+    def _own_metrics(self, classes: np.ndarray, said: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
+        return class_metrics(classes, said)
+
+    def _own_means(self, classes: np.ndarray, said: np.ndarray, outputs: np.ndarray) -> dict[str, np.ndarray]:
+        return {"accuracy": (classes == said).astype(float)}
+
+    def _own_confusion(self, truth: np.ndarray, said: np.ndarray) -> Statistic:
+        return statistics.class_confusion(truth, said)
+
+
+class Multiclass(OneClass):
+    """One class of several: softmax."""
+
+    name = "multiclass"
+    convex: ClassVar[Convex] = SoftmaxCrossEntropy()
+    activation = "softmax"
+
+    def loss(self, label_smoothing: float = 0.0) -> keras.losses.Loss:
+        """See `Task`."""
+        check_smoothing(self, label_smoothing)
+        if label_smoothing:
+            return keras.losses.CategoricalCrossentropy(
+                from_logits=True, label_smoothing=label_smoothing, reduction="none"
+            )
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="none")
+
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """See `Task`."""
+        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+
+    def as_targets(self, labels: np.ndarray) -> np.ndarray:
+        """See `Task`."""
+        return np.asarray(labels, np.int64)
+
+    def scores(self, outputs: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+        """See `Task`."""
+        return scipy.special.softmax(np.asarray(outputs, np.float64) / temperature, axis=1)
+
+    def outputs(self, scores: np.ndarray) -> np.ndarray:
+        """See `Task`."""
+        return np.log(np.maximum(np.asarray(scores, np.float64), np.finfo(np.float64).tiny))
+
+    def decode(self, outputs: tf.Tensor, temperature: float) -> tf.Tensor:
+        """See `Task`."""
+        return tf.nn.softmax(outputs / temperature)
+
+    def said(self, outputs: np.ndarray) -> np.ndarray:
+        """See `Classification`."""
+        return np.asarray(outputs).argmax(axis=1)
+
+    def is_correct(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """See `Task`."""
+        return outputs.argmax(axis=1) == self.as_targets(labels)
+
+    def _extra_metrics(self, classes: np.ndarray, scores: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
+        return top_k_metrics(classes, outputs)
+
+    def _own_means(self, classes: np.ndarray, said: np.ndarray, outputs: np.ndarray) -> dict[str, np.ndarray]:
+        order = np.argsort(outputs, axis=1, kind="stable")[:, ::-1]  # of equal logits the last first, as scikit-learn
+        place = np.argmax(order == classes[:, None], axis=1)
+        top = {f"top_{k}_accuracy": (place < k).astype(float) for k in TOP_K if outputs.shape[1] > k}
+        return super()._own_means(classes, said, outputs) | top
+
+
+class Binary(OneClass):
+    """One class of two: a sigmoid of one logit, that of the second class."""
+
+    name = "binary"
+    labels: ClassVar[LabelFormat] = ClassLabels("zero_or_one", "zero_to_one")
+    convex: ClassVar[Convex] = SigmoidCrossEntropy()
+    activation = "sigmoid"
+    positive = 1
+    output_kind = "one logit"
+
+    @property
+    def compared_as(self) -> str:
+        """One logit of two classes is read as two columns, in whichever order the classes are."""
+        return Multiclass.name
+
+    def num_outputs(self, num_names: int) -> int:
+        """See `Task`."""
+        if num_names != 2:
+            raise InputError(
+                f"`head.target` must be 'multiclass' for {num_names} classes. Received: head.target='binary'."
+            )
+        return 1
+
+    def num_classes(self, num_outputs: int) -> int:
+        """See `Task`."""
+        return 2
+
+    def check_names(self, names: Sequence[str]) -> None:
+        """See `Task`."""
+        if len(names) != 2:
+            raise InputError(f"`class_names` must be two for a binary target. Received: {len(names)}.")
+
+    def loss(self, label_smoothing: float = 0.0) -> keras.losses.Loss:
+        """See `Task`."""
+        check_smoothing(self, label_smoothing)
+        return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=label_smoothing, reduction="none")
+
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """See `Task`; a logit above 0 counts as "yes", where Keras compares with 0.5."""
+        return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)]
+
+    def as_targets(self, labels: np.ndarray) -> np.ndarray:
+        """See `Task`."""
+        labels = np.asarray(labels, np.float64)
+        return labels[:, None] if labels.ndim == 1 else labels
+
+    def scores(self, outputs: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+        """See `Task`; the negative class first."""
+        outputs = np.asarray(outputs, np.float64) / temperature
+        # 1 - sigmoid(z) would lose what is below 1e-16
+        return np.hstack([scipy.special.expit(-outputs), scipy.special.expit(outputs)])
+
+    def outputs(self, scores: np.ndarray) -> np.ndarray:
+        """See `Task`."""
+        logarithms = np.log(np.maximum(np.asarray(scores, np.float64), np.finfo(np.float64).tiny))
+        return logarithms[:, 1:] - logarithms[:, :1]
+
+    def decode(self, outputs: tf.Tensor, temperature: float) -> tf.Tensor:
+        """See `Task`; 1 - sigmoid(z) would lose the digits of a small one."""
+        outputs = outputs / temperature
+        return tf.nn.sigmoid(tf.concat([-outputs, outputs], axis=-1))
+
+    def said(self, outputs: np.ndarray) -> np.ndarray:
+        """See `Classification`."""
+        return (np.asarray(outputs) > 0).astype(np.int64)[:, 0]
+
+    def is_correct(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """See `Task`."""
+        return np.all((outputs > 0) == (self.as_targets(labels) > 0.5), axis=1)
+
+    def explained_score(self, outputs: tf.Tensor, columns: np.ndarray) -> tf.Tensor:
+        """See `Task`; of a single logit the first class has the negative."""
+        return outputs[:, 0] * tf.constant(2.0 * columns - 1.0, outputs.dtype)
+
+    def _extra_metrics(self, classes: np.ndarray, scores: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
+        return positive_class_metrics(classes == 1, scores[:, 1])

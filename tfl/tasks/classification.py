@@ -1,0 +1,109 @@
+"""What tasks have in common whose scores are probabilities: of classes, or of labels."""
+
+import abc
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tfl.tasks import statistics
+from tfl.tasks.convex import Convex
+from tfl.tasks.ranking import ranking_metrics
+from tfl.tasks.task import OF_CLASSIFIERS, Statistic, Task, refuse_impossible
+
+ROUNDING = 1e-4  # probabilities of thousands of classes, rounded to nine digits, add up to 1 so closely
+
+
+class Classification(Task):
+    """A task whose scores are probabilities, so that there is something to be sure of."""
+
+    convex: ClassVar[Convex]
+    analyses: ClassVar[tuple[str, ...]] = OF_CLASSIFIERS
+    smooths_labels: ClassVar[bool] = True
+    positive: ClassVar[int | None] = None  # the column of the positive class, where there is one
+
+    @abc.abstractmethod
+    def said(self, outputs: np.ndarray) -> np.ndarray:
+        """Return what is said: class numbers int64 `(N,)`, or which labels are there, 0 or 1 `(N, C)`."""
+
+    @abc.abstractmethod
+    def as_classes(self, labels: np.ndarray) -> np.ndarray:
+        """Return labels as whole numbers of the shape that `said` returns."""
+
+    @abc.abstractmethod
+    def one_vs_rest(self, classes: np.ndarray, num_classes: int) -> np.ndarray:
+        """Return for each class or label whether it is the one, bool `(N, C)`, from `said` or from labels."""
+
+    @abc.abstractmethod
+    def confidences(self, outputs: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return how sure the model is, and whether it is correct, both `(M,)`: what calibration is measured on.
+
+        For classes M = N: the probability of the class that is said. For sets of labels every pair of example and
+        label is one: the probability that the label is there, and whether it is.
+        """
+
+    @abc.abstractmethod
+    def certainty(self, scores: np.ndarray) -> np.ndarray:
+        """Return how sure the model is of what it says of an example, `(N,)`."""
+
+    @abc.abstractmethod
+    def _own_metrics(self, classes: np.ndarray, said: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
+        """Return the metrics beside loss and ranking."""
+
+    @abc.abstractmethod
+    def _own_means(self, classes: np.ndarray, said: np.ndarray, outputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Return what each example adds to the metrics that are plain means, `(N,)` each."""
+
+    @abc.abstractmethod
+    def _own_confusion(self, truth: np.ndarray, said: np.ndarray) -> Statistic:
+        """Return the statistic of what follows from true and said, both bool `(N, C)`."""
+
+    def losses(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """See `Task`."""
+        loss, _ = self.convex.loss_and_residual(np.asarray(outputs, np.float64), self.as_targets(labels))
+        return loss
+
+    def headline_values(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """See `Task`."""
+        return self.is_correct(outputs, labels)
+
+    def measure(self, outputs: np.ndarray, labels: np.ndarray) -> dict[str, float | int]:
+        """See `Task`."""
+        outputs = np.asarray(outputs, np.float64)
+        loss = self.losses(outputs, labels)
+        classes, said, scores = self.as_classes(labels), self.said(outputs), self.scores(outputs)
+        ranking = ranking_metrics(self.one_vs_rest(classes, scores.shape[1]), scores)
+        shared = {"loss": float(loss.mean()), "num_examples": len(loss)}
+        own = self._own_metrics(classes, said, outputs)
+        extra = self._extra_metrics(classes, scores, outputs)
+        return shared | own | ranking | extra
+
+    def _extra_metrics(self, classes: np.ndarray, scores: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
+        """Return metrics that stand after those of all classes; none where a task has no others."""
+        return {}
+
+    def statistic(self, outputs: np.ndarray, labels: np.ndarray) -> Statistic:
+        """See `Task`."""
+        outputs = np.asarray(outputs, np.float64)
+        classes, said, scores = self.as_classes(labels), self.said(outputs), self.scores(outputs)
+        truth, chosen = (self.one_vs_rest(part, scores.shape[1]) for part in (classes, said))
+        return statistics.join(
+            statistics.means({"loss": self.losses(outputs, labels)} | self._own_means(classes, said, outputs)),
+            self._own_confusion(truth, chosen),
+            statistics.ranking(truth, scores, self.positive),
+        )
+
+    def check_scores(self, scores: np.ndarray, ids: Sequence[str]) -> None:
+        """See `Task`."""
+        refuse_impossible(scores, np.isfinite(scores) & (scores >= 0) & (scores <= 1 + ROUNDING), ids)
+
+    def answer(self, scores: np.ndarray, names: Sequence[str], top: int) -> dict[str, Any]:
+        """See `Task`."""
+        order = np.argsort(-scores, kind="stable")[:top]
+        return {"classes": [{"class": names[k], "probability": float(scores[k])} for k in order]}
+
+    def table_row(self, scores: np.ndarray, names: Sequence[str], top: int) -> list[str]:
+        """See `Task`."""
+        order = [int(k) for k in np.argsort(-scores, kind="stable")[:top]]
+        listed = "; ".join(f"{names[k]} {scores[k]:.4f}" for k in order)
+        return [names[order[0]], f"{scores[order[0]]:.6f}", listed]

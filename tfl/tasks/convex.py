@@ -1,0 +1,89 @@
+"""Convex losses in plain NumPy: the value L(y, z) of each example, its slope and its curvature in the outputs z."""
+
+import abc
+
+import numpy as np
+import scipy.special
+
+
+class Convex(abc.ABC):
+    """A loss that is convex in the outputs, so that a linear head has one optimum.
+
+    The values are those of the Keras losses that train the network.
+
+    Attributes:
+        is_quadratic: whether the curvature is the same everywhere.
+    """
+
+    is_quadratic = False
+
+    @abc.abstractmethod
+    def loss_and_residual(self, outputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the loss of each example `(N,)` and its derivative with respect to the outputs `(N, K)`.
+
+        Args:
+            outputs: `(N, K)` float32 or float64; what is returned has the same type.
+            targets: from `Task.as_targets`.
+        """
+
+    @abc.abstractmethod
+    def curvature(self, residual: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Return the weighted sum of the second derivative with respect to the outputs, `(K, K)`.
+
+        Args:
+            residual: from `loss_and_residual`; it holds all that the second derivative needs.
+            targets: from `Task.as_targets`.
+            weights: `(N,)`, of the examples.
+        """
+
+
+class SoftmaxCrossEntropy(Convex):
+    """Softmax cross-entropy; targets are class numbers `(N,)`."""
+
+    def loss_and_residual(self, outputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See `Convex`."""
+        rows = np.arange(len(outputs))
+        shifted = outputs - outputs.max(axis=1, keepdims=True)
+        residual = np.exp(shifted)
+        total = residual.sum(axis=1)
+        residual /= total[:, None]
+        loss = np.log(total) - shifted[rows, targets]
+        residual[rows, targets] -= 1.0
+        return loss, residual
+
+    def curvature(self, residual: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """See `Convex`."""
+        probabilities = residual.copy()
+        probabilities[np.arange(len(targets)), targets] += 1.0
+        return np.diag(weights @ probabilities) - (probabilities * weights[:, None]).T @ probabilities
+
+
+class SigmoidCrossEntropy(Convex):
+    """Sigmoid cross-entropy, averaged over the outputs; targets are `(N, K)` in [0, 1]."""
+
+    def loss_and_residual(self, outputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See `Convex`."""
+        loss = np.mean(np.logaddexp(0.0, outputs) - targets * outputs, axis=1)
+        return loss, (scipy.special.expit(outputs) - targets) / outputs.shape[1]
+
+    def curvature(self, residual: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """See `Convex`."""
+        num_outputs = residual.shape[1]
+        distance = np.abs(residual) * num_outputs  # p for a label 0 and 1 - p for a label 1: p (1 - p) either way
+        return np.diag(weights @ (distance * (1.0 - distance))) / num_outputs
+
+
+class SquaredError(Convex):
+    """Squared error, averaged over the outputs; targets are `(N, K)`."""
+
+    is_quadratic = True
+
+    def loss_and_residual(self, outputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See `Convex`."""
+        error = outputs - targets
+        return np.mean(error**2, axis=1), 2.0 * error / outputs.shape[1]
+
+    def curvature(self, residual: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """See `Convex`."""
+        num_outputs = residual.shape[1]
+        return np.eye(num_outputs) * (2.0 / num_outputs * weights.sum())

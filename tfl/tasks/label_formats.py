@@ -1,0 +1,242 @@
+"""What the truth of an example is: one class, a set of labels, or values. A task has one of these formats."""
+
+import abc
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tfl.errors import InputError
+from tfl.registry import did_you_mean, find_same, look_alike
+
+SEPARATOR = "|"  # between the labels or values of one example, in files
+
+
+class LabelFormat(abc.ABC):
+    """How labels look in an index and in files.
+
+    Attributes:
+        has_one_class: whether each example belongs to exactly one class: splits and folds are then stratified, and
+            classes may have weights.
+        has_names: whether labels stand for names that the data gives.
+        form: what numbers are allowed, see `tfl.models.labels.LabelRule`.
+        soft_form: the same where labels between two truths are allowed too.
+    """
+
+    has_one_class: bool = False
+    has_names: bool = True
+    form: str
+    soft_form: str
+
+    @abc.abstractmethod
+    def describe_misfit(self, labels: np.ndarray) -> str:
+        """Say why the labels of an index are of another format, and what to do; "" where they are not.
+
+        Args:
+            labels: int64 `(N,)` class numbers, float32 `(N,)` values, or `(N, K)` rows.
+        """
+
+    @abc.abstractmethod
+    def output_names(self, labels: np.ndarray, class_names: Sequence[str]) -> tuple[str, ...]:
+        """Return what stands for each label: the class names, or a name for each value."""
+
+    @abc.abstractmethod
+    def text(self, label: Any, names: Sequence[str]) -> str:
+        """Return one label as it is written into a file."""
+
+    def names_in(self, text: str) -> list[str]:
+        """Return the names of the classes or labels in what `text` wrote."""
+        return [text]
+
+    @abc.abstractmethod
+    def parse(self, texts: Sequence[str], names: Sequence[str]) -> np.ndarray:
+        """Return labels from what `text` wrote.
+
+        Raises:
+            KeyError: a name is none of `names`.
+            ValueError: a text is no label.
+        """
+
+    @abc.abstractmethod
+    def name_labels(self, labels: np.ndarray, names: Sequence[str]) -> list[Any]:
+        """Return labels in a form that is the same whatever the order of the names is."""
+
+    @abc.abstractmethod
+    def reorder(self, labels: np.ndarray, columns: Sequence[int]) -> np.ndarray:
+        """Return labels after the outputs were brought into another order: output k is the old `columns[k]`."""
+
+    @abc.abstractmethod
+    def match(self, labels: np.ndarray, names: Sequence[str], known: Sequence[str]) -> np.ndarray:
+        """Return how the labels of another source become those of a model.
+
+        Args:
+            labels: of the source.
+            names: its class names.
+            known: those of the model.
+
+        Returns:
+            For classes, the number in the model of each class of the source, which may lack some; else the column of
+            the source for each output of the model.
+
+        Raises:
+            InputError: the model does not know a class, or a column is missing.
+        """
+
+
+class ClassLabels(LabelFormat):
+    """One class: its number."""
+
+    has_one_class = True
+
+    def __init__(self, form: str = "numbers", soft_form: str = "numbers") -> None:
+        self.form, self.soft_form = form, soft_form
+
+    def describe_misfit(self, labels: np.ndarray) -> str:
+        """See `LabelFormat`."""
+        return "" if labels.dtype.kind == "i" else _describe_numbers(labels)
+
+    def output_names(self, labels: np.ndarray, class_names: Sequence[str]) -> tuple[str, ...]:
+        """See `LabelFormat`."""
+        return tuple(class_names)
+
+    def text(self, label: Any, names: Sequence[str]) -> str:
+        """See `LabelFormat`."""
+        return names[int(label)]
+
+    def parse(self, texts: Sequence[str], names: Sequence[str]) -> np.ndarray:
+        """See `LabelFormat`."""
+        number = {name: position for position, name in enumerate(names)}
+        return np.array([number[text] for text in texts], np.int64)
+
+    def name_labels(self, labels: np.ndarray, names: Sequence[str]) -> list[Any]:
+        """See `LabelFormat`."""
+        return [names[label] for label in labels]
+
+    def reorder(self, labels: np.ndarray, columns: Sequence[int]) -> np.ndarray:
+        """See `LabelFormat`."""
+        return np.argsort(columns)[labels]
+
+    def match(self, labels: np.ndarray, names: Sequence[str], known: Sequence[str]) -> np.ndarray:
+        """See `LabelFormat`."""
+        return _number_names(names, known)
+
+
+class SetLabels(LabelFormat):
+    """A set of labels: a row of 0 and 1."""
+
+    form, soft_form = "zero_or_one", "zero_to_one"
+
+    def describe_misfit(self, labels: np.ndarray) -> str:
+        """See `LabelFormat`."""
+        if labels.dtype.kind == "i":
+            return "class numbers. Did you mean rows of 0 and 1?"
+        return "" if labels.ndim == 2 else _describe_numbers(labels)
+
+    def output_names(self, labels: np.ndarray, class_names: Sequence[str]) -> tuple[str, ...]:
+        """See `LabelFormat`."""
+        return tuple(class_names)
+
+    def text(self, label: Any, names: Sequence[str]) -> str:
+        """See `LabelFormat`."""
+        return SEPARATOR.join(name for name, present in zip(names, np.ravel(label), strict=True) if present)
+
+    def names_in(self, text: str) -> list[str]:
+        """See `LabelFormat`."""
+        return text.split(SEPARATOR)
+
+    def parse(self, texts: Sequence[str], names: Sequence[str]) -> np.ndarray:
+        """See `LabelFormat`."""
+        number = {name: position for position, name in enumerate(names)}
+        present = np.zeros((len(texts), len(names)), np.float32)
+        for row, text in enumerate(texts):
+            present[row, [number[name] for name in text.split(SEPARATOR) if text]] = 1.0
+        return present
+
+    def name_labels(self, labels: np.ndarray, names: Sequence[str]) -> list[Any]:
+        """See `LabelFormat`."""
+        return [{names[k] for k in np.flatnonzero(row).tolist()} for row in labels]
+
+    def reorder(self, labels: np.ndarray, columns: Sequence[int]) -> np.ndarray:
+        """See `LabelFormat`."""
+        return labels[:, list(columns)]
+
+    def match(self, labels: np.ndarray, names: Sequence[str], known: Sequence[str]) -> np.ndarray:
+        """See `LabelFormat`."""
+        numbers = _number_names(names, known)
+        lacking = [name for number, name in enumerate(known) if number not in numbers]
+        if lacking:
+            raise InputError(
+                f"`source` must have a column for every label of the model. Received: none for "
+                f"{', '.join(map(repr, lacking))}."
+            )
+        return np.argsort(numbers)
+
+
+class ValueLabels(LabelFormat):
+    """One value, or a row of values."""
+
+    form = soft_form = "finite"
+    has_names = False
+
+    def describe_misfit(self, labels: np.ndarray) -> str:
+        """See `LabelFormat`."""
+        return "class numbers. Did you mean values as float?" if labels.dtype.kind == "i" else ""
+
+    def output_names(self, labels: np.ndarray, class_names: Sequence[str]) -> tuple[str, ...]:
+        """See `LabelFormat`."""
+        return tuple(f"value_{k}" for k in range(labels.shape[1])) if labels.ndim == 2 else ("value",)
+
+    def text(self, label: Any, names: Sequence[str]) -> str:
+        """See `LabelFormat`."""
+        return SEPARATOR.join(f"{value:.9g}" for value in np.ravel(label))  # what tells float32 numbers apart
+
+    def parse(self, texts: Sequence[str], names: Sequence[str]) -> np.ndarray:
+        """See `LabelFormat`."""
+        values = np.array([[float(part) for part in text.split(SEPARATOR)] for text in texts])
+        if not np.isfinite(values).all() or values.shape[1] != len(names):
+            raise ValueError(f"a label is not {len(names)} finite numbers")
+        return values[:, 0] if len(names) == 1 else values
+
+    def name_labels(self, labels: np.ndarray, names: Sequence[str]) -> list[Any]:
+        """See `LabelFormat`."""
+        return labels.tolist()
+
+    def reorder(self, labels: np.ndarray, columns: Sequence[int]) -> np.ndarray:
+        """See `LabelFormat`."""
+        return labels[:, list(columns)]
+
+    def match(self, labels: np.ndarray, names: Sequence[str], known: Sequence[str]) -> np.ndarray:
+        """See `LabelFormat`."""
+        found = labels.shape[1] if labels.ndim == 2 else 1
+        if found != len(known):
+            raise InputError(f"`source` must have {len(known)} values an image, as the model has. Received: {found}.")
+        return np.arange(found)
+
+
+def _describe_numbers(labels: np.ndarray) -> str:
+    """Say what labels are that stand for no class, and what to do."""
+    if labels.ndim == 2:
+        one_hot = bool(np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all())
+        remedy = "np.argmax(labels, axis=1)" if one_hot else "the target 'multilabel' or 'regression'"
+        return f"rows of {labels.shape[1]} values. Did you mean {remedy}?"
+    is_whole = bool((labels == np.round(labels)).all())
+    remedy = "labels.astype(int)" if is_whole else "the target 'regression'"
+    return f"one value each. Did you mean {remedy}?"
+
+
+def _number_names(names: Sequence[str], known: Sequence[str]) -> np.ndarray:
+    """Return for each class or column of a source its number in the model.
+
+    Raises:
+        InputError: the model does not know one.
+    """
+    found = [find_same(name, known) for name in names]
+    unknown = [name for name, same in zip(names, found, strict=True) if same is None]
+    if unknown:
+        alike = next((name for name in known if look_alike(name, unknown[0])), None)
+        hint = f" The model has {alike!r}: names must be equal in case and blanks." if alike else ""
+        raise InputError(
+            f"`source` must have classes that the model knows: {', '.join(map(repr, known))}. "
+            f"Received: {', '.join(map(repr, unknown))}.{hint or did_you_mean(unknown[0], known)}"
+        )
+    return np.array([known.index(name) for name in found if name is not None], np.int64)

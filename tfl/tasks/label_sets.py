@@ -1,0 +1,104 @@
+"""Several labels an example, each there or not: a sigmoid of one logit a label."""
+
+from typing import ClassVar
+
+import keras
+import numpy as np
+import scipy.special
+import tensorflow as tf
+
+from tfl.tasks import statistics
+from tfl.tasks.classification import Classification
+from tfl.tasks.convex import Convex, SigmoidCrossEntropy
+from tfl.tasks.label_formats import LabelFormat, SetLabels
+from tfl.tasks.scores import label_metrics
+from tfl.tasks.task import Judged, Statistic, check_smoothing
+
+
+class Multilabel(Classification):
+    """A set of labels: one independent probability each."""
+
+    name = "multilabel"
+    labels: ClassVar[LabelFormat] = SetLabels()
+    convex: ClassVar[Convex] = SigmoidCrossEntropy()
+    activation = "sigmoid"
+    nouns = ("label", "labels")
+    output_kind = "one logit a label"
+
+    def loss(self, label_smoothing: float = 0.0) -> keras.losses.Loss:
+        """See `Task`."""
+        check_smoothing(self, label_smoothing)
+        return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=label_smoothing, reduction="none")
+
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """See `Task`; a logit above 0 counts as "yes", where Keras compares with 0.5."""
+        return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)]
+
+    def as_targets(self, labels: np.ndarray) -> np.ndarray:
+        """See `Task`."""
+        labels = np.asarray(labels, np.float64)
+        return labels[:, None] if labels.ndim == 1 else labels
+
+    def scores(self, outputs: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+        """See `Task`."""
+        return scipy.special.expit(np.asarray(outputs, np.float64) / temperature)
+
+    def outputs(self, scores: np.ndarray) -> np.ndarray:
+        """See `Task`."""
+        return scipy.special.logit(np.clip(np.asarray(scores, np.float64), 1e-12, 1.0 - 1e-12))
+
+    def decode(self, outputs: tf.Tensor, temperature: float) -> tf.Tensor:
+        """See `Task`."""
+        return tf.nn.sigmoid(outputs / temperature)
+
+    def said(self, outputs: np.ndarray) -> np.ndarray:
+        """See `Classification`."""
+        return (np.asarray(outputs) > 0).astype(np.int64)
+
+    def as_classes(self, labels: np.ndarray) -> np.ndarray:
+        """See `Classification`."""
+        return np.asarray(labels).astype(np.int64)
+
+    def one_vs_rest(self, classes: np.ndarray, num_classes: int) -> np.ndarray:
+        """See `Classification`."""
+        return self.as_classes(classes) > 0
+
+    def is_correct(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Return whether all labels of an example are right."""
+        return np.all((outputs > 0) == (self.as_targets(labels) > 0.5), axis=1)
+
+    def confidences(self, outputs: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See `Classification`."""
+        return self.scores(outputs).ravel(), self.as_classes(labels).ravel() > 0
+
+    def certainty(self, scores: np.ndarray) -> np.ndarray:
+        """Return how sure the model is of the label that it is least sure of."""
+        return np.maximum(scores, 1.0 - scores).min(axis=1)
+
+    def decide(self, scores: np.ndarray) -> np.ndarray:
+        """See `Task`."""
+        return np.asarray(scores) > 0.5
+
+    def judge(self, scores: np.ndarray, labels: np.ndarray) -> Judged:
+        """See `Task`."""
+        scores, rows = np.asarray(scores, np.float64), np.arange(len(scores))
+        truth = np.asarray(labels, np.float64).reshape(scores.shape)
+        sureness = np.maximum(scores, 1 - scores)
+        is_wrong = (scores > 0.5) != (truth > 0.5)
+        is_hit = ~is_wrong.any(axis=1)
+        decided = np.where(is_hit, sureness.argmin(axis=1), np.where(is_wrong, sureness, -1.0).argmax(axis=1))
+        return Judged(decided, is_hit, sureness[rows, decided])
+
+    def agree(self, scores: np.ndarray, expected: np.ndarray) -> np.ndarray:
+        """Return whether every label is the same, at 0.5."""
+        return ((scores > 0.5) == (expected > 0.5)).all(axis=1)
+
+    def _own_metrics(self, classes: np.ndarray, said: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
+        return label_metrics(classes, said)
+
+    def _own_means(self, classes: np.ndarray, said: np.ndarray, outputs: np.ndarray) -> dict[str, np.ndarray]:
+        right = classes == said
+        return {"accuracy": right.all(axis=1).astype(float), "label_accuracy": right.mean(axis=1)}
+
+    def _own_confusion(self, truth: np.ndarray, said: np.ndarray) -> Statistic:
+        return statistics.label_confusion(truth, said)
