@@ -1,7 +1,6 @@
 """A classifier: one flat functional `keras.Model` from pixels to logits, and what must travel with it."""
 
 import contextlib
-import dataclasses
 import json
 import zipfile
 import zlib
@@ -147,7 +146,7 @@ def save_model(model: keras.Model, path: epath.PathLike) -> None:
         model.save(temporary)
         if metadata is not None:  # Keras ignores entries it does not know
             with zipfile.ZipFile(temporary, "a") as archive:
-                archive.writestr(METADATA_FILE, json.dumps(dataclasses.asdict(metadata), indent=2))
+                archive.writestr(METADATA_FILE, json.dumps(metadata.to_dict(), indent=2))
 
     write_atomically(path, write)
 
