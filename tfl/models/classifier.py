@@ -11,7 +11,7 @@ import keras
 from etils import epath
 from keras import layers
 
-from tfl.backbones.stages import HEAD_PREFIX, backbone_output, head_layers
+from tfl.backbones.stages import HEAD_PREFIX, head_layers
 from tfl.backbones.weights import INPUT_NAME
 from tfl.errors import InputError
 from tfl.files.writing import write_atomically
@@ -126,11 +126,6 @@ def split_at_features(model: keras.Model) -> tuple[keras.Model, keras.Model]:
 def logits_layer(model: keras.Model) -> layers.Dense:
     """Return the last layer of a classifier, `head_logits`."""
     return model.get_layer(HEAD_PREFIX + "logits")
-
-
-def extract_backbone(model: keras.Model) -> keras.Model:
-    """Return the part of a classifier below its head, sharing its layers."""
-    return keras.Model(model.input, backbone_output(model), name="backbone")
 
 
 def save_model(model: keras.Model, path: epath.PathLike) -> None:

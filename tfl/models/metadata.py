@@ -88,7 +88,7 @@ class Metadata:
         known = {field.name for field in dataclasses.fields(cls)}
         needed = known - {"temperature", "bit_depth"}  # older files do not have them
         entries = values.keys() - {"version"}
-        unknown = sorted(entries - known) if version <= VERSION else []
+        unknown = sorted(map(str, entries - known)) if version <= VERSION else []
         if unknown or not needed <= entries:
             found = f"{unknown[0]!r}" if unknown else f"no {min(needed - entries)!r}"
             raise InputError(f"`metadata` must have the entries {', '.join(sorted(known))}. Received: {found}.")
