@@ -24,7 +24,7 @@ def read(cluster, task=None, **others):
 
 def test_two_workers():
     cluster = read({"worker": TWO}, {"type": "worker", "index": 1}, job={"args": []}, environment="cloud")
-    assert cluster == Cluster("worker", 1, 2, tuple(TWO))
+    assert cluster == Cluster(1, 2, tuple(TWO))
     assert not cluster.is_chief
     assert read({"worker": TWO}, {"type": "worker", "index": "0"}).is_chief  # orchestrators write strings
 
@@ -45,7 +45,7 @@ def test_no_cluster_is_none(text):
 
 def test_the_real_environment_is_read(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", make_tf_config(TWO, 1))
-    assert Cluster.from_environment() == Cluster("worker", 1, 2, tuple(TWO))
+    assert Cluster.from_environment() == Cluster(1, 2, tuple(TWO))
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ srun() { shift; for SLURM_PROCID in 0 1; do SLURM_PROCID=$SLURM_PROCID "$@"; don
     script, count = re.subn(r"exec \S+python .*?(?='$)", 'echo "$TF_CONFIG"', script, flags=re.MULTILINE)
     assert count == 1
     addresses = ("node1:2222", "node2:2222")
-    expected = [Cluster("worker", index, 2, addresses) for index in (0, 1)]
+    expected = [Cluster(index, 2, addresses) for index in (0, 1)]
     assert run_shell(fakes + script, SLURM_JOB_NODELIST="node[1-2]") == expected
 
 
@@ -165,7 +165,7 @@ def test_the_jobs_for_kubernetes_name_this_pod():
     assert count == 1
     for index in range(2):
         (cluster,) = run_shell(shell, JOB_COMPLETION_INDEX=str(index), **environment)
-        assert cluster == Cluster("worker", index, 2, ("photos-0.photos:2222", "photos-1.photos:2222"))
+        assert cluster == Cluster(index, 2, ("photos-0.photos:2222", "photos-1.photos:2222"))
     jobset = yaml.safe_load(jobset_page)
     host = f"{jobset['metadata']['name']}-{jobset['spec']['replicatedJobs'][0]['name']}-0"
     assert f"HOST={host}, DOMAIN={jobset['metadata']['name']}" in jobset_page

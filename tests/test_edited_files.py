@@ -77,6 +77,10 @@ def test_the_run_is_a_good_one(run, finished):
         ({"class_names": [0, 1, 2]}, "`class_names` must be a list of names"),
         ({"alpha": 0}, "`alpha` must"),
         ({"colour": "red"}, "`metadata` must have the entries"),
+        ({"version": "1"}, "`version` of the metadata must be a whole number"),
+        ({"version": 1.0}, "`version` of the metadata must"),
+        ({"version": True}, "`version` of the metadata must"),
+        ({"version": -1}, "`version` of the metadata must"),
     ],
 )
 def test_metadata_that_no_model_has_is_refused(run, changes, rule):

@@ -21,7 +21,6 @@ STRATEGIES = ("auto", "one", "mirrored", "multi_worker", "tpu", "cpu:N")
 class Cluster:
     """The group of processes that this one belongs to."""
 
-    task_type: str  # as TF_CONFIG says it: chief or worker
     index: int  # among all, the chief first; not that of TF_CONFIG where there is a chief
     num_workers: int  # the chief counted
     addresses: tuple[str, ...]  # host:port of each, in the order of `index`
@@ -60,7 +59,7 @@ class Cluster:
         _check_addresses(addresses)
         task_type, index = _task(config.get("task"), jobs)
         before = len(jobs.get("chief", ())) if task_type == "worker" else 0
-        return cls(task_type, before + index, len(addresses), addresses)
+        return cls(before + index, len(addresses), addresses)
 
 
 def make_tf_config(addresses: Sequence[str], index: int) -> str:

@@ -60,6 +60,10 @@ def files_in(folder):
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
+def contents_of(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in files_in(folder)}
+
+
 def test_everything_comes_back_to_the_bit(tmp_path):
     rng = np.random.default_rng(0)
     dtypes = [np.dtype(name) for name in ("bool", "int8", "uint8", "int64", "uint64", "float16", "float32", "float64")]
@@ -105,7 +109,6 @@ def test_an_empty_folder_holds_none(tmp_path, said):
         store = CheckpointStore(folder)
         assert store.load() is None
         assert store.load_best() is None
-        store.clear()
     assert not said
     assert not (tmp_path / "missing").exists()
     with pytest.raises(InputError, match=r"`checkpoint.keep` must be at least 1. Received: keep=0"):
@@ -194,10 +197,8 @@ def test_foreign_files_stay_and_leftovers_go(tmp_path):
     assert store.load() is None
     store.save(make(5))
     assert set(names_in(tmp_path)) == foreign | {"LATEST", "step_00000005"}
-    store.clear()
-    assert set(names_in(tmp_path)) == foreign
-    assert store.load() is None
-    store.save(make(1), best=True)
+    store.save(make(1), best=True)  # of a training that was gone back on
+    assert set(names_in(tmp_path)) == foreign | {"LATEST", "step_00000001"}
     assert_same(store.load(), make(1))
 
 
@@ -238,7 +239,6 @@ def record(folder, keep):
                 store.load()
             store.save(make(step, marker), best=best)
             ends.append(len(recorder.operations))
-        store.clear()
     return recorder.operations, ends
 
 
@@ -263,15 +263,17 @@ def test_a_crash_at_any_moment_leaves_the_old_or_the_new_one(memory, keep, said,
     operations, ends = record(memory / "disk", keep)
     assert {kind for kind, _, _ in operations} == {"mkdir", "create", "write", "sync", "rename", "remove"}
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-    count, case = 0, memory / "case"
+    count, case, finals = 0, memory / "case", []
     for done, state in states_of(operations, ends):
         count += 1
         make_folder(case, state)
+        if done == len(operations):
+            finals.append(contents_of(case))
         store = CheckpointStore(case / "checkpoints", keep=keep)
         loaded = place_of(store.load())
         saved = sum(done >= end for end in ends)
         where = f"{done} of {len(operations)} operations, {saved} saves, {state.keys()}"
-        allowed = {len(SAVES) - 1, None} if saved == len(SAVES) else {saved - 1 if saved else None, saved}
+        allowed = {saved - 1 if saved else None, saved}
         if done in ends:
             allowed = {saved - 1}
         assert loaded in allowed, where
@@ -282,8 +284,7 @@ def test_a_crash_at_any_moment_leaves_the_old_or_the_new_one(memory, keep, said,
         assert len(names_in(case / "checkpoints")) <= 1 + keep + 1, where
     assert not said  # no crash may look like damage
     assert count >= 200
-    make_folder(case, state)
-    assert files_in(case) == files_in(memory / "disk") == []  # the recorder has missed nothing
+    assert contents_of(memory / "disk") in finals  # the recorder has missed nothing
 
 
 def kill_while_saving(folder, seconds):
@@ -476,5 +477,3 @@ def test_an_object_store_renames_no_folder(tmp_path, monkeypatch, said):
     damage(tmp_path / "c" / "step_00000005-1" / "arrays.bin")
     assert store.load().step == 4
     assert len(said) == 1
-    store.clear()
-    assert names_in(tmp_path / "c") == []

@@ -205,3 +205,13 @@ def test_every_recipe_loads_and_is_valid(path):
     assert type(config) is TransferConfig
     assert config == module.get_config()
     assert config.data is not module.get_config().data  # a fresh one each time, or overrides would leak
+
+
+def test_a_list_becomes_a_tuple_and_the_given_config_is_not_shared():
+    config = TransferConfig(data=DataConfig(split=[0.5, 0.25, 0.25]))  # as JSON has it
+    config.head.hidden_units = [64, 32]
+    checked = config.validate()
+    assert checked.data.split == (0.5, 0.25, 0.25) and checked.head.hidden_units == (64, 32)
+    assert config.data.split == [0.5, 0.25, 0.25]
+    checked.data.batch_size = 7
+    assert config.data.batch_size == TransferConfig().data.batch_size

@@ -43,7 +43,6 @@ def test_class_folders(tmp_path):
     for row, path in enumerate(index.paths):
         assert hashlib.sha256(Path(path).read_bytes()).hexdigest() == index.sha256[row]
         assert Image.open(path).size == (index.width[row], index.height[row])
-    assert set(index.status) == {"ok"}
 
 
 @pytest.mark.parametrize("name", ["val", "Valid", "VALIDATION", "test"])

@@ -166,7 +166,7 @@ def test_splits_csv(tmp_path):
     splits = load_data("digits:3,7")
     splits.index.write_csv(tmp_path / "splits.csv")
     rows = list(csv.DictReader((tmp_path / "splits.csv").open()))
-    assert list(rows[0]) == ["id", "path", "label", "split", "sha256", "width", "height", "status"]
+    assert list(rows[0]) == ["id", "path", "label", "split", "sha256", "width", "height"]
     assert len(rows) == len(splits.index)
     assert {row["label"] for row in rows} == {"3", "7"}
     assert [row["split"] for row in rows] == splits.index.splits.tolist()

@@ -7,7 +7,7 @@ import pytest
 
 from tfl.config import ProbeConfig
 from tfl.evaluation import Predictions
-from tfl.evaluation.calibration import error_by_chance
+from tfl.evaluation.calibration import errors_by_chance
 from tfl.report import Facts, find, read_facts
 from tfl.report.wording import count, figure, percent, points, spoken
 
@@ -302,7 +302,7 @@ def test_the_error_of_chance_is_that_of_drawing():
         for _ in range(4000)
     ]
     confidence = np.repeat([row["confidence"] for row in bins], [row["count"] for row in bins])
-    assert error_by_chance(confidence) == pytest.approx(np.mean(errors), rel=0.05)
+    assert errors_by_chance(confidence).mean() == pytest.approx(np.mean(errors), rel=0.05)
 
 
 def test_numbers_read_the_same_everywhere():

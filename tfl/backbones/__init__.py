@@ -18,7 +18,6 @@ if TYPE_CHECKING:
         find_cut_points,
         find_stages,
         head_layers,
-        stage_table,
     )
     from tfl.backbones.weights import build_backbone, weights_fingerprint
 
@@ -36,7 +35,6 @@ __all__ = [
     "get_backbone_spec",
     "head_layers",
     "list_backbones",
-    "stage_table",
     "weights_fingerprint",
 ]
 

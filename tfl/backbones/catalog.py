@@ -142,15 +142,16 @@ def list_backbones(pattern: str = "*") -> list[str]:
     return names
 
 
-def backbone_table(pattern: str = "*") -> str:
-    """Return an aligned text table of the networks that match a pattern, for the screen.
+def backbone_table(*patterns: str) -> str:
+    """Return an aligned text table of the networks that match some patterns, for the screen.
 
     Args:
-        pattern: as for `list_backbones`.
+        patterns: each as for `list_backbones`; none: all networks.
     """
     header = ("name", "image size", "minimum", "features", "alpha with weights")
     rows: list[tuple[str, ...]] = [header]
-    for spec in map(get_backbone_spec, list_backbones(pattern)):
+    names = [name for pattern in patterns or ("*",) for name in list_backbones(pattern)]
+    for spec in map(get_backbone_spec, names):
         alphas = ", ".join(f"{alpha:g}" for alpha in spec.imagenet_alphas) or "-"
         rows.append((spec.name, str(spec.image_size), str(spec.minimum_size), str(spec.num_features), alphas))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -51,20 +51,6 @@ class Stage:
     resolution: int
 
 
-@dataclasses.dataclass(frozen=True)
-class StageRow:
-    """One row of `stage_table`: a stage without its objects."""
-
-    stage: str
-    first: str  # lowest layer
-    last: str  # highest layer
-    cut: str  # layer or operation whose output is the end of the stage
-    resolution: int  # of the cut, in pixels
-    channels: int  # of the cut
-    layers: int
-    parameters: int
-
-
 def backbone_output(model: keras.Model) -> Any:
     """Return the output tensor of the last layer that is not of the head.
 
@@ -132,27 +118,6 @@ def find_stages(model: keras.Model) -> list[Stage]:
         stages.append(Stage(f"stage{len(stages) + 1}", tuple(_layers(nodes[start : end + 1])), cut, cut.resolution))
         start = end + 1
     return stages
-
-
-def stage_table(model: keras.Model) -> list[StageRow]:
-    """Return what there is to say of each stage, from bottom to top, as plain numbers and names.
-
-    Args:
-        model: as for `backbone_output`.
-    """
-    return [
-        StageRow(
-            stage=stage.name,
-            first=stage.layers[0].name,
-            last=stage.layers[-1].name,
-            cut=stage.cut.name,
-            resolution=stage.resolution,
-            channels=stage.cut.channels,
-            layers=len(stage.layers),
-            parameters=sum(layer.count_params() for layer in stage.layers),
-        )
-        for stage in find_stages(model)
-    ]
 
 
 def _nodes(model: keras.Model) -> list[Any]:

@@ -136,23 +136,6 @@ class CheckpointStore:
             return name, checkpoint
         return None
 
-    def clear(self) -> None:
-        """Remove all checkpoints, the newest last: a crash on the way leaves that one, or none.
-
-        Raises:
-            InputError: the folder cannot be written.
-        """
-        with _explained(self.folder):
-            newest = self._newest_first()[0][:1]
-            for name in self._names():
-                if name not in newest:
-                    self._remove(name)
-            (self.folder / _LATEST).unlink(missing_ok=True)
-            for name in newest:
-                sync(self.folder)
-                self._remove(name)
-        self._line = {}
-
     def _names(self) -> list[str]:
         """Return the names of all folders of checkpoints, whole or not, by their steps."""
         entries = self.folder.iterdir() if self.folder.exists() else ()

@@ -16,7 +16,7 @@ from tfl.workdir import write_csv
 
 SPLITS = ("train", "validation", "test")
 UNUSED = "unused"  # the split of rows that a cap on the labels left out
-COLUMNS = ("id", "path", "label", "split", "sha256", "width", "height", "status")  # of splits.csv
+COLUMNS = ("id", "path", "label", "split", "sha256", "width", "height")  # of splits.csv
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,6 @@ class Index:
         sha256: str, of the file's (or the pixels') bytes.
         width: int64, pixels, as displayed (after EXIF orientation); 0 where unknown.
         height: int64, pixels.
-        status: str, "ok".
         class_names: K names; empty for regression targets.
     """
 
@@ -45,7 +44,6 @@ class Index:
     sha256: np.ndarray
     width: np.ndarray
     height: np.ndarray
-    status: np.ndarray
     class_names: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -87,7 +85,7 @@ class Index:
         """Write the table as `splits.csv`, with class names for labels."""
         rows = zip(
             self.ids, self.paths, self.label_texts(), self.splits,
-            self.sha256, self.width, self.height, self.status, strict=True,
+            self.sha256, self.width, self.height, strict=True,
         )  # fmt: skip
         write_csv(path, COLUMNS, rows)
 
@@ -129,7 +127,7 @@ class Index:
 
 
 def read_splits(path: epath.PathLike) -> list[dict[str, str]]:
-    """Read what `Index.write_csv` wrote: id, path, label, split, sha256, width, height and status of each example.
+    """Read what `Index.write_csv` wrote: id, path, label, split, sha256, width and height of each example.
 
     Raises:
         InputError: a column is missing, an id stands there twice, or there is no such split or size.
@@ -145,12 +143,12 @@ def read_splits(path: epath.PathLike) -> list[dict[str, str]]:
 
 def index_of_splits(rows: Sequence[Mapping[str, str]]) -> Index:
     """Return the index of a table that `read_splits` has read; every label, of whatever kind, is a class."""
-    ids, paths, texts, splits, sha256, width, height, status = (
+    ids, paths, texts, splits, sha256, width, height = (
         np.array([row[name] for row in rows], np.str_) for name in COLUMNS
     )
     names, labels = np.unique(texts, return_inverse=True)
     width, height = width.astype(np.int64), height.astype(np.int64)
-    return Index(ids, paths, labels, splits, sha256, width, height, status, tuple(map(str, names)))
+    return Index(ids, paths, labels, splits, sha256, width, height, tuple(map(str, names)))
 
 
 def make_index(
@@ -196,7 +194,6 @@ def make_index(
         sha256=column(sha256),
         width=np.asarray(sizes, np.int64)[order, 0],
         height=np.asarray(sizes, np.int64)[order, 1],
-        status=np.full(len(ids), "ok"),
         class_names=tuple(class_names),
     )
     return index, order

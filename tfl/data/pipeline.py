@@ -36,7 +36,6 @@ def make_dataset(
     seed: int = 0,
     epoch: int | None = None,
     shuffle: bool = True,
-    drop_remainder: bool = False,
 ) -> tf.data.Dataset:
     """Make batches of the examples in `rows`.
 
@@ -56,7 +55,6 @@ def make_dataset(
         seed: of order and augmentation.
         epoch: number of the pass over the training data, or None for evaluation.
         shuffle: false keeps the order of `rows` (or of the stream) also where an epoch is given.
-        drop_remainder: leave out a last, shorter batch.
 
     Returns:
         Dataset of {"image": uint8 (B, image_size, image_size, 3) RGB, "label", "id": int64 (B,), "weight":
@@ -88,7 +86,7 @@ def make_dataset(
         buffer_seed = int(np.random.default_rng((seed, epoch)).integers(2**31))
         dataset = dataset.shuffle(SHUFFLE_BUFFER, seed=buffer_seed, reshuffle_each_iteration=False)
     dataset = dataset.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return dataset.batch(batch_size, drop_remainder=drop_remainder).prefetch(tf.data.AUTOTUNE)
+    return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
 def make_prediction_dataset(

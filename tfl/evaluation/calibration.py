@@ -42,7 +42,7 @@ def calibration_error(
     """Return the expected calibration error: how far confidence and accuracy of a bin are apart, in the mean.
 
     On few examples it is well above 0 for a perfect model too (a bin of 10 is off by 0.1 by chance): compare it
-    with `error_by_chance`, not with 0.
+    with `errors_by_chance`, not with 0.
 
     Args:
         confidence: `(M,)`, in [0, 1].
@@ -60,18 +60,14 @@ def calibration_error(
     return float(sum(row["count"] * abs(row["accuracy"] - row["confidence"]) for row in rows) / len(confidence))
 
 
-def error_by_chance(confidence: np.ndarray, num_bins: int = NUM_BINS, seed: int = 0) -> float:
-    """Return the mean calibration error of a perfect model that is as sure of as many examples.
+def errors_by_chance(confidence: np.ndarray, num_bins: int = NUM_BINS, seed: int = 0) -> np.ndarray:
+    """Return the calibration errors of perfect models that are as sure of as many examples, one for each model.
 
     Args:
         confidence: `(M,)`, in [0, 1].
         num_bins: how many bins of equal width.
         seed: of the outcomes that are drawn from the confidences.
     """
-    return float(_errors_by_chance(confidence, num_bins, seed).mean())
-
-
-def _errors_by_chance(confidence: np.ndarray, num_bins: int = NUM_BINS, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     num_draws = int(np.clip(OUTCOMES // len(confidence), 1, 200))
     drawn = (rng.random(len(confidence)) < confidence for _ in range(num_draws))
@@ -95,7 +91,7 @@ def describe_calibration(table: Predictions) -> dict[str, Any]:
         below; "adaptive_ece", "loss", and reliability "bins".
     """
     confidence, right = confidences(table)
-    chance = _errors_by_chance(confidence)
+    chance = errors_by_chance(confidence)
     return {
         "ece": calibration_error(confidence, right),
         "ece_by_chance": float(chance.mean()),

@@ -1,7 +1,6 @@
 """What every shipped format computes: pixels in, probabilities out, and nothing that only training needs."""
 
 import contextlib
-import dataclasses
 import json
 from collections.abc import Iterator
 
@@ -19,7 +18,7 @@ PIXELS, PROBABILITIES = "pixels", "probabilities"  # names of input and output i
 
 def metadata_to_json(metadata: Metadata) -> str:
     """Return what an artefact must say of itself, as text."""
-    return json.dumps(dataclasses.asdict(metadata), indent=2)
+    return json.dumps(metadata.to_dict(), indent=2)
 
 
 def metadata_from_json(text: str | bytes) -> Metadata:

@@ -1,7 +1,6 @@
 """A classifier: one flat functional `keras.Model` from pixels to logits, and what must travel with it."""
 
 import contextlib
-import dataclasses
 import json
 import zipfile
 import zlib
@@ -12,7 +11,7 @@ import keras
 from etils import epath
 from keras import layers
 
-from tfl.backbones.stages import HEAD_PREFIX, backbone_output, head_layers
+from tfl.backbones.stages import HEAD_PREFIX, head_layers
 from tfl.backbones.weights import INPUT_NAME
 from tfl.errors import InputError
 from tfl.files.writing import write_atomically
@@ -116,11 +115,6 @@ def logits_layer(model: keras.Model) -> layers.Dense:
     return model.get_layer(HEAD_PREFIX + "logits")
 
 
-def extract_backbone(model: keras.Model) -> keras.Model:
-    """Return the part of a classifier below its head, sharing its layers."""
-    return keras.Model(model.input, backbone_output(model), name="backbone")
-
-
 def save_model(model: keras.Model, path: epath.PathLike) -> None:
     """Write `model` as one `.keras` file that plain Keras loads, with tfl's metadata inside.
 
@@ -134,7 +128,7 @@ def save_model(model: keras.Model, path: epath.PathLike) -> None:
         model.save(temporary)
         if metadata is not None:  # Keras ignores entries it does not know
             with zipfile.ZipFile(temporary, "a") as archive:
-                archive.writestr(METADATA_FILE, json.dumps(dataclasses.asdict(metadata), indent=2))
+                archive.writestr(METADATA_FILE, json.dumps(metadata.to_dict(), indent=2))
 
     write_atomically(path, write)
 

@@ -118,15 +118,6 @@ def unfreeze(model: keras.Model, what: What = "all", *, batch_norm: str = "froze
     return _set(model, chosen, batch_norm, chosen_is_trained=True)
 
 
-def trainable_stages(model: keras.Model) -> list[str]:
-    """Return the names of the stages of which something is trained, from bottom to top.
-
-    Args:
-        model: as for `freeze`.
-    """
-    return [stage.name for stage in find_stages(model) if any(layer.trainable_weights for layer in stage.layers)]
-
-
 def learning_rate_multipliers(model: keras.Model, layer_decay: float) -> dict[str, float]:
     """Return by how much the update of each weight is scaled, for a learning rate that falls towards the input.
 

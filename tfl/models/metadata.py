@@ -20,6 +20,7 @@ from tfl.tasks import Task, get_task
 
 METADATA_FILE = "tfl.json"  # in the archive of a `.keras` file
 CONFIG_KEY = "tfl"  # in the config of a model
+VERSION = 1  # of what files say; raised with every new entry that a reader may leave out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,19 +66,33 @@ class Metadata:
         if not isinstance(self.backbone, str):
             raise InputError(f"`backbone` must be a name. Received: backbone={self.backbone!r}.")
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a file says of its model: the attributes, and the version of their format."""
+        return {"version": VERSION, **dataclasses.asdict(self)}
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Metadata":
-        """Return the metadata that `dataclasses.asdict` turned into `values`, JSON in between or not.
+        """Return the metadata that `to_dict` turned into `values`, JSON in between or not.
+
+        Entries that this version does not know are ignored in a file of a newer version. In any other file they are
+        refused: they are entries of a wrong name, whose value would be lost.
 
         Raises:
             InputError: the values are not those of metadata.
         """
+        if not isinstance(values, dict):
+            raise InputError(f"`metadata` must be an object. Received: {repr(values)[:80]}.")
+        version = values.get("version", 0)  # the first files have none
+        if type(version) is not int or version < 0:
+            raise InputError(f"`version` of the metadata must be a whole number. Received: version={version!r}.")
         known = {field.name for field in dataclasses.fields(cls)}
         needed = known - {"temperature", "bit_depth"}  # older files do not have them
-        if not isinstance(values, dict) or not needed <= values.keys() <= known:
-            found = ", ".join(map(str, values)) if isinstance(values, dict) else repr(values)[:80]
+        entries = values.keys() - {"version"}
+        unknown = sorted(map(str, entries - known)) if version <= VERSION else []
+        if unknown or not needed <= entries:
+            found = f"{unknown[0]!r}" if unknown else f"no {min(needed - entries)!r}"
             raise InputError(f"`metadata` must have the entries {', '.join(sorted(known))}. Received: {found}.")
-        return cls(**values)
+        return cls(**{name: values[name] for name in entries & known})
 
     @property
     def task(self) -> Task:
@@ -146,7 +161,7 @@ class Classifier(Functional):
     def get_config(self) -> dict[str, Any]:
         """Return the config of the model, with the metadata in it."""
         config = super().get_config()
-        return config if self.metadata is None else config | {CONFIG_KEY: dataclasses.asdict(self.metadata)}
+        return config if self.metadata is None else config | {CONFIG_KEY: self.metadata.to_dict()}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Classifier":

@@ -41,7 +41,6 @@ class Chart:
         alt: what a reader who cannot see it must know: the finding.
         caption: below it.
         x_label: of the horizontal axis.
-        y_label: of the vertical axis.
         lines: (style, points of a polyline).
         dots: (style, x, y, radius).
         x_ticks: (x, text).
@@ -52,7 +51,6 @@ class Chart:
     alt: str
     caption: str
     x_label: str
-    y_label: str
     lines: list[tuple[str, str]]
     dots: list[tuple[str, float, float, float]]
     x_ticks: list[tuple[float, str]]
@@ -67,7 +65,7 @@ def draw(
     *,
     alt: str,
     caption: str,
-    labels: tuple[str, str],
+    x_label: str,
     x_range: tuple[float, float] | None = None,
     y_range: tuple[float, float] | None = None,
     log_x: bool = False,
@@ -78,7 +76,7 @@ def draw(
         series: what is drawn, later ones on top.
         alt: the finding in words.
         caption: below the chart.
-        labels: of the horizontal and the vertical axis.
+        x_label: of the horizontal axis.
         x_range: lowest and highest value; None: those of the series.
         y_range: the same for the vertical axis, whose ends are then rounded to ticks.
         log_x: whether the horizontal axis counts decades.
@@ -112,7 +110,7 @@ def draw(
     return Chart(
         alt,
         caption,
-        *labels,
+        x_label,
         lines=[(one.style, " ".join(f"{x},{y}" for x, y in found)) for one, found in places if not len(one.sizes)],
         dots=[
             (one.style, x, y, round(size, 1))

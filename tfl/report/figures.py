@@ -41,7 +41,7 @@ def _curve(facts: Facts, name: str, title: str) -> Chart:
         alt=f"{title} by epoch: training from {train[0]:.3f} to {train[-1]:.3f}, validation from "
         f"{validation[0]:.3f} to {validation[-1]:.3f}; the validation loss is lowest after epoch {best + 1}.",
         caption=f"{title}. The dot is the epoch of the lowest validation loss.",
-        labels=("epoch", title.lower()),
+        x_label="epoch",
     )
 
 
@@ -55,7 +55,7 @@ def _learning_rate(facts: Facts) -> Chart:
         [Series("", steps, rates)],
         alt=f"Learning rate by step: {options.schedule}, at most {max(rates):.3g}, over {count(total, 'step')}.",
         caption=f"Learning rate of the topmost stage ({options.schedule}), over {count(total, 'step')}.",
-        labels=("step", "learning rate"),
+        x_label="step",
         y_range=(0, max(rates) * 1.05),
     )
 
@@ -72,7 +72,7 @@ def l2_path(facts: Facts) -> Chart | None:
         [Series("", tried, losses), Series("", [tried[chosen]], [losses[chosen]], sizes=[4])],
         alt=f"Validation loss over {len(path)} values of λ: lowest at λ = {probe['l2']:.3g} with {losses[chosen]:.3f}.",
         caption=f"λ of the solved head: {probe['l2']:.3g} was chosen (dot) of {len(path)} values.",
-        labels=("λ", "validation loss"),
+        x_label="λ",
         log_x=True,
     )
 
@@ -104,7 +104,7 @@ def _reliability(measured: dict[str, Any], name: str) -> Chart:
         f"model is {points(abs(gap))} {lean}.",
         caption=f"{name[:1].upper()}{name[1:]}: error {points(measured['ece'])}. On the dashed line, 80 % sure is "
         "right 8 times in 10; a larger dot stands for more images.",
-        labels=("certainty", "share that is right"),
+        x_label="certainty",
         x_range=(0, 1),
         y_range=(0, 1),
     )
@@ -123,7 +123,7 @@ def selective(facts: Facts) -> Chart | None:
         f"{percent(first['accuracy'])} on the {percent(first['coverage'])} that are most certain.",
         caption="Accuracy on the test images that are kept when the least certain ones go to a person; the thresholds "
         f"are from {facts.held_out}.",
-        labels=("share of images kept", "accuracy"),
+        x_label="share of images kept",
         x_range=(0, 1),
     )
 
