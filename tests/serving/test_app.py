@@ -360,14 +360,19 @@ def test_not_ready_while_nothing_gets_on_and_the_end_does_not_wait_for_it(serve,
     held.set()
 
 
-def test_a_bug_is_500_without_its_traceback_and_the_next_request_is_answered(serve, ready, model_file, photos):
-    with serve(model_file) as client:
+def test_a_bug_is_500_without_its_traceback_and_the_next_request_is_answered(serve, ready, model_file, photos, caplog):
+    shop = {"origin": "https://shop.example"}
+    with serve(model_file, allow_origin=[shop["origin"]]) as client:
         model = ready(client).app.state.model
         batcher = model._parts.batcher
         right = batcher._predict
         batcher._predict = lambda images: 1 / 0
-        message = error(client.post(CLASSIFY, content=photos[0]), 500)
-        assert "division" not in message
+        answer = client.post(CLASSIFY, content=photos[0], headers=shop)
+        assert "division" not in error(answer, 500)
+        assert answer.headers["access-control-allow-origin"] == shop["origin"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "POST /classify" in caplog.text and "ZeroDivisionError" in caplog.text
+        assert 'code="500"' in client.get("/metrics").text
         batcher._predict = right
         assert client.post(CLASSIFY, content=photos[0]).status_code == 200
 
