@@ -55,7 +55,7 @@ def test_a_policy_for_all_layers_is_refused_before_any_is_made(tmp_path: Path) -
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         with pytest.raises(
-            InputError, match="`dtype_policy` of Keras must be 'float32'.*'mixed_bfloat16'.*`precision`"
+            InputError, match=r"`dtype_policy` of Keras must be 'float32'.*'mixed_bfloat16'.*`precision`"
         ):
             tfl.transfer(tfl.TransferConfig(), tmp_path / "run")
         with pytest.raises(InputError, match="`dtype_policy` of Keras"):

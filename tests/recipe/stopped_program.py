@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> None:
         sys.setprofile(counter)
         tfl.transfer(config, folder / "run")
         sys.setprofile(None)
-    print(counter.calls)
+    sys.stdout.write(str(counter.calls))
 
 
 if __name__ == "__main__":
