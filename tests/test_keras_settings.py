@@ -49,3 +49,17 @@ def test_what_is_set_later_is_refused_by_a_run(tmp_path: Path) -> None:
     finally:
         keras.config.set_image_data_format("channels_last")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_policy_for_all_layers_is_refused_before_any_is_made(tmp_path: Path) -> None:
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        with pytest.raises(
+            InputError, match=r"`dtype_policy` of Keras must be 'float32'.*'mixed_bfloat16'.*`precision`"
+        ):
+            tfl.transfer(tfl.TransferConfig(), tmp_path / "run")
+        with pytest.raises(InputError, match="`dtype_policy` of Keras"):
+            tfl.build_backbone("MobileNetV2", weights="none")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert not (tmp_path / "run").exists()

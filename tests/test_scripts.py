@@ -23,6 +23,7 @@ def test_help_is_there_and_loads_no_tensorflow(run_cold, name):
     ("flags", "expected"),
     [
         (["--config.data.sorce=digits"], "Did you mean 'data.source'?"),
+        (["--config.finetune.lr=0.1"], "Did you mean 'finetune.learning_rate'?"),
         (["--config.backbone.name=ResNet5"], "Did you mean 'ResNet50'?"),
         (["--config.backbone.alpha=0.35", "--config.backbone.name=VGG16"], "alpha"),
         (["--config.data.source=flder:x"], "Did you mean 'folder'?"),
@@ -45,6 +46,12 @@ def test_a_mistake_is_one_line_and_exit_code_2(run_script, tmp_path, flags, expe
     assert expected in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "w").exists()  # a mistake leaves nothing behind
+
+
+def test_an_option_without_the_recipe_leads_to_it(run_script, tmp_path):
+    result = run_script("scripts/train.py", "--config.data.source=digits", f"--workdir={tmp_path / 'w'}")
+    assert result.returncode == 2
+    assert "Received: --config.data.source. Did you mean to give the recipe too, as in --config=" in result.stderr
 
 
 def test_missing_weights_are_one_line_that_says_where_to_put_them(run_script, tmp_path):

@@ -83,5 +83,6 @@ if not TYPE_CHECKING:  # a type checker reads the imports above
     _import_name = globals()["__getattr__"]
 
     def __getattr__(name: str) -> Any:
-        check_keras_settings()  # before Keras is imported, which reads them only once
+        if name in __all__:  # scripts import `tfl.cli` alone, which says it in one line
+            check_keras_settings()  # before Keras is imported, which reads them only once
         return _import_name(name)

@@ -106,6 +106,8 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
         known = [name for name in flags.FLAGS if not name.startswith(("test_", "config."))]
         command = next((word for word in _own_flags(argv) if word.endswith(".py") and not word.startswith("-")), "")
         hint = did_you_mean(error.flagname, known)
+        if error.flagname.startswith("config.") and "config" in known:
+            hint = " Did you mean to give the recipe too, as in --config=configs/folder.py?"
         if command and not hint:
             hint = f" Did you mean `-- {command}`, which leaves its flags to it?"
         _stop(f"Flags must be known ones. Received: --{error.flagname}.{hint} Try --help.")

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from tfl.errors import InputError
 
-NEEDED = {"backend": "tensorflow", "image_data_format": "channels_last", "floatx": "float32"}
+NEEDED = {"backend": "tensorflow", "image_data_format": "channels_last", "floatx": "float32", "dtype_policy": "float32"}
 _HINTS = {
     "backend": "KERAS_BACKEND=tensorflow",
     "image_data_format": '"channels_last"',
     "floatx": '"float32", and the option `precision` for training in half precision',
+    "dtype_policy": 'keras.config.set_dtype_policy("float32"), and the option `precision`',
 }
 
 
@@ -28,7 +29,8 @@ def check_keras_settings() -> None:
     """
     keras = sys.modules.get("keras")
     if keras is not None and hasattr(keras, "config"):
-        found = {name: (getattr(keras.config, name)(), "keras.config") for name in NEEDED}
+        values = {name: getattr(keras.config, name)() for name in NEEDED}
+        found = {name: (getattr(value, "name", value), "keras.config") for name, value in values.items()}
     else:
         found = _settings_of_files()
     for name, needed in NEEDED.items():

@@ -6,6 +6,43 @@ from collections.abc import Iterable
 
 from tfl.errors import InputError
 
+# Names of other libraries for what has another one here.
+_ELSEWHERE = {
+    "learning_rate": ("lr", "learn_rate", "base_lr", "rate"),
+    "epochs": ("epoch", "num_epochs", "n_epochs", "max_epochs", "num_train_epochs", "nb_epoch"),
+    "unfreeze": ("freeze", "trainable", "unfreeze_layers", "freeze_layers", "unfrozen"),
+    "batch_norm": ("bn", "norm"),
+    "weight_decay": ("wd", "decay"),
+    "layer_decay": ("llrd", "layer_lr_decay", "layer_wise_lr_decay", "discriminative_lr"),
+    "l2": ("regularization", "weight_l2", "lambda", "alpha_l2", "penalty"),
+    "batch_size": ("bs", "batch", "train_batch_size", "per_device_train_batch_size"),
+    "image_size": ("img_size", "imgsz", "size", "resolution", "input_size", "crop_size"),
+    "dropout": ("dropout_rate", "drop_rate", "drop", "p_dropout"),
+    "hidden_units": ("hidden", "units", "hidden_layer_sizes", "dense"),
+    "optimizer": ("opt", "optim"),
+    "schedule": ("scheduler", "lr_scheduler", "lr_schedule", "lr_scheduler_type", "sched"),
+    "warmup_fraction": ("warmup", "warmup_ratio", "warmup_steps", "warmup_epochs", "pct_start"),
+    "label_smoothing": ("smoothing", "ls"),
+    "clip_norm": ("clipnorm", "global_clipnorm", "grad_clip", "clip_grad", "max_grad_norm", "gradient_clip_val"),
+    "accumulate": ("accumulate_grad_batches", "gradient_accumulation_steps", "grad_accum"),
+    "early_stopping": ("patience",),
+    "ema": ("use_ema", "ema_decay", "ema_momentum", "model_ema", "swa"),
+    "jit_compile": ("xla", "jit"),
+    "augmentation": ("aug", "augment", "augmentations", "data_augmentation", "transforms"),
+    "source": ("data_dir", "dataset", "path", "root", "directory", "folder"),
+    "split": ("val_split", "validation_split", "test_size", "val_size"),
+    "name": ("model", "arch", "architecture", "model_name", "backbone"),
+    "weights": ("pretrained", "init"),
+    "pooling": ("pool", "global_pool"),
+    "folds": ("cv", "n_splits", "kfold", "k_folds"),
+    "seed": ("random_state", "random_seed"),
+    "precision": ("mixed_precision", "fp16", "bf16", "amp", "dtype_policy"),
+    "strategy": ("distribution_strategy", "accelerator", "devices", "gpus", "num_gpus"),
+    "every_steps": ("save_steps", "save_freq"),
+    "keep": ("save_total_limit", "max_to_keep"),
+}
+_OURS = {theirs: ours for ours, names in _ELSEWHERE.items() for theirs in names}
+
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `" Did you mean 'x'?"` for the nearest known name, or `""` where none is near.
@@ -14,9 +51,31 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         >>> did_you_mean("ResNet5", ["ResNet50", "VGG16"])
         " Did you mean 'ResNet50'?"
     """
+    nearest = find_nearest(name, known)
+    return f" Did you mean '{nearest}'?" if nearest else ""
+
+
+def find_nearest(name: str, known: Iterable[str]) -> str:
+    """Return the known name that was probably meant, in other libraries' words or mistyped; "" where none is near.
+
+    Example:
+        >>> find_nearest("lr", ["l2", "learning_rate"])
+        'learning_rate'
+    """
     by_lower = {candidate.lower(): candidate for candidate in known}
-    nearest = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.5)
-    return f" Did you mean '{by_lower[nearest[0]]}'?" if nearest else ""
+    ours = in_our_words(name)
+    nearest = [ours] if ours in by_lower else difflib.get_close_matches(name.lower(), list(by_lower), n=1)
+    return by_lower[nearest[0]] if nearest else ""
+
+
+def in_our_words(name: str) -> str:
+    """Return what tfl calls an option that has this name in another library; any other name in small letters.
+
+    Example:
+        >>> in_our_words("lr")
+        'learning_rate'
+    """
+    return _OURS.get(name.lower(), name.lower())
 
 
 def resolve(name: str, known: Iterable[str], argument: str) -> str:

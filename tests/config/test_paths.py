@@ -22,6 +22,35 @@ def test_option_paths_are_checked_with_a_hint():
         check_option("finetune")
 
 
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("finetune.lr", "finetune.learning_rate"),
+        ("lr", "finetune.learning_rate"),
+        ("finetune.epoch", "finetune.epochs"),
+        ("pretrain.epoch", "pretrain.epochs"),
+        ("finetune.freeze", "finetune.unfreeze"),
+        ("finetune.wd", "finetune.weight_decay"),
+        ("finetune.patience", "finetune.early_stopping"),
+        ("data.bs", "data.batch_size"),
+        ("finetune.batch_size", "data.batch_size"),
+        ("head.dropout_rate", "head.dropout"),
+        ("head.Dropout", "head.dropout"),
+        ("dat.source", "data.source"),
+        ("optimizer.lr", "finetune.learning_rate"),
+        ("random_state", "seed"),
+        ("backbone.arch", "backbone.name"),
+        ("finetune.xyzzy", ""),
+        ("cat.dog", ""),
+    ],
+)
+def test_other_libraries_names_lead_to_ours_and_nonsense_to_none(path, meant):
+    with pytest.raises(InputError) as caught:
+        check_option(path)
+    hint = f" Did you mean '{meant}'?" if meant else ""
+    assert str(caught.value) == f"`config.{path}` must be an option.{hint} Try --help."
+
+
 def test_sources_and_places_are_there():
     assert SOURCES == ["data.source", "pretrain.source"]
     assert PLACES == ["backbone.weights", "features.store"]

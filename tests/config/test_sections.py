@@ -13,7 +13,7 @@ from tfl.config.listing import list_options
 from tfl.config.option import Between, Checked, OneOf, Switch, Text
 from tfl.config.values import FOLDS, SPLIT, STRATEGY, UNITS, DataSource
 from tfl.errors import InputError
-from tfl.registry import did_you_mean, resolve
+from tfl.registry import _ELSEWHERE, _OURS, did_you_mean, resolve
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OPTIONS = {option.path: option for option in list_options()}
@@ -193,6 +193,15 @@ def test_names_are_found_in_any_case_and_suggested():
     assert resolve("RESNET50", ["ResNet50", "VGG16"], "x") == "ResNet50"
     assert did_you_mean("resnet5", ["ResNet50", "VGG16"]) == " Did you mean 'ResNet50'?"
     assert did_you_mean("zzzz", ["ResNet50"]) == ""
+    assert did_you_mean("cat", ["ants", "bees"]) == ""
+    assert did_you_mean("lr", ["l2", "learning_rate"]) == " Did you mean 'learning_rate'?"
+
+
+def test_every_name_of_another_library_leads_to_one_option():
+    known = {path.rpartition(".")[2] for path in OPTIONS}
+    assert set(_ELSEWHERE) <= known
+    assert len(_OURS) == sum(map(len, _ELSEWHERE.values()))
+    assert not known & set(_OURS)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.py")), ids=lambda path: path.stem)

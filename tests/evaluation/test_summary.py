@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tfl.evaluation import Predictions, Slicing, main_figures, summarize
 
 CLASSES = {"multiclass": ("a", "b", "c"), "binary": ("a", "b"), "multilabel": ("a", "b", "c"), "regression": ("value",)}
-ALWAYS = {"temperature", "test", "intervals", "decisions"}
+ALWAYS = {"temperature", "headline", "test", "intervals", "decisions"}
 KEYS = {
     "multiclass": {"per_class", "confusion_matrix", "calibration"},
     "binary": {"per_class", "confusion_matrix", "calibration"},

@@ -301,7 +301,9 @@ def test_heads_are_scored_alike_together_and_alone(monkeypatch):
     weights = np.random.default_rng(8).random(300)
     weights /= weights.sum()
     monkeypatch.setattr(rows_module, "BLOCK_ELEMENTS", 64 * 30)
-    for head, (loss, accuracy) in zip(heads, score_heads(heads, features, labels, "multilabel", weights), strict=True):
+    for head, (loss, accuracy) in zip(
+        heads, score_heads(heads, features, labels, get_task("multilabel"), weights), strict=True
+    ):
         logits = head.logits(features)
         expected = np.mean(np.logaddexp(0, logits) - labels * logits, axis=1)
         assert loss == pytest.approx(weights @ expected)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import tfl
-from tfl.runs.compare import compare_runs
 from tfl.data.index import COLUMNS
 from tfl.errors import InputError
 from tfl.evaluation import Predictions, write_predictions
 from tfl.evaluation.pairs import mcnemar
 from tfl.evaluation.tables import read_column
+from tfl.runs.compare import compare_runs
 from tfl.workdir import write_csv, write_json
 
 LABELS = np.random.default_rng(7).integers(0, 3, 200)

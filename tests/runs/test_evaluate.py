@@ -13,16 +13,16 @@ import pytest
 from PIL import Image
 
 import tfl
-from tfl.runs.compare import compare_runs
 from tfl.config import ReportConfig
 from tfl.data import load_source
 from tfl.data.arrays import load_arrays
 from tfl.errors import InputError
 from tfl.evaluation import describe_calibration, fit_temperature, read_predictions
 from tfl.files.reading import read_csv
-from tfl.runs.recorded import held_out_rows
+from tfl.runs.compare import compare_runs
 from tfl.runs.evaluate import evaluate_workdir, say_evaluation
 from tfl.runs.predict import predict_files
+from tfl.runs.recorded import held_out_rows
 
 PLAIN = tfl.TransferConfig(
     data=tfl.DataConfig(source="digits:0-2", image_size=32, train_examples_per_class=60),

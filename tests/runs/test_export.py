@@ -13,8 +13,8 @@ from tfl.errors import InputError
 from tfl.export import CertificateError, Limits
 from tfl.export.certificate import digests
 from tfl.export.formats import with_temperature
-from tfl.runs.export import ExportOptions, export_workdir, verify_workdir
 from tfl.models.classifier import load_model, save_model
+from tfl.runs.export import ExportOptions, export_workdir, verify_workdir
 from tfl.runs.predict import predict_files
 from tfl.workdir import write_json
 

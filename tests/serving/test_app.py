@@ -343,7 +343,7 @@ def test_large_images_take_turns_and_no_place_of_others(serve, ready, model_file
     ("pool", "sentence"), [("_decoders", "Every thread that decodes"), ("_network", "The network")]
 )
 def test_not_ready_while_nothing_gets_on_and_the_end_does_not_wait_for_it(serve, ready, model_file, pool, sentence):
-    held = threading.Event()
+    held, begun = threading.Event(), threading.Event()
     with serve(model_file, timeout_seconds=0.01) as client:
         threads = getattr(ready(client).app.state.model, pool)
         for _ in range(threads._max_workers):
@@ -355,19 +355,25 @@ def test_not_ready_while_nothing_gets_on_and_the_end_does_not_wait_for_it(serve,
         held.set()
         ready(client)
         held.clear()
-        threads.submit(held.wait)
+        threads.submit(lambda: (begun.set(), held.wait()))
+        begun.wait(PATIENCE)  # what no thread has begun is dropped at the end
     assert client.app.state.model.is_working  # the service has ended all the same
     held.set()
 
 
-def test_a_bug_is_500_without_its_traceback_and_the_next_request_is_answered(serve, ready, model_file, photos):
-    with serve(model_file) as client:
+def test_a_bug_is_500_without_its_traceback_and_the_next_request_is_answered(serve, ready, model_file, photos, caplog):
+    shop = {"origin": "https://shop.example"}
+    with serve(model_file, allow_origin=[shop["origin"]]) as client:
         model = ready(client).app.state.model
         batcher = model._parts.batcher
         right = batcher._predict
         batcher._predict = lambda images: 1 / 0
-        message = error(client.post(CLASSIFY, content=photos[0]), 500)
-        assert "division" not in message
+        answer = client.post(CLASSIFY, content=photos[0], headers=shop)
+        assert "division" not in error(answer, 500)
+        assert answer.headers["access-control-allow-origin"] == shop["origin"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert f"POST {CLASSIFY}" in caplog.text and "ZeroDivisionError" in caplog.text
+        assert 'code="500"' in client.get("/metrics").text
         batcher._predict = right
         assert client.post(CLASSIFY, content=photos[0]).status_code == 200
 

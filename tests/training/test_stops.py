@@ -1,10 +1,13 @@
 """A signal at any place of a training stops it there, and the same call again ends to the bit where one alone does."""
 
+import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 import warm
 
 import tfl
@@ -77,32 +80,43 @@ class Training:
             return [*self.model.get_weights(), *columns], stops
 
 
-def check_places(strategy: str, folder: Path, places: range) -> None:
+def check_places(strategy: str, folder: Path, places: Sequence[int], numbers: Sequence[int] = ()) -> None:
+    """Stop at each place by each of the signals; without any named, by SIGTERM and SIGINT in turn."""
     training = Training(strategy)
     alone, stops = training.run(folder / "alone")
     assert stops == 0
     for place in places:
-        number = signal.SIGINT if place % 2 else signal.SIGTERM
-        values, stops = training.run(folder / str(place), place, number)
-        assert stops == 1, f"place {place}"
-        for one, other in zip(values, alone, strict=True):
-            np.testing.assert_array_equal(one, other, err_msg=f"place {place}")
+        for number in numbers or [signal.SIGINT if place % 2 else signal.SIGTERM]:
+            values, stops = training.run(folder / f"{place}_{number}", place, number)
+            assert stops == 1, f"place {place}"
+            for one, other in zip(values, alone, strict=True):
+                np.testing.assert_array_equal(one, other, err_msg=f"place {place}, signal {number}")
 
 
 def test_a_stop_at_any_of_15_places_changes_no_bit(tmp_path: Path) -> None:
     check_places("one", tmp_path, range(1, 16))
 
 
-def test_nor_on_two_replicas(tmp_path: Path) -> None:
+def check_two_replicas(tmp_path: Path, places: Sequence[int], numbers: Sequence[int] = ()) -> None:
     program = f"""
 import sys
 from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from test_stops import check_places
-check_places("cpu:2", Path({str(tmp_path)!r}), range(3, 16, 4))
+check_places("cpu:2", Path({str(tmp_path)!r}), {list(places)}, {[int(number) for number in numbers]})
 """
     done = warm.run(["-c", program])
     assert done.returncode == 0, done.stderr
+
+
+def test_nor_on_two_replicas(tmp_path: Path) -> None:
+    check_two_replicas(tmp_path, range(3, 16, 4))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("TFL_SOAK" not in os.environ, reason="30 stops take 10 minutes: set TFL_SOAK=1")
+def test_nor_by_either_signal_at_any_of_15_places_on_two_replicas(tmp_path: Path) -> None:
+    check_two_replicas(tmp_path, range(1, 16), (signal.SIGTERM, signal.SIGINT))
 
 
 def test_a_signal_that_nobody_acted_on_reaches_who_listened_before() -> None:

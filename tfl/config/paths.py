@@ -1,6 +1,7 @@
 """Options by their dotted names: look one up, list them flat, compare two configs."""
 
 import dataclasses
+import difflib
 import json
 from typing import Any
 
@@ -8,7 +9,7 @@ from etils import epath
 
 from tfl.config.transfer import TransferConfig
 from tfl.errors import InputError
-from tfl.registry import did_you_mean
+from tfl.registry import find_nearest, in_our_words
 
 MAY_DIFFER = ("strategy", "checkpoint.", "report.")  # options that change how a run is made, not what it gives
 
@@ -34,10 +35,32 @@ def check_option(path: str) -> None:
     section, known = TransferConfig(), flatten(TransferConfig().to_dict())
     for name in path.split("."):
         if not dataclasses.is_dataclass(section) or not hasattr(section, name):
-            raise InputError(f"`config.{path}` must be an option.{did_you_mean(path, known)} Try --help.")
+            nearest = _nearest_option(path, list(known))
+            hint = f" Did you mean '{nearest}'?" if nearest else ""
+            raise InputError(f"`config.{path}` must be an option.{hint} Try --help.")
         section = getattr(section, name)
     if dataclasses.is_dataclass(section):
         raise InputError(f"`config.{path}` must name one option in that section, as in config.{path}.NAME=value.")
+
+
+def _nearest_option(path: str, known: list[str]) -> str:
+    """Return the option that was probably meant, "" where none is near; by its own name, and then by its section.
+
+    Whole paths are not compared: those of one section have most of their letters in common.
+    """
+    section, _, name = path.rpartition(".")
+    of_section = [option for option in known if option.rpartition(".")[0] == section]
+    word, options = in_our_words(name), known
+    if word not in map(_last_name, known):
+        options = of_section if find_nearest(word, map(_last_name, of_section)) else known
+        word = find_nearest(word, map(_last_name, options))
+    found = {option.rpartition(".")[0]: option for option in options if _last_name(option) == word}
+    alike = difflib.get_close_matches(section, found, n=1, cutoff=0.8)
+    return found[alike[0]] if alike else found.get("finetune", next(iter(found.values()), ""))
+
+
+def _last_name(path: str) -> str:
+    return path.rpartition(".")[2]
 
 
 def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -14,11 +14,10 @@ from tfl.errors import InputError
 from tfl.evaluation import Comparison, Predictions, adjust_holm, compare_predictions, read_predictions, wilson_interval
 from tfl.evaluation.intervals import LEVEL, bootstrap_intervals
 from tfl.evaluation.tables import read_column
-from tfl.tasks import get_task
-from tfl.runs.recorded import recorded_predictions, recorded_splits
 from tfl.registry import normal_name
-from tfl.workdir import naming_the_output
-from tfl.workdir import Workdir, read_config, write_csv, write_json
+from tfl.runs.recorded import recorded_predictions, recorded_splits
+from tfl.tasks import get_task
+from tfl.workdir import Workdir, naming_the_output, read_config, write_csv, write_json
 
 
 @dataclasses.dataclass(frozen=True)

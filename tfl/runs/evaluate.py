@@ -1,10 +1,7 @@
 """Evaluate a finished run again, or on other data."""
 
-import contextlib
-import csv
 import dataclasses
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,8 +9,7 @@ import numpy as np
 from etils import epath
 
 from tfl.config import TransferConfig
-from tfl.data import Source, explain_lost, make_dataset, make_prediction_dataset, reading_explained
-from tfl.data.index import describe_order
+from tfl.data import Source, make_dataset, reading_explained
 from tfl.errors import InputError
 from tfl.evaluation import (
     Predictions,
@@ -24,9 +20,8 @@ from tfl.evaluation import (
     summarize,
     write_predictions,
 )
-from tfl.export import Artefact, load_artefact
 from tfl.models.classifier import Metadata, load_model
-from tfl.progress import say, track
+from tfl.progress import say
 from tfl.runs.recorded import (
     check_recorded_config,
     held_out_rows,
@@ -35,8 +30,6 @@ from tfl.runs.recorded import (
     recorded_rows,
     recorded_splits,
 )
-from tfl.registry import did_you_mean, find_same, look_alike
-from tfl.files.spreadsheets import guard_cells
 from tfl.workdir import Workdir, naming_the_output, read_config, write_json
 
 BATCH = 32

@@ -22,6 +22,7 @@ from tfl.export.litert_file import CALIBRATION_IMAGES
 from tfl.export.publish import CERTIFICATE, open_certificate, publish, read_certificate, reject
 from tfl.models.classifier import load_model
 from tfl.models.inference import run_over
+from tfl.models.metadata import say_order
 from tfl.progress import say, track
 from tfl.runs.recorded import (
     check_recorded_config,
@@ -30,7 +31,6 @@ from tfl.runs.recorded import (
     recorded_rows,
     recorded_splits,
 )
-from tfl.models.metadata import say_order
 from tfl.workdir import Workdir, read_config
 
 BATCH = 32

@@ -19,7 +19,7 @@ from tfl.serving import answers
 from tfl.serving.bodies import read_body
 from tfl.serving.encoded import read_form
 from tfl.serving.limits import RequestError, Room
-from tfl.serving.middleware import Watch
+from tfl.serving.middleware import Apology, Watch
 from tfl.serving.model import ServedModel
 from tfl.serving.options import ServeOptions
 from tfl.serving.page import Page
@@ -51,12 +51,12 @@ def create_app(
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)  # those pages need a network
     app.state.model = model
+    app.add_middleware(Apology)  # the innermost: what it answers gets the headers that all answers get
     if options.allow_origin:
         app.add_middleware(CORSMiddleware, allow_origins=options.allow_origin, allow_methods=METHODS)
     app.add_middleware(Watch, metrics=model.metrics)
     app.add_exception_handler(RequestError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_route)
-    app.add_exception_handler(Exception, _apologize)
     _add_model_routes(app, _Service(model))  # first: of two routes that match, the first says which methods are allowed
     _add_state_routes(app, model)
     return app
@@ -232,7 +232,3 @@ async def _refuse_route(request: Request, error: Any) -> Response:
     return _to_json(
         {"error": f"{error.detail}: {request.method} {request.url.path[:200]}"}, error.status_code, error.headers
     )
-
-
-async def _apologize(request: Request, error: Exception) -> Response:
-    return _to_json({"error": "The service has a bug, or its machine a trouble; its log says more."}, 500)

@@ -3,6 +3,8 @@
 import time
 from typing import Any
 
+from absl import logging
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tfl.serving.metrics import Metrics
@@ -48,3 +50,28 @@ class Watch:
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._metrics.requests.labels(name, method, code).inc()
             self._metrics.seconds.labels(name).observe(time.perf_counter() - begin)
+
+
+class Apology:
+    """An ASGI application around another, which answers 500 where that one fails and logs the traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        has_begun = scope["type"] != "http"
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_note)
+        except Exception:
+            if has_begun:  # too late for another answer
+                raise
+            logging.exception("A request failed: %s %s", scope["method"], scope["path"][:200])
+            error = "The service has a bug, or its machine a trouble; its log says more."
+            await JSONResponse({"error": error}, 500)(scope, receive, send)

@@ -1,0 +1,84 @@
+"""Say what is on photos, with the model of a finished run or with an artefact."""
+
+import csv
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from etils import epath
+
+from tfl.data import explain_lost, make_prediction_dataset
+from tfl.errors import InputError
+from tfl.export import Artefact, load_artefact
+from tfl.files.spreadsheets import guard_cells
+from tfl.models.classifier import Metadata
+from tfl.progress import say, track
+from tfl.workdir import naming_the_output, write_csv
+
+BATCH = 32
+TOP = 5
+
+
+def predict_files(model: epath.PathLike, files: Sequence[str], output: str = "") -> list[list[Any]]:
+    """Say what is on photos, and write it as CSV: path, class, probability, and the five most probable.
+
+    For regression targets the columns are the path and the values. Probabilities have the temperature that the
+    model carries; every format is shown the same pixels. Files that cannot be used, and those that are gone or changed
+    when their turn comes, are said and left out.
+
+    Args:
+        model: a finished run, or an artefact: a `.keras`, `.tflite` or `.onnx` file, or a SavedModel folder.
+        files: image files, and folders that are searched to the bottom.
+        output: a CSV file; empty: the screen.
+
+    Returns:
+        One row per usable file, as in the CSV.
+
+    Raises:
+        InputError: no model there, one without class names, or no usable image.
+    """
+    artefact = load_artefact(model)
+    metadata = artefact.metadata
+    paths, probabilities = _predict_each(artefact, files)
+    is_regression = metadata.target == "regression"
+    header = ["path", *(metadata.class_names if is_regression else ("class", "probability", f"top_{TOP}"))]
+    rows = list(_value_rows(paths, probabilities) if is_regression else _rows(paths, probabilities, metadata))
+    if output:
+        with naming_the_output(output):
+            write_csv(output, header, rows)
+    else:
+        csv.writer(sys.stdout, lineterminator="\n").writerows(guard_cells([header, *rows]))
+    return rows
+
+
+def _predict_each(artefact: Artefact, files: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """Return the paths of the files that can be used, and what the model says of each, (N, outputs)."""
+    dataset, paths, bad = make_prediction_dataset(
+        files, artefact.metadata.image_size, BATCH, artefact.metadata.bit_depth
+    )
+    for path, reason in bad:
+        say(f"left out: {path}: {reason}")
+    ids, outputs = [np.zeros(0, np.int64)], []
+    for batch in track(dataset, "predict", unit="batch"):
+        ids.append(batch["id"].numpy())
+        outputs.append(artefact.predict_pixels(batch["image"].numpy()))
+    rows = np.concatenate(ids)
+    lost = explain_lost(paths, rows)
+    for path, reason in lost:
+        say(f"left out: {path}: {reason}")
+    if not outputs:
+        raise InputError(f"`files` must stay as they are while they are read. Received: {lost[0][0]}: {lost[0][1]}.")
+    return [paths[row] for row in rows], np.concatenate(outputs)
+
+
+def _value_rows(paths: Sequence[str], values: np.ndarray) -> Iterator[list[Any]]:
+    for path, row in zip(paths, values, strict=True):
+        yield [path, *(f"{value:.6g}" for value in row)]
+
+
+def _rows(paths: Sequence[str], probabilities: np.ndarray, metadata: Metadata) -> Iterator[list[Any]]:
+    for path, row in zip(paths, probabilities, strict=True):
+        order = np.argsort(-row, kind="stable")[:TOP]
+        top = "; ".join(f"{metadata.class_names[k]} {row[k]:.4f}" for k in order)
+        yield [path, metadata.class_names[order[0]], f"{row[order[0]]:.6f}", top]
