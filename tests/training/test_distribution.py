@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import warm
-from distributed_program import CASES
+from distributed_program import CASES, EPOCHS
 
 PROGRAM = Path(__file__).with_name("distributed_program.py")
 EXACT = [name for name in CASES if name not in ("dropout", "bfloat16")]
@@ -41,7 +41,7 @@ def read(folder: Path, case: str, index: int = 0) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("case", EXACT)
 def test_weights_optimizer_and_history_are_those_of_one_process(runs: dict[str, Path], case: str, way: str) -> None:
     one, other = read(runs["one"], case), read(runs[way], case)
-    assert one.keys() == other.keys() and len(one["history loss"]) == 5
+    assert one.keys() == other.keys() and len(one["history loss"]) == EPOCHS
     for name in one:
         np.testing.assert_allclose(other[name], one[name], atol=1e-6, rtol=1e-5, err_msg=name)
 
