@@ -19,6 +19,7 @@ class Classification(Task):
 
     convex: ClassVar[Convex]
     analyses: ClassVar[tuple[str, ...]] = OF_CLASSIFIERS
+    is_classifier: ClassVar[bool] = True
     smooths_labels: ClassVar[bool] = True
     positive: ClassVar[int | None] = None  # the column of the positive class, where there is one
 
@@ -60,8 +61,8 @@ class Classification(Task):
 
     def losses(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """See `Task`."""
-        loss, _ = self.convex.loss_and_residual(np.asarray(outputs, np.float64), self.as_targets(labels))
-        return loss
+        outputs = np.asarray(outputs, np.float64)
+        return self.convex.loss_and_residual(outputs, self.as_targets(labels, outputs.shape[1]))[0]
 
     def headline_values(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """See `Task`."""
