@@ -8,6 +8,7 @@ import numpy as np
 from etils import epath
 
 from tfl.data import EpochFeed
+from tfl.distribution.replicas import strategy_of
 from tfl.errors import InputError
 from tfl.evaluation import compare_losses
 from tfl.features import PLAIN, StoredPhase, is_worth_storing, make_feature_dataset
@@ -105,17 +106,18 @@ def _compile(job: Job, trained: keras.Model, steps: int) -> None:
     decay = options.layer_decay
     if trained is not job.model:  # of which stage a layer is shows in the whole model alone
         decay = learning_rate_multipliers(job.model, decay)
-    compile(
-        trained,
-        optimizer,
-        loss=make_loss(job.task, options.label_smoothing),
-        metrics=metrics_to_choose_by(job.task),
-        layer_decay=decay,
-        clip_norm=options.clip_norm,
-        ema=options.ema,
-        accumulate=options.accumulate,
-        jit_compile=options.jit_compile,
-    )
+    with strategy_of(trained).scope():  # where the metrics get a copy for each replica
+        compile(
+            trained,
+            optimizer,
+            loss=make_loss(job.task, options.label_smoothing),
+            metrics=metrics_to_choose_by(job.task),
+            layer_decay=decay,
+            clip_norm=options.clip_norm,
+            ema=options.ema,
+            accumulate=options.accumulate,
+            jit_compile=options.jit_compile,
+        )
 
 
 def _fit(job: Job, trained: keras.Model) -> keras.callbacks.History:
