@@ -33,7 +33,7 @@ EFFECTS = {
     "backbone.name": ({}, "VGG16", "weights"),
     "backbone.alpha": ({}, 0.5, "weights"),
     "backbone.weights": ({}, "RUN", "weights"),
-    "pretrain.source": ({}, "folder:OTHER", "weights"),
+    "pretrain.source": ({"pretrain.epochs": 1}, "folder:OTHER", "weights"),
     "pretrain.epochs": (PRETRAINED, 2, "files"),
     "pretrain.learning_rate": (PRETRAINED, 1e-4, "weights"),
     "pretrain.augmentation": (PRETRAINED, "none", "weights"),

@@ -21,7 +21,7 @@ import sys, numpy as np, keras
 for name in sys.argv[2:]:
     model = keras.saving.load_model(f"{sys.argv[1]}/{name}.keras")
     inputs = np.load(f"{sys.argv[1]}/{name}.npz")
-    print(name, np.abs(model.predict(inputs["images"], verbose=0) - inputs["logits"]).max())
+    print(name, np.abs(model(inputs["images"], training=False).numpy() - inputs["logits"]).max())
 assert not any(name.split(".")[0] == "tfl" for name in sys.modules)
 """
 
@@ -202,7 +202,7 @@ def check_fresh_process(names: list[str], folder, built, add_head) -> None:
         model = add_head(built(name))
         images = random_images(model.input)
         model.save(folder / f"{name}.keras")
-        np.savez(folder / f"{name}.npz", images=images, logits=model.predict(images, verbose=0))
+        np.savez(folder / f"{name}.npz", images=images, logits=model(images, training=False).numpy())
     command = [sys.executable, "-c", LOAD, str(folder), *names]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -215,8 +215,8 @@ def test_a_saved_classifier_needs_only_keras(tmp_path, built, add_head):
 
 
 @pytest.mark.slow
-def test_a_saved_classifier_of_every_family_needs_only_keras(tmp_path, built, add_head, families):
-    check_fresh_process(families, tmp_path, built, add_head)
+def test_a_saved_classifier_of_every_other_family_needs_only_keras(tmp_path, built, add_head, families):
+    check_fresh_process([name for name in families if name not in RISKY], tmp_path, built, add_head)
 
 
 # Keras' own files --------------------------------------------------------------------------------------------

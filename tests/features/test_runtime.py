@@ -4,6 +4,7 @@ import types
 import keras
 import numpy as np
 import pytest
+import warm
 from keras import layers
 
 from tfl.backbones.catalog import get_backbone_spec
@@ -70,7 +71,9 @@ def check_rows(forward: Forward, images: np.ndarray) -> None:
         np.testing.assert_array_equal(forward(images[start:]), whole[start:])
 
 
-def test_every_family_gives_the_features_of_the_plain_model(family, said):
+def check_family(family: str) -> None:
+    said: list[str] = []
+    runtime.say = said.append  # in a process of its own
     model = pooled(backbone(family))
     images = noise(3, model.input.shape[1])
     expected = model(images.astype(np.float32), training=False)
@@ -79,6 +82,10 @@ def test_every_family_gives_the_features_of_the_plain_model(family, said):
         assert forward.name == name and not said
         assert difference(forward(images), expected) < TOLERANCE
         check_rows(forward, images)
+
+
+def test_every_family_gives_the_features_of_the_plain_model(family):
+    warm.call(check_family, family)
 
 
 @pytest.mark.parametrize("name", INSTALLED)

@@ -262,7 +262,7 @@ def test_the_script_exports_verifies_and_fails_with_2(run_script, run):
 @pytest.mark.slow
 def test_real_weights_are_certified_on_real_photos(shared, keras_home, tmp_path):
     config = tfl.TransferConfig(
-        data=tfl.DataConfig(source=f"folder:{shared / 'data' / 'hymenoptera'}"),
+        data=tfl.DataConfig(source=f"folder:{shared / 'data' / 'hymenoptera'}", image_size=112),
         backbone=tfl.BackboneConfig(alpha=0.35),
         finetune=tfl.FinetuneConfig(epochs=0),
     )

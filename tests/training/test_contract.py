@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import warm
 from keras import layers
 
 import tfl
@@ -328,4 +329,4 @@ def one_real_step(name: str) -> None:
 
 @pytest.mark.slow_but_for("MobileNetV2", "ResNet50V2")
 def test_no_false_alarm_on_a_real_network(family: str) -> None:
-    one_real_step(family)
+    warm.call(one_real_step, family)
