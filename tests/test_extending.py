@@ -103,7 +103,7 @@ def run(tmp_path_factory):
         yield whole, resumed, photos
 
 
-def stop(job):
+def stop(run, probe):
     raise KeyboardInterrupt
 
 
