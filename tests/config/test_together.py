@@ -3,6 +3,7 @@
 import pytest
 from test_sections import with_option
 
+from tfl.build import validate_config
 from tfl.config import DataConfig, FeaturesConfig, FinetuneConfig, ProbeConfig, TransferConfig
 from tfl.errors import InputError
 
@@ -28,7 +29,7 @@ def test_rules_between_options_hold_in_any_case():
     values = with_option("head.target", "Regression")
     values.finetune.class_weight = "Balanced"
     with pytest.raises(InputError, match=r"`finetune\.class_weight` must be 'none'"):
-        values.validate()
+        validate_config(values)
     pretrained = with_option("pretrain.source", "Digits")
     pretrained.backbone.weights = "None"
     assert pretrained.validate().backbone.weights == "none"

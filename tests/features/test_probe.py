@@ -138,7 +138,7 @@ def test_residual_is_the_slope_of_the_loss(target):
         "multilabel": np.array([[1.0, 0.0, 1.0, 0.0]]),
         "regression": rng.normal(size=(1, 4)),
     }[target]
-    labels = get_task(target).as_targets(labels)
+    labels = get_task(target).as_targets(labels, 0)
     _, residual = get_task(target).convex.loss_and_residual(logits, labels)
     numeric = scipy.optimize.approx_fprime(
         logits.ravel(),
@@ -160,8 +160,10 @@ def test_loss_equals_the_keras_loss_that_trains_the_network(target):
         "multilabel": rng.integers(0, 2, (8, 4)),
         "regression": rng.normal(size=(8, 4)),
     }[target]
-    ours, _ = get_task(target).convex.loss_and_residual(logits.astype(np.float64), get_task(target).as_targets(labels))
-    y_true = get_task(target).as_targets(labels)
+    ours, _ = get_task(target).convex.loss_and_residual(
+        logits.astype(np.float64), get_task(target).as_targets(labels, 0)
+    )
+    y_true = get_task(target).as_targets(labels, 0)
     np.testing.assert_allclose(ours, make_loss(target)(y_true, logits).numpy(), rtol=2e-5, atol=1e-6)
 
 
@@ -285,7 +287,7 @@ def test_weighted_ridge_equals_scikit_learn():
 def test_curvature_is_the_slope_of_the_residual(target):
     rng = np.random.default_rng(6)
     _, labels = make_targets(target, num_examples=5)
-    labels = get_task(target).as_targets(labels)
+    labels = get_task(target).as_targets(labels, 0)
     logits, weights = rng.normal(size=(5, {"multiclass": 4, "binary": 1}.get(target, 2))), rng.random(5)
     _, residual = get_task(target).convex.loss_and_residual(logits, labels)
     numeric = [

@@ -41,14 +41,16 @@ class Training:
     def __init__(self, strategy: str) -> None:
         rng = np.random.default_rng(0)
         self.images, self.labels = rng.integers(0, 256, (40, 8, 8, 3), np.uint8), np.arange(40) % 3
-        with make_strategy(strategy).scope():
+        chosen = make_strategy(strategy)
+        accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")  # out of the scope, as users make them
+        with chosen.scope():
             keras.utils.set_random_seed(1)
             inputs = keras.Input((8, 8, 3))
             x = keras.layers.Conv2D(4, 3)(inputs)
             x = keras.layers.BatchNormalization(momentum=0.9)(x)
             x = keras.layers.Dropout(0.3)(keras.layers.GlobalAveragePooling2D()(x))
             self.model = keras.Model(inputs, keras.layers.Dense(3, name="head_logits")(x))
-            tfl.compile(self.model, tfl.make_optimizer("adam", 0.01), loss="multiclass", ema=0.9)
+            tfl.compile(self.model, tfl.make_optimizer("adam", 0.01), "multiclass", [accuracy], ema=0.9)
         self.weights = self.model.get_weights()
 
     def run(self, folder: Path, place: int = 0, number: int = signal.SIGTERM) -> tuple[list[np.ndarray], int]:

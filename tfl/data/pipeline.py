@@ -18,7 +18,7 @@ from tfl.inputs.image.depth import describe_excess
 from tfl.inputs.image.scan import ScannedImage, scan_files
 
 SHUFFLE_BUFFER = 2048  # undecoded examples; streams only
-RULES = 1  # names stored features: raise it where decoding, resizing or augmentation gives other pixels than before
+RULES = 2  # names stored features: raise it where decoding, resizing or augmentation gives other pixels than before
 
 
 def epoch_order(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfl.distribution.shares import cut_into_shares, take_share
+from tfl.distribution.strategy import num_workers
 from tfl.errors import InputError
 
 
@@ -60,26 +61,47 @@ def strategy_of(model: keras.Model) -> tf.distribute.Strategy:
 def read_sums(strategy: tf.distribute.Strategy, variables: Sequence[tf.Variable]) -> list[tf.Tensor]:
     """Return what all replicas of all workers added up in some variables.
 
-    To read one of them gives, with several workers, the sum of this worker alone.
+    To read one of them gives, with several workers, the sum of this worker alone. A variable that was made outside of
+    the strategy's scope, as metrics often are, is one for all replicas of a worker, and counts once.
     """
     if strategy.num_replicas_in_sync == 1:
         return [tf.convert_to_tensor(variable) for variable in variables]
-    copies = strategy.run(lambda: [tf.convert_to_tensor(variable) for variable in variables])
+    is_first = _is_first_of_worker(strategy)
+
+    def read() -> list[tf.Tensor]:
+        values = [tf.convert_to_tensor(variable) for variable in variables]
+        own = [_has_copies(variable) | is_first() for variable in variables]
+        return [tf.where(counts, v, tf.zeros_like(v)) for counts, v in zip(own, values, strict=True)]
+
+    copies = strategy.run(read)
     return [strategy.reduce(tf.distribute.ReduceOp.SUM, copy, axis=None) for copy in copies]
 
 
 def write_sums(strategy: tf.distribute.Strategy, variables: Sequence[tf.Variable], sums: Sequence[np.ndarray]) -> None:
     """Set variables to what `read_sums` is to give: the first replica has it all."""
+    is_first = _is_first_of_worker(strategy)
 
     def assign() -> None:
         for variable, total in zip(variables, sums, strict=True):
             mine = tf.constant(total, variable.dtype)
-            variable.assign(tf.where(tf.equal(replica_number(), 0), mine, tf.zeros_like(mine)))
+            mine = tf.where(tf.equal(replica_number(), 0), mine, tf.zeros_like(mine))
+            variable.assign(tf.where(_has_copies(variable) | is_first(), mine, tf.convert_to_tensor(variable)))
 
     if strategy.num_replicas_in_sync == 1:
         assign()
     else:
         tf.function(lambda: strategy.run(assign), autograph=False).get_concrete_function()()
+
+
+def _has_copies(variable: tf.Variable) -> bool:
+    """Say whether each replica has a copy of a variable; one that was made outside of the scope they share."""
+    return isinstance(variable, tf.distribute.DistributedValues)
+
+
+def _is_first_of_worker(strategy: tf.distribute.Strategy) -> Callable[[], tf.Tensor]:
+    """Return what says, in a replica's graph, whether it is the first one of its worker."""
+    of_worker = strategy.num_replicas_in_sync // num_workers(strategy)
+    return lambda: tf.equal(replica_number() % of_worker, 0)
 
 
 def sum_over_replicas(values: Any) -> Any:

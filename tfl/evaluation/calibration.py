@@ -135,7 +135,7 @@ def fit_temperature(validation: Predictions | None) -> TemperatureFit:
     if validation is None or not len(validation):
         return TemperatureFit(1.0, reason="there are no examples that the model was not fitted on")
     if not validation.task.has_temperature:
-        return TemperatureFit(1.0, reason="values have no temperature")
+        return TemperatureFit(1.0, reason="the outputs have no temperature")
     before = mean_loss(validation)
     if validation.correct().all():
         return TemperatureFit(1.0, before, before, "every validation example is right: no temperature fits best")

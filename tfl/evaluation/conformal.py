@@ -106,7 +106,7 @@ def describe_conformal(validation: Predictions, test: Predictions) -> list[dict[
 
 def _scores_of_truth(table: Predictions, method: str) -> np.ndarray:
     if method == RESIDUAL:
-        return np.abs(table.task.as_targets(table.labels) - table.logits).max(axis=1)
+        return np.abs(table.task.as_targets(table.labels, table.logits.shape[1]) - table.logits).max(axis=1)
     labels = classification_of(table).as_classes(table.labels)
     return _class_scores(table, method)[np.arange(len(labels)), labels]
 

@@ -234,7 +234,7 @@ def _count_outputs(task: Task, labels: np.ndarray) -> int:
 def _checked_targets(task: Task, labels: np.ndarray, num_outputs: int) -> np.ndarray:
     """Return labels in the form that the loss takes, or refuse them; see `check_labels`."""
     check_labels(labels, rule_of_task(task, num_outputs, soft=True), "labels")
-    return task.as_targets(labels.reshape(-1) if task.labels.form == "numbers" else labels)
+    return task.as_targets(labels.reshape(-1) if task.labels.form == "numbers" else labels, num_outputs)
 
 
 def weigh_classes(

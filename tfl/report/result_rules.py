@@ -17,13 +17,9 @@ from tfl.report.wording import count, percent, points
 SURE = 0.95
 
 
-def _has_right_and_wrong_classes(facts: Facts) -> bool:
-    return facts.task.labels.has_one_class and facts.task.is_classifier
-
-
 def _no_better_than_guessing(facts: Facts) -> Iterator[Finding]:
     support = [row["support"] for row in facts.evaluation.get("per_class", [])]
-    if not _has_right_and_wrong_classes(facts) or not support or not sum(support):
+    if not (facts.task.labels.has_one_class and facts.task.headline.is_share) or not support or not sum(support):
         return
     share, low = max(support) / sum(support), (facts.headline_interval or [facts.test["accuracy"]])[0]
     if low <= share:
@@ -151,7 +147,7 @@ def _slice_interval(row: dict[str, Any], level: float) -> tuple[float, float]:
 
 
 def _sure_errors(facts: Facts) -> Iterator[Finding]:
-    if not len(facts.table) or not _has_right_and_wrong_classes(facts):
+    if not len(facts.table) or not (facts.task.labels.has_one_class and facts.task.is_classifier):
         return
     judged = facts.task.judge(facts.probabilities, facts.table.labels)
     sure = most_certain_errors(judged, len(facts.table))

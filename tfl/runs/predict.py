@@ -2,7 +2,7 @@
 
 import csv
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from tfl.data import explain_lost, make_prediction_dataset
 from tfl.errors import InputError
 from tfl.export import Artefact, load_artefact
 from tfl.files.spreadsheets import guard_cells
-from tfl.models.classifier import Metadata
 from tfl.progress import say, track
 from tfl.workdir import naming_the_output, write_csv
 
@@ -41,9 +40,9 @@ def predict_files(model: epath.PathLike, files: Sequence[str], output: str = "")
     artefact = load_artefact(model)
     metadata = artefact.metadata
     paths, probabilities = _predict_each(artefact, files)
-    is_regression = metadata.target == "regression"
-    header = ["path", *(metadata.class_names if is_regression else ("class", "probability", f"top_{TOP}"))]
-    rows = list(_value_rows(paths, probabilities) if is_regression else _rows(paths, probabilities, metadata))
+    task, names = metadata.task, metadata.class_names
+    header = ["path", *task.table_header(names, TOP)]
+    rows = [[path, *task.table_row(row, names, TOP)] for path, row in zip(paths, probabilities, strict=True)]
     if output:
         with naming_the_output(output):
             write_csv(output, header, rows)
@@ -70,15 +69,3 @@ def _predict_each(artefact: Artefact, files: Sequence[str]) -> tuple[list[str], 
     if not outputs:
         raise InputError(f"`files` must stay as they are while they are read. Received: {lost[0][0]}: {lost[0][1]}.")
     return [paths[row] for row in rows], np.concatenate(outputs)
-
-
-def _value_rows(paths: Sequence[str], values: np.ndarray) -> Iterator[list[Any]]:
-    for path, row in zip(paths, values, strict=True):
-        yield [path, *(f"{value:.6g}" for value in row)]
-
-
-def _rows(paths: Sequence[str], probabilities: np.ndarray, metadata: Metadata) -> Iterator[list[Any]]:
-    for path, row in zip(paths, probabilities, strict=True):
-        order = np.argsort(-row, kind="stable")[:TOP]
-        top = "; ".join(f"{metadata.class_names[k]} {row[k]:.4f}" for k in order)
-        yield [path, metadata.class_names[order[0]], f"{row[order[0]]:.6f}", top]

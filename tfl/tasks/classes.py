@@ -36,6 +36,10 @@ class OneClass(Classification):
         scores, said = self.scores(outputs), self.said(outputs)
         return scores[np.arange(len(said)), said], said == self.as_classes(labels)
 
+    def is_correct(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """See `Task`."""
+        return self.said(outputs) == np.asarray(labels, np.int64)
+
     def certainty(self, scores: np.ndarray) -> np.ndarray:
         """See `Classification`."""
         return scores.max(axis=1)
@@ -92,7 +96,7 @@ class Multiclass(OneClass):
         """See `Task`."""
         return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
 
-    def as_targets(self, labels: np.ndarray) -> np.ndarray:
+    def as_targets(self, labels: np.ndarray, num_outputs: int) -> np.ndarray:
         """See `Task`."""
         return np.asarray(labels, np.int64)
 
@@ -111,10 +115,6 @@ class Multiclass(OneClass):
     def said(self, outputs: np.ndarray) -> np.ndarray:
         """See `Classification`."""
         return np.asarray(outputs).argmax(axis=1)
-
-    def is_correct(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """See `Task`."""
-        return outputs.argmax(axis=1) == self.as_targets(labels)
 
     def _extra_metrics(self, classes: np.ndarray, scores: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
         return top_k_metrics(classes, outputs)
@@ -167,7 +167,7 @@ class Binary(OneClass):
         """See `Task`; a logit above 0 counts as "yes", where Keras compares with 0.5."""
         return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)]
 
-    def as_targets(self, labels: np.ndarray) -> np.ndarray:
+    def as_targets(self, labels: np.ndarray, num_outputs: int) -> np.ndarray:
         """See `Task`."""
         labels = np.asarray(labels, np.float64)
         return labels[:, None] if labels.ndim == 1 else labels
@@ -194,7 +194,7 @@ class Binary(OneClass):
 
     def is_correct(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """See `Task`."""
-        return np.all((outputs > 0) == (self.as_targets(labels) > 0.5), axis=1)
+        return np.all((outputs > 0) == (self.as_targets(labels, outputs.shape[1]) > 0.5), axis=1)
 
     def explained_score(self, outputs: tf.Tensor, columns: np.ndarray) -> tf.Tensor:
         """See `Task`; of a single logit the first class has the negative."""

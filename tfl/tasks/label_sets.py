@@ -34,7 +34,7 @@ class Multilabel(Classification):
         """See `Task`; a logit above 0 counts as "yes", where Keras compares with 0.5."""
         return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)]
 
-    def as_targets(self, labels: np.ndarray) -> np.ndarray:
+    def as_targets(self, labels: np.ndarray, num_outputs: int) -> np.ndarray:
         """See `Task`."""
         labels = np.asarray(labels, np.float64)
         return labels[:, None] if labels.ndim == 1 else labels
@@ -65,7 +65,7 @@ class Multilabel(Classification):
 
     def is_correct(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Return whether all labels of an example are right."""
-        return np.all((outputs > 0) == (self.as_targets(labels) > 0.5), axis=1)
+        return np.all((outputs > 0) == (self.as_targets(labels, outputs.shape[1]) > 0.5), axis=1)
 
     def confidences(self, outputs: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `Classification`."""

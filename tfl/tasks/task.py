@@ -74,6 +74,7 @@ class Task(abc.ABC):
         labels: what the truth is.
         headline: the one number of a run.
         analyses: what is looked at beside the metrics.
+        is_classifier: whether scores are probabilities, and what is said of an example is right or wrong.
         convex: the loss of a head that is solved; None where the head is trained.
         activation: what turns outputs into scores for metrics of Keras: "softmax", "sigmoid" or "".
         has_temperature: whether outputs are logits that a temperature may divide.
@@ -88,6 +89,7 @@ class Task(abc.ABC):
     labels: ClassVar[LabelFormat]
     headline: ClassVar[Headline] = ACCURACY
     analyses: ClassVar[tuple[str, ...]] = ()
+    is_classifier: ClassVar[bool] = False
     convex: ClassVar[Convex | None] = None
     activation: ClassVar[str] = ""
     has_temperature: ClassVar[bool] = True
@@ -100,11 +102,6 @@ class Task(abc.ABC):
     def compared_as(self) -> str:
         """The name of the task that its table of scores is read as; its own where a task does not say another."""
         return self.name
-
-    @property
-    def is_classifier(self) -> bool:
-        """Whether an example is predicted right or wrong."""
-        return self.headline.is_share
 
     # The head and how it is trained.
 
@@ -128,13 +125,18 @@ class Task(abc.ABC):
             label_smoothing: in [0, 1); 0 where `smooths_labels` is False.
         """
 
-    @abc.abstractmethod
     def metrics(self) -> list[keras.metrics.Metric]:
-        """Return the metrics that are shown while it trains, on outputs."""
+        """Return the metrics that are shown while it trains, on outputs; none where a task has no others."""
+        return []
 
     @abc.abstractmethod
-    def as_targets(self, labels: np.ndarray) -> np.ndarray:
-        """Return labels in the form that `convex` takes: `(N,)` int64 class numbers, or `(N, K)` float64."""
+    def as_targets(self, labels: np.ndarray, num_outputs: int) -> np.ndarray:
+        """Return labels in the form that `convex` takes: `(N,)` int64 class numbers, or `(N, K)` float64.
+
+        Args:
+            labels: as an index holds them.
+            num_outputs: K of the model.
+        """
 
     # From outputs to what is said.
 

@@ -38,10 +38,9 @@ class Regression(Task):
         """See `Task`."""
         return [keras.metrics.MeanAbsoluteError(name="mean_absolute_error")]
 
-    def as_targets(self, labels: np.ndarray) -> np.ndarray:
+    def as_targets(self, labels: np.ndarray, num_outputs: int) -> np.ndarray:
         """See `Task`."""
-        labels = np.asarray(labels, np.float64)
-        return labels[:, None] if labels.ndim == 1 else labels
+        return _as_rows(labels)
 
     def scores(self, outputs: np.ndarray, temperature: float = 1.0) -> np.ndarray:
         """See `Task`; values have no temperature."""
@@ -76,21 +75,21 @@ class Regression(Task):
 
     def losses(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """See `Task`."""
-        return np.mean((np.asarray(outputs, np.float64) - self.as_targets(labels)) ** 2, axis=1)
+        return np.mean((np.asarray(outputs, np.float64) - _as_rows(labels)) ** 2, axis=1)
 
     def headline_values(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Return the absolute error of each example, the mean over its values."""
-        return np.abs(self.as_targets(labels) - outputs).mean(axis=1)
+        return np.abs(_as_rows(labels) - outputs).mean(axis=1)
 
     def measure(self, outputs: np.ndarray, labels: np.ndarray) -> dict[str, float | int]:
         """See `Task`."""
         outputs, loss = np.asarray(outputs, np.float64), self.losses(outputs, labels)
         shared = {"loss": float(loss.mean()), "num_examples": len(loss)}
-        return shared | value_metrics(self.as_targets(labels), outputs)
+        return shared | value_metrics(_as_rows(labels), outputs)
 
     def statistic(self, outputs: np.ndarray, labels: np.ndarray) -> Statistic:
         """See `Task`."""
-        return value_errors(self.as_targets(labels), np.asarray(outputs, np.float64))
+        return value_errors(_as_rows(labels), np.asarray(outputs, np.float64))
 
     def agree(self, scores: np.ndarray, expected: np.ndarray) -> np.ndarray:
         """Return whether every value is within 1 % of the range that the expected values have."""
@@ -112,3 +111,8 @@ class Regression(Task):
     def table_row(self, scores: np.ndarray, names: Sequence[str], top: int) -> list[str]:
         """See `Task`."""
         return [f"{value:.6g}" for value in scores]
+
+
+def _as_rows(labels: np.ndarray) -> np.ndarray:
+    labels = np.asarray(labels, np.float64)
+    return labels[:, None] if labels.ndim == 1 else labels

@@ -47,6 +47,7 @@ def encode() -> Iterator[tuple[str, bytes]]:
     yield "jpeg_cmyk", save(color.convert("CMYK"), "JPEG", quality=90)
     yield "jpeg_turned", save(color, "JPEG", quality=90, exif=turned)
     yield "png", save(color, "PNG")
+    yield "png_turned", save(color, "PNG", exif=turned)
     yield "png_alpha", save(alpha, "PNG")
     yield "png_palette", save(color.quantize(16), "PNG", transparency=3)
     yield "png_16_bits", tf.io.encode_png(sample(3).astype(np.uint16) * 251 + 77).numpy()
@@ -55,6 +56,7 @@ def encode() -> Iterator[tuple[str, bytes]]:
     yield "bmp", save(color, "BMP")
     yield "bmp_palette", save(color.quantize(16), "BMP")
     yield "webp", save(color, "WEBP", quality=90)
+    yield "webp_turned", save(color, "WEBP", lossless=True, exif=turned)
     yield "webp_alpha", save(alpha, "WEBP", lossless=True)
     yield "webp_film", save(color, "WEBP", save_all=True, append_images=[color.rotate(90)], lossless=True)
 
@@ -83,7 +85,7 @@ def golden() -> dict:
 
 
 def test_files_are_decoded_to_the_pixels_that_features_were_stored_of(golden):
-    assert len(golden["files"]) == 15
+    assert len(golden["files"]) == 17
     for name, file in golden["files"].items():
         assert same(decode_image(tf.constant(base64.b64decode(file["content"]))).numpy(), file["pixels"]), (name, RAISE)
 

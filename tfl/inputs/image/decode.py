@@ -7,13 +7,12 @@ shipped inside exported models. What each format needs:
 | format | rule |
 |---|---|
 | JPEG | grey, YCbCr, CMYK and YCCK to RGB; accurate DCT, as Pillow has it; EXIF orientation applied |
-| PNG | grey and palette to RGB; alpha, also from a tRNS chunk, over white; 16 bits, or those it holds, to 8 |
+| PNG | grey and palette to RGB; alpha, also from a tRNS chunk, over white; 16 bits, or those it holds, to 8; upright |
 | GIF | first frame on its canvas, the transparent colour white; later frames are not looked at |
 | BMP | 8 (palette applied), 24 and 32 bits without masks; the fourth byte of 32 bits is ignored |
-| WebP | lossy and lossless; alpha over white; first frame of an animation |
+| WebP | lossy and lossless; alpha over white; first frame of an animation; EXIF orientation applied |
 
-Orientation is read from JPEG files alone: other formats are written upright by cameras and editors. What this table
-does not list is decoded by Pillow, outside the graph: see `tfl.inputs.image.photos`.
+What this table does not list is decoded by Pillow, outside the graph: see `tfl.inputs.image.photos`.
 """
 
 import functools
@@ -23,10 +22,11 @@ import tensorflow as tf
 
 from tfl.inputs.image.content import byte_at, cut, little_endian, to_numbers
 from tfl.inputs.image.gif import decode_gif
-from tfl.inputs.image.orientation import exif_orientation, may_be_turned, upright
+from tfl.inputs.image.orientation import exif_orientation, may_be_turned, png_orientation, upright, webp_orientation
 
-TURNED_JPEG = "JPEG with EXIF orientation"
-FORMATS = ("JPEG", TURNED_JPEG, "PNG", "GIF", "BMP", "WebP")
+TURNED = {kind: f"{kind} with EXIF orientation" for kind in ("JPEG", "PNG", "WebP")}
+TURNED_JPEG, TURNED_PNG, TURNED_WEBP = TURNED.values()
+FORMATS = ("JPEG", TURNED_JPEG, TURNED_PNG, "PNG", "GIF", "BMP", TURNED_WEBP, "WebP")
 _BYTES = tuple(bytes([value]) for value in range(256))
 _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG"
@@ -104,11 +104,12 @@ def _other_decoder(formats: tuple[str, ...], bit_depth: int) -> Callable[[tf.Ten
     png_decoder = functools.partial(_decode_png, bit_depth=bit_depth)
 
     def decode(encoded: tf.Tensor) -> tf.Tensor:
-        head, decoders = tf.strings.substr(encoded, 0, 4), _DECODERS | {"PNG": (_PNG, png_decoder)}
+        own = {"PNG": (_PNG, png_decoder), TURNED_PNG: (_PNG, lambda encoded: _turn_png(encoded, png_decoder))}
+        head, decoders = tf.strings.substr(encoded, 0, 4), _DECODERS | own
         branches = [
             (tf.equal(tf.strings.substr(head, 0, len(start)), start), functools.partial(decoder, encoded))
             for name, (start, decoder) in decoders.items()
-            if name in formats
+            if name in formats and TURNED.get(name) not in formats  # that decoder reads both
         ]
         # An error that lists the known formats.
         default = functools.partial(tf.io.decode_image, encoded, channels=3, expand_animations=False)
@@ -120,6 +121,10 @@ def _other_decoder(formats: tuple[str, ...], bit_depth: int) -> Callable[[tf.Ten
 
 def _decode_turned_jpeg(encoded: tf.Tensor) -> tf.Tensor:
     return upright(_decode_jpeg(encoded), exif_orientation(encoded))
+
+
+def _turn_png(encoded: tf.Tensor, decoder: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+    return upright(decoder(encoded), png_orientation(encoded))
 
 
 def _decode_png(encoded: tf.Tensor, bit_depth: int = 16) -> tf.Tensor:
@@ -171,6 +176,10 @@ def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
     return tf.cond(is_animation, lambda: _first_webp_frame(encoded), lambda: _decode_still_webp(encoded))
 
 
+def _decode_turned_webp(encoded: tf.Tensor) -> tf.Tensor:
+    return upright(_decode_webp(encoded), webp_orientation(encoded))
+
+
 def _decode_still_webp(encoded: tf.Tensor) -> tf.Tensor:
     image = tf.io.decode_webp(encoded)[0]
     return tf.cond(tf.shape(image)[2] == 4, lambda: _over_white(image), lambda: image[:, :, :3])
@@ -211,8 +220,8 @@ def _over_white(rgba: tf.Tensor, opaque: int | tf.Tensor = 255) -> tf.Tensor:
 # First bytes, and what decodes the rest.
 _DECODERS = {
     TURNED_JPEG: (_JPEG, _decode_turned_jpeg),
-    "PNG": (_PNG, _decode_png),
     "GIF": (b"GIF8", decode_gif),
     "BMP": (b"BM", _decode_bmp),
     "WebP": (b"RIFF", _decode_webp),
+    TURNED_WEBP: (b"RIFF", _decode_turned_webp),
 }

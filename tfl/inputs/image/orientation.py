@@ -1,8 +1,11 @@
-"""Which way up a photo was taken: the EXIF orientation of a JPEG file, read and undone in the TensorFlow graph."""
+"""Which way up a photo was taken: the EXIF orientation of a file, read and undone in the TensorFlow graph."""
+
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
-from tfl.inputs.image.content import PADDING, cut, to_numbers
+from tfl.inputs.image.content import PADDING, byte_at, cut, to_numbers
 
 _FILL = b"\xff"
 _IMAGE_DATA = b"\xff\xda"  # start of scan: Pillow looks no further either
@@ -35,6 +38,69 @@ def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
     size = to_numbers(cut(encoded, position + 2, 2) + PADDING)
     tiff = cut(encoded, position + 10, tf.maximum(size[0] * 256 + size[1] - 8, 0))  # what follows is no part of it
     return tf.cond(_is_exif(encoded, position), lambda: _tiff_orientation(tiff), lambda: 1)
+
+
+def png_orientation(encoded: tf.Tensor) -> tf.Tensor:
+    """Read the orientation of a PNG file from its eXIf chunk, which may stand behind the pixels; else 1, upright.
+
+    Args:
+        encoded: scalar string tensor, a PNG file.
+
+    Returns:
+        int32 scalar in 1..8.
+    """
+    has_exif = tf.strings.regex_full_match(encoded, r"\C*eXIf\C*")  # one look is faster than a walk over all chunks
+    return tf.cond(has_exif, lambda: _chunk_orientation(encoded, 8, b"eXIf", _png_chunk), lambda: 1)
+
+
+def webp_orientation(encoded: tf.Tensor) -> tf.Tensor:
+    """Read the orientation of a WebP file from its EXIF chunk; 1, upright, where its header announces none.
+
+    Args:
+        encoded: scalar string tensor, a WebP file.
+
+    Returns:
+        int32 scalar in 1..8.
+    """
+    is_extended = tf.equal(cut(encoded, 12, 4), b"VP8X")
+    has_exif = is_extended & (byte_at(encoded, 20) & 8 > 0)
+    return tf.cond(has_exif, lambda: _chunk_orientation(encoded, 12, b"EXIF", _webp_chunk), lambda: 1)
+
+
+def _png_chunk(head: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, int | tf.Tensor]:
+    """Return name and length of a chunk by its first 8 bytes, and how many more bytes it takes than its content."""
+    return tf.strings.substr(head, 4, 4), _length(to_numbers(head)[:4]), 12
+
+
+def _webp_chunk(head: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, int | tf.Tensor]:
+    length = _length(to_numbers(head)[7:3:-1])
+    return tf.strings.substr(head, 0, 4), length, 8 + length % 2
+
+
+def _length(digits: tf.Tensor) -> tf.Tensor:
+    """Return a number of four bytes, the highest first; one that no file of 2 GiB holds is 0."""
+    return tf.maximum(tf.reduce_sum(digits * (1 << 24, 1 << 16, 1 << 8, 1)), 0)
+
+
+def _chunk_orientation(
+    encoded: tf.Tensor, start: int, wanted: bytes, read: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, Any]]
+) -> tf.Tensor:
+    """Walk over the chunks of a file to the one that is wanted, and read the orientation in it."""
+    end = tf.strings.length(encoded)
+
+    def chunk(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Any]:
+        return read(cut(encoded, position, 8) + PADDING)
+
+    def step(position: tf.Tensor) -> tuple[tf.Tensor]:
+        _, length, more = chunk(position)
+        return (position + tf.minimum(more + length, end - position),)  # a cut file ends the walk
+
+    (position,) = tf.while_loop(
+        lambda at: (at < end) & tf.not_equal(chunk(at)[0], wanted), step, (tf.minimum(start, end),)
+    )
+    content = cut(encoded, position + 8, chunk(position)[1])
+    content = tf.strings.regex_replace(content, r"\AExif\x00\x00", "", replace_global=False)
+    return tf.cond(position < end, lambda: _tiff_orientation(content), lambda: 1)
 
 
 def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:

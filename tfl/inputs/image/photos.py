@@ -17,7 +17,7 @@ from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, features
 
 from tfl.errors import BadImageError
 from tfl.inputs.image.formats import PHOTO_FORMATS, is_plain_bmp, sniff
-from tfl.inputs.image.orientation import exif_orientation
+from tfl.inputs.image.orientation import exif_orientation, png_orientation, webp_orientation
 
 EXTRA = "pip install 'tfl[photos]'"
 _PLUGINS = {
@@ -26,6 +26,8 @@ _PLUGINS = {
     "JPEG 2000": ("JPEG2000",),
     "BMP": ("BMP",),
     "JPEG": ("JPEG", "MPO"),
+    "PNG": ("PNG",),
+    "WebP": ("WEBP",),
 }
 _FEATURES = {"AVIF": "avif", "JPEG 2000": "jpg_2000"}  # that Pillow may be built without
 _BROKEN = (  # what Pillow and its plugins raise where a file is damaged
@@ -35,7 +37,15 @@ _BROKEN = (  # what Pillow and its plugins raise where a file is damaged
 _NEW_SUBFILE_TYPE, _DNG_VERSION = 254, 50706  # tags of TIFF
 _TWELVE_BITS = 4095
 _ORIENTATIONS = range(2, 9)  # but upright
-_read_orientation = tf.function(exif_orientation, input_signature=(tf.TensorSpec((), tf.string),))
+_READERS = {  # of the orientation in the graph; and what stands in each file that has one
+    kind: (tf.function(read, input_signature=(tf.TensorSpec((), tf.string),)), mark)
+    for kind, read, mark in (
+        ("JPEG", exif_orientation, b"Exif\0\0"),
+        ("PNG", png_orientation, b"eXIf"),
+        ("WebP", webp_orientation, b"EXIF"),
+    )
+}
+_OTHER_PLACES = (b"tiff:Orientation", b"Raw profile type exif")  # where Pillow finds an orientation too
 
 
 def needs_pillow(encoded: bytes, kind: str) -> bool:
@@ -47,14 +57,17 @@ def needs_pillow(encoded: bytes, kind: str) -> bool:
     """
     if kind == "BMP":
         return not is_plain_bmp(encoded)
-    if kind == "JPEG" and (b"Exif\0\0" in encoded or b"tiff:Orientation" in encoded):
-        return _pillow_orientation(encoded) not in (None, graph_orientation(encoded))
+    if kind in _READERS and not (kind == "PNG" and encoded[24:25] == b"\x10"):  # of 16 bits Pillow would read 8
+        places = (*_OTHER_PLACES, _READERS[kind][1])
+        if any(place in encoded for place in places):
+            return _pillow_orientation(encoded, kind) not in (None, graph_orientation(encoded, kind))
     return kind in PHOTO_FORMATS
 
 
-def graph_orientation(encoded: bytes) -> int:
-    """Return the EXIF orientation of a JPEG file, 1 to 8, as the graph reads it."""
-    return int(_read_orientation(tf.constant(encoded))) if b"Exif\0\0" in encoded else 1
+def graph_orientation(encoded: bytes, kind: str) -> int:
+    """Return the EXIF orientation of a file, 1 to 8, as the graph reads it; 1 for formats without one."""
+    read, mark = _READERS.get(kind, (None, b""))
+    return int(read(tf.constant(encoded))) if read is not None and mark in encoded else 1
 
 
 def read_photo_size(encoded: bytes, kind: str) -> tuple[int, int]:
@@ -157,8 +170,8 @@ def _deep_to_rgb(grey: np.ndarray, kind: str) -> np.ndarray:
     return np.repeat(((grey + 128) // 257).astype(np.uint8)[:, :, None], 3, axis=-1)
 
 
-def _pillow_orientation(encoded: bytes) -> int | None:
+def _pillow_orientation(encoded: bytes, kind: str) -> int | None:
     """Return the orientation that Pillow reads, from EXIF or XMP; None where these are damaged."""
     with contextlib.suppress(*_BROKEN):
-        value = _open(encoded, "JPEG").getexif().get(ExifTags.Base.Orientation, 1)
+        value = _open(encoded, kind).getexif().get(ExifTags.Base.Orientation, 1)
         return int(value) if value in _ORIENTATIONS else 1

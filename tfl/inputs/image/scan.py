@@ -76,13 +76,13 @@ def scan_image(encoded: bytes, *, is_file: bool = False) -> ScannedImage:
     try:
         if kind != "JPEG":
             _decoder(kind)(content)
-        orientation = graph_orientation(encoded) if kind == "JPEG" else 1
+        orientation = graph_orientation(encoded, kind)
         peak = read_peak(encoded, content)
     except BROKEN as error:
         raise BadImageError(f"broken or truncated {kind}: {first_line(error)}") from error
     if orientation >= 5:
         width, height = height, width
-    kind = decode.TURNED_JPEG if orientation > 1 else kind
+    kind = decode.TURNED[kind] if orientation > 1 else kind
     digest = hashlib.sha256(encoded).hexdigest()
     return ScannedImage(digest, _fingerprint(content), width, height, kind, peak=peak)
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from tfl.distribution.replicas import check_optimizer
+from tfl.distribution.replicas import check_optimizer, strategy_of
 from tfl.distribution.strategy import num_workers
 from tfl.errors import InputError
 from tfl.models.freezing import learning_rate_multipliers
@@ -156,7 +156,8 @@ def compile(
     train_loss, task = resolve_loss(loss, model)
     test_loss, activation = evaluation_loss(train_loss), activation_of(task, model)
     metrics, probabilities = of_one_output(metrics, model, "metrics"), ends_in_probabilities(model)
-    resolved = resolve_metrics(metrics, task, activation, model.output_shape, probabilities=probabilities)
+    with strategy_of(model).scope():  # where the metrics that are made here get a copy for each replica
+        resolved = resolve_metrics(metrics, task, activation, model.output_shape, probabilities=probabilities)
     # Keras feeds metrics the outputs; what would be wrong on logits is left to `tfl.fit`.
     stock = [m for m in resolved if not activation or not is_stock(m) or takes_outputs(m)]
     stock = [metric for metric in stock if not isinstance(metric, CalibratedLoss)]
