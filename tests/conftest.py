@@ -65,6 +65,8 @@ def memory() -> Iterator[None]:
 @pytest.fixture(scope="module", autouse=True)
 def session_of_keras() -> Iterator[None]:
     """Let Keras and TensorFlow forget the networks of a file, and give free memory back to the system."""
+    gc.collect()
+    gc.freeze()  # what files before this one imported, and what the session keeps
     yield
     import keras
 
