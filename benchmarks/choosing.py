@@ -63,9 +63,9 @@ def run(name: str, seed: int) -> list[tuple]:
     class Recorder(keras.callbacks.Callback):
         """Predict validation and test as the whole model stands now."""
 
-        def __init__(self, job) -> None:
+        def __init__(self, run) -> None:
             super().__init__()
-            self.job = job
+            self.run = run
 
         def on_train_begin(self, logs=None) -> None:
             self.record()
@@ -74,18 +74,18 @@ def run(name: str, seed: int) -> list[tuple]:
             self.record()
 
         def record(self) -> None:
-            job, pair = self.job, []
+            run, pair = self.run, []
             for split in ("validation", "test"):
-                rows = job.rows(split)
-                batches = make_dataset(job.splits.source, rows, image_size=_SIZE.value, batch_size=32)
-                pair.append(predict(job.model, batches, job.task))
+                rows = run.rows(split)
+                batches = make_dataset(run.splits.source, rows, image_size=_SIZE.value, batch_size=32)
+                pair.append(predict(run.model, batches, run.task))
             tables.append(tuple(pair))
 
     fit, original = finetuning.fit, finetuning._fit
-    jobs = []
-    finetuning._fit = lambda job, trained: (jobs.append(job), original(job, trained))[1]
+    runs = []
+    finetuning._fit = lambda run, *rest: (runs.append(run), original(run, *rest))[1]
     finetuning.fit = lambda *args, callbacks, **options: fit(
-        *args, callbacks=[*callbacks, Recorder(jobs[0])], **options
+        *args, callbacks=[*callbacks, Recorder(runs[0])], **options
     )
     try:
         with tempfile.TemporaryDirectory() as folder:

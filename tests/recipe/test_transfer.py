@@ -98,7 +98,7 @@ def test_a_finished_run_is_not_run_again(finished, monkeypatch):
 
 def test_a_run_stopped_after_phase_1_goes_on_from_there(finished, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(recipe, "finetune", lambda job: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(recipe, "finetune", lambda run, probe: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             tfl.transfer(small_config(), tmp_path / "w")
     assert not (tmp_path / "w" / "metrics.json").exists()
@@ -248,7 +248,7 @@ def test_a_workdir_belongs_to_its_data(tmp_path, monkeypatch, stopped):
     config = small_config(data=tfl.DataConfig(image_size=32))
     with monkeypatch.context() as patch:
         if stopped:
-            patch.setattr(recipe, "finetune", lambda job: (_ for _ in ()).throw(KeyboardInterrupt))
+            patch.setattr(recipe, "finetune", lambda run, probe: (_ for _ in ()).throw(KeyboardInterrupt))
         with contextlib.suppress(KeyboardInterrupt):
             tfl.transfer(config, tmp_path / "w", data=(images, labels))
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "w").rglob("*")}
@@ -269,7 +269,7 @@ def test_a_workdir_belongs_to_its_data(tmp_path, monkeypatch, stopped):
 @pytest.mark.parametrize("damage", ["cut model", "no model", "cut record"])
 def test_a_damaged_phase_is_done_again(finished, tmp_path, monkeypatch, damage):
     with monkeypatch.context() as patch:
-        patch.setattr(recipe, "finetune", lambda job: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(recipe, "finetune", lambda run, probe: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             tfl.transfer(small_config(), tmp_path / "w")
     model, record = (tmp_path / "w" / "checkpoints" / name for name in ("probe.keras", "probe.json"))

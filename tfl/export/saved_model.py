@@ -37,16 +37,16 @@ def write_saved_model(model: keras.Model, metadata: Metadata, path: epath.PathLi
     """
     names = list(metadata.class_names)
 
-    def outputs(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+    @tf.function(input_signature=[pixel_spec(metadata)])
+    def of_pixels(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         logits = model(tf.cast(pixels, model.input.dtype), training=False)
         labels = tf.tile(tf.constant([names]), [tf.shape(pixels)[0], 1])
         return {PROBABILITIES: probabilities_of(logits, metadata), CLASS_NAMES: labels}
 
-    def serve_bytes(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return outputs(decode_batch(images, metadata))
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name=IMAGES)])
+    def of_bytes(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return of_pixels(decode_batch(images, metadata))  # a call: the network stands in the file once
 
-    of_bytes = tf.function(serve_bytes, input_signature=[tf.TensorSpec((None,), tf.string, name=IMAGES)])
-    of_pixels = tf.function(outputs, input_signature=[pixel_spec(metadata)])
     signatures = {
         BYTES_SIGNATURE: of_bytes,
         "serving_default": of_bytes,

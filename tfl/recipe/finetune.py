@@ -1,6 +1,5 @@
 """Phase 2: part of the backbone is trained on from the solved head, and kept only where validation is better."""
 
-import dataclasses
 from typing import Any
 
 import keras
@@ -10,7 +9,6 @@ from etils import epath
 from tfl.data import EpochFeed
 from tfl.distribution.replicas import strategy_of
 from tfl.errors import InputError
-from tfl.evaluation import compare_losses
 from tfl.features import PLAIN, StoredPhase, is_worth_storing, make_feature_dataset
 from tfl.features.extract import BATCH
 from tfl.files.writing import remove
@@ -20,7 +18,9 @@ from tfl.models.freezing import learning_rate_multipliers, trained_by_stage, unf
 from tfl.models.precision import computing_in
 from tfl.models.regularization import regularize
 from tfl.progress import say
-from tfl.recipe.phases import Job, Part
+from tfl.recipe.probe import HIDDEN_HEAD_L2
+from tfl.recipe.result import Part, PhaseResult, finish_phase
+from tfl.recipe.run import Run
 from tfl.training import (
     CheckpointOptions,
     compile,
@@ -36,65 +36,64 @@ from tfl.training.objective.units import StandardizedFeed
 from tfl.workdir import CHECKPOINTS, write_csv
 
 
-def finetune(job: Job) -> None:
-    """Phase 2: unfreeze from the top and train on; keep the result only where validation is better."""
-    if not job.config.finetune.epochs:
-        return
-    options = job.config.finetune
-    before, probe = job.model.get_weights(), job.part
-    table = unfreeze(job.model, options.unfreeze, batch_norm=options.batch_norm)
-    regularize(job.model, head_l2=job.head_l2, l2=options.l2, l2_sp=options.l2_sp)
-    job.part = _part_to_reuse(job)
-    trained = job.model if job.part is None else job.part.upper
-    with job.standardized():
-        contract = _train(job, trained)
+def finetune(run: Run, probe: PhaseResult | None) -> PhaseResult | None:
+    """Phase 2: unfreeze from the top and train on from the solved head; None where no epochs are asked for."""
+    options = run.config.finetune
+    if not options.epochs:
+        return None
+    head_l2 = (run.config.probe.l2 or HIDDEN_HEAD_L2) if probe is None else probe.head_l2
+    table = unfreeze(run.model, options.unfreeze, batch_norm=options.batch_norm)
+    regularize(run.model, head_l2=head_l2, l2=options.l2, l2_sp=options.l2_sp)
+    part = _part_to_reuse(run)
+    with run.standardized():
+        contract = _train(run, part)
     record = {"unfrozen": options.unfreeze, "trainable_parameters": table.trainable}
-    job.finish_phase("finetune", contract, record)
-    _keep_the_better(job, before, probe)
+    return finish_phase(run, "finetune", record, contract, head_l2=head_l2, part=part)
 
 
-def _train(job: Job, trained: keras.Model) -> dict[str, Any]:
+def _train(run: Run, part: Part | None) -> dict[str, Any]:
     """Train the model, or its part above the cut, and return what the contract measured."""
-    steps = job.config.finetune.epochs * -(-len(job.splits.train) // job.config.data.batch_size)
-    _compile(job, trained, steps)
+    trained = run.model if part is None else part.upper
+    steps = run.config.finetune.epochs * -(-len(run.splits.train) // run.config.data.batch_size)
+    _compile(run, trained, steps)
     promises = [Contract.before(trained, phase="finetune")]
-    if job.part is not None:
-        promises.append(Contract.before(job.part.extractor.model, phase="finetune, below the cut"))
-    history = _fit(job, trained)
-    _check_converged(job, history)
-    _write_history(job, history)
-    contract = promises[0].verify(history, steps=len(history.epoch) * steps // job.config.finetune.epochs)
+    if part is not None:
+        promises.append(Contract.before(part.extractor.model, phase="finetune, below the cut"))
+    history = _fit(run, trained, part)
+    _check_converged(run, history)
+    _write_history(run, history)
+    contract = promises[0].verify(history, steps=len(history.epoch) * steps // run.config.finetune.epochs)
     for below in promises[1:]:
         contract |= {f"below_the_cut_{name}": value for name, value in below.verify().items()}
     return contract
 
 
-def _part_to_reuse(job: Job) -> Part | None:
+def _part_to_reuse(run: Run) -> Part | None:
     """Return the two parts where the lower one is to run once per image, or None where it runs in every step."""
-    options, data, halves = job.config.finetune, job.config.data, split_frozen(job.model)
+    options, data, halves = run.config.finetune, run.config.data, split_frozen(run.model)
     if halves is None or not halves.lower.weights or options.epochs == 1:
         return None
     because = None
     if options.mixup or options.cutmix:
         because = "mixup and cutmix mix the images themselves"
-    elif data.augmentation != "none" and not job.config.features.views:
+    elif data.augmentation != "none" and not run.config.features.views:
         because = f"augmentation {data.augmentation!r} changes them (features.views stores some versions)"
     if because:
         say(f"fine-tuning runs images through the frozen part in every epoch: {because}")
         return None
-    halves.upper.penalty_request = job.model.penalty_request
-    extractor = job.extractor(halves.lower)
-    rows = {name: job.rows(name) for name in ("train", "validation")}
+    halves.upper.penalty_request = run.model.penalty_request
+    extractor = run.extractor(halves.lower)
+    rows = {name: run.rows(name) for name in ("train", "validation")}
     # Each worker times it, and all must decide alike.
-    worth = is_worth_storing(extractor, rows, max(1, len(job.views())), options.epochs)
-    worth = job.workers.mean(worth)[0] > 0.5
+    worth = is_worth_storing(extractor, rows, max(1, len(run.views())), options.epochs)
+    worth = run.workers.mean(worth)[0] > 0.5
     return Part(extractor, halves.upper) if worth else None
 
 
-def _compile(job: Job, trained: keras.Model, steps: int) -> None:
-    options = job.config.finetune
+def _compile(run: Run, trained: keras.Model, steps: int) -> None:
+    options = run.config.finetune
     if options.batch_norm == "train":
-        shorten_statistics(job.model, steps)
+        shorten_statistics(run.model, steps)
     schedule = make_schedule(options.schedule, options.learning_rate, steps, warmup_fraction=options.warmup_fraction)
     optimizer = make_optimizer(
         options.optimizer,
@@ -104,14 +103,14 @@ def _compile(job: Job, trained: keras.Model, steps: int) -> None:
         weight_decay=options.weight_decay,
     )
     decay = options.layer_decay
-    if trained is not job.model:  # of which stage a layer is shows in the whole model alone
-        decay = learning_rate_multipliers(job.model, decay)
+    if trained is not run.model:  # of which stage a layer is shows in the whole model alone
+        decay = learning_rate_multipliers(run.model, decay)
     with strategy_of(trained).scope():  # where the metrics get a copy for each replica
         compile(
             trained,
             optimizer,
-            loss=make_loss(job.task, options.label_smoothing),
-            metrics=metrics_to_choose_by(job.task),
+            loss=make_loss(run.task, options.label_smoothing),
+            metrics=metrics_to_choose_by(run.task),
             layer_decay=decay,
             clip_norm=options.clip_norm,
             ema=options.ema,
@@ -120,30 +119,30 @@ def _compile(job: Job, trained: keras.Model, steps: int) -> None:
         )
 
 
-def _fit(job: Job, trained: keras.Model) -> keras.callbacks.History:
-    options, data, saving = job.config.finetune, job.config.data, job.config.checkpoint
-    train, monitor = job.rows("train"), loss_to_choose_by(job.task)
+def _fit(run: Run, trained: keras.Model, part: Part | None) -> keras.callbacks.History:
+    options, data, saving = run.config.finetune, run.config.data, run.config.checkpoint
+    train, monitor = run.rows("train"), loss_to_choose_by(run.task)
     checkpoint = CheckpointOptions(
-        job.run / CHECKPOINTS / "finetune", saving.every_seconds, saving.every_steps, saving.keep
+        run.folder / CHECKPOINTS / "finetune", saving.every_seconds, saving.every_steps, saving.keep
     )
-    if job.run.writes and not epath.Path(checkpoint.folder).exists():
-        remove(job.run / "tensorboard")  # of an earlier start that was interrupted before
-    if job.part is None:
+    if run.folder.writes and not epath.Path(checkpoint.folder).exists():
+        remove(run.folder / "tensorboard")  # of an earlier start that was interrupted before
+    if part is None:
         feed = EpochFeed(
-            job.splits.source, train, job.model.metadata.image_size, data.batch_size, data.augmentation, job.config.seed
+            run.splits.source, train, run.model.metadata.image_size, data.batch_size, data.augmentation, run.config.seed
         )
-        validation = job.dataset(job.rows("validation"))
+        validation = run.dataset(run.rows("validation"))
     else:
-        extractor = job.part.extractor
-        job.fill(extractor, train, job.views() or PLAIN)
-        job.fill(extractor, job.rows("validation"))
-        feed = StoredPhase(extractor, train, job.views() or PLAIN, data.batch_size, job.config.seed)
-        held = extractor(job.rows("validation"), description="activations of validation")
+        extractor = part.extractor
+        run.fill(extractor, train, run.views() or PLAIN)
+        run.fill(extractor, run.rows("validation"))
+        feed = StoredPhase(extractor, train, run.views() or PLAIN, data.batch_size, run.config.seed)
+        held = extractor(run.rows("validation"), description="activations of validation")
         validation = make_feature_dataset(held, np.arange(len(held)), BATCH)
-    validation = job.weighted(validation)
-    if job.units is not None:
-        feed, validation = StandardizedFeed(feed, job.units), job.units.batches(validation)
-    with computing_in(trained, job.config.precision):
+    validation = run.weighted(validation)
+    if run.units is not None:
+        feed, validation = StandardizedFeed(feed, run.units), run.units.batches(validation)
+    with computing_in(trained, run.config.precision):
         return fit(
             trained,
             feed,
@@ -153,68 +152,43 @@ def _fit(job: Job, trained: keras.Model) -> keras.callbacks.History:
                 keras.callbacks.EarlyStopping(
                     monitor, patience=options.early_stopping or options.epochs, mode="min", restore_best_weights=True
                 ),
-                keras.callbacks.TensorBoard(job.run / "tensorboard", write_graph=False),
-                StepScalars(job.run / "tensorboard" / "steps", _stages(job)),
+                keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False),
+                StepScalars(run.folder / "tensorboard" / "steps", _stages(run)),
             ],
-            class_weight=job.class_weight,
+            class_weight=run.class_weight,
             mixup=options.mixup,
             cutmix=options.cutmix,
-            seed=job.config.seed,
+            seed=run.config.seed,
             checkpoint=checkpoint,
             max_skipped_steps=options.max_skipped_steps,
-            names=job.splits.index.ids,
+            names=run.splits.index.ids,
         )
 
 
-def _stages(job: Job) -> dict[str, tuple[list[keras.Variable], float]]:
+def _stages(run: Run) -> dict[str, tuple[list[keras.Variable], float]]:
     """Return the trained variables of each stage, and how its learning rate relates to the head's."""
-    factors = learning_rate_multipliers(job.model, job.config.finetune.layer_decay)
-    return {name: (found, factors[found[0].path]) for name, found in trained_by_stage(job.model).items()}
+    factors = learning_rate_multipliers(run.model, run.config.finetune.layer_decay)
+    return {name: (found, factors[found[0].path]) for name, found in trained_by_stage(run.model).items()}
 
 
-def _check_converged(job: Job, history: keras.callbacks.History) -> None:
+def _check_converged(run: Run, history: keras.callbacks.History) -> None:
     """Refuse a result of which half the steps were not finite: its figures would be those of an accident."""
     skipped, losses = np.array(history.history["skipped_steps"], int), np.array(history.history["val_loss"])
     trained = losses[skipped < history.steps // len(history.epoch)]  # in other epochs no step was applied
     if 2 * skipped.sum() >= history.steps or not np.isfinite(trained[-1]):
         raise InputError(
             "`finetune.learning_rate` must be small enough for training to converge. Received: finetune."
-            f"learning_rate={job.config.finetune.learning_rate}: {skipped.sum()} of {history.steps} steps had a "
+            f"learning_rate={run.config.finetune.learning_rate}: {skipped.sum()} of {history.steps} steps had a "
             f"non-finite loss or gradient, and the validation loss ended at {losses[-1]:.4g}."
         )
 
 
-def _keep_the_better(job: Job, before: list[np.ndarray], probe: Part | None) -> None:
-    """Keep fine-tuning where its validation loss is lower, each phase at the temperature that it would ship with."""
-    if "probe" not in job.phases:
-        return
-    tuned, solved = job.validated["finetune"], job.validated["probe"]
-    choice = compare_losses(tuned, solved, job.example_weights(tuned.ids))
-    record = dataclasses.asdict(choice)  # metrics.json names the phases
-    job.choice = {
-        "finetune": record.pop("first"),
-        "probe": record.pop("second"),
-        "difference": choice.difference,
-        **record,
-    }
-    losses = (
-        f"validation loss, each at its own temperature, {choice.first:.4f} fine-tuned, {choice.second:.4f} frozen; "
-        f"difference {choice.difference:+.4f} (95 % interval {choice.low:+.4f} to {choice.high:+.4f})"
-    )
-    if choice.difference < 0:
-        say(f"fine-tuning is kept{'' if choice.high < 0 else ', though that may be chance'}: {losses}")
-        return
-    say(f"fine-tuning is not kept, it is no better: {losses}")
-    job.model.set_weights(before)
-    job.kept, job.part = "probe", probe
-
-
-def _write_history(job: Job, history: keras.callbacks.History) -> None:
-    if not job.run.writes:
+def _write_history(run: Run, history: keras.callbacks.History) -> None:
+    if not run.folder.writes:
         return
     columns = {name: np.asarray(column) for name, column in history.history.items()}
-    if job.units is not None and len(job.units.scale) == 1:  # errors in the user's units, losses as they were summed
-        factors = {name: job.units.scale[0] if name.endswith(job.task.headline.metric) else 1.0 for name in columns}
+    if run.units is not None and len(run.units.scale) == 1:  # errors in the user's units, losses as they were summed
+        factors = {name: run.units.scale[0] if name.endswith(run.task.headline.metric) else 1.0 for name in columns}
         columns = {name: column * factors[name] for name, column in columns.items()}
     rows = zip(history.epoch, *(column.tolist() for column in columns.values()), strict=True)
-    write_csv(job.run / "history.csv", ["epoch", *columns], rows)
+    write_csv(run.folder / "history.csv", ["epoch", *columns], rows)

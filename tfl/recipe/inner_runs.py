@@ -8,7 +8,7 @@ from tfl.config import FeaturesConfig, FinetuneConfig, PretrainConfig, ScratchCo
 from tfl.data import Splits
 from tfl.errors import InputError
 from tfl.progress import say
-from tfl.recipe.phases import HIDDEN_HEAD_L2
+from tfl.recipe.probe import HIDDEN_HEAD_L2
 from tfl.tasks import task_of_labels
 
 BACKBONE_L2 = 1e-4  # a network that starts at random needs a pull of its own

@@ -16,127 +16,154 @@ from tfl.models.freezing import freeze
 from tfl.models.inference import Outputs
 from tfl.models.regularization import Penalty, regularize
 from tfl.progress import say
-from tfl.recipe.phases import Job, Part
+from tfl.recipe.result import Part, PhaseResult, finish_phase, restore_phase
+from tfl.recipe.run import Run
 from tfl.training import compile, fit, make_optimizer
 from tfl.training.contract.checks import Contract
 from tfl.training.objective.calibrated_loss import loss_to_choose_by, metrics_to_choose_by
 
+HIDDEN_HEAD_L2 = 1e-4  # of a head that is not solved, where `probe.l2` leaves the choice to us
 HIDDEN_HEAD_EPOCHS = 200
 HIDDEN_HEAD_PATIENCE = 10
 
 
-def solve_head(job: Job) -> None:
+@dataclasses.dataclass(frozen=True)
+class _Head:
+    """A head that is in the model.
+
+    Attributes:
+        l2: its λ.
+        record: what `metrics.json` says of it.
+        validation: what was said of examples that were left out; None where there are none but the validation split.
+    """
+
+    l2: float
+    record: dict[str, Any]
+    validation: Predictions | None = None
+
+
+def solve_head(run: Run) -> PhaseResult | None:
     """Phase 1: run the frozen backbone once, and solve the head on its features."""
-    if job.config.probe.solver == "none":
-        return
-    lower, upper = split_at_features(job.model)
-    job.part = Part(job.extractor(lower), upper)
-    if job.restore("probe"):
-        return
-    freeze(job.model, "all")
-    promise = Contract.before(job.model, phase="probe")
-    if job.workers.number == 1:  # one pass over all images costs less than one for each split
-        job.part.extractor.fill(job.probe_rows())
-    if job.config.probe.folds:
-        solve = _cross_validate
-    else:
-        solve = _train_hidden_head if job.config.head.hidden_units else _solve_linear_head
-    record = solve(job, job.part.extractor)
-    regularize(job.model, head_l2=job.head_l2)
-    job.finish_phase("probe", promise.verify(penalty=Penalty(head_l2=job.head_l2)), record)
+    if run.config.probe.solver == "none":
+        return None
+    lower, upper = split_at_features(run.model)
+    part = Part(run.extractor(lower), upper)
+    restored = restore_phase(run, "probe", part)
+    if restored is not None:
+        return restored
+    freeze(run.model, "all")
+    promise = Contract.before(run.model, phase="probe")
+    if run.workers.number == 1:  # one pass over all images costs less than one for each split
+        part.extractor.fill(_rows_to_extract(run))
+    solve = _solve_linear_head
+    if run.config.probe.folds or run.config.head.hidden_units:
+        solve = _cross_validate if run.config.probe.folds else _train_hidden_head
+    head = solve(run, part.extractor)
+    regularize(run.model, head_l2=head.l2)
+    contract = promise.verify(penalty=Penalty(head_l2=head.l2))
+    return finish_phase(run, "probe", head.record, contract, head_l2=head.l2, part=part, validation=head.validation)
 
 
-def _features(job: Job, extractor: Extractor) -> tuple[Outputs, Outputs]:
-    train = job.features(extractor, job.rows("train"), [None, *job.views()], "features of train")
-    return train, job.features(extractor, job.rows("validation"), name="features of validation")
+def _rows_to_extract(run: Run) -> np.ndarray:
+    """Return the rows that pass through the frozen backbone: those of test too where it is the result."""
+    is_result = not run.config.finetune.epochs or bool(run.config.scratch.epochs)
+    names = ("train", "validation", "test") if is_result else ("train", "validation")
+    return np.sort(np.concatenate([run.rows(name) for name in names]))
 
 
-def _targets(job: Job, outputs: Outputs) -> Outputs:
+def _features(run: Run, extractor: Extractor) -> tuple[Outputs, Outputs]:
+    train = run.features(extractor, run.rows("train"), [None, *run.views()], "features of train")
+    return train, run.features(extractor, run.rows("validation"), name="features of validation")
+
+
+def _targets(run: Run, outputs: Outputs) -> Outputs:
     """Return features with the labels that a head is solved or trained for: values are standardised."""
-    if job.units is None:
+    if run.units is None:
         return outputs
-    return dataclasses.replace(outputs, labels=job.units.standardize(outputs.labels))
+    return dataclasses.replace(outputs, labels=run.units.standardize(outputs.labels))
 
 
-def _solve_linear_head(job: Job, extractor: Extractor) -> dict[str, Any]:
+def _solve_linear_head(run: Run, extractor: Extractor) -> _Head:
     """Solve where the features are: few go to every worker, of many each keeps its own and gradients are summed."""
     solve = functools.partial(
         choose_head,
-        l2=job.config.probe.l2,
-        target=job.task,
-        num_outputs=logits_layer(job.model).units,
-        class_weight=job.class_weight,
+        l2=run.config.probe.l2,
+        target=run.task,
+        num_outputs=logits_layer(run.model).units,
+        class_weight=run.class_weight,
     )
-    views, train, validation = [None, *job.views()], job.rows("train"), job.rows("validation")
+    views, train, validation = [None, *run.views()], run.rows("train"), run.rows("validation")
     few = fits_in_memory(len(views) * len(train), extractor.shape[0])
-    if few or job.workers.number == 1 or len(validation) < BATCH * job.workers.number:
-        return _take_head(job, solve(*(_targets(job, outputs) for outputs in _features(job, extractor))))
-    own = extractor(job.share(train), views, "features of train")
-    held = extractor(job.share(validation), description="features of validation")
-    return _take_head(job, solve(_targets(job, own), _targets(job, held), over_workers=job.workers.sum))
+    if few or run.workers.number == 1 or len(validation) < BATCH * run.workers.number:
+        return _take_head(run, solve(*(_targets(run, outputs) for outputs in _features(run, extractor))))
+    own = extractor(run.share(train), views, "features of train")
+    held = extractor(run.share(validation), description="features of validation")
+    return _take_head(run, solve(_targets(run, own), _targets(run, held), over_workers=run.workers.sum))
 
 
-def _cross_validate(job: Job, extractor: Extractor) -> dict[str, Any]:
+def _cross_validate(run: Run, extractor: Extractor) -> _Head:
     """Choose λ by cross-validation, so that train and validation are both solved on.
 
     What each fold's head says of the examples that it was not solved on takes the place of validation: the
     temperature, thresholds and prediction sets come from it.
     """
-    rows = np.sort(np.concatenate([job.rows("train"), job.rows("validation")]))
-    features = job.features(extractor, rows, name="features of train and validation")
+    rows = np.sort(np.concatenate([run.rows("train"), run.rows("validation")]))
+    features = run.features(extractor, rows, name="features of train and validation")
     result = cross_validate_head(
         features.values,
-        _targets(job, features).labels,
-        folds=job.config.probe.folds,
-        target=job.task,
-        num_outputs=logits_layer(job.model).units,
-        class_weight=job.class_weight,
-        groups=job.splits.index.contents()[rows],
-        rule=job.config.probe.rule,
-        seed=job.config.seed,
+        _targets(run, features).labels,
+        folds=run.config.probe.folds,
+        target=run.task,
+        num_outputs=logits_layer(run.model).units,
+        class_weight=run.class_weight,
+        groups=run.splits.index.contents()[rows],
+        rule=run.config.probe.rule,
+        seed=run.config.seed,
     )
-    logits = result.held_out_logits if job.units is None else job.units.restore(result.held_out_logits)
-    job.validated["probe"] = Predictions(rows, features.labels, logits, job.task)
-    return _take_head(job, result) | {"folds": job.config.probe.folds, "rule": job.config.probe.rule}
+    logits = result.held_out_logits if run.units is None else run.units.restore(result.held_out_logits)
+    head, options = _take_head(run, result), run.config.probe
+    record = head.record | {"folds": options.folds, "rule": options.rule}
+    return _Head(head.l2, record, Predictions(rows, features.labels, logits, run.task))
 
 
-def _take_head(job: Job, result: ProbeResult) -> dict[str, Any]:
+def _take_head(run: Run, result: ProbeResult) -> _Head:
     solution = result.chosen
-    if job.units is not None:
-        kernel, bias = solution.kernel * job.units.scale, job.units.restore(solution.bias)
+    if run.units is not None:
+        kernel, bias = solution.kernel * run.units.scale, run.units.restore(solution.bias)
         solution = dataclasses.replace(solution, kernel=kernel, bias=bias)
-    assign_head(logits_layer(job.model), solution)
-    job.head_l2 = result.chosen.l2
-    return {
+    assign_head(logits_layer(run.model), solution)
+    record = {
         "l2": result.chosen.l2,
         "objective": result.chosen.objective,
         "gradient_norm": result.chosen.gradient_norm,
         "path": [dataclasses.asdict(point) for point in result.path],
     }
+    return _Head(result.chosen.l2, record)
 
 
-def _train_hidden_head(job: Job, extractor: Extractor) -> dict[str, Any]:
+def _train_hidden_head(run: Run, extractor: Extractor) -> _Head:
     """With hidden layers the problem is not convex: train the head alone, on the stored features."""
-    train, validation = (_targets(job, outputs) for outputs in _features(job, extractor))
-    weights = job.example_weights(validation.ids)
-    _, head = split_at_features(job.model)
-    regularize(job.model, head_l2=job.head_l2)
-    compile(head, make_optimizer("adam", 1e-3), loss=job.task, metrics=metrics_to_choose_by(job.task))
-    monitor = loss_to_choose_by(job.task)
+    train, validation = (_targets(run, outputs) for outputs in _features(run, extractor))
+    weights = run.example_weights(validation.ids)
+    _, head = split_at_features(run.model)
+    l2 = run.config.probe.l2 or HIDDEN_HEAD_L2
+    regularize(run.model, head_l2=l2)
+    compile(head, make_optimizer("adam", 1e-3), loss=run.task, metrics=metrics_to_choose_by(run.task))
+    monitor = loss_to_choose_by(run.task)
     stop = keras.callbacks.EarlyStopping(monitor, patience=HIDDEN_HEAD_PATIENCE, mode="min", restore_best_weights=True)
-    with job.standardized():
+    with run.standardized():
         history = fit(
             head,
             np.asarray(train.values),
             train.labels,
-            batch_size=job.config.data.batch_size,
+            batch_size=run.config.data.batch_size,
             epochs=HIDDEN_HEAD_EPOCHS,
             validation_data=(np.asarray(validation.values), validation.labels, weights),
             callbacks=[stop],
-            class_weight=job.class_weight,
-            seed=job.config.seed,
+            class_weight=run.class_weight,
+            seed=run.config.seed,
             verbose=False,
         )
     best = int(np.argmin(history.history[monitor]))
     say(f"hidden head: {len(history.epoch)} epochs on stored features, best {best + 1}")
-    return {"l2": job.head_l2, "epochs": len(history.epoch), "best_epoch": best + 1}
+    return _Head(l2, {"l2": l2, "epochs": len(history.epoch), "best_epoch": best + 1})

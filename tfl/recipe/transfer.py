@@ -22,10 +22,11 @@ from tfl.models.heads import HeadSpec
 from tfl.models.labels import check_labels, rule_of_task
 from tfl.models.metadata import say_order
 from tfl.progress import say
+from tfl.recipe.evaluate import evaluate_kept, keep_the_better
 from tfl.recipe.finetune import finetune
 from tfl.recipe.inner_runs import Pretraining, prepare_pretraining, prepare_scratch
-from tfl.recipe.phases import Job
 from tfl.recipe.probe import solve_head
+from tfl.recipe.run import Run
 from tfl.recipe.unused import unused_options
 from tfl.report import REPORT, write_report
 from tfl.tasks import Headline, Task, get_task
@@ -108,27 +109,28 @@ def _run(config: TransferConfig, workdir: epath.PathLike, data: Any, splits: Spl
         return TransferResult(model, finished, run.path)
 
 
-def _train(config: TransferConfig, run: Workdir, data: Any, splits: Splits | None) -> TransferResult:
+def _train(config: TransferConfig, folder: Workdir, data: Any, splits: Splits | None) -> TransferResult:
     backbone = _backbone(config, config.backbone.weights)
-    splits = _data(config, data, run, splits)
+    splits = _data(config, data, folder, splits)
     model = _classifier(backbone, config, splits)
     pretraining = prepare_pretraining(config) if config.pretrain.source else None
     scratch = prepare_scratch(config) if config.scratch.epochs else None
-    run.begin(config.to_dict())  # from here on the folder belongs to this config: everything asked for exists
-    _write_splits(splits, run)
+    folder.begin(config.to_dict())  # from here on the folder belongs to this config: everything asked for exists
+    _write_splits(splits, folder)
     if pretraining is not None:
-        model = _classifier(_pretrained(config, run, pretraining), config, splits)
-    job = Job(config, splits, model, run)
-    solve_head(job)
-    finetune(job)
-    metrics = job.report()
+        model = _classifier(_pretrained(config, folder, pretraining), config, splits)
+    run = Run(config, splits, model, folder)
+    probe = solve_head(run)
+    tuned = finetune(run, probe)
+    kept, choice = keep_the_better(run, probe, tuned)
+    metrics = evaluate_kept(run, kept, [phase for phase in (probe, tuned) if phase is not None], choice)
     if scratch is not None:
-        metrics["comparison"]["from_scratch"] = _from_scratch(scratch, run, data)
-    if run.writes:
-        save_model(model, run / "model.keras")
-        write_json(run / "metrics.json", metrics)  # last of the results: its presence says that the run is finished
-    _report(run, config, model, splits)
-    return TransferResult(model, metrics, run.path)
+        metrics["comparison"]["from_scratch"] = _from_scratch(scratch, folder, data)
+    if folder.writes:
+        save_model(model, folder / "model.keras")
+        write_json(folder / "metrics.json", metrics)  # last of the results: it says that the run is finished
+    _report(folder, config, model, splits)
+    return TransferResult(model, metrics, folder.path)
 
 
 def _report(run: Workdir, config: TransferConfig, model: keras.Model, splits: Splits) -> None:

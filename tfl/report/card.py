@@ -4,9 +4,12 @@ Reference:
     Mitchell et al. 2019, Model cards for model reporting, arXiv:1810.03993.
 """
 
+import functools
 import math
 import re
 from typing import Any
+
+import jinja2
 
 from tfl.report.facts import Facts
 from tfl.report.finding import Finding
@@ -31,15 +34,22 @@ def render_card(facts: Facts, findings: list[Finding]) -> str:
         facts: of the run.
         findings: the caveats, the most important first.
     """
-    templates = environment().overlay(autoescape=False)
-    templates.filters["md"] = _markdown
-    text = templates.get_template("model_card.md").render(
+    template = _environment().get_template("model_card.md")
+    text = template.render(
         pipeline="image-classification" if facts.has_classes else "image-regression",
         card=_describe(facts),
         results=describe_results(facts),
         findings=findings,
     )
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    """Return what renders the card; kept, because each environment compiles its templates anew."""
+    made = environment().overlay(autoescape=False)
+    made.filters = {**made.filters, "md": _markdown}  # a dict of its own: the page shares the other
+    return made
 
 
 def _describe(facts: Facts) -> dict[str, Any]:

@@ -36,6 +36,10 @@ class OneClass(Classification):
         scores, said = self.scores(outputs), self.said(outputs)
         return scores[np.arange(len(said)), said], said == self.as_classes(labels)
 
+    def is_correct(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """See `Task`."""
+        return self.said(outputs) == np.asarray(labels, np.int64)
+
     def certainty(self, scores: np.ndarray) -> np.ndarray:
         """See `Classification`."""
         return scores.max(axis=1)
@@ -111,10 +115,6 @@ class Multiclass(OneClass):
     def said(self, outputs: np.ndarray) -> np.ndarray:
         """See `Classification`."""
         return np.asarray(outputs).argmax(axis=1)
-
-    def is_correct(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """See `Task`."""
-        return outputs.argmax(axis=1) == np.asarray(labels, np.int64)
 
     def _extra_metrics(self, classes: np.ndarray, scores: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
         return top_k_metrics(classes, outputs)

@@ -64,9 +64,19 @@ class Classification(Task):
         outputs = np.asarray(outputs, np.float64)
         return self.convex.loss_and_residual(outputs, self.as_targets(labels, outputs.shape[1]))[0]
 
+    def example_metrics(self, classes: np.ndarray, said: np.ndarray) -> dict[str, np.ndarray]:
+        """Return further metrics that are plain means, as what each example adds `(N,)`; none by default.
+
+        Args:
+            classes: from `as_classes`.
+            said: from `said`.
+        """
+        return {}
+
     def headline_values(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """See `Task`."""
-        return self.is_correct(outputs, labels)
+        further = self.example_metrics(self.as_classes(labels), self.said(outputs))
+        return further[self.headline.metric] if self.headline.metric in further else self.is_correct(outputs, labels)
 
     def measure(self, outputs: np.ndarray, labels: np.ndarray) -> dict[str, float | int]:
         """See `Task`."""
@@ -77,7 +87,8 @@ class Classification(Task):
         shared = {"loss": float(loss.mean()), "num_examples": len(loss)}
         own = self._own_metrics(classes, said, outputs)
         extra = self._extra_metrics(classes, scores, outputs)
-        return shared | own | ranking | extra
+        further = {name: float(np.mean(values)) for name, values in self.example_metrics(classes, said).items()}
+        return shared | own | ranking | extra | further
 
     def _extra_metrics(self, classes: np.ndarray, scores: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
         """Return metrics that stand after those of all classes; none where a task has no others."""
@@ -89,7 +100,11 @@ class Classification(Task):
         classes, said, scores = self.as_classes(labels), self.said(outputs), self.scores(outputs)
         truth, chosen = (self.one_vs_rest(part, scores.shape[1]) for part in (classes, said))
         return statistics.join(
-            statistics.means({"loss": self.losses(outputs, labels)} | self._own_means(classes, said, outputs)),
+            statistics.means(
+                {"loss": self.losses(outputs, labels)}
+                | self._own_means(classes, said, outputs)
+                | self.example_metrics(classes, said)
+            ),
             self._own_confusion(truth, chosen),
             statistics.ranking(truth, scores, self.positive),
         )

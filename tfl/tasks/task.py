@@ -125,9 +125,9 @@ class Task(abc.ABC):
             label_smoothing: in [0, 1); 0 where `smooths_labels` is False.
         """
 
-    @abc.abstractmethod
     def metrics(self) -> list[keras.metrics.Metric]:
-        """Return the metrics that are shown while it trains, on outputs."""
+        """Return the metrics that are shown while it trains, on outputs; none where a task has no others."""
+        return []
 
     @abc.abstractmethod
     def as_targets(self, labels: np.ndarray, num_outputs: int) -> np.ndarray:

@@ -1,0 +1,131 @@
+"""What a phase gives, how it is measured on validation, and how an interrupted run takes it up again."""
+
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfl.errors import InputError
+from tfl.evaluation import Predictions, predict
+from tfl.features import Extractor, make_feature_dataset
+from tfl.features.extract import BATCH
+from tfl.files.reading import read_json
+from tfl.files.schemas import PROBE_CHECKPOINT
+from tfl.models.classifier import load_model, save_model
+from tfl.progress import say
+from tfl.recipe.run import Run
+from tfl.training.contract.checks import check_evaluation
+from tfl.workdir import CHECKPOINTS, write_json
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A model in two at the end of what is frozen: the lower part runs once per image."""
+
+    extractor: Extractor
+    upper: keras.Model
+
+
+@dataclasses.dataclass(frozen=True)
+class PhaseResult:
+    """What a phase gives.
+
+    Attributes:
+        name: "probe" or "finetune".
+        record: what `metrics.json` says of it.
+        contract: what the training contract measured in it.
+        evaluated: what the contract says of the evaluation on validation; {} after cross-validation, which needs none.
+        validation: what its model says of examples that it was not fitted on.
+        head_l2: λ of the head.
+        part: how the model is evaluated without running what is frozen again; None where it must run whole.
+        weights: of the model after it, where a later phase may be given up; else empty.
+    """
+
+    name: str
+    record: dict[str, Any]
+    contract: dict[str, Any]
+    evaluated: dict[str, Any]
+    validation: Predictions
+    head_l2: float
+    part: Part | None
+    weights: list[np.ndarray]
+
+
+def finish_phase(
+    run: Run,
+    name: str,
+    record: dict[str, Any],
+    contract: dict[str, Any],
+    *,
+    head_l2: float,
+    part: Part | None,
+    validation: Predictions | None = None,
+) -> PhaseResult:
+    """Measure a phase on validation, and store its result so that an interrupted run goes on from here.
+
+    Args:
+        run: its model is the phase's.
+        name: of the phase.
+        record: what `metrics.json` says of it; its metrics are added.
+        contract: what the training contract measured.
+        head_l2: λ of the head.
+        part: how the model is evaluated.
+        validation: where cross-validation has said it of examples that were left out.
+    """
+    evaluated: dict[str, Any] = {}
+    if validation is None:
+        validation, evaluated = predictions(run, part, "validation")
+    record = record | {"validation": validation.metrics()}
+    if run.config.scratch.epochs:
+        record["test"] = predictions(run, part, "test")[0].metrics()
+    if _is_followed(run, name) and run.folder.writes:
+        save_model(run.model, run.folder / CHECKPOINTS / f"{name}.keras")
+        write_json(run.folder / CHECKPOINTS / f"{name}.json", {"phase": record, "contract": contract})
+    weights = run.model.get_weights() if _is_followed(run, name) else []
+    return PhaseResult(name, record, contract, evaluated, validation, head_l2, part, weights)
+
+
+def restore_phase(run: Run, name: str, part: Part) -> PhaseResult | None:
+    """Take a phase that an interrupted run of the same config had finished; None where there is none."""
+    file = run.folder / CHECKPOINTS / f"{name}.json"
+    if not file.exists():
+        return None
+    try:
+        stored = read_json(file, PROBE_CHECKPOINT)
+        run.model.set_weights(load_model(file.with_suffix(".keras")).get_weights())
+    except InputError as error:
+        say(f"{name}: done again, what an earlier start stored is damaged: {error}")
+        return None
+    validation, evaluated = predictions(run, part, "validation")
+    say(f"{name}: finished by an earlier start of this run; going on from there")
+    record, weights = stored["phase"], run.model.get_weights()
+    return PhaseResult(name, record, stored["contract"], evaluated, validation, record["l2"], part, weights)
+
+
+def predictions(run: Run, part: Part | None, split: str) -> tuple[Predictions, dict[str, Any]]:
+    """Run the model over one split, every example once, and let the contract see that it was so.
+
+    Of several workers each runs its own batches, and all get the whole table.
+
+    Returns:
+        The table, and what the contract says of it.
+    """
+    name, rows, labels = f"evaluate {split}", run.rows(split), run.splits.index.labels
+    mine = run.workers.share(len(rows), BATCH)
+    table = _predict(run, part, rows[mine], name) if len(mine) else None
+    ids = np.zeros(0, np.int64) if table is None else table.ids
+    logits = np.zeros((0, run.model.output_shape[-1]), np.float32) if table is None else table.logits
+    ids, logits = (run.workers.gather(values, mine, len(rows)) for values in (ids, logits))
+    return Predictions(ids, labels[ids], logits, run.task), check_evaluation(ids, rows)
+
+
+def _predict(run: Run, part: Part | None, rows: np.ndarray, name: str) -> Predictions:
+    if part is None:
+        return predict(run.model, run.dataset(rows), run.task, name)
+    features = part.extractor(rows, description=name.replace("evaluate", "features of"))
+    return predict(part.upper, make_feature_dataset(features, np.arange(len(rows)), BATCH), run.task, name)
+
+
+def _is_followed(run: Run, name: str) -> bool:
+    return name == "probe" and run.config.finetune.epochs > 0
