@@ -14,9 +14,9 @@ from tfl.config import FeaturesConfig
 from tfl.errors import InputError
 from tfl.features import open_store
 from tfl.features import shelf as shelf_module
-from tfl.features.room import StoreFullError, StoreRoom, human_size
 from tfl.features.shards import estimate_bytes
 from tfl.features.store import FeatureStore, default_store
+from tfl.files.room import StoreFullError, StoreRoom, human_size
 
 # Other processes load the files of the store alone, not their room: that would take TensorFlow along, and seconds each.
 PREAMBLE = f"""

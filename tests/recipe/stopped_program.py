@@ -4,6 +4,7 @@ python stopped_program.py FOLDER STRATEGY [PLACE SIGNAL]
 """
 
 import os
+import signal
 import sys
 from pathlib import Path
 from types import CodeType, FrameType
@@ -51,6 +52,7 @@ class Counter:
 
 def main(arguments: list[str]) -> None:
     folder, strategy = Path(arguments[1]), arguments[2]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let what runs in the background ignore it
     counter = Counter(*map(int, arguments[3:] or (0, 0)))
     config = make_config(folder.parent / "photos", folder / "store", OPTIONS | {"strategy": strategy})
     with tiny_networks():

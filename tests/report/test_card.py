@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tfl.report import write_report
+from tfl.report import CARD, REPORT, write_report
 
 HEADINGS = [
     "Model details",
@@ -63,3 +63,15 @@ def test_names_cannot_be_markup(make_run):
     assert head["library_name"] == "keras"
     assert "<b>" not in body and "*x*" not in body.replace("\\*x\\*", "") and "[link]" not in body
     assert "a\\|b" in body and "\nnew: line" not in body
+
+
+def test_a_stop_between_the_two_files_leaves_no_report_so_that_the_run_writes_both(make_run, monkeypatch):
+    run = make_run("multiclass", ("ant", "bee", "cat"))
+
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tfl.report.render_page", stop)
+    with pytest.raises(KeyboardInterrupt):
+        write_report(run.path)
+    assert (run.path / CARD).exists() and not (run.path / REPORT).exists()

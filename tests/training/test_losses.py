@@ -124,7 +124,7 @@ def test_every_form_of_a_stock_loss_is_the_target(form: str) -> None:
     logits = tf.constant(RNG.normal(size=(8, 3)), tf.float32)
     expected = per_example_loss(tfl.make_loss("multiclass"), tf.constant(CLASSES), logits)
     np.testing.assert_allclose(per_example_loss(loss, tf.constant(CLASSES), logits), expected, rtol=1e-5)
-    assert target == "multiclass"
+    assert target.name == "multiclass"
 
 
 def test_a_model_that_ends_in_softmax_takes_losses_on_probabilities() -> None:

@@ -15,7 +15,7 @@ AnySource = TypeVar("AnySource", bound=Source)
 
 
 def at_depth(source: AnySource, bit_depth: int) -> AnySource:
-    """Return a source whose PNG files of 16 bits hold `bit_depth` bits; say where they seem to hold fewer.
+    """Return a source whose images of 16 bits hold `bit_depth` bits; say where they seem to hold fewer.
 
     Args:
         source: its files are scanned.
@@ -29,7 +29,7 @@ def at_depth(source: AnySource, bit_depth: int) -> AnySource:
     if len(over):
         raise InputError(
             f"`data.bit_depth` must be as many bits as the files hold. Received: data.bit_depth={bit_depth}, and "
-            f"{len(over)} of {np.count_nonzero(peaks)} PNG files of 16 bits with more, the first: "
+            f"{len(over)} of {np.count_nonzero(peaks)} images of 16 bits with more, the first: "
             f"{source.index.ids[over[0]]} with {peaks[over[0]]:,}. "
             f"Did you mean data.bit_depth={_least_depth(int(peaks.max()))}?"
         )
@@ -40,7 +40,7 @@ def at_depth(source: AnySource, bit_depth: int) -> AnySource:
         peak, count = int(own.max(initial=0)), np.count_nonzero(own)
         if count and _least_depth(peak) < bit_depth:
             progress.say(
-                f"Warning: {count} PNG files of 16 bits{f' in {split}' if split else ''} hold no value above {peak:,}: "
+                f"Warning: {count} images of 16 bits{f' in {split}' if split else ''} hold no value above {peak:,}: "
                 f"of 256 levels {round(255 * peak / (2**bit_depth - 1)) + 1} are left. "
                 f"Did you mean data.bit_depth={_least_depth(peak)}?"
             )

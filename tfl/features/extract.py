@@ -18,11 +18,11 @@ from tfl.config import FeaturesConfig
 from tfl.data import Source, make_dataset
 from tfl.data.pipeline import RULES
 from tfl.errors import InputError
-from tfl.features.room import StoreFullError, human_size
 from tfl.features.runtime import Forward, make_forward
 from tfl.features.shards import estimate_bytes
 from tfl.features.shelf import Shelf
 from tfl.features.store import FeatureStore, default_store
+from tfl.files.room import StoreFullError, human_size
 from tfl.inputs.image import photo_cache
 from tfl.inputs.image.depth import FULL_DEPTH
 from tfl.models.inference import Outputs

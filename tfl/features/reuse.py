@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfl.data.pipeline import epoch_order
 from tfl.distribution.shares import make_shares
 from tfl.features.extract import PLAIN, Extractor, View
-from tfl.features.room import human_size
+from tfl.files.room import human_size
 from tfl.models.inference import Outputs
 from tfl.progress import say
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from tfl.errors import InputError
-from tfl.features.room import StoreRoom
 from tfl.features.shards import (
     HEADER,
     explained,
@@ -21,6 +20,7 @@ from tfl.features.shards import (
     write_shard,
 )
 from tfl.files.reading import read_json
+from tfl.files.room import StoreRoom
 from tfl.files.writing import write_atomically
 from tfl.progress import say, track
 from tfl.workdir import write_json

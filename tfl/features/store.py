@@ -5,10 +5,10 @@ import shutil
 from pathlib import Path
 
 from tfl.errors import InputError
-from tfl.features.room import StoreRoom
 from tfl.features.shards import estimate_bytes, explained
 from tfl.features.shelf import Shelf
 from tfl.files.cache import cache_folder
+from tfl.files.room import StoreRoom
 from tfl.files.writing import expand_home
 
 RESERVE = 2**30  # bytes of the disk that are left to everybody else

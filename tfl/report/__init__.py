@@ -54,8 +54,8 @@ def _render(facts: Facts, model: keras.Model | None, splits: Splits | None, gall
         galleries = make_galleries(facts, model, splits, _features(facts, model, splits), most)
         note = "" if galleries else "No images were asked for, or there is nothing to show."
     findings = find(facts)
-    _write(facts.path / REPORT, render_page(facts, findings, galleries, note))
     _write(facts.path / CARD, render_card(facts, findings))
+    _write(facts.path / REPORT, render_page(facts, findings, galleries, note))  # last: a run that lacks it writes both
 
 
 def remake_report(workdir: epath.PathLike, gallery: int | None = None) -> None:

@@ -12,7 +12,7 @@ from tfl.data import decode_image, resize
 from tfl.errors import BadImageError
 from tfl.inputs.image.gif import gif_frames
 from tfl.inputs.image.jpeg import PASSES_OF_PHOTO, count_work
-from tfl.inputs.image.photos import decode_photo, needs_pillow
+from tfl.inputs.image.photos import decode_photo, encode_png, needs_pillow
 from tfl.inputs.image.scan import BROKEN, first_line, read_header
 from tfl.inputs.image.whole import check_whole
 from tfl.serving.limits import RequestError
@@ -96,7 +96,10 @@ class Decoder:
                 check_whole(image.encoded, image.kind)
             with _refusing(otherwise=415):
                 if needs_pillow(image.encoded, image.kind):
-                    return self._resize(tf.constant(decode_photo(image.encoded, image.kind))).numpy()
+                    pixels = decode_photo(image.encoded, image.kind)
+                    if pixels.dtype == np.uint16:  # the graph knows how many of the bits count
+                        return self._decode(tf.constant(encode_png(pixels))).numpy()
+                    return self._resize(tf.constant(pixels)).numpy()
             return self._decode(image.content).numpy()
         except BROKEN as error:
             raise RequestError(400, f"The image is broken or truncated {image.kind}: {first_line(error)}.") from error

@@ -1,5 +1,6 @@
 """Photos that the graph has no decoder for: HEIC, AVIF, TIFF, JPEG 2000, uncommon BMP and JPEG, pixel by pixel."""
 
+import gc
 import io
 import shutil
 import struct
@@ -14,6 +15,7 @@ from PIL import Image, ImageOps
 
 from tfl.data import load_source, make_dataset, make_prediction_dataset, reading_explained, resize
 from tfl.errors import InputError
+from tfl.inputs.image import photo_cache
 from tfl.inputs.image.decode import decode_image
 from tfl.inputs.image.formats import sniff
 from tfl.inputs.image.photos import decode_photo, graph_bytes, needs_pillow
@@ -175,6 +177,27 @@ def test_a_photo_that_is_cut_off_is_left_out(kind, part):
         scan_image(encoded[: int(part * len(encoded))], is_file=True)
 
 
+@pytest.mark.parametrize("kind", ["TIFF", "JPEG2000"])
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_16_bits_that_hold_fewer_are_read_by_bit_depth(kind, bits):
+    deep = RNG.integers(0, 2**bits, (9, 13), dtype=np.uint16)
+    scanned = scan_image(encode(Image.fromarray(deep), kind), is_file=True)
+    assert scanned.peak == deep.max()
+    pixels = decode_image(tf.constant(Path(scanned.png).read_bytes()), [scanned.format], bits).numpy()
+    expected = np.floor(deep * (255 / (2**bits - 1)) + 0.5)
+    np.testing.assert_array_equal(pixels, np.repeat(expected[:, :, None], 3, axis=2))
+
+
+def colour_tiff(values: np.ndarray) -> bytes:
+    """A TIFF of 16 bits a colour, which Pillow reads but does not write."""
+    height, width, _ = values.shape
+    body, bits = values.astype("<u2").tobytes(), struct.pack("<HHH", 16, 16, 16)
+    tags = [(256, 3, 1, width), (257, 3, 1, height), (258, 3, 3, 8), (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 1, 14)]
+    tags += [(277, 3, 1, 3), (278, 3, 1, height), (279, 4, 1, len(body))]
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)
+    return b"II*\0" + struct.pack("<I", 14 + len(body)) + bits + body + directory
+
+
 def test_what_cannot_be_shown_is_refused():
     def refusal(encoded: bytes) -> str:
         with pytest.raises(BadImageError) as caught:
@@ -184,7 +207,10 @@ def test_what_cannot_be_shown_is_refused():
     grey = np.linspace(0, 1, 48 * 36).reshape(36, 48)
     assert "mode F" in refusal(encode(Image.fromarray(grey.astype(np.float32)), "TIFF"))
     dim = Image.fromarray((grey * 4000).astype(np.uint16))
-    assert "no pixel above 4000 of 65535" in refusal(encode(dim, "TIFF"))
+    assert scan_image(encode(dim, "TIFF"), is_file=True).peak == 4000  # data.bit_depth says what that means
+    assert "16 bits a colour that is nearly black" in refusal(colour_tiff(RNG.integers(0, 4096, (6, 5, 3))))
+    bright = colour_tiff(RNG.integers(60000, 65536, (6, 5, 3)))
+    assert scan(bright)[1].min() >= 60000 // 256
     assert "raw file of a camera" in refusal(encode(RGB, "TIFF", tiffinfo={254: 1}))
     assert "raw file of a camera" in refusal(encode(RGB, "TIFF", tiffinfo={50706: b"\1\4\0\0"}))
     assert "from files, by folder:PATH" in _refusal_of_bytes(encode(RGB, "AVIF"))
@@ -217,7 +243,7 @@ def test_a_folder_of_photos_is_read_like_pngs(tmp_path, cache):
     write_photos(tmp_path / "photos")
     source = load_source(f"folder:{tmp_path / 'photos'}")
     assert len(source.index) == 10 and not source.quarantine
-    assert len(list((cache / "photos").iterdir())) == 8
+    assert len(list((cache / "photos").rglob("*.png"))) == 8
     rows = np.arange(10)[::-1]
     (batch,) = make_dataset(source, rows, image_size=16, batch_size=10)
     for row, pixels in zip(batch["id"].numpy(), batch["image"].numpy(), strict=True):
@@ -243,6 +269,29 @@ def test_a_photo_is_decoded_once_and_a_damaged_png_is_made_again(tmp_path, cache
         assert scan_files(paths) == first and damaged.read_bytes() == content
 
 
+def test_the_pngs_of_data_sets_that_nobody_uses_are_dropped_at_the_bound(tmp_path, cache, monkeypatch, capsys):
+    pngs = {}
+    for name in ("old", "older", "new"):
+        write_photos(tmp_path / name)
+    paths = {name: sorted(map(str, (tmp_path / name).rglob("*.jpg"))) for name in ("older", "old", "new")}
+    for name in ("older", "old"):
+        pngs[name] = [Path(result.png) for result in scan_files(paths[name]) if result.png]
+    of_one = sum(path.stat().st_size for path in pngs["old"])
+    monkeypatch.setattr("tfl.inputs.image.photo_cache.MAX_BYTES", 2 * of_one)
+    scan_files(paths["new"])
+    assert all(path.exists() for path in (*pngs["older"], *pngs["old"]))  # this process uses them all
+    photo_cache._use.cache_clear()
+    gc.collect()
+    pngs["new"] = [Path(result.png) for result in scan_files(paths["new"]) if result.png]
+    assert not any(path.exists() for path in pngs["older"])
+    assert all(path.exists() for path in (*pngs["old"], *pngs["new"]))
+    assert "photos: " in capsys.readouterr().err
+    monkeypatch.setattr("tfl.inputs.image.photo_cache.MAX_BYTES", 1)
+    scan_files(paths["new"])
+    assert not any(path.exists() for path in pngs["old"]) and all(path.exists() for path in pngs["new"])
+    assert [path.name for path in (cache / "photos").iterdir() if path.is_dir()] == [pngs["new"][0].parent.name]
+
+
 def test_a_photo_that_changes_and_a_png_that_goes_stop_the_reading_by_name(tmp_path):
     write_photos(tmp_path / "photos")
     source = load_source(f"folder:{tmp_path / 'photos'}")
@@ -258,7 +307,7 @@ def test_a_photo_that_changes_and_a_png_that_goes_stop_the_reading_by_name(tmp_p
     shutil.copy(other, photo)
     assert "2.jpg: changed since it was checked" in refusal()
     photo.write_bytes(content)
-    Path(scan_image(content, is_file=True).png).unlink()
+    Path(source.pngs[source.index.ids.tolist().index("a/2.jpg")]).unlink()
     assert ".png: no such file any more" in refusal()
 
 

@@ -34,7 +34,7 @@ _BROKEN = (  # what Pillow and its plugins raise where a file is damaged
     *(OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, RuntimeError, OverflowError),
     *(AttributeError, ZeroDivisionError, struct.error, Image.DecompressionBombError),
 )
-_NEW_SUBFILE_TYPE, _DNG_VERSION = 254, 50706  # tags of TIFF
+_NEW_SUBFILE_TYPE, _BITS_PER_SAMPLE, _DNG_VERSION = 254, 258, 50706  # tags of TIFF
 _TWELVE_BITS = 4095
 _ORIENTATIONS = range(2, 9)  # but upright
 _READERS = {  # of the orientation in the graph; and what stands in each file that has one
@@ -81,7 +81,7 @@ def read_photo_size(encoded: bytes, kind: str) -> tuple[int, int]:
 
 
 def decode_photo(encoded: bytes, kind: str) -> np.ndarray:
-    """Decode a photo by Pillow to RGB, uint8 (H, W, 3).
+    """Decode a photo by Pillow to RGB, uint8 (H, W, 3); grey of 16 bits, whatever range it uses, to uint16 (H, W).
 
     Args:
         encoded: the content of the file.
@@ -93,7 +93,9 @@ def decode_photo(encoded: bytes, kind: str) -> np.ndarray:
     with _explained(kind):
         image = _open(encoded, kind)
         _check_not_raw(image, encoded)
-        return _to_rgb(ImageOps.exif_transpose(image), kind)
+        tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
+        is_deep = max(np.ravel(tags.get(_BITS_PER_SAMPLE, 8))) > 8
+        return _to_rgb(ImageOps.exif_transpose(image), kind, is_deep=is_deep)
 
 
 def graph_bytes(encoded: bytes) -> bytes:
@@ -103,16 +105,14 @@ def graph_bytes(encoded: bytes) -> bytes:
         BadImageError: see `decode_photo`.
     """
     kind = sniff(encoded)
-    if not needs_pillow(encoded, kind):
-        return encoded
+    return encode_png(decode_photo(encoded, kind)) if needs_pillow(encoded, kind) else encoded
+
+
+def encode_png(pixels: np.ndarray) -> bytes:
+    """Encode pixels without loss; quickly, for the smallest file takes six times as long and spares a tenth."""
     file = io.BytesIO()
-    write_png(decode_photo(encoded, kind), file)
-    return file.getvalue()
-
-
-def write_png(pixels: np.ndarray, file: Any) -> None:
-    """Write pixels without loss; quickly, for the smallest file takes six times as long and spares a tenth."""
     Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+    return file.getvalue()
 
 
 def _open(encoded: bytes, kind: str) -> Image.Image:
@@ -151,23 +151,24 @@ def _check_not_raw(image: Image.Image, encoded: bytes) -> None:
         raise BadImageError("a raw file of a camera, or a thumbnail stands first in it: save the photo as JPEG or TIFF")
 
 
-def _to_rgb(image: Image.Image, kind: str) -> np.ndarray:
+def _to_rgb(image: Image.Image, kind: str, *, is_deep: bool) -> np.ndarray:
     if image.mode.startswith("I;16"):
-        return _deep_to_rgb(np.asarray(image).astype(np.int32), kind)
+        return np.asarray(image).astype(np.uint16)
     if image.mode in ("I", "F", "LAB"):
         raise BadImageError(f"{kind} whose pixels are not grey or RGB of 8 or 16 bits (mode {image.mode} of Pillow)")
     if not image.has_transparency_data:
-        return np.asarray(image.convert("RGB"))
+        rgb = np.asarray(image.convert("RGB"))
+        _check_range(rgb, kind, is_deep)
+        return rgb
     rgba = np.asarray(image.convert("RGBA")).astype(np.uint16)  # holds 255 * 255 + 127
     rgb, alpha = rgba[:, :, :3], rgba[:, :, 3:]
     return ((rgb * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
-def _deep_to_rgb(grey: np.ndarray, kind: str) -> np.ndarray:
-    peak = int(grey.max())
-    if 0 < peak <= _TWELVE_BITS:
-        raise BadImageError(f"{kind} of 16 bits with no pixel above {peak} of 65535, nearly black: scale its pixels")
-    return np.repeat(((grey + 128) // 257).astype(np.uint8)[:, :, None], 3, axis=-1)
+def _check_range(rgb: np.ndarray, kind: str, is_deep: bool) -> None:
+    """Refuse colours of 16 bits that use 12 at most: Pillow reads the upper 8 alone."""
+    if is_deep and 0 < rgb.max(initial=0) <= _TWELVE_BITS >> 8:
+        raise BadImageError(f"{kind} of 16 bits a colour that is nearly black: save it as PNG, and see data.bit_depth")
 
 
 def _pillow_orientation(encoded: bytes, kind: str) -> int | None:

@@ -22,7 +22,7 @@ from tfl.inputs.image.depth import read_peak
 from tfl.inputs.image.formats import GRAPH_FORMATS, PHOTO_FORMATS, sniff
 from tfl.inputs.image.gif import gif_size
 from tfl.inputs.image.jpeg import count_work
-from tfl.inputs.image.photo_cache import cached_png
+from tfl.inputs.image.photo_cache import cached_png, trim_photos
 from tfl.inputs.image.photos import graph_orientation, needs_pillow, read_photo_size
 from tfl.inputs.image.whole import check_whole
 
@@ -44,16 +44,17 @@ class ScannedImage:
     height: int
     format: str  # one of `decode.FORMATS`, of the file that the graph reads
     png: str = ""  # path of that file, where Pillow had to decode the photo
-    peak: int = 0  # largest value of a colour in a PNG of 16 bits; 0 for other files
+    peak: int = 0  # largest value of a colour in an image of 16 bits; 0 for others
 
 
-def scan_image(encoded: bytes, *, is_file: bool = False) -> ScannedImage:
+def scan_image(encoded: bytes, *, is_file: bool = False, data_set: str = "") -> ScannedImage:
     """Check that the bytes of a file are an image that decodes whole.
 
     Args:
         encoded: the content of the file.
         is_file: whether it is read from a file, so that a PNG from the cache can take its place where the graph has
             no decoder for it.
+        data_set: the folder of all that are scanned with it; see `cached_png`.
 
     Returns:
         Digest and size.
@@ -72,7 +73,11 @@ def scan_image(encoded: bytes, *, is_file: bool = False) -> ScannedImage:
         )
     check_whole(encoded, kind)
     if needs_pillow(encoded, kind):
-        return _scan_photo(encoded, content, kind, is_file=is_file)
+        if not is_file:
+            raise BadImageError(
+                f"{kind} without a decoder in the graph: such photos are read from files, by folder:PATH"
+            )
+        return _scan_photo(encoded, content, kind, data_set)
     try:
         if kind != "JPEG":
             _decoder(kind)(content)
@@ -87,13 +92,14 @@ def scan_image(encoded: bytes, *, is_file: bool = False) -> ScannedImage:
     return ScannedImage(digest, _fingerprint(content), width, height, kind, peak=peak)
 
 
-def _scan_photo(encoded: bytes, content: tf.Tensor, kind: str, *, is_file: bool) -> ScannedImage:
+def _scan_photo(encoded: bytes, content: tf.Tensor, kind: str, data_set: str) -> ScannedImage:
     """Look at a photo that the graph cannot decode, and put it into the cache as PNG."""
-    if not is_file:
-        raise BadImageError(f"{kind} without a decoder in the graph: such photos are read from files, by folder:PATH")
     sha256 = hashlib.sha256(encoded).hexdigest()
-    png, (width, height) = cached_png(encoded, sha256, kind)
-    return ScannedImage(sha256, _fingerprint(content), width, height, "PNG", str(png))
+    path, png = cached_png(encoded, sha256, kind, data_set)
+    as_tensor = tf.constant(png)
+    width, height = _read_size(png, as_tensor, "PNG")
+    peak = read_peak(png, as_tensor)
+    return ScannedImage(sha256, _fingerprint(content), width, height, "PNG", str(path), peak)
 
 
 def _fingerprint(content: tf.Tensor) -> int:
@@ -129,11 +135,16 @@ def scan_files(paths: Sequence[str], description: str = "Checking images") -> li
     Returns:
         One result per path, in order: what it is, or why it is left out.
     """
+    folders = {os.path.dirname(os.path.abspath(path)) for path in paths}  # noqa: PTH100, PTH120 - of many files
+    scan = functools.partial(_scan_file, data_set=os.path.commonpath(folders) if folders else "")
     with ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1)) as pool:
-        return list(progress.track(pool.map(_scan_file, paths), description, total=len(paths), unit="image"))
+        scanned = list(progress.track(pool.map(scan, paths), description, total=len(paths), unit="image"))
+    if any(isinstance(result, ScannedImage) and result.png for result in scanned):
+        trim_photos()
+    return scanned
 
 
-def _scan_file(path: str) -> ScannedImage | BadImageError:
+def _scan_file(path: str, data_set: str) -> ScannedImage | BadImageError:
     try:
         status = Path(path).stat()
         if not stat.S_ISREG(status.st_mode):
@@ -144,7 +155,7 @@ def _scan_file(path: str) -> ScannedImage | BadImageError:
                 if status.st_size > MAX_BYTES:
                     return BadImageError(f"{status.st_size:,} bytes are more than any photo has, {MAX_BYTES:,}")
                 content += file.read()
-            return scan_image(content, is_file=True)
+            return scan_image(content, is_file=True, data_set=data_set)
     except BadImageError as error:
         return error
     except OSError as error:
