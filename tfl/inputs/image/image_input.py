@@ -8,6 +8,8 @@ import tensorflow as tf
 from tfl.inputs.image.augment import augment
 from tfl.inputs.image.decode import FORMATS, decode_image, resize
 
+FACTS = ("width", "height")  # of an image, in pixels as displayed; 0 where unknown
+
 
 @dataclasses.dataclass(frozen=True)
 class ImageInput:
