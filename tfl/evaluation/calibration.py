@@ -82,10 +82,10 @@ def errors_by_chance(confidence: np.ndarray, num_bins: int = NUM_BINS, seed: int
 
 def _bins(confidence: np.ndarray, right: np.ndarray, edges: np.ndarray) -> list[dict[str, Any]]:
     place = np.searchsorted(edges, confidence, side="left")
-    count, sure, hits = (np.bincount(place, weights, len(edges) + 1) for weights in (None, confidence, right))
+    count, confidence_sum, hits = (np.bincount(place, weights, len(edges) + 1) for weights in (None, confidence, right))
     return [
         {"count": int(n), "confidence": float(s / n) if n else None, "accuracy": float(h / n) if n else None}
-        for n, s, h in zip(count, sure, hits, strict=True)
+        for n, s, h in zip(count, confidence_sum, hits, strict=True)
     ]
 
 
@@ -149,15 +149,15 @@ def fit_temperature(validation: Predictions | None) -> TemperatureFit:
     if validation.correct().all():
         return TemperatureFit(1.0, before, before, "every validation example is right: no temperature fits best")
     low, high = np.log(BOUNDS)
-    found: Any = scipy.optimize.minimize_scalar(
+    optimum: Any = scipy.optimize.minimize_scalar(
         lambda log: mean_loss(validation.at(float(np.exp(log)))), bounds=(low, high), method="bounded",
         options={"xatol": 1e-6},
     )  # fmt: skip
-    temperature = float(np.exp(found.x))
+    temperature = float(np.exp(optimum.x))
     after = mean_loss(validation.at(temperature))
     if after >= before:
         return TemperatureFit(1.0, before, before, "no other temperature is better on validation")
-    at_end = min(found.x - low, high - found.x) < 1e-3
+    at_end = min(optimum.x - low, high - optimum.x) < 1e-3
     return TemperatureFit(temperature, before, after, "it is at the end of its range" if at_end else "")
 
 

@@ -50,9 +50,9 @@ def compare_losses(first: Predictions, second: Predictions, weights: np.ndarray 
     order = np.argsort(second.ids)
     second = second.take(order[np.searchsorted(second.ids, first.ids, sorter=order)])
     share = np.ones(len(first)) if weights is None else np.asarray(weights, np.float64) / np.mean(weights)
-    mine, theirs = (share * losses_as_shipped(table) for table in (first, second))
-    low, high = mean_interval(mine - theirs)
-    return Choice(float(mine.mean()), float(theirs.mean()), low, high, len(first))
+    first_losses, second_losses = (share * losses_as_shipped(table) for table in (first, second))
+    low, high = mean_interval(first_losses - second_losses)
+    return Choice(float(first_losses.mean()), float(second_losses.mean()), low, high, len(first))
 
 
 def losses_as_shipped(table: Predictions) -> np.ndarray:

@@ -40,19 +40,19 @@ def selective_curve(validation: Predictions, test: Predictions, num_points: int 
     Reference:
         El-Yaniv and Wiener 2010, On the foundations of noise-free selective classification.
     """
-    sure, right = certainty(validation), validation.correct()
-    test_sure, test_right = certainty(test), test.correct()
-    thresholds = np.unique(np.sort(sure)[np.arange(num_points) * len(sure) // num_points])
+    confidence, correct = certainty(validation), validation.correct()
+    test_confidence, test_correct = certainty(test), test.correct()
+    thresholds = np.unique(np.sort(confidence)[np.arange(num_points) * len(confidence) // num_points])
     thresholds[0] = 0.0  # the model answers every example, also on test
     rows = []
     for threshold in thresholds:
-        answered, test_answered = sure >= threshold, test_sure >= threshold
+        answered, test_answered = confidence >= threshold, test_confidence >= threshold
         rows.append({
             "threshold": float(threshold),
             "validation_coverage": float(answered.mean()),
-            "validation_accuracy": float(right[answered].mean()),
+            "validation_accuracy": float(correct[answered].mean()),
             **_share("coverage", test_answered, "coverage_low", "coverage_high"),
-            **_share("accuracy", test_right[test_answered]),
+            **_share("accuracy", test_correct[test_answered]),
         })  # fmt: skip
     return rows
 
@@ -67,14 +67,14 @@ def choose_dont_know(validation: Predictions, test: Predictions) -> dict[str, An
     Returns:
         The row of `selective_curve`; None if no threshold fulfils the conditions.
     """
-    sure, right = certainty(validation), validation.correct()
+    confidence, correct = certainty(validation), validation.correct()
     for row in selective_curve(validation, test):
-        answered = sure >= row["threshold"]
+        answered = confidence >= row["threshold"]
         if answered.mean() < LEAST_COVERAGE:
             return None
-        if right.all() or 1 - right[answered].mean() > (1 - right.mean()) / 2:
+        if correct.all() or 1 - correct[answered].mean() > (1 - correct.mean()) / 2:
             continue
-        counts = [[part.sum(), len(part) - part.sum()] for part in (right[answered], right[~answered])]
+        counts = [[part.sum(), len(part) - part.sum()] for part in (correct[answered], correct[~answered])]
         result: Any = scipy.stats.fisher_exact(counts, alternative="greater")
         if result.pvalue < SIGNIFICANT:
             return row
@@ -137,8 +137,8 @@ def _threshold_for(truth: np.ndarray, scores: np.ndarray, wanted: float) -> tupl
 
 
 def _measured(truth: np.ndarray, scores: np.ndarray, threshold: float | None) -> dict[str, float | None]:
-    said = np.zeros(len(scores), bool) if threshold is None else scores >= threshold
+    predicted = np.zeros(len(scores), bool) if threshold is None else scores >= threshold
     return {
-        **_share("test_precision", truth[said]),
-        "test_recall": float(said[truth].mean()) if threshold is not None and truth.any() else None,
+        **_share("test_precision", truth[predicted]),
+        "test_recall": float(predicted[truth].mean()) if threshold is not None and truth.any() else None,
     }

@@ -55,7 +55,7 @@ def repeat_while_overflowing(attempt: Callable[[], Sequence[tf.Tensor]]) -> list
         The number of overflows, int64, and the values of the last attempt after its first value.
     """
 
-    def body(_: tf.Tensor, attempts: tf.Tensor, *told: tf.Tensor) -> list[tf.Tensor]:
+    def body(_: tf.Tensor, attempts: tf.Tensor, *step_stats: tf.Tensor) -> list[tf.Tensor]:
         again, *results = attempt()
         return [again, attempts + 1, *results]
 

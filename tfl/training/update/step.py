@@ -141,16 +141,16 @@ class Trainer:
     def _train_one(self, element: Any, epoch: tf.Tensor) -> None:
         totals = self.totals
         if self.loss_scale is None:
-            _, finite, count, *told = self._attempt(element, epoch)
+            _, finite, count, *step_stats = self._attempt(element, epoch)
         else:
-            overflows, finite, count, *told = repeat_while_overflowing(lambda: self._attempt(element, epoch))
+            overflows, finite, count, *step_stats = repeat_while_overflowing(lambda: self._attempt(element, epoch))
             totals.overflows.assign_add(overflows)
         applied, count = tf.cast(finite, tf.int64), tf.cast(count, tf.int64)
         totals.skipped_in_a_row.assign((totals.skipped_in_a_row + 1) * (1 - applied))
         totals.skipped.assign_add(1 - applied)
         totals.steps.assign_add(1)
         totals.seen.assign_add(count)
-        self.records.add_step(*told, count)
+        self.records.add_step(*step_stats, count)
         if self.replicas > 1:
             self.optimizer._iterations.value.assign_add(tf.cast(applied, self.optimizer._iterations.dtype))
 
@@ -212,39 +212,39 @@ class Trainer:
         plain = unpack(element)
         batch = self.weigh_and_mix(plain, epoch)
         scale = 1.0 if self.loss_scale is None else self.loss_scale.value()
-        found = self.gradients(batch, scale)
-        pairs = [(g, v) for g, v in zip(found.values, self.variables, strict=True) if g is not None]
+        gradients = self.gradients(batch, scale)
+        pairs = [(g, v) for g, v in zip(gradients.values, self.variables, strict=True) if g is not None]
         if not pairs:
             raise InputError("`model` must have a trainable variable that the loss depends on.")
         norm = tf.linalg.global_norm([g for g, _ in pairs])
-        told = (found.count, found.objective, norm, tf.convert_to_tensor(self.optimizer.learning_rate))
-        finite = tf.math.is_finite(found.objective) & tf.math.is_finite(norm)
-        for value in found.state.values():
+        step_stats = (gradients.count, gradients.objective, norm, tf.convert_to_tensor(self.optimizer.learning_rate))
+        finite = tf.math.is_finite(gradients.objective) & tf.math.is_finite(norm)
+        for value in gradients.state.values():
             if value.dtype.is_floating:
                 finite &= tf.reduce_all(tf.math.is_finite(value))
 
         def apply() -> None:
             self._apply(pairs, norm)
             for variable in self.gradients.state:
-                if id(variable) in found.state:
-                    variable.assign(found.state[id(variable)])
+                if id(variable) in gradients.state:
+                    variable.assign(gradients.state[id(variable)])
             if self.average is not None:
                 self.average.update()
-            losses = (found.objective - found.penalty) * tf.cast(batch.count, tf.float32)
-            self.totals.add(losses, found.penalty, batch.count)
-            self._update_metrics(batch.real(batch.labels), batch.real(found.logits))
+            losses = (gradients.objective - gradients.penalty) * tf.cast(batch.count, tf.float32)
+            self.totals.add(losses, gradients.penalty, batch.count)
+            self._update_metrics(batch.real(batch.labels), batch.real(gradients.logits))
 
         def skip() -> None:
-            self.records.add_skipped(self._ids_at_fault(plain, batch, found.logits))
+            self.records.add_skipped(self._ids_at_fault(plain, batch, gradients.logits))
 
         overflow = tf.constant(False)
         if self.loss_scale is None:
             tf.cond(finite, apply, skip)
         else:  # a finite loss with gradients that are not finite is an overflow of float16, not an error of the data
-            overflow = ~finite & tf.math.is_finite(found.objective) & self.loss_scale.can_shrink()
+            overflow = ~finite & tf.math.is_finite(gradients.objective) & self.loss_scale.can_shrink()
             tf.cond(finite, apply, lambda: tf.cond(overflow, lambda: None, skip))
             self.loss_scale.update(finite, overflow)
-        return overflow, finite, *told
+        return overflow, finite, *step_stats
 
     def _ids_at_fault(self, plain: Batch, batch: Batch, logits: tf.Tensor) -> tf.Tensor:
         """Return the ids, as strings, of the examples that cause a skipped step.
