@@ -17,7 +17,7 @@ SIGNIFICANT = 0.05
 
 
 def certainty(table: Predictions) -> np.ndarray:
-    """Return the confidence of each prediction, `(N,)`; for multilabel, that of the label with the least confidence."""
+    """Return the confidence of each prediction, `(N,)`; for multilabel, the confidence of the least certain label."""
     return classification_of(table).certainty(table.probabilities)
 
 

@@ -87,7 +87,8 @@ def slice_by_column(specification: str, ids: Sequence[str] | np.ndarray) -> tupl
         The name of the column, and the parts.
 
     Raises:
-        InputError: no such file or column, no `id`, an id twice, another encoding, or none of the examples in it.
+        InputError: the file, the column or the column `id` does not exist, an id occurs twice, the encoding is another
+            one, or none of the examples is in the file.
     """
     file, _, column = specification.rpartition(":")
     if not file or not epath.Path(file).expanduser().is_file():
