@@ -1,4 +1,4 @@
-"""How good a model is, from one table of predictions."""
+"""Measure how good a model is, from one table of predictions."""
 
 from tfl.evaluation.calibration import (
     TemperatureFit,

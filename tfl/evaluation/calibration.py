@@ -1,4 +1,4 @@
-"""Does 90 % sure mean right 9 times in 10? Reliability, and the temperature that mends it."""
+"""Check whether a confidence of 90 % means correct in 9 of 10 cases, and fit the temperature that corrects it."""
 
 import dataclasses
 from typing import Any
@@ -9,24 +9,29 @@ import scipy.optimize
 from tfl.evaluation.predictions import Predictions, classification_of
 
 NUM_BINS = 15
-OUTCOMES = 2_000_000  # that are drawn at most to see what chance does
-BOUNDS = (0.05, 20.0)  # of the temperature: beyond, every probability is 0 or 1, or all are the same
+OUTCOMES = 2_000_000  # limit of the random outcomes drawn to estimate the error of a perfect model
+BOUNDS = (0.05, 20.0)  # of the temperature; outside, every probability is 0 or 1, or all probabilities are equal
 
 
 def confidences(table: Predictions) -> tuple[np.ndarray, np.ndarray]:
-    """Return how sure the model is, and whether it is right, both `(M,)`.
+    """Return the confidence of the model, and whether the model is correct, both `(M,)`.
 
-    For multiclass and binary M = N: the probability of the class that is said. For multilabel every pair of example
-    and label is one: the probability that the label is present, and whether it is.
+    For multiclass and binary M = N, and the confidence is the probability of the predicted class. For multilabel each
+    pair of example and label counts: the probability that the label is present, and whether it is present.
     """
     return classification_of(table).confidences(table.logits, table.labels)
 
 
 def reliability_bins(confidence: np.ndarray, right: np.ndarray, num_bins: int = NUM_BINS) -> list[dict[str, Any]]:
-    """Return what a reliability diagram draws: bins of equal width, each open below and closed above.
+    """Return the bins of a reliability diagram: bins of equal width, each open below and closed above.
+
+    Args:
+        confidence: `(M,)`, in [0, 1].
+        right: bool `(M,)`, whether the model is correct.
+        num_bins: number of bins.
 
     Returns:
-        "low", "high", "count", "confidence" (mean) and "accuracy" of each; None for the last two of an empty bin.
+        "low", "high", "count", "confidence" (mean) and "accuracy" of each bin. The last two are None for an empty bin.
     """
     edges = np.linspace(0.0, 1.0, num_bins + 1)
     rows = _bins(confidence, right, edges[1:-1])
@@ -39,16 +44,17 @@ def reliability_bins(confidence: np.ndarray, right: np.ndarray, num_bins: int = 
 def calibration_error(
     confidence: np.ndarray, right: np.ndarray, num_bins: int = NUM_BINS, *, adaptive: bool = False
 ) -> float:
-    """Return the expected calibration error: how far confidence and accuracy of a bin are apart, in the mean.
+    """Return the expected calibration error: the mean difference between confidence and accuracy over the bins.
 
-    On few examples it is well above 0 for a perfect model too (a bin of 10 is off by 0.1 by chance): compare it
-    with `errors_by_chance`, not with 0.
+    With few examples the error is well above 0 even for a perfect model (a bin of 10 examples has an error of about
+    0.1 by chance). Compare it with `errors_by_chance`, not with 0.
 
     Args:
         confidence: `(M,)`, in [0, 1].
-        right: bool `(M,)`.
-        num_bins: how many bins.
-        adaptive: bins that hold equally many examples (equal confidences stay together) instead of equally wide ones.
+        right: bool `(M,)`, whether the model is correct.
+        num_bins: number of bins.
+        adaptive: use bins with the same number of examples (equal confidences stay together) instead of bins of the
+            same width.
 
     Reference:
         Guo et al. 2017, On calibration of modern neural networks, arXiv:1706.04599; Nixon et al. 2019, Measuring
@@ -61,12 +67,12 @@ def calibration_error(
 
 
 def errors_by_chance(confidence: np.ndarray, num_bins: int = NUM_BINS, seed: int = 0) -> np.ndarray:
-    """Return the calibration errors of perfect models that are as sure of as many examples, one for each model.
+    """Return the calibration errors of simulated perfect models with the same confidences, one for each model.
 
     Args:
         confidence: `(M,)`, in [0, 1].
-        num_bins: how many bins of equal width.
-        seed: of the outcomes that are drawn from the confidences.
+        num_bins: number of bins of equal width.
+        seed: seed of the random outcomes, which are drawn from the confidences.
     """
     rng = np.random.default_rng(seed)
     num_draws = int(np.clip(OUTCOMES // len(confidence), 1, 200))
@@ -76,19 +82,19 @@ def errors_by_chance(confidence: np.ndarray, num_bins: int = NUM_BINS, seed: int
 
 def _bins(confidence: np.ndarray, right: np.ndarray, edges: np.ndarray) -> list[dict[str, Any]]:
     place = np.searchsorted(edges, confidence, side="left")
-    count, sure, hits = (np.bincount(place, weights, len(edges) + 1) for weights in (None, confidence, right))
+    count, confidence_sum, hits = (np.bincount(place, weights, len(edges) + 1) for weights in (None, confidence, right))
     return [
         {"count": int(n), "confidence": float(s / n) if n else None, "accuracy": float(h / n) if n else None}
-        for n, s, h in zip(count, sure, hits, strict=True)
+        for n, s, h in zip(count, confidence_sum, hits, strict=True)
     ]
 
 
 def describe_calibration(table: Predictions) -> dict[str, Any]:
-    """Return how far confidence and accuracy of a table are apart, ready for JSON.
+    """Return the calibration of a table of predictions, ready for JSON.
 
     Returns:
-        "ece"; "ece_by_chance", the mean of a perfect model, and "ece_by_chance_high", which 95 % of perfect models stay
-        below; "adaptive_ece", "loss", and reliability "bins".
+        "ece" (expected calibration error); "ece_by_chance", its mean for a perfect model, and "ece_by_chance_high",
+        its limit for 95 % of perfect models; "adaptive_ece", "loss", and the reliability "bins".
     """
     confidence, right = confidences(table)
     chance = errors_by_chance(confidence)
@@ -104,13 +110,13 @@ def describe_calibration(table: Predictions) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class TemperatureFit:
-    """A temperature, and how it came about.
+    """A fitted temperature with its losses.
 
     Attributes:
-        temperature: what logits are to be divided by; 1 where none is better.
-        loss_before: mean loss of the examples it was fitted on, at temperature 1.
-        loss_after: the same at this temperature.
-        reason: why it is 1 or at the end of its range; empty for an ordinary fit.
+        temperature: divide the logits by this number; 1 if no other temperature is better.
+        loss_before: mean loss at temperature 1, on the examples of the fit.
+        loss_after: mean loss at the fitted temperature, on the same examples.
+        reason: why the temperature is 1 or at the end of its range; empty for an ordinary fit.
     """
 
     temperature: float
@@ -122,12 +128,15 @@ class TemperatureFit:
 def fit_temperature(validation: Predictions | None) -> TemperatureFit:
     """Fit the temperature that minimises the loss on examples that the model was not fitted on.
 
-    One number for all classes: which class is said, and all metrics of it, stay the same. The loss has one minimum.
-    Where every example is right it has none above 0, the smaller the temperature the better: then 1 is kept, as a
-    handful of easy examples is no evidence that the model is never wrong.
+    The temperature is one number for all classes, so the predicted class and its metrics stay the same. The loss has
+    one minimum. If every example is correct, the loss has no minimum above 0: a smaller temperature is always better.
+    The temperature then stays 1, because a few easy examples do not prove that the model is never wrong.
 
     Args:
-        validation: predictions at temperature 1; None where the model was fitted on all there is.
+        validation: predictions at temperature 1; None if the model was fitted on all examples.
+
+    Returns:
+        The temperature, its losses, and the reason if the fit is not an ordinary one.
 
     Reference:
         Guo et al. 2017, On calibration of modern neural networks, arXiv:1706.04599.
@@ -140,18 +149,18 @@ def fit_temperature(validation: Predictions | None) -> TemperatureFit:
     if validation.correct().all():
         return TemperatureFit(1.0, before, before, "every validation example is right: no temperature fits best")
     low, high = np.log(BOUNDS)
-    found: Any = scipy.optimize.minimize_scalar(
+    optimum: Any = scipy.optimize.minimize_scalar(
         lambda log: mean_loss(validation.at(float(np.exp(log)))), bounds=(low, high), method="bounded",
         options={"xatol": 1e-6},
     )  # fmt: skip
-    temperature = float(np.exp(found.x))
+    temperature = float(np.exp(optimum.x))
     after = mean_loss(validation.at(temperature))
     if after >= before:
         return TemperatureFit(1.0, before, before, "no other temperature is better on validation")
-    at_end = min(found.x - low, high - found.x) < 1e-3
+    at_end = min(optimum.x - low, high - optimum.x) < 1e-3
     return TemperatureFit(temperature, before, after, "it is at the end of its range" if at_end else "")
 
 
 def mean_loss(table: Predictions) -> float:
-    """Return the mean loss of a table, the log-loss of a classifier."""
+    """Return the mean loss of a table of predictions; for a classifier this is the log-loss."""
     return float(table.losses().mean())

@@ -1,4 +1,4 @@
-"""Sets of classes that hold the true one as often as promised, whatever the model and the data: split conformal."""
+"""Split conformal prediction: sets of classes that contain the true class as often as promised, for any model."""
 
 import dataclasses
 import math
@@ -13,17 +13,18 @@ from tfl.tasks.task import CONFORMAL
 
 COVERAGES = (0.8, 0.9, 0.95, 0.99)
 METHODS = ("lac", "aps")
-RESIDUAL = "residual"  # of values
+RESIDUAL = "residual"  # the only method of regression
 
 
 @dataclasses.dataclass(frozen=True)
 class ConformalSets:
-    """From which score on a class is left out of the set.
+    """Calibrated rule that says which classes belong to the prediction set of an example.
 
     Attributes:
-        coverage: promised share of examples whose set holds the truth.
+        coverage: promised share of examples whose set contains the true class.
         method: "lac" or "aps"; "residual" for regression.
-        score: highest score that is still in the set; infinite where calibration examples are too few to promise.
+        score: highest score that is still in the set; infinite if there are too few calibration examples for the
+            promise.
     """
 
     coverage: float
@@ -32,30 +33,36 @@ class ConformalSets:
 
     @property
     def threshold(self) -> float:
-        """The same as one reads it: for "lac" the lowest probability in the set, else `score`."""
+        """The limit in readable form: for "lac" the lowest probability in the set, else `score`."""
         return max(0.0, 1.0 - self.score) if self.method == "lac" else self.score
 
     def contains(self, table: Predictions) -> np.ndarray:
-        """Return which classes are in the set of each example, bool `(N, C)`; it may be none, or all of them."""
+        """Return which classes are in the set of each example, bool `(N, C)`; a set may be empty or hold all."""
         return _class_scores(table, self.method) <= self.score
 
     def covers(self, table: Predictions) -> np.ndarray:
-        """Return whether the set, or for regression the box of all intervals, holds the truth, bool `(N,)`."""
+        """Return whether each set contains the truth, bool `(N,)`; for regression, whether all intervals do."""
         return _scores_of_truth(table, self.method) <= self.score
 
 
 def fit_conformal(calibration: Predictions, coverage: float = 0.9, method: str = "lac") -> ConformalSets:
     """Calibrate prediction sets on examples that the model was not fitted on.
 
-    The promise is for the mean over new examples of the same kind and over calibration sets; a single calibration set
-    of n examples is off by about sqrt(coverage (1 - coverage) / n). It does not hold class by class.
+    The promise holds for the mean over new examples of the same kind and over calibration sets. With a single
+    calibration set of n examples, the error of the coverage is about sqrt(coverage (1 - coverage) / n). The promise
+    does not hold for each class separately.
 
     Args:
-        calibration: its predictions; the fewer, the larger the sets. 1 / (1 - coverage) - 1 are the least.
-        coverage: above 0 and below 1.
-        method: "lac": all classes above one probability, the smallest sets on average. "aps": the most probable
-            classes until enough probability is together, larger sets that adapt better to hard examples. Regression
-            has one way only: intervals of equal width about the value, the widest error of all outputs.
+        calibration: predictions on these examples. Fewer examples give larger sets; with fewer than
+            1 / (1 - coverage) - 1 examples every set holds all classes.
+        coverage: promised share of examples whose set contains the truth, above 0 and below 1.
+        method: "lac" takes all classes above one probability and gives the smallest sets on average. "aps" takes the
+            most probable classes until their sum is large enough; its sets are larger and adapt better to hard
+            examples. Regression has one method only: intervals of equal width around the value, from the largest
+            error over all outputs.
+
+    Returns:
+        The calibrated sets.
 
     Raises:
         InputError: multilabel predictions, an unknown method or coverage, or no examples.
@@ -81,13 +88,13 @@ def fit_conformal(calibration: Predictions, coverage: float = 0.9, method: str =
 
 
 def describe_conformal(validation: Predictions, test: Predictions) -> list[dict[str, Any]]:
-    """Return for some coverages what sets calibrated on validation do on test, ready for JSON.
+    """Calibrate sets on validation for several coverages and return their results on test, ready for JSON.
 
     Returns:
-        "coverage" (promised), "threshold" (lowest probability in the set, or half the width of the interval),
-        "test_coverage" with its 95 % interval (Wilson) as "low" and "high", and
-        "mean_set_size" (classes, or the interval's width). A coverage that so few validation
-        examples cannot promise for values is absent.
+        One row for each coverage: "coverage" (promised), "threshold" (lowest probability in the set, or half the
+        width of the interval), "test_coverage" with its 95 % interval (Wilson) as "low" and "high", and
+        "mean_set_size" (number of classes, or width of the interval). For regression, a coverage is absent if there
+        are too few validation examples to promise it.
     """
     rows = []
     for coverage in COVERAGES:

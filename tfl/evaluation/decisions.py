@@ -1,4 +1,4 @@
-"""From probabilities to what one does: when to say nothing, and from where on a class is safe to say."""
+"""Turn probabilities into decisions: when to answer "don't know", and the threshold of each class."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,67 +12,69 @@ from tfl.evaluation.predictions import Predictions, classification_of
 
 PRECISIONS = (0.9, 0.95, 0.99)
 POINTS = 20  # of the selective curve
-LEAST_COVERAGE = 0.7  # a model that answers less often than that is of little use
+LEAST_COVERAGE = 0.7  # a model that answers less often is of little use
 SIGNIFICANT = 0.05
 
 
 def certainty(table: Predictions) -> np.ndarray:
-    """Return how sure the model is of what it says of an example, `(N,)`: for multilabel of its least sure label."""
+    """Return the confidence of each prediction, `(N,)`; for multilabel, the confidence of the least certain label."""
     return classification_of(table).certainty(table.probabilities)
 
 
 def selective_curve(validation: Predictions, test: Predictions, num_points: int = POINTS) -> list[dict[str, Any]]:
-    """Return how accurate the model is on what it is sure of, where it says "don't know" below a threshold.
+    """Return the accuracy of a model that answers "don't know" below a threshold of confidence.
 
-    Thresholds are taken from validation, so that the rows on test are measured and not chosen.
+    The thresholds come from validation only, so test measures them and does not choose them.
 
     Args:
-        validation: of a classifier of any kind, on examples that it was not fitted on.
-        test: what is measured.
-        num_points: thresholds, at equal steps of how much of validation is answered.
+        validation: predictions of a classifier of any kind, on examples that it was not fitted on.
+        test: predictions on the test examples.
+        num_points: number of thresholds, at equal steps of the answered share of validation.
 
     Returns:
-        "threshold" (answered at or above), "validation_coverage" (share that is answered), "validation_accuracy" of
-        the answers, and on test "coverage" and "accuracy", each with its 95 % interval (Wilson) as "coverage_low",
-        "coverage_high", "low" and "high", from answering all to answering little. The accuracy of no answers is None.
+        One row for each threshold, from answering all examples to answering few: "threshold" (the model answers at or
+        above it), "validation_coverage" (share of answered examples), "validation_accuracy" of the answers, and on
+        test "coverage" and "accuracy", each with its 95 % interval (Wilson) as "coverage_low", "coverage_high", "low"
+        and "high". The accuracy is None if no example is answered.
 
     Reference:
         El-Yaniv and Wiener 2010, On the foundations of noise-free selective classification.
     """
-    sure, right = certainty(validation), validation.correct()
-    test_sure, test_right = certainty(test), test.correct()
-    thresholds = np.unique(np.sort(sure)[np.arange(num_points) * len(sure) // num_points])
-    thresholds[0] = 0.0  # all are answered, on test too
+    confidence, correct = certainty(validation), validation.correct()
+    test_confidence, test_correct = certainty(test), test.correct()
+    thresholds = np.unique(np.sort(confidence)[np.arange(num_points) * len(confidence) // num_points])
+    thresholds[0] = 0.0  # the model answers every example, also on test
     rows = []
     for threshold in thresholds:
-        answered, test_answered = sure >= threshold, test_sure >= threshold
+        answered, test_answered = confidence >= threshold, test_confidence >= threshold
         rows.append({
             "threshold": float(threshold),
             "validation_coverage": float(answered.mean()),
-            "validation_accuracy": float(right[answered].mean()),
+            "validation_accuracy": float(correct[answered].mean()),
             **_share("coverage", test_answered, "coverage_low", "coverage_high"),
-            **_share("accuracy", test_right[test_answered]),
+            **_share("accuracy", test_correct[test_answered]),
         })  # fmt: skip
     return rows
 
 
 def choose_dont_know(validation: Predictions, test: Predictions) -> dict[str, Any] | None:
-    """Choose on validation below which certainty to say "don't know", and measure on test what that brings.
+    """Choose on validation the confidence below which to answer "don't know", and measure the choice on test.
 
-    It is the lowest threshold that answers at least `LEAST_COVERAGE` of validation with at most half the errors per
-    answer, where what is not answered is wrong more often than chance would make it (Fisher's exact test).
+    The choice is the lowest threshold that fulfils three conditions: it answers at least `LEAST_COVERAGE` of
+    validation; it at least halves the errors per answer; the examples without an answer are wrong more often than by
+    chance (Fisher's exact test).
 
     Returns:
-        The row of `selective_curve`; None where no threshold does that.
+        The row of `selective_curve`; None if no threshold fulfils the conditions.
     """
-    sure, right = certainty(validation), validation.correct()
+    confidence, correct = certainty(validation), validation.correct()
     for row in selective_curve(validation, test):
-        answered = sure >= row["threshold"]
+        answered = confidence >= row["threshold"]
         if answered.mean() < LEAST_COVERAGE:
             return None
-        if right.all() or 1 - right[answered].mean() > (1 - right.mean()) / 2:
+        if correct.all() or 1 - correct[answered].mean() > (1 - correct.mean()) / 2:
             continue
-        counts = [[part.sum(), len(part) - part.sum()] for part in (right[answered], right[~answered])]
+        counts = [[part.sum(), len(part) - part.sum()] for part in (correct[answered], correct[~answered])]
         result: Any = scipy.stats.fisher_exact(counts, alternative="greater")
         if result.pvalue < SIGNIFICANT:
             return row
@@ -80,7 +82,7 @@ def choose_dont_know(validation: Predictions, test: Predictions) -> dict[str, An
 
 
 def _share(name: str, hits: np.ndarray, low: str = "low", high: str = "high") -> dict[str, float | None]:
-    """Return a share with its Wilson interval; None where there is nothing to count."""
+    """Return a share with its Wilson interval; None if there is nothing to count."""
     if not len(hits):
         return {name: None, low: None, high: None}
     interval = wilson_interval(int(hits.sum()), len(hits))
@@ -93,21 +95,21 @@ def precision_thresholds(
     precisions: Sequence[float] = PRECISIONS,
     test: Predictions | None = None,
 ) -> list[dict[str, Any]]:
-    """Return for each class from which probability on it is right as often as wanted.
+    """Return, for each class, the lowest probability from which its predictions reach a wanted precision.
 
-    The lowest such threshold is taken: it finds most of the class. On few examples it is optimistic, which is
-    why it is chosen on validation and its precision measured on test.
+    The lowest threshold finds most examples of the class. With few examples its precision is optimistic, so the
+    threshold is chosen on validation and measured on test.
 
     Args:
-        validation: what the thresholds are chosen on.
+        validation: predictions for choosing the thresholds.
         class_names: in the order of the columns of probabilities.
-        precisions: wanted, each above 0 and at most 1.
-        test: what they are measured on.
+        precisions: wanted precisions, each above 0 and at most 1.
+        test: predictions for measuring the thresholds.
 
     Returns:
         "class", "precision" (wanted), "threshold" and "recall" (on validation); with `test` also "test_precision"
-        with its 95 % interval (Wilson) as "low" and "high", and "test_recall". None where it cannot be reached or is
-        undefined.
+        with its 95 % interval (Wilson) as "low" and "high", and "test_recall". A number is None if it cannot be
+        reached or is undefined.
     """
     task = classification_of(validation)
     truth = task.one_vs_rest(validation.labels, len(class_names))
@@ -135,8 +137,8 @@ def _threshold_for(truth: np.ndarray, scores: np.ndarray, wanted: float) -> tupl
 
 
 def _measured(truth: np.ndarray, scores: np.ndarray, threshold: float | None) -> dict[str, float | None]:
-    said = np.zeros(len(scores), bool) if threshold is None else scores >= threshold
+    predicted = np.zeros(len(scores), bool) if threshold is None else scores >= threshold
     return {
-        **_share("test_precision", truth[said]),
-        "test_recall": float(said[truth].mean()) if threshold is not None and truth.any() else None,
+        **_share("test_precision", truth[predicted]),
+        "test_recall": float(predicted[truth].mean()) if threshold is not None and truth.any() else None,
     }

@@ -1,4 +1,4 @@
-"""How far a figure may be off because the test images are a sample: 95 % intervals."""
+"""95 % intervals: how large the error of a figure may be because the test images are only a sample."""
 
 from collections.abc import Iterable
 
@@ -15,19 +15,20 @@ NUM_RESAMPLES = 1000
 def bootstrap_intervals(
     table: Predictions, *, num_resamples: int = NUM_RESAMPLES, level: float = LEVEL, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """Return the percentile bootstrap interval of each metric: between which values it stays in resampled test sets.
+    """Return the percentile bootstrap interval of each metric: its range over resampled test sets.
 
-    Examples are drawn, not images of one object or patients: where several are of the same thing, the truth is
-    wider. The intervals say nothing of another seed of training.
+    The bootstrap draws single examples, not groups such as all images of one object or patient. If several examples
+    show the same object, the true interval is wider. The intervals do not include the effect of the training seed.
 
     Args:
         table: the predictions.
-        num_resamples: tables that are drawn.
-        level: share of them that lies within, above 0 and below 1.
-        seed: of the draws; the same table has the same intervals.
+        num_resamples: number of resampled tables.
+        level: share of the resampled values inside the interval, above 0 and below 1.
+        seed: seed of the draws; the same table always has the same intervals.
 
     Returns:
-        `{metric: (low, high)}`, for the metrics of `Task.statistic`; absent where most resampled tables have none.
+        `{metric: (low, high)}`, for the metrics of `Task.statistic`. A metric is absent if it is undefined in most
+        resampled tables.
 
     Reference:
         Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
@@ -41,7 +42,7 @@ def bootstrap_intervals(
 
 
 def percentiles(values: np.ndarray, level: float = LEVEL) -> tuple[float, float] | None:
-    """Return the middle `level` of some values; None where more than half of them are undefined."""
+    """Return the ends of the middle share `level` of some values; None if more than half of them are undefined."""
     known = values[np.isfinite(values)]
     if 2 * len(known) < len(values) or not len(known):
         return None
@@ -50,7 +51,7 @@ def percentiles(values: np.ndarray, level: float = LEVEL) -> tuple[float, float]
 
 
 def wilson_interval(successes: int, trials: int, level: float = LEVEL) -> tuple[float, float]:
-    """Return the interval of a proportion that is sensible also near 0 and 1 and for few trials.
+    """Return Wilson's interval of a proportion, which is also usable near 0 and 1 and for few trials.
 
     Reference:
         Wilson 1927, Probable inference, the law of succession, and statistical inference.
@@ -64,16 +65,16 @@ def wilson_interval(successes: int, trials: int, level: float = LEVEL) -> tuple[
 def difference_interval(
     first: float, first_count: int, second: float, second_count: int, level: float = LEVEL
 ) -> tuple[float, float]:
-    """Return the interval of first - second, two shares of independent examples.
+    """Return the interval of the difference first - second of two shares, measured on independent examples.
 
-    Of two models on the same examples it is wider than need be: `compare_predictions` pairs them.
+    For two models on the same examples this interval is wider than necessary. Use `compare_predictions` for them.
 
     Args:
         first: a share, in [0, 1].
-        first_count: of how many examples.
-        second: another share.
-        second_count: of how many examples.
-        level: how often it holds the true difference.
+        first_count: number of examples of the first share.
+        second: another share, in [0, 1].
+        second_count: number of examples of the second share.
+        level: how often the interval contains the true difference.
 
     Reference:
         Newcombe 1998, Interval estimation for the difference between independent proportions, method 10.
@@ -88,7 +89,7 @@ def difference_interval(
 
 
 def mean_interval(values: Iterable[float], *, level: float = LEVEL, seed: int = 0) -> tuple[float, float]:
-    """Return the percentile bootstrap interval of a mean, `(low, high)`; of no values it is undefined and refused."""
+    """Return the percentile bootstrap interval of a mean, `(low, high)`; without values it raises an error."""
     values = np.asarray(list(values), np.float64)
     means = [counts @ values / len(values) for counts in draw_counts(len(values), NUM_RESAMPLES, seed)]
     low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])

@@ -1,4 +1,4 @@
-"""Two models on the same examples: how far apart they are, and whether that is more than chance."""
+"""Compare two models on the same examples: how much they differ, and whether that is more than chance."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,19 +15,20 @@ from tfl.evaluation.resampling import draw_counts
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """What tells two models apart.
+    """Difference between two models on the same examples.
 
     Attributes:
         metric: "accuracy", or "mean_absolute_error" for regression.
         first: the metric of the first model.
-        second: of the second.
+        second: the metric of the second model.
         difference: first - second.
         low: lower end of the 95 % interval of the difference, from a paired bootstrap.
-        high: upper end.
-        only_first: examples that the first has right (for regression: is closer on) and the second not.
-        only_second: the other way round.
+        high: upper end of the same interval.
+        only_first: number of examples that only the first model predicts correctly (for regression: on which the
+            first model is closer).
+        only_second: the same number for the second model.
         test: "McNemar", or "Wilcoxon" for regression.
-        p_value: how probable a difference at least as large is where there is none.
+        p_value: probability of a difference at least as large if the two models are equally good.
     """
 
     metric: str
@@ -45,16 +46,20 @@ class Comparison:
 def compare_predictions(first: Predictions, second: Predictions, seed: int = 0) -> Comparison:
     """Compare two models on the same examples, in the same order.
 
-    Both are resampled together: what is hard for both moves both, so that the difference is known better than
-    either figure. Wilson or bootstrap intervals of the two that overlap do not say that they are equal.
+    The bootstrap resamples both tables together. Hard examples lower both figures at once, so the difference is known
+    more precisely than either figure. If the separate intervals of the two models overlap, the models can still
+    differ significantly.
 
     Args:
         first: predictions of one model.
-        second: of the other.
-        seed: of the bootstrap.
+        second: predictions of the other model.
+        seed: seed of the bootstrap.
+
+    Returns:
+        The difference with its 95 % interval and p-value.
 
     Raises:
-        InputError: other examples, labels or targets.
+        InputError: the two tables have different examples, labels or targets.
 
     Reference:
         McNemar 1947, Note on the sampling error of the difference between correlated proportions or percentages;
@@ -73,7 +78,7 @@ def compare_predictions(first: Predictions, second: Predictions, seed: int = 0) 
 
 
 def paired_interval(first: Predictions, second: Predictions, metric: str, seed: int = 0) -> tuple[float, float]:
-    """Return the 95 % interval of the difference of a metric, first - second, over tables resampled together."""
+    """Return the 95 % interval of the difference first - second of a metric; both tables are resampled together."""
     statistics = [table.task.statistic(table.logits, table.labels) for table in (first, second)]
     drawn = draw_counts(len(first), NUM_RESAMPLES, seed)
     differences = [statistics[0](counts)[metric] - statistics[1](counts)[metric] for counts in drawn]
@@ -84,18 +89,18 @@ def paired_interval(first: Predictions, second: Predictions, metric: str, seed: 
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """Return the exact two-sided p-value of McNemar's test: where two models differ, is one right more often?
+    """Return the exact two-sided p-value of McNemar's test: if two models differ, is one of them correct more often?
 
     Args:
-        only_first: examples that the first alone has right.
-        only_second: examples that the second alone has right.
+        only_first: number of examples that only the first model predicts correctly.
+        only_second: number of examples that only the second model predicts correctly.
     """
     differing = only_first + only_second
     return float(scipy.stats.binomtest(only_first, differing).pvalue) if differing else 1.0
 
 
 def wilcoxon(differences: np.ndarray) -> float:
-    """Return the two-sided p-value of Wilcoxon's signed-rank test; 1 where nothing differs."""
+    """Return the two-sided p-value of Wilcoxon's signed-rank test; 1 if all differences are 0."""
     if not np.any(differences):
         return 1.0
     result: Any = scipy.stats.wilcoxon(differences)
@@ -103,7 +108,10 @@ def wilcoxon(differences: np.ndarray) -> float:
 
 
 def adjust_holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values that allow for how many were looked at: the smallest counts as many times as there are.
+    """Return p-values corrected for the number of tests, by Holm's method.
+
+    With n tests the smallest p-value is multiplied by n, the next by n - 1, and so on; none becomes smaller than
+    the one before it.
 
     Reference:
         Holm 1979, A simple sequentially rejective multiple test procedure.

@@ -1,4 +1,4 @@
-"""Each class by itself: precision, recall, and what it is taken for."""
+"""Metrics of each class: precision, recall, and the confusion matrix."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,16 +12,16 @@ from tfl.tasks.scores import shape_for_scikit
 
 
 def per_class_metrics(table: Predictions, class_names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return one row a class, ready for JSON.
+    """Return one row of metrics for each class, ready for JSON.
 
     Args:
-        table: of a classifier of any kind.
+        table: predictions of a classifier of any kind.
         class_names: in the order of the columns of `table.probabilities`.
 
     Returns:
-        "class", "precision", "recall", "f1", "support" (how many examples are truly of it), "roc_auc" and
-        "average_precision"; None where a number is undefined: the precision of a class that is never said, the
-        recall of one that does not occur.
+        "class", "precision", "recall", "f1", "support" (number of examples that truly belong to the class), "roc_auc"
+        and "average_precision". A number is None if it is undefined, such as the precision of a class that is never
+        predicted, or the recall of a class without examples.
     """
     task = classification_of(table)
     labels, predicted = task.as_classes(table.labels), task.said(table.logits)
@@ -37,7 +37,10 @@ def per_class_metrics(table: Predictions, class_names: Sequence[str]) -> list[di
 
 
 def confusion_matrix(table: Predictions, num_classes: int) -> np.ndarray:
-    """Return how often each class (rows) is taken for each (columns), int64 `(C, C)`; not for multilabel."""
+    """Return how often each true class (row) is predicted as each class (column), int64 `(C, C)`.
+
+    Multilabel has no such matrix.
+    """
     task = classification_of(table)
     labels, predicted = task.as_classes(table.labels), task.said(table.logits)
     return sklearn.metrics.confusion_matrix(labels, predicted, labels=np.arange(num_classes))

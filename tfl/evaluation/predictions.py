@@ -1,4 +1,4 @@
-"""One row per example: what the model said, and what was true."""
+"""Table with one row per example: the output of the model and the true label."""
 
 import dataclasses
 from typing import Any
@@ -19,14 +19,14 @@ from tfl.tasks import Classification, Task, get_task
 
 @dataclasses.dataclass(frozen=True, init=False)
 class Predictions:
-    """What a model says of a split.
+    """Predictions of a model for the examples of a split.
 
     Attributes:
-        ids: `(N,)` int64, rows in the index, in the order they were seen; the names of the examples where the
-            table was read from a file.
+        ids: `(N,)` int64, rows in the index, in the order of prediction; the names of the examples if the table was
+            read from a file.
         labels: `(N,)` or `(N, K)`, as in the index.
         logits: `(N, K)` float32; for regression the predicted values.
-        task: what is asked of an example; a name is looked up.
+        task: the task, or its name.
     """
 
     ids: np.ndarray
@@ -43,21 +43,21 @@ class Predictions:
 
     @property
     def probabilities(self) -> np.ndarray:
-        """`(N, C)` float64, one column a class; for regression the predicted values."""
+        """Probabilities `(N, C)` float64, one column for each class; for regression the predicted values."""
         return self.task.scores(self.logits)
 
     def at(self, temperature: float) -> "Predictions":
-        """Return the same table with its logits divided by a temperature; values stay as they are."""
+        """Return the same table with its logits divided by a temperature; values of a regression do not change."""
         if not self.task.has_temperature or temperature == 1.0:
             return self
         return dataclasses.replace(self, logits=np.asarray(self.logits, np.float64) / temperature)
 
     def take(self, rows: np.ndarray) -> "Predictions":
-        """Return the table of some of the rows, given as positions or as a mask."""
+        """Return a table of the chosen rows, given as positions or as a mask."""
         return dataclasses.replace(self, ids=self.ids[rows], labels=self.labels[rows], logits=self.logits[rows])
 
     def metrics(self) -> dict[str, Any]:
-        """Return the exact metrics of this table, ready for JSON; see docs/evaluation.md for those of each task."""
+        """Return the exact metrics of this table, ready for JSON; docs/evaluation.md lists the metrics of each task."""
         return self.task.measure(self.logits, self.labels) if len(self) else {"num_examples": 0}
 
     def losses(self) -> np.ndarray:
@@ -65,15 +65,15 @@ class Predictions:
         return self.task.losses(self.logits, self.labels)
 
     def correct(self) -> np.ndarray:
-        """Return whether each example is predicted right, bool `(N,)`; never for values."""
+        """Return whether each prediction is correct, bool `(N,)`; always False for regression."""
         return self.task.is_correct(np.asarray(self.logits), self.labels)
 
 
 def classification_of(table: Predictions) -> Classification:
-    """Return the task of a table, whose scores must be probabilities.
+    """Return the task of a table, which must come from a classifier.
 
     Raises:
-        InputError: they are values.
+        InputError: the table holds values of a regression.
     """
     if not isinstance(table.task, Classification):
         raise InputError(f"`predictions` must be of a classifier. Received: {table.task.name} examples.")
@@ -84,17 +84,20 @@ def classification_of(table: Predictions) -> Classification:
 def predict(
     model: keras.Model, dataset: tf.data.Dataset, target: str | Task, description: str = "predict"
 ) -> Predictions:
-    """Run a classifier over every example of a data set, once each.
+    """Run a model over every example of a data set, once each.
 
     Args:
-        model: images to logits.
-        dataset: batches with "image", "label" and "id"; the last may be short.
+        model: model from images to logits.
+        dataset: batches with "image", "label" and "id"; the last batch may be short.
         target: the task, or its name.
-        description: shown beside the progress bar.
+        description: text beside the progress bar.
+
+    Returns:
+        One row for each example: id, label and logits.
 
     Raises:
-        InputError: the data set never ends, labels do not fit the target and the outputs, or pixels do not fit a
-            classifier of tfl.
+        InputError: the data set never ends, the labels do not fit the target and the outputs, or the pixels do not
+            fit a classifier of tfl.
     """
     check_ends(dataset, "dataset")
     task = get_task(target)
@@ -106,6 +109,17 @@ def predict(
 
 def evaluate(model: keras.Model, dataset: tf.data.Dataset, target: str | Task = "multiclass") -> dict[str, Any]:
     """Return the exact metrics of a model on a data set: every example counts once.
+
+    Args:
+        model: model from images to logits.
+        dataset: batches with "image", "label" and "id"; the last batch may be short.
+        target: the task, or its name.
+
+    Returns:
+        The metrics by name, ready for JSON; docs/evaluation.md lists the metrics of each task.
+
+    Raises:
+        InputError: as `predict`.
 
     Example:
         >>> tfl.evaluate(model, dataset)["accuracy"]

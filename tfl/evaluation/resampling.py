@@ -1,10 +1,10 @@
-"""Draw the tables of a bootstrap: how often each example is in each of them."""
+"""Draw the resampled tables of a bootstrap: how often each example occurs in each table."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-CELLS = 2_000_000  # counts in memory at once
+CELLS = 2_000_000  # limit of the counts in memory at once
 
 
 def draw_counts(num_examples: int, num_resamples: int, seed: int) -> Iterator[np.ndarray]:

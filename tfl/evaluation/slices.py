@@ -1,4 +1,4 @@
-"""Is the model as good on small, dark or wide images as on the others? The examples cut into named parts."""
+"""Divide the examples into named parts, to see whether the model is worse on small, dark or wide images."""
 
 import dataclasses
 from collections import Counter
@@ -18,11 +18,11 @@ from tfl.inputs.image.image_input import FACTS
 from tfl.progress import track
 from tfl.registry import did_you_mean
 
-MAX_PARTS = 4  # of a number
-LEAST = 20  # examples in a part of a number: of fewer the interval says nothing
+MAX_PARTS = 4  # limit of the parts of a numeric value
+LEAST = 20  # examples in a part of a numeric value; with fewer the interval is too wide to be useful
 MAX_CATEGORIES = 20
-FEW_VALUES = 8  # numbers of so few different values are categories
-SMALL = 64  # pixels per side at which brightness is measured
+FEW_VALUES = 8  # a column with at most this many different values is a category, even if they are numbers
+SMALL = 64  # pixels per side of the images for measuring brightness
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, as in JPEG (ITU-R BT.601)
 SHAPES = ("taller than wide", "about square", "wider than tall")
 SQUARE = (0.9, 1.1)  # width / height
@@ -30,11 +30,11 @@ SQUARE = (0.9, 1.1)  # width / height
 
 @dataclasses.dataclass(frozen=True)
 class Slicing:
-    """One way to cut the examples.
+    """One way to divide the examples into parts.
 
     Attributes:
-        names: of the parts.
-        parts: int64 `(N,)`, the part of each example; -1 for none.
+        names: name of each part.
+        parts: int64 `(N,)`, number of the part of each example; -1 for no part.
     """
 
     names: tuple[str, ...]
@@ -42,13 +42,13 @@ class Slicing:
 
 
 def slice_by_number(values: np.ndarray, unit: str = "") -> Slicing:
-    """Cut examples by a number into up to four parts of about equal size, named by their range.
+    """Divide examples by a number into at most four parts of about equal size, named by their range.
 
     Equal values stay together. Examples whose value is NaN are in no part.
 
     Args:
         values: `(N,)`.
-        unit: written behind the range.
+        unit: unit that the names show after the range.
     """
     values = np.asarray(values, np.float64)
     known = np.isfinite(values)
@@ -62,11 +62,11 @@ def slice_by_number(values: np.ndarray, unit: str = "") -> Slicing:
 
 
 def slice_by_category(values: Sequence[str], empty: str = "no value") -> Slicing:
-    """Cut examples by a word; the 20 most frequent have a part each, all others one together.
+    """Divide examples by a text; each of the 20 most frequent texts is a part, and all other texts share one part.
 
     Args:
-        values: N texts; an empty one is a category too.
-        empty: its name.
+        values: N texts; the empty text is a category too.
+        empty: name of the category of the empty text.
     """
     texts = [value or empty for value in values]
     frequent = [name for name, _ in Counter(texts).most_common(MAX_CATEGORIES)]
@@ -77,18 +77,19 @@ def slice_by_category(values: Sequence[str], empty: str = "no value") -> Slicing
 
 
 def slice_by_column(specification: str, ids: Sequence[str] | np.ndarray) -> tuple[str, Slicing]:
-    """Cut examples by a column of a CSV file: by ranges where it holds numbers, else by its words.
+    """Divide examples by a column of a CSV file: by ranges if the column holds numbers, else by its texts.
 
     Args:
-        specification: `FILE.csv:COLUMN`; the file has a column `id`, as `predictions.csv` and `splits.csv` have it.
-            It is UTF-8 or UTF-16, with commas, semicolons or tabs.
-        ids: N names of examples; those that are not in the file are the part "no value".
+        specification: `FILE.csv:COLUMN`. The file has a column `id`, like `predictions.csv` and `splits.csv`. Its
+            encoding is UTF-8 or UTF-16, and commas, semicolons or tabs separate its columns.
+        ids: N names of examples; examples that are not in the file belong to the part "no value".
 
     Returns:
-        The column's name, and the parts.
+        The name of the column, and the parts.
 
     Raises:
-        InputError: no such file or column, no `id`, an id twice, another encoding, or none of the examples in it.
+        InputError: the file, the column or the column `id` does not exist, an id occurs twice, the encoding is another
+            one, or none of the examples is in the file.
     """
     file, _, column = specification.rpartition(":")
     if not file or not epath.Path(file).expanduser().is_file():
@@ -112,12 +113,15 @@ def slice_by_column(specification: str, ids: Sequence[str] | np.ndarray) -> tupl
 
 
 def slice_by_image(index: Index, rows: np.ndarray, luminance: np.ndarray | None = None) -> dict[str, Slicing]:
-    """Cut examples by how large, how wide and, where it is known, how bright their images are.
+    """Divide examples by the size, the shape and, if `luminance` is given, the brightness of their images.
 
     Args:
-        index: which knows their sizes; of images without one there are no such parts.
-        rows: N positions in it.
+        index: index with the sizes of the images; if an image has no size, there are no parts by size and shape.
+        rows: N positions in the index.
         luminance: `(N,)` in [0, 255], from `mean_luminance`.
+
+    Returns:
+        The divisions by name: "image size", "shape" and "brightness". A division with a single part is left out.
     """
     width, height = (index.facts[name][rows].astype(float) for name in FACTS)
     slicings = {}
@@ -133,11 +137,11 @@ def slice_by_image(index: Index, rows: np.ndarray, luminance: np.ndarray | None 
 def mean_luminance(source: Source, rows: np.ndarray) -> np.ndarray:
     """Return the mean luminance of images, `(N,)` float64 in [0, 255], in the order of `rows`.
 
-    They are made small while they are read, which is faster and moves the mean by less than 1.
+    The images are reduced while they are read. This is faster and changes the mean by less than 1.
 
     Args:
-        source: where the images are.
-        rows: N positions in its index.
+        source: source of the images.
+        rows: N positions in the index of the source.
     """
     means = {}
     for batch in track(make_dataset(source, rows, image_size=SMALL, batch_size=32), "brightness", unit="batch"):
@@ -147,14 +151,18 @@ def mean_luminance(source: Source, rows: np.ndarray) -> np.ndarray:
 
 
 def measure_slices(table: Predictions, slicings: Mapping[str, Slicing]) -> dict[str, list[dict[str, Any]]]:
-    """Return the figures of each part, ready for JSON.
+    """Return the headline metric of each part, ready for JSON.
 
-    Many parts are looked at: one in twenty 95 % intervals misses the truth by chance.
+    With many parts, expect some chance results: one in twenty 95 % intervals misses the truth.
+
+    Args:
+        table: predictions of N examples.
+        slicings: the ways to divide the examples, by name.
 
     Returns:
-        By the name of the cut a row for each part: "slice", "num_examples", "accuracy" (for regression
-        "mean_absolute_error"), and "low" and "high", its 95 % interval (Wilson; regression: bootstrap, None
-        where all values are equal).
+        For each name, one row for each part: "slice", "num_examples", "accuracy" (for regression
+        "mean_absolute_error"), and its 95 % interval "low" and "high" (Wilson; for regression the bootstrap, and None
+        if all values are equal).
     """
     headline, values = table.task.headline, table.task.headline_values(np.asarray(table.logits), table.labels)
     measured = {}
@@ -165,7 +173,7 @@ def measure_slices(table: Predictions, slicings: Mapping[str, Slicing]) -> dict[
             if not len(chosen):
                 continue
             low, high = wilson_interval(chosen.sum(), len(chosen)) if headline.is_share else mean_interval(chosen)
-            low, high = (low, high) if low < high else (None, None)  # one value does not say how far it is off
+            low, high = (low, high) if low < high else (None, None)  # equal values do not show how large the error is
             mean = {headline.metric: float(chosen.mean())}
             row = {"slice": text, "num_examples": len(chosen), **mean, "low": low, "high": high}
             measured[name].append(row)

@@ -1,4 +1,4 @@
-"""All that is said of how good a model is, in one piece: what `evaluation.json` holds."""
+"""Collect everything about the quality of a model: the content of `evaluation.json`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from tfl.evaluation.predictions import Predictions
 from tfl.evaluation.slices import Slicing, measure_slices
 from tfl.tasks.task import CALIBRATION, CONFORMAL, CONFUSION, PER_CLASS, PRECISION, SELECTIVE
 
-MATRIX_LIMIT = 200  # classes: a larger confusion matrix is megabytes that nobody reads
+MATRIX_LIMIT = 200  # classes; a larger confusion matrix takes megabytes and nobody reads it
 MAIN = (
     *("accuracy", "balanced_accuracy", "macro_f1", "macro_roc_auc", "loss"),
     *("mean_absolute_error", "root_mean_squared_error", "r2"),
@@ -30,18 +30,17 @@ def summarize(
     """Return everything about a model on its test examples, ready for JSON.
 
     Args:
-        test: its predictions, at temperature 1.
+        test: predictions on the test examples, at temperature 1.
         class_names: in the order of the columns of probabilities.
-        temperature: what the shipped model divides its logits by; decisions are made on probabilities after it.
+        temperature: the shipped model divides its logits by this number; decisions use the probabilities after it.
         validation: predictions on examples that the model was not fitted on, at temperature 1, from a validation
-            split or from held-out folds: thresholds and prediction sets are chosen on them. None: there are none, and
-            nothing is chosen.
-        slicings: ways to cut the test examples.
+            split or from held-out folds. Thresholds and prediction sets are chosen on them. None: nothing is chosen.
+        slicings: ways to divide the test examples into parts.
 
     Returns:
-        "temperature", "headline" (the name of the metric that stands first), "test", "intervals", "per_class",
-        "absent_classes" (without a test example; means over classes are of the others), "confusion_matrix",
-        "calibration", "decisions" and "slices"; what does not apply is absent.
+        "temperature", "headline" (the name of the most important metric), "test", "intervals", "per_class",
+        "absent_classes" (classes without a test example; means over classes leave them out), "confusion_matrix",
+        "calibration", "decisions" and "slices". Entries that do not apply are absent.
     """
     metrics = test.metrics()
     summary: dict[str, Any] = {"temperature": temperature, "headline": test.task.headline.metric, "test": metrics}
@@ -65,7 +64,7 @@ def summarize(
 
 
 def main_figures(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a summary that stands in `metrics.json`: intervals of the main metrics, and calibration."""
+    """Return the part of a summary that goes into `metrics.json`: intervals of the main metrics, and calibration."""
     figures: dict[str, Any] = {
         "intervals": {k: v for k, v in summary["intervals"].items() if k in (*MAIN, summary["headline"])}
     }
@@ -77,10 +76,10 @@ def main_figures(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _intervals(table: Predictions, metrics: Mapping[str, float]) -> dict[str, list[float]]:
-    """Return the interval of each metric: Wilson's of a share of the examples, of all others the bootstrap's.
+    """Return the interval of each metric: Wilson's for a share of the examples, else the bootstrap's.
 
-    Resampling examples that are all right gives 1 every time. That says nothing of how far 1 may be off: where no
-    resampled table differs, there is no interval.
+    If all resampled tables give the same value, the metric has no bootstrap interval. For example, if every example
+    is correct, every resampled table gives 1, which does not show how large the error of this 1 is.
     """
     drawn = bootstrap_intervals(table).items()
     intervals = {name: [low, high] for name, (low, high) in drawn if low < high}
@@ -92,7 +91,7 @@ def _intervals(table: Predictions, metrics: Mapping[str, float]) -> dict[str, li
 
 
 def _decisions(test: Predictions, class_names: Sequence[str], validation: Predictions | None) -> dict[str, Any]:
-    """Choose thresholds and prediction sets on validation, and measure on test what they do."""
+    """Choose thresholds and prediction sets on validation, and measure them on test."""
     decisions: dict[str, Any] = {}
     if validation is None or not len(validation):
         return decisions

@@ -1,4 +1,4 @@
-"""The table of predictions on disk: CSV, or parquet where the name ends so, and back."""
+"""Write and read the table of predictions: CSV, or parquet if the name ends in `.parquet`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from tfl.registry import normal_name
 from tfl.tasks import Task, get_task, task_of_scores
 from tfl.workdir import write_csv
 
-PREFIX = "p_"  # of the columns of probabilities, or of values
+PREFIX = "p_"  # of the columns of probabilities or values
 DIGEST = "sha256"
 
 
@@ -28,14 +28,14 @@ def write_predictions(
     """Write one row per example: id, label, predicted, and a probability (or value) per class.
 
     Args:
-        table: what is written, at temperature 1.
-        path: the file; `.parquet` is written as such, everything else as CSV.
+        table: the predictions, at temperature 1.
+        path: the file; the format is parquet if the name ends in `.parquet`, else CSV.
         names: the id of every row of the index.
         class_names: in the order of the columns of `table.probabilities`.
-        digests: the SHA-256 of every row of the index, one more column; None: no such column.
+        digests: the SHA-256 of every row of the index, for one more column; None for no such column.
 
     Raises:
-        InputError: parquet without pyarrow, or the disk is full.
+        InputError: pyarrow is not installed (parquet), or the disk is full.
     """
     more = () if digests is None else (DIGEST,)
     header = ["id", "label", "predicted", *more, *(PREFIX + name for name in class_names)]
@@ -58,18 +58,21 @@ def write_predictions(
 
 
 def read_predictions(path: epath.PathLike, target: str | Task = "") -> tuple[Predictions, tuple[str, ...]]:
-    """Read what `write_predictions` wrote: the table, with the names of the examples as its ids, and the class names.
+    """Read a file that `write_predictions` wrote.
 
-    The logits are those of the probabilities in the file, which has nine digits of them: metrics come out the same,
-    the loss of an example that a model is quite sure of up to rounding.
+    The logits are computed from the probabilities in the file, which have nine digits. So metrics stay the same, but
+    the loss of an example with a confidence near 1 has a rounding error.
 
     Args:
         path: `predictions.csv` of a workdir, or a parquet file.
-        target: "multiclass", "binary", "multilabel" or "regression". Empty: seen from the labels and numbers (binary
-            is then read as multiclass of two classes, and labels that are named 0, 1, ... need it to be told).
+        target: "multiclass", "binary", "multilabel" or "regression". If empty, the labels and numbers decide: binary
+            is then read as multiclass with two classes. Give the target if the classes are named 0, 1, ...
+
+    Returns:
+        The table, with the names of the examples as its ids, and the class names.
 
     Raises:
-        InputError: no such file, or not a table of predictions.
+        InputError: the file does not exist, or is not a table of predictions.
     """
     task, path = get_task(target) if target else None, epath.Path(path).expanduser()
     if not path.exists():
@@ -98,7 +101,7 @@ def read_predictions(path: epath.PathLike, target: str | Task = "") -> tuple[Pre
 
 
 def read_column(path: epath.PathLike, name: str = DIGEST) -> dict[str, str]:
-    """Read a column by the ids of the examples, such as their SHA-256; empty where the file does not hold it."""
+    """Return the values of a column by the id of the example; empty if the file does not have the column."""
     columns = _read_columns(epath.Path(path).expanduser())
     return dict(zip(columns["id"], columns[name], strict=True)) if name in columns else {}
 
@@ -130,4 +133,4 @@ def _import_parquet(path: epath.PathLike) -> tuple[Any, Any]:
 
 
 def _digits(value: float) -> str:
-    return f"{value:.9g}"  # what tells float32 numbers apart
+    return f"{value:.9g}"  # nine digits distinguish all float32 numbers

@@ -1,4 +1,4 @@
-"""Why a model says what it says: where it looked, what it would miss, and which images are worth a look."""
+"""Explain predictions: the image regions that matter, similar training images, and examples worth a look."""
 
 from tfl.explain.gradcam import grad_cam
 from tfl.explain.nearest import nearest

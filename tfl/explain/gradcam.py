@@ -1,4 +1,4 @@
-"""Grad-CAM: which parts of an image raise the score of a class."""
+"""Grad-CAM: the parts of an image that raise the score of a class."""
 
 import keras
 import numpy as np
@@ -12,25 +12,26 @@ BATCH = 16  # gradients keep every activation above the layer in memory
 
 
 def grad_cam(model: keras.Model, images: np.ndarray, classes: Classes = None, layer: str | None = None) -> np.ndarray:
-    """Return where a model looks: heat maps of the image regions that raise the score of a class.
+    """Return heat maps of the image regions that raise the score of a class.
 
-    The feature maps A_k of a layer are weighted by the mean slope of the score in each, and what is left above
-    zero is the heat: relu(Σ_k mean_ij(∂y/∂A_k,ij) A_k). It is scaled to a maximum of 1 in each image, so maps
-    show where, and not how much; a map of zeros means that nothing in the image speaks for the class. The
-    default layer is as coarse as 7 x 7 at 224 pixels.
+    The heat is relu(Σ_k mean_ij(∂y/∂A_k,ij) A_k): each feature map A_k of a layer is weighted by the mean gradient of
+    the score y with respect to it. The maximum of each map is scaled to 1, so a map shows where the evidence is, but
+    not how strong it is. A map of zeros means that nothing in the image supports the class. The maps are coarse: the
+    default layer often has only 7 x 7 positions at 224 pixels.
 
     Args:
-        model: a functional Keras classifier from images `(B, H, W, 3)` to logits; it is run in inference mode.
-        images: `(N, H, W, 3)`, RGB in [0, 255], of the size that the model takes.
-        classes: one class number for all images, one for each, or None for the predicted class. With one
-            logit, class 0 is explained by what lowers it.
-        layer: name of a layer with a feature map `(B, h, w, C)`; None: the last one, before the pooling.
+        model: a functional Keras classifier from images `(B, H, W, 3)` to logits; it runs in inference mode.
+        images: `(N, H, W, 3)`, RGB in [0, 255], in the input size of the model.
+        classes: one class number for all images, one for each image, or None for the predicted class. If the model
+            has a single logit, the map of class 0 shows the regions that lower this logit.
+        layer: name of a layer with a feature map `(B, h, w, C)`; None for the last such layer, before the pooling.
 
     Returns:
-        float32 `(N, H, W)` in [0, 1], resized bilinearly to the images.
+        float32 `(N, H, W)` in [0, 1], resized bilinearly to the size of the images.
 
     Raises:
-        InputError: no such layer or class, a layer without a feature map, or images in another range.
+        InputError: the layer or class does not exist, the layer has no feature map, or the images are not in
+            [0, 255].
 
     Example:
         >>> heat = grad_cam(tfl.load_model("runs/photos"), images)
@@ -55,7 +56,7 @@ def grad_cam(model: keras.Model, images: np.ndarray, classes: Classes = None, la
 
 
 def _feature_map(model: keras.Model, layer: str | None) -> keras.KerasTensor:
-    """Return the output tensor of a named layer, or of the last one that still has places."""
+    """Return the output tensor of a named layer, or of the last layer with a feature map."""
     steps = [step for step in model.layers if not isinstance(step, keras.layers.InputLayer)]
     maps = {step.name: step.output for step in steps if len(getattr(step.output, "shape", ())) == 4}
     if layer is None:
@@ -72,7 +73,7 @@ def _feature_map(model: keras.Model, layer: str | None) -> keras.KerasTensor:
 def _activations_and_slopes(
     model: keras.Model, tensor: keras.KerasTensor, images: np.ndarray, classes: Classes
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the feature maps of a batch `(B, h, w, C)`, and the slope of its scores in them."""
+    """Return the feature maps of a batch `(B, h, w, C)`, and the gradient of the scores with respect to them."""
     halves = _halves(model, tensor)
     pixels = tf.convert_to_tensor(images, model.inputs[0].dtype)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -80,7 +81,7 @@ def _activations_and_slopes(
             tape.watch(pixels)
             activations, logits = keras.Model(model.inputs, [tensor, model.outputs[0]])(pixels, training=False)
         else:
-            with tape.stop_recording():  # what lies below the layer needs no gradient
+            with tape.stop_recording():  # the layers below need no gradient
                 activations = halves[0](pixels, training=False)
             tape.watch(activations)
             logits = halves[1](activations, training=False)
@@ -90,7 +91,7 @@ def _activations_and_slopes(
 
 
 def _halves(model: keras.Model, tensor: keras.KerasTensor) -> tuple[keras.Model, keras.Model] | None:
-    """Cut a model at a tensor; None where something passes by it."""
+    """Split a model at a tensor; return None if another path of the model bypasses the tensor."""
     try:
         return keras.Model(model.inputs, tensor), keras.Model(tensor, model.outputs[0])
     except ValueError:

@@ -1,22 +1,22 @@
-"""The training images that look most alike to the model: what it may have learned an answer from."""
+"""Find the training images whose features are most similar to those of an image."""
 
 import numpy as np
 
 
 def nearest(queries: np.ndarray, features: np.ndarray, count: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows of `features` that are nearest to each query by the cosine of their angle.
+    """Return the rows of `features` that are nearest to each query by cosine similarity.
 
-    An error whose nearest training images carry the predicted class points to a wrong label, or to a class
-    that lacks such examples.
+    If the nearest training images of an error have the predicted class, then a label may be wrong, or the true class
+    may lack such examples.
 
     Args:
         queries: `(Q, D)`.
         features: `(N, D)`.
-        count: how many for each query; fewer where there are not as many.
+        count: number of rows for each query; fewer if N is smaller.
 
     Returns:
-        int64 `(Q, count)`, the nearest first, of equals the lower row; and their cosines, float32, of the
-        same shape. A vector of zeros has cosine 0 with all.
+        Row numbers, int64 `(Q, count)`, the nearest first and the lower row first if two are equally near; and their
+        cosines, float32 of the same shape. A vector of zeros has cosine 0 with every vector.
 
     Example:
         >>> rows, cosines = nearest(features_of_test, features_of_train)

@@ -1,4 +1,4 @@
-"""Occlusion: what a model would miss, found by covering it."""
+"""Occlusion: cover parts of an image and measure how much the score falls."""
 
 from collections.abc import Iterator
 
@@ -15,25 +15,25 @@ BATCH = 32
 def occlusion(
     model: keras.Model, images: np.ndarray, classes: Classes = None, patch: int = 0, stride: int = 0
 ) -> np.ndarray:
-    """Return by how much the score of a class falls where a part of the image is covered.
+    """Return how much the score of a class falls when a square patch covers a part of the image.
 
-    Slower than Grad-CAM (an image costs as many passes as there are places for the patch), but it needs no
-    gradients, has a unit, and also shows what speaks against a class: where it is negative, covering helps.
-    The patch has the mean colour of the image.
+    Occlusion is slower than Grad-CAM: each image needs one forward pass for each position of the patch. But it needs
+    no gradients, its values are in units of the logit, and it also shows evidence against a class: a negative value
+    means that covering the region raises the score. The patch has the mean colour of the image.
 
     Args:
-        model: a Keras classifier from images to logits; it is run in inference mode.
+        model: a Keras classifier from images to logits; it runs in inference mode.
         images: `(N, H, W, 3)`, RGB in [0, 255].
         classes: as for `grad_cam`.
-        patch: pixels per side of what is covered; 0: a quarter of the shorter side.
-        stride: pixels from one place to the next; 0: half a patch. The last place always ends at the border.
+        patch: pixels per side of the patch; 0 for a quarter of the shorter side.
+        stride: pixels from one position to the next; 0 for half a patch. The last position always ends at the border.
 
     Returns:
-        float32 `(N, H, W)`: for every pixel, the mean fall of the logit over the places that cover it.
+        float32 `(N, H, W)`: for every pixel, the mean fall of the logit over the positions that cover it.
 
     Raises:
-        InputError: no such class, a patch that is larger than the image, a stride that leaves gaps, or images in
-            another range.
+        InputError: the class does not exist, the patch is larger than the image, the stride leaves gaps, or the
+            images are not in [0, 255].
 
     Example:
         >>> fall = occlusion(model, images, patch=56)
@@ -77,7 +77,7 @@ def _cover(image: np.ndarray, places: list[tuple[int, int]], patch: int) -> np.n
 
 
 def _spread(values: np.ndarray, places: list[tuple[int, int]], patch: int, shape: tuple[int, int]) -> np.ndarray:
-    """Add to every pixel the values of the places that cover it."""
+    """Return the sum, for every pixel, of the values of the positions that cover it."""
     total = np.zeros(shape)
     for value, (top, left) in zip(values, places, strict=True):
         total[top : top + patch, left : left + patch] += value

@@ -1,18 +1,18 @@
-"""A heat map on its image, for people to look at."""
+"""Draw a heat map over its image."""
 
 import numpy as np
 import tensorflow as tf
 
-HOT = np.array([255, 96, 0], np.float32)  # orange on grey: also for those who cannot tell red from green
+HOT = np.array([255, 96, 0], np.float32)  # orange on grey: readable for people who cannot distinguish red and green
 OPACITY = 0.85
 
 
 def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Lay a heat map over its image: the image in grey, the more orange the hotter.
+    """Draw a heat map over its image: the image is grey, and hotter regions are more orange.
 
     Args:
         image: `(H, W, 3)`, RGB in [0, 255].
-        heat: `(h, w)` in [0, 1], as `grad_cam` gives it; resized to the image where its size is another.
+        heat: `(h, w)` in [0, 1], as `grad_cam` returns it; it is resized if its size differs from that of the image.
 
     Returns:
         uint8 `(H, W, 3)`, RGB.
@@ -25,5 +25,5 @@ def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
         heat = tf.image.resize(heat[..., None], image.shape[:2])[..., 0].numpy()
     grey = image @ np.array([0.299, 0.587, 0.114], np.float32)  # the luma of JPEG
     amount = OPACITY * np.clip(heat, 0.0, 1.0)[..., None]
-    shade = HOT * (0.35 + 0.65 * grey[..., None] / 255)  # what is dark stays recognisable below the colour
+    shade = HOT * (0.35 + 0.65 * grey[..., None] / 255)  # dark parts stay visible under the colour
     return np.clip(np.round((1 - amount) * grey[..., None] + amount * shade), 0, 255).astype(np.uint8)

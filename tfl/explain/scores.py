@@ -1,4 +1,4 @@
-"""The one number that an explanation is of: the score of one class for each image."""
+"""The number that an explanation explains: the score of one class for each image."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ Classes = int | Sequence[int] | np.ndarray | None
 
 
 def task_of(model: keras.Model) -> Task:
-    """Return the task of a model: what its metadata says, else one class, of two for a single logit."""
+    """Return the task of a model: from its metadata, else binary for a single logit and multiclass for several."""
     metadata = getattr(model, "metadata", None)
     if metadata is not None:
         return metadata.task
@@ -24,25 +24,25 @@ def task_of(model: keras.Model) -> Task:
 
 
 def check_range(model: keras.Model, images: np.ndarray) -> None:
-    """Refuse images in [0, 1], say, where a classifier takes [0, 255]: an explanation would be of black ones."""
+    """Refuse images in a wrong range, such as [0, 1] if a classifier takes [0, 255]: it would see black images."""
     if takes_pixels(model) and images.dtype.kind == "f":
         check_pixels(images, "images")
 
 
 def choose_classes(model: keras.Model, logits: np.ndarray, classes: Classes) -> np.ndarray:
-    """Return the class that each image is explained for.
+    """Return the class to explain for each image.
 
     Args:
         model: the classifier.
-        logits: `(N, K)`, what it says of the images.
-        classes: one number for all images, one for each, or None for the class that the model predicts (of
-            several labels the most probable; of a regression the first value).
+        logits: `(N, K)`, outputs of the model for the images.
+        classes: one class number for all images, one for each image, or None for the predicted class (for multilabel
+            the most probable label; for regression the first value).
 
     Returns:
         int64 `(N,)`.
 
     Raises:
-        InputError: another number of classes than images, or a class that the model does not have.
+        InputError: the number of classes differs from the number of images, or the model does not have a class.
     """
     task = task_of(model)
     if classes is None:
@@ -60,8 +60,8 @@ def choose_classes(model: keras.Model, logits: np.ndarray, classes: Classes) -> 
 
 
 def class_scores(model: keras.Model, logits: Any, classes: np.ndarray) -> tf.Tensor:
-    """Return the logit of one class an image `(N,)`; of a single logit class 0 has the negative.
+    """Return the logit of one class for each image, `(N,)`; with a single logit, class 0 has its negative.
 
-    Logits, not probabilities: a softmax that is sure has no slope left, and explains nothing.
+    The scores are logits and not probabilities, because the gradient of a softmax is almost 0 at high confidence.
     """
     return task_of(model).explained_score(logits, classes)

@@ -1,4 +1,4 @@
-"""The frozen part of a model, run once per image, and the head that is solved on what it gives."""
+"""Run the frozen part of a model once per image, and solve the head on its features."""
 
 from tfl.features.crossval import CrossValidation, cross_validate_head
 from tfl.features.extract import PLAIN, Extractor, View, open_store

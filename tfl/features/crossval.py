@@ -1,4 +1,4 @@
-"""Choose λ where images are few: by cross-validation, so that none need be given up to validation."""
+"""Choose λ by cross-validation when there are few images, so that no image is set aside for validation."""
 
 import dataclasses
 from typing import Any
@@ -28,13 +28,14 @@ from tfl.tasks import Task, get_task
 
 @dataclasses.dataclass(frozen=True)
 class CrossValidation(ProbeResult):
-    """A path of heads over λ, and one that is solved on every example.
+    """A path of heads over λ from cross-validation, and the chosen head, solved on all examples.
 
     Attributes:
         chosen: the head of the chosen λ, solved on all examples.
-        path: one point a λ, from strong to weak: means over the folds, and the largest gradient norm.
-        standard_errors: of the validation losses on the path.
-        held_out_logits: `(N, K)`, what the head of the chosen λ that was solved without an example's fold says of it.
+        path: one point for each λ, from strong to weak: means over the folds, and the largest gradient norm.
+        standard_errors: standard error of each validation loss on the path.
+        held_out_logits: `(N, K)`, the logits of each example from the head that was solved without its fold, at the
+            chosen λ.
     """
 
     standard_errors: tuple[float, ...]
@@ -57,21 +58,22 @@ def cross_validate_head(
     """Choose λ by cross-validation, and solve the head on all examples.
 
     Args:
-        features: `(N, D)`, as `solve_head` takes it. The folds are held in memory, one at a time.
-        labels: as `solve_head` takes them.
-        folds: number of parts, 2 or more; each is left out once. Stratified for multiclass and binary.
+        features: `(N, D)`, as for `solve_head`. The folds are held in memory, one at a time.
+        labels: as for `solve_head`.
+        folds: number of folds, 2 or more; each fold is held out once. The folds are stratified for multiclass and
+            binary.
         target: "multiclass", "binary", "multilabel" or "regression".
-        num_outputs: K; 0 reads it off the labels.
-        weights: as in `solve_head`; they count in the loss of the part left out too.
-        class_weight: as in `solve_head`; likewise.
-        groups: `(N,)` numbers or text; examples of one group, as copies of one image, are never on both sides; "" is
-            no group.
-        rule: "best" takes the λ of the smallest mean loss over the folds; "one_standard_error" the strongest λ whose
-            mean loss is within one standard error of it.
-        seed: of the assignment to folds.
+        num_outputs: K; 0 takes it from the labels.
+        weights: as for `solve_head`; they also count in the loss of the held-out fold.
+        class_weight: as for `solve_head`; it also counts in the loss of the held-out fold.
+        groups: `(N,)` numbers or text. Examples of one group, such as copies of one image, always stay in the same
+            fold; "" means no group.
+        rule: "best" takes the λ with the smallest mean loss over the folds; "one_standard_error" takes the strongest
+            λ whose mean loss is within one standard error of the smallest.
+        seed: seed of the assignment to folds.
 
     Returns:
-        The head, the path over the default grid, the standard errors, and what was said of the examples left out.
+        The head, the path over the default grid, the standard errors, and the logits of the held-out examples.
 
     Raises:
         InputError: as `solve_head`, or there are too few examples for the folds.
@@ -116,7 +118,7 @@ def _split(
         what = "of the largest class" if stratified else "there are"
         raise InputError(f"`folds` must be from 2 to the {room} examples {what}. Received: folds={folds}.")
     numbers = _number_groups(groups, len(labels))
-    if len(np.unique(numbers)) == len(labels):  # every example is alone
+    if len(np.unique(numbers)) == len(labels):  # no two examples share a group
         splitter, numbers = (StratifiedKFold if stratified else KFold)(folds, shuffle=True, random_state=seed), None
     else:
         splitter = (StratifiedGroupKFold if stratified else GroupKFold)(folds, shuffle=True, random_state=seed)
@@ -130,7 +132,7 @@ def _split(
 
 
 def _number_groups(groups: np.ndarray | None, count: int) -> np.ndarray:
-    """Return a number for each group, another one for every example without."""
+    """Return the group number of each example; every example without a group gets its own number."""
     if groups is None:
         return np.arange(count)
     alone = np.asarray(groups) == ""
@@ -140,7 +142,7 @@ def _number_groups(groups: np.ndarray | None, count: int) -> np.ndarray:
 def _solve_fold(
     whole: Problem, task: Task, labels: np.ndarray, part: tuple[np.ndarray, np.ndarray], grid: list[float]
 ) -> tuple[list[HeadSolution], list[PathPoint]]:
-    """Follow the path on a part of the rows, in the coordinates of the whole: where N < D they are fewer."""
+    """Solve the path on the training rows of one fold, in the coordinates of all rows, which are fewer if N < D."""
     values, (train, held_out) = whole.rows.features, part
     problem = make_problem(values[train], labels[train], task, whole.shape[1], whole.rows.weights[train], None)
     heads = [to_head(problem, *pair) for pair in zip(grid, follow_path(problem, grid), strict=True)]
@@ -151,7 +153,7 @@ def _solve_fold(
 
 
 def _average(points: tuple[PathPoint, ...]) -> PathPoint:
-    """Return the mean over the folds of one λ."""
+    """Return the mean over the folds for one λ."""
     accuracies = [point.validation_accuracy for point in points if point.validation_accuracy is not None]
     return PathPoint(
         points[0].l2,

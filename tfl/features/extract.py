@@ -1,4 +1,4 @@
-"""Run the frozen part of a model over images, once: what is stored is not computed again."""
+"""Run the frozen part of a model over images, and store the features, so that they are computed only once."""
 
 import dataclasses
 import functools
@@ -28,19 +28,19 @@ from tfl.inputs.image.depth import FULL_DEPTH
 from tfl.models.inference import Outputs
 from tfl.progress import say, track
 
-BATCH = 32  # on a CPU larger ones are slower, and a last one that is not full costs as much as a full one
+BATCH = 32  # on a CPU larger batches are slower, and a last batch that is not full costs as much as a full one
 SHARD_ROWS = 1024
-SHARD_BYTES = 64 * 2**20  # of large activations fewer rows go into one shard
+SHARD_BYTES = 64 * 2**20  # so a shard of large activations has fewer rows
 
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """One augmented version of every image; stateless, so that the same view is the same pixels again.
+    """One augmented version of every image; stateless, so the same view always gives the same pixels.
 
     Attributes:
         augmentation: "light", "shift" or "rand".
-        seed: of the augmentation.
-        number: from 0, as the epoch of training that it stands for.
+        seed: seed of the augmentation.
+        number: number of the version, from 0; it corresponds to the epoch of training.
     """
 
     augmentation: str
@@ -52,20 +52,21 @@ PLAIN: tuple[View | None, ...] = (None,)
 
 
 class Extractor:
-    """The frozen part of a model over one source of images, with a memory.
+    """Compute and store the features of one source of images with the frozen part of a model.
 
-    With a store, features are found again by content: what they depend on (weights, graph, preprocessing,
-    image size, the rules of decoding and augmentation, the minor versions of TensorFlow and Keras) names the
-    shelf, and the bytes of an image, with a view's augmentation, seed and number, name the row. So another head,
-    another λ or ten more photos cost nothing that was paid before, and a changed pixel or weight is computed anew,
-    also where the model's weights change between two calls.
+    With a store, features are found again by content. The shelf has a name that depends on everything that changes
+    features: weights, graph, preprocessing, image size, the rules of decoding and augmentation, and the minor
+    versions of TensorFlow and Keras. The key of a row depends on the bytes of the image and on the augmentation, seed
+    and number of the view. So a new head or a new λ needs no new features, and ten more photos need only their own
+    features. If a pixel or a weight changes, the features are computed again, even if the weights of the model change
+    between two calls.
 
     Args:
-        model: from uint8 images `(B, S, S, 3)` to activations `(B, ...)`; run in inference mode.
-        source: where the images are.
+        model: model from uint8 images `(B, S, S, 3)` to activations `(B, ...)`; it runs in inference mode.
+        source: source of the images.
         image_size: S, pixels per side.
-        store: None keeps features in memory.
-        runtime: "auto", "tensorflow" or "openvino"; of a shelf that has been begun the first one counts.
+        store: the store on disk; None keeps features in memory.
+        runtime: "auto", "tensorflow" or "openvino". With "auto", a shelf keeps the runtime that it was started with.
         dtype: "float32" or "float16", on disk.
 
     Example:
@@ -90,21 +91,21 @@ class Extractor:
         self.shape = tuple(int(size) for size in model.output.shape[1:])
         self._forward: Forward | None = None
         self._weights, self._digest = -1, ""
-        self._in_memory: dict[Any, np.ndarray] = {}  # what is not stored, by rows and views
+        self._in_memory: dict[Any, np.ndarray] = {}  # features that are not stored, by rows and views
 
     def __call__(
         self, rows: np.ndarray, views: Sequence[View | None] = PLAIN, description: str = "features"
     ) -> Outputs:
-        """Return the features of some rows of the source, computed where they are not stored.
+        """Return the features of some rows of the source; features that are not stored are computed.
 
         Args:
             rows: int64 `(N,)`, positions in the index.
-            views: V of them; None is the image as it is.
-            description: shown beside the progress bar.
+            views: V views; None is the image without augmentation.
+            description: text beside the progress bar.
 
         Returns:
-            Values `(V N, ...)` float32, the rows of the first view first, with labels and ids. The values are
-            an array, or a `StoredArray` that reads from disk what is asked of it.
+            Values `(V N, ...)` float32, the rows of the first view first, with labels and ids. The values are an
+            array, or a `StoredArray` that reads the requested rows from disk.
         """
         self._forget_other_weights()
         rows = np.asarray(rows, np.int64)
@@ -119,15 +120,15 @@ class Extractor:
         return Outputs(shelf.read(keys), labels, ids)
 
     def fill(self, rows: np.ndarray, views: Sequence[View | None] = PLAIN, description: str = "features") -> None:
-        """Compute what the store lacks of some rows in one pass; without a store nothing is done.
+        """Compute in one pass the features of some rows that the store does not have; without a store, do nothing.
 
-        Each pass waits for its first images and ends on a batch that may not be full: one over all rows that
-        will be asked for costs less than one for each split.
+        Each pass waits for its first images, and its last batch may not be full. So one pass over the rows of all
+        splits costs less than one pass for each split.
 
         Args:
             rows: int64 `(N,)`, positions in the index.
-            views: as in a call.
-            description: shown beside the progress bar.
+            views: as in a call of the extractor.
+            description: text beside the progress bar.
         """
         self._forget_other_weights()
         shelf = self._shelf()
@@ -135,7 +136,7 @@ class Extractor:
             self._fill(shelf, np.asarray(rows, np.int64), views, description)
 
     def _run(self, rows: np.ndarray, views: Sequence[View | None], description: str) -> np.ndarray:
-        """Compute everything into one array."""
+        """Compute the features of all rows and views into one array."""
         values = np.empty((len(views) * len(rows), *self.shape), np.float32)
         for number, view in enumerate(views):
             place = dict(zip(rows.tolist(), range(number * len(rows), (number + 1) * len(rows)), strict=True))
@@ -144,15 +145,15 @@ class Extractor:
         return values
 
     def stored_bytes(self, num_examples: int) -> int:
-        """Return about how many bytes the features of so many examples take."""
+        """Return the approximate number of bytes that the features of `num_examples` examples take."""
         return estimate_bytes(num_examples, self.shape, self.dtype)
 
     def has_room(self, num_examples: int) -> bool:
-        """Say whether there is a store, and room in it for so many more examples."""
+        """Return whether there is a store with room for `num_examples` more examples."""
         return self.store is not None and self.store.room_for(num_examples, self.shape, self.dtype)
 
     def seconds_per_image(self, rows: np.ndarray) -> float:
-        """Time the frozen part alone, on images that are decoded already."""
+        """Return the time of the frozen part alone, in seconds per image, on images that are already decoded."""
         self._forget_other_weights()
         rows = np.sort(rows[:BATCH])
         dataset = make_dataset(self.source, rows, image_size=self.image_size, batch_size=BATCH)
@@ -164,24 +165,24 @@ class Extractor:
         return (time.perf_counter() - start) / len(images)
 
     def _forget_other_weights(self) -> None:
-        """Begin anew where the model's weights are not those of the last call any more."""
+        """Drop the compiled function and the features in memory if the weights of the model have changed."""
         weights = weights_checksum(self.model)
         if weights != self._weights:
             self._weights, self._digest, self._forward = weights, "", None
             self._in_memory.clear()
 
     def _shelf(self) -> Shelf | None:
-        """Open the shelf of this extractor; None where nothing is to be stored."""
+        """Return the shelf of this extractor; None if there is no store."""
         if self.store is None:
             return None
         self._digest = self._digest or _digest(self.model, self.image_size, self.source.bit_depth)
         return self.store.open(self._digest, self.shape, self.dtype)
 
     def _fill(self, shelf: Shelf, rows: np.ndarray, views: Sequence[View | None], description: str) -> bool:
-        """Compute what is missing, shard by shard, in an order that does not depend on what is there already.
+        """Compute the missing features, shard by shard, in an order that does not depend on the stored features.
 
         Returns:
-            False, with a line that says so, where the store has no room for it.
+            False, after a message to the user, if the store has no room for them.
         """
         wanted = {view: self._missing(shelf, rows, view) for view in views}
         count = sum(map(len, wanted.values()))
@@ -198,13 +199,13 @@ class Extractor:
                 batches = self._compute(missing, view, description) if len(missing) else iter(())
                 for found, block in _regroup(batches, shard_rows):
                     shelf.write([self._key(row, view) for row in found.tolist()], block)
-        except StoreFullError as error:  # another process has filled it meanwhile
+        except StoreFullError as error:  # another process filled the store in the meantime
             say(f"{description}: not stored, computed again and kept in memory: {error}")
             return False
         return True
 
     def _missing(self, shelf: Shelf, rows: np.ndarray, view: View | None) -> np.ndarray:
-        """Return the rows whose features are not stored, in order; of equal images the first."""
+        """Return the rows whose features are not stored, in order; for equal images only the first row."""
         by_key = {self._key(row, view): row for row in sorted(rows.tolist(), reverse=True)}
         keys = sorted(by_key, key=by_key.__getitem__)
         return np.array([by_key[keys[position]] for position in shelf.missing(keys)], np.int64)
@@ -230,7 +231,7 @@ class Extractor:
             yield batch["id"].numpy(), self._forward(images)
 
     def _make_forward(self, sample: np.ndarray, num_images: int) -> Forward:
-        """Compile the frozen part; one shelf is computed by one runtime, so that its bytes do not depend on timing."""
+        """Compile the frozen part; each shelf uses one runtime only, so its bytes do not depend on timing."""
         compile_for = functools.partial(make_forward, self.model, batch_size=BATCH, sample=sample)
         shelf = self._shelf()
         if shelf is None or self.runtime != "auto":
@@ -238,7 +239,7 @@ class Extractor:
         known = shelf.facts().get("runtime", "auto")
         try:
             forward = compile_for(known, num_images=num_images)
-        except InputError:  # it was installed when the shelf was begun
+        except InputError:  # the runtime was installed when the shelf was started, but is not installed now
             say(f"features: begun by {known}, which is not installed any more; going on with tensorflow")
             return compile_for("tensorflow")
         agreed = shelf.agree({"runtime": forward.name})["runtime"]
@@ -252,10 +253,10 @@ class Extractor:
 
 
 def open_store(options: FeaturesConfig) -> FeatureStore | None:
-    """Return the store that a config asks for, or None; None too where the user's cache folder cannot be used.
+    """Return the store that a config names; None if it names none, or if the user's cache folder is not usable.
 
     Raises:
-        InputError: a folder that was asked for by name cannot be used.
+        InputError: the config names a folder that is not usable.
     """
     if options.store == "none":
         return None
@@ -269,7 +270,7 @@ def open_store(options: FeaturesConfig) -> FeatureStore | None:
 
 
 def _regroup(batches: Iterator[tuple[np.ndarray, np.ndarray]], size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Join batches to groups of `size` rows; the last may be short."""
+    """Join batches into groups of at least `size` rows; the last group may be shorter."""
     held: list[tuple[np.ndarray, np.ndarray]] = []
     for batch in batches:
         held.append(batch)
@@ -286,13 +287,14 @@ def _join(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.nd
 
 
 def _digest(model: keras.Model, image_size: int, bit_depth: int = FULL_DEPTH) -> str:
-    """Return the SHA-256 of everything that features depend on, but for the image.
+    """Return the SHA-256 of everything that features depend on, except the image.
 
-    Patch releases of TensorFlow and Keras mend faults and change no values; minor ones may compute in another order.
+    It includes the minor versions of TensorFlow and Keras, which may compute in another order. It leaves out patch
+    versions, which fix errors and do not change values.
     """
     digest = hashlib.sha256(weights_fingerprint(model).encode())
     names = {operation.name: f"#{number}" for number, operation in enumerate(model.operations)}
-    graph = _renamed(json.loads(model.to_json()), {**names, model.name: "#"})  # Keras numbers names per process
+    graph = _renamed(json.loads(model.to_json()), {**names, model.name: "#"})  # names from Keras depend on the process
     versions = [".".join(version.split(".")[:2]) for version in (tf.__version__, keras.__version__)]
     decoding = [image_size, bit_depth, RULES, photo_cache.RULES]
     digest.update(json.dumps([graph, decoding, versions], sort_keys=True).encode())
@@ -300,7 +302,7 @@ def _digest(model: keras.Model, image_size: int, bit_depth: int = FULL_DEPTH) ->
 
 
 def _renamed(value: Any, names: dict[str, str]) -> Any:
-    if isinstance(value, dict):  # what is trainable later changes nothing in inference mode
+    if isinstance(value, dict):  # `trainable` has no effect in inference mode
         return {name: _renamed(inner, names) for name, inner in value.items() if name != "trainable"}
     if isinstance(value, list):
         return [_renamed(inner, names) for inner in value]

@@ -1,12 +1,12 @@
-"""Solve the head: with a frozen backbone the L2-regularised linear head is a convex problem.
+"""Solve the head: if the backbone is frozen, the L2-regularised linear head is a convex problem.
 
     W*, b* = argmin  Σᵢ vᵢ L(yᵢ, xᵢ W + b) + λ ‖W‖²,   vᵢ = wᵢ / Σ w        (the bias is not penalised)
 
 L is softmax cross-entropy (multiclass), sigmoid cross-entropy averaged over the labels (binary,
 multilabel) or squared error averaged over the outputs (regression); without weights vᵢ is 1/N.
-scikit-learn writes the first as C Σ wᵢ L + ½ ‖W‖², so its C is 1 / (2 λ Σ w).
+scikit-learn writes the objective of multiclass as C Σ wᵢ L + ½ ‖W‖², so its C is 1 / (2 λ Σ w).
 
-`tfl/features/solver.py` says how it is solved, `tfl/features/rows.py` how the features are read.
+`tfl/features/solver.py` solves the problem, and `tfl/features/rows.py` reads the features.
 """
 
 import dataclasses
@@ -38,10 +38,10 @@ class HeadSolution:
     Attributes:
         kernel: `(D, K)` float64.
         bias: `(K,)` float64.
-        l2: its λ.
+        l2: λ of the penalty.
         objective: mean loss plus penalty, at the solution.
-        gradient_norm: largest absolute entry of the objective's gradient there, for centred features;
-            0 is the optimum.
+        gradient_norm: largest absolute entry of the gradient of the objective at the solution, for centred features;
+            it is 0 at the optimum.
     """
 
     kernel: np.ndarray
@@ -57,13 +57,13 @@ class HeadSolution:
 
 @dataclasses.dataclass(frozen=True)
 class PathPoint:
-    """What one λ gave.
+    """Result for one λ.
 
     Attributes:
         l2: λ.
-        objective: on the training examples, mean loss plus penalty.
-        validation_loss: mean loss, without the penalty.
-        validation_accuracy: share of examples that are right; None for regression.
+        objective: mean loss plus penalty on the training examples.
+        validation_loss: mean loss on the validation examples, without the penalty.
+        validation_accuracy: share of correct validation examples; None for regression.
         gradient_norm: as in `HeadSolution`. Heads that are only compared are solved to about 1e-5 of the objective.
     """
 
@@ -76,11 +76,11 @@ class PathPoint:
 
 @dataclasses.dataclass(frozen=True)
 class ProbeResult:
-    """A path of heads over λ and the one that was chosen.
+    """A path of heads over λ, and the chosen head.
 
     Attributes:
-        chosen: the head of the smallest validation loss, solved to convergence.
-        path: one point a λ, from strong to weak.
+        chosen: the head with the smallest validation loss, solved to convergence.
+        path: one point for each λ, from strong to weak.
     """
 
     chosen: HeadSolution
@@ -100,21 +100,22 @@ def solve_head(
     """Solve one head to convergence.
 
     Args:
-        features: `(N, D)`: an array, or anything with `len`, `.shape` and `[slice]` that gives one; it is
-            read in blocks, so a memory-mapped file may be larger than the memory.
+        features: `(N, D)`, an array or any object with `len`, `.shape` and `[slice]` that returns arrays. It is read
+            in blocks, so a memory-mapped file may be larger than the memory.
         labels: class numbers `(N,)`, or values `(N,)` / `(N, K)` for the other targets.
         l2: λ > 0, the weight of the sum of squares of the kernel.
-        target: see the module's text.
-        num_outputs: K; 0 reads it off the labels.
-        weights: `(N,)`, how much each example counts; only their ratios matter.
-        class_weight: a factor of the weights of the examples of each class: by class number, 1 where absent; one for
-            each class, in their order; or "balanced", which gives every class the same total; multiclass and binary.
+        target: "multiclass", "binary", "multilabel" or "regression".
+        num_outputs: K; 0 takes it from the labels.
+        weights: `(N,)`, weight of each example; only the ratios matter.
+        class_weight: factor for the weights of the examples of each class; multiclass and binary only. A dict by
+            class number (1 for absent classes), one factor for each class in the order of the classes, or "balanced",
+            which gives every class the same total weight.
 
     Returns:
-        The optimum, in the units of the features as given.
+        The optimum, in the units of the given features.
 
     Raises:
-        InputError: λ is not positive, the features are not finite, or labels or weights do not fit them.
+        InputError: λ is not positive, the features are not finite, or the labels or weights do not fit the features.
 
     Example:
         >>> head = solve_head(features, labels, l2=1e-3)
@@ -138,22 +139,26 @@ def choose_head(
     class_weight: Any = None,
     over_workers: Sum = alone,
 ) -> ProbeResult:
-    """Solve the head for one λ, or for a path of λ and keep the one of the smallest validation loss.
+    """Solve the head for one λ, or for a path of λ and keep the head with the smallest validation loss.
 
-    The path runs from strong to weak. Its values are relative to the features' total variance, so they
-    fit any backbone. Loss chooses rather than accuracy: on the few dozen images of a small validation
-    split the accuracy ties and jumps. Only the chosen head is solved to convergence.
+    The path goes from strong to weak λ. Its values are relative to the total variance of the features, so they fit
+    any backbone. The loss chooses λ and not the accuracy: with a few dozen validation images, many values of λ have
+    the same accuracy, and a small change of λ can change it abruptly. Only the chosen head is solved to convergence.
 
     Args:
-        train: features and labels to solve on.
-        validation: features and labels to choose λ on; `cross_validate_head` needs none.
-        l2: λ; 0 chooses it over the path.
+        train: features and labels for solving the head.
+        validation: features and labels for choosing λ; `cross_validate_head` needs no such examples.
+        l2: λ; 0 chooses it from the path.
         target: "multiclass", "binary", "multilabel" or "regression".
-        num_outputs: K; 0 reads it off the labels.
-        weights: of the training examples, as in `solve_head`.
-        class_weight: as in `solve_head`; it counts in the validation loss too.
-        over_workers: of several workers that have some of the examples each, at least one of both splits, and that
-            all make this call: from a list of arrays to their sums over all. K must then be given.
+        num_outputs: K; 0 takes it from the labels.
+        weights: weights of the training examples, as for `solve_head`.
+        class_weight: as for `solve_head`; it also counts in the validation loss.
+        over_workers: for several workers: a function from a list of arrays to their sums over all workers. Each worker
+            has some of the examples, at least one of both splits, and all workers make this call. K must then be
+            given.
+
+    Returns:
+        The chosen head, and the path with one point for each λ.
 
     Raises:
         InputError: as `solve_head`, or there are no validation examples.
@@ -180,13 +185,13 @@ def choose_head(
 
 
 def assign_head(layer: keras.layers.Dense, solution: HeadSolution) -> None:
-    """Put a solution into the layer of logits."""
+    """Write a solution into the layer of logits."""
     layer.kernel.assign(solution.kernel.astype(np.float32))
     layer.bias.assign(solution.bias.astype(np.float32))
 
 
 def default_grid(rows: Rows) -> list[float]:
-    """Return λ from strong to weak, relative to the features' total variance."""
+    """Return the values of λ from strong to weak, relative to the total variance of the features."""
     decades = np.logspace(GRID_DECADES[1], GRID_DECADES[0], GRID_POINTS)
     return [float(value) for value in max(rows.total_variance, 1e-12) * decades]
 
@@ -216,7 +221,7 @@ def convex_of(task: Task) -> Convex:
     """Return the convex loss of a task.
 
     Raises:
-        InputError: its head cannot be solved.
+        InputError: the task has no convex loss, so its head cannot be solved.
     """
     if task.convex is None:
         raise InputError(f"`target` must be a task whose head can be solved. Received: target={task.name!r}.")
@@ -224,7 +229,7 @@ def convex_of(task: Task) -> Convex:
 
 
 def _count_outputs(task: Task, labels: np.ndarray) -> int:
-    """Return the number of outputs that labels ask for; 1 where they are none that can be counted."""
+    """Return the number of outputs that the labels need; 1 if the labels cannot be counted."""
     if task.labels.form != "numbers":
         return labels.shape[1] if labels.ndim == 2 else 1
     is_countable = labels.dtype.kind in "biuf" and labels.size and np.isfinite(labels).all()
@@ -232,7 +237,7 @@ def _count_outputs(task: Task, labels: np.ndarray) -> int:
 
 
 def _checked_targets(task: Task, labels: np.ndarray, num_outputs: int) -> np.ndarray:
-    """Return labels in the form that the loss takes, or refuse them; see `check_labels`."""
+    """Check labels with `check_labels`, and return them in the form that the loss takes."""
     check_labels(labels, rule_of_task(task, num_outputs, soft=True), "labels")
     return task.as_targets(labels.reshape(-1) if task.labels.form == "numbers" else labels, num_outputs)
 
@@ -240,17 +245,17 @@ def _checked_targets(task: Task, labels: np.ndarray, num_outputs: int) -> np.nda
 def weigh_classes(
     class_weight: Any, task: Task, num_outputs: int, labels: np.ndarray, over_workers: Sum
 ) -> dict[int, float] | None:
-    """Return the weights of classes by number; see `resolve_class_weight`.
+    """Return the weights of the classes by class number; see `resolve_class_weight`.
 
     Raises:
-        InputError: there are no classes, or the weights do not fit them.
+        InputError: the task has no classes, or the weights do not fit the classes.
     """
     if class_weight is None:
         return None
     if not task.labels.has_one_class:
         raise InputError(f"`class_weight` must be None where there are no classes. Received: target={task.name!r}.")
     num_classes = task.num_classes(num_outputs or _count_outputs(task, np.asarray(labels)))
-    # Each of several workers sees labels of its own, which are not all.
+    # With several workers each one sees only a part of the labels.
     return resolve_class_weight(class_weight, num_classes, labels=labels if over_workers is alone else None)
 
 
@@ -260,10 +265,10 @@ def weigh_examples(
     class_weight: Mapping[int, float] | None,
     over_workers: Sum = alone,
 ) -> np.ndarray:
-    """Return the share of each example in the loss, `(N,)` float64 of sum 1.
+    """Return the share of each example in the loss, `(N,)` float64 with sum 1.
 
     Raises:
-        InputError: there are no examples, or the weights do not fit them.
+        InputError: there are no examples, or the weights do not fit the examples.
     """
     if not len(labels):
         raise InputError("`labels` must hold examples. Received: none.")
@@ -296,7 +301,7 @@ def score_heads(
     weights: np.ndarray,
     over_workers: Sum = alone,
 ) -> list[tuple[float, float | None]]:
-    """Return mean loss, without the penalty, and accuracy of some heads, from one pass over the features."""
+    """Return the mean loss, without the penalty, and the accuracy of each head, from one pass over the features."""
     convex, targets = convex_of(task), _checked_targets(task, labels, len(heads[0].bias))
     labels = np.asarray(labels)
 

@@ -1,4 +1,4 @@
-"""Train above a cut on stored activations: whether that pays, and the batches."""
+"""Train the layers above a cut on stored activations: the batches, and whether storing saves time."""
 
 import functools
 import math
@@ -16,16 +16,16 @@ from tfl.files.room import human_size
 from tfl.models.inference import Outputs
 from tfl.progress import say
 
-SAMPLE = 64  # images on which the two ways are timed
+SAMPLE = 64  # images for timing the two ways
 
 
 def make_feature_dataset(features: Outputs, positions: np.ndarray, batch_size: int) -> tf.data.Dataset:
-    """Make batches of features, as `make_dataset` makes them of images; read from disk batch by batch.
+    """Make batches of features in the form of `make_dataset`; each batch is read from disk when it is needed.
 
     Args:
-        features: what an `Extractor` gave.
-        positions: int64 `(N,)`, of the rows of `features`, in the order wanted.
-        batch_size: examples per batch; the last may be shorter.
+        features: features from an `Extractor`.
+        positions: int64 `(N,)`, positions of the rows of `features`, in the wanted order.
+        batch_size: examples per batch; the last batch may be shorter.
 
     Returns:
         Dataset of {"image": float32 (B, ...), "label", "id": int64 (B,), "weight": float32 (B,), all 1}.
@@ -46,14 +46,14 @@ def make_feature_dataset(features: Outputs, positions: np.ndarray, batch_size: i
 
 
 class StoredPhase:
-    """The training data of a phase above a cut, as activations.
+    """The training data of a phase that trains above a cut, as stored activations.
 
     Args:
-        extractor: of the part below the cut.
-        rows: of the training examples.
-        views: versions of each image; epoch e takes view e modulo their number.
+        extractor: extractor of the part below the cut.
+        rows: rows of the training examples in the index.
+        views: versions of each image; epoch e takes view e modulo the number of views.
         batch_size: examples per batch.
-        seed: of the order, which is that of `make_dataset`.
+        seed: seed of the order, which is the same as in `make_dataset`.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class StoredPhase:
         return make_feature_dataset(self.features, self._order(epoch, start), self.batch_size)
 
     def shares(self, epoch: int, start: int, mine: range, num_replicas: int) -> tf.data.Dataset:
-        """Return the shares of some replicas in those batches."""
+        """Return the shares of some replicas in the batches of `from_batch`."""
         make = functools.partial(make_feature_dataset, self.features)
         return make_shares(self._order(epoch, start), self.batch_size, make, mine, num_replicas)
 
@@ -82,16 +82,17 @@ class StoredPhase:
 
 
 def is_worth_storing(extractor: Extractor, rows: dict[str, np.ndarray], views: int, epochs: int) -> bool:
-    """Say whether training above a cut should store what lies below, and tell the user why, in one line.
+    """Return whether to store the activations below a cut, and tell the user the reason in one line.
 
-    Running again costs the frozen part once per image and epoch; storing costs it once per image and view,
-    and reading once per image and epoch. Both are timed on some images of the run, which stay stored.
+    Without storing, the frozen part runs once per image and epoch. With storing, it runs once per image and view, and
+    the activations are read once per image and epoch. Both ways are timed on some images of the run, whose
+    activations stay stored.
 
     Args:
-        extractor: of the part below the cut.
+        extractor: extractor of the part below the cut.
         rows: "train" and "validation" rows.
         views: stored versions of each training image, at least 1.
-        epochs: of the phase.
+        epochs: number of epochs of the phase.
     """
     needed = views * len(rows["train"]) + len(rows["validation"])
     size = human_size(extractor.stored_bytes(needed))

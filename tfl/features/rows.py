@@ -1,11 +1,11 @@
-"""Features as the head's solver reads them: centred, weighted, in blocks, along their principal axes.
+"""Read features for the solver of the head: centred, weighted, in blocks, along their principal axes.
 
-A pass runs on a few Python threads, each with single-threaded linear algebra. The threads of the linear
-algebra itself meet at every product and spin while they wait: where cores are shared they were measured at up to
-100 times the work.
+A pass runs on a few Python threads, each with single-threaded linear algebra. The threads of the linear algebra
+library itself synchronise at every product and keep a core busy while they wait. On shared cores they were measured
+to need up to 100 times the work.
 
-Along the axes of the covariance V S Vᵀ the curvature of every loss here is close to a multiple of S, so one
-decomposition conditions the problem for each λ. The penalty does not see the rotation: ‖V C‖ = ‖C‖.
+Along the axes of the covariance V S Vᵀ the curvature of every loss in tfl is close to a multiple of S, so one
+decomposition preconditions the problem for every λ. The rotation does not change the penalty: ‖V C‖ = ‖C‖.
 """
 
 import functools
@@ -23,36 +23,37 @@ import threadpoolctl
 from tfl.errors import InputError
 
 BLOCK_ELEMENTS = 2**20  # 4 MB of float32: a block stays in the cache between the products that read it
-MEMORY_ELEMENTS = 2**24  # up to here the features are turned once, in float64: 128 MB
-HELD_ELEMENTS = 2**28  # up to here stored features are read once: 1 GiB of float32
-SAMPLE_ROWS = 8  # times D: so many rows give the covariance closely enough to condition with
-MAX_AXES = 4096  # a covariance of more would take gigabytes
-MAX_THREADS = 8  # each sums a covariance of its own
+MEMORY_ELEMENTS = 2**24  # smaller features are rotated once, in float64: 128 MB
+HELD_ELEMENTS = 2**28  # smaller features are read from disk once and kept in memory: 1 GiB of float32
+SAMPLE_ROWS = 8  # times D; this many rows estimate the covariance well enough for preconditioning
+MAX_AXES = 4096  # a covariance of more columns would take gigabytes
+MAX_THREADS = 8  # each thread sums its own covariance
 
 
-Sum = Callable[[list[Any]], list[Any]]  # from what this worker has to the sums over all of them
+Sum = Callable[[list[Any]], list[Any]]  # from the values of this worker to the sums over all workers
 
 
 def alone(values: list[Any]) -> list[Any]:
-    """Return the sums over all workers where there is no other."""
+    """Return the sums over all workers if there is only one worker: the values themselves."""
     return values
 
 
 class Rows:
-    """Features that are gone through block by block in every pass.
+    """Features that every pass reads block by block.
 
-    With several workers each has some of the rows, and every pass ends in a sum over all.
+    With several workers each worker has some of the rows, and every pass ends with a sum over all workers.
 
-    What is on disk is held in memory up to a bound, for a pass over stored rows takes two to three times as long;
-    beyond it memory does not grow with their number. Products are taken in float32 and summed in float64.
+    Features on disk are held in memory up to a limit, because a pass over rows on disk takes two to three times as
+    long. Above the limit, the memory does not grow with the number of rows. Products are computed in float32 and
+    summed in float64.
 
     Attributes:
-        features: anything with `len`, `.shape` and `[slice]`.
+        features: any object with `len`, `.shape` and `[slice]`.
         weights: `(N,)` float64; sum 1.
         mean: `(D,)` float64, weighted.
-        axes: `(D, R)` float64 with orthonormal columns; None: the features' own.
+        axes: `(D, R)` float64 with orthonormal columns; None for the original columns of the features.
         spectrum: `(R,)` float64, the variance along each axis; estimated from a sample of the rows.
-        total_variance: of the features, exact.
+        total_variance: exact total variance of the features.
     """
 
     dtype = np.float32
@@ -64,34 +65,37 @@ class Rows:
         self.axes, self.spectrum = _principal_axes(covariance) if covariance.size else (None, variance)
 
     def sum(self, function: Callable[[slice], tuple[Any, ...]]) -> list[Any]:
-        """Return the sums of what `function` gives for some ranges of rows, over all rows of all workers."""
+        """Return the sums of the results of `function` for ranges of rows, over all rows of all workers."""
         return self.over_workers(sum_in_parts(self.features, function))
 
     def blocks(self, part: slice) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield row ranges within a part, and what `expand`ed weights are multiplied with there, until the next."""
-        buffer = np.empty((_block_rows(self.features), len(self.mean)), self.dtype)  # fresh memory is slower
+        """Yield ranges of rows within a part, with the block that `expand`ed weights are multiplied with.
+
+        A block is valid only until the next one.
+        """
+        buffer = np.empty((_block_rows(self.features), len(self.mean)), self.dtype)  # new memory would be slower
         for rows, block in read_blocks(self.features, part):
             out = buffer[: len(block)]
             yield rows, np.subtract(block, self.mean.astype(block.dtype), out=out, casting="same_kind")
 
     def expand(self, coordinates: np.ndarray) -> np.ndarray:
-        """Return `(D, K)` weights of the blocks' columns from `(R, K)` coordinates along the axes."""
+        """Return weights for the columns of the blocks, `(D, K)`, from `(R, K)` coordinates along the axes."""
         return self.to_kernel(coordinates)
 
     def project(self, kernel: np.ndarray) -> np.ndarray:
-        """Return `(R, K)` coordinates along the axes of something in the blocks' columns."""
+        """Return `(R, K)` coordinates along the axes from a kernel in the columns of the blocks."""
         return kernel if self.axes is None else self.axes.T @ kernel
 
     def to_kernel(self, coordinates: np.ndarray) -> np.ndarray:
-        """Return `(D, K)` in the features' own columns, from `(R, K)` coordinates along the axes."""
+        """Return a kernel `(D, K)` in the features' original columns, from `(R, K)` coordinates along the axes."""
         return coordinates if self.axes is None else self.axes @ coordinates
 
 
 class TurnedRows(Rows):
-    """Few features: turned onto their axes once, in float64.
+    """Features that fit in memory: rotated onto their principal axes once, in float64.
 
-    With fewer rows than columns the optimum lies in the span of the rows, so the problem has N dimensions
-    instead of D; nothing is lost.
+    If there are fewer rows than columns, the optimum lies in the span of the rows. The problem then has N dimensions
+    instead of D, with the same optimum.
     """
 
     dtype = np.float64
@@ -124,18 +128,19 @@ class TurnedRows(Rows):
 
 
 def fits_in_memory(num_rows: int, dim: int) -> bool:
-    """Say whether features are few enough to be turned onto their axes in one worker's memory."""
+    """Return whether the features are small enough to be rotated onto their axes in the memory of one worker."""
     return num_rows * dim <= MEMORY_ELEMENTS
 
 
 def make_rows(features: Any, weights: np.ndarray, *, exact_spectrum: bool = False, over_workers: Sum = alone) -> Rows:
-    """Prepare features for the solver, in the way that suits their size.
+    """Prepare features for the solver in the way that suits their size.
 
     Args:
-        features: `(N, D)`, anything with `len`, `.shape` and `[slice]`.
+        features: `(N, D)`, any object with `len`, `.shape` and `[slice]`.
         weights: `(N,)` float64; sum 1.
-        exact_spectrum: take the covariance over all rows, as ridge regression is worth: it is then solved in one step.
-        over_workers: sums over several workers that have some of the rows each.
+        exact_spectrum: compute the covariance over all rows. This is useful for ridge regression, which is then solved
+            in one step.
+        over_workers: sums values over several workers, each of which has some of the rows.
 
     Raises:
         InputError: a feature is NaN or infinite.
@@ -149,7 +154,7 @@ def make_rows(features: Any, weights: np.ndarray, *, exact_spectrum: bool = Fals
 
 
 def _hold(features: Any) -> np.ndarray:
-    """Read everything without holding it twice."""
+    """Read all features into one array, without a second copy in memory."""
     (_, first), *_ = read_blocks(features, slice(0, 1))
     values = np.empty(features.shape, first.dtype)
     for rows, block in read_blocks(features, slice(0, len(features))):
@@ -158,7 +163,7 @@ def _hold(features: Any) -> np.ndarray:
 
 
 def read_blocks(features: Any, part: slice) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield row ranges within a part and the features there, float32 or float64, a few megabytes at once."""
+    """Yield ranges of rows within a part with their features, float32 or float64, a few megabytes at a time."""
     step = _block_rows(features)
     for start in range(part.start, part.stop, step):
         rows = slice(start, min(start + step, part.stop))
@@ -171,7 +176,7 @@ def _block_rows(features: Any) -> int:
 
 
 def sum_in_parts(features: Any, function: Callable[[slice], tuple[Any, ...]]) -> list[Any]:
-    """Return the sums of what `function` gives for some ranges that together are all rows, one a thread."""
+    """Return the sums of the results of `function` over all rows, divided into one range of rows for each thread."""
     num_rows, dim = features.shape
     number = min(_num_threads(), -(-num_rows * dim // BLOCK_ELEMENTS))
     if number == 1:
@@ -183,13 +188,13 @@ def sum_in_parts(features: Any, function: Callable[[slice], tuple[Any, ...]]) ->
 
 
 def single_threaded() -> AbstractContextManager[Any]:
-    """Return the setting for all that is done here: linear algebra on the thread that asks for it."""
+    """Return a context in which linear algebra runs only on the thread that calls it."""
     return _libraries().limit(limits=1, user_api="blas")
 
 
 @functools.cache
 def _libraries() -> threadpoolctl.ThreadpoolController:
-    return threadpoolctl.ThreadpoolController()  # looks through every loaded library: milliseconds
+    return threadpoolctl.ThreadpoolController()  # inspects every loaded library, which takes milliseconds
 
 
 @functools.cache
@@ -207,14 +212,14 @@ def _moments(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return mean and variance `(D,)`, and the covariance `(D, D)` of about `sample_rows` rows, in one pass.
 
-    The rows are drawn at random: every n-th would meet a period in the order of the data. With too many
-    columns the covariance is empty.
+    The rows are drawn at random, because the order of the data may be periodic, and every n-th row would then not be
+    representative. With too many columns the covariance is empty.
     """
     num_rows, dim = features.shape
     size = dim if dim <= MAX_AXES else 0
     first = next(read_blocks(features, slice(0, num_rows)))[1]
     shift, workers = over_workers([first.mean(axis=0), 1.0])
-    shift = (shift / workers).astype(first.dtype)  # close to the mean: nothing cancels
+    shift = (shift / workers).astype(first.dtype)  # close to the mean, which avoids cancellation
 
     def sum_part(part: slice) -> tuple[Any, ...]:
         rng = np.random.default_rng(part.start)

@@ -1,13 +1,13 @@
-"""The frozen part of a model as one fast inference function.
+"""Compile the frozen part of a model into one fast inference function.
 
-A BatchNorm whose statistics do not change is a scale and a shift that the convolution below it can do on the way. It
-is folded in the arrays, before the graph is traced: TensorFlow's own optimizer folds constants into ordinary
-convolutions only, not into depthwise ones, and needs seconds for networks of many weights. MobileNetV2 at 0.35 runs
-about twice as fast on two cores, ResNet50 1.1 to 1.2 times.
+A BatchNorm whose statistics do not change is a scale and a shift, which can be folded into the convolution below it.
+tfl folds the arrays before it traces the graph. TensorFlow's own optimizer folds constants into ordinary convolutions
+only, not into depthwise ones, and needs seconds for networks with many weights. Folding makes MobileNetV2 at 0.35
+about twice as fast on two cores, and ResNet50 1.1 to 1.2 times as fast.
 
-The same graph is what OpenVINO, the optional second runtime on a CPU, reads. It is about 1.2 times as fast again for
-MobileNetV2 and 1.1 times for ResNet50 and DenseNet, but half as fast for EfficientNet, so it has to be timed. ONNX
-Runtime was never the fastest of the three. Neither XLA nor bfloat16 on a GPU is used: they were not measured.
+OpenVINO, the optional second runtime on a CPU, reads the same graph. It makes MobileNetV2 about 1.2 times as fast
+again, and ResNet50 and DenseNet 1.1 times, but it is half as fast for EfficientNet, so it has to be timed. ONNX
+Runtime was never the fastest of the three. XLA and bfloat16 on a GPU are not used, because they were not measured.
 """
 
 import functools
@@ -28,12 +28,12 @@ from tfl.errors import InputError
 from tfl.progress import say
 from tfl.registry import resolve
 
-TOLERANCE = 1e-4  # largest difference between two runtimes, as a part of the largest feature
+TOLERANCE = 1e-4  # largest allowed difference between two runtimes, relative to the largest feature
 
 _WORTH_TIMING = 5000  # images; with fewer, compiling and timing costs more than the faster runtime saves
-_CHECKED = 4  # images on which a runtime must agree with the network; a whole batch would cost a second and more
-_ROUNDS, _SECONDS = 3, 1.0  # of timing; slow networks stop at the seconds
-_KERNELS: dict[type, str] = {  # of the layers that can take a scale and a shift
+_CHECKED = 4  # images on which a runtime must agree with the network; a whole batch would take more than a second
+_ROUNDS, _SECONDS = 3, 1.0  # of timing; a slow network stops after the seconds
+_KERNELS: dict[type, str] = {  # the layers that a scale and a shift can be folded into, with the name of their kernel
     keras.layers.Conv2D: "kernel",
     keras.layers.DepthwiseConv2D: "kernel",
     keras.layers.SeparableConv2D: "pointwise_kernel",
@@ -41,13 +41,13 @@ _KERNELS: dict[type, str] = {  # of the layers that can take a scale and a shift
 
 
 class Forward:
-    """The frozen part of a model, ready to run on batches of images.
+    """The compiled frozen part of a model, which runs on batches of images.
 
-    Every batch runs at one size: a short one is filled up with black images and cut again, so that the features of an
-    image do not depend on how many others come with it.
+    Every batch runs at the same size. A short batch is filled with black images, whose features are then removed. So
+    the features of an image do not depend on the number of other images in the batch.
 
     Attributes:
-        name: of the runtime, "tensorflow" or "openvino".
+        name: name of the runtime, "tensorflow" or "openvino".
         input_shape: (batch size, S, S, 3) of the images that run together.
     """
 
@@ -63,10 +63,10 @@ class Forward:
             images: RGB `(n, S, S, 3)` uint8, array or tensor, with 1 <= n <= batch_size.
 
         Returns:
-            `(n, ...)` float32, an array of its own.
+            `(n, ...)` float32, a new array.
 
         Raises:
-            InputError: other images than the function was made for.
+            InputError: the images do not have the type, shape or number that the function was compiled for.
         """
         images = np.asarray(images)
         batch_size, *size = self.input_shape
@@ -90,21 +90,25 @@ def make_forward(
 ) -> Forward:
     """Compile the frozen part of a model into one inference function.
 
-    The weights are copied: later changes of `extractor` do not reach the function. Features equal those of the
-    plain model up to rounding (1e-5 of their scale; another runtime is only taken within `TOLERANCE`).
+    The weights are copied, so later changes of `extractor` do not affect the function. The features equal those of
+    the original model up to rounding (1e-5 of their scale; another runtime is used only if it is within `TOLERANCE`).
 
     Args:
-        extractor: functional, uint8 or float images `(B, S, S, 3)` to features `(B, ...)`.
-        runtime: "tensorflow"; "openvino" (CPU, in the extra `fast-cpu`); or "auto": what is installed is timed, and
-            the fastest is taken. Where OpenVINO cannot run a network, TensorFlow does, with a line that says why.
-        batch_size: images a call, at least 1; the function is compiled for this number alone.
-        sample: some of the real images, `(n, S, S, 3)` uint8 with 1 <= n <= batch_size, to compare and time the
-            runtimes on; None: noise.
-        num_images: how many images there are to run; below 5,000 "auto" is TensorFlow, because timing would cost
-            more than it can win. None: many.
+        extractor: functional model from uint8 or float images `(B, S, S, 3)` to features `(B, ...)`.
+        runtime: "tensorflow"; "openvino" (CPU, in the extra `fast-cpu`); or "auto", which times the installed runtimes
+            and takes the fastest. If OpenVINO cannot run a network, TensorFlow runs it, and a message says why.
+        batch_size: images per call, at least 1; the function is compiled for this number only.
+        sample: some real images, `(n, S, S, 3)` uint8 with 1 <= n <= batch_size, for comparing and timing the
+            runtimes; None uses noise.
+        num_images: number of images to run. Below 5,000 "auto" means TensorFlow, because timing would cost more than
+            a faster runtime saves. None means many.
+
+    Returns:
+        The compiled function.
 
     Raises:
-        InputError: unknown runtime, or one that is not installed; a batch size below 1; no fixed image size.
+        InputError: the runtime is unknown or not installed, the batch size is below 1, or the model has no fixed
+            image size.
 
     Example:
         >>> forward = make_forward(extractor, batch_size=32)
@@ -137,14 +141,14 @@ def make_forward(
 
 
 def _trace(extractor: keras.Model, input_shape: Sequence[int]) -> Any:
-    """Return the concrete function of `extractor` in inference mode, its norms folded and its weights copied."""
+    """Return the concrete function of `extractor` in inference mode, with norms folded and weights copied."""
     values, biases = _fold(extractor)
-    # As tensors they are captured: written into the graph they would be copied and searched through by the optimizer.
+    # The function captures tensors. As constants in the graph, the optimizer would copy and search through them.
     weights = [(variable, tf.constant(value)) for variable, value in values]
 
     def operation(original: keras.Operation) -> Callable[..., Any]:
         if original in biases:
-            return lambda inputs, **_: tf.nn.bias_add(inputs, biases[original])  # without Keras' mask
+            return lambda inputs, **_: tf.nn.bias_add(inputs, biases[original])  # ignores the mask that Keras passes
         has_phase = getattr(original, "_call_has_training_arg", False)
         return functools.partial(original, training=False) if has_phase else original
 
@@ -158,7 +162,7 @@ def _trace(extractor: keras.Model, input_shape: Sequence[int]) -> Any:
 
 
 def _fold(model: keras.Model) -> tuple[list[tuple[keras.Variable, np.ndarray]], dict[keras.Operation, np.ndarray]]:
-    """Return the value of every variable after folding, and the bias that takes the place of each folded norm."""
+    """Return the value of every variable after folding, and the bias that replaces each folded norm."""
     values = {id(variable): (variable, variable.numpy()) for variable in model.variables}
     biases: dict[keras.Operation, np.ndarray] = {}
     for convolution, norm in _foldable_pairs(model):
@@ -184,7 +188,7 @@ def _scale_and_shift(norm: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _foldable_pairs(model: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield every linear convolution with the BatchNorm behind it, where nothing else sees what is between them."""
+    """Yield each linear convolution and the BatchNorm after it, if no other layer reads the convolution's output."""
     nodes = [node for nodes in model._nodes_by_depth.values() for node in nodes if not node.is_input]
     uses = Counter(node.operation for node in nodes)
     readers = Counter(id(tensor) for node in nodes for tensor in node.input_tensors)
@@ -206,7 +210,7 @@ def _is_plain_convolution(layer: Any) -> bool:
         and layer.activation is keras.activations.linear
         and layer.data_format == "channels_last"
         and layer.compute_dtype == "float32"
-        and isinstance(_kernel(layer), keras.Variable)  # with LoRA it is a sum
+        and isinstance(_kernel(layer), keras.Variable)  # with LoRA the kernel is a sum
     )
 
 
@@ -215,23 +219,23 @@ def _kernel(convolution: Any) -> Any:
 
 
 def _try_openvino(graph: Any, extractor: keras.Model, input_shape: Sequence[int], images: np.ndarray) -> Forward | None:
-    """Return the OpenVINO function of a graph, or None, with a line that says why, where the network says otherwise."""
+    """Return the OpenVINO function of a graph; None, after a message, if it fails or differs from the network."""
     try:
         forward = Forward("openvino", _compile_openvino(graph), input_shape)
         features = forward(images)
-    except (ImportError, RuntimeError) as error:  # all that OpenVINO raises
+    except (ImportError, RuntimeError) as error:  # OpenVINO raises no other errors
         say(f"runtime: tensorflow, because openvino cannot run this network ({' '.join(str(error).split())[:160]})")
         return None
     expected = keras.ops.convert_to_numpy(extractor(images, training=False)).astype(np.float32)
     scale, difference = np.abs(expected).max(), np.abs(features - expected).max()
-    if not difference <= TOLERANCE * scale:  # a NaN is no agreement
+    if not difference <= TOLERANCE * scale:  # also refuses NaN
         say(f"runtime: tensorflow, because openvino's features are off by {difference / scale:.1e} of their scale")
         return None
     return forward
 
 
 def _compile_openvino(graph: Any) -> Callable[[np.ndarray], np.ndarray]:
-    # openvino.convert_model reads functions too, but is slower by the seconds that its usage statistics take.
+    # openvino.convert_model can also read functions, but its usage statistics take some seconds.
     import openvino
 
     core = openvino.Core()
@@ -244,7 +248,7 @@ def _compile_openvino(graph: Any) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _freeze(graph: Any) -> Any:
-    """Return the definition of a graph, with what it captured written into it."""
+    """Return the definition of a graph, with its captured tensors as constants."""
     definition = graph.as_graph_def()
     captured = {inner.op.name: outer for outer, inner in graph.captures}
     for node in definition.node:
@@ -255,7 +259,7 @@ def _freeze(graph: Any) -> Any:
 
 
 def _fastest(plain: Forward, other: Forward, sample: np.ndarray) -> Forward:
-    """Time two warm functions in turns, say what they do, and return the faster one."""
+    """Time two functions in turns, report their speed, and return the faster one."""
     seconds = {plain: float("inf"), other: float("inf")}
     start = time.perf_counter()
     for _ in range(_ROUNDS):

@@ -1,8 +1,8 @@
 """One file of stored features: an array, the keys of its rows, and a digest of everything.
 
-The file is an array as in every `.npy` (`numpy.load` opens it), behind it the keys as JSON, and a last line with the
-length of that JSON and the SHA-256 of everything before. It is named by the digest of its keys, so that two processes
-with the same rows write the same file.
+The file starts with an array like every `.npy` file (`numpy.load` opens it). After the array come the keys as JSON,
+and a last line with the length of the JSON and the SHA-256 of everything before. The name of the file is the digest of
+its keys, so two processes with the same rows write the same file.
 """
 
 import contextlib
@@ -17,29 +17,29 @@ import numpy as np
 
 from tfl.errors import InputError
 
-HEADER = 128  # bytes before the rows, as NumPy writes them for up to five dimensions
-_KEY_BYTES = 80  # of a row, beside its values: a key of 64 digits in quotes, and its part of header and end
+HEADER = 128  # bytes before the rows; NumPy writes this size for up to five dimensions
+_KEY_BYTES = 80  # for each row: a key of 64 digits in quotes, and its part of the header and the end
 _DIGEST = 65  # bytes: 64 digits and a line feed
 _END = 17 + _DIGEST  # bytes of the last line: 16 digits, a space, the digest
 
 
 def estimate_bytes(num_examples: int, shape: tuple[int, ...], dtype: str) -> int:
-    """Return about how many bytes the features of so many examples take on disk."""
+    """Return the approximate number of bytes that the features of `num_examples` examples take on disk."""
     return num_examples * (math.prod(shape) * np.dtype(dtype).itemsize + _KEY_BYTES)
 
 
 def shard_bytes(values: np.ndarray, record: bytes) -> int:
-    """Return how many bytes a shard takes."""
+    """Return the size of a shard in bytes."""
     return HEADER + values.nbytes + len(record) + _END
 
 
 def shard_name(record: bytes) -> str:
-    """Return the name of the shard with these keys, as JSON."""
+    """Return the name of the shard whose keys are `record`, as JSON."""
     return f"{hashlib.sha256(record).hexdigest()}.npy"
 
 
 def narrowed(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Return values in the type in which they are stored.
+    """Return values in the type in which the store keeps them.
 
     Raises:
         InputError: a value is too large for float16.
@@ -53,7 +53,10 @@ def narrowed(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def write_shard(path: Path, values: np.ndarray, record: bytes) -> None:
-    """Write a file; not with `numpy.save`, whose error for a full disk does not say that the disk is full."""
+    """Write a shard.
+
+    `numpy.save` is not used, because its error message for a full disk does not say that the disk is full.
+    """
     header, digest = io.BytesIO(), hashlib.sha256()
     np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(values))
     with path.open("wb") as file:
@@ -64,7 +67,11 @@ def write_shard(path: Path, values: np.ndarray, record: bytes) -> None:
 
 
 def read_keys(path: Path) -> list[str]:
-    """Read the keys of a shard, not its rows; ValueError where they are not those that the name vouches for."""
+    """Read the keys of a shard without its rows.
+
+    Raises:
+        ValueError: the digest of the keys is not the name of the file.
+    """
     content = np.memmap(path, np.uint8, "r")
     length = int(content[-_END:-_DIGEST].tobytes(), 16)
     record = content[-_END - length : -_END].tobytes()
@@ -74,11 +81,11 @@ def read_keys(path: Path) -> list[str]:
 
 
 def is_whole(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> bool:
-    """Read a shard once, from end to end."""
+    """Return whether a shard is complete and undamaged; it reads the whole file."""
     try:
         content = np.memmap(path, np.uint8, "r")
         if content[-_DIGEST:].tobytes() != f"{hashlib.sha256(content[:-_DIGEST].data).hexdigest()}\n".encode():
-            return False  # before NumPy takes the header for one
+            return False  # before NumPy interprets a damaged header
         array = np.load(path, mmap_mode="r")
         return (array.shape, array.dtype, array.offset) == ((len(read_keys(path)), *shape), dtype, HEADER)
     except (ValueError, FileNotFoundError):
@@ -87,7 +94,7 @@ def is_whole(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> bool:
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[Path]:
-    """Turn what the file system refuses of a store into one line that names the option."""
+    """Turn errors of the file system about a store into one line that names the option."""
     try:
         yield path
     except InputError as error:

@@ -1,4 +1,4 @@
-"""The features of one extractor on disk: computed once, found again by content, never half there."""
+"""The features of one extractor on disk: computed once, found again by content, written completely or not at all."""
 
 import contextlib
 import json
@@ -25,13 +25,13 @@ from tfl.files.writing import write_atomically
 from tfl.progress import say, track
 from tfl.workdir import write_json
 
-_ROW_BITS = 32  # the place of a row: the number of its shard, shifted by so many bits, and its number within
+_ROW_BITS = 32  # the place of a row is the number of its shard, shifted by 32 bits, plus its position in the shard
 
 
 class Shelf:
     """The features of one extractor; `FeatureStore.open` makes it.
 
-    It is not dropped from the store as long as this object, or an array that it gave, is there.
+    The store does not drop the shelf while this object exists, or an array that it returned.
     """
 
     def __init__(self, room: StoreRoom, folder: Path, shape: tuple[int, ...], dtype: str) -> None:
@@ -43,13 +43,13 @@ class Shelf:
         self._index: dict[str, int] = {}  # key to the place of its row
 
     def facts(self) -> dict[str, Any]:
-        """Return what is on record about how the features are computed; empty where nothing is."""
+        """Return the recorded facts about how the features are computed; empty if there is no record."""
         with contextlib.suppress(FileNotFoundError, InputError):
             return read_json(self.folder / "facts.json")
         return {}
 
     def agree(self, facts: dict[str, Any]) -> dict[str, Any]:
-        """Put facts, as JSON has them, on record, and return them; those of the process that was first count."""
+        """Record facts as JSON, and return the recorded ones: the first process to record them wins."""
         with explained(self.folder), self._room.lock():
             known = self.facts()
             if not known:
@@ -59,11 +59,11 @@ class Shelf:
     def missing(self, keys: Sequence[str]) -> np.ndarray:
         """Return the positions of the keys that are not stored.
 
-        What other processes wrote since is seen too. A shard is checked when one of its keys is first asked
-        for; a damaged one is deleted, said in one line, and its keys are missing.
+        The result includes shards that other processes wrote in the meantime. A shard is checked at the first request
+        for one of its keys. If it is damaged, it is deleted with a message, and its keys are missing.
 
         Args:
-            keys: one per example and view.
+            keys: one key per example and view.
 
         Returns:
             int64 `(M,)`, ascending.
@@ -74,19 +74,19 @@ class Shelf:
         return np.flatnonzero(self._locate(keys) < 0)
 
     def write(self, keys: Sequence[str], values: np.ndarray) -> None:
-        """Add one shard, whole or not at all.
+        """Add one shard, completely or not at all.
 
-        Missing keys that are written in order and in portions of one size give the same files, to the byte,
-        whether or not a run was interrupted in between.
+        Write missing keys in order and in portions of the same size: then the files have the same bytes, even if a run
+        was interrupted and continued.
 
         Args:
-            keys: R of them.
+            keys: R keys.
             values: `(R, *shape)`.
 
         Raises:
-            StoreFullError: it does not fit into `max_bytes`, also without the shelves that nobody uses.
-            InputError: the disk is full, no permission, or a value too large for float16.
-                In each case the shelf is as it was.
+            StoreFullError: the shard does not fit into `max_bytes`, even after unused shelves are dropped.
+            InputError: the disk is full, the permission is missing, or a value is too large for float16.
+                After any of these errors the shelf is unchanged.
         """
         keys = [str(key) for key in keys]
         if values.shape != (len(keys), *self.shape):
@@ -94,7 +94,7 @@ class Shelf:
         stored, record = narrowed(values, self.dtype), json.dumps(keys).encode()
         path = self.folder / shard_name(record)
         with explained(self.folder), self._room.lock():
-            if not is_whole(path, self.shape, self.dtype):  # by another process, meanwhile
+            if not is_whole(path, self.shape, self.dtype):  # another process may have written it in the meantime
                 path.unlink(missing_ok=True)
                 self._room.make(shard_bytes(stored, record))
                 write_atomically(path, lambda temporary: write_shard(Path(temporary), stored, record))
@@ -105,7 +105,7 @@ class Shelf:
         """Return the features of stored examples, in the order of the keys.
 
         Raises:
-            KeyError: some are not stored; ask `missing` first.
+            KeyError: some keys are not stored; call `missing` first.
         """
         missing = self.missing(keys)
         if len(missing):
@@ -116,14 +116,14 @@ class Shelf:
         return np.fromiter((self._index.get(key, -1) for key in keys), np.int64, len(keys))
 
     def _add(self, path: Path, keys: list[str]) -> dict[str, int]:
-        """Give a shard a number; return the places of its rows."""
+        """Give a shard a number, and return the places of its rows."""
         first = len(self._shards) << _ROW_BITS
         self._shards.append(path)
         self._known.add(path)
         return {key: first + row for row, key in enumerate(keys)}
 
     def _find_new(self) -> list[Path]:
-        """Enter the shards that were not seen before; return those whose keys cannot be read."""
+        """Add new shards to the index, and return the shards whose keys cannot be read."""
         damaged = []
         for path in sorted(set(self.folder.glob("*.npy")) - self._known):
             try:
@@ -134,7 +134,7 @@ class Shelf:
         return damaged
 
     def _check(self, keys: Sequence[str]) -> list[Path]:
-        """Check the shards that hold the keys, each once; return the damaged ones."""
+        """Check each shard that holds some of the keys, if it was not checked before; return the damaged shards."""
         places = self._locate(keys)
         unchecked = set(np.unique(places[places >= 0] >> _ROW_BITS).tolist()) - self._checked
         paths = [self._shards[number] for number in sorted(unchecked)]
@@ -144,7 +144,7 @@ class Shelf:
         return damaged
 
     def _discard(self, damaged: list[Path]) -> None:
-        """Forget damaged shards, and delete those that no other process has replaced by now."""
+        """Remove damaged shards from the index, and delete those that no other process has replaced."""
         numbers = {number for number, path in enumerate(self._shards) if path in damaged}
         self._index = {key: place for key, place in self._index.items() if place >> _ROW_BITS not in numbers}
         self._known.difference_update(damaged)
@@ -157,10 +157,10 @@ class Shelf:
 
 
 class StoredArray:
-    """Stored features as one array: `array[slice]` or `array[int array]` reads those rows, and no others.
+    """Stored features as one array: `array[slice]` or `array[int array]` reads only the selected rows.
 
-    A shard is mapped while it is read and let go at once, so neither memory nor the number of open files
-    grows with the store. `numpy.asarray` reads everything. Values are float32, also where float16 is stored.
+    A shard is mapped into memory only while it is read, so neither the memory nor the number of open files grows with
+    the store. `numpy.asarray` reads everything. Values are float32, even if float16 is stored.
     """
 
     dtype = np.dtype(np.float32)
@@ -179,7 +179,7 @@ class StoredArray:
         order = np.argsort(numbers, kind="stable")  # each shard is opened once
         for group in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(order) else []:
             shape = (rows[group].max() + 1, *self.shape[1:])
-            with explained(self._shards[numbers[group[0]]]) as path:  # `numpy.load` takes five times as long
+            with explained(self._shards[numbers[group[0]]]) as path:  # `memmap`, as `numpy.load` takes 5 times as long
                 shard = np.memmap(str(path), self._stored, "r", HEADER, shape)
             values[_as_slice(group)] = shard[_as_slice(rows[group])]
         return values.reshape(*places.shape, *self.shape[1:])
@@ -189,5 +189,5 @@ class StoredArray:
 
 
 def _as_slice(positions: np.ndarray) -> Any:
-    """Return consecutive positions as a slice: NumPy then copies once, and in one piece."""
+    """Return consecutive positions as a slice, so that NumPy copies them once and in one piece."""
     return slice(positions[0], positions[-1] + 1) if (np.diff(positions) == 1).all() else positions

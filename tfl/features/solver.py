@@ -2,13 +2,14 @@
 
     f(C, b) = Σᵢ vᵢ L(yᵢ, xᵢ C + b) + λ ‖C‖²,   Σ vᵢ = 1,   xᵢ centred, along their principal axes
 
-This is L-BFGS with three liberties that the problem allows.
+The method is L-BFGS with three changes that this problem allows:
 
-- It starts from the inverse of A ⊗ S + 2λ instead of a multiple of the identity: A `(K, K)` is the mean second
-  derivative with respect to the logits, S the spectrum of the features. Ridge regression is solved by that alone.
-- What it learns about the curvature serves the next λ too: of a pair (s, y) only the part 2λ s of y changes.
-- f is convex, so a step after which it still falls along the direction has gone down. Near the optimum that
-  can be told where the values of f no longer differ.
+- The initial inverse Hessian is the inverse of A ⊗ S + 2λ instead of a multiple of the identity. A `(K, K)` is the
+  mean second derivative with respect to the logits, and S is the spectrum of the features. This alone solves ridge
+  regression.
+- The pairs (s, y) that describe the curvature are used for the next λ too, because only the part 2λ s of y changes.
+- f is convex. So if f still falls along the direction after a step, the step has lowered f. The slope shows this even
+  near the optimum, when the values of f no longer differ.
 
 Reference:
     Liu and Nocedal 1989, On the limited memory BFGS method for large scale optimization (the two loops).
@@ -29,22 +30,22 @@ from tfl.tasks.convex import Convex
 MEMORY = 20  # pairs of L-BFGS
 MAX_STEPS = 1000
 MAX_HALVINGS = 20
-CONVERGED = {np.float64: 1e-12, np.float32: 1e-10}  # estimated distance to the optimal objective, relative
-COMPARED = 1e-5  # the same for heads that are only compared: validation losses are then right to about 0.2 %
+CONVERGED = {np.float64: 1e-12, np.float32: 1e-10}  # estimated relative distance to the optimal objective
+COMPARED = 1e-5  # the same for heads that are only compared; the error of their validation losses is about 0.2 %
 
 
-Pair = tuple[np.ndarray, np.ndarray, float]  # a step, how it changed the gradient, and their product
+Pair = tuple[np.ndarray, np.ndarray, float]  # a step, the change of the gradient, and their dot product
 
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """Weights and what one pass over the data said about them, without the penalty.
+    """Weights, with the loss and its derivatives from one pass over the data, without the penalty.
 
     Attributes:
         weights: `(R + 1, K)`: coordinates along the axes, and the bias as the last row.
         loss: weighted mean of the data term.
         gradient: `(R + 1, K)`.
-        curvature: `(K, K)`, A in the module's text.
+        curvature: `(K, K)`, A in the docstring of the module.
     """
 
     weights: np.ndarray
@@ -54,12 +55,12 @@ class Point:
 
 
 class Problem:
-    """The data term of one set of features and labels; every evaluation is one pass over the data.
+    """The data term of the objective for one set of features and labels; every evaluation is one pass over the data.
 
     Args:
         rows: the features.
         convex: the loss.
-        targets: of the examples, in the form that the loss takes.
+        targets: labels of the examples, in the form that the loss takes.
         num_outputs: K.
     """
 
@@ -78,7 +79,7 @@ class Problem:
         return Point(weights, float(loss), np.vstack([self.rows.project(gradient), bias_gradient]), curvature)
 
     def _sum_part(self, part: slice, kernel: np.ndarray, bias: np.ndarray) -> tuple[Any, ...]:
-        """Return loss, gradient of kernel and of bias, and curvature, summed over some rows."""
+        """Return the loss, the gradients of kernel and bias, and the curvature, summed over some rows."""
         loss, gradient, bias_gradient = 0.0, np.zeros(kernel.shape), np.zeros(bias.shape)
         curvature = np.zeros((len(bias), len(bias)))
         for rows, block in self.rows.blocks(part):
@@ -93,7 +94,7 @@ class Problem:
         return loss, gradient, bias_gradient, curvature
 
     def zero(self) -> Point:
-        """Return the point of no weights."""
+        """Return the point at which all weights are 0."""
         return self.evaluate(np.zeros(self.shape))
 
     def penalty_slope(self, l2: float) -> np.ndarray:
@@ -102,13 +103,13 @@ class Problem:
 
 
 class Memory:
-    """The latest steps and how they changed the gradient of the data term, which holds for every λ."""
+    """The latest steps, and how they changed the gradient of the data term; both are valid for every λ."""
 
     def __init__(self) -> None:
         self.pairs: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=MEMORY)
 
     def add(self, old: Point, new: Point) -> tuple[np.ndarray, np.ndarray]:
-        """Learn from a move, and return what was learnt."""
+        """Store the step between two points and the change of the gradient, and return both."""
         self.pairs.append((new.weights - old.weights, new.gradient - old.gradient))
         return self.pairs[-1]
 
@@ -126,7 +127,7 @@ class Objective:
         return point.gradient + self.ridge * point.weights
 
     def minimize(self, point: Point, tolerance: float, memory: Memory) -> Point:
-        """Return a point whose objective is estimated to be within `tolerance`, relative, of the optimum."""
+        """Return a point whose objective is, by estimate, within the relative `tolerance` of the optimum."""
         pairs = deque((self._pair(*pair) for pair in memory.pairs), maxlen=MEMORY)
         for _ in range(MAX_STEPS):
             gradient = self.gradient(point)
@@ -134,7 +135,7 @@ class Objective:
             if 0.5 * np.vdot(gradient, precondition(gradient)) <= tolerance * self.value(point):
                 break
             moved = self._search(point, -_newton_step(gradient, precondition, pairs))
-            if moved is None:  # rounding hides whatever is left to gain
+            if moved is None:  # the remaining gain is smaller than the rounding error
                 break
             pairs.append(self._pair(*memory.add(point, moved)))
             point = moved
@@ -147,13 +148,13 @@ class Objective:
     def _preconditioner(self, point: Point) -> Callable[[np.ndarray], np.ndarray]:
         """Return the product with (A ⊗ S + 2λ)⁻¹."""
         scales, basis = np.linalg.eigh(point.curvature)
-        # Shifting all logits of a softmax changes nothing: there A is singular and the gradient is noise.
+        # A shift of all logits does not change a softmax: in this direction A is singular and the gradient is noise.
         diagonal = np.maximum(scales, 1e-3 * scales[-1] + 1e-12) * self.problem.spectrum + self.ridge
         diagonal = np.maximum(diagonal, 1e-12 * diagonal.max())
         return lambda gradient: ((gradient @ basis) / diagonal) @ basis.T
 
     def _search(self, point: Point, direction: np.ndarray) -> Point | None:
-        """Return the first point along the direction that is surely lower, or None."""
+        """Return the first point along the direction whose objective is lower beyond doubt, or None."""
         value, slope, length = self.value(point), float(np.vdot(self.gradient(point), direction)), 1.0
         noise = np.finfo(self.problem.rows.dtype).eps * abs(value)
         for _ in range(MAX_HALVINGS):
@@ -163,15 +164,15 @@ class Objective:
             new_slope = float(np.vdot(self.gradient(new), direction))
             if new_slope <= 0 or self.value(new) <= value + 1e-4 * length * slope + noise:
                 return new
-            length *= float(np.clip(slope / (slope - new_slope), 0.1, 0.7))  # where a parabola has its lowest point
+            length *= float(np.clip(slope / (slope - new_slope), 0.1, 0.7))  # the minimum of a parabola
         return None
 
 
 def _newton_step(
     gradient: np.ndarray, precondition: Callable[[np.ndarray], np.ndarray], pairs: Sequence[Pair]
 ) -> np.ndarray:
-    """Return the inverse Hessian, as far as it is known, times the gradient: the two loops of L-BFGS."""
-    pairs = [pair for pair in pairs if pair[2] > 0]  # rounding can turn the sign of the smallest steps
+    """Return the approximate inverse Hessian times the gradient: the two loops of L-BFGS."""
+    pairs = [pair for pair in pairs if pair[2] > 0]  # rounding can change the sign for the smallest steps
     result, factors = gradient.copy(), []
     for step, change, dot in reversed(pairs):
         factors.append(np.vdot(step, result) / dot)
@@ -186,16 +187,16 @@ def _newton_step(
 
 
 def minimize(problem: Problem, l2: float, start: Point | None = None) -> Point:
-    """Return the optimum of one λ."""
+    """Return the optimum for one λ."""
     objective = Objective(problem, l2)
     return objective.minimize(start or problem.zero(), CONVERGED[problem.rows.dtype], Memory())
 
 
 def follow_path(problem: Problem, grid: Sequence[float]) -> Iterator[Point]:
-    """Yield a point near the optimum of each λ, from strong to weak, good enough to compare.
+    """Yield a point near the optimum of each λ, from strong to weak, precise enough for a comparison.
 
-    Each starts where the two before it point to, on the logarithm of λ; where one step is enough, which
-    it is for strong λ, that would cost a pass more than it saves.
+    Each search starts at a linear extrapolation of the two points before it, over the logarithm of λ. If one step is
+    enough, as for strong λ, there is no extrapolation, because it would cost one more pass than it saves.
     """
     memory, points, passes = Memory(), [problem.zero()], 0
     for index, l2 in enumerate(grid):

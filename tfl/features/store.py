@@ -1,4 +1,4 @@
-"""Where features are kept: a folder with one shelf per extractor, row shape and dtype; see `tfl/features/shards.py`."""
+"""The store of features: a folder with one shelf per extractor, row shape and dtype; see `tfl/features/shards.py`."""
 
 import os
 import shutil
@@ -11,19 +11,19 @@ from tfl.files.cache import cache_folder
 from tfl.files.room import StoreRoom
 from tfl.files.writing import expand_home
 
-RESERVE = 2**30  # bytes of the disk that are left to everybody else
+RESERVE = 2**30  # bytes of the disk that stay free for other programs
 
 
 class FeatureStore:
-    """A folder of features that outlives the runs which fill it; any number of processes may use it at once.
+    """A folder of features that stays after a run; any number of processes may use it at the same time.
 
     Args:
-        root: a local folder; made where missing.
-        max_bytes: how large everything in it may grow together, whoever writes. Shelves that nobody uses are dropped,
-            those that were not used for the longest time first, where something new would not fit.
+        root: a local folder; it is made if it does not exist.
+        max_bytes: limit for the size of the whole folder, for all processes together. If new features would not fit,
+            shelves that no process uses are dropped, the least recently used first.
 
     Raises:
-        InputError: `root` is not local or cannot be written.
+        InputError: `root` is not local, or the process may not write to it.
 
     Example:
         >>> shelf = FeatureStore(default_store(), max_bytes=5 * 10**10).open(digest, (1280,), "float32")
@@ -37,7 +37,7 @@ class FeatureStore:
             raise InputError(f"`features.store` must be a local folder: it is memory-mapped. Received: {str(root)!r}.")
         self.root, self.max_bytes = Path(expand_home(root, "features.store")).absolute(), max_bytes
         self._room = StoreRoom(self.root, max_bytes)
-        self._shelves: dict[Path, Shelf] = {}  # so that a process checks a shard once
+        self._shelves: dict[Path, Shelf] = {}  # kept, so that a process checks each shard only once
         with explained(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             if not os.access(self.root, os.W_OK | os.X_OK):
@@ -47,9 +47,13 @@ class FeatureStore:
         """Return the shelf of one extractor.
 
         Args:
-            extractor_digest: of all that features depend on, but for the example; it becomes part of a file name.
-            shape: of one example's features.
+            extractor_digest: digest of everything that features depend on, except the example; it becomes part of a
+                folder name.
+            shape: shape of the features of one example.
             dtype: "float32" or "float16".
+
+        Raises:
+            InputError: `dtype` is another type.
         """
         if dtype not in ("float32", "float16"):
             raise InputError(f"`features.dtype` must be float32 or float16. Received: {dtype!r}.")
@@ -60,7 +64,7 @@ class FeatureStore:
         return self._shelves[folder]
 
     def room_for(self, num_examples: int, shape: tuple[int, ...], dtype: str) -> bool:
-        """Say whether features of so many more examples fit into `max_bytes`, and leave 1 GiB of the disk free."""
+        """Return whether features of `num_examples` more examples fit into `max_bytes` and leave 1 GiB free on disk."""
         needed = estimate_bytes(num_examples, shape, dtype)
         with explained(self.root):
             fits_the_disk = needed + RESERVE <= shutil.disk_usage(self.root).free
@@ -72,5 +76,5 @@ class FeatureStore:
 
 
 def default_store() -> Path:
-    """Return where features stand if nothing else is said: `$TFL_CACHE/features`, else in the user's cache folder."""
+    """Return the default folder for features: `$TFL_CACHE/features`, or else a folder in the user's cache folder."""
     return cache_folder("features")

@@ -1,4 +1,4 @@
-"""Training: `compile`, `fit`, and what they are made of."""
+"""Training: `compile`, `fit` and their parts."""
 
 from tfl.models.class_weights import balanced_class_weight
 from tfl.training.contract.checks import Contract, check_evaluation

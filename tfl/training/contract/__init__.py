@@ -1,4 +1,4 @@
-"""The training contract: what a run promises, and how it is measured."""
+"""The training contract: the promises of a run, and how they are measured."""
 
 from tfl.training.contract.checks import Contract, check_agreement, check_evaluation
 

@@ -1,7 +1,7 @@
-"""The training contract: what a phase of training promises, checked after it on the model itself.
+"""The training contract: the promises of a phase of training, checked on the model after the phase.
 
-Every check recomputes from what was asked, not from what the machinery says it did: frozen weights are
-compared bit by bit, the penalty is summed up in NumPy, and learning rates are read off a real step.
+Every check computes its result from the settings and the model, not from the records of the training code. Frozen
+weights are compared bit by bit, the penalty is summed in NumPy, and learning rates are measured from a real step.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,17 +16,17 @@ from tfl.models.regularization import Penalty, is_kernel, kernels
 from tfl.training.contract.measure import Update, first_gradients, measure_updates
 
 _MOST_NAMES = 5
-_PENALTY_TOLERANCE = 1e-4  # relative: float32 sums against float64
+_PENALTY_TOLERANCE = 1e-4  # relative, for float32 sums against float64 sums
 _RATIO_TOLERANCE = 0.02  # relative
 _AGREEMENT = 1e-2  # relative; float16 keeps three digits
 _STATISTICS = ("moving_mean", "moving_variance", "moving_stddev", "renorm_mean", "renorm_stddev")
 
 
 class Contract:
-    """The promises of one phase, made before it and verified after.
+    """The promises of one phase, recorded before it and verified after it.
 
-    Make it right after freezing, `regularize` and `compile`: what is frozen, pulled and slowed at that
-    moment is what the phase promises.
+    Create the contract directly after freezing, `regularize` and `compile`. The phase then promises to keep the frozen
+    weights, the penalty and the learning-rate multipliers of that moment.
 
     Example:
         >>> promise = Contract.before(model, phase="finetune")
@@ -47,11 +47,11 @@ class Contract:
 
     @classmethod
     def before(cls, model: keras.Model, phase: str = "training") -> "Contract":
-        """Take down what `model` is and what is asked of the phase that begins now.
+        """Record the state and the settings of `model` before a phase.
 
         Args:
-            model: after freezing, `regularize` and `compile`. A copy of its weights is kept in memory.
-            phase: its name, for messages.
+            model: the model after freezing, `regularize` and `compile`. A copy of its weights is kept in memory.
+            phase: name of the phase, for messages.
         """
         return cls(model, phase)
 
@@ -65,15 +65,15 @@ class Contract:
         """Check every promise.
 
         Args:
-            history: what `tfl.fit` returned; None where the phase did not train by it.
-            steps: how many steps the phase should have made, skipped ones included; None to trust `history`.
-            penalty: what was asked, where it became known only during the phase, as a λ that was chosen.
+            history: return value of `tfl.fit`; None if the phase did not use it.
+            steps: expected number of steps, including the skipped ones; None accepts the number in `history`.
+            penalty: the penalty, if it became known only during the phase, such as a chosen λ.
 
         Returns:
-            What was measured, ready for JSON.
+            The measurements, ready for JSON.
 
         Raises:
-            ContractError: names everything that was broken.
+            ContractError: a promise is broken; the message names all broken promises.
         """
         broken: list[str] = []
         record: dict[str, Any] = {"phase": self.phase}
@@ -153,7 +153,7 @@ class Contract:
                 stray.append(variable.path)
         _complain(broken, "has another penalty than was asked", wrong)
         _complain(broken, "is no trained kernel and has a penalty", stray)
-        # A solved kernel may be zero, where the features say nothing; that nothing is pulled is another matter.
+        # A solved kernel can be zero if the features carry no information, so check the strengths and not the sums.
         if self.penalty.head_l2 + self.penalty.l2 > 0 and asked and not any(strengths):
             broken.append("a penalty was asked and nothing that is trained has one")
         return {"penalty": measured, "penalty_expected": total}
@@ -179,7 +179,7 @@ class Contract:
             broken.append("tfl.fit has not trained this model, so its step cannot be measured")
             return None
         if any(not np.isfinite(v.numpy()).all() for v in self.model.variables if "float" in str(v.dtype)):
-            return None  # said by the check of what was trained; a step from here measures nothing
+            return None  # `_check_trained` reports it; a step from such values measures nothing
         if [v.path for v in cached.trainer.variables] != self.trainable:
             broken.append("what the last step trained is not what was asked")
             return None
@@ -199,11 +199,11 @@ class Contract:
         return {"trained_variables": len(trained) - len(same)}
 
     def _still_layers(self, updates: Sequence[Update], same: set[str]) -> list[str]:
-        """Return the layers that a step moves, by the measure and by the first batch, and that are as before."""
+        """Return the unchanged layers that a step should change, by the measured step and by the first batch."""
         names = _still_layers(updates, same)
         if not names:
             return []
-        # Layers that are dead for the data (a ReLU that never fires) may come alive in the noise of the measure.
+        # A layer can have no gradient on the data (a ReLU that is always 0), but one on the noise of the measurement.
         norms = first_gradients(self.model._tfl_trainer.trainer, {id(v): old for v, old in self.values})
         return [name for name in names if any(n > 0 for path, n in norms.items() if path.rpartition("/")[0] == name)]
 
@@ -223,7 +223,7 @@ class Contract:
         return {"learning_rate_ratios": ratios}
 
     def _asked_ratios(self) -> dict[str, tuple[set[str], float]]:
-        """Return for every group of variables their paths and the ratio asked; from the stages, not the multipliers."""
+        """Return the paths and the expected ratio of each group of variables, from the stages, not the multipliers."""
         if not isinstance(self.layer_decay, (int, float)):
             return {path: ({path}, self.layer_decay.get(path, 1.0)) for path in self.trainable}
         if self.layer_decay == 1.0:
@@ -239,7 +239,7 @@ class Contract:
 
 
 def _ends_at_start(history: Any, applied: int | None) -> bool:
-    """Say whether no epoch can have been the best one, so that the weights may be those of the start."""
+    """Return whether no epoch can be the best one, so that the weights may equal those of the start."""
     losses = history.history.get("val_loss", [])
     return applied == 0 or (bool(losses) and not np.isfinite(losses).any())
 
@@ -248,14 +248,14 @@ def check_evaluation(ids: Sequence[Any] | np.ndarray, expected: Sequence[Any] | 
     """Check that an evaluation saw every example exactly once.
 
     Args:
-        ids: of the examples that were seen, in any order.
-        expected: of those that should have been.
+        ids: ids of the evaluated examples, in any order.
+        expected: ids of the examples that the evaluation should contain.
 
     Returns:
-        What was checked, ready for JSON.
+        The results of the check, ready for JSON.
 
     Raises:
-        ContractError: names examples that are missing, seen twice or unknown.
+        ContractError: examples are missing, repeated or unknown; the message names them.
 
     Example:
         >>> check_evaluation(predictions.ids, splits.test)
@@ -272,18 +272,18 @@ def check_evaluation(ids: Sequence[Any] | np.ndarray, expected: Sequence[Any] | 
 
 
 def check_agreement(model: keras.Model, batch: Mapping[str, Any], table: Any) -> dict[str, Any]:
-    """Check that a model says of some images what its parts, run one after the other, said of them.
+    """Check that a model has the same logits as its parts, which ran one after the other on stored activations.
 
     Args:
-        model: the whole, as it will be saved.
+        model: the whole model, as it will be saved.
         batch: "image" and "id" of some images.
         table: `ids` and `logits` from stored activations.
 
     Returns:
-        The largest difference of a logit, relative to the largest logit where that is above 1.
+        The largest difference of a logit, relative to the largest logit if that is above 1.
 
     Raises:
-        ContractError: they differ by more than rounding and float16 storage explain.
+        ContractError: the difference is larger than rounding and float16 storage can cause.
     """
     logits = np.asarray(model(batch["image"], training=False))
     position = {int(row): place for place, row in enumerate(table.ids)}
@@ -297,10 +297,10 @@ def check_agreement(model: keras.Model, batch: Mapping[str, Any], table: Any) ->
 
 
 def _still_layers(updates: Sequence[Update], same: set[str]) -> list[str]:
-    """Return the layers that a step moves, and that yet are the same as before.
+    """Return the unchanged layers that a step should change.
 
-    In a network whose gradients vanish, rounding may swallow the updates of the lower layers. So a layer
-    is only missed where a step moves it as much, in units of rounding, as the typical layer that changed.
+    If the gradients of a network vanish, the updates of the lower layers can be smaller than rounding. So a layer
+    counts only if a step moves it, in units of rounding, at least as much as the median of the layers that changed.
     """
     layers: dict[str, list[Update]] = {}
     for update in updates:

@@ -1,4 +1,4 @@
-"""How far one real step moves every variable, measured and then undone."""
+"""Measure how far one real step moves every variable, and undo the step."""
 
 import contextlib
 import dataclasses
@@ -15,28 +15,28 @@ from tfl.training.update.batches import unpack
 from tfl.training.update.step import Trainer
 
 _EXAMPLES = 2
-_FREE_SIZE = 32  # pixels per side, where the model leaves it open
-_LEARNING_RATES = (1e-2, 1e1, 1e4)  # schedules end at zero, and small updates drown in rounding
+_FREE_SIZE = 32  # pixels per side, if the model has no fixed size
+_LEARNING_RATES = (1e-2, 1e1, 1e4)  # fixed, because schedules end at zero; larger if the updates are below rounding
 _SMALL_WEIGHT = np.float32(1e-3)
-_RESOLUTION = 1e-3  # of an update, that rounding must not exceed
+_RESOLUTION = 1e-3  # largest rounding error, relative to the update
 
 
 @dataclasses.dataclass(frozen=True)
 class Update:
-    """What one step did to one variable, without and with the learning-rate multipliers."""
+    """Change of one variable in one step, without and with the learning-rate multipliers."""
 
     path: str
     plain: np.ndarray  # float64, 1-D
     scaled: np.ndarray
-    rounding: float  # norm of the rounding error that an update of this variable carries
+    rounding: float  # norm of the rounding error of an update of this variable
 
 
 def measure_updates(trainer: Trainer) -> list[Update]:
     """Run the trainer's own step twice from the same state, with and without multipliers, and undo it.
 
     Args:
-        trainer: that of the last `fit`. Its model, optimizer, totals, metrics and seeds are as before
-            when this returns.
+        trainer: the trainer of the last `fit`. Its model, optimizer, totals, metrics and seeds are restored before
+            the function returns.
 
     Returns:
         One record per trainable variable.
@@ -57,11 +57,11 @@ def measure_updates(trainer: Trainer) -> list[Update]:
 
 
 def first_gradients(trainer: Trainer, start: Mapping[int, np.ndarray]) -> dict[str, float]:
-    """Return by path the norm of the gradient of each trainable variable in the first step that was made.
+    """Return the norm of the gradient of each trainable variable in the first step of training, by path.
 
     Args:
-        trainer: that of the last `fit`.
-        start: `id(variable)` to the value that it had before.
+        trainer: the trainer of the last `fit`.
+        start: `id(variable)` to its value before training.
     """
     with _undone(trainer):
         for variable in trainer.model.variables:
@@ -74,7 +74,7 @@ def first_gradients(trainer: Trainer, start: Mapping[int, np.ndarray]) -> dict[s
 
 
 def _in_graph(trainer: Trainer, step: Callable[[], Any]) -> Any:
-    """Run something once: on one replica without the cost of a trace, on several as TensorFlow wants it."""
+    """Run a step once: on one replica eagerly, without the cost of a trace; on several replicas in a graph."""
     return step() if trainer.replicas == 1 else tf.function(step, autograph=False).get_concrete_function()()
 
 
@@ -83,7 +83,7 @@ def _gradients(trainer: Trainer, element: Any) -> list[Any]:
 
 
 def _rounding(values: np.ndarray) -> float:
-    """Return the norm of the distances to the next number; a zero counts as a small weight, not as exact."""
+    """Return the norm of the distances to the next float; a zero counts as a small weight, because it is not exact."""
     return float(np.linalg.norm(np.spacing(np.maximum(np.abs(values), _SMALL_WEIGHT)).astype(np.float64).ravel()))
 
 
@@ -99,12 +99,12 @@ def _move(trainer: Trainer, options: Any) -> list[np.ndarray]:
 
 
 def _noise(trainer: Trainer) -> dict[str, tf.Tensor]:
-    """One batch of noise: what is measured is the step, not the data."""
+    """Return one batch of noise, because the measurement is about the step and not about the data."""
     rng = np.random.default_rng(0)
     shape = [_FREE_SIZE if size is None else size for size in trainer.model.input_shape[1:]]
     num_outputs = trainer.model.output_shape[-1]
     images = rng.uniform(0, 255, [_EXAMPLES, *shape]).astype(trainer.model.input.dtype)
-    if not is_stock(trainer.train_loss):  # whose labels only the data knows
+    if not is_stock(trainer.train_loss):  # only the data knows the labels of such a loss
         return {"image": tf.constant(images), "label": unpack(trainer.first_batch()).labels[:_EXAMPLES]}
     if is_sparse(trainer.train_loss) or is_categorical(trainer.train_loss):
         labels: np.ndarray = rng.integers(0, num_outputs, _EXAMPLES)
@@ -115,9 +115,9 @@ def _noise(trainer: Trainer) -> dict[str, tf.Tensor]:
 
 @contextlib.contextmanager
 def _learning_rate(optimizer: keras.optimizers.Optimizer, value: float) -> Iterator[None]:
-    """Give the optimizer another learning rate, schedule or not, and the old one back."""
+    """Within the context the optimizer has a fixed learning rate; afterwards it gets its own rate or schedule back."""
     old = optimizer.__dict__["_learning_rate"]
-    optimizer.__dict__["_learning_rate"] = keras.Variable(value, trainable=False)  # past Keras' tracking
+    optimizer.__dict__["_learning_rate"] = keras.Variable(value, trainable=False)  # avoids the tracking of Keras
     try:
         yield
     finally:

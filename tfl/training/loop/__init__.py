@@ -1,1 +1,1 @@
-"""The epochs around the steps: `fit`, its callbacks, and how it stops and goes on."""
+"""The loop over epochs: `fit`, its callbacks, and how training stops and continues."""

@@ -1,4 +1,4 @@
-"""Which batches an epoch has: one pass over the data, or so many steps of passes that follow each other."""
+"""The batches of an epoch: one pass over the data, or a fixed number of steps that continue across passes."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -16,14 +16,14 @@ Shares = Callable[[range, int], tf.data.Dataset | None]
 
 
 class Batches:
-    """Global batches that are read once; who reads later goes on where the reading before stopped.
+    """Global batches that are read once; a later reader continues where the reader before it stopped.
 
     Args:
         dataset: the batches.
         shares: see `distribute`.
 
     Attributes:
-        count: how many there are; None where only reading tells, or where they never end.
+        count: number of batches; None if it is known only after reading, or if the batches never end.
     """
 
     def __init__(self, dataset: tf.data.Dataset, shares: Shares | None = None) -> None:
@@ -45,7 +45,7 @@ class Batches:
 
 
 class Walk(NamedTuple):
-    """A part of an epoch: so many steps on some batches, all of them where `count` is None."""
+    """A part of an epoch: `count` steps on some batches, or all batches if `count` is None."""
 
     batches: Batches
     start: int  # number of the first step in the epoch
@@ -53,12 +53,12 @@ class Walk(NamedTuple):
 
 
 class Epochs:
-    """The batches of one epoch after the other.
+    """The batches of all epochs, one epoch after the other.
 
     Args:
         feed: the data.
-        steps: of each epoch, which goes on where the epoch before stopped, and after the last batch of the data
-            with the first one of its next pass; None: an epoch is one pass.
+        steps: steps per epoch. An epoch continues where the epoch before it stopped; after the last batch of the
+            data, the first batch of the next pass follows. None: an epoch is one pass.
     """
 
     def __init__(self, feed: Feed, steps: int | None) -> None:
@@ -66,7 +66,7 @@ class Epochs:
         self._stream: Batches | None = None
 
     def num_steps(self, epoch: int) -> int | None:
-        """Return how many steps an epoch has; None where only reading tells.
+        """Return the number of steps of an epoch; None if it is known only after reading.
 
         Raises:
             InputError: there is no batch, or the data never ends and `steps` is None.
@@ -81,12 +81,12 @@ class Epochs:
         return count if self.steps is None else self.steps
 
     def walks(self, epoch: int, start: int) -> Iterator[Walk]:
-        """Yield what an epoch reads from its step `start` on."""
+        """Yield the parts of an epoch from its step `start` on."""
         if self.steps is None:
             yield Walk(self._pass(epoch, start), start, None)
         elif self.feed.num_batches is None:
             yield Walk(self._from(epoch, start), start, self.steps - start)
-        else:  # any batch can be reached without those before it
+        else:  # any batch can be read without the batches before it
             while start < self.steps:
                 number, first = divmod(epoch * self.steps + start, self.feed.num_batches)
                 count = min(self.steps - start, self.feed.num_batches - first)
@@ -104,7 +104,7 @@ class Epochs:
         return Batches(dataset, None if shares is None else functools.partial(shares, number, first))
 
     def _from(self, epoch: int, start: int) -> Batches:
-        """Return what follows on the first steps of all; a callable says itself what each epoch begins with."""
+        """Return the batches after the first `start` steps of an epoch; a callable starts each epoch anew."""
         if self.feed.stream is None:
             return Batches(self.feed.dataset(epoch, 0).repeat().skip(start))
         if self._stream is None:

@@ -1,7 +1,7 @@
-"""`tfl.fit`: the objective of the design, in a loop that is exact and costs nothing.
+"""`tfl.fit`: a training loop whose averages are exact and whose overhead is small.
 
-Keras' own loop averages uneven batches by batch, knows no learning rate per layer, lets one broken image
-end a run in NaN, and waits for the graph at every step.
+The loop of Keras averages over batches even if their sizes differ, has no learning rate per layer, lets one broken
+image end a run with NaN, and waits for the graph at every step.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ from tfl.training.update.batches import Feed
 from tfl.training.update.records import COLUMNS
 from tfl.training.update.step import Trainer
 
-# What a sum over the workers raises when one of them is gone.
+# The errors of a sum over the workers if one worker is lost.
 _OF_ANOTHER_WORKER = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
@@ -75,44 +75,44 @@ def fit(
 ) -> keras.callbacks.History:
     """Train a compiled model: `min (1/N) sum L(y, f(x)) + penalty`.
 
-    What is trainable is read now, so freezing after `compile` takes effect. A step whose loss or gradient
-    is not finite is not applied: it is counted under `skipped_steps`, and the ids of its examples are
-    logged. `loss` contains the penalty; `val_loss` does not, nor label smoothing: it is for choosing.
+    `fit` reads which layers are trainable at each call, so you may freeze layers after `compile`. A step whose loss or
+    gradient is not finite is not applied: `skipped_steps` counts it, and the ids of its examples are logged. `loss`
+    contains the penalty. `val_loss` contains neither the penalty nor label smoothing, because it is for choosing.
 
     Args:
         model: compiled with `tfl.compile`.
         x: images `(N, H, W, 3)`; a batched `tf.data.Dataset` of `(x, y)`, `(x, y, weight)` or dicts with
             `image`, `label` and optionally `weight`, `id`; or a callable from the epoch to such a dataset.
         y: labels of length N, with arrays only.
-        batch_size: of arrays, at least 1; None for 32.
+        batch_size: examples per batch, at least 1, with arrays only; None for 32.
         epochs: number of the last epoch, at least 1.
         verbose: show progress on stderr.
-        callbacks: any Keras callbacks. Hooks per batch cost a wait per step; all others are free.
-        validation_data: `(x, y)`, `(x, y, weight)` or a dataset as for `x`; read once per epoch, whole.
-        shuffle: arrays only: a new order each epoch, a function of (seed, epoch).
-        class_weight: weights of the examples of each class: by class number, or by class name where the model's
-            metadata has them (1 where a class is absent); one for each class, in their order; or `"balanced"`, which
-            gives every class the same total, with arrays and `EpochFeed` only.
+        callbacks: any Keras callbacks. A hook per batch makes every step wait for the graph; other hooks do not.
+        validation_data: `(x, y)`, `(x, y, weight)` or a dataset as for `x`; each epoch reads all of it once.
+        shuffle: with arrays only: use a new order in each epoch, which depends only on seed and epoch.
+        class_weight: weights of the examples of each class: a dict by class number, or by class name if the metadata
+            of the model has class names (1 for absent classes); one weight for each class, in the order of the
+            classes; or `"balanced"`, which gives every class the same total, with arrays and `EpochFeed` only.
         sample_weight: `(N,)` weights of the examples, with arrays only.
         initial_epoch: number of the first epoch, from 0.
-        steps_per_epoch: batches of an epoch. The next epoch goes on behind them, also after a resume, and the data
-            begins again where it ends. None: an epoch is one pass over the data.
-        seed: of the data order, the mixing and dropout.
+        steps_per_epoch: batches per epoch. The next epoch continues after them, also after a resume. At its end the
+            data starts again. None: an epoch is one pass over the data.
+        seed: seed of the data order, the mixing and dropout.
         mixup: parameter of mixup's Beta distribution, at least 0; 0 for off.
         cutmix: parameter of CutMix's Beta distribution, at least 0; 0 for off.
-        checkpoint: save while training, and go on from what was saved; None for neither. See `CheckpointOptions`.
-        max_skipped_steps: more steps in a row that are not finite end training; 0 for no limit.
-        names: of the examples that the data's ids number, for messages; None: the ids themselves.
-        **unknown: anything else is refused.
+        checkpoint: save checkpoints during training and continue from them; None for off. See `CheckpointOptions`.
+        max_skipped_steps: largest number of skipped steps in a row; more of them end training. 0 for no limit.
+        names: names of the examples for messages, indexed by the ids of the data; None shows the ids.
+        **unknown: any other option is refused.
 
     Returns:
-        The Keras `History`: per epoch the mean loss and the metrics over all examples, `val_` for
-        validation, all NaN where no step of the epoch was applied; `skipped_steps`; in float16 `overflows`, how
-        often a step was made again with half the loss scale. Its attribute `steps` counts all steps, skipped
-        ones included.
+        The Keras `History`. For each epoch it has the mean loss and the metrics over all examples, with the prefix
+        `val_` for validation. All of them are NaN if no step of the epoch was applied. It also has `skipped_steps`,
+        and in float16 `overflows`, the number of steps that were repeated with half the loss scale. Its attribute
+        `steps` counts all steps, including the skipped ones.
 
     Raises:
-        InputError: not compiled, data of another form, an unknown option, or nothing to train.
+        InputError: the model is not compiled, the data has another form, an option is unknown, or nothing is trainable.
 
     Example:
         >>> tfl.compile(model, "adam")
@@ -195,7 +195,7 @@ class _Run:
         trainer.begin_epoch()
         trainer.totals.skipped_in_a_row.assign(0)
         self.hooks.on_train_begin()
-        # `BackupAndRestore` says so where to go on, as to Keras.
+        # `BackupAndRestore` sets `_initial_epoch`, as it does for Keras.
         position = Position(model._initial_epoch or self.options.initial_epoch)
         if average is not None:
             average.reset()
@@ -207,7 +207,7 @@ class _Run:
                 if model.stop_training:
                     break
                 logs = self._run_epoch(epoch, position.batch if epoch == position.epoch else 0)
-        trainer.optimizer.finalize_variable_values(trainer.variables)  # to the optimizer's own average, as in Keras
+        trainer.optimizer.finalize_variable_values(trainer.variables)  # sets the optimizer's own average, as Keras does
         if average is not None:
             average.swap_in()
         if self.recovery is not None:
@@ -216,7 +216,7 @@ class _Run:
         return self.history
 
     def has_begun(self) -> bool:
-        """Say whether a step of this call was done; `totals.steps` may count one that failed on the way."""
+        """Return whether this call has completed a step; `totals.steps` may also count a step that failed."""
         return self.history.steps > 0 or int(self.trainer.optimizer.iterations.numpy()) > self.iterations
 
     def _run_epoch(self, epoch: int, start: int) -> dict[str, Any]:
@@ -275,7 +275,7 @@ class _Run:
         return values
 
     def _step_logs(self) -> dict[str, Any]:
-        """Return the epoch so far; after a step that is not finite, which is not part of it, its loss: as in Keras."""
+        """Return the results of the epoch so far; after a skipped step `loss` is the loss of that step, as in Keras."""
         return self.trainer.results() | ({} if np.isfinite(self.last_loss) else {"loss": self.last_loss})
 
     def _tell(self, rows: np.ndarray) -> None:
@@ -300,7 +300,7 @@ class _Run:
 
 
 def _count_steps(trainer: Trainer) -> dict[str, Any]:
-    """Return the counts of an epoch for its logs."""
+    """Return the counts of an epoch for the logs."""
     counts = {"skipped_steps": int(trainer.totals.skipped.numpy())}
     if trainer.loss_scale is not None:
         counts["overflows"] = int(trainer.totals.overflows.numpy())
@@ -308,12 +308,12 @@ def _count_steps(trainer: Trainer) -> dict[str, Any]:
 
 
 def _is_best(losses: Sequence[float]) -> bool:
-    """Say whether the last loss is the lowest one, and finite."""
+    """Return whether the last loss is finite and the lowest so far."""
     return len(losses) > 0 and bool(np.isfinite(losses[-1])) and losses[-1] <= np.nanmin(losses)
 
 
 def _seed_layers(model: keras.Model, seed: int) -> None:
-    """Make dropout a function of the seed and of how far training is, not of what ran before in the process."""
+    """Set the random state of dropout from the seed and the step, so that it does not depend on earlier runs."""
     step = int(model.optimizer.iterations.numpy())
     states = [v for v in model.variables if v.name == "seed_generator_state"]
     for position, state in enumerate(states):

@@ -1,4 +1,4 @@
-"""What looks on while training runs: it saves in time, stops when asked to, and ends what only goes wrong."""
+"""Observers of a running training: they save checkpoints, stop on a signal, and end a run that skips too many steps."""
 
 import signal
 from collections.abc import Callable
@@ -20,12 +20,12 @@ class Guard(Watcher):
     """The watcher of one epoch.
 
     Args:
-        trainer: that runs it.
-        recovery: saves it; None where nothing is saved.
-        listener: hears signals.
-        options: those of `fit`.
-        epoch: its number.
-        tell: takes what the steps left behind; see `Records`.
+        trainer: the trainer of the epoch.
+        recovery: saves checkpoints; None if nothing is saved.
+        listener: receives signals.
+        options: the options of `fit`.
+        epoch: number of the epoch.
+        tell: callback for the records of the steps; see `Records`.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Guard(Watcher):
         return self.listener.signal_number != 0
 
     def stop(self, done: int) -> None:
-        """Save, and end by an exception that names the signal; that of another worker counts as SIGTERM.
+        """Save, and end training with an exception that names the signal; another worker's signal counts as SIGTERM.
 
         Raises:
             StoppedError: always.
@@ -71,10 +71,10 @@ class Guard(Watcher):
         self.leave(f"in epoch {self.epoch + 1} after {done} of its steps, which are")
 
     def leave(self, after: str) -> None:
-        """End as `stop` does, what is done being saved already.
+        """End training as `stop` does, after everything is saved.
 
         Args:
-            after: what that is, with its verb.
+            after: text about what was saved, with its verb, for the message.
 
         Raises:
             StoppedError: always.
@@ -87,7 +87,7 @@ class Guard(Watcher):
         )
 
     def report_skipped(self) -> None:
-        """Log what was not applied in the epoch, with the names of its examples."""
+        """Log the skipped steps of the epoch, with the names of their examples."""
         skipped, steps = (int(total.numpy()) for total in (self.trainer.totals.skipped, self.trainer.totals.steps))
         names = self._skipped_names()
         if skipped:
@@ -107,10 +107,11 @@ class Guard(Watcher):
 
 
 class ValidationGuard(Watcher):
-    """The watcher of an epoch's validation: asked to stop, it saves the epoch as it was when its last step was done.
+    """The watcher of the validation of an epoch: on a signal it saves the state after the last step of the epoch.
 
     Args:
-        guard: of the epoch's steps; make this one when they are done, before an average is swapped in.
+        guard: the guard of the steps of the epoch. Create this watcher after these steps, before an average is
+            swapped in.
     """
 
     def __init__(self, guard: Guard) -> None:

@@ -1,4 +1,4 @@
-"""Keras callbacks around the loop of `tfl.fit`: which of them run here, which want every step, what they monitor."""
+"""Keras callbacks in the loop of `tfl.fit`: which ones run here, which ones need every step, what they monitor."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,13 +23,13 @@ _TEST_HOOKS = ("on_test_batch_begin", "on_test_batch_end")
 
 
 def callbacks_of_this_process(callbacks: Any) -> list[Callback]:
-    """Return the callbacks that run here: of several workers only the chief writes.
+    """Return the callbacks that run in this process: with several workers, only the chief writes files.
 
     Args:
-        callbacks: what Keras takes: one, a list, a `CallbackList`, or None.
+        callbacks: as for Keras: one callback, a list, a `CallbackList`, or None.
 
     Raises:
-        InputError: one of them is no Keras callback.
+        InputError: one of them is not a Keras callback.
     """
     if isinstance(callbacks, keras.callbacks.CallbackList):
         callbacks = callbacks.callbacks
@@ -42,25 +42,25 @@ def callbacks_of_this_process(callbacks: Any) -> list[Callback]:
 
 
 def want_train_steps(callbacks: Sequence[Callback]) -> bool:
-    """Say whether some callback wants to be called for every step of training."""
+    """Return whether a callback must be called for every step of training."""
     return any(_overrides(callback, _TRAIN_HOOKS) and not _is_idle(callback) for callback in callbacks)
 
 
 def want_test_steps(callbacks: Sequence[Callback]) -> bool:
-    """Say whether some callback wants to be called for every step of validation."""
+    """Return whether a callback must be called for every step of validation."""
     return any(_overrides(callback, _TEST_HOOKS) and not _is_idle(callback) for callback in callbacks)
 
 
 def check_callbacks(callbacks: Sequence[Callback], model: keras.Model, *, averages: bool) -> None:
-    """Refuse callbacks that would do something wrong here, or would fail only after the first epoch.
+    """Refuse callbacks that would work incorrectly here, or would fail only after the first epoch.
 
     Args:
-        callbacks: of `fit`.
-        model: that is trained, with its optimizer.
-        averages: whether `tfl.compile` was asked for an average of the weights.
+        callbacks: the callbacks of `fit`.
+        model: the trained model, with its optimizer.
+        averages: whether training averages the weights (`ema` of `tfl.compile`).
 
     Raises:
-        InputError: one of them does not fit the optimizer, the average or the strategy.
+        InputError: a callback does not fit the optimizer, the average or the strategy.
     """
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     rate, workers = optimizer.__dict__.get("_learning_rate"), num_workers(strategy_of(model))
@@ -83,16 +83,16 @@ def check_callbacks(callbacks: Sequence[Callback], model: keras.Model, *, averag
 
 
 def choose_modes(callbacks: Sequence[Callback], metrics: Sequence[keras.metrics.Metric]) -> None:
-    """Say to callbacks with mode "auto" whether the metric that they monitor is better high or low.
+    """Set the mode of callbacks with mode "auto": "max" if a higher value of their metric is better, else "min".
 
-    Keras looks for it in the metrics of `model.compile`, where those of `tfl.fit` need not be.
+    Keras looks for the metric in `model.compile`, but some metrics of `tfl.fit` are not there.
 
     Args:
-        callbacks: of `fit`; their `mode` is set.
-        metrics: those of `fit`.
+        callbacks: the callbacks of `fit`; this function sets their `mode`.
+        metrics: the metrics of `fit`.
 
     Raises:
-        InputError: it is not known; Keras says so only after the first epoch.
+        InputError: the direction is not known. Keras would raise an error only after the first epoch.
     """
     directions = {metric.name: getattr(metric, "_direction", None) for metric in metrics}
     for callback in callbacks:
@@ -117,7 +117,7 @@ def _overrides(callback: Callback, hooks: Sequence[str]) -> bool:
 
 
 def _is_idle(callback: Callback) -> bool:
-    """Say whether the hooks of a stock callback for every step have nothing to do."""
+    """Return whether the step hooks of a stock callback have nothing to do."""
     if isinstance(callback, keras.callbacks.TensorBoard):
         return callback.update_freq == "epoch" and not getattr(callback, "_should_trace", False)
     return isinstance(callback, _SAVERS) and callback.save_freq in ("epoch", False)

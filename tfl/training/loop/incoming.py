@@ -1,7 +1,7 @@
-"""Check what comes into `tfl.fit` against the model: labels against its loss and outputs, pixels against its input.
+"""Check the data of `tfl.fit` against the model: labels against the loss and outputs, pixels against the input.
 
-Arrays are checked before anything starts. Of a stream, its types and shapes are; its values are as they are read, in
-the graph.
+Arrays are checked before training starts. The types and shapes of a stream are also checked before training; its
+values are checked in the graph when they are read.
 """
 
 from typing import Any
@@ -24,7 +24,7 @@ from tfl.training.objective.compiled import ends_in_probabilities
 from tfl.training.objective.losses import is_categorical, is_sparse, is_stock, name_of
 from tfl.training.update.batches import Feed, make_feed, unpack
 
-_FORMS = {  # of the stock losses that do not take classes; all others take any finite number
+_FORMS = {  # label forms of stock losses that do not take classes; all other losses take any finite number
     "binarycrossentropy": "zero_to_one",
     "binaryfocalcrossentropy": "zero_to_one",
     "hinge": "signs",
@@ -35,13 +35,13 @@ _FORMS = {  # of the stock losses that do not take classes; all others take any 
 
 
 def rule_of_loss(loss: keras.losses.Loss, output_shape: tuple[int | None, ...]) -> LabelRule:
-    """Return what labels must be for a loss and a model's outputs.
+    """Return the rule for labels that a loss and the outputs of a model require.
 
-    Of a loss of a user's own nothing is known, and of outputs that are no rows; Keras' losses are taken at their word.
+    Stock losses have known rules. There is no rule for a loss of a user, and for outputs that are not rows.
 
     Args:
         loss: from `resolve_loss`.
-        output_shape: of the model, with the batch first.
+        output_shape: output shape of the model, with the batch first.
     """
     num_outputs, name = output_shape[-1], type(loss).__name__
     if not is_stock(loss) or len(output_shape) != 2 or num_outputs is None:
@@ -59,24 +59,24 @@ def checked_feed(
     *,
     names: tuple[str, str] = ("x", "y"),
 ) -> Feed:
-    """Return the batches of data that fits the model; see `make_feed`.
+    """Return the batches of the data, after a check that the data fits the model; see `make_feed`.
 
     Args:
         model: compiled with `tfl.compile`.
-        data: images, labels and weights of the examples, as `make_feed` takes them.
-        batch_size: of arrays.
-        seed: of the order of arrays.
-        names: of the arguments that images and labels came in, for messages.
+        data: images, labels and weights of the examples, as for `make_feed`.
+        batch_size: examples per batch, for arrays.
+        seed: seed of the order, for arrays.
+        names: names of the arguments with the images and the labels, for messages.
 
     Raises:
-        InputError: what `make_feed` refuses; labels or pixels that do not fit the model.
+        InputError: `make_feed` refuses the data, or labels or pixels do not fit the model.
     """
     x, y, sample_weight = data
     plan = getattr(model, "_tfl_plan", None)
     rule = None if plan is None else rule_of_loss(plan.losses[0], model.output_shape)
-    if rule is None:  # `make_trainer` says that the model must be compiled
+    if rule is None:  # `make_trainer` raises the error that the model must be compiled
         return make_feed(x, y, batch_size, seed, sample_weight)
-    if isinstance(x, EpochFeed):  # its images are in [0, 255]: the pipeline made them
+    if isinstance(x, EpochFeed):  # its images come from the pipeline, so they are in [0, 255]
         check_labels(x.source.index.labels[x.rows], rule, f"{names[0]}.source")
     elif isinstance(x, tf.data.Dataset):
         x = _guard(x, model, rule, names)
@@ -92,15 +92,15 @@ def checked_feed(
 
 
 def weigh_classes(class_weight: Any, model: keras.Model, labels: Any) -> dict[int, float] | None:
-    """Return the weights of the classes by number, see `resolve_class_weight`.
+    """Return the weights of the classes by class number; see `resolve_class_weight`.
 
     Args:
-        class_weight: as in `fit`.
+        class_weight: as for `fit`.
         model: compiled with `tfl.compile`.
-        labels: of the training examples; None where only reading the data tells them.
+        labels: labels of the training examples; None if they are known only after reading the data.
 
     Raises:
-        InputError: an example has no one class, or the weights do not fit the classes.
+        InputError: the examples do not have exactly one class each, or the weights do not fit the classes.
     """
     if class_weight is None:
         return None
@@ -118,7 +118,7 @@ def weigh_classes(class_weight: Any, model: keras.Model, labels: Any) -> dict[in
 
 
 def _guard(dataset: tf.data.Dataset, model: keras.Model, rule: LabelRule, names: tuple[str, str]) -> tf.data.Dataset:
-    """Return a data set whose batches are read only where they fit the model."""
+    """Return a data set that raises an error at a batch that does not fit the model."""
     pixels = takes_pixels(model)
 
     @tf.autograph.experimental.do_not_convert

@@ -1,4 +1,4 @@
-"""What is asked of training: `tfl.compile`, the options of `tfl.fit`, and the trainer that follows from both."""
+"""The settings of training: `tfl.compile`, the options of `tfl.fit`, and the trainer that both define."""
 
 import dataclasses
 import math
@@ -25,7 +25,7 @@ from tfl.training.objective.optimizers import bind_optimizer, make_optimizer
 from tfl.training.update.step import StepOptions, Trainer
 
 MOST_PARTS = 64
-_IN_PLACE_OF = {  # options of keras.Model.fit that tfl.fit has not
+_IN_PLACE_OF = {  # for options of keras.Model.fit that tfl.fit does not have
     "validation_split": "validation_data=(x[n:], y[n:])",
     "validation_steps": "validation_data=dataset.take(n)",
     "validation_batch_size": "validation_data=dataset.batch(n)",
@@ -35,7 +35,7 @@ _IN_PLACE_OF = {  # options of keras.Model.fit that tfl.fit has not
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What `compile` was asked for."""
+    """The arguments of `compile`, after they are resolved."""
 
     losses: tuple[keras.losses.Loss, keras.losses.Loss]
     metrics: tuple[keras.metrics.Metric, ...]
@@ -44,21 +44,21 @@ class Plan:
     ema: float
     accumulate: int
     jit_compile: bool
-    task: Task | None  # what the outputs mean; None where nothing tells
+    task: Task | None  # meaning of the outputs; None if it is not known
     activation: str  # from outputs to probabilities: "softmax", "sigmoid" or ""
 
 
 @dataclasses.dataclass(frozen=True)
 class CheckpointOptions:
-    """Where and how often training is saved while it runs.
+    """Folder and frequency of the checkpoints of a training.
 
     Attributes:
-        folder: of the checkpoints; the same folder again goes on from the newest.
-        every_seconds: at least so often, in seconds; 0: only by steps and at the end.
-        every_steps: after so many steps; 0: only by time and at the end.
-        keep: how many are kept, at least 1.
-        fingerprint: of everything else that training depends on, as config and data: JSON values by name. A
-            checkpoint of another one is refused, and what differs is named.
+        folder: folder of the checkpoints; if it has checkpoints, training continues from the newest.
+        every_seconds: time between two checkpoints, in seconds; 0: only by steps and at the end.
+        every_steps: steps between two checkpoints; 0: only by time and at the end.
+        keep: number of checkpoints to keep, at least 1.
+        fingerprint: everything else that training depends on, such as config and data: JSON values by name. If the
+            fingerprint of a checkpoint is different, it is refused with an error that names the differences.
     """
 
     folder: epath.PathLike
@@ -70,7 +70,7 @@ class CheckpointOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FitOptions:
-    """The arguments of `fit` that say how to train, not on what; see there.
+    """The arguments of `fit` that say how to train, without the data; `fit` describes them.
 
     Raises:
         InputError: a number is out of range.
@@ -112,34 +112,34 @@ def compile(
     accumulate: int = 1,
     jit_compile: bool = False,
 ) -> None:
-    """Say how a model is to be trained.
+    """Configure a model for training with `tfl.fit`.
 
-    `model.compile` is called as well, so stock `model.evaluate`, `predict` and `save` work; only stock
-    Keras objects go into it, so the saved file loads without tfl.
+    This also calls `model.compile` with stock Keras objects only. So `model.evaluate`, `predict` and `save` of Keras
+    work, and the saved file loads without tfl.
 
     Args:
-        model: any model of one output, logits `(B, K)`; or probabilities, where it ends in a softmax or sigmoid and
-            a Keras loss on probabilities is given.
-        optimizer: `"sgd"`, `"adam"`, `"adamw"` at its default learning rate, or any Keras optimizer. Its
-            decoupled weight decay, if any, is kept off biases and normalisation.
-        loss: a task or its name (`"multiclass"`, `"binary"`, `"multilabel"`, `"regression"`), or what Keras takes: an
-            object, class, function, name or config; None for the task recorded in the model, else multiclass. A stock
-            loss on probabilities is taken on logits where the model gives those. A loss of your own gets labels
-            and outputs as Keras gives them; its values are averaged over the batch.
-        metrics: what Keras takes; None for those of the target. Stock metrics get what they expect, as
-            probabilities or one-hot rows; metrics of your own get labels and outputs as Keras gives them.
-        layer_decay: the update of a stage is this times that of the stage above, in (0, 1]; or a dict
-            from `variable.path` to a factor.
-        clip_norm: global norm that gradients are scaled down to; 0 for off.
-        ema: momentum of an average of the weights, and of the statistics of BatchNorm that is trained, in [0, 1).
-            Validation, callbacks at the end of an epoch and the result use it; 0 for off.
-        accumulate: passes that each batch is divided into to save memory, at least 1; the gradients add up
-            to those of the whole batch, unless BatchNorm is trained, which sees the parts.
-        jit_compile: let XLA compile the forward and backward pass; on one replica. Worth a try on a GPU or TPU,
-            where it fuses what lies between convolutions; on a CPU convolutions become many times slower.
+        model: any model with one output: logits `(B, K)`, or probabilities if it ends in a softmax or sigmoid and
+            `loss` is a Keras loss on probabilities.
+        optimizer: `"sgd"`, `"adam"` or `"adamw"` at its default learning rate, or any Keras optimizer. Decoupled
+            weight decay does not apply to biases and normalisation.
+        loss: a task or its name (`"multiclass"`, `"binary"`, `"multilabel"`, `"regression"`), or anything that Keras
+            takes: an object, class, function, name or config. None takes the task recorded in the model, else
+            multiclass. If the model returns logits, a stock loss on probabilities is used in its form on logits. A
+            loss of your own gets labels and outputs as in Keras; its values are averaged over the batch.
+        metrics: anything that Keras takes; None for the metrics of the task. Stock metrics get the form that they
+            expect, such as probabilities or one-hot rows; metrics of your own get labels and outputs as in Keras.
+        layer_decay: factor in (0, 1] between the updates of a stage and of the stage above it; or a dict from
+            `variable.path` to the factor of its update.
+        clip_norm: largest global norm of the gradients; larger gradients are scaled down to it. 0 for off.
+        ema: momentum, in [0, 1), of an average of the weights and of the statistics of trained BatchNorm layers.
+            Validation, callbacks at the end of an epoch and the final model use the average. 0 for off.
+        accumulate: number of parts that each batch is divided into to save memory, at least 1. The gradients of the
+            parts add up to the gradient of the whole batch, unless BatchNorm is trained: it sees the parts.
+        jit_compile: let XLA compile the forward and backward pass; on one replica only. It can help on a GPU or TPU,
+            because it fuses the operations between convolutions. On a CPU convolutions become many times slower.
 
     Raises:
-        InputError: an unknown name, a number out of range, or a loss or metric that does not fit the outputs.
+        InputError: a name is unknown, a number is out of range, or a loss or metric does not fit the outputs.
 
     Example:
         >>> tfl.compile(model, tfl.make_optimizer("adam", 1e-4), layer_decay=0.7)
@@ -156,9 +156,9 @@ def compile(
     train_loss, task = resolve_loss(loss, model)
     test_loss, activation = evaluation_loss(train_loss), activation_of(task, model)
     metrics, probabilities = of_one_output(metrics, model, "metrics"), ends_in_probabilities(model)
-    with strategy_of(model).scope():  # where the metrics that are made here get a copy for each replica
+    with strategy_of(model).scope():  # so that new metrics get a copy for each replica
         resolved = resolve_metrics(metrics, task, activation, model.output_shape, probabilities=probabilities)
-    # Keras feeds metrics the outputs; what would be wrong on logits is left to `tfl.fit`.
+    # Keras passes the outputs to the metrics. Metrics that would be wrong on logits run only in `tfl.fit`.
     stock = [m for m in resolved if not activation or not is_stock(m) or takes_outputs(m)]
     stock = [metric for metric in stock if not isinstance(metric, CalibratedLoss)]
     model.compile(optimizer=optimizer, loss=test_loss, metrics=stock, jit_compile=False)
@@ -168,13 +168,13 @@ def compile(
 
 
 def halve_batches(model: keras.Model, error: tf.errors.ResourceExhaustedError) -> None:
-    """Go over each batch in twice as many parts from now on, as memory ran out, and say so.
+    """Divide each batch into twice as many parts from now on, because memory ran out, and tell the user.
 
     Raises:
-        ResourceExhaustedError: `error`, where parts cannot help.
+        ResourceExhaustedError: `error`, if more parts cannot help.
     """
     plan = model._tfl_plan
-    if plan.accumulate >= MOST_PARTS or num_workers(tf.distribute.get_strategy()) > 1:  # others wait in a sum
+    if plan.accumulate >= MOST_PARTS or num_workers(tf.distribute.get_strategy()) > 1:  # other workers wait in a sum
         raise error
     model._tfl_plan = dataclasses.replace(plan, accumulate=2 * plan.accumulate)
     say(
@@ -184,7 +184,7 @@ def halve_batches(model: keras.Model, error: tf.errors.ResourceExhaustedError) -
 
 
 def check_options(unknown: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse options that `tfl.fit` has not, with what to give in place of those of Keras, or the nearest name."""
+    """Refuse options that `tfl.fit` does not have, and suggest a replacement for an option of Keras, or a near name."""
     for name in unknown:
         names = [option for option in known if option not in ("model", "x", "y", "unknown")]
         instead = _IN_PLACE_OF.get(name)
@@ -193,10 +193,10 @@ def check_options(unknown: Iterable[str], known: Iterable[str]) -> None:
 
 
 def plan_of(model: keras.Model) -> Plan:
-    """Return what `tfl.compile` was asked for.
+    """Return the plan that `tfl.compile` stored in the model.
 
     Raises:
-        InputError: it was not called.
+        InputError: the model is not compiled with `tfl.compile`.
     """
     plan = getattr(model, "_tfl_plan", None)
     if plan is None:
@@ -205,10 +205,10 @@ def plan_of(model: keras.Model) -> Plan:
 
 
 def make_trainer(model: keras.Model, options: FitOptions = FitOptions()) -> Trainer:
-    """Return the graph of training `model` as it is frozen now; the last one is kept and reused where it fits.
+    """Return the training graph of `model` for the layers that are trainable now; reuse the last graph if it fits.
 
     Raises:
-        InputError: the model is not compiled with `tfl.compile`, or nothing is trainable.
+        InputError: the model is not compiled with `tfl.compile`, or it has no trainable variable.
     """
     plan = plan_of(model)
     if not model.trainable_variables:
@@ -235,7 +235,7 @@ def make_trainer(model: keras.Model, options: FitOptions = FitOptions()) -> Trai
         plan.jit_compile,
         plan.activation,
     )
-    # Everything that a trace depends on; the objects are kept, so an id is not given twice.
+    # Everything that a trace depends on. The key keeps the objects alive, so that no id is used twice.
     modes = [(layer.trainable, layer.dtype_policy.name) for layer in model._flatten_layers()]
     pulls = [variable.regularizer for variable in model.trainable_variables]
     key = (plan, model.optimizer, step, modes, pulls, tf.distribute.get_strategy())

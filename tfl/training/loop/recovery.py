@@ -1,4 +1,4 @@
-"""What an interrupted training goes on from: everything that the next step depends on, and where it stands."""
+"""Save and restore a training: its position, and everything that the next step depends on."""
 
 import contextlib
 import dataclasses
@@ -24,18 +24,18 @@ from tfl.training.update.step import Trainer
 
 @dataclasses.dataclass(frozen=True)
 class Position:
-    """Where training stands: so many whole epochs, and so many steps of the next one."""
+    """The position of training: `epoch` complete epochs, and `batch` steps of the next epoch."""
 
     epoch: int = 0
     batch: int = 0
 
 
 class Recovery:
-    """Saves a training while it runs, and brings a fresh one to where a saved one stood.
+    """Saves checkpoints of a running training, and restores a new training from a checkpoint.
 
     Args:
-        trainer: whose model, optimizer, totals and metrics are saved.
-        callbacks: whose numbers (best value, patience, best weights) are saved.
+        trainer: trainer whose model, optimizer, totals and metrics are saved.
+        callbacks: callbacks whose numbers (best value, patience, best weights) are saved.
         history: the record of the epochs so far.
         options: see `CheckpointOptions`.
     """
@@ -53,10 +53,10 @@ class Recovery:
         self._seconds = 0.0
 
     def restore(self) -> Position | None:
-        """Bring trainer, callbacks and history to where the newest checkpoint was taken; None where there is none.
+        """Restore trainer, callbacks and history from the newest checkpoint; return None if there is no checkpoint.
 
         Raises:
-            InputError: it is one of another training.
+            InputError: the checkpoint belongs to another training.
         """
         with _reached(self.options.folder):
             checkpoint = self.store.load()
@@ -92,31 +92,31 @@ class Recovery:
         return position
 
     def steps_until(self, batch: int) -> int | None:
-        """Return how many steps may follow on `batch` of the epoch until the next save by steps."""
+        """Return the number of steps from step `batch` of the epoch to the next save; None without saves by steps."""
         every = self.options.every_steps
         return every - batch % every if every else None
 
     def is_due(self, batch: int, seconds: float) -> bool:
-        """Say, after a call of the graph that took so long, whether it is time to save."""
+        """Add the seconds of the last call of the graph, and return whether a save is due."""
         self._seconds += seconds
         by_time = 0 < self.options.every_seconds <= self._seconds
         return by_time or (self.options.every_steps > 0 and batch % self.options.every_steps == 0)
 
     def save(self, position: Position, *, best: bool = False) -> None:
-        """Copy everything out, and let it be written while training goes on; only the chief writes.
+        """Copy the whole state and write it in the background while training continues; only the chief writes.
 
-        All workers must call it, as sums over the replicas are read.
+        All workers must call this method, because it reads sums over the replicas.
 
         Args:
-            position: where training goes on from.
-            best: the validation loss was never lower; this checkpoint stays beside the newest ones.
+            position: the position from which training will continue.
+            best: whether the validation loss is the lowest so far. Such a checkpoint is kept in addition to the newest.
         """
         self._seconds = 0.0
         sums = {id(v): total for v, total in zip(self.trainer.summed, self.trainer.sums(), strict=True)}
         variables = self._variables()
         if not is_chief(self.trainer.strategy):
             return
-        # Copies, as training goes on while they are written.
+        # These must be copies, because training continues while they are written.
         arrays = {name: np.array(sums.get(id(variable), variable).numpy()) for name, variable in variables.items()}
         for place, callback in enumerate(self.callbacks):
             arrays |= {f"callback/{place}/{name}": value for name, value in _numbers(callback).items()}
@@ -135,12 +135,12 @@ class Recovery:
         self.writer.submit(Checkpoint(self.history.steps + of_this_epoch, arrays, state), best=best)
 
     def finish(self) -> None:
-        """Wait until all is on the disk."""
+        """Wait until everything is on disk."""
         with _reached(self.options.folder):
             self.writer.wait()
 
     def _variables(self) -> dict[str, tf.Variable]:
-        """Return by name every variable that the next step reads."""
+        """Return every variable that the next step reads, by name."""
         trainer = self.trainer
         groups: dict[str, Sequence[Any]] = {
             "model": trainer.model.variables,
@@ -159,7 +159,7 @@ class Recovery:
 
 @contextlib.contextmanager
 def _reached(folder: epath.PathLike) -> Iterator[None]:
-    """Say in one line what an object store refuses; files of this machine explain themselves."""
+    """Turn errors of an object store into one line; errors about local files are already clear."""
     try:
         yield
     except tf.errors.OpError as error:
@@ -168,9 +168,10 @@ def _reached(folder: epath.PathLike) -> Iterator[None]:
 
 
 def _numbers(callback: keras.callbacks.Callback) -> dict[str, np.ndarray]:
-    """Return by name what a callback knows in numbers: its best value, how long it waited, the best weights.
+    """Return the numeric state of a callback by name: its best value, its patience counter, the best weights.
 
-    What it was made with is no such thing: Keras turns the sign of `min_delta` when it first looks at the metric.
+    The arguments of its constructor are left out: Keras changes the sign of `min_delta` when it first reads the
+    metric, so restoring this value would be wrong.
     """
     found: dict[str, np.ndarray] = {}
     made_with = inspect.signature(type(callback).__init__).parameters

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of every step, and of every stage after each epoch."""
+"""Write the scalars of every step, and of every stage after each epoch, for TensorBoard."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,13 +12,13 @@ from tfl.training.update.records import COLUMNS
 
 
 class StepScalars(keras.callbacks.Callback):
-    """Writes loss, gradient norm, learning rate and images seen of every step, and rates and norms by stage.
+    """Writes loss, gradient norm, learning rate and number of images for every step, and rates and norms by stage.
 
-    Steps are told in groups, after each call of the graph, so writing costs no waiting. A step that was not
-    applied is there with its loss, finite or not, and counts its images.
+    Steps arrive in groups, after each call of the graph, so writing does not make training wait. A skipped step is
+    also written, with its loss, finite or not, and its images are counted.
 
     Args:
-        folder: for TensorBoard's files.
+        folder: folder for the files of TensorBoard.
         stages: name of a stage to its variables and the factor of its learning rate.
     """
 
@@ -27,7 +27,7 @@ class StepScalars(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self.folder, self.stages = epath.Path(folder), dict(stages or {})
-        self.step, self.images_seen = 0, 0.0  # numbers are saved with a checkpoint
+        self.step, self.images_seen = 0, 0.0  # a checkpoint saves numeric attributes
         self._writer: Any = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -35,10 +35,10 @@ class StepScalars(keras.callbacks.Callback):
         self._writer = tf.summary.create_file_writer(str(self.folder))
 
     def on_steps(self, rows: np.ndarray) -> None:
-        """Write down some steps.
+        """Write the scalars of some steps.
 
         Args:
-            rows: float64 `(S, len(COLUMNS))`, one a step, in order.
+            rows: float64 `(S, len(COLUMNS))`, one row for each step, in order.
         """
         with self._writer.as_default():
             for row in rows:

@@ -1,4 +1,4 @@
-"""Being asked to stop: the running step is finished and saved first."""
+"""Stop on a signal, after the running steps are finished and saved."""
 
 import signal
 import threading
@@ -11,13 +11,13 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopListener:
-    """Within the context SIGTERM and SIGINT set a mark that training looks at; a second SIGINT stops at once.
+    """Within the context SIGTERM and SIGINT set `signal_number`, which training reads; a second SIGINT stops at once.
 
-    A second SIGTERM does not: schedulers send it to a launcher and to its members. A signal that nobody acted on is
-    sent again at the end of the context, to whoever listened before it.
+    A second SIGTERM does not stop at once, because schedulers send it both to a launcher and to its members. If
+    training did not react to a signal, the context raises it again at its end for the previous signal handler.
 
     Attributes:
-        signal_number: the signal that came, 0 where none did.
+        signal_number: number of the received signal; 0 if there is none.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class StopListener:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "StopListener":
-        if threading.current_thread() is threading.main_thread():  # the only one that may listen
+        if threading.current_thread() is threading.main_thread():  # only the main thread may set signal handlers
             self._before = {number: signal.signal(number, self._hear) for number in _SIGNALS}
         return self
 

@@ -1,4 +1,4 @@
-"""Walk a model over a data set: so many steps in one call of the graph that the host has nothing to wait for."""
+"""Run steps of a model over a data set, many of them in one call of the graph, so that the host rarely waits."""
 
 import itertools
 import time
@@ -13,24 +13,24 @@ from tfl.training.loop.epochs import NO_BATCH, Batches
 from tfl.training.update.batches import Feed
 from tfl.training.update.step import Trainer
 
-SECONDS_PER_CALL = 0.5  # so many steps run in one call of the graph; progress moves as often
+SECONDS_PER_CALL = 0.5  # wanted time of one call of the graph; progress is also updated this often
 
 
 class Watcher:
-    """Looks on between the calls of the graph; this one lets everything pass."""
+    """Observer that is called between calls of the graph; the base class does nothing."""
 
     def steps_until(self, done: int) -> int | None:
-        """Return how many steps may follow in one call after `done` of the epoch; None for any number."""
+        """Return how many steps may run in one call after `done` steps of the epoch; None for any number."""
 
     def look(self, done: int, seconds: float) -> None:
-        """See that `done` steps of the epoch are done, and that the last ones took so long."""
+        """Handle the state after `done` steps of the epoch; the last call of the graph took `seconds`."""
 
     def asks_to_stop(self) -> bool:
-        """Say whether this process was asked to stop."""
+        """Return whether this process was asked to stop."""
         return False
 
     def stop(self, done: int) -> None:
-        """End training after `done` steps of the epoch, as some process was asked to."""
+        """End training after `done` steps of the epoch, because some process was asked to stop."""
 
 
 def walk(
@@ -44,28 +44,27 @@ def walk(
     before: Callable[[int], None] | None = None,
     watcher: Watcher | None = None,
 ) -> Iterator[int]:
-    """Run a step on one batch after the other, and yield its number when it is done.
+    """Run one step on each batch, and yield the number of each step when it is done.
 
-    Where the number of batches is known, as many steps as fit in `SECONDS_PER_CALL` run in one call
-    of the graph.
+    If the number of batches is known, each call of the graph runs as many steps as fit in `SECONDS_PER_CALL`.
 
     Args:
-        trainer: whose steps.
-        batches: those before step `start` left out.
-        epoch: its number.
-        train: or evaluate.
+        trainer: trainer whose steps run.
+        batches: the batches from step `start` on.
+        epoch: number of the epoch.
+        train: True to train, False to evaluate.
         start: number of the first step.
-        count: how many steps; None for as many as there are batches.
-        before: called with the number of each step before it, which costs a call of the graph for each; None to run
-            many in one call.
-        watcher: looks on between calls; None for nobody.
+        count: number of steps; None for all batches.
+        before: called before each step with its number; each step then needs its own call of the graph. None to run
+            many steps in one call.
+        watcher: observer between calls; None for no observer.
     """
     one, many = (trainer.train_one, trainer.train_steps) if train else (trainer.test_one, trainer.test_steps)
     total, number = batches.count if count is None else count, tf.constant(epoch, tf.int64)
     watcher, workers = watcher or Watcher(), Workers(trainer.strategy)
 
     def look(done: int, since: float) -> float:
-        # All workers must decide alike.
+        # All workers must make the same decision.
         seconds, stop = workers.mean(time.perf_counter() - since, float(watcher.asks_to_stop()))
         watcher.look(done, seconds)
         if stop:
@@ -82,17 +81,17 @@ def walk(
             yield step
         return
     iterator, done, size, end = batches.in_shares(trainer.strategy), start, 1, start + total
-    # TensorFlow lets what is gathered in a loop have one shape only, and the last batch is a shorter one.
+    # In a loop TensorFlow can gather tensors of one shape only, but the last batch may be shorter.
     most = 1 if train and trainer.gathers else end
     while done < end:
         now = min(size, end - done, watcher.steps_until(done) or size)
         begin = time.perf_counter()
         try:
             many(iterator, tf.constant(now, tf.int64), number)
-        except tf.errors.OutOfRangeError as error:  # what is repeated ends only where it is empty
+        except tf.errors.OutOfRangeError as error:  # a repeated data set ends only if it is empty
             raise InputError(NO_BATCH) from error
-        # The first call also traces the graph, and so counts as slow: the next one is short again. TensorFlow
-        # matches the sums of several workers call by call, so all must make calls of the same length.
+        # The first call also traces the graph, so it counts as slow and the next call is short again. TensorFlow
+        # matches the sums of several workers call by call, so all workers must make calls of the same length.
         seconds = look(done + now, begin)
         size = min(most, max(1, int(SECONDS_PER_CALL * now / seconds)))
         yield from range(done, done + now)
@@ -102,13 +101,13 @@ def walk(
 def evaluate_feed(
     trainer: Trainer, feed: Feed, before: Callable[[int], None] | None = None, watcher: Watcher | None = None
 ) -> Iterator[int]:
-    """Evaluate on every example of a feed, each counted once, and yield the number of each step when it is done.
+    """Evaluate every example of a feed once, and yield the number of each step when it is done.
 
-    Mean loss (no penalty) and metrics are the trainer's results then.
+    Afterwards `trainer.results()` holds the mean loss (without the penalty) and the metrics.
 
     Args:
-        trainer: whose model.
-        feed: all of it is read.
+        trainer: trainer of the model.
+        feed: the data; all of it is read.
         before: see `walk`.
         watcher: see `walk`.
 

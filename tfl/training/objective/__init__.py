@@ -1,1 +1,1 @@
-"""What training minimises and measures: losses, metrics, optimizers, schedules."""
+"""Losses, metrics, optimizers and schedules of training."""

@@ -1,4 +1,4 @@
-"""Validation loss at the temperature that would be shipped: what epochs are chosen by."""
+"""Validation loss at the temperature that would be shipped; it chooses the best epoch."""
 
 from typing import Any
 
@@ -9,27 +9,27 @@ import tensorflow as tf
 from tfl.tasks import Task
 from tfl.training.objective.losses import align_labels, is_sparse, per_example_loss
 
-TEMPERATURES = np.geomspace(0.05, 20.0, 97)  # 1 is in the middle; steps of 6 % miss the smallest loss by 0.1 % at most
+TEMPERATURES = np.geomspace(0.05, 20.0, 97)  # 1 is in the middle; with steps of 6 % the loss is at most 0.1 % too high
 
 
 def metrics_to_choose_by(task: Task) -> list[keras.metrics.Metric]:
-    """Return the task's metrics, and where it has a temperature the loss that epochs are chosen by."""
+    """Return the metrics of a task and, if it has a temperature, the loss that chooses the epoch."""
     return [*task.metrics(), *([CalibratedLoss(task.loss())] if task.has_temperature else [])]
 
 
 def loss_to_choose_by(task: Task) -> str:
-    """Return the name, in the history, of the loss that epochs are chosen by; values have no temperature."""
+    """Return the name, in the history, of the loss that chooses the epoch; regression has no temperature."""
     return "val_calibrated_loss" if task.has_temperature else "val_loss"
 
 
 class CalibratedLoss(keras.metrics.Metric):
     """The mean loss of a classifier at the best temperature of a grid, as `tfl.evaluation.fit_temperature` fits it.
 
-    Fine-tuning makes a network too sure before it makes it wrong. Its loss at temperature 1 then rises although the
-    model, which is shipped with a fitted temperature, still gets better. Where every example is correct there is no
-    best temperature, and the loss is that at 1.
+    Fine-tuning makes a network overconfident before it makes it worse. The loss at temperature 1 then rises, although
+    the model, which is shipped with a fitted temperature, still improves. If every example is correct, there is no best
+    temperature, and the metric is the loss at temperature 1.
 
-    It is measured on validation only: the loop does not update it in training steps.
+    The metric is measured on validation only: the loop does not update it in training steps.
 
     Args:
         loss: on logits, without label smoothing, as `make_loss` builds it for a classifier.
@@ -46,7 +46,7 @@ class CalibratedLoss(keras.metrics.Metric):
         self.wrong = self.add_variable((), "zeros", dtype="float64", name="wrong")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add a batch: labels as the loss takes them, logits `(B, K)`, and weights `(B,)` that count in the mean."""
+        """Add a batch: labels as for the loss, logits `(B, K)`, and the weights `(B,)` of the examples in the mean."""
         logits, labels = tf.cast(y_pred, tf.float32), align_labels(y_true, y_pred, self.loss)
         number, count = len(TEMPERATURES), tf.shape(logits)[0]
         weights = tf.ones([count]) if sample_weight is None else tf.cast(sample_weight, tf.float32)

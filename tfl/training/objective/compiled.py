@@ -1,4 +1,4 @@
-"""From what users give to `tfl.compile` to one loss, and to what the outputs of the model mean."""
+"""Find the loss, and the meaning of the model's outputs, from the arguments of `tfl.compile`."""
 
 import inspect
 from collections.abc import Mapping
@@ -11,20 +11,20 @@ from tfl.registry import did_you_mean
 from tfl.tasks import Binary, Multiclass, Multilabel, Regression, Task, get_task, task_names
 from tfl.training.objective.losses import is_categorical, is_sparse, is_stock, name_of
 
-DEFAULT = Multiclass()  # where neither a loss nor a model tells what the outputs mean
+DEFAULT = Multiclass()  # if neither the loss nor the model says what the outputs mean
 
 _KERAS_LOSSES = {
     found.__name__.lower(): found
     for found in vars(keras.losses).values()
     if inspect.isclass(found) and found is not keras.losses.Loss
 }
-_OF_BATCHES = ("circle", "ctc", "dice", "tversky")  # compare examples, or take no rows of outputs
-_OF_PROBABILITIES = ("categoricalgeneralizedcrossentropy", "kldivergence")  # have no form on logits
+_OF_BATCHES = ("circle", "ctc", "dice", "tversky")  # these compare examples, or do not take rows of outputs
+_OF_PROBABILITIES = ("categoricalgeneralizedcrossentropy", "kldivergence")  # these have no form on logits
 _REDUCTIONS = ("sum_over_batch_size", "mean", "none", None)
 
 
 def ends_in_probabilities(model: keras.Model) -> bool:
-    """Say whether the last layer of a model is a softmax or a sigmoid."""
+    """Return whether the last layer of a model is a softmax or a sigmoid."""
     if not getattr(model, "outputs", None):
         return False
     layer = model.outputs[0]._keras_history.operation
@@ -38,10 +38,15 @@ def ends_in_probabilities(model: keras.Model) -> bool:
 
 
 def of_one_output(value: Any, model: keras.Model, name: str) -> Any:
-    """Take the only value out of a dict with the name of the output; what is no such dict stays as it is.
+    """Return the value of a dict whose only key is the name of the output; return any other value unchanged.
+
+    Args:
+        value: the argument of `tfl.compile`.
+        model: the model with one output.
+        name: name of the argument, for the message.
 
     Raises:
-        InputError: another key. `name` says of which argument.
+        InputError: the dict has another key.
     """
     if not isinstance(value, Mapping) or "class_name" in value:
         return value
@@ -52,25 +57,26 @@ def of_one_output(value: Any, model: keras.Model, name: str) -> Any:
 
 
 def recorded_task(model: keras.Model) -> Task | None:
-    """Return the task in the model's metadata, or None where it has none."""
+    """Return the task in the metadata of the model, or None if it has no metadata."""
     metadata = getattr(model, "metadata", None)
     return metadata.task if metadata is not None else None
 
 
 def resolve_loss(loss: Any, model: keras.Model) -> tuple[keras.losses.Loss, Task | None]:
-    """Find the loss, and the task that it belongs to.
+    """Find the loss and its task.
 
     Args:
-        loss: a task or its name; whatever `keras.Model.compile` takes for a model of one output: object, class,
-            function, name, config, a list of one, a dict with the name of the output; or None for the recorded task.
-        model: its outputs are logits, or probabilities where it ends in a softmax or sigmoid.
+        loss: a task or its name; or anything that `keras.Model.compile` takes for a model with one output: object,
+            class, function, name, config, a list of one, a dict with the name of the output; or None for the recorded
+            task.
+        model: its outputs are logits, or probabilities if it ends in a softmax or sigmoid.
 
     Returns:
-        The loss. A stock one that expects probabilities takes logits where the model gives those. The task is
-        None where nothing tells what the outputs mean.
+        The loss and the task. If the model returns logits, a stock loss on probabilities is in its form on logits. The
+        task is None if the meaning of the outputs is not known.
 
     Raises:
-        InputError: the loss is none, or does not fit the model's outputs.
+        InputError: the argument is not a loss, or the loss does not fit the outputs of the model.
     """
     loss = of_one_output(loss, model, "loss")
     if isinstance(loss, (list, tuple)):
@@ -98,12 +104,12 @@ def resolve_loss(loss: Any, model: keras.Model) -> tuple[keras.losses.Loss, Task
 
 
 def activation_of(task: Task | None, model: keras.Model) -> str:
-    """Return what turns the outputs into probabilities: "softmax", "sigmoid", or "" where nothing does or is needed."""
+    """Return the function from outputs to probabilities: "softmax", "sigmoid", or "" if there is none or no need."""
     return "" if task is None or ends_in_probabilities(model) else task.activation
 
 
 def _find(loss: Any) -> keras.losses.Loss:
-    """Return the loss that an object, class, function, name or config means, as Keras finds it."""
+    """Return the loss for an object, class, function, name or config, as Keras finds it."""
     try:
         found: Any = keras.losses.get(loss if not isinstance(loss, str) else _known_name(loss))
     except (ValueError, TypeError) as error:
@@ -141,7 +147,7 @@ def _is_keras(found: Any) -> bool:
 
 
 def _on_outputs(loss: keras.losses.Loss, model: keras.Model) -> keras.losses.Loss:
-    """Return a stock loss in the form that takes what the model gives, logits or probabilities."""
+    """Return a stock loss in the form that takes the outputs of the model, logits or probabilities."""
     name, probabilities = type(loss).__name__, ends_in_probabilities(model)
     if name_of(loss) in _OF_BATCHES:
         raise InputError(f"`loss` must give one value for each example of outputs (B, K). Received: {name}.")

@@ -1,4 +1,4 @@
-"""Losses by target; all take `(y_true, y_pred)`. How those of users are found stands in `compiled.py`."""
+"""Losses of each target; all take `(y_true, y_pred)`. `compiled.py` looks up the losses of users."""
 
 import keras
 import tensorflow as tf
@@ -16,14 +16,14 @@ def make_loss(target: str | Task = "multiclass", label_smoothing: float = 0.0) -
 
     Args:
         target: `"multiclass"`, `"binary"`, `"multilabel"` or `"regression"`.
-        label_smoothing: in [0, 1); a multiclass label y becomes (1 - s) y + s / K, a binary one
-            (1 - s) y + s / 2. Regression has none.
+        label_smoothing: s in [0, 1). A multiclass label y becomes (1 - s) y + s / K, a binary label becomes
+            (1 - s) y + s / 2. Regression has no smoothing.
 
     Returns:
         A Keras loss with `reduction="none"`: `(B,)` float32.
 
     Raises:
-        InputError: unknown target, or a smoothing that the target does not admit.
+        InputError: the target is unknown, or it does not allow this smoothing.
 
     Example:
         >>> make_loss("multiclass")(np.array([0]), np.array([[0.0, 0.0]]))  # log 2
@@ -35,10 +35,10 @@ def make_loss(target: str | Task = "multiclass", label_smoothing: float = 0.0) -
 
 
 def evaluation_loss(loss: keras.losses.Loss) -> keras.losses.Loss:
-    """Return the loss to measure with: without label smoothing, averaged over the batch.
+    """Return the loss for evaluation: without label smoothing, averaged over the batch.
 
-    Smoothing is a way to train; what is reported should not depend on it. A smoothed multiclass loss
-    is measured on class numbers. Losses that are not Keras' own stay as they are.
+    Smoothing belongs to training, and a reported loss must not depend on it. A smoothed multiclass loss becomes the
+    sparse loss on class numbers. Losses that do not come from Keras are returned unchanged.
     """
     if not is_stock(loss):
         return loss
@@ -51,50 +51,49 @@ def evaluation_loss(loss: keras.losses.Loss) -> keras.losses.Loss:
 
 
 def is_stock(measure: Measure) -> bool:
-    """Say whether a loss or metric is Keras' own, and no function or subclass of a user."""
+    """Return whether a loss or metric comes from Keras, and is not a function or subclass of a user."""
     function = getattr(measure, "fn", None) or getattr(measure, "_fn", None)
     own = type(measure) if function is None else function
     return own.__module__.startswith("keras.") and type(measure).__module__.startswith("keras.")
 
 
 def name_of(measure: Measure) -> str:
-    """Return the name of a stock measure without regard to its form: `meansquarederror` for class and function."""
+    """Return the name of a stock loss or metric in one form: `meansquarederror` for both the class and the function."""
     wrapped = getattr(measure, "_fn", None) if type(measure).__name__ == "MeanMetricWrapper" else None
     return (wrapped or type(measure)).__name__.replace("_", "").lower()
 
 
 def is_sparse(measure: Measure) -> bool:
-    """Say whether a loss or metric takes class numbers, not one-hot rows."""
+    """Return whether a loss or metric takes class numbers and not one-hot rows."""
     name = name_of(measure)
     return is_stock(measure) and (name.startswith("sparse") or name == "categoricalgeneralizedcrossentropy")
 
 
 def is_categorical(measure: Measure) -> bool:
-    """Say whether a loss or metric takes one row of class probabilities per example."""
+    """Return whether a loss or metric takes one row of class probabilities per example."""
     return is_stock(measure) and "categorical" in name_of(measure) and not is_sparse(measure)
 
 
 def can_mix(loss: keras.losses.Loss) -> bool:
-    """Say whether a loss takes label rows that are mixed, whatever form the labels had before."""
+    """Return whether a loss takes rows of mixed labels, for any form that the labels had before."""
     return is_stock(loss) and (not is_sparse(loss) or name_of(loss) == "sparsecategoricalcrossentropy")
 
 
 def align_labels(labels: tf.Tensor, logits: tf.Tensor, loss: keras.losses.Loss) -> tf.Tensor:
-    """Give labels the form that a stock loss takes, whatever form the data has.
+    """Return labels in the form that a stock loss takes.
 
-    Keras broadcasts `(B,)` labels against `(B, 1)` logits to `(B, B)` in some losses, and fails on
-    class numbers in others.
+    Some losses of Keras broadcast `(B,)` labels against `(B, 1)` logits to `(B, B)`, and others fail on class numbers.
 
     Args:
         labels: `(B,)`, `(B, 1)` or `(B, K)`.
         logits: `(B, K)`.
-        loss: what will be called with them.
+        loss: the loss that will be called with the labels.
 
     Returns:
         int64 `(B,)` for sparse losses, float32 of the shape of `logits` for the others.
 
     Raises:
-        InputError: labels are one number each where the loss compares every output with its own.
+        InputError: each label is one number, but the loss needs one value for each output.
     """
     num_outputs = logits.shape[-1]
     is_row = labels.shape.rank == logits.shape.rank and labels.shape[-1] == num_outputs
@@ -112,24 +111,24 @@ def align_labels(labels: tf.Tensor, logits: tf.Tensor, loss: keras.losses.Loss) 
 
 
 def class_numbers(labels: tf.Tensor, num_outputs: int) -> tf.Tensor:
-    """Return labels of any form as int64 numbers `(B,)`; of a mixed row the largest share."""
+    """Return labels of any form as int64 class numbers `(B,)`; for a mixed row, the class with the largest share."""
     if labels.shape.rank == 2 and labels.shape[-1] == num_outputs and num_outputs > 1:
         return tf.argmax(labels, axis=-1)
     return tf.cast(tf.reshape(labels, [-1]), tf.int64)
 
 
 def label_rows(labels: tf.Tensor, num_outputs: int) -> tf.Tensor:
-    """Return labels of any form as float32 rows `(B, K)`, as shares of the outputs or as values, which can be mixed."""
+    """Return labels of any form as float32 rows `(B, K)` that can be mixed: shares of the classes, or values."""
     if num_outputs > 1 and (labels.shape.rank == 1 or labels.shape[-1] == 1):
         return tf.one_hot(tf.cast(tf.reshape(labels, [-1]), tf.int64), num_outputs)
     return tf.reshape(tf.cast(labels, tf.float32), [-1, num_outputs])
 
 
 def per_example_loss(loss: keras.losses.Loss, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Return the loss of each example, `(B,)` float32, whatever reduction the loss object asks for.
+    """Return the loss of each example, `(B,)` float32, for any reduction of the loss object.
 
-    A loss of a user gets labels and outputs as Keras gives them. Where it returns one number for the batch, that
-    is the loss of each example.
+    A loss of a user gets labels and outputs as in Keras. If it returns one number for the batch, this number is the
+    loss of each example.
     """
     logits = tf.cast(logits, tf.float32)
     if not is_stock(loss):

@@ -1,7 +1,7 @@
-"""Metrics: those of a target, those that users name or give, and what each of them is fed.
+"""Find the metrics of a target or of a user, and give each metric its inputs.
 
-Models give logits. A stock metric that expects probabilities, class numbers or one-hot rows gets them; a metric of a
-user gets labels and outputs as Keras gives them.
+Models return logits. A stock metric that expects probabilities, class numbers or one-hot rows gets them; a metric of a
+user gets labels and outputs as in Keras.
 """
 
 from collections import Counter
@@ -15,9 +15,9 @@ from tfl.errors import InputError
 from tfl.tasks import Task, get_task
 from tfl.training.objective.losses import class_numbers, is_categorical, is_sparse, is_stock, label_rows, name_of
 
-_ON_LOGITS = ("hinge", "squaredhinge", "categoricalhinge")  # a margin is one of scores
-_ACCURACIES = ("categoricalaccuracy", "topkcategoricalaccuracy")  # of class numbers too: the order of logits is enough
-_OF_DECISIONS = ("accuracy", "iou", "meaniou")  # compare class numbers with class numbers
+_ON_LOGITS = ("hinge", "squaredhinge", "categoricalhinge")  # their margins are margins of logits
+_ACCURACIES = ("categoricalaccuracy", "topkcategoricalaccuracy")  # also sparse ones; they need only the order of logits
+_OF_DECISIONS = ("accuracy", "iou", "meaniou")  # these compare class numbers with class numbers
 _NEED_PROBABILITIES = (
     *("auc", "precision", "recall", "precisionatrecall", "recallatprecision", "sensitivityatspecificity"),
     *("specificityatsensitivity", "truepositives", "truenegatives", "falsepositives", "falsenegatives"),
@@ -28,24 +28,28 @@ _NEED_PROBABILITIES = (
 
 
 def make_metrics(target: str | Task = "multiclass") -> list[keras.metrics.Metric]:
-    """Build the default metrics of a target; a logit above 0 counts as "yes" (Keras compares with 0.5)."""
+    """Return the default metrics of a target; a logit above 0 counts as "yes" (Keras compares with 0.5).
+
+    Args:
+        target: the task, or its name: `"multiclass"`, `"binary"`, `"multilabel"` or `"regression"`.
+    """
     return get_task(target).metrics()
 
 
 def resolve_metrics(
     metrics: Any, task: Task | None, activation: str, output_shape: tuple[int | None, ...], *, probabilities: bool
 ) -> tuple[keras.metrics.Metric, ...]:
-    """Return metric objects: those of the target for None, else each name, object, class or function looked up.
+    """Return the metric objects for a user's argument; None gives the default metrics of the task.
 
     Args:
-        metrics: one or several.
-        task: what the outputs mean; None where nothing tells.
-        activation: as in `feed_metric`.
-        output_shape: of the model.
+        metrics: one or several names, objects, classes or functions; or None.
+        task: meaning of the outputs; None if it is not known.
+        activation: as for `feed_metric`.
+        output_shape: output shape of the model.
         probabilities: whether the model ends in a softmax or sigmoid.
 
     Raises:
-        InputError: a metric that is none, that does not fit the outputs, or two of one name.
+        InputError: an argument is not a metric, a metric does not fit the outputs, or two metrics have the same name.
     """
     defaults = task.metrics() if task else []
     if probabilities and defaults and name_of(defaults[0]) == "binaryaccuracy":
@@ -68,10 +72,10 @@ def feed_metric(
     """Return labels and predictions in the form that a metric takes.
 
     Args:
-        metric: of Keras or of a user.
-        labels: as the data has them.
+        metric: a metric of Keras or of a user.
+        labels: labels in the form of the data.
         outputs: float32 `(B, K)`.
-        activation: what turns outputs into probabilities: "softmax" or "sigmoid"; "" for nothing.
+        activation: function from outputs to probabilities: "softmax" or "sigmoid"; "" for none.
     """
     if not is_stock(metric):
         return labels, outputs
@@ -90,14 +94,14 @@ def feed_metric(
 
 
 def build_metric(metric: keras.metrics.Metric, num_outputs: int) -> None:
-    """Let a stock metric make its variables now, where it would only in its first update: sums are read by number."""
+    """Create the variables of a stock metric now instead of in its first update, because they are read by position."""
     if is_stock(metric) and getattr(metric, "_built", True) is False:
         shape = (None, num_outputs)
         metric._build(*([shape] if isinstance(metric, keras.metrics.AUC) else [shape, shape]))
 
 
 def takes_outputs(metric: keras.metrics.Metric) -> bool:
-    """Say whether a stock metric takes the outputs as they are: it asks for logits, or their order is enough."""
+    """Return whether a stock metric takes the outputs unchanged: it expects logits, or needs only their order."""
     config, name = metric.get_config(), name_of(metric)
     if config.get("from_logits") or name in (*_ON_LOGITS, *_ACCURACIES, *(f"sparse{n}" for n in _ACCURACIES)):
         return True
@@ -122,7 +126,7 @@ def _flatten(metrics: Any) -> list[Any]:
 
 
 def _find(metric: Any, defaults: list[keras.metrics.Metric]) -> keras.metrics.Metric:
-    """Look up one metric; "accuracy" is the target's own."""
+    """Look up one metric; "accuracy" is the accuracy of the target."""
     if metric in ("accuracy", "acc"):
         if not defaults or defaults[0].name != "accuracy":
             raise InputError(f"`metrics` must fit the loss: it is none of a classifier. Received: {metric!r}.")

@@ -1,4 +1,4 @@
-"""Optimizers by name, with weight decay where it belongs, bound to what is trainable now."""
+"""Optimizers by name, with weight decay on kernels only, built for the variables that are trainable now."""
 
 import keras
 import tensorflow as tf
@@ -23,17 +23,17 @@ def make_optimizer(
 
     Args:
         name: `"sgd"`, `"adam"` or `"adamw"`.
-        learning_rate: a number, a schedule, or None for 0.01 (sgd) or 0.001.
+        learning_rate: a number, a schedule, or None for 0.01 (sgd) or 0.001 (adam, adamw).
         momentum: in [0, 1]; sgd only.
-        nesterov: look ahead; sgd only.
-        weight_decay: decoupled: every step takes `weight_decay * learning_rate * w` off a kernel. It is
-            no part of the objective, and `tfl.compile` excludes biases and normalisation from it.
+        nesterov: use Nesterov momentum; sgd only.
+        weight_decay: decoupled weight decay: every step subtracts `weight_decay * learning_rate * w` from a kernel w.
+            It is not part of the objective, and `tfl.compile` excludes biases and normalisation from it.
 
     Returns:
         A stock Keras optimizer.
 
     Raises:
-        InputError: unknown name.
+        InputError: the name is unknown.
 
     Example:
         >>> make_optimizer("sgd", 0.01, momentum=0.9, nesterov=True)
@@ -51,7 +51,7 @@ def make_optimizer(
 
 
 def exclude_from_weight_decay(optimizer: keras.optimizers.Optimizer, model: keras.Model) -> None:
-    """Keep decoupled weight decay off everything that is no kernel, on top of what was excluded before."""
+    """Exclude all variables that are not kernels from decoupled weight decay, in addition to earlier exclusions."""
     excluded = [variable for variable in model.variables if not is_kernel(variable)]
     before = set(getattr(optimizer, "_exclude_from_weight_decay", ()))
     pattern = getattr(optimizer, "_exclude_from_weight_decay_pattern", None)
@@ -60,16 +60,16 @@ def exclude_from_weight_decay(optimizer: keras.optimizers.Optimizer, model: kera
 
 
 def bind_optimizer(optimizer: keras.optimizers.Optimizer, model: keras.Model) -> keras.optimizers.Optimizer:
-    """Return an optimizer whose variables are those of the model that are trainable now.
+    """Return an optimizer that is built for the variables of the model that are trainable now.
 
-    An optimizer is built once for a list of variables; Keras fails, or trains the old list, where
-    freezing changed afterwards.
+    An optimizer is built once for a list of variables. If layers are frozen or unfrozen afterwards, Keras fails or
+    trains the old list.
 
     Returns:
-        The same optimizer where it fits, else a new one with the same settings and empty state.
+        The same optimizer if it fits, else a new one with the same settings and an empty state.
     """
     wanted = model.trainable_variables
-    misplaced = optimizer._distribution_strategy is not tf.distribute.get_strategy()  # made outside of the scope
+    misplaced = optimizer._distribution_strategy is not tf.distribute.get_strategy()  # made outside the scope
     if optimizer.built or misplaced:
         if not misplaced and [id(v) for v in optimizer._trainable_variables] == [id(v) for v in wanted]:
             return optimizer

@@ -23,14 +23,14 @@ def make_schedule(
             (times 0.1 at one half and again at three quarters).
         learning_rate: the peak, greater than 0.
         total_steps: optimizer steps of the whole run, at least 1.
-        warmup_fraction: of `total_steps`, in [0, 1]; cosine only. The warm-up starts above zero, so
-            that no step is wasted.
+        warmup_fraction: share of `total_steps` for the warm-up, in [0, 1]; cosine only. The warm-up starts above
+            zero, so that no step is wasted.
 
     Returns:
-        A float for `"constant"` (which callbacks can change), else a Keras schedule.
+        A float for `"constant"` (callbacks can change it), else a Keras schedule.
 
     Raises:
-        InputError: unknown name, or a number out of range.
+        InputError: the name is unknown, or a number is out of range.
 
     Example:
         >>> make_schedule("cosine", 1e-3, total_steps=1000)
@@ -47,7 +47,7 @@ def make_schedule(
     if name == "constant":
         return float(learning_rate)
     if name == "step":
-        # Keras holds a value up to and including its boundary.
+        # Keras uses each value up to and including its boundary.
         boundaries = [math.ceil(total_steps * part) - 1 for part in (1 / 2, 3 / 4)]
         values = [learning_rate, learning_rate * STEP_FACTOR, learning_rate * STEP_FACTOR**2]
         return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)

@@ -1,4 +1,4 @@
-"""Values in the user's units outside, in standard deviations from their mean inside, where heads are trained."""
+"""Standardise the values of a regression for training: the user's units outside, standard deviations inside."""
 
 import contextlib
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ from tfl.distribution.shares import Share
 
 
 class Units:
-    """Mean and standard deviation of each value that a model is to answer.
+    """Mean and standard deviation of each value that a model predicts.
 
-    Learning rates, penalties and random starts fit targets of about 1. With prices around 1,000 a head that is trained
-    would spend all its steps on the way to the mean.
+    Learning rates, penalties and random starts fit targets of a size near 1. With prices around 1,000 the head would
+    spend all its training steps on reaching the mean.
 
     Args:
-        labels: of training, `(N,)` or `(N, K)`; a value that never changes keeps its unit.
+        labels: training labels, `(N,)` or `(N, K)`; a value that never changes keeps its unit.
 
     Attributes:
         mean: `(K,)` float64.
@@ -36,7 +36,7 @@ class Units:
         self.mean, self.scale = values.mean(axis=0), np.where(deviation > 0, deviation, 1.0)
 
     def standardize(self, labels: Any) -> np.ndarray:
-        """Return labels `(N,)` or `(N, K)` in standard deviations from the mean, float64."""
+        """Return labels `(N,)` or `(N, K)` in standard deviations from the mean, float64 in the same shape."""
         labels = np.asarray(labels, np.float64)
         return ((labels.reshape(len(labels), -1) - self.mean) / self.scale).reshape(labels.shape)
 
@@ -49,13 +49,13 @@ class Units:
         return dataset.map(self._standardize_element)
 
     def to_user(self, layer: keras.layers.Dense) -> None:
-        """Let a last layer that gives standardised values give the user's."""
+        """Change a last layer that returns standardised values, so that it returns values in the user's units."""
         layer.kernel.assign(layer.kernel.numpy() * self.scale)
         layer.bias.assign(self.restore(layer.bias.numpy()))
 
     @contextlib.contextmanager
     def standardized(self, layer: keras.layers.Dense) -> Iterator[None]:
-        """Let a last layer that gives the user's values give standardised ones within the context."""
+        """Within the context, a last layer that returns values in the user's units returns standardised values."""
         layer.kernel.assign(layer.kernel.numpy() / self.scale)
         layer.bias.assign((layer.bias.numpy() - self.mean) / self.scale)
         try:
@@ -75,8 +75,8 @@ class StandardizedFeed:
     """A feed of `tfl.fit` whose labels are standardised.
 
     Args:
-        feed: an `EpochFeed`, or what is made like one.
-        units: of the labels.
+        feed: an `EpochFeed`, or an object with the same methods.
+        units: units of the labels.
     """
 
     def __init__(self, feed: Any, units: Units) -> None:
@@ -91,6 +91,6 @@ class StandardizedFeed:
         return self.units.batches(self.feed.from_batch(epoch, start))
 
     def shares(self, epoch: int, start: int, mine: range, num_replicas: int) -> tf.data.Dataset | None:
-        """Return the shares of some replicas in those batches; None where only whole batches can be read."""
+        """Return the shares of some replicas in the batches of `from_batch`; None if only whole batches can be read."""
         found = self.feed.shares(epoch, start, mine, num_replicas)
         return None if found is None else self.units.batches(found)

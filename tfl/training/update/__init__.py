@@ -1,1 +1,1 @@
-"""One training step: gradients, their averages, and how they change the weights."""
+"""One training step: the gradients, the update of the weights, and the average of the weights."""

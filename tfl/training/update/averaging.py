@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights and of BatchNorm's statistics, free of the bias of its start."""
+"""An exponential moving average of the weights and of BatchNorm's statistics, without the bias of its start."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 def averaged_variables(model: keras.Model) -> list[keras.Variable]:
-    """Return the trained weights and the statistics of trained BatchNorm layers, which belong to these weights."""
+    """Return the trained weights, and the statistics of trained BatchNorm layers, which belong to these weights."""
     statistics = [
         variable
         for layer in model._flatten_layers()
@@ -17,14 +17,14 @@ def averaged_variables(model: keras.Model) -> list[keras.Variable]:
 
 
 class WeightAverage:
-    """The average of what training moves, in which step t counts `momentum` times what step t + 1 does.
+    """The average of trained variables, in which the weight of step t is `momentum` times the weight of step t + 1.
 
-    Keras' own average (`use_ema`) is taken inside the optimizer, before learning-rate multipliers are
-    applied, and starts from the first weights, which it forgets only after `1 / (1 - momentum)` steps.
-    This one is `sum(momentum^(t-s) w_s) / sum(momentum^(t-s))` exactly, from the first step on.
+    The average of Keras (`use_ema`) is computed inside the optimizer, before learning-rate multipliers are applied.
+    It starts from the first weights, and their effect lasts about `1 / (1 - momentum)` steps. The average here is
+    exactly `sum(momentum^(t-s) w_s) / sum(momentum^(t-s))`, from the first step on.
 
     Args:
-        variables: what is averaged: see `averaged_variables`.
+        variables: the averaged variables; see `averaged_variables`.
         momentum: in (0, 1).
 
     Reference:
@@ -49,7 +49,7 @@ class WeightAverage:
         return [*self.averages, self.power]
 
     def update(self) -> None:
-        """Take the present weights in, as one more step; runs in a graph."""
+        """Add the current weights as one more step; runs in a graph."""
         power = self.power * self.momentum
         share = (1.0 - self.momentum) / (1.0 - power)
         for average, variable in zip(self.averages, self.variables, strict=True):
@@ -57,13 +57,13 @@ class WeightAverage:
         self.power.assign(power)
 
     def swap_in(self) -> None:
-        """Put the averages into the model, and keep the trained weights aside."""
+        """Write the averages into the model, and keep a copy of the trained weights."""
         self._raw = [variable.numpy() for variable in self.variables]
         for average, variable in zip(self.averages, self.variables, strict=True):
             variable.assign(average)
 
     def swap_out(self) -> None:
-        """Put the trained weights back, where `swap_in` was called."""
+        """Restore the trained weights; does nothing if `swap_in` was not called."""
         for raw, variable in zip(self._raw or [], self.variables, strict=False):
             variable.assign(raw)
         self._raw = None

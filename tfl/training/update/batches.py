@@ -1,4 +1,4 @@
-"""One view of all the forms that training and validation data may have."""
+"""Turn all forms of training and validation data into one form."""
 
 import functools
 import math
@@ -12,7 +12,7 @@ from tfl.data.pipeline import epoch_order
 from tfl.distribution.shares import Share
 from tfl.errors import InputError
 
-ArrayLike = Any  # what np.asarray takes
+ArrayLike = Any  # anything that np.asarray takes
 
 
 class Batch(NamedTuple):
@@ -21,13 +21,13 @@ class Batch(NamedTuple):
     images: tf.Tensor  # (B, ...)
     labels: tf.Tensor  # (B,) or (B, K)
     weights: tf.Tensor  # float32 (B,)
-    ids: tf.Tensor | None  # (B,), None where the data has none
-    share: tf.Tensor | None = None  # only so many of them count, the first ones; None: all
-    start: tf.Tensor | int = 0  # position of the first one in the global batch
+    ids: tf.Tensor | None  # (B,), None if the data has no ids
+    share: tf.Tensor | None = None  # only this many examples count, from the first on; None: all
+    start: tf.Tensor | int = 0  # position of the first example in the global batch
 
     @property
     def count(self) -> tf.Tensor:
-        """How many examples count, int32."""
+        """The number of examples that count, int32."""
         return tf.shape(self.weights)[0] if self.share is None else self.share
 
     def real(self, values: tf.Tensor) -> tf.Tensor:
@@ -35,7 +35,7 @@ class Batch(NamedTuple):
         return values if self.share is None else values[: self.share]
 
     def part(self, start: tf.Tensor, end: tf.Tensor) -> "Batch":
-        """Return the examples from `start` to before `end`, or to the last one."""
+        """Return the examples from `start` to `end` (exclusive), or to the last example."""
         images = tf.nest.map_structure(lambda values: values[start:end], self.images)
         share = None if self.share is None else tf.clip_by_value(self.share - start, 0, end - start)
         ids = None if self.ids is None else self.ids[start:end]
@@ -43,19 +43,19 @@ class Batch(NamedTuple):
 
 
 class Feed(NamedTuple):
-    """A data set, pass by pass; an epoch is one pass unless `steps_per_epoch` says otherwise."""
+    """A data set, pass by pass; an epoch is one pass unless `steps_per_epoch` is given."""
 
-    dataset: Callable[[int, int], tf.data.Dataset]  # number of the pass, batches to leave out at its start -> batches
-    num_batches: int | None = None  # of every pass, where any batch can be reached without those before it
+    dataset: Callable[[int, int], tf.data.Dataset]  # number of the pass, batches to skip at its start -> batches
+    num_batches: int | None = None  # of every pass, if any batch can be read without the batches before it
     shares: Callable[[int, int, range, int], tf.data.Dataset | None] | None = None  # see `EpochFeed.shares`
-    stream: tf.data.Dataset | None = None  # where every pass reads this one
+    stream: tf.data.Dataset | None = None  # the data set, if every pass reads the same one
 
 
 def unpack(element: Any) -> Batch:
     """Read a batch of tfl (a dict) or of Keras (`(x, y)` or `(x, y, weight)`); runs in a graph.
 
     Raises:
-        InputError: an element of another form.
+        InputError: the element has another form.
     """
     if isinstance(element, Share):
         return unpack(element.element)._replace(share=element.count, start=element.start)
@@ -75,29 +75,29 @@ def unpack(element: Any) -> Batch:
 
 
 def make_feed(x: Any, y: ArrayLike | None, batch_size: int, seed: int | None, sample_weight: Any = None) -> Feed:
-    """Turn data of any admitted form into batches per epoch.
+    """Turn data of any allowed form into batches per epoch.
 
     Args:
-        x: images `(N, ...)`; a batched `tf.data.Dataset`; or a callable from the epoch to one.
+        x: images `(N, ...)`; a batched `tf.data.Dataset`; or a callable from the epoch to such a data set.
         y: labels of length N, with arrays only.
-        batch_size: of arrays.
-        seed: the order of arrays is a function of (seed, epoch) alone; None keeps their order.
+        batch_size: examples per batch, with arrays only.
+        seed: the order of arrays depends only on seed and epoch; None keeps their order.
         sample_weight: `(N,)`, with arrays only.
 
     Returns:
         The feed.
 
     Raises:
-        InputError: labels missing, of another length, or given beside a dataset.
+        InputError: the labels are missing, have another length, or are given in addition to a data set.
     """
     if isinstance(x, tf.data.Dataset) or callable(x):
         if y is not None or sample_weight is not None:
             raise InputError("`y` must be None where `x` is a dataset, which brings its own labels.")
         if isinstance(x, tf.data.Dataset):
             return Feed(lambda epoch, start: x.skip(start), stream=x)
-        if hasattr(x, "from_batch"):  # an `EpochFeed`, or what is made like one
+        if hasattr(x, "from_batch"):  # an `EpochFeed`, or an object with the same methods
             return Feed(x.from_batch, getattr(x, "num_batches", None), x.shares)
-        by_epoch: Any = functools.lru_cache(maxsize=1)(x)  # asked once for an epoch, whoever else looks at it
+        by_epoch: Any = functools.lru_cache(maxsize=1)(x)  # so that `x` is called only once per epoch
         return Feed(lambda epoch, start: by_epoch(epoch).skip(start))
     if y is None:
         raise InputError("`y` must be given where `x` is an array.")
@@ -115,8 +115,8 @@ def _array_feed(x: np.ndarray, y: np.ndarray, batch_size: int, seed: int | None,
     if x.dtype == np.float64:
         x = x.astype(np.float32)
     y = y.astype(np.float32) if y.dtype == np.float64 else y
-    # Captured by the map as one tensor: what is shuffled and batched are positions, so an epoch copies
-    # every example once, straight into its batch.
+    # The map captures each column as one tensor. Only positions are shuffled and batched, so an epoch copies every
+    # example once, directly into its batch.
     columns = {"image": tf.constant(x), "label": tf.constant(y), "weight": tf.constant(weight)}
 
     def gather(ids: tf.Tensor) -> dict[str, tf.Tensor]:

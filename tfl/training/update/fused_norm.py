@@ -1,8 +1,8 @@
-"""Run BatchNorm as one fused operation while a graph is traced: the same numbers, in less time.
+"""Run BatchNorm as one fused operation while a graph is traced: the same results in less time.
 
-Keras writes BatchNorm out in elementary operations, each a pass over the activations. TensorFlow has one
-kernel for it, which in inference mode is even merged into the convolution below where nothing there is
-trained. On a CPU the step of a frozen MobileNetV2 is 1.3 times as fast; results are equal up to rounding.
+Keras computes BatchNorm in elementary operations, and each one is a pass over the activations. TensorFlow has one
+kernel for all of them. In inference mode it is even merged into the convolution below, if nothing there is trained.
+On a CPU the step of a frozen MobileNetV2 is 1.3 times as fast; results are equal up to rounding.
 """
 
 import contextlib
@@ -16,30 +16,30 @@ import tensorflow as tf
 from tfl.distribution.replicas import sum_over_replicas
 
 _UNFUSABLE = (keras.activations.tanh, keras.activations.sigmoid)
-_MINIMUM_EPSILON = 1.001e-5  # the kernel silently raises a smaller one
+_MINIMUM_EPSILON = 1.001e-5  # the kernel raises a smaller epsilon without a warning
 
 
 class Real(threading.local):
-    """How many examples of a replica's share count; each replica's graph is traced in a thread of its own."""
+    """The number of examples of a replica's share that count; the graph of each replica is traced in its own thread."""
 
     count: tf.Tensor | None = None  # None: BatchNorm is not shared between replicas
 
 
 @contextlib.contextmanager
 def fused_norms(model: keras.Model, real: Real | None = None) -> Iterator[None]:
-    """Within the context, the BatchNorm layers of `model` are computed by the fused kernel.
+    """Within the context, the fused kernel computes the BatchNorm layers of `model`.
 
-    Layers on other than `(B, H, W, C)` float32 activations, synchronised or renormalised ones and
-    subclasses are left to Keras, but for what replicas share.
+    Keras still computes synchronised and renormalised layers and subclasses. It also computes layers on activations
+    other than `(B, H, W, C)` in float32, unless several replicas train them.
 
     Args:
-        model: whose layers.
-        real: where several replicas train. Layers that are trained then take mean and variance over the
-            examples of all replicas, in whatever precision, so that it makes no difference how a batch is shared.
+        model: the model with the layers.
+        real: needed if several replicas train. Trained layers then take mean and variance over the examples of all
+            replicas, in any precision, so that the result does not depend on how a batch is shared.
     """
     changed = [layer for layer in model._flatten_layers() if _is_plain(layer)]
     for layer in changed:
-        layer.__dict__["call"] = _call(layer, real or Real())  # past Keras' attribute tracking; shadows the method
+        layer.__dict__["call"] = _call(layer, real or Real())  # shadows the method; avoids the tracking of Keras
     try:
         yield
     finally:
@@ -89,7 +89,7 @@ def _fused_call(layer: Any) -> Callable[..., tf.Tensor]:
             is_training=by_batch,
         )
         if by_batch:
-            # The kernel gives the unbiased variance, Keras keeps the biased one.
+            # The kernel returns the unbiased variance, but Keras stores the biased one.
             count = tf.cast(tf.reduce_prod(tf.shape(inputs)[:3]), tf.float32)
             variance *= (count - 1.0) / count
             momentum = layer.momentum
@@ -103,13 +103,16 @@ def _fused_call(layer: Any) -> Callable[..., tf.Tensor]:
 
 
 def _feeds_unfusable(layer: Any) -> bool:
-    """Say whether TensorFlow would merge convolution, norm and what follows into an operation that it does not have."""
+    """Return whether TensorFlow would merge convolution, norm and activation into an operation that does not exist."""
     following = (node.operation for node in layer._outbound_nodes)
     return any(getattr(layer, "activation", None) in _UNFUSABLE for layer in following)
 
 
 def _normalize_over_replicas(layer: Any, inputs: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-    """Two passes, mean first, so that nothing cancels; each is one sum over the replicas."""
+    """Normalise over all replicas, in two passes to avoid cancellation: first the mean, then the variance.
+
+    Each pass is one sum over the replicas.
+    """
     inputs = tf.cast(inputs, tf.float32)
     real, axes = inputs[:count], list(range(inputs.shape.rank - 1))
     pixels = tf.cast(tf.reduce_prod(tf.shape(real)[:-1]), tf.float32)

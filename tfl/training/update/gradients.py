@@ -1,4 +1,4 @@
-"""The objective of a batch and its gradients, without assigning anything: in one pass, or in several that add up."""
+"""Compute the objective of a batch and its gradients, in one or several passes, without changing any variable."""
 
 import functools
 from typing import Any, NamedTuple
@@ -13,14 +13,14 @@ from tfl.training.objective.losses import per_example_loss
 from tfl.training.update.batches import Batch
 from tfl.training.update.fused_norm import Real
 
-SEED = "seed_generator_state"  # how Keras names the state of a layer's random numbers
+SEED = "seed_generator_state"  # the name that Keras gives to the state of a layer's random numbers
 _REPLICA_OFFSET = 1_000_003  # between the seeds of two replicas
 
 
 class Gradients(NamedTuple):
-    """What one batch asks for."""
+    """Gradients, objective and new layer state of one batch."""
 
-    values: list[Any]  # summed over the replicas; None where the loss does not depend on the variable
+    values: list[Any]  # summed over the replicas; None if the loss does not depend on the variable
     objective: tf.Tensor  # over the global batch, with the penalty
     penalty: tf.Tensor
     logits: tf.Tensor  # float32, of this replica's examples
@@ -37,17 +37,16 @@ class _Pass(NamedTuple):
 
 
 class Objective:
-    """(1/N) sum L(y, f(x)) + penalty, over the global batch, and its gradients.
+    """The objective (1/N) sum L(y, f(x)) + penalty over the global batch, and its gradients.
 
-    Layers assign their state (BatchNorm statistics, seeds of dropout) while they run. In a stateless
-    scope those assignments are caught, so that a step that is skipped leaves no trace.
+    Layers assign their state (BatchNorm statistics, seeds of dropout) while they run. A stateless scope captures these
+    assignments, so a skipped step changes nothing.
 
     Args:
         model: a built model.
-        loss: of training.
-        accumulate: in so many passes one after the other, each over a part of the replica's examples; their
-            gradients add up to those of one pass, in the memory of a part. BatchNorm that is trained sees
-            the parts.
+        loss: the training loss.
+        accumulate: number of passes, one after the other, each over a part of the replica's examples. Their gradients
+            add up to those of one pass, but need the memory of one part only. Trained BatchNorm sees the parts.
         jit_compile: let XLA compile each pass, forward and backward.
     """
 
@@ -63,8 +62,8 @@ class Objective:
         """Return objective and gradients of a batch.
 
         Args:
-            batch: this replica's share.
-            scale: the loss is multiplied by it before the gradients are taken, and they are divided by it.
+            batch: the share of this replica.
+            scale: factor of the loss during the backward pass; the gradients are divided by it afterwards.
         """
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         count = sum_over_replicas(tf.cast(batch.count, tf.float32))
@@ -80,7 +79,7 @@ class Objective:
         return Gradients(values, next(sums), passed.pull, passed.logits, state, count)
 
     def _start(self, replicas: int) -> dict[int, tf.Tensor]:
-        """Return by id(variable) the state that this replica starts from, where it is not the variable's own."""
+        """Return the start state of this replica by id(variable), if it differs from the value of the variable."""
         if replicas == 1:
             return {}
         offset = tf.stack([tf.cast(replica_number() * _REPLICA_OFFSET, tf.int64), 0])
@@ -88,7 +87,7 @@ class Objective:
         return {id(v): tf.cast(tf.cast(v.value, tf.int64) + offset, v.dtype) for v in seeds}
 
     def _pass(self, *arguments: Any, synchronize: bool) -> _Pass:
-        """Run forwards and backwards once; XLA needs a function of its own for it, whose captures are its inputs."""
+        """Run forward and backward once; XLA needs a separate function for this, whose inputs are its captures."""
         run = functools.partial(self._run, *arguments, synchronize=synchronize)
         return tf.function(run, autograph=False, jit_compile=True)() if self.jit_compile else run()
 
@@ -111,7 +110,7 @@ class Objective:
         return _Pass(tape.gradient(scaled, values), objective, pull, logits, state)
 
     def _passes(self, batch: Batch, count: tf.Tensor, replicas: int, scale: Any, start: dict[int, tf.Tensor]) -> _Pass:
-        """Go over the batch part by part, inside the graph, so that only one part's activations are in memory."""
+        """Run the batch part by part inside the graph, so that only the activations of one part are in memory."""
         size = tf.shape(batch.weights)[0]
         part = -(-size // self.accumulate)
         number = -(-size // part)
@@ -136,7 +135,7 @@ class Objective:
         return _Pass(gradients, objective, penalty(self.model), rows.concat(), dict(zip(begin, state, strict=True)))
 
     def _forward(self, images: Any) -> tf.Tensor:
-        """Return the logits of training: what is frozen from the bottom up is run in inference mode."""
+        """Return the logits in training; the layers that are frozen from the bottom up run in inference mode."""
         if self.halves is None:
             return self.model(images, training=True)
         return self.halves.upper(self.halves.lower(images, training=False), training=True)
@@ -144,7 +143,7 @@ class Objective:
     def _same_everywhere(
         self, state: dict[int, tf.Tensor], start: dict[int, tf.Tensor], mine: tf.Tensor, count: tf.Tensor
     ) -> dict[int, tf.Tensor]:
-        """Let all replicas end a step in the same state: the mean over the examples; seeds go on together."""
+        """Return the same new state for all replicas: the mean over the examples, and seeds that advance together."""
         share = tf.cast(mine, tf.float32) / count
         floating = {key: new for key, new in state.items() if new.dtype.is_floating}
         means = sum_over_replicas([tf.cast(new, tf.float32) * share for new in floating.values()]) if floating else []
@@ -157,7 +156,7 @@ class Objective:
 
 
 def _state_of(model: keras.Model) -> list[keras.Variable]:
-    """Return what layers change while they run: statistics and the states of random numbers, no frozen weights."""
+    """Return the variables that layers change while they run: statistics and random states, but no frozen weights."""
     own: list[keras.Variable] = []
     for layer in model._flatten_layers():
         own += layer._non_trainable_variables

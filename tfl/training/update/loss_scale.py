@@ -1,4 +1,4 @@
-"""Loss scaling: in float16 small gradients vanish unless the loss is multiplied before they are taken."""
+"""Loss scaling: in float16 small gradients become 0, unless the loss is multiplied by a factor before."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,16 +10,16 @@ _STEPS_TO_GROW = 2000
 
 
 class LossScale:
-    """The factor, halved at every overflow and doubled after 2,000 steps without one.
+    """The factor of the loss; it is halved at every overflow and doubled after 2,000 steps without overflow.
 
-    A step that overflows is made again with half the factor, so no example is lost while the factor is searched for.
+    A step that overflows is repeated with half the factor, so the search for the factor does not lose any example.
 
     Reference:
         Micikevicius et al. 2018, Mixed precision training, arXiv:1710.03740.
     """
 
     def __init__(self) -> None:
-        # Every replica keeps its own copy; as all see the same sums, the copies stay equal.
+        # Every replica keeps its own copy. The copies stay equal, because all replicas see the same sums.
         self.factor = tf.Variable(_START, trainable=False)
         self.good_steps = tf.Variable(0, trainable=False)
 
@@ -32,11 +32,11 @@ class LossScale:
         return tf.convert_to_tensor(self.factor)
 
     def can_shrink(self) -> tf.Tensor:
-        """Say whether an overflow can still be the fault of the factor."""
+        """Return whether the factor can still be the cause of an overflow."""
         return self.value() > 1.0
 
     def update(self, finite: tf.Tensor, overflow: tf.Tensor) -> None:
-        """Take in what became of a step; runs in a graph."""
+        """Update the factor after a step; runs in a graph."""
         good = tf.where(finite, self.good_steps + 1, tf.where(overflow, 0, self.good_steps))
         grow = good >= _STEPS_TO_GROW
         factor = self.value()
@@ -45,17 +45,17 @@ class LossScale:
 
 
 def repeat_while_overflowing(attempt: Callable[[], Sequence[tf.Tensor]]) -> list[tf.Tensor]:
-    """Make one step as often as it overflows, and once more; runs in a graph.
+    """Repeat one step until it does not overflow; runs in a graph.
 
     Args:
-        attempt: makes the step; returns whether it overflowed, whether it was applied (both bool), and float32 numbers.
-            The loss scale must be halved at every overflow, or this does not end.
+        attempt: runs the step; returns whether it overflowed, whether it was applied (both bool), and float32 numbers.
+            It must halve the loss scale at every overflow, or the loop does not end.
 
     Returns:
-        How often it overflowed, int64, and what the last attempt returned after its first value.
+        The number of overflows, int64, and the values of the last attempt after its first value.
     """
 
-    def body(_: tf.Tensor, attempts: tf.Tensor, *told: tf.Tensor) -> list[tf.Tensor]:
+    def body(_: tf.Tensor, attempts: tf.Tensor, *step_stats: tf.Tensor) -> list[tf.Tensor]:
         again, *results = attempt()
         return [again, attempts + 1, *results]
 
@@ -65,5 +65,5 @@ def repeat_while_overflowing(attempt: Callable[[], Sequence[tf.Tensor]]) -> list
 
 
 def uses_float16(model: keras.Model) -> bool:
-    """Say whether any layer computes in float16."""
+    """Return whether any layer computes in float16."""
     return any(layer.compute_dtype == "float16" for layer in model._flatten_layers())

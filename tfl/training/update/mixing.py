@@ -1,6 +1,6 @@
 """Mixup and CutMix: stateless, seeded by (seed, epoch, step), on float images and label rows.
 
-There is one order and one factor for each global batch, so the result does not depend on how many replicas share it.
+Each global batch has one order and one factor, so the result does not depend on the number of replicas.
 """
 
 from typing import NamedTuple
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 
 class Examples(NamedTuple):
-    """What is mixed, row by row."""
+    """The examples of a batch, one row for each example."""
 
     images: tf.Tensor  # (B, H, W, C), any dtype
     labels: tf.Tensor  # float32 (B, K)
@@ -17,7 +17,7 @@ class Examples(NamedTuple):
 
 
 def mix_seed(seed: int, epoch: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-    """Return an int64 `(2,)` stateless seed that is a function of its arguments alone."""
+    """Return a stateless seed, int64 `(2,)`, that depends only on its arguments."""
     start = tf.constant([seed, 0], tf.int64)
     folded = tf.random.experimental.stateless_fold_in(start, tf.cast(epoch, tf.int64))
     return tf.random.experimental.stateless_fold_in(folded, tf.cast(step, tf.int64))
@@ -52,12 +52,12 @@ def cutmix(images: tf.Tensor, partners: tf.Tensor, factor: tf.Tensor, centre: tf
     Args:
         images: float32 `(B, H, W, C)`.
         partners: the same images in another order.
-        factor: scalar in [0, 1]; the box has sides sqrt(1 - factor) of the image's, cut at the border.
-        centre: float32 `(2,)` in [0, 1), row and column of the box's centre.
+        factor: scalar in [0, 1]; the sides of the box are sqrt(1 - factor) times those of the image, and the box is
+            clipped at the border.
+        centre: float32 `(2,)` in [0, 1), row and column of the centre of the box.
 
     Returns:
-        float32 `(B, H, W, C)`, and the share of pixels that are still those of `images`, which is
-        what labels must be mixed with.
+        float32 `(B, H, W, C)`, and the share of pixels that still come from `images`; mix the labels with this share.
 
     Reference:
         Yun et al. 2019, CutMix, arXiv:1905.04899.
@@ -82,16 +82,16 @@ def mix_batch(
 ) -> Examples:
     """Mix every example with another one of its global batch.
 
-    Where both ways are asked for, a fair coin chooses for the whole batch. Labels mix by share of the pixels times
-    weight: for a loss that is linear in the label, as the cross-entropies are, the loss of a mixed example is the
-    sum over its two parts of weight * share * loss.
+    If both methods are on, each is chosen with probability 1/2 for the whole batch. Labels are mixed by the share of
+    the pixels times the weight. So for a loss that is linear in the label, such as cross-entropy, the loss of a mixed
+    example is the sum over its two parts of weight * share * loss.
 
     Args:
         batch: the examples of this replica.
-        alphas: of mixup and CutMix: the parameter of their Beta distribution; 0 for off; not both 0.
+        alphas: parameters of the Beta distribution of mixup and of CutMix; 0 for off; not both 0.
         seed: int64 `(2,)`.
-        pool: the global batch; None where `batch` is all of it.
-        start: position of the first one of `batch` in the pool.
+        pool: the global batch; None if `batch` is the global batch.
+        start: position of the first example of `batch` in the pool.
 
     Returns:
         float32 images; labels whose shares add up to 1; and their weights.
@@ -100,7 +100,7 @@ def mix_batch(
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 5))
     count = tf.shape(pool.weights)[0]
     order = tf.argsort(tf.random.stateless_uniform([count], seeds[0]))
-    # A replica whose share is empty has one example all the same, which counts for nothing.
+    # A replica with an empty share still has one example, which does not count.
     positions = tf.minimum(start + tf.range(tf.shape(images)[0]), count - 1)
     chosen = tf.gather(order, positions)
     other = Examples(*(tf.cast(tf.gather(values, chosen), tf.float32) for values in pool))
@@ -122,7 +122,7 @@ def mix_batch(
 
 
 def _mix_labels(batch: Examples, other: Examples, factor: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the labels of the mixture, each part by share times weight, and the sum of both products."""
+    """Return the labels of the mixture, with share times weight as the weight of each part, and the sum of both."""
     own, others = factor * batch.weights, (1.0 - factor) * other.weights
     weights = own + others
     share = tf.where(weights > 0, tf.math.divide_no_nan(own, weights), factor)[:, tf.newaxis]

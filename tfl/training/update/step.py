@@ -1,7 +1,7 @@
 """The graph of training: one guarded step, many steps per call, and exact totals.
 
-Everything that an epoch must report is accumulated in variables, so the host waits for the graph a few
-times per second, not at every step.
+The graph accumulates everything that an epoch reports in variables. So the host waits for the graph only a few times
+per second, and not at every step.
 """
 
 import dataclasses
@@ -28,19 +28,19 @@ from tfl.training.update.records import Records
 
 @dataclasses.dataclass(frozen=True)
 class StepOptions:
-    """What one training step does besides the plain gradient step.
+    """Options of a training step, in addition to the plain gradient step.
 
     Attributes:
-        multipliers: `variable.path` to the factor of its update; 1 where it is absent.
-        clip_norm: global norm that gradients are scaled down to; 0 for off.
+        multipliers: `variable.path` to the factor of its update; 1 for absent paths.
+        clip_norm: largest global norm of the gradients; larger gradients are scaled down to it. 0 for off.
         ema: momentum of the average of the weights; 0 for off.
-        class_weight: class number to weight; 1 where it is absent.
+        class_weight: class number to weight; 1 for absent classes.
         mixup: parameter of mixup's Beta distribution; 0 for off.
         cutmix: parameter of CutMix's Beta distribution; 0 for off.
-        seed: of the mixing.
-        accumulate: passes, one after the other, that a batch is divided into; their gradients add up.
-        jit_compile: let XLA compile forward and backward pass.
-        activation: what turns outputs into probabilities, for metrics: "softmax" or "sigmoid"; "" for nothing.
+        seed: seed of the mixing.
+        accumulate: number of passes that a batch is divided into; their gradients add up.
+        jit_compile: let XLA compile the forward and backward pass.
+        activation: function from outputs to probabilities, for metrics: "softmax" or "sigmoid"; "" for none.
     """
 
     multipliers: Mapping[str, float] = dataclasses.field(default_factory=dict)
@@ -56,9 +56,10 @@ class StepOptions:
 
 
 class Totals:
-    """Sums over the examples of an epoch, in float64: the last batch may be short, and all count the same.
+    """Sums over the examples of an epoch, in float64; every example counts the same, even in a short last batch.
 
-    What replicas add up each for itself is summed when it is read; steps are the same for all.
+    Each replica has its own sums of losses, penalties and examples, which are added when they are read. The counts of
+    steps are the same on all replicas.
     """
 
     def __init__(self) -> None:
@@ -70,7 +71,7 @@ class Totals:
         return list(vars(self).values())
 
     def counts(self) -> list[tf.Variable]:
-        """Return those of the variables that are the same for all replicas."""
+        """Return the variables that are the same on all replicas."""
         return [self.steps, self.seen, self.skipped, self.skipped_in_a_row, self.overflows]
 
     def reset(self) -> None:
@@ -79,7 +80,7 @@ class Totals:
                 total.assign(tf.zeros((), total.dtype))
 
     def add(self, loss: tf.Tensor, penalty: tf.Tensor, count: tf.Tensor) -> None:
-        """Take in the sum of losses and the penalty of so many examples."""
+        """Add the sum of losses and the penalty of `count` examples."""
         self.loss.assign_add(tf.cast(loss, tf.float64))
         self.penalty.assign_add(tf.cast(penalty, tf.float64) * tf.cast(count, tf.float64))
         self.examples.assign_add(tf.cast(count, tf.float64))
@@ -102,8 +103,8 @@ class Trainer:
 
     Args:
         model: a built model whose optimizer is built for its trainable variables.
-        losses: of training and of evaluation (which has no label smoothing).
-        metrics: updated after every step that is applied.
+        losses: the loss of training and the loss of evaluation (without label smoothing).
+        metrics: metrics that every applied step updates.
         options: see `StepOptions`.
     """
 
@@ -119,7 +120,7 @@ class Trainer:
         self.strategy = tf.distribute.get_strategy()
         self.replicas = self.strategy.num_replicas_in_sync
         self.gathers = self.replicas > 1 and bool(options.mixup or options.cutmix)  # examples from other replicas
-        # Steps that overlap could meet in a sum of another step: TensorFlow knows a sum by its place in the graph.
+        # TensorFlow identifies a sum by its place in the graph, so overlapping steps could mix up their sums.
         self.parallel = 10 if self.replicas == 1 else 1
         self.gradients = Objective(model, losses[0], options.accumulate, jit_compile=options.jit_compile)
         self.variables = model.trainable_variables
@@ -127,7 +128,7 @@ class Trainer:
         self.loss_scale = LossScale() if uses_float16(model) else None
         self.totals, self.records = Totals(), Records()
         totals = self.totals
-        self.first_batch: Callable[[], Any] = tuple  # gives that of the last `fit`, for the contract
+        self.first_batch: Callable[[], Any] = tuple  # returns the first batch of the last `fit`, for the contract
         for metric in metrics:
             build_metric(metric, model.output_shape[-1])
         self.summed = [totals.loss, totals.penalty, totals.examples, *(v.value for m in metrics for v in m.variables)]
@@ -140,21 +141,21 @@ class Trainer:
     def _train_one(self, element: Any, epoch: tf.Tensor) -> None:
         totals = self.totals
         if self.loss_scale is None:
-            _, finite, count, *told = self._attempt(element, epoch)
+            _, finite, count, *step_stats = self._attempt(element, epoch)
         else:
-            overflows, finite, count, *told = repeat_while_overflowing(lambda: self._attempt(element, epoch))
+            overflows, finite, count, *step_stats = repeat_while_overflowing(lambda: self._attempt(element, epoch))
             totals.overflows.assign_add(overflows)
         applied, count = tf.cast(finite, tf.int64), tf.cast(count, tf.int64)
         totals.skipped_in_a_row.assign((totals.skipped_in_a_row + 1) * (1 - applied))
         totals.skipped.assign_add(1 - applied)
         totals.steps.assign_add(1)
         totals.seen.assign_add(count)
-        self.records.add_step(*told, count)
+        self.records.add_step(*step_stats, count)
         if self.replicas > 1:
             self.optimizer._iterations.value.assign_add(tf.cast(applied, self.optimizer._iterations.dtype))
 
     def _attempt(self, element: Any, epoch: tf.Tensor) -> list[tf.Tensor]:
-        """Run the step on every replica, and return what the first one says of it, which all say."""
+        """Run the step on every replica, and return the results of the first one; the results of all are the same."""
         results = self.run(self._train_step, element, epoch)
         return [self.strategy.experimental_local_results(value)[0] for value in results]
 
@@ -178,83 +179,84 @@ class Trainer:
             metric.reset_state()
 
     def copy_totals(self) -> list[np.ndarray]:
-        """Return what the epoch has added up so far, for `set_totals`."""
+        """Return the totals of the epoch so far, for `set_totals`."""
         return [*(value.numpy() for value in self.sums()), *(count.numpy() for count in self.totals.counts())]
 
     def set_totals(self, values: Sequence[np.ndarray]) -> None:
-        """Take back what `copy_totals` returned."""
+        """Restore the totals that `copy_totals` returned."""
         write_sums(self.strategy, self.summed, values[: len(self.summed)])
         for count, value in zip(self.totals.counts(), values[len(self.summed) :], strict=True):
             count.assign(value)
 
     def results(self) -> dict[str, Any]:
-        """Return the epoch so far: mean loss over its examples (with the penalty), and the metrics.
+        """Return the results of the epoch so far: mean loss over its examples (with the penalty), and the metrics.
 
-        A metric of one number is a float; one of a number for each output, as `F1Score()`, is a list.
+        A metric with one number is a float; a metric with a number for each output, such as `F1Score()`, is a list.
         """
         loss, penalty, examples, *sums = self.sums()
         results: dict[str, Any] = {"loss": float((loss + penalty) / examples) if examples else float("nan")}
         for metric in self.metrics:
             own, sums = sums[: len(metric.variables)], sums[len(metric.variables) :]
             value = np.asarray(metric.stateless_result(own), np.float64).tolist()
-            if not (isinstance(metric, CalibratedLoss) and np.isnan(value)):  # which no training step updates
+            if not (isinstance(metric, CalibratedLoss) and np.isnan(value)):  # training steps do not update it
                 results[metric.name] = value
         return results
 
     def _train_step(self, element: Any, epoch: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Take one step on a replica's share.
+        """Run one step on the share of a replica.
 
         Returns:
-            Whether float16 overflowed, whether the step was applied, how many examples the global batch has, loss,
-            gradient norm and learning rate: the same on every replica.
+            Whether float16 overflowed, whether the step was applied, the number of examples of the global batch, loss,
+            gradient norm and learning rate; the same values on every replica.
         """
         plain = unpack(element)
         batch = self.weigh_and_mix(plain, epoch)
         scale = 1.0 if self.loss_scale is None else self.loss_scale.value()
-        found = self.gradients(batch, scale)
-        pairs = [(g, v) for g, v in zip(found.values, self.variables, strict=True) if g is not None]
+        gradients = self.gradients(batch, scale)
+        pairs = [(g, v) for g, v in zip(gradients.values, self.variables, strict=True) if g is not None]
         if not pairs:
             raise InputError("`model` must have a trainable variable that the loss depends on.")
         norm = tf.linalg.global_norm([g for g, _ in pairs])
-        told = (found.count, found.objective, norm, tf.convert_to_tensor(self.optimizer.learning_rate))
-        finite = tf.math.is_finite(found.objective) & tf.math.is_finite(norm)
-        for value in found.state.values():
+        step_stats = (gradients.count, gradients.objective, norm, tf.convert_to_tensor(self.optimizer.learning_rate))
+        finite = tf.math.is_finite(gradients.objective) & tf.math.is_finite(norm)
+        for value in gradients.state.values():
             if value.dtype.is_floating:
                 finite &= tf.reduce_all(tf.math.is_finite(value))
 
         def apply() -> None:
             self._apply(pairs, norm)
             for variable in self.gradients.state:
-                if id(variable) in found.state:
-                    variable.assign(found.state[id(variable)])
+                if id(variable) in gradients.state:
+                    variable.assign(gradients.state[id(variable)])
             if self.average is not None:
                 self.average.update()
-            losses = (found.objective - found.penalty) * tf.cast(batch.count, tf.float32)
-            self.totals.add(losses, found.penalty, batch.count)
-            self._update_metrics(batch.real(batch.labels), batch.real(found.logits))
+            losses = (gradients.objective - gradients.penalty) * tf.cast(batch.count, tf.float32)
+            self.totals.add(losses, gradients.penalty, batch.count)
+            self._update_metrics(batch.real(batch.labels), batch.real(gradients.logits))
 
         def skip() -> None:
-            self.records.add_skipped(self._ids_at_fault(plain, batch, found.logits))
+            self.records.add_skipped(self._ids_at_fault(plain, batch, gradients.logits))
 
         overflow = tf.constant(False)
         if self.loss_scale is None:
             tf.cond(finite, apply, skip)
-        else:  # a loss that is finite with gradients that are not is an overflow of float16: no fault of the data
-            overflow = ~finite & tf.math.is_finite(found.objective) & self.loss_scale.can_shrink()
+        else:  # a finite loss with gradients that are not finite is an overflow of float16, not an error of the data
+            overflow = ~finite & tf.math.is_finite(gradients.objective) & self.loss_scale.can_shrink()
             tf.cond(finite, apply, lambda: tf.cond(overflow, lambda: None, skip))
             self.loss_scale.update(finite, overflow)
-        return overflow, finite, *told
+        return overflow, finite, *step_stats
 
     def _ids_at_fault(self, plain: Batch, batch: Batch, logits: tf.Tensor) -> tf.Tensor:
-        """Return the ids, as strings, of the examples at fault: whose input is not finite, or else whose loss is not.
+        """Return the ids, as strings, of the examples that cause a skipped step.
 
-        BatchNorm that is trained carries one NaN to the losses of all, mixing to that of a partner. Where no example
-        can be told, it is all of them.
+        These are the examples whose input is not finite. If there are none, these are the examples whose loss is not
+        finite, and otherwise all examples. The input comes first because trained BatchNorm carries one NaN to the
+        losses of all examples, and mixing carries it to the loss of another example.
 
         Args:
             plain: the batch as it was read.
-            batch: the same, weighted and mixed.
-            logits: of `batch`.
+            batch: the same batch, weighted and mixed.
+            logits: logits of `batch`.
         """
         position = tf.cast(batch.start + tf.range(tf.shape(batch.weights)[0]), tf.int64)
         ids = self.totals.seen + position if batch.ids is None else batch.ids
@@ -280,7 +282,7 @@ class Trainer:
         else:
             apply_on_replica(self.optimizer, gradients, variables)
         for variable, old, factor in before:
-            # The update is scaled, not the gradient, whose scale Adam divides out again.
+            # Scale the update and not the gradient, because Adam divides by the scale of the gradient.
             variable.assign(old + tf.cast(factor, old.dtype) * (variable.value - old))
 
     def _test_step(self, element: Any) -> None:
@@ -301,7 +303,7 @@ class Trainer:
                 metric.update_state(*feed_metric(metric, labels, logits, self.options.activation))
 
     def weigh_and_mix(self, batch: Batch, epoch: tf.Tensor) -> Batch:
-        """Return a batch as the step sees it: class weights multiplied in, images and labels mixed."""
+        """Return a batch as the step uses it: weights times class weights, and mixed images and labels."""
         options, labels, weights = self.options, batch.labels, batch.weights
         if options.class_weight is not None:
             numbers = tf.argmax(labels, -1) if labels.shape.rank == 2 and labels.shape[-1] != 1 else labels
