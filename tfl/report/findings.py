@@ -1,4 +1,4 @@
-"""What to do next: every sentence that the numbers of a run call for, the most important first."""
+"""Find the sentences that follow from the numbers of a run, with what to do next, the most important first."""
 
 from tfl.report import result_rules, training_rules
 from tfl.report.facts import Facts

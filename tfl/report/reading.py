@@ -1,4 +1,4 @@
-"""Read what a workdir knows of its run: everything that the report and the model card say is read here, once."""
+"""Read the facts about a run from its workdir, once, for the report and the model card."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,13 +17,13 @@ from tfl.workdir import Workdir, read_config
 
 
 def read_facts(workdir: Any) -> Facts:
-    """Read what a finished workdir knows of its run.
+    """Read the facts about a finished run from its workdir.
 
     Args:
-        workdir: path of the folder.
+        workdir: the path of the folder.
 
     Raises:
-        InputError: no finished run, or one whose model does not say what its outputs are.
+        InputError: the run is not finished, its model has no class names, or its files do not agree.
     """
     run = Workdir.open_finished(workdir)
     metrics = run.read_metrics()

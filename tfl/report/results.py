@@ -1,4 +1,4 @@
-"""How good the model is: the tables and charts of the test split."""
+"""Make the tables and charts of the results on the test split."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from tfl.report.facts import Facts
 from tfl.report.figures import confusion_picture, reliability, selective
 from tfl.report.wording import count, figure, percent, points, spoken
 
-READABLE_CLASSES = 20  # up to so many a confusion matrix is a table, above it a picture
+READABLE_CLASSES = 20  # up to this number of classes the confusion matrix is a table, above it a picture
 MOST_PAIRS = 15
 MOST_ROWS = 1000
-CONFORMAL = {  # by whether there are classes: caption, and the last two columns
+CONFORMAL = {  # key: whether the task has classes; value: caption and the last two columns
     True: (
         "Conformal prediction sets: the sets hold the true class as often as stated",
         "mean classes in a set",
@@ -27,7 +27,7 @@ CLASS_COLUMNS = ("precision", "recall", "f1", "roc_auc", "average_precision", "s
 
 
 def describe_results(facts: Facts) -> dict[str, Any]:
-    """Return everything that the section of the results shows; what was not measured is empty."""
+    """Return everything that the results section shows; values that were not measured are empty."""
     decisions = facts.evaluation.get("decisions", {})
     return {
         **_metrics(facts),
@@ -72,7 +72,7 @@ def describe_results(facts: Facts) -> dict[str, Any]:
 
 
 def _between(row: dict[str, Any]) -> str:
-    """Write the interval of a row; of an older run, or of nothing that was counted, it has none."""
+    """Format the interval of a row; a row of an older run or a row without examples has no interval."""
     return figure(None) if row.get("low") is None else f"{percent(row['low'])} to {percent(row['high'])}"
 
 
@@ -86,7 +86,7 @@ def _slice(facts: Facts, row: dict[str, Any]) -> list[str]:
 
 
 def has_value(row: dict[str, Any], name: str) -> bool:
-    """Say whether a class has test examples and a metric for them."""
+    """Return whether a class has test examples and a value of a metric."""
     return bool(row.get("support")) and row.get(name) is not None
 
 
@@ -133,7 +133,7 @@ def _confusion(facts: Facts) -> dict[str, Any]:
 
 
 def _classes(facts: Facts) -> dict[str, Any]:
-    """Return a row a class, the ones that are found least often first."""
+    """Return one row per class, the classes with the lowest recall first."""
     found = facts.evaluation.get("per_class", [])
     found = sorted(found, key=lambda row: row["recall"] if has_value(row, "recall") else 2.0)
     columns = [name for name in CLASS_COLUMNS if any(row.get(name) is not None for row in found)]
