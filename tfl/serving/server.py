@@ -105,7 +105,7 @@ class Server:
 
     @property
     def is_working(self) -> bool:
-        """Whether threads still work after `run`: nobody needs their results, but Python would wait for them at exit."""
+        """Whether threads still work after `run`: nobody needs their results, but Python waits for them at exit."""
         return self._model is not None and self._model.is_working
 
     def _tell(self) -> None:
