@@ -54,9 +54,9 @@ def _nearest_option(path: str, known: list[str]) -> str:
     if word not in map(_last_name, known):
         options = of_section if find_nearest(word, map(_last_name, of_section)) else known
         word = find_nearest(word, map(_last_name, options))
-    found = {option.rpartition(".")[0]: option for option in options if _last_name(option) == word}
-    alike = difflib.get_close_matches(section, found, n=1, cutoff=0.8)
-    return found[alike[0]] if alike else found.get("finetune", next(iter(found.values()), ""))
+    by_section = {option.rpartition(".")[0]: option for option in options if _last_name(option) == word}
+    similar = difflib.get_close_matches(section, by_section, n=1, cutoff=0.8)
+    return by_section[similar[0]] if similar else by_section.get("finetune", next(iter(by_section.values()), ""))
 
 
 def _last_name(path: str) -> str:

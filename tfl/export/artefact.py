@@ -89,13 +89,13 @@ class Artefact:
         run = self._run_bytes or (lambda batch: self._run(self._decode(batch).numpy()))
 
         def run_files(numbered: Sequence[tuple[int, bytes]]) -> np.ndarray:
-            return run(tf.constant([_for_the_graph(*pair) for pair in numbered], tf.string))
+            return run(tf.constant([_to_graph_format(*pair) for pair in numbered], tf.string))
 
         try:
             return self._in_batches(run_files, list(enumerate(images)))
         except tf.errors.OpError:
             for number, encoded in enumerate(images):
-                self._check_image(number, _for_the_graph(number, encoded))
+                self._check_image(number, _to_graph_format(number, encoded))
             raise  # every image can be decoded, so the error has another cause
 
     def _check_image(self, number: int, encoded: bytes) -> None:
@@ -111,7 +111,7 @@ class Artefact:
         return np.concatenate([np.zeros((0, len(self.metadata.class_names)), np.float32), *parts])
 
 
-def _for_the_graph(number: int, encoded: bytes) -> bytes:
+def _to_graph_format(number: int, encoded: bytes) -> bytes:
     """Convert a photo to a format that the graph can decode."""
     try:
         return graph_bytes(encoded)
@@ -192,14 +192,14 @@ def _load_litert(path: epath.Path) -> Artefact:
     with zipfile.ZipFile(path) as archive:
         metadata = metadata_from_json(archive.read(METADATA_NAME))
     interpreter = interpreter_of(model_content=content, num_threads=num_cores())
-    (entrance,), (exit_,) = interpreter.get_input_details(), interpreter.get_output_details()
+    (input_details,), (output_details,) = interpreter.get_input_details(), interpreter.get_output_details()
 
     def run(pixels: np.ndarray) -> np.ndarray:
-        interpreter.resize_tensor_input(entrance["index"], pixels.shape)
+        interpreter.resize_tensor_input(input_details["index"], pixels.shape)
         interpreter.allocate_tensors()  # does nothing if the shape did not change
-        interpreter.set_tensor(entrance["index"], pixels)
+        interpreter.set_tensor(input_details["index"], pixels)
         interpreter.invoke()
-        return interpreter.get_tensor(exit_["index"])  # a copy
+        return interpreter.get_tensor(output_details["index"])  # a copy
 
     return Artefact(path, "litert", metadata, run)
 
@@ -212,8 +212,8 @@ def _load_onnx(path: epath.Path) -> Artefact:
         raise ValueError(str(error)) from error
     properties = session.get_modelmeta().custom_metadata_map
     metadata = metadata_from_json(properties[METADATA_NAME])
-    (entrance,) = session.get_inputs()
-    return Artefact(path, "onnx", metadata, lambda pixels: session.run(None, {entrance.name: pixels})[0])
+    (input_info,) = session.get_inputs()
+    return Artefact(path, "onnx", metadata, lambda pixels: session.run(None, {input_info.name: pixels})[0])
 
 
 def _runtime(name: str) -> Any:

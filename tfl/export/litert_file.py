@@ -55,8 +55,8 @@ def _function(model: keras.Model, metadata: Metadata) -> tf.types.experimental.C
         tf.graph_util.import_graph_def(definition, name="")
 
     imported = tf.compat.v1.wrap_function(load, [])
-    entrance, exit_ = (imported.graph.get_tensor_by_name(f"{name}:0") for name in (PIXELS, PROBABILITIES))
-    return imported.prune(entrance, {PROBABILITIES: exit_})
+    pixels, probabilities = (imported.graph.get_tensor_by_name(f"{name}:0") for name in (PIXELS, PROBABILITIES))
+    return imported.prune(pixels, {PROBABILITIES: probabilities})
 
 
 def _one_by_one(calibration: Iterable[np.ndarray]) -> Callable[[], Iterable[list[np.ndarray]]]:

@@ -57,8 +57,8 @@ def _signature(graph: Any) -> Any:
     """Return a signature with named inputs and outputs for `get_signature_runner()`, as a SavedModel would get."""
     signature: Any = schema.SignatureDefT()
     signature.signatureKey, signature.subgraphIndex = SIGNATURE, 0
-    (entrance,), (exit_,) = graph.inputs, graph.outputs
-    signature.inputs, signature.outputs = [_name(PIXELS, entrance)], [_name(PROBABILITIES, exit_)]
+    (input_tensor,), (output_tensor,) = graph.inputs, graph.outputs
+    signature.inputs, signature.outputs = [_name(PIXELS, input_tensor)], [_name(PROBABILITIES, output_tensor)]
     return signature
 
 
@@ -113,18 +113,18 @@ def _describe(metadata: Metadata) -> bytes:
     writer = _Writer()
     table, size = writer.table, metadata.image_size
     image = table((0, _RGB), (1, table((0, size), (1, size))))
-    entrance = table(
+    input_table = table(
         (0, PIXELS),
         (1, f"RGB image, {size} by {size} pixels, uint8 in [0, 255] as they are: no normalization."),
         (3, table((0, _IMAGE_PROPERTIES), (1, image))),
     )
     labels = table((0, LABELS_NAME), (1, "One class a line, in the order of the outputs."), (2, _AXIS_LABELS))
     kind = "Probability of each class" if metadata.task.is_classifier else "Values"
-    exit_ = table((0, PROBABILITIES), (1, f"{kind}, float32 ({metadata.target})."), (6, [labels]))
+    output_table = table((0, PROBABILITIES), (1, f"{kind}, float32 ({metadata.target})."), (6, [labels]))
     root = table(
         (0, f"{metadata.backbone} classifier"),
         (1, f"Image classifier of {len(metadata.class_names)} classes, trained with tfl."),
-        (3, [table((2, [entrance]), (3, [exit_]))]),
+        (3, [table((2, [input_table]), (3, [output_table]))]),
         (6, [table((0, METADATA_NAME), (1, "Metadata of tfl."), (2, _DESCRIPTIONS))]),
         (7, "1.0.0"),
     )

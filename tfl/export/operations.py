@@ -54,9 +54,9 @@ def check_operations(folder: epath.PathLike) -> None:
         ) from error
     for graph in saved.meta_graphs:
         library = {function.signature.name: function for function in graph.graph_def.library.function}
-        waiting, seen = list(graph.object_graph_def.concrete_functions), set()
-        while waiting:
-            name = waiting.pop()
+        pending, seen = list(graph.object_graph_def.concrete_functions), set()
+        while pending:
+            name = pending.pop()
             if name in seen or name not in library:
                 continue
             seen.add(name)
@@ -66,7 +66,7 @@ def check_operations(folder: epath.PathLike) -> None:
                         "`model` must be a SavedModel that only computes, as tfl writes it. "
                         f"Received: {str(folder)!r} with the operation {node.op} in {name}: it was not loaded."
                     )
-                waiting.extend(_called_by(node))
+                pending.extend(_called_by(node))
 
 
 def only_computes(operation: str) -> bool:

@@ -59,14 +59,14 @@ def load_litert(path: Path) -> Loaded:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(path), num_threads=num_cores())
-    (entrance,), (exit_,) = interpreter.get_input_details(), interpreter.get_output_details()
+    (input_details,), (output_details,) = interpreter.get_input_details(), interpreter.get_output_details()
 
     def run(pixels: np.ndarray) -> np.ndarray:
-        interpreter.resize_tensor_input(entrance["index"], pixels.shape)
+        interpreter.resize_tensor_input(input_details["index"], pixels.shape)
         interpreter.allocate_tensors()
-        interpreter.set_tensor(entrance["index"], pixels)
+        interpreter.set_tensor(input_details["index"], pixels)
         interpreter.invoke()
-        return interpreter.get_tensor(exit_["index"])
+        return interpreter.get_tensor(output_details["index"])
 
     with zipfile.ZipFile(path) as archive:
         metadata = json.loads(archive.read("tfl.json"))

@@ -71,10 +71,10 @@ def evaluate_kept(run: Run, kept: PhaseResult, phases: Sequence[PhaseResult], ch
     Returns:
         The contents of `metrics.json`.
     """
-    test, seen = predictions(run, kept.part, "test")
+    test, checks = predictions(run, kept.part, "test")
     if kept.part is not None:  # the two parts made the predictions: check that the whole model, as saved, agrees
         (batch,) = run.dataset(run.rows("test")[:SAMPLE])
-        seen |= check_agreement(run.model, batch, test)
+        checks |= check_agreement(run.model, batch, test)
     evaluation = _evaluate(run, test, kept.validation)
     if run.folder.writes:
         ids, classes = run.splits.index.ids, run.model.metadata.class_names
@@ -89,7 +89,7 @@ def evaluate_kept(run: Run, kept: PhaseResult, phases: Sequence[PhaseResult], ch
         **({"choice": choice} if choice else {}),
         "num_examples": {name: len(run.rows(name)) for name in ("train", "validation", "test")},
         "phases": {phase.name: phase.record for phase in phases},
-        "contract": _contract(phases) | {"evaluate test": seen},
+        "contract": _contract(phases) | {"evaluate test": checks},
     }
     if run.config.scratch.epochs:
         names = {"probe": "frozen", "finetune": "fine_tuned"}

@@ -81,11 +81,11 @@ def _say_differences(config: TransferConfig, inner: TransferConfig, name: str, o
         *(f"finetune.{field.name}" for field in dataclasses.fields(FinetuneConfig) if field.name not in _REPLACED),
         *("features.views", "probe.folds", *others),
     ]
-    found, default = [], TransferConfig()
+    differences, default = [], TransferConfig()
     for option in options:
         section, _, field = option.partition(".")
-        asked, there, usual = (getattr(getattr(place, section), field) for place in (config, inner, default))
-        if asked not in (usual, there):
-            found.append(f"{option}={asked} ({there} there)")
-    if found:
-        say(f"{name}: not taken over: {', '.join(found)}")
+        requested, actual, usual = (getattr(getattr(place, section), field) for place in (config, inner, default))
+        if requested not in (usual, actual):
+            differences.append(f"{option}={requested} ({actual} there)")
+    if differences:
+        say(f"{name}: not taken over: {', '.join(differences)}")

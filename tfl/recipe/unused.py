@@ -73,8 +73,8 @@ def unused_options(config: TransferConfig) -> dict[str, str]:
         {'finetune.momentum': "finetune.optimizer is not 'sgd'"}
     """
     values, defaults = flatten(config.to_dict()), flatten(TransferConfig().to_dict())
-    found: dict[str, str] = {}
+    unused: dict[str, str] = {}
     for paths, reason, applies in _RULES:
         if applies(config):
-            found |= {path: reason for path in paths if values[path] != defaults[path]} | found
-    return found
+            unused |= {path: reason for path in paths if values[path] != defaults[path]} | unused
+    return unused

@@ -111,11 +111,11 @@ def draw(
         alt,
         caption,
         x_label,
-        lines=[(one.style, " ".join(f"{x},{y}" for x, y in found)) for one, found in places if not len(one.sizes)],
+        lines=[(one.style, " ".join(f"{x},{y}" for x, y in points)) for one, points in places if not len(one.sizes)],
         dots=[
             (one.style, x, y, round(size, 1))
-            for one, found in places
-            for (x, y), size in zip(found, one.sizes, strict=False)
+            for one, points in places
+            for (x, y), size in zip(points, one.sizes, strict=False)
         ],
         x_ticks=x_ticks,
         y_ticks=[(down(y), f"{y:g}") for y in y_ticks],

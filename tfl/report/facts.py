@@ -155,8 +155,8 @@ class Facts:
     @functools.cached_property
     def changed_options(self) -> list[tuple[str, Any, Any]]:
         """The options that differ from their defaults: path, value, default."""
-        mine, usual = flatten(self.config.to_dict()), flatten(TransferConfig().to_dict())
-        return [(path, value, usual[path]) for path, value in mine.items() if value != usual[path]]
+        values, defaults = flatten(self.config.to_dict()), flatten(TransferConfig().to_dict())
+        return [(path, value, defaults[path]) for path, value in values.items() if value != defaults[path]]
 
     @functools.cached_property
     def all_options(self) -> list[tuple[str, Any]]:

@@ -12,5 +12,5 @@ def find(facts: Facts) -> list[Finding]:
         >>> for finding in find(read_facts("runs/photos")):
         ...     print(finding.text)
     """
-    found = [finding for rule in (*result_rules.RULES, *training_rules.RULES) for finding in rule(facts)]
-    return sorted(found, key=lambda finding: -finding.weight)
+    findings = [finding for rule in (*result_rules.RULES, *training_rules.RULES) for finding in rule(facts)]
+    return sorted(findings, key=lambda finding: -finding.weight)

@@ -91,9 +91,9 @@ def make_galleries(
     kinds = [(title, note, positions) for title, note, positions in _choose(facts, judged, most) if len(positions)]
     if not kinds:
         return []
-    positions = np.unique(np.concatenate([found for _, _, found in kinds]))
+    positions = np.unique(np.concatenate([chosen for _, _, chosen in kinds]))
     cards = dict(zip(positions.tolist(), _cards(facts, judged, positions, model, splits, features), strict=True))
-    return [Gallery(title, note, [cards[position] for position in found.tolist()]) for title, note, found in kinds]
+    return [Gallery(title, note, [cards[position] for position in chosen.tolist()]) for title, note, chosen in kinds]
 
 
 def _choose(facts: Facts, judged: Judged, most: int) -> list[tuple[str, str, np.ndarray]]:
@@ -153,8 +153,8 @@ def _cards(
     index, labels = splits.index, splits.index.label_texts()
     cards = []
     for place, (position, row) in enumerate(zip(positions.tolist(), rows.tolist(), strict=True)):
-        truth, said, certainty = _said(facts, judged, position)
-        beside = zip(train[near[place]].tolist(), cosines[place].tolist(), strict=True)
+        truth, said, certainty = _describe_prediction(facts, judged, position)
+        neighbours = zip(train[near[place]].tolist(), cosines[place].tolist(), strict=True)
         shape = (int(index.facts["width"][row]), int(index.facts["height"][row]))
         cards.append(
             Card(
@@ -169,7 +169,7 @@ def _cards(
                 where=_where(heats[place]),
                 neighbours=[
                     Neighbour(thumbnail(pixels[other], (1, 1), SMALL), _plain(labels[other]), cosine)
-                    for other, cosine in beside
+                    for other, cosine in neighbours
                 ],
             )
         )
@@ -184,15 +184,15 @@ def _pixels(splits: Splits, rows: np.ndarray, image_size: int) -> dict[int, np.n
     }
 
 
-def _said(facts: Facts, judged: Judged, position: int) -> tuple[str, str, str]:
+def _describe_prediction(facts: Facts, judged: Judged, position: int) -> tuple[str, str, str]:
     """Return the label of a test example, the prediction and its confidence, in words."""
     names, values = facts.metadata.class_names, facts.probabilities[position]
     label, certainty = facts.table.labels[position], judged.certainty[position]
     if not facts.has_classes:
-        truth, said = (", ".join(map(figure, np.ravel(found).tolist())) for found in (label, values))
+        truth, said = (", ".join(map(figure, np.ravel(value).tolist())) for value in (label, values))
     else:
         decided = facts.task.decide(values[None])[0]
-        truth, said = (_plain(facts.task.labels.text(found, names)) or "none" for found in (label, decided))
+        truth, said = (_plain(facts.task.labels.text(value, names)) or "none" for value in (label, decided))
     if not facts.task.is_classifier:
         return truth, said, f"off by {figure(float(certainty))}"
     of_name = "" if facts.task.labels.has_one_class else f" of {names[judged.predicted[position]]}"

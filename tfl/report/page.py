@@ -124,8 +124,8 @@ def _kept_tile(facts: Facts) -> dict[str, Any]:
     kept = str(facts.metrics.get("kept", ""))
     names = {"probe": "Frozen backbone", "finetune": "Fine-tuned"}
     losses = list(facts.phase_losses.items())
-    told = {"probe": "frozen", "finetune": "fine-tuned"}
-    note = "validation loss " + ", ".join(f"{figure(loss)} {told.get(name, name)}" for name, loss in losses)
+    short_names = {"probe": "frozen", "finetune": "fine-tuned"}
+    note = "validation loss " + ", ".join(f"{figure(loss)} {short_names.get(name, name)}" for name, loss in losses)
     return _tile("What was kept", names.get(kept, spoken(kept)), note if losses else "")
 
 

@@ -37,7 +37,7 @@ def read_facts(workdir: Any) -> Facts:
             f"`workdir` must hold a model that tfl saved. Received: {str(run.path)!r}: no class names in it."
         )
     has_table = (run / "predictions.csv").exists() and (run / "splits.csv").exists()
-    nothing = Predictions(np.zeros(0), np.zeros(0), np.zeros((0, len(metadata.class_names))), metadata.task)
+    empty = Predictions(np.zeros(0), np.zeros(0), np.zeros((0, len(metadata.class_names))), metadata.task)
     facts = Facts(
         path=run.path,
         config=read_config(run),
@@ -48,7 +48,7 @@ def read_facts(workdir: Any) -> Facts:
         splits=recorded_splits(run) if (run / "splits.csv").exists() else [],
         history=read_history(run / "history.csv") if (run / "history.csv").exists() else [],
         quarantine=_quarantine(run),
-        table=recorded_predictions(run, "test", metadata.task, metadata.class_names)[0] if has_table else nothing,
+        table=recorded_predictions(run, "test", metadata.task, metadata.class_names)[0] if has_table else empty,
         seconds=_seconds(run),
     )
     check_facts(facts)

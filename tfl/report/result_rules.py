@@ -77,14 +77,14 @@ def _confused(facts: Facts) -> Iterator[Finding]:
     if not matrix.size:
         return
     wrong = matrix * (1 - np.eye(len(matrix), dtype=int))
-    true, said = np.unravel_index(int(wrong.argmax()), wrong.shape)
-    number, total = int(wrong[true, said]), int(matrix[true].sum())
+    true, predicted = np.unravel_index(int(wrong.argmax()), wrong.shape)
+    number, total = int(wrong[true, predicted]), int(matrix[true].sum())
     if number >= 3 and number / total >= 0.1:
         names = facts.metadata.class_names
         yield Finding(
             "problem",
             60,
-            f"{number} of {total} “{names[true]}” are taken for “{names[said]}” ({percent(number / total)}): more "
+            f"{number} of {total} “{names[true]}” are taken for “{names[predicted]}” ({percent(number / total)}): more "
             "images that tell these two apart, or one class of both.",
         )
 
@@ -133,7 +133,7 @@ def _slices(facts: Facts) -> Iterator[Finding]:
         if overall is not None and _slice_interval(row, level)[1] < overall
     ]
     if weak:
-        accuracy, name, row = min(weak, key=lambda found: found[0])
+        accuracy, name, row = min(weak, key=lambda entry: entry[0])
         yield Finding(
             "problem",
             68,

@@ -113,9 +113,9 @@ def _metrics(facts: Facts) -> dict[str, Any]:
 
 def _confusion(facts: Facts) -> dict[str, Any]:
     matrix, names = np.array(facts.evaluation.get("confusion_matrix", [])), facts.metadata.class_names
-    nothing = {"names": names, "matrix": [], "shades": [], "matrix_picture": "", "matrix_alt": "", "pairs": []}
+    empty = {"names": names, "matrix": [], "shades": [], "matrix_picture": "", "matrix_alt": "", "pairs": []}
     if not matrix.size:
-        return nothing
+        return empty
     rows = np.maximum(matrix.sum(axis=1), 1)
     wrong = matrix * (1 - np.eye(len(matrix), dtype=int))
     order = [divmod(int(place), len(matrix)) for place in np.argsort(-wrong, axis=None, kind="stable")[:MOST_PAIRS]]
@@ -124,20 +124,20 @@ def _confusion(facts: Facts) -> dict[str, Any]:
     ]
     if len(matrix) <= READABLE_CLASSES:
         shades = np.round(0.75 * matrix / rows[:, None], 2).tolist()
-        return nothing | {"matrix": matrix.tolist(), "shades": shades, "pairs": pairs if len(matrix) > 4 else []}
+        return empty | {"matrix": matrix.tolist(), "shades": shades, "pairs": pairs if len(matrix) > 4 else []}
     alt = (
         f"Confusion matrix of {len(matrix)} classes: {count(int(wrong.sum()), 'error')} among {matrix.sum():,} images"
         + (f", the most frequent: {pairs[0][2]} “{pairs[0][0]}” taken for “{pairs[0][1]}”." if pairs else ".")
     )
-    return nothing | {"matrix_picture": confusion_picture(matrix), "matrix_alt": alt, "pairs": pairs}
+    return empty | {"matrix_picture": confusion_picture(matrix), "matrix_alt": alt, "pairs": pairs}
 
 
 def _classes(facts: Facts) -> dict[str, Any]:
     """Return one row per class, the classes with the lowest recall first."""
-    found = facts.evaluation.get("per_class", [])
-    found = sorted(found, key=lambda row: row["recall"] if has_value(row, "recall") else 2.0)
-    columns = [name for name in CLASS_COLUMNS if any(row.get(name) is not None for row in found)]
-    rows = [[row["class"], *(figure(row.get(name)) for name in columns)] for row in found[:MOST_ROWS]]
+    per_class = facts.evaluation.get("per_class", [])
+    per_class = sorted(per_class, key=lambda row: row["recall"] if has_value(row, "recall") else 2.0)
+    columns = [name for name in CLASS_COLUMNS if any(row.get(name) is not None for row in per_class)]
+    rows = [[row["class"], *(figure(row.get(name)) for name in columns)] for row in per_class[:MOST_ROWS]]
     return {"class_columns": ["class", *map(spoken, columns)], "classes": rows}
 
 

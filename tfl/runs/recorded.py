@@ -60,17 +60,17 @@ def recorded_predictions(
 
 def _check_listed(file: Any, split: str, recorded: Rows) -> None:
     """Check that a table of predictions has the images that splits.csv lists, with the same labels."""
-    said = read_column(file, "label")
+    labels = read_column(file, "label")
     wanted = {row["id"]: row["label"] for row in recorded if row["split"] == split}
     # With held-out folds, the table of validation also has the images of train.
-    known = wanted if split == "test" else {row["id"]: row["label"] for row in recorded if row["split"] != "test"}
-    if strange := next((name for name in said if name not in known), None):
-        raise refuse_file(file, f"splits.csv does not list {strange!r} for {split}")
-    if missing := next((name for name in wanted if name not in said), None):
+    listed = wanted if split == "test" else {row["id"]: row["label"] for row in recorded if row["split"] != "test"}
+    if unlisted := next((name for name in labels if name not in listed), None):
+        raise refuse_file(file, f"splits.csv does not list {unlisted!r} for {split}")
+    if missing := next((name for name in wanted if name not in labels), None):
         raise refuse_file(file, f"it lacks {missing!r}, which splits.csv lists for {split}")
-    for name, label in said.items():
-        if not _is_same_label(label, known[name]):
-            raise refuse_file(file, f"the label of {name!r} is {label!r}, and in splits.csv {known[name]!r}")
+    for name, label in labels.items():
+        if not _is_same_label(label, listed[name]):
+            raise refuse_file(file, f"the label of {name!r} is {label!r}, and in splits.csv {listed[name]!r}")
 
 
 def _is_same_label(first: str, second: str) -> bool:
@@ -89,15 +89,15 @@ def check_recorded_config(config: TransferConfig, metadata: Metadata, path: Any)
     Raises:
         InputError: config.json describes another network.
     """
-    asked = {
+    pairs = {
         "backbone.name": (config.backbone.name.lower(), metadata.backbone.lower()),
         "backbone.alpha": (config.backbone.alpha, metadata.alpha),
         "data.image_size": (config.data.image_size or metadata.image_size, metadata.image_size),
         "head.target": (config.head.target, metadata.target),
     }
-    for name, (mine, model) in asked.items():
-        if mine != model:
-            raise refuse_file(path, f"{name} is {mine!r}, and {model!r} in the model")
+    for name, (recorded, model) in pairs.items():
+        if recorded != model:
+            raise refuse_file(path, f"{name} is {recorded!r}, and {model!r} in the model")
 
 
 def open_recorded(
@@ -195,6 +195,6 @@ def _warn_of_seen(digests: np.ndarray, recorded: Rows, *, folds: bool) -> None:
     }
     if folds:  # the same images as "trained"
         counts["chosen"] = 0
-    said = " and ".join(f"{verb} on {count}" for verb, count in counts.items() if count)
-    if said:
-        say(f"Warning: the model was {said} of these {len(digests)} images: results will look too good.")
+    uses = " and ".join(f"{verb} on {count}" for verb, count in counts.items() if count)
+    if uses:
+        say(f"Warning: the model was {uses} of these {len(digests)} images: results will look too good.")

@@ -83,10 +83,10 @@ def _check_origin(origin: str) -> None:
     if origin == "*":
         return
     parts = urlsplit(origin if "//" in origin else f"http://{origin}")
-    usual = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
-    sent = f"{parts.scheme}://{parts.netloc.lower().removesuffix(usual)}"
-    if origin != sent or not usual or not parts.netloc or "@" in origin:
-        hint = f" Did you mean {sent!r}?" if usual and parts.netloc and "@" not in origin else ""
+    default_port = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
+    sent = f"{parts.scheme}://{parts.netloc.lower().removesuffix(default_port)}"
+    if origin != sent or not default_port or not parts.netloc or "@" in origin:
+        hint = f" Did you mean {sent!r}?" if default_port and parts.netloc and "@" not in origin else ""
         raise InputError(
             f"`allow_origin` must have addresses as browsers send them, or '*'. Received: {origin!r}.{hint}"
         )
