@@ -162,7 +162,7 @@ def verify_workdir(
     limits: Limits = DEFAULT_LIMITS,
     source: str = "",
 ) -> dict[str, Any]:
-    """Check the exports of a run against their certificate: compare the SHA-256 of the files, and run all again.
+    """Check the exports of a run against their certificate: compare the SHA-256 of the files, and run the files again.
 
     The certificate is not signed. If somebody changes it together with the files, only the outputs of the files show
     it. For this reason the limits come from the caller and not from the certificate, and the quantization comes from
