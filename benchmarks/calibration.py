@@ -1,10 +1,11 @@
-"""The figures of docs/evaluation.md: what the temperature does to the calibration error, and what sets cover.
+"""Measure the figures of docs/evaluation.md: calibration error before and after temperature, coverage of sets.
 
     KERAS_HOME=COPY python benchmarks/calibration.py --data=../shared/data
 
-COPY is a copy of ../shared/weights/keras_home. For each seed one run: the split (where the set has none), training
-and the temperature, fitted on validation, measured on test. Then the held-out images of all of a set's first run are
-cut at random into a half to calibrate prediction sets on and a half to count how often they hold the truth.
+COPY is a copy of ../shared/weights/keras_home. There is one run per seed: it splits the data (if the set has no
+split), trains, fits the temperature on validation and measures on test. Then the held-out images of the first run of
+each set are divided at random into two halves: one half calibrates prediction sets, and the other half counts how
+often the sets have the true class.
 """
 
 import math
@@ -51,7 +52,7 @@ def main(argv: list[str]) -> None:
 
 
 def run(name: str, seed: int) -> tuple[list, list]:
-    """Make one run; return its line of the first table, and its predictions of validation and test."""
+    """Make one run; return its row of the first table, and its predictions on validation and test."""
     import tfl
     from tfl.evaluation import describe_calibration, read_predictions
 
@@ -76,7 +77,7 @@ def run(name: str, seed: int) -> tuple[list, list]:
 
 
 def cover(tables: list) -> list[list]:
-    """Cut held-out examples at random, calibrate on one half, count on the other."""
+    """Divide held-out examples at random; calibrate on one half, and count on the other."""
     from tfl.evaluation import Predictions, fit_conformal
 
     labels, logits = (np.concatenate([getattr(table, name) for table in tables]) for name in ("labels", "logits"))

@@ -1,10 +1,10 @@
-"""The figures of docs/evaluation.md on which phase and epoch is kept: by the loss at temperature 1, or at its own.
+"""Compare two rules that choose phase and epoch, for docs/evaluation.md: loss at temperature 1, or at its own.
 
     KERAS_HOME=COPY python benchmarks/choosing.py --data=../shared/data
 
-COPY is a copy of ../shared/weights/keras_home. Each run solves the head and fine-tunes from there. Both rules look at
-the same training: at the start and after every epoch the logits of validation and test are recorded, and each rule
-then chooses its epoch and its phase by validation alone. Test accuracy says which rule chose better.
+COPY is a copy of ../shared/weights/keras_home. Each run solves the head and then fine-tunes. Both rules use the same
+training: the logits of validation and test are recorded at the start and after every epoch, and each rule then chooses
+its epoch and its phase on validation only. The test accuracy shows which rule chose better.
 """
 
 import tempfile
@@ -61,7 +61,7 @@ def run(name: str, seed: int) -> list[tuple]:
     tables = []
 
     class Recorder(keras.callbacks.Callback):
-        """Predict validation and test as the whole model stands now."""
+        """Predict validation and test with the present weights of the whole model."""
 
         def __init__(self, run) -> None:
             super().__init__()
@@ -96,7 +96,7 @@ def run(name: str, seed: int) -> list[tuple]:
 
 
 def choose(tables: list[tuple], *, own: bool) -> int:
-    """Return which epoch a rule keeps, 0 for the frozen network: the best epoch, and it only where it is better."""
+    """Return the epoch that a rule keeps: the best epoch if it is better than the frozen network, otherwise 0."""
     from tfl.evaluation import fit_temperature
     from tfl.evaluation.calibration import mean_loss
 

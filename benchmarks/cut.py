@@ -1,18 +1,20 @@
-"""Seconds of an epoch of fine-tuning above a cut, on stored activations, against epochs of the uncut model.
+"""Time an epoch of fine-tuning above a cut, on stored activations, against epochs of the uncut model.
 
     python benchmarks/cut.py
     python benchmarks/cut.py --cases=ResNet50:1 --image_size=128 --images=128 --rounds=1
 
-All train the same random weights on the same batches, taking turns; the first round, which traces, is not counted.
+All ways train the same random weights on the same batches, and take turns. The first round traces the graphs and is
+not counted.
 
-`share`  the part of the forward pass that lies above the cut, in time of the processor
-`all`    the uncut model, everything trained (the BatchNorm layers are frozen in all ways), by `keras.Model.fit`
-`same`   the uncut model, the same layers trained as above the cut, by `keras.Model.fit`, and by `tfl.fit`
-`cut`    what lies above the cut on stored activations, by `tfl.fit`
-`bare`   as many steps of forward, backward and update of that part alone, activations at hand: what `cut` cannot beat
+`share`  the share of the forward pass above the cut, in processor time
+`all`    the uncut model, with everything trained (BatchNorm layers are frozen in all ways), by `keras.Model.fit`
+`same`   the uncut model, with the same trained layers as above the cut, by `keras.Model.fit` and by `tfl.fit`
+`cut`    the part above the cut on stored activations, by `tfl.fit`
+`bare`   the same number of steps (forward, backward, update) of that part, with activations in memory: `cut` cannot
+         be faster
 
-Ratios are medians over the rounds, of wall-clock time and (in brackets) of processor time, which a busy machine does
-not blur.
+Ratios are medians over the rounds, of wall-clock time and (in brackets) of processor time, which depends less on the
+load of the machine.
 """
 
 import os
@@ -129,7 +131,7 @@ def run_bare_steps(model: keras.Model, batch: dict[str, tf.Tensor]) -> Callable[
 
 
 def run_rounds(ways: dict[str, Callable[[], Any]]) -> dict[str, tuple[list[float], list[float]]]:
-    """Return by way the seconds of each round: of the clock, and of the processor."""
+    """Return for each way the wall-clock seconds and the processor seconds of each round."""
     seconds: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in ways}
     for number in range(_ROUNDS.value + 1):
         for name, way in ways.items():
@@ -146,12 +148,12 @@ def ratio(ours: list[float], theirs: list[float]) -> float:
 
 
 def forward_share(halves: Halves, images: np.ndarray) -> float:
-    """Time the two parts, one after the other, in seconds of the processor; best of several."""
+    """Time the two parts one after the other in processor seconds, best of several; return the upper part's share."""
 
     below, above = [], []
     lower, upper = (tf.function(part, autograph=False) for part in (halves.lower, halves.upper))
     with fused_norms(halves.lower), fused_norms(halves.upper):
-        upper(lower(images))  # traces
+        upper(lower(images))  # traces the graphs
     for _ in range(8):
         start = time.process_time()
         activations = lower(images)

@@ -1,11 +1,12 @@
-"""What checkpoints cost, and what a second worker gives on one machine.
+"""Measure the cost of checkpoints, and the gain of a second worker on one machine.
 
     python benchmarks/distributed.py --rounds=3
 
-MobileNetV2 (alpha 0.35), all of it trained but for BatchNorm, generated images. The first table: epochs with a
-checkpoint after every few steps against epochs without, taking turns; from the difference follows what one every
-30 seconds costs. The second: one worker against two with the same batch each, each group in processes of its own.
-Both workers share the cores of this machine: it shows what the sums cost, not what a second machine would give.
+All ways train MobileNetV2 (alpha 0.35), except BatchNorm, on generated images. The first table compares epochs with a
+checkpoint after every few steps and epochs without checkpoints, which take turns; the difference gives the cost of a
+checkpoint every 30 seconds. The second table compares one worker with two workers that each have the same batch; each
+group runs in separate processes. Both workers share the cores of this machine, so the table shows the cost of the
+sums, not the gain of a second machine.
 """
 
 import os
@@ -49,7 +50,7 @@ def main(argv: list[str]) -> None:
 
 
 def make_epoch(replicas: int = 1, saved_below: str | None = None) -> Callable[[], object]:
-    """Return a call that trains one epoch, with checkpoints in a new folder below `saved_below`, if any."""
+    """Return a function that trains one epoch, with checkpoints in a new folder inside `saved_below` if it is given."""
     keras.utils.set_random_seed(0)
     backbone = tfl.build_backbone("MobileNetV2", image_size=_IMAGE_SIZE.value, alpha=0.35, weights="none")
     model = tfl.build_classifier(backbone, tfl.HeadSpec(10))

@@ -1,8 +1,8 @@
-"""Images per second of `tfl.fit` against `keras.Model.fit`: same model, data, batch size and optimizer.
+"""Compare images per second of `tfl.fit` and `keras.Model.fit`: same model, data, batch size and optimizer.
 
-Both loops take turns in one process, so that a busy machine slows both. Each round is one epoch of each;
-the first round, which traces the graphs, is not counted. The figures that matter are the median ratios: of
-wall-clock time, and of processor time, which a busy machine does not blur.
+Both loops take turns in one process, so that a busy machine slows both. Each round is one epoch of each loop. The
+first round traces the graphs and is not counted. The important figures are the median ratios of wall-clock time and
+of processor time, which depends less on the load of the machine.
 
     python benchmarks/fit.py --image_size=96 --batch_size=32 --rounds=5
 """
@@ -29,7 +29,7 @@ _MODES = ("frozen", "top frozen BatchNorm", "unfrozen")
 
 
 def build(mode: str, image_size: int) -> keras.Model:
-    """Build MobileNetV2 (alpha 0.35) with a linear head, its backbone frozen as `mode` says."""
+    """Build MobileNetV2 (alpha 0.35) with a linear head; `mode` says which part of the backbone is frozen."""
     keras.utils.set_random_seed(0)
     backbone = keras.applications.MobileNetV2(
         input_shape=(image_size, image_size, 3), alpha=0.35, include_top=False, weights=None, pooling="avg"
@@ -47,7 +47,7 @@ def build(mode: str, image_size: int) -> keras.Model:
 
 
 def keras_epoch(mode: str, images: np.ndarray, labels: np.ndarray) -> Callable[[], None]:
-    """Return a call that trains one epoch with `keras.Model.fit` (without XLA, which is slower on a CPU)."""
+    """Return a function that trains one epoch with `keras.Model.fit` (without XLA, which is slower on a CPU)."""
     model = build(mode, images.shape[1])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(1e-4), loss, metrics=["accuracy"], jit_compile=False)
@@ -55,7 +55,7 @@ def keras_epoch(mode: str, images: np.ndarray, labels: np.ndarray) -> Callable[[
 
 
 def tfl_epoch(mode: str, images: np.ndarray, labels: np.ndarray) -> Callable[[], None]:
-    """Return a call that trains one epoch with `tfl.fit`."""
+    """Return a function that trains one epoch with `tfl.fit`."""
     model = build(mode, images.shape[1])
     tfl.compile(model, keras.optimizers.Adam(1e-4), "multiclass")
     return lambda: tfl.fit(model, images, labels, batch_size=_BATCH_SIZE.value, verbose=False) and None

@@ -1,14 +1,14 @@
-"""Folder of photos to trained and evaluated classifier, backbone frozen: tfl against the recipe of the Keras guide.
+"""Time tfl against the recipe of the Keras guide: from a folder of photos to an evaluated classifier, backbone frozen.
 
     KERAS_HOME=COPY python benchmarks/frozen.py --data=../shared/data/hymenoptera --rounds=2
     KERAS_HOME=COPY python benchmarks/frozen.py --copies=8 --peer_epochs=2 --rounds=1    # how the ratios grow
     KERAS_HOME=COPY python benchmarks/frozen.py --with_keras_hub                         # pip install keras-hub
 
-COPY is a copy of ../shared/weights/keras_home. All in one process, taking turns, after one round that is not
-counted, so imports and the first start of each library are no part of it. `cold` begins with an empty store,
-`warm` finds its features there; the floor is one bare forward pass of the plain network over the same images,
-decoded already. The guide trains 20 epochs and evaluates. KerasHub has no MobileNetV2 of its own, so its
-`ImageClassifier.fit` gets the guide's network, frozen, and 20 epochs without augmentation.
+COPY is a copy of ../shared/weights/keras_home. All ways take turns in one process. The first round is not counted, so
+the times do not include imports and the first start of each library. `cold` begins with an empty store, `warm` finds
+its features in the store. `floor` is one forward pass of the plain network over the same images, already decoded. The
+guide trains 20 epochs and evaluates. KerasHub has no MobileNetV2, so its `ImageClassifier.fit` trains the guide's
+network, frozen, for 20 epochs without augmentation.
 """
 
 import os
@@ -47,7 +47,7 @@ _PEER_EPOCHS = flags.DEFINE_integer(
 )
 _WITH_KERAS_HUB = flags.DEFINE_boolean("with_keras_hub", False, "Time KerasHub too.")
 NETWORK = {"name": "MobileNetV2", "alpha": 0.35}
-SKIPPED: list[float] = []  # seconds of the epochs that a way did not run
+SKIPPED: list[float] = []  # estimated seconds of the epochs that a way did not run
 
 
 def main(argv: list[str]) -> None:
@@ -62,7 +62,7 @@ def main(argv: list[str]) -> None:
 
 
 def copy_photos(source: Path, target: Path) -> Path:
-    """Fill a larger folder: decoders stop at the end of a picture, and digests do not."""
+    """Copy each photo several times, with extra bytes at the end: they change the digest but not the picture."""
     for path in sorted(source.glob("*/*/*.*")):
         for number in range(_COPIES.value):
             copy = target / path.relative_to(source).with_name(f"{number}-{path.name}")
@@ -129,7 +129,7 @@ def run_peer(make_model: Callable[..., tuple[keras.Model, keras.Model]]) -> floa
 
 
 def make_keras_hub_model(keras, num_classes: int) -> tuple[keras.Model, keras.Model]:
-    keras_hub = importlib.import_module("keras_hub")  # only where it is asked for: it is no dependency
+    keras_hub = importlib.import_module("keras_hub")  # imported only on request, because it is not a dependency
     shape = (flags.FLAGS.image_size, flags.FLAGS.image_size, 3)
     base = keras.applications.MobileNetV2(alpha=NETWORK["alpha"], include_top=False, input_shape=shape)
     inputs = keras.Input(shape)

@@ -1,8 +1,8 @@
-"""Seconds for all metrics and for their bootstrap intervals, by examples and classes; random predictions.
+"""Time all metrics and their bootstrap intervals on random predictions, by numbers of examples and classes.
 
     python benchmarks/intervals.py --cases=10000:2,10000:10
 
-The peer is the plain way: drawing rows and computing the accuracy and macro F1 of each table by scikit-learn.
+The peer is the simple way: draw rows, and compute the accuracy and macro F1 of each table with scikit-learn.
 """
 
 import time

@@ -1,10 +1,10 @@
-"""The peer: the recipe of Keras' transfer-learning guide, by hand, with nothing of tfl in it.
+"""The peer of other benchmarks: the recipe of Keras' transfer-learning guide, written without tfl.
 
     python benchmarks/keras_guide.py --train=DIR --test=DIR --backbone=MobileNetV2 --alpha=0.35
 
 The guide (keras.io/guides/transfer_learning): resize, flip and rotate at random, frozen backbone in inference
-mode, average pooling, dropout 0.2, one dense layer, Adam, 20 epochs; then unfreeze all, Adam at 1e-5, a few
-epochs more. Prints one line of JSON: accuracy on the test folder after both steps, and seconds.
+mode, average pooling, dropout 0.2, one dense layer, Adam, 20 epochs; then unfreeze all and train a few more
+epochs with Adam at 1e-5. It prints one line of JSON: the accuracy on the test folder after both steps, and the seconds.
 """
 
 import json

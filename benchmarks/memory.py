@@ -1,12 +1,13 @@
-"""Peak memory of extracting features and of solving a head on them, by the number of images.
+"""Measure the peak memory of extracting features and of solving a head on them, by the number of images.
 
     KERAS_HOME=COPY python benchmarks/memory.py --images=20000,200000
 
-COPY is a copy of ../shared/weights/keras_home. Every line is a process of its own. `before` is its resident memory when
-TensorFlow is imported and the network built; `above` is how far the highest resident memory rises above that: the index
-of the images, the keys of the store and the mapped pages of stored files included. `extract` runs images that are drawn
-when they are asked for through MobileNetV2 (alpha 0.35, 1,280 features) into an empty store on disk; `probe` finds the
-features there, follows a path of 20 λ and solves. 200,000 images take minutes, and 1 GB of disk.
+COPY is a copy of ../shared/weights/keras_home. Every line is a separate process. `before` is its resident memory after
+TensorFlow is imported and the network is built. `above` is the highest resident memory minus `before`; it includes the
+index of the images, the keys of the store and the mapped pages of stored files. `extract` runs generated images
+through MobileNetV2 (alpha 0.35, 1,280 features) into an empty store on disk; an image is drawn when it is needed.
+`probe` finds the features in the store, follows a path of 20 λ and solves the head. 200,000 images take minutes, and
+1 GB of disk.
 """
 
 import os
@@ -53,7 +54,7 @@ def run_step(num_images: int) -> None:
     backbone = tfl.build_backbone("MobileNetV2", alpha=0.35, image_size=_IMAGE_SIZE.value)
     lower, _ = split_at_features(tfl.build_classifier(backbone, tfl.HeadSpec(_CLASSES.value)))
     before, start = read_memory("VmRSS"), time.perf_counter()
-    Path("/proc/self/clear_refs").write_text("5")  # the highest so far is forgotten
+    Path("/proc/self/clear_refs").write_text("5")  # reset the recorded peak
     splits = tfl.load_data(draw_images(num_images))
     store = tfl.FeatureStore(_STORE.value, 10**12)
     extractor = tfl.Extractor(lower, splits.source, _IMAGE_SIZE.value, store=store)
@@ -66,7 +67,7 @@ def run_step(num_images: int) -> None:
 
 
 def draw_images(count: int) -> tf.data.Dataset:
-    """Draw a pattern for each class, under noise; the same images every time."""
+    """Draw images with one pattern per class and noise; they are the same in every run."""
     size = _IMAGE_SIZE.value
     patterns = np.random.default_rng(0).integers(0, 256, (_CLASSES.value, size, size, 3)).astype(np.float32)
 
@@ -80,7 +81,7 @@ def draw_images(count: int) -> tf.data.Dataset:
 
 
 def read_memory(field: str) -> float:
-    """Return a line of this process' status, in GiB."""
+    """Return a field of this process' status in /proc, in GiB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 2**20
 

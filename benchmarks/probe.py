@@ -1,12 +1,12 @@
-"""The solved head against scikit-learn's LogisticRegression: the same optimum, what a path of λ costs, and the time.
+"""Compare the solved head with scikit-learn's LogisticRegression: the optimum, the cost of a path of λ, and the time.
 
     KERAS_HOME=COPY python benchmarks/probe.py
     KERAS_HOME=COPY python benchmarks/probe.py --rows=5000 --classes=10    # minutes less
 
-COPY is a copy of ../shared/weights/keras_home. The first table is on features of real photos, of MobileNetV2 (alpha
-0.35); both heads are judged by one function here, in float64, at the λ that the path chose. scikit-learn solves in
-float64 there, for in float32 it stops early; seconds are the processor's. The second table is on generated features,
-split 9 to 1, in float32; seconds are the clock's.
+COPY is a copy of ../shared/weights/keras_home. The first table uses features of real photos from MobileNetV2 (alpha
+0.35). One function here computes the objective of both heads, in float64, at the λ that the path chose. scikit-learn
+solves in float64, because in float32 it stops early. These seconds are processor time. The second table uses generated
+features, split 9 to 1, in float32. Its seconds are wall-clock time.
 """
 
 import os
@@ -59,7 +59,7 @@ def main(argv: list[str]) -> None:
 
 def compare_on_photos(folder: Path) -> None:
     train, validation = extract(folder)
-    with quiet(), single_threaded():  # scikit-learn too: on so few rows threads only wait for each other
+    with quiet(), single_threaded():  # also scikit-learn: with so few rows threads only wait for each other
         l2 = tfl.choose_head(train, validation).chosen.l2
         path, one, sklearn = best_seconds(
             lambda: tfl.choose_head(train, validation),
@@ -74,7 +74,7 @@ def compare_on_photos(folder: Path) -> None:
 
 
 def extract(folder: Path) -> tuple[Outputs, Outputs]:
-    """Return the features of training and validation images, as `tfl.transfer` takes them."""
+    """Return the features of training and validation images, with the split of `tfl.transfer`."""
     with quiet():
         splits = tfl.load_data(f"folder:{folder}")
         backbone = tfl.build_backbone("MobileNetV2", alpha=0.35, image_size=_IMAGE_SIZE.value)
@@ -104,7 +104,7 @@ def compare_on_many_rows(train: Outputs, validation: Outputs) -> None:
 
 
 def generate_features() -> tuple[Outputs, Outputs]:
-    """Draw classes around centres, with noise of which a part is shared by the columns, cut off at 0."""
+    """Draw classes around centres, with noise that the columns partly share; negative values become 0."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, _CLASSES.value, _ROWS.value)
     centres = 0.25 * rng.standard_normal((_CLASSES.value, DIM), np.float32)
@@ -120,9 +120,10 @@ def generate_features() -> tuple[Outputs, Outputs]:
 
 
 def fit_sklearn(train: Outputs, l2: float, tol: float, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return kernel and bias of softmax.
+    """Return the kernel and the bias of a softmax head.
 
-    Of two classes scikit-learn has one vector u, which softmax halves between them: λ ‖±u / 2‖² is half of λ ‖u‖².
+    For two classes scikit-learn has one vector u. In the softmax head one class gets u / 2 and the other -u / 2, so
+    the penalty λ ‖±u / 2‖² is half of λ ‖u‖².
     """
     binary = train.labels.max() == 1
     strength = (2 if binary else 1) / (2 * l2 * len(train))
@@ -141,7 +142,7 @@ def objective(train: Outputs, l2: float, kernel: np.ndarray, bias: np.ndarray) -
 
 
 def best_seconds(*ways: Callable[[], Any]) -> list[float]:
-    """Time some ways that take turns, in seconds of the processor: all run on one thread here."""
+    """Time several ways that take turns, in processor seconds; all of them run on one thread here."""
     seconds = [[timed(way, time.process_time)[1] for way in ways] for _ in range(_ROUNDS.value)]
     return [min(column) for column in zip(*seconds, strict=True)]
 

@@ -1,11 +1,11 @@
-"""The table of docs/results.md: tfl against the recipe of the Keras guide, on the same images, one run each.
+"""Make the table of docs/results.md: tfl and the recipe of the Keras guide on the same images, one run each.
 
     KERAS_HOME=COPY python benchmarks/results.py --data=../shared/data --output=docs/results.md
 
-COPY is a copy of ../shared/weights/keras_home. Both see the same training and test images: where a set has no
-split, tfl cuts one and the guide gets the same files. tfl keeps part of the training images for validation;
-the guide, which chooses nothing, trains on all of them. One pair after the other on the same machine: read
-the seconds as ratios.
+COPY is a copy of ../shared/weights/keras_home. Both get the same training and test images: if a set has no split,
+tfl makes one, and the guide gets the same files. tfl uses part of the training images for validation. The guide
+chooses nothing, so it trains on all of them. The runs of a pair follow each other on the same machine: use the seconds
+only as ratios.
 """
 
 import csv
@@ -23,7 +23,7 @@ _OUTPUT = flags.DEFINE_string("output", "docs/results.md", "The table.")
 _ONLY = flags.DEFINE_list("only", [], "Data sets to run; all where empty. Figures of the others are kept.")
 _FIGURES = flags.DEFINE_string("figures", "benchmarks/results.json", "Where the figures are collected.")
 
-# set: (pixels per side, fine-tuning epochs); at 64 px both networks load their 224 px weights
+# data set: (pixels per side, epochs of fine-tuning); at 64 px both networks load their weights for 224 px
 SETS = {
     "hymenoptera": (224, 8),
     "dogs_cats_small": (224, 8),
@@ -89,7 +89,7 @@ def run(command: list[str]) -> str:
 
 
 def link_splits(splits: Path, folder: Path) -> tuple[str, str]:
-    """Give the guide the files of tfl's splits as folders: train and validation together, and test."""
+    """Link the files of tfl's splits into folders for the guide: one for train and validation, one for test."""
     with splits.open() as file:
         for number, row in enumerate(csv.DictReader(file)):
             side = "test" if row["split"] == "test" else "train"
@@ -101,7 +101,7 @@ def link_splits(splits: Path, folder: Path) -> tuple[str, str]:
 
 
 def write_table(figures: dict[str, dict]) -> None:
-    """Write the figures into the output file, between its markers."""
+    """Write the figures between the markers of the output file."""
     lines = [
         "| data, backbone | test images | tfl frozen | tfl as configured (kept) | guide frozen | guide fine-tuned "
         "| time, frozen: guide / tfl | time, whole: guide / tfl |",

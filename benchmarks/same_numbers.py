@@ -1,12 +1,12 @@
-"""Do two versions of tfl give the same numbers, to the bit? Four runs, and the digests of what they wrote.
+"""Check that two versions of tfl give the same numbers to the bit: make four runs, and compare digests of their files.
 
     git worktree add ../before COMMIT
     PYTHONPATH=../before python benchmarks/same_numbers.py /tmp/before
     PYTHONPATH=. python benchmarks/same_numbers.py /tmp/after --against=/tmp/before
 
-The runs: configs/quickstart.py, ants and bees on a frozen MobileNetV2 (needs the real photos and weights, see
-tests/conftest.py), one of several labels, one of values. Compared are metrics.json, predictions.csv, the names of the
-stored features and every weight of model.keras. Exit code 1 where something differs.
+The runs are: configs/quickstart.py; ants and bees on a frozen MobileNetV2 (needs the real photos and weights, see
+tests/conftest.py); a run with several labels; a run with values. The benchmark compares metrics.json, predictions.csv,
+the names of the stored features and every weight of model.keras. The exit code is 1 if something differs.
 """
 
 import argparse
@@ -28,7 +28,7 @@ SHARED = Path(os.environ.get("TFL_SHARED", ROOT.parent / "shared")).resolve()
 
 
 def make_runs(folder: Path) -> None:
-    """Make the four runs, each with a feature store of its own."""
+    """Make the four runs, each with its own feature store."""
     import tfl
 
     spec: Any = importlib.util.spec_from_file_location("quickstart", ROOT / "configs" / "quickstart.py")
@@ -65,7 +65,7 @@ def make_runs(folder: Path) -> None:
 
 
 def digest(run: Path, store: Path) -> dict[str, str]:
-    """Return the SHA-256 of everything of a run that must stay the same."""
+    """Return the SHA-256 of each part of a run that must stay the same."""
     found = {"store": _sha256("\n".join(sorted(path.name for path in store.iterdir() if path.is_dir())).encode())}
     for path in sorted(run.rglob("*")):
         name = path.relative_to(run).as_posix()
@@ -82,7 +82,7 @@ def _weights(path: Path) -> str:
     import keras
 
     model: Any = keras.saving.load_model(path, compile=False)
-    with zipfile.ZipFile(path):  # a broken archive is seen here
+    with zipfile.ZipFile(path):  # raises if the archive is broken
         return _sha256(b"".join(np.ascontiguousarray(value).tobytes() for value in model.get_weights()))
 
 

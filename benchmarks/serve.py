@@ -1,18 +1,20 @@
-"""Requests per second and latency of scripts/serve.py, against the bare model in process; and malformed requests.
+"""Measure requests per second and latency of scripts/serve.py against the bare model; and send malformed requests.
 
     python benchmarks/serve.py
     python benchmarks/serve.py --formats=litert --photo_pixels=500 --rounds=1
     python benchmarks/serve.py --rounds=0 --malformed=1000
 
-A MobileNetV2 (alpha 0.35, random weights) is asked for one JPEG at a time. All ways take turns, in every round.
+The model is MobileNetV2 (alpha 0.35, random weights), and each request has one JPEG. All ways take turns in each round.
 
-`bare`     `load_artefact(...).predict_bytes`, in a loop: one image a call, and 32 a call, which no service can beat
+`bare`     `load_artefact(...).predict_bytes` in a loop in one process: one image per call, and 32 images per call,
+           which no service can beat
 `single`   the service with `--max_batch_size=1`
 `batched`  the service with micro-batching
 
-The clients are one other process, which has the same cores: each client sends its next request when it has its answer.
-`x bare` is the rate as a multiple of the bare model at one image a call, `batched / single` what micro-batching brings:
-medians of the rounds' ratios. Rates are medians, percentiles are over the requests of all rounds.
+All clients run in one other process on the same cores. Each client sends its next request when it has a response.
+`x bare` is the rate divided by the rate of the bare model with one image per call. `batched / single` is the gain of
+micro-batching. Both are medians of the ratios of the rounds. Rates are medians; percentiles are over the requests of
+all rounds.
 """
 
 import os
@@ -54,7 +56,7 @@ PATH = "/v1/models/model:"
 
 
 class Rate(NamedTuple):
-    """What was measured in one round: images a second, and the seconds of each call."""
+    """The measurements of one round: images per second, and the seconds of each call."""
 
     images: float
     seconds: list[float]
@@ -84,7 +86,7 @@ def main(argv: list[str]) -> None:
 
 
 def make_photos() -> list[bytes]:
-    """Return JPEGs with about as much detail as photos: noise that is smooth over some pixels."""
+    """Return JPEGs with about as much detail as photos: smoothed noise."""
     import numpy as np
     import tensorflow as tf
 
@@ -115,9 +117,9 @@ def write_artefacts(folder: Path) -> dict[str, Path]:
 
 @contextlib.contextmanager
 def serving(model: Path, *options: str) -> Iterator[Service]:
-    """Run scripts/serve.py, and check that it ends well."""
+    """Run scripts/serve.py, and check that it stops without an error."""
     command = [sys.executable, str(ROOT / "scripts/serve.py"), f"--model={model}", "--port=0", *options]
-    with tempfile.NamedTemporaryFile("w+") as log:  # a pipe that nobody reads would fill up
+    with tempfile.NamedTemporaryFile("w+") as log:  # nobody would read a pipe, and it would fill up
         process = subprocess.Popen(command, cwd=ROOT, stderr=log)
         try:
             yield Service(wait_for_port(Path(log.name), process), process)
@@ -136,7 +138,7 @@ def wait_for_port(log: Path, process: subprocess.Popen[bytes]) -> int:
 
 
 def measure(path: Path, photos: list[bytes], services: dict[str, Service], clients: Any) -> dict[Any, list[Rate]]:
-    """Return by (way, clients or images a call) the rate of every round."""
+    """Return the rate of every round, by (way, number of clients or images per call)."""
     import tfl
 
     artefact = tfl.load_artefact(path)
@@ -156,7 +158,7 @@ def measure(path: Path, photos: list[bytes], services: dict[str, Service], clien
 
 
 def ask_bare(predict: Callable[[list[bytes]], Any], photos: list[bytes], count: int) -> Rate:
-    predict(photos[:count])  # the first traces
+    predict(photos[:count])  # the first call traces the graph
     begin, seconds, number = time.perf_counter(), [], 0
     while not seconds or time.perf_counter() < begin + WARM_SECONDS + _SECONDS.value:
         now = time.perf_counter()
@@ -168,7 +170,7 @@ def ask_bare(predict: Callable[[list[bytes]], Any], photos: list[bytes], count: 
 
 
 def ask_service(port: int, photos: list[bytes], clients: int, duration: float) -> Rate:
-    """Run some clients for some seconds; in a process of its own."""
+    """Run some clients for some seconds; this runs in a separate process."""
     head = f"POST {PATH}classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
     requests = [f"{head}{len(photo)}\r\n\r\n".encode() + photo for photo in photos]
     seconds: list[float] = []
@@ -212,9 +214,9 @@ def ratio(ours: list[Rate], theirs: list[Rate]) -> str:
 
 
 def print_malformed(service: Service, photos: list[bytes]) -> None:
-    """Send malformed requests, and print what became of them and of the memory."""
+    """Send malformed requests, and print the responses and the memory of the service."""
     rng = random.Random(_SEED.value)
-    for number in range(_MALFORMED.value // 2):  # memory that is taken once and kept
+    for number in range(_MALFORMED.value // 2):  # warm-up, so that memory that is allocated once does not count
         send(service.port, *make_malformed(rng, photos, number))
     before = memory(service.port)
     statuses = collections.Counter(
@@ -289,7 +291,7 @@ def make_pixels(rng: random.Random) -> Any:
 
 
 def bomb(rng: random.Random) -> bytes:
-    """Return a small PNG that claims gigabytes."""
+    """Return a small PNG whose header claims gigabytes of pixels."""
     import zlib
 
     header = b"IHDR" + rng.randrange(20_000, 2**31).to_bytes(4, "big") * 2 + bytes([8, 6, 0, 0, 0])
@@ -305,7 +307,7 @@ def b64(content: bytes) -> str:
 
 
 def send(port: int, method: str, path: str, headers: dict[str, str], body: bytes) -> int:
-    """Send a request and return its status; 0 where the connection was closed without one."""
+    """Send a request and return the status of its response; 0 if the connection was closed without a response."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.putrequest(method, path, skip_accept_encoding=True)
@@ -325,7 +327,7 @@ def send(port: int, method: str, path: str, headers: dict[str, str], body: bytes
 
 
 def memory(port: int) -> float:
-    """Return the resident memory of a service in bytes, as it says itself."""
+    """Return the resident memory of a service in bytes, from its own metrics."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
         lines = io.TextIOWrapper(answer).read().splitlines()
     return next(float(line.split()[1]) for line in lines if line.startswith("process_resident_memory_bytes "))

@@ -1,12 +1,12 @@
-"""Five kinds of flowers from TensorFlow Datasets (3,670 photos, one split, so tfl cuts its own).
+"""Five kinds of flowers from TensorFlow Datasets (3,670 photos in one split, which tfl divides).
 
-The data set must be prepared on this machine first, with a network, once:
+First prepare the data set on this machine, once, with internet access:
     python -c "import tensorflow_datasets as tfds; tfds.load('tf_flowers')"
 
 Command:
     python scripts/train.py --config=configs/flowers.py --workdir=W
 
-Expected: not measured (the data set was not at hand). Hardware: not measured. Minutes: not measured.
+Expected: not measured (the data set was not available). Hardware: not measured. Minutes: not measured.
 """
 
 from tfl.config import BackboneConfig, DataConfig, FinetuneConfig, TransferConfig

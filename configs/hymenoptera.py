@@ -1,13 +1,13 @@
-"""The ants and bees of the classic transfer-learning tutorials, by the well-known recipe.
+"""The ants and bees of the classic transfer-learning tutorials, with their well-known recipe.
 
-ResNet50, frozen; a new linear head, trained by SGD (learning rate 0.001, momentum 0.9) for ten epochs at
-batch 32 on lightly augmented images. It is here as the point of comparison: `configs/folder.py` solves the
-same head exactly, in one pass over the images.
+ResNet50 is frozen. SGD (learning rate 0.001, momentum 0.9) trains a new linear head for ten epochs, with batches of
+32 lightly augmented images. This config is for comparison: `configs/folder.py` solves the same head exactly, in one
+pass over the images.
 
 Command:
     python scripts/train.py --config=configs/hymenoptera.py --config.data.source=folder:PATH --workdir=W
 
-Expected: not measured (the published ResNet50 weights were not at hand).
+Expected: not measured (the published ResNet50 weights were not available).
 Hardware: not measured. Minutes: not measured.
 """
 
@@ -15,7 +15,7 @@ from tfl.config import BackboneConfig, DataConfig, FinetuneConfig, ProbeConfig, 
 
 
 def get_config() -> TransferConfig:
-    """The recipe as everybody knows it: nothing solved, only the head trained."""
+    """Train only the head, by SGD, without solving it first."""
     return TransferConfig(
         data=DataConfig(source="folder:hymenoptera_data"),
         backbone=BackboneConfig(name="ResNet50"),

@@ -1,7 +1,7 @@
-"""The two stages of transfer learning in minutes, on handwritten digits that come with scikit-learn.
+"""The two stages of transfer learning in minutes, on the handwritten digits of scikit-learn.
 
-Stage 1 pre-trains a small MobileNetV2 on the digits 0-4. Stage 2 transfers it to 5-9 with ten labels a
-class, and compares on the same test images: from scratch, frozen with a solved head, fine-tuned.
+Stage 1 pre-trains a small MobileNetV2 on the digits 0-4. Stage 2 transfers it to 5-9 with ten labels per
+class, and compares three ways on the same test images: from scratch, frozen with a solved head, fine-tuned.
 
 Command:
     python scripts/train.py --config=configs/quickstart.py --workdir=runs/quickstart
@@ -21,7 +21,7 @@ from tfl.config import (
 
 
 def get_config() -> TransferConfig:
-    """Much to pre-train on, little to transfer to."""
+    """Pre-train on many images, then transfer to a task with few labels."""
     return TransferConfig(
         data=DataConfig(source="digits:5-9", image_size=64, train_examples_per_class=10, augmentation="shift"),
         backbone=BackboneConfig(name="MobileNetV2", alpha=0.35, weights="none"),

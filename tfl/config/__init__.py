@@ -1,4 +1,4 @@
-"""What a run is asked to do: the options, each with its rule and its help, and the rules between them."""
+"""The options of a run, each with its rule and its help, and the rules between options."""
 
 from tfl.config.option import (
     absolute_paths,

@@ -14,14 +14,14 @@ from tfl.config.transfer import TransferConfig
 class Option:
     """One option of the config."""
 
-    path: str  # dotted
+    path: str  # dotted name, as in "data.batch_size"
     default: Any
     rule: Rule
     help: str
 
 
 def list_options(section: Any = TransferConfig, prefix: str = "") -> Iterator[Option]:
-    """Yield every option of a section and of the sections in it, in their order.
+    """Yield every option of a section and of its subsections, in order.
 
     Example:
         >>> next(list_options()).path
@@ -35,7 +35,7 @@ def list_options(section: Any = TransferConfig, prefix: str = "") -> Iterator[Op
 
 
 def options_text() -> str:
-    """Return the list of options as absl writes flags, as wide as the screen."""
+    """Return the list of options in the format of absl's flags, with lines as wide as the screen."""
     lines = ["Options of --config:"]
     for title, options in _by_section():
         lines += ["", flags.text_wrap(title)]

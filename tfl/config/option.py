@@ -1,8 +1,8 @@
-"""What an option of the config is: its default, its rule and its help, all three on its own line.
+"""Define an option of the config: its default, its rule and its help, all on one line.
 
     image_size: int = option(0, Between(0, 4096), "Pixels per side.")
 
-A rule says in words what a value must be, and returns the value in its one spelling.
+A rule describes in words which values it accepts, and returns an accepted value in its standard spelling.
 """
 
 import dataclasses
@@ -19,17 +19,17 @@ T = TypeVar("T")
 
 
 class Rule:
-    """What one option must be."""
+    """The rule that the values of an option must follow."""
 
     def describe(self) -> str:
-        """Return what a value must be, as it reads behind "must be"."""
+        """Return the text that follows "must be" in messages."""
         raise NotImplementedError
 
     def check(self, value: Any, path: str) -> Any:
-        """Return the value in its one spelling.
+        """Return the value in its standard spelling.
 
         Args:
-            value: of the type of the option's default.
+            value: a value of the same type as the option's default.
             path: the option's dotted name, for the error text.
 
         Raises:
@@ -38,13 +38,13 @@ class Rule:
         raise NotImplementedError
 
     def absolute(self, value: Any) -> Any:
-        """Return a checked value so that it means the same from any working directory."""
+        """Return a checked value in a form that means the same in any working directory."""
         return value
 
 
 @dataclasses.dataclass(frozen=True)
 class OneOf(Rule):
-    """A known name, in any case."""
+    """One of some known names, in upper or lower case."""
 
     names: Sequence[str]
 
@@ -86,7 +86,7 @@ class Switch(Rule):
 
 @dataclasses.dataclass(frozen=True)
 class Text(Rule):
-    """Free text that is not blank, or one of some words, which are accepted in any case."""
+    """Text that is not blank; some words are accepted in upper or lower case."""
 
     kind: str
     words: tuple[str, ...] = ()
@@ -101,7 +101,7 @@ class Text(Rule):
 
 
 class Place(Text):
-    """The path of a file or folder, or one of some words."""
+    """The path of a file or folder, or one of some special words."""
 
     def absolute(self, value: str) -> str:
         return value if value in self.words else absolute_path(value)
@@ -109,7 +109,7 @@ class Place(Text):
 
 @dataclasses.dataclass(frozen=True)
 class Checked(Rule):
-    """What a function of value and path accepts; it returns the value in its one spelling."""
+    """A rule that a function of value and path checks; the function returns the value in its standard spelling."""
 
     text: str
     function: Callable[[Any, str], Any]
@@ -122,30 +122,30 @@ class Checked(Rule):
 
 
 def option(default: T, rule: Rule, help: str) -> T:
-    """Return the field of one option, for the body of a section.
+    """Return the dataclass field of one option, for the body of a section.
 
     Args:
-        default: its value where nothing else is asked for; its type is that of the option.
-        rule: what every value must be.
+        default: the default value; every value must have the same type.
+        rule: the rule that every value must follow.
         help: one sentence for `--help`.
     """
     return dataclasses.field(default=default, metadata={"rule": rule, "help": help})
 
 
 def is_section(field: dataclasses.Field[Any]) -> bool:
-    """Return whether a field of a section is a section itself, not an option."""
+    """Return whether a field of a section is itself a section, not an option."""
     return "rule" not in field.metadata
 
 
 def check_options(section: T, prefix: str = "") -> T:
-    """Return a copy of a section in which every option has its one spelling.
+    """Check every option of a section, and return a copy in which all values have their standard spelling.
 
     Args:
-        section: a dataclass of options and sections; it stays as it is.
-        prefix: what stands before the names of its options, as in "data.".
+        section: a dataclass of options and sections; it is not changed.
+        prefix: the text before the names of its options, as in "data.".
 
     Raises:
-        InputError: an option has another type than its default, or breaks its rule; the first one is named.
+        InputError: an option has another type than its default, or breaks its rule; the message names the first one.
     """
 
     def change(field: dataclasses.Field[Any], value: Any, path: str) -> Any:
@@ -158,7 +158,7 @@ def check_options(section: T, prefix: str = "") -> T:
 
 
 def absolute_paths(section: T) -> T:
-    """Return a copy of a checked section in which every path is absolute, so that it means the same anywhere."""
+    """Return a copy of a checked section with absolute paths, so that it means the same in any working directory."""
 
     def change(field: dataclasses.Field[Any], value: Any, path: str) -> Any:
         del path
@@ -168,15 +168,15 @@ def absolute_paths(section: T) -> T:
 
 
 def read_options(cls: type[T], values: Any, section: str = "config") -> T:
-    """Build a section from nested plain dicts, with JSON's lists turned back into tuples.
+    """Build a section from nested plain dicts; lists, as JSON has them, become tuples again.
 
     Args:
         cls: the class of the section.
-        values: by name; an option that is missing has its default.
+        values: the values by name; a missing option gets its default.
         section: the name of the section, for the error text.
 
     Raises:
-        InputError: there is no such option, or a section holds no options.
+        InputError: an option does not exist, or the value of a section is not a dict.
     """
     if not isinstance(values, dict):
         raise InputError(f"`{section}` must be a section of options. Received: {section}={values!r}.")
@@ -193,7 +193,7 @@ def read_options(cls: type[T], values: Any, section: str = "config") -> T:
 
 
 def absolute_path(path: str) -> str:
-    """Return a path from the root, with links as they are; an address of a remote file stays as it is."""
+    """Return an absolute path without resolving links; the address of a remote file does not change."""
     return path if "://" in path else os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111
 
 
@@ -213,9 +213,9 @@ def _check_kind(value: Any, field: dataclasses.Field[Any], path: str) -> None:
 
 
 def _of_type(value: Any, default: Any, path: str) -> Any:
-    """Python does not check dataclass fields, and a config built in Python may hold anything."""
+    """Check the type of a value: Python does not check dataclass fields, so a config may hold anything."""
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return value  # 1 is a fine way to write 1.0
+        return value  # an int such as 1 is accepted for 1.0
     if isinstance(default, tuple) and isinstance(value, (tuple, list)):
         return tuple(value)
     if type(value) is not type(default):

@@ -1,4 +1,4 @@
-"""Options by their dotted names: look one up, list them flat, compare two configs."""
+"""Use options by their dotted names: look one up, list all in one flat dict, compare two configs."""
 
 import dataclasses
 import difflib
@@ -11,7 +11,7 @@ from tfl.config.transfer import TransferConfig
 from tfl.errors import InputError
 from tfl.registry import find_nearest, in_our_words
 
-MAY_DIFFER = ("strategy", "checkpoint.", "report.")  # options that change how a run is made, not what it gives
+MAY_DIFFER = ("strategy", "checkpoint.", "report.")  # options that do not change the result of a run
 
 
 def value_of(config: Any, path: str) -> Any:
@@ -27,7 +27,7 @@ def value_of(config: Any, path: str) -> Any:
 
 
 def check_option(path: str) -> None:
-    """Raise `InputError` with a suggestion where a dotted path is no option of `TransferConfig`.
+    """Raise `InputError` with a suggestion if a dotted path is not an option of `TransferConfig`.
 
     Example:
         >>> check_option("data.source")
@@ -44,9 +44,9 @@ def check_option(path: str) -> None:
 
 
 def _nearest_option(path: str, known: list[str]) -> str:
-    """Return the option that was probably meant, "" where none is near; by its own name, and then by its section.
+    """Return the option that was probably meant, "" if none is similar; compare its own name first, then its section.
 
-    Whole paths are not compared: those of one section have most of their letters in common.
+    Whole paths are not compared, because paths in the same section have most of their letters in common.
     """
     section, _, name = path.rpartition(".")
     of_section = [option for option in known if option.rpartition(".")[0] == section]
@@ -54,9 +54,9 @@ def _nearest_option(path: str, known: list[str]) -> str:
     if word not in map(_last_name, known):
         options = of_section if find_nearest(word, map(_last_name, of_section)) else known
         word = find_nearest(word, map(_last_name, options))
-    found = {option.rpartition(".")[0]: option for option in options if _last_name(option) == word}
-    alike = difflib.get_close_matches(section, found, n=1, cutoff=0.8)
-    return found[alike[0]] if alike else found.get("finetune", next(iter(found.values()), ""))
+    by_section = {option.rpartition(".")[0]: option for option in options if _last_name(option) == word}
+    similar = difflib.get_close_matches(section, by_section, n=1, cutoff=0.8)
+    return by_section[similar[0]] if similar else by_section.get("finetune", next(iter(by_section.values()), ""))
 
 
 def _last_name(path: str) -> str:
@@ -64,7 +64,7 @@ def _last_name(path: str) -> str:
 
 
 def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested options as one dict from dotted path to value.
+    """Return nested options as one flat dict from dotted path to value.
 
     Example:
         >>> flatten({"data": {"batch_size": 32}})
@@ -77,16 +77,16 @@ def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def differing_options(recorded: dict[str, Any], config: dict[str, Any]) -> list[str]:
-    """Describe the options in which a run that was begun differs from one that is asked for.
+    """Describe the options in which a config differs from the recorded config of a run.
 
-    An option that was added since the run was begun has its default there.
+    A recorded config may lack an option that was added to tfl later. Such an option gets its default.
 
     Args:
-        recorded: what stands in its `config.json`.
-        config: nested options; one that is missing has its default, too.
+        recorded: the contents of the run's `config.json`.
+        config: nested options; a missing option gets its default, too.
 
     Returns:
-        For each option that changes what a run gives, "path=value (there: value)".
+        "path=value (there: value)" for each option that differs and that changes the result of a run.
     """
     defaults = flatten(TransferConfig().to_dict())
     both = json.dumps([defaults | flatten(recorded), defaults | flatten(config)])
@@ -99,7 +99,7 @@ def differing_options(recorded: dict[str, Any], config: dict[str, Any]) -> list[
 
 
 def _is_same(old: Any, new: Any) -> bool:
-    """Compare two values of an option; older versions recorded paths as they were typed, not absolute ones."""
+    """Compare two values of an option; older versions recorded paths as the user wrote them, not as absolute paths."""
     if not (isinstance(old, str) and isinstance(new, str)):
         return old == new
     kind, colon, path = old.rpartition(":")

@@ -1,4 +1,4 @@
-"""The options of tfl in their sections: default, rule and help of each on its own line.
+"""The sections of the config: each option has its default, rule and help on one line.
 
 A config is plain data: no TensorFlow, no look-ups, no side effects. `python -m tfl.config` lists the options.
 """

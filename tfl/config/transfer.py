@@ -1,7 +1,7 @@
-"""The whole config, and which of its options must not be asked for together.
+"""The whole config, and the checks that its options fit together.
 
-Only what can be known without looking at the data or the network; names of backbones, stages and layers are
-checked where they are resolved, still before anything slow starts.
+These checks need neither the data nor the network. Names of backbones, stages and layers are checked when they are
+resolved, also before anything slow starts.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 @dataclasses.dataclass
 class TransferConfig:
-    """One whole run, from data to a saved and evaluated model.
+    """The options of one whole run, from data to a saved and evaluated model.
 
     Example:
         >>> config = TransferConfig(data=DataConfig(source="folder:photos"))
@@ -51,12 +51,12 @@ class TransferConfig:
     report: ReportConfig = dataclasses.field(default_factory=ReportConfig)
 
     def validate(self) -> "TransferConfig":
-        """Return a copy whose names have their one spelling.
+        """Check all options, and return a copy in which names have their standard spelling.
 
-        Names are accepted in any case. Code below compares them as they are, so only this copy may be passed on.
+        Names are accepted in upper or lower case. Other code compares names exactly, so pass only this copy to it.
 
         Raises:
-            InputError: an option breaks its rule, or contradicts another one; the first one is named.
+            InputError: an option breaks its rule or contradicts another option; the message names the first one.
 
         Example:
             >>> TransferConfig(precision="Mixed_BFloat16").validate().precision
@@ -72,16 +72,16 @@ class TransferConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "TransferConfig":
-        """Rebuild a config from `to_dict()`, with JSON's lists turned back into tuples.
+        """Build a config from the result of `to_dict()`; lists, as JSON has them, become tuples again.
 
         Raises:
-            InputError: there is no such option, or a section holds no options.
+            InputError: an option does not exist, or the value of a section is not a dict.
         """
         return read_options(cls, values)
 
 
 def _check_together(config: TransferConfig) -> None:
-    """Check options that hold by themselves against each other."""
+    """Check that options fit together; each of them has already passed its own rule."""
     for check in (_check_solver, _check_views, _check_folds, _check_pull, _check_weights):
         check(config)
 

@@ -1,4 +1,4 @@
-"""Rules of single options that are longer than a line: sources, splits, numbers of folds and units, strategies."""
+"""Rules of single options that need more than one line: sources, splits, folds, units and strategies."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ from tfl.errors import InputError
 from tfl.registry import did_you_mean
 
 SOURCES = ("digits", "folder", "tfds")
-PYTHON_DATA = "python"  # recorded as the source of a run on data that were passed to it
+PYTHON_DATA = "python"  # recorded as the source if the data were passed as Python objects
 
 
 @dataclasses.dataclass(frozen=True)
 class DataSource(Rule):
-    """A source string, or one other word that stands for something else."""
+    """A source string, or one other accepted value."""
 
     text: str
     or_else: str
@@ -31,10 +31,10 @@ class DataSource(Rule):
 
 
 def validate_source(source: str, argument: str) -> str:
-    """Return a source string with its kind in lower case.
+    """Check a source string, and return it with its kind in lower case.
 
     Raises:
-        InputError: the kind is unknown, or no name stands behind the colon where one is due.
+        InputError: the kind is unknown, or the name after the colon is missing.
 
     Example:
         >>> validate_source("Folder:Photos", "data.source")
@@ -56,10 +56,10 @@ def validate_source(source: str, argument: str) -> str:
 
 
 def validate_split(split: Sequence[float], path: str = "data.split") -> tuple[float, ...]:
-    """Return split fractions as a tuple, if they are three positive numbers that add up to 1.
+    """Check that split fractions are three positive numbers that add up to 1, and return them as a tuple.
 
     Raises:
-        InputError: they are not.
+        InputError: the fractions are not valid.
     """
     numbers = all(isinstance(part, (int, float)) and not isinstance(part, bool) for part in split)
     if not (len(split) == 3 and numbers and all(part > 0 for part in split) and abs(sum(split) - 1) < 1e-6):

@@ -1,4 +1,4 @@
-"""Shipped formats, one way to use them all, and the certificate that they say the same as the trained model."""
+"""Export a model to several formats, use them all in one way, and certify that they agree with the trained model."""
 
 from tfl.export.artefact import Artefact, load_artefact
 from tfl.export.certificate import CertificateError, Limits, Product, Reference, certify

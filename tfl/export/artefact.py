@@ -1,4 +1,4 @@
-"""One way to use whatever was shipped: image files or pixels in, probabilities out, whichever runtime is behind it."""
+"""Use a model of any format in the same way: image files or pixels in, probabilities out."""
 
 import importlib
 import re
@@ -20,21 +20,21 @@ from tfl.export.saved_model import BYTES_SIGNATURE, IMAGES, PIXELS_SIGNATURE
 from tfl.inputs.image.photos import graph_bytes
 from tfl.models.classifier import Metadata, load_model
 
-BATCH = 32  # images that run together; more are cut, so that memory stays bounded
+BATCH = 32  # most images in one call of the model, to limit memory
 
 _Run = Callable[[Any], np.ndarray]
 
 
 class Artefact:
-    """A trained classifier in some format, ready to be asked.
+    """A trained classifier of any format, ready to predict.
 
-    Calls from several threads take turns: a LiteRT interpreter holds the images that it works on.
+    A lock lets only one thread at a time run the model: a LiteRT interpreter keeps its input images inside itself.
 
     Attributes:
-        path: where it was read from.
+        path: the path that it was loaded from.
         format: "keras", "saved_model", "litert" or "onnx".
-        metadata: labels, image size, target, and the temperature that its probabilities have.
-        model: the Keras model from images to logits; None where the format has no layers to look at.
+        metadata: labels, image size, target, and the temperature of its probabilities.
+        model: the Keras model from images to logits; None for a format without Keras layers.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Artefact:
     ) -> None:
         self.path, self.format, self.metadata, self.model = path, format, metadata, model
         self._run = run
-        self._run_bytes = run_bytes  # where the format decodes image files itself
+        self._run_bytes = run_bytes  # None if the format does not decode image files itself
         self._lock = threading.Lock()
         self._decode = tf.function(
             lambda images: decode_batch(images, metadata), input_signature=[tf.TensorSpec((None,), tf.string)]
@@ -58,13 +58,13 @@ class Artefact:
         """Return the probabilities of images that are already decoded and resized.
 
         Args:
-            images: RGB `(N, S, S, 3)` uint8 with S the metadata's `image_size`, any N.
+            images: RGB images, `(N, S, S, 3)` uint8, with any N, and with S equal to the metadata's `image_size`.
 
         Returns:
-            `(N, C)` float32, one column a class (binary: both); for regression the values.
+            `(N, C)` float32, one column per class (binary: two columns); for regression the values.
 
         Raises:
-            InputError: images of another type or shape.
+            InputError: the images have another type or shape.
         """
         images, size = np.asarray(images), self.metadata.image_size
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (size, size, 3):
@@ -75,28 +75,28 @@ class Artefact:
         return self._in_batches(self._run, images)
 
     def predict_bytes(self, images: Sequence[bytes]) -> np.ndarray:
-        """Return the probabilities of image files of any size and format, mixed as they come.
+        """Return the probabilities of image files; one call may mix files of different sizes and formats.
 
         Args:
-            images: the bytes of whole files of any format that a folder may hold.
+            images: the bytes of whole image files, in any format that tfl reads from a folder.
 
         Returns:
-            `(N, C)` float32, as `predict_pixels`.
+            `(N, C)` float32, as from `predict_pixels`.
 
         Raises:
-            InputError: some of them are no images, or broken ones; the message names the first.
+            InputError: some of them are not images, or are broken; the message names the first one.
         """
         run = self._run_bytes or (lambda batch: self._run(self._decode(batch).numpy()))
 
         def run_files(numbered: Sequence[tuple[int, bytes]]) -> np.ndarray:
-            return run(tf.constant([_for_the_graph(*pair) for pair in numbered], tf.string))
+            return run(tf.constant([_to_graph_format(*pair) for pair in numbered], tf.string))
 
         try:
             return self._in_batches(run_files, list(enumerate(images)))
         except tf.errors.OpError:
             for number, encoded in enumerate(images):
-                self._check_image(number, _for_the_graph(number, encoded))
-            raise  # all could be decoded, so this is another matter
+                self._check_image(number, _to_graph_format(number, encoded))
+            raise  # every image can be decoded, so the error has another cause
 
     def _check_image(self, number: int, encoded: bytes) -> None:
         try:
@@ -111,8 +111,8 @@ class Artefact:
         return np.concatenate([np.zeros((0, len(self.metadata.class_names)), np.float32), *parts])
 
 
-def _for_the_graph(number: int, encoded: bytes) -> bytes:
-    """Bring a photo that the graph has no decoder for into the form of one that it has."""
+def _to_graph_format(number: int, encoded: bytes) -> bytes:
+    """Convert a photo to a format that the graph can decode."""
     try:
         return graph_bytes(encoded)
     except BadImageError as error:
@@ -120,17 +120,17 @@ def _for_the_graph(number: int, encoded: bytes) -> bytes:
 
 
 def load_artefact(path: epath.PathLike) -> Artefact:
-    """Load what tfl trained or exported, by what stands at `path`; no code of it is run.
+    """Load a model that tfl trained or exported; the path decides the format.
 
-    A `.keras` file is read with `safe_mode`, a SavedModel is refused where its graph does more than compute
-    (see `check_operations`), and LiteRT and ONNX files know no operation that reaches files.
+    No code from the file runs: a `.keras` file is read with `safe_mode`, a SavedModel is refused if its graph does
+    more than compute (see `check_operations`), and LiteRT and ONNX have no operations that access files.
 
     Args:
         path: a finished workdir, a `.keras` file, a SavedModel folder, a `.tflite` or an `.onnx` file.
 
     Raises:
-        InputError: nothing there, another kind of file, no metadata of tfl in it, a SavedModel that does more than
-            compute, or the runtime of its format is not installed.
+        InputError: the path does not exist or is another kind of file, it has no metadata of tfl, the SavedModel does
+            more than compute, or the runtime of its format is not installed.
 
     Example:
         >>> artefact = tfl.load_artefact("runs/photos/export/model.tflite")
@@ -192,14 +192,14 @@ def _load_litert(path: epath.Path) -> Artefact:
     with zipfile.ZipFile(path) as archive:
         metadata = metadata_from_json(archive.read(METADATA_NAME))
     interpreter = interpreter_of(model_content=content, num_threads=num_cores())
-    (entrance,), (exit_,) = interpreter.get_input_details(), interpreter.get_output_details()
+    (input_details,), (output_details,) = interpreter.get_input_details(), interpreter.get_output_details()
 
     def run(pixels: np.ndarray) -> np.ndarray:
-        interpreter.resize_tensor_input(entrance["index"], pixels.shape)
-        interpreter.allocate_tensors()  # does nothing where the shape is as before
-        interpreter.set_tensor(entrance["index"], pixels)
+        interpreter.resize_tensor_input(input_details["index"], pixels.shape)
+        interpreter.allocate_tensors()  # does nothing if the shape did not change
+        interpreter.set_tensor(input_details["index"], pixels)
         interpreter.invoke()
-        return interpreter.get_tensor(exit_["index"])  # a copy
+        return interpreter.get_tensor(output_details["index"])  # a copy
 
     return Artefact(path, "litert", metadata, run)
 
@@ -212,12 +212,12 @@ def _load_onnx(path: epath.Path) -> Artefact:
         raise ValueError(str(error)) from error
     properties = session.get_modelmeta().custom_metadata_map
     metadata = metadata_from_json(properties[METADATA_NAME])
-    (entrance,) = session.get_inputs()
-    return Artefact(path, "onnx", metadata, lambda pixels: session.run(None, {entrance.name: pixels})[0])
+    (input_info,) = session.get_inputs()
+    return Artefact(path, "onnx", metadata, lambda pixels: session.run(None, {input_info.name: pixels})[0])
 
 
 def _runtime(name: str) -> Any:
-    """Import the runtime of a format, which not everyone has."""
+    """Import the runtime of a format, which is an optional package."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
@@ -227,6 +227,6 @@ def _runtime(name: str) -> Any:
 
 
 def _errors_of(onnxruntime: Any) -> tuple[type[Exception], ...]:
-    """Return what ONNX Runtime raises: classes of its own without a common base but Exception."""
+    """Return the exception classes of ONNX Runtime; their only common base class is Exception."""
     names = vars(onnxruntime.capi.onnxruntime_pybind11_state).values()
     return tuple(kind for kind in names if isinstance(kind, type) and issubclass(kind, Exception))

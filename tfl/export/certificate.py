@@ -1,4 +1,4 @@
-"""Proof that a shipped file says what the trained model says, made by running it in a process of its own."""
+"""Certify that an exported file agrees with the trained model, by running it in a separate process."""
 
 import dataclasses
 import hashlib
@@ -21,22 +21,22 @@ from tfl.models.classifier import Metadata
 from tfl.tasks import Task
 
 TOLERANCE, MIN_AGREEMENT = 1e-5, 0.99
-SECONDS = 3600  # after which an artefact's process is given up
+SECONDS = 3600  # time limit of the process that runs an artefact
 
 
 class CertificateError(InputError):
-    """An artefact does not say what the trained model says; one line that says how far off it is."""
+    """An artefact differs from the trained model; the message says in one line by how much."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """How far an artefact may be from the trained model.
+    """How far an artefact may differ from the trained model.
 
     Attributes:
-        tolerance: largest difference of a probability for float32 (for regression: of a value, as a part of the
-            largest one where that is above 1). Other kernels sum in another order, which costs float32 its last
-            digits; 1e-5 is ten times what that usually is.
-        min_agreement: smallest share of images with the same decision for weights of fewer bits, in [0, 1].
+        tolerance: the largest allowed difference of a probability, for float32 artefacts. For regression: of a value,
+            divided by the largest value if that is above 1. Other kernels sum in another order, which changes the
+            last digits of float32; 1e-5 is ten times the usual difference.
+        min_agreement: the smallest allowed share of images with the same decision, for quantized artefacts, in [0, 1].
     """
 
     tolerance: float = TOLERANCE
@@ -48,7 +48,7 @@ class Product:
     """One exported file or folder.
 
     Attributes:
-        path: where it lies now.
+        path: its present place.
         format: "saved_model", "litert", "onnx" or "keras".
         quantize: "none", "dynamic", "float16" or "int8".
     """
@@ -60,13 +60,13 @@ class Product:
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """What the trained model says of the test images, in the training pipeline.
+    """The test images, and the outputs of the trained model for them in the training pipeline.
 
     Attributes:
         metadata: labels, image size, target and the temperature of the probabilities.
-        pixels: uint8 (N, S, S, 3), decoded and resized as in training.
+        pixels: uint8 `(N, S, S, 3)`, decoded and resized as in training.
         encoded: the same N images as files.
-        probabilities: (N, C) float64.
+        probabilities: `(N, C)` float64.
         labels: `(N,)` class numbers or `(N, K)`, as in the index.
     """
 
@@ -78,18 +78,19 @@ class Reference:
 
 
 def certify(product: Product, reference: Reference, limits: Limits = Limits(), *, timed: bool = True) -> dict[str, Any]:
-    """Run an artefact in a fresh process without tfl, and compare all that it says with the trained model.
+    """Run an artefact in a new process without tfl, and compare all its outputs with the trained model.
 
     Args:
-        product: what is to be checked.
-        reference: the test images, and what the trained model says of them.
-        limits: how far off it may be.
-        timed: whether latency is measured.
+        product: the artefact to check.
+        reference: the test images, and the outputs of the trained model for them.
+        limits: the largest differences allowed.
+        timed: whether to measure latency.
 
     Returns:
-        What stands in certificate.json: `files` (SHA-256 of each), `bytes`, `runtime`, `max_difference`,
-        `agreement`, `accuracy` with its 95 % Wilson interval, `latency` (median and 95th percentile in ms, warm, for
-        each input and batch size), `peak_memory_bytes`, and `failures`: one sentence each, none where it passes.
+        The entry for certificate.json: `files` (SHA-256 of each), `bytes`, `runtime`, `max_difference`,
+        `agreement`, `accuracy` with its 95 % Wilson interval, `latency` (median and 95th percentile in ms of warm
+        calls, for each input and batch size), `peak_memory_bytes`, and `failures`: one sentence for each failed check,
+        empty if the artefact passes.
     """
     result: dict[str, Any] = {
         "format": product.format,
@@ -117,13 +118,13 @@ def certify(product: Product, reference: Reference, limits: Limits = Limits(), *
 
 
 def digests(path: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file of an artefact, by its path within it (of a single file: its name)."""
+    """Return the SHA-256 of every file of an artefact, by its path in the folder (a single file: by its name)."""
     base = path if path.is_dir() else path.parent
     return {file.relative_to(base).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in _files(path)}
 
 
 def differing_files(path: Path, recorded: Mapping[str, str]) -> list[str]:
-    """Say in what the files of an artefact differ from their recorded SHA-256."""
+    """Return one sentence for each file of an artefact whose SHA-256 is not the recorded one."""
     now = digests(path) if path.exists() else {}
     names = sorted({*now, *recorded})
     return [f"the SHA-256 of {name} is not the certified one" for name in names if now.get(name) != recorded.get(name)]
@@ -134,7 +135,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _run(product: Product, reference: Reference, timed: bool) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Start the runner, isolated: no folder of the caller on its path, no user site."""
+    """Run the artefact in an isolated process: without the caller's folders and the user site on its Python path."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _write_images(folder, reference, with_files=product.format == "saved_model")
@@ -156,7 +157,7 @@ def _run(product: Product, reference: Reference, timed: bool) -> tuple[dict[str,
             raise CertificateError(f"it does not run in a process of its own: {lines[-1][:300]}") from error
         report = json.loads((folder / "report.json").read_text())
         outputs = {kind: np.load(folder / f"probabilities_{kind}.npy") for kind in report["inputs"]}
-    if product.format == "keras":  # who uses the file has to do the same
+    if product.format == "keras":  # it gives logits: a user of the file must apply the temperature, too
         temperature, task = float(report["metadata"]["temperature"]), reference.metadata.task
         outputs = {kind: task.scores(values, temperature) for kind, values in outputs.items()}
     return report, outputs
@@ -170,7 +171,7 @@ def _write_images(folder: Path, reference: Reference, with_files: bool) -> None:
 
 
 def _metadata_failures(report: dict[str, Any], metadata: Metadata) -> list[str]:
-    """Compare what the artefact says of itself, wherever it says so."""
+    """Compare the artefact's metadata and all its lists of labels with those of the trained model."""
     names = list(metadata.class_names)
     failures = [
         f"its labels in {place} are {', '.join(labels)}, not {', '.join(names)}"
@@ -189,7 +190,7 @@ def _metadata_failures(report: dict[str, Any], metadata: Metadata) -> list[str]:
 
 
 def _compare(outputs: dict[str, np.ndarray], reference: Reference) -> dict[str, Any]:
-    """Compare probabilities by their worst case over all inputs of the artefact."""
+    """Compare probabilities; report the worst case over all kinds of input of the artefact."""
     expected, task = reference.probabilities, reference.metadata.task
     scale = task.spread(expected)
     differences = [float(np.abs(values - expected).max()) / scale for values in outputs.values()]
@@ -207,12 +208,12 @@ def _compare(outputs: dict[str, np.ndarray], reference: Reference) -> dict[str, 
 
 
 def is_right(scores: np.ndarray, labels: np.ndarray, task: Task) -> np.ndarray:
-    """Return for each image whether the decision is the label; of several labels, whether all are."""
+    """Return for each image whether the decision is correct; with several labels, whether all are correct."""
     return task.judge(scores, labels).is_hit
 
 
 def _number_failures(result: dict[str, Any], product: Product, limits: Limits, task: Task) -> list[str]:
-    """Say how far off it is, where that is too far; a NaN is no agreement."""
+    """Return one sentence if the artefact differs by more than the limits; NaN counts as a difference."""
     share, difference = result["agreement"], result["max_difference"]
     what = "top-1 agreement" if task.is_classifier else "agreement of values"
     if product.quantize != "none":

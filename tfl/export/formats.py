@@ -1,4 +1,4 @@
-"""Write a trained model in any format, under the file name that the format has in an export folder."""
+"""Write a trained model in any format, under the file name of that format in an export folder."""
 
 import contextlib
 import dataclasses
@@ -21,15 +21,16 @@ from tfl.models.classifier import Metadata, save_model
 from tfl.registry import resolve
 
 FORMATS = ("saved_model", "litert", "onnx", "keras")
-_PACKAGES = {"litert": ("ai_edge_litert",), "onnx": ("onnx", "tf2onnx", "onnxruntime")}  # to write and to run them
+_PACKAGES = {"litert": ("ai_edge_litert",), "onnx": ("onnx", "tf2onnx", "onnxruntime")}  # to write and to run the files
 _NAMES = {"saved_model": "saved_model", "litert": "model.tflite", "onnx": "model.onnx", "keras": "model.keras"}
 
 
 def check_formats(formats: Sequence[str], quantize: str) -> tuple[tuple[str, ...], str]:
-    """Return formats and quantization as they are spelled here, before anything slow starts.
+    """Return formats and quantization in their standard spelling; check them before anything slow starts.
 
     Raises:
-        InputError: an unknown one, one that is not installed, or a quantization that no format of them has.
+        InputError: a format or quantization is unknown, the packages of a format are not installed, or none of the
+            formats supports the quantization.
     """
     resolved = tuple(dict.fromkeys(resolve(name, list(FORMATS), "formats") for name in formats))
     quantize = resolve(quantize, list(QUANTIZATIONS), "quantize")
@@ -55,10 +56,10 @@ def build(
     """Write a model in one format.
 
     Args:
-        model: images to logits; its `metadata` counts, temperature included.
+        model: images to logits; its `metadata` is written, with the temperature.
         name: one of `FORMATS`.
-        folder: where the file or folder is made.
-        quantize: of LiteRT; other formats stay float32.
+        folder: the folder to write into.
+        quantize: the quantization of LiteRT; other formats stay float32.
         calibration: batches of training images, for "int8".
 
     Raises:
@@ -84,15 +85,15 @@ def build(
 
 
 def product_name(name: str, quantize: str) -> str:
-    """Return the file name of a format: `model_int8.tflite` stands beside `model.tflite`."""
+    """Return the file name of a format, which includes the quantization, as in `model_int8.tflite`."""
     return _NAMES[name].replace(".", f"_{quantize}.") if quantize != "none" else _NAMES[name]
 
 
 def named_product(path: Path) -> Product:
-    """Return what an export folder holds under a name, as `product_name` gives it.
+    """Return format and quantization of a file in an export folder, from its name (see `product_name`).
 
     Raises:
-        InputError: the name is of no format.
+        InputError: no format has this name.
     """
     products = [Product(path, name, quantize) for name in FORMATS for quantize in QUANTIZATIONS]
     for product in products:
@@ -102,14 +103,14 @@ def named_product(path: Path) -> Product:
 
 
 def with_temperature(model: keras.Model, temperature: float) -> keras.Model:
-    """Record on a model what its logits are divided by; every format takes it from there."""
+    """Record the temperature in the metadata of a model; every format reads it from there."""
     model.metadata = dataclasses.replace(model.metadata, temperature=temperature)
     return model
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep back what converters say to their developers: deprecated functions, statistics that are not needed."""
+    """Suppress converter messages that are of no use here: deprecated functions, statistics."""
     loggers = [logging.getLogger(name) for name in ("absl", "tensorflow", "tf2onnx")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():

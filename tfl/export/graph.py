@@ -1,4 +1,4 @@
-"""What every shipped format computes: pixels in, probabilities out, and nothing that only training needs."""
+"""The graph that every export format computes, from pixels to probabilities, without the parts for training."""
 
 import contextlib
 import json
@@ -11,20 +11,20 @@ from tfl.errors import InputError
 from tfl.files.reading import parse_json
 from tfl.models.classifier import Metadata
 
-METADATA_NAME = "tfl.json"  # of the entry in which an artefact says what `Metadata` holds
+METADATA_NAME = "tfl.json"  # name of the entry in an artefact that holds its `Metadata`
 PIXELS, PROBABILITIES = "pixels", "probabilities"  # names of input and output in every format
 
 
 def metadata_to_json(metadata: Metadata) -> str:
-    """Return what an artefact must say of itself, as text."""
+    """Return metadata as JSON text."""
     return json.dumps(metadata.to_dict(), indent=2)
 
 
 def metadata_from_json(text: str | bytes) -> Metadata:
-    """Read what `metadata_to_json` wrote.
+    """Read metadata from the text that `metadata_to_json` wrote.
 
     Raises:
-        ValueError: the text is something else.
+        ValueError: the text is not such metadata.
     """
     try:
         return Metadata.from_dict(parse_json(text))
@@ -33,14 +33,14 @@ def metadata_from_json(text: str | bytes) -> Metadata:
 
 
 def probabilities_of(logits: tf.Tensor, metadata: Metadata) -> tf.Tensor:
-    """Return the probabilities of some logits at the temperature of the metadata, in the graph.
+    """Compute probabilities from logits at the temperature of the metadata, in the graph.
 
     Args:
         logits: `(N, K)` float32.
-        metadata: its target and temperature count.
+        metadata: its target and temperature are used.
 
     Returns:
-        `(N, C)` float32, one column a class (binary: both); for regression the values as they are.
+        `(N, C)` float32, one column per class (binary: two columns); for regression the values, unchanged.
     """
     return metadata.task.decode(logits, metadata.temperature)
 
@@ -50,30 +50,30 @@ def decode_batch(images: tf.Tensor, metadata: Metadata) -> tf.Tensor:
 
     Args:
         images: `(N,)` strings, each a whole file.
-        metadata: its image size and bit depth count.
+        metadata: its image size and bit depth are used.
 
     Returns:
-        uint8 (N, image_size, image_size, 3), RGB.
+        RGB images, `(N, image_size, image_size, 3)` uint8.
     """
     image_input = metadata.input
     return tf.map_fn(image_input.prepare, images, fn_output_signature=image_input.spec)
 
 
 def pixel_spec(metadata: Metadata) -> tf.TensorSpec:
-    """Return what the pixel signature of every format takes: any number of uint8 RGB images of the model's size."""
+    """Return the input of the pixel signature in every format: any number of uint8 RGB images of the model's size."""
     size = metadata.image_size
     return tf.TensorSpec((None, size, size, 3), tf.uint8, name=PIXELS)
 
 
 def freeze(model: keras.Model, metadata: Metadata) -> tf.compat.v1.GraphDef:
-    """Return the graph from pixels to probabilities with every weight written into it.
+    """Return the graph from pixels to probabilities, with every weight as a constant in it.
 
-    Converters stumble over what a graph captures instead of holding: tf2onnx leaves the constants of Keras'
-    Normalization and Rescaling (EfficientNet, and the preprocessing of VGG and ResNet) as inputs that nobody feeds.
+    Converters fail on tensors that a graph captures from outside: tf2onnx turns the constants of Keras'
+    Normalization and Rescaling (EfficientNet, and the preprocessing of VGG and ResNet) into inputs without a value.
 
     Args:
         model: images to logits.
-        metadata: its image size, target and temperature count.
+        metadata: its image size, target and temperature are used.
 
     Returns:
         A graph of constants with the input "pixels" and the output "probabilities".
@@ -100,9 +100,9 @@ def freeze(model: keras.Model, metadata: Metadata) -> tf.compat.v1.GraphDef:
 
 @contextlib.contextmanager
 def _functions_inlined() -> Iterator[None]:
-    """Trace what stands in functions of its own into the graph around it.
+    """Trace nested functions directly into the graph that calls them.
 
-    Keras wraps grouped convolutions (ConvNeXt) in a function for XLA, which no converter takes apart.
+    Keras wraps grouped convolutions (ConvNeXt) in a function for XLA, and no converter can open such a function.
     """
     before = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)

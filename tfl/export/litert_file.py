@@ -1,4 +1,4 @@
-"""A LiteRT (TensorFlow Lite) file: pixels in, probabilities out, labels and metadata inside, for phones and boards."""
+"""Write a LiteRT (TensorFlow Lite) file for phones and boards: from pixels to probabilities, with its labels."""
 
 from collections.abc import Callable, Iterable
 
@@ -13,7 +13,7 @@ from tfl.models.classifier import Metadata
 from tfl.registry import resolve
 
 QUANTIZATIONS = ("none", "dynamic", "float16", "int8")
-CALIBRATION_IMAGES = 128  # ranges of activations hardly move after the first hundred
+CALIBRATION_IMAGES = 128  # the ranges of activations hardly change after the first hundred images
 
 
 def write_litert(
@@ -25,17 +25,17 @@ def write_litert(
 ) -> None:
     """Write a model as a `.tflite` file.
 
-    LiteRT has no operator that decodes image files, so uint8 pixels go in, whatever is inside; probabilities come
-    out as float32.
+    LiteRT has no operator that decodes image files, so its input is uint8 pixels. The output is float32
+    probabilities. Both are the same for every quantization.
 
     Args:
         model: images to logits.
         metadata: labels, image size, target and temperature.
-        path: the file, ending with `.tflite`.
-        quantize: "none": float32. "float16": weights at half the size. "dynamic": weights as int8, activations
-            measured for each image. "int8": weights and activations as int8, at the ranges that `calibration` has;
-            the softmax stays float32.
-        calibration: batches of training images, uint8 (n, S, S, 3); "int8" alone looks at them.
+        path: the file to write, ending with `.tflite`.
+        quantize: "none": float32. "float16": weights of half the size. "dynamic": int8 weights, and the range of the
+            activations is measured for each image. "int8": int8 weights and activations, with the ranges that
+            `calibration` gives; the softmax stays float32.
+        calibration: batches of training images, uint8 `(n, S, S, 3)`; only "int8" uses them.
     """
     quantize = resolve(quantize, list(QUANTIZATIONS), "quantize")
     converter = tf.lite.TFLiteConverter.from_concrete_functions([_function(model, metadata)])
@@ -55,8 +55,8 @@ def _function(model: keras.Model, metadata: Metadata) -> tf.types.experimental.C
         tf.graph_util.import_graph_def(definition, name="")
 
     imported = tf.compat.v1.wrap_function(load, [])
-    entrance, exit_ = (imported.graph.get_tensor_by_name(f"{name}:0") for name in (PIXELS, PROBABILITIES))
-    return imported.prune(entrance, {PROBABILITIES: exit_})
+    pixels, probabilities = (imported.graph.get_tensor_by_name(f"{name}:0") for name in (PIXELS, PROBABILITIES))
+    return imported.prune(pixels, {PROBABILITIES: probabilities})
 
 
 def _one_by_one(calibration: Iterable[np.ndarray]) -> Callable[[], Iterable[list[np.ndarray]]]:

@@ -1,9 +1,9 @@
-"""Labels and metadata inside a `.tflite` file, as the TensorFlow Lite metadata standard has it.
+"""Write labels and metadata into a `.tflite` file, in the TensorFlow Lite metadata standard.
 
-The standard is a flatbuffer (schema `metadata_schema.fbs`, identifier M001) among the model's buffers, under the name
-`TFLITE_METADATA`, and the files that it names in a zip archive behind the model. Android Studio, MediaPipe and the
-LiteRT task libraries read it. Its own writer, `tflite-support`, has had no release since 2023 and does not install
-beside a present TensorFlow; the few tables that a classifier needs are written here.
+The standard puts a flatbuffer (schema `metadata_schema.fbs`, identifier M001) among the model's buffers, under the
+name `TFLITE_METADATA`. The files that it names are in a zip archive after the model. Android Studio, MediaPipe and
+the LiteRT task libraries read it. The standard's own writer, `tflite-support`, has had no release since 2023 and
+cannot be installed with a current TensorFlow, so this module writes the few tables that a classifier needs.
 """
 
 import io
@@ -20,19 +20,19 @@ from tfl.models.classifier import Metadata
 
 LABELS_NAME, SIGNATURE = "labels.txt", "serving_default"
 _BUFFER_NAME, _IDENTIFIER = b"TFLITE_METADATA", b"M001"
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same model gives the same bytes
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed time, so that the same model gives the same bytes
 
 
 def add_metadata(content: bytes, metadata: Metadata) -> bytes:
-    """Return a `.tflite` file with the metadata of a classifier in it.
+    """Add the metadata of a classifier to a `.tflite` file.
 
     Args:
-        content: a file as the converter made it: one input of pixels, one output of probabilities.
-        metadata: what becomes `labels.txt` (one class a line) and `tfl.json` in the archive behind the model.
+        content: the bytes of the converter's file, with pixels as its one input and probabilities as its one output.
+        metadata: written as `labels.txt` (one class per line) and `tfl.json` to the archive after the model.
 
     Returns:
         The bytes of the new file, with a signature from pixels to probabilities; `zipfile` and every LiteRT runtime
-        read it.
+        can read it.
     """
     model: Any = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
     model.signatureDefs = [_signature(model.subgraphs[0])]
@@ -54,11 +54,11 @@ def add_metadata(content: bytes, metadata: Metadata) -> bytes:
 
 
 def _signature(graph: Any) -> Any:
-    """Return what `get_signature_runner()` calls: by names, as the converter writes it for a SavedModel."""
+    """Return a signature with named inputs and outputs for `get_signature_runner()`, as a SavedModel would get."""
     signature: Any = schema.SignatureDefT()
     signature.signatureKey, signature.subgraphIndex = SIGNATURE, 0
-    (entrance,), (exit_,) = graph.inputs, graph.outputs
-    signature.inputs, signature.outputs = [_name(PIXELS, entrance)], [_name(PROBABILITIES, exit_)]
+    (input_tensor,), (output_tensor,) = graph.inputs, graph.outputs
+    signature.inputs, signature.outputs = [_name(PIXELS, input_tensor)], [_name(PROBABILITIES, output_tensor)]
     return signature
 
 
@@ -69,13 +69,16 @@ def _name(name: str, tensor: int) -> Any:
 
 
 class _Writer:
-    """Tables of a flatbuffer, each field a (slot, value): strings, lists of tables, tables, numbers of 1 or 4 bytes."""
+    """Writer for the tables of a flatbuffer.
+
+    Each field is a pair (slot, value). A value is a string, a list of tables, a table, or a number of 1 or 4 bytes.
+    """
 
     def __init__(self) -> None:
         self.builder = flatbuffers.Builder()
 
     def table(self, *fields: tuple[int, Any]) -> "_Table":
-        ready = [(slot, self._before(value)) for slot, value in fields]  # no two may be under construction at a time
+        ready = [(slot, self._before(value)) for slot, value in fields]  # flatbuffers builds one object at a time
         self.builder.StartObject(max(slot for slot, _ in fields) + 1)
         for slot, value in ready:
             if isinstance(value, _Byte):
@@ -98,30 +101,30 @@ class _Writer:
 
 
 class _Table(int):
-    """Where in the buffer a table, string or vector begins."""
+    """The position in the buffer where a table, string or vector begins."""
 
 
 class _Byte(int):
-    """A number of the schema's enumerations."""
+    """A value of one of the schema's enumerations, 1 byte."""
 
 
 def _describe(metadata: Metadata) -> bytes:
-    """Return the flatbuffer; the numbers are the places of the fields in the tables of the schema."""
+    """Return the flatbuffer; the numbers are the positions of the fields in the tables of the schema."""
     writer = _Writer()
     table, size = writer.table, metadata.image_size
     image = table((0, _RGB), (1, table((0, size), (1, size))))
-    entrance = table(
+    input_table = table(
         (0, PIXELS),
         (1, f"RGB image, {size} by {size} pixels, uint8 in [0, 255] as they are: no normalization."),
         (3, table((0, _IMAGE_PROPERTIES), (1, image))),
     )
     labels = table((0, LABELS_NAME), (1, "One class a line, in the order of the outputs."), (2, _AXIS_LABELS))
     kind = "Probability of each class" if metadata.task.is_classifier else "Values"
-    exit_ = table((0, PROBABILITIES), (1, f"{kind}, float32 ({metadata.target})."), (6, [labels]))
+    output_table = table((0, PROBABILITIES), (1, f"{kind}, float32 ({metadata.target})."), (6, [labels]))
     root = table(
         (0, f"{metadata.backbone} classifier"),
         (1, f"Image classifier of {len(metadata.class_names)} classes, trained with tfl."),
-        (3, [table((2, [entrance]), (3, [exit_]))]),
+        (3, [table((2, [input_table]), (3, [output_table]))]),
         (6, [table((0, METADATA_NAME), (1, "Metadata of tfl."), (2, _DESCRIPTIONS))]),
         (7, "1.0.0"),
     )

@@ -1,4 +1,4 @@
-"""An ONNX file: pixels in, probabilities out, for ONNX Runtime and what else reads the format."""
+"""Write an ONNX file, from pixels to probabilities, for ONNX Runtime and other programs that read the format."""
 
 import importlib
 import json
@@ -11,18 +11,18 @@ from etils import epath
 from tfl.export.graph import METADATA_NAME, PIXELS, PROBABILITIES, freeze, metadata_to_json
 from tfl.models.classifier import Metadata
 
-OPSET = 18  # of 2022; every runtime in use reads it
+OPSET = 18  # released in 2022; every runtime in use reads it
 
 
 def write_onnx(model: keras.Model, metadata: Metadata, path: epath.PathLike) -> None:
-    """Write a model as ONNX, with labels and metadata in its `metadata_props`.
+    """Write a model as an ONNX file, with labels and metadata in its `metadata_props`.
 
-    Images are NHWC, as everywhere in tfl. ONNX has no operator that decodes image files, so pixels go in.
+    Images are NHWC, as everywhere in tfl. ONNX has no operator that decodes image files, so the input is pixels.
 
     Args:
         model: images to logits.
         metadata: labels, image size, target and temperature.
-        path: the file, ending with `.onnx`.
+        path: the file to write, ending with `.onnx`.
     """
     definition = freeze(model, metadata)
     _replace_erfc(definition)
@@ -34,10 +34,10 @@ def write_onnx(model: keras.Model, metadata: Metadata, path: epath.PathLike) -> 
 
 
 def _convert(definition: tf.compat.v1.GraphDef) -> Any:
-    """Do the steps of `tf2onnx.convert.from_graph_def`, but for its copies.
+    """Do the steps of `tf2onnx.convert.from_graph_def`, without its copies of the graph.
 
-    It copies the graph with all weights before each of some 36 optimizations, in case one fails: of a network of
-    200 MB that takes 10 GB. Here one that fails is an error.
+    That function copies the graph with all weights before each of about 36 optimizations, in case one fails. For a
+    network of 200 MB this takes 10 GB. Here a failed optimization is an error.
     """
     from keras.src.export.tf2onnx_lib import patch_tf2onnx  # what `keras.Model.export` does for NumPy 2
 
@@ -55,7 +55,7 @@ def _convert(definition: tf.compat.v1.GraphDef) -> Any:
 
 
 def _replace_erfc(definition: tf.compat.v1.GraphDef) -> None:
-    """Write erfc, which TensorFlow's GELU (ConvNeXt) calls and ONNX has not, as 1 - erf."""
+    """Replace erfc by 1 - erf: TensorFlow's GELU (ConvNeXt) uses erfc, and ONNX does not have it."""
     for node in [node for node in definition.node if node.op == "Erfc"]:
         kind = node.attr["T"]
         definition.node.add(name=f"{node.name}/erf", op="Erf", input=node.input).attr["T"].CopyFrom(kind)
@@ -66,7 +66,7 @@ def _replace_erfc(definition: tf.compat.v1.GraphDef) -> None:
 
 
 def _rename(graph: Any) -> None:
-    """Take TensorFlow's ":0" off the names of input and output."""
+    """Remove TensorFlow's ":0" from the names of input and output, and name the batch dimension "N"."""
     plain = {f"{name}:0": name for name in (PIXELS, PROBABILITIES)}
     for value in (*graph.input, *graph.output):
         value.name = plain.get(value.name, value.name)

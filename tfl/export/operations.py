@@ -1,4 +1,4 @@
-"""Is a SavedModel only arithmetic? Its graph is a program: it could also read and write files of whoever loads it."""
+"""Check that a SavedModel only computes: its graph is a program that could also read and write the user's files."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from tensorflow.python.framework import op_def_registry
 
 from tfl.errors import InputError
 
-# What the graphs of `tfl.export.saved_model` need beside arithmetic: calls, weights, lists, and decoders of images.
+# The graphs of `tfl.export.saved_model` also need these operations: calls, weights, lists, and image decoders.
 _NEEDED = frozenset({
     *("StatefulPartitionedCall", "VarHandleOp", "ReadVariableOp", "DisableCopyOnRead"),
     *("TensorListFromTensor", "TensorListReserve", "TensorListStack", "TensorListGetItem", "TensorListSetItem"),
@@ -22,7 +22,7 @@ _NEEDED = frozenset({
     *("AsString", "StringFormat", "Assert"),
     *("If", "While", "Case"),
 })  # fmt: skip
-# Operations on numbers that do more than compute: they map files, end the process, run Python or talk to devices.
+# These operations take numbers but do more than compute: they map files, end the process, run Python or use devices.
 _NEVER = (
     *("Abort", "Batch", "Copy", "Debug", "DestroyTemporaryVariable", "ImmutableConst", "PyFunc", "TPU"),
     *("Unbatch", "Xla"),
@@ -31,17 +31,18 @@ _NO_NUMBERS = tuple(kind.as_datatype_enum for kind in (tf.string, tf.resource, t
 
 
 def check_operations(folder: epath.PathLike) -> None:
-    """Refuse a SavedModel whose functions hold operations that do more than compute, before anything of it is loaded.
+    """Refuse a SavedModel with operations that do more than compute, before any part of it is loaded.
 
-    Every operation must take and give numbers and have no side effect, or be one of those that tfl itself writes
-    (calls, weights, decoders of images). All functions are checked that loading or a signature can reach; the
-    functions by which TensorFlow saves and restores weights are not among them.
+    Every operation must have numbers as inputs and outputs and no side effect, or it must be one that tfl itself
+    writes (calls, weights, image decoders). The check covers all functions that loading or a signature can reach. The
+    functions that save and restore TensorFlow's weights are not among them.
 
     Args:
-        folder: of the SavedModel.
+        folder: the folder of the SavedModel.
 
     Raises:
-        InputError: such an operation is there, with the name of its function, or the file is no SavedModel.
+        InputError: there is such an operation (the message names it and its function), or the file is not a
+            SavedModel.
     """
     file = epath.Path(folder) / "saved_model.pb"
     saved = saved_model_pb2.SavedModel()
@@ -53,9 +54,9 @@ def check_operations(folder: epath.PathLike) -> None:
         ) from error
     for graph in saved.meta_graphs:
         library = {function.signature.name: function for function in graph.graph_def.library.function}
-        waiting, seen = list(graph.object_graph_def.concrete_functions), set()
-        while waiting:
-            name = waiting.pop()
+        pending, seen = list(graph.object_graph_def.concrete_functions), set()
+        while pending:
+            name = pending.pop()
             if name in seen or name not in library:
                 continue
             seen.add(name)
@@ -65,14 +66,14 @@ def check_operations(folder: epath.PathLike) -> None:
                         "`model` must be a SavedModel that only computes, as tfl writes it. "
                         f"Received: {str(folder)!r} with the operation {node.op} in {name}: it was not loaded."
                     )
-                waiting.extend(_called_by(node))
+                pending.extend(_called_by(node))
 
 
 def only_computes(operation: str) -> bool:
-    """Say whether a TensorFlow operation is one of those that a SavedModel of tfl may hold.
+    """Return whether a SavedModel of tfl may have a TensorFlow operation.
 
     Args:
-        operation: its name, as in `tf.raw_ops`.
+        operation: the name of the operation, as in `tf.raw_ops`.
 
     Example:
         >>> only_computes("Conv2D"), only_computes("WriteFile")
@@ -89,7 +90,7 @@ def only_computes(operation: str) -> bool:
 
 
 def _called_by(node: Any) -> Iterator[str]:
-    """Return the names of the functions that a node calls: itself, a branch, a loop's body."""
+    """Yield the names of the functions that a node calls: its own operation, a branch, the body of a loop."""
     yield node.op
     for value in node.attr.values():
         if value.WhichOneof("value") == "func":

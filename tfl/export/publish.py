@@ -1,4 +1,4 @@
-"""The folder of exports: what stands in it is what its certificate.json lists, also after a crash."""
+"""Keep an export folder and its certificate.json consistent, also after a crash."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,10 +17,10 @@ CERTIFICATE = "certificate.json"
 
 
 def read_certificate(folder: epath.PathLike) -> dict[str, Any]:
-    """Return the certificate of an export folder; without artefacts where there is none.
+    """Return the certificate of an export folder; an empty one if there is no file.
 
     Raises:
-        InputError: the file is something else.
+        InputError: the file is not a certificate.
     """
     file = epath.Path(folder) / CERTIFICATE
     try:
@@ -32,11 +32,13 @@ def read_certificate(folder: epath.PathLike) -> dict[str, Any]:
 
 
 def open_certificate(folder: epath.PathLike, reference: dict[str, Any]) -> dict[str, Any]:
-    """Return the certificate to go on with: artefacts of another model, temperature or test are removed, and said.
+    """Return the certificate to continue with.
+
+    Artefacts of another model, temperature or set of test images are removed and reported.
 
     Args:
         folder: the export folder.
-        reference: what all artefacts in it are compared with.
+        reference: the description of the model and the images that all artefacts are compared with.
     """
     folder = epath.Path(folder)
     certificate = read_certificate(folder)
@@ -51,14 +53,14 @@ def open_certificate(folder: epath.PathLike, reference: dict[str, Any]) -> dict[
 def publish(folder: epath.PathLike, certificate: dict[str, Any], entry: dict[str, Any], staged: Path) -> None:
     """Move one artefact that passed into the export folder.
 
-    It leaves the certificate before its files change, and enters it after: whoever is interrupted in between
-    leaves files that no certificate speaks of, never an entry about other files.
+    The old entry is removed from the certificate before the files change, and the new entry is added after that. An
+    interruption in between leaves files without an entry, but never an entry about other files.
 
     Args:
         folder: the export folder.
-        certificate: what stands in certificate.json; changed in place.
-        entry: of the artefact.
-        staged: the file or folder, elsewhere on this machine; its name is kept.
+        certificate: the contents of certificate.json; changed in place.
+        entry: the certificate entry of the artefact.
+        staged: the file or folder, in another place on this machine; its name is kept.
     """
     folder = epath.Path(folder)
     artefacts: dict[str, Any] = certificate["artefacts"]
@@ -71,7 +73,7 @@ def publish(folder: epath.PathLike, certificate: dict[str, Any], entry: dict[str
 
 
 def reject(folder: epath.PathLike, certificate: dict[str, Any], name: str, entry: Mapping[str, Any]) -> None:
-    """Record an artefact that failed, without its files; an older one of that name that had passed goes too."""
+    """Record an artefact that failed, without its files; an older artefact of that name is removed."""
     folder = epath.Path(folder)
     certificate["artefacts"].pop(name, None)
     certificate["rejected"][name] = dict(entry)
@@ -82,7 +84,7 @@ def reject(folder: epath.PathLike, certificate: dict[str, Any], name: str, entry
 def _replace(path: epath.Path, staged: Path) -> None:
     if is_local(path) and path.parent.exists():
         sweep_unfinished(path.parent)
-    if staged.is_dir() or path.is_dir():  # a file takes the place of another by itself
+    if staged.is_dir() or path.is_dir():  # a file replaces another file without this
         remove(path)
     if staged.is_file():
         write_atomically(path, lambda temporary: epath.Path(staged).copy(temporary))

@@ -1,7 +1,7 @@
-"""Run one artefact in a process of its own, with the runtime of its format and nothing of tfl.
+"""Run one artefact in a separate process, with the runtime of its format and without tfl.
 
-This file is started as a program and imports neither tfl nor, but for the formats that need it, TensorFlow: what it
-says is what any user of the artefact gets. It is told where everything lies by a JSON file, its one argument.
+This file is started as a program. It does not import tfl, and it imports TensorFlow only for the formats that need
+it, so its outputs are those that any user of the artefact gets. Its one argument is a JSON file with all paths.
 """
 
 import importlib.metadata
@@ -18,17 +18,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 BATCH = 32
-SECONDS, REPEATS, WARMUPS = 3.0, 50, 2  # of timing, for each batch size
+SECONDS, REPEATS, WARMUPS = 3.0, 50, 2  # limits of timing, for each batch size
 
 
 class Loaded(NamedTuple):
-    """An artefact in its runtime.
+    """An artefact that is loaded in its runtime.
 
     Attributes:
-        run: what it can be fed ("pixels", "bytes") with the function that does so.
-        metadata: of the artefact, as parsed JSON.
-        labels: every list of class names in it, by where it stands.
-        packages: whose versions are recorded.
+        run: the function that runs it, for each kind of input that it takes ("pixels", "bytes").
+        metadata: the metadata of the artefact, as parsed JSON.
+        labels: every list of class names in it, by its place.
+        packages: the packages whose versions are recorded.
     """
 
     run: dict[str, Callable[[Any], np.ndarray]]
@@ -38,7 +38,7 @@ class Loaded(NamedTuple):
 
 
 def load_saved_model(path: Path) -> Loaded:
-    """Load a SavedModel by TensorFlow alone."""
+    """Load a SavedModel with TensorFlow only."""
     import tensorflow as tf
 
     loaded: Any = tf.saved_model.load(str(path))
@@ -55,29 +55,30 @@ def load_saved_model(path: Path) -> Loaded:
 
 
 def load_litert(path: Path) -> Loaded:
-    """Load a .tflite file by LiteRT alone."""
+    """Load a .tflite file with LiteRT only."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(path), num_threads=num_cores())
-    (entrance,), (exit_,) = interpreter.get_input_details(), interpreter.get_output_details()
+    (input_details,), (output_details,) = interpreter.get_input_details(), interpreter.get_output_details()
 
     def run(pixels: np.ndarray) -> np.ndarray:
-        interpreter.resize_tensor_input(entrance["index"], pixels.shape)
+        interpreter.resize_tensor_input(input_details["index"], pixels.shape)
         interpreter.allocate_tensors()
-        interpreter.set_tensor(entrance["index"], pixels)
+        interpreter.set_tensor(input_details["index"], pixels)
         interpreter.invoke()
-        return interpreter.get_tensor(exit_["index"])
+        return interpreter.get_tensor(output_details["index"])
 
     with zipfile.ZipFile(path) as archive:
         metadata = json.loads(archive.read("tfl.json"))
-        lines = archive.read("labels.txt").decode().removesuffix("\n").split("\n")  # a name may hold other breaks
+        # Not `splitlines`: a class name may have other line breaks.
+        lines = archive.read("labels.txt").decode().removesuffix("\n").split("\n")
     return Loaded(
         {"pixels": run}, metadata, {"tfl.json": metadata["class_names"], "labels.txt": lines}, ["ai-edge-litert"]
     )
 
 
 def load_onnx(path: Path) -> Loaded:
-    """Load an .onnx file by ONNX Runtime alone."""
+    """Load an .onnx file with ONNX Runtime only."""
     import onnxruntime
 
     session: Any = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -90,7 +91,7 @@ def load_onnx(path: Path) -> Loaded:
 
 
 def load_keras(path: Path) -> Loaded:
-    """Load a .keras file by Keras alone; it gives outputs of the model, which are no probabilities yet."""
+    """Load a .keras file with Keras only; it gives the outputs of the model, not yet probabilities."""
     import keras
 
     model: Any = keras.saving.load_model(path, compile=False, safe_mode=True)
@@ -104,7 +105,7 @@ def load_keras(path: Path) -> Loaded:
 
 
 def num_cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -121,9 +122,9 @@ def measure(run: Callable[[Any], np.ndarray], images: Any) -> dict[str, float]:
 
 
 def peak_memory() -> int:
-    """Return the most memory that this process ever held, in bytes.
+    """Return the peak memory of this process, in bytes.
 
-    Linux's `ru_maxrss` starts at what the parent held, so the program's own figure is asked for first.
+    On Linux `ru_maxrss` starts at the memory of the parent process, so /proc/self/status is read first.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -145,7 +146,7 @@ def batches(folder: Path, kind: str, count: int) -> Iterator[Any]:
 
 
 def main(request: dict[str, Any]) -> None:
-    """Load, time and run one artefact; write its probabilities and what was measured."""
+    """Load, time and run one artefact; write its probabilities and the measurements."""
     folder, output = Path(request["images"]), Path(request["output"])
     load = {"saved_model": load_saved_model, "litert": load_litert, "onnx": load_onnx, "keras": load_keras}
     loaded = load[request["format"]](Path(request["path"]))
@@ -156,7 +157,7 @@ def main(request: dict[str, Any]) -> None:
             latency.append({"input": kind, "batch": len(images), **measure(run, images)})
     report = {
         "latency": latency,
-        "peak_memory_bytes": peak_memory(),  # before all images are walked through
+        "peak_memory_bytes": peak_memory(),  # measured before the pass over all images
         "metadata": loaded.metadata,
         "labels": loaded.labels,
         "inputs": list(loaded.run),

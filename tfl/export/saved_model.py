@@ -1,4 +1,4 @@
-"""A SavedModel that takes image files as they are: for TensorFlow Serving, and any program with TensorFlow in it."""
+"""Write a SavedModel that takes image files directly, for TensorFlow Serving and any program with TensorFlow."""
 
 import tempfile
 from pathlib import Path
@@ -24,16 +24,16 @@ IMAGES, CLASS_NAMES = "images", "class_names"
 def write_saved_model(model: keras.Model, metadata: Metadata, path: epath.PathLike) -> None:
     """Write a model as a SavedModel that decodes images itself and runs without Python.
 
-    The signature `serving_bytes` (also `serving_default`) takes `images`, any number of image files as strings,
-    of any size and of the formats in the table of `tfl.inputs.image.decode`; `serving_pixels` takes `pixels`, uint8
-    (N, S, S, 3) that are already resized. Both give `probabilities`, float32 (N, C), and `class_names`, strings
-    (N, C): every output has a row for each image, as the REST interface of TensorFlow Serving wants it.
-    `assets/tfl.json` holds the metadata.
+    The signature `serving_bytes` (also `serving_default`) takes `images`: any number of image files as strings, of
+    any size, in the formats in the table of `tfl.inputs.image.decode`. `serving_pixels` takes `pixels`: uint8
+    `(N, S, S, 3)` images that are already resized. Both return `probabilities`, float32 `(N, C)`, and `class_names`,
+    strings `(N, C)`: the REST interface of TensorFlow Serving requires that every output has a row for each image.
+    The metadata is in `assets/tfl.json`.
 
     Args:
         model: images to logits.
         metadata: labels, image size, target and temperature.
-        path: a folder that does not exist.
+        path: a folder that does not exist yet.
     """
     names = list(metadata.class_names)
 
@@ -45,7 +45,7 @@ def write_saved_model(model: keras.Model, metadata: Metadata, path: epath.PathLi
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name=IMAGES)])
     def of_bytes(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return of_pixels(decode_batch(images, metadata))  # a call: the network stands in the file once
+        return of_pixels(decode_batch(images, metadata))  # a call, so that the file holds the network only once
 
     signatures = {
         BYTES_SIGNATURE: of_bytes,
@@ -57,6 +57,6 @@ def write_saved_model(model: keras.Model, metadata: Metadata, path: epath.PathLi
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / METADATA_NAME
         file.write_text(metadata_to_json(metadata))
-        module.metadata = tf.saved_model.Asset(str(file))  # copied into the folder's `assets`
+        module.metadata = tf.saved_model.Asset(str(file))  # saved to the folder `assets`
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         tf.saved_model.save(module, str(path), signatures, options)

@@ -1,1 +1,1 @@
-"""What `tfl.transfer` does, read from top to bottom in `transfer`."""
+"""The steps of `tfl.transfer`; the function `transfer` shows them from top to bottom."""

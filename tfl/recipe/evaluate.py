@@ -1,4 +1,4 @@
-"""The end of a run: which of two phases is kept, and what is said of it."""
+"""The end of a run: choose one of the two phases, and evaluate it."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -21,17 +21,19 @@ from tfl.recipe.run import Run
 from tfl.training.contract.checks import check_agreement
 from tfl.workdir import write_json
 
-SAMPLE = 8  # images that the whole model sees again, to agree with what its parts said
+SAMPLE = 8  # images for the check that the whole model agrees with its two parts
 
 
 def keep_the_better(
     run: Run, probe: PhaseResult | None, tuned: PhaseResult | None
 ) -> tuple[PhaseResult, dict[str, Any]]:
-    """Keep fine-tuning where its validation loss is lower, each phase at the temperature that it would ship with.
+    """Keep fine-tuning if its validation loss is lower.
+
+    Each phase is compared at its own temperature, the one that would be saved with its model.
 
     Returns:
-        The phase that is kept, whose weights the model then has, and the losses by which it was chosen; {} where there
-        was only one.
+        The phase that is kept, and the losses that decided; {} if there was only one phase. The model then has the
+        weights of the phase that is kept.
     """
     if probe is None or tuned is None:
         (only,) = [phase for phase in (probe, tuned) if phase is not None]
@@ -58,21 +60,21 @@ def _say_choice(choice: Choice) -> None:
 
 
 def evaluate_kept(run: Run, kept: PhaseResult, phases: Sequence[PhaseResult], choice: dict[str, Any]) -> dict[str, Any]:
-    """Evaluate the kept model on every example of validation and test, and write what it says of them.
+    """Evaluate the model on every example of validation and test, and write its predictions.
 
     Args:
-        run: its model has the weights of `kept`.
-        kept: the phase.
-        phases: all that were run, in order.
-        choice: the losses by which `kept` was chosen.
+        run: the run; its model has the weights of `kept`.
+        kept: the phase that is kept.
+        phases: all phases of the run, in order.
+        choice: the losses that decided for `kept`.
 
     Returns:
-        What stands in `metrics.json`.
+        The contents of `metrics.json`.
     """
-    test, seen = predictions(run, kept.part, "test")
-    if kept.part is not None:  # the model that is saved, as a whole, looks at some images of which its parts spoke
+    test, checks = predictions(run, kept.part, "test")
+    if kept.part is not None:  # the two parts made the predictions: check that the whole model, as saved, agrees
         (batch,) = run.dataset(run.rows("test")[:SAMPLE])
-        seen |= check_agreement(run.model, batch, test)
+        checks |= check_agreement(run.model, batch, test)
     evaluation = _evaluate(run, test, kept.validation)
     if run.folder.writes:
         ids, classes = run.splits.index.ids, run.model.metadata.class_names
@@ -87,7 +89,7 @@ def evaluate_kept(run: Run, kept: PhaseResult, phases: Sequence[PhaseResult], ch
         **({"choice": choice} if choice else {}),
         "num_examples": {name: len(run.rows(name)) for name in ("train", "validation", "test")},
         "phases": {phase.name: phase.record for phase in phases},
-        "contract": _contract(phases) | {"evaluate test": seen},
+        "contract": _contract(phases) | {"evaluate test": checks},
     }
     if run.config.scratch.epochs:
         names = {"probe": "frozen", "finetune": "fine_tuned"}
@@ -103,13 +105,13 @@ def _contract(phases: Sequence[PhaseResult]) -> dict[str, Any]:
 
 
 def _evaluate(run: Run, test: Predictions, validation: Predictions) -> dict[str, Any]:
-    """Fit the temperature that the saved model carries, and describe the model on test."""
+    """Fit the temperature that is saved with the model, and summarize the model on test."""
     fit = fit_temperature(validation)
     if fit.reason and run.task.has_temperature:
         say(f"temperature {fit.temperature:.3g}: {fit.reason}")
     run.model.metadata = dataclasses.replace(run.model.metadata, temperature=fit.temperature)
     slicings = None
-    if run.folder.writes:  # of several workers the others write no slices
+    if run.folder.writes:  # only the worker that writes files needs the slices
         luminance = mean_luminance(run.splits.source, test.ids)
         slicings = slice_by_image(run.splits.index, test.ids, luminance)
     names = run.model.metadata.class_names

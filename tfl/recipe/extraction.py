@@ -1,4 +1,4 @@
-"""Features for use elsewhere: in scikit-learn, a vector database, a notebook."""
+"""Write features for other programs: scikit-learn, a vector database, a notebook."""
 
 import importlib.util
 import os
@@ -28,17 +28,17 @@ from tfl.workdir import write_csv
 
 @reading_explained()
 def extract_features(config: TransferConfig, output: epath.PathLike, file_format: str = "npy") -> Outputs:
-    """Run the frozen backbone over every image of a source, and write what it gives.
+    """Run the frozen backbone over every image of a source, and write the features.
 
     Args:
-        config: `data`, `backbone`, `features` and `head.pooling` count.
-        output: a folder for "npy" (`features.npy` (N, D) float32, `labels.npy`, and `examples.csv` with id,
-            label and split of each row), else one file.
-        file_format: "npy"; "parquet", with columns id, label, split, features; or "tfrecord", of
-            `tf.train.Example` with the same names.
+        config: the options; only `data`, `backbone`, `features` and `head.pooling` are used.
+        output: for "npy" a folder (`features.npy` (N, D) float32, `labels.npy`, and `examples.csv` with id,
+            label and split of each row); for the other formats one file.
+        file_format: "npy"; "parquet" with the columns id, label, split and features; or "tfrecord", with
+            `tf.train.Example` records that have the same names.
 
     Returns:
-        The features, with labels and rows in the index, in the order of the rows written.
+        The features, with their labels and their rows in the index, in the order of the rows written.
 
     Raises:
         InputError: the config or the data cannot be used, or the output cannot be written.
@@ -74,7 +74,7 @@ def _extract(config: TransferConfig, splits: Splits) -> Outputs:
 
 
 def _check_output(name: epath.PathLike, *, is_folder: bool) -> None:
-    """Refuse before the work what would fail after it."""
+    """Check the output before the slow work, so that the write does not fail after it."""
     output = epath.Path(name).expanduser()
     if not os.fspath(name) or (output.exists() and output.is_dir() != is_folder):
         kind = "folder" if is_folder else "file"
@@ -97,7 +97,7 @@ def _write_npy(output: epath.Path, features: Outputs, splits: Splits) -> None:
 
 
 def _write_parquet(output: epath.Path, features: Outputs, splits: Splits) -> None:
-    import pyarrow as pa  # a second to import, and only used here
+    import pyarrow as pa  # the import takes a second, and only this function needs it
     import pyarrow.parquet as pq
 
     width = features.values.shape[1]

@@ -1,4 +1,4 @@
-"""Phase 2: part of the backbone is trained on from the solved head, and kept only where validation is better."""
+"""Phase 2: train part of the backbone, starting from the solved head; kept only if validation is better."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ from tfl.workdir import CHECKPOINTS, write_csv
 
 
 def finetune(run: Run, probe: PhaseResult | None) -> PhaseResult | None:
-    """Phase 2: unfreeze from the top and train on from the solved head; None where no epochs are asked for."""
+    """Phase 2: unfreeze layers from the top and train, starting from the solved head; None if `epochs` is 0."""
     options = run.config.finetune
     if not options.epochs:
         return None
@@ -52,7 +52,7 @@ def finetune(run: Run, probe: PhaseResult | None) -> PhaseResult | None:
 
 
 def _train(run: Run, part: Part | None) -> dict[str, Any]:
-    """Train the model, or its part above the cut, and return what the contract measured."""
+    """Train the model, or its part above the cut, and return the measurements of the training contract."""
     trained = run.model if part is None else part.upper
     steps = run.config.finetune.epochs * -(-len(run.splits.train) // run.config.data.batch_size)
     _compile(run, trained, steps)
@@ -69,7 +69,7 @@ def _train(run: Run, part: Part | None) -> dict[str, Any]:
 
 
 def _part_to_reuse(run: Run) -> Part | None:
-    """Return the two parts where the lower one is to run once per image, or None where it runs in every step."""
+    """Return the two parts if the lower part should run once per image; None if it must run in every step."""
     options, data, halves = run.config.finetune, run.config.data, split_frozen(run.model)
     if halves is None or not halves.lower.weights or options.epochs == 1:
         return None
@@ -84,7 +84,7 @@ def _part_to_reuse(run: Run) -> Part | None:
     halves.upper.penalty_request = run.model.penalty_request
     extractor = run.extractor(halves.lower)
     rows = {name: run.rows(name) for name in ("train", "validation")}
-    # Each worker times it, and all must decide alike.
+    # Each worker measures the time for itself, and all workers must take the same decision.
     worth = is_worth_storing(extractor, rows, max(1, len(run.views())), options.epochs)
     worth = run.workers.mean(worth)[0] > 0.5
     return Part(extractor, halves.upper) if worth else None
@@ -103,9 +103,9 @@ def _compile(run: Run, trained: keras.Model, steps: int) -> None:
         weight_decay=options.weight_decay,
     )
     decay = options.layer_decay
-    if trained is not run.model:  # of which stage a layer is shows in the whole model alone
+    if trained is not run.model:  # only the whole model shows the stage of each layer
         decay = learning_rate_multipliers(run.model, decay)
-    with strategy_of(trained).scope():  # where the metrics get a copy for each replica
+    with strategy_of(trained).scope():  # so that each replica gets its own copy of the metrics
         compile(
             trained,
             optimizer,
@@ -126,7 +126,7 @@ def _fit(run: Run, trained: keras.Model, part: Part | None) -> keras.callbacks.H
         run.folder / CHECKPOINTS / "finetune", saving.every_seconds, saving.every_steps, saving.keep
     )
     if run.folder.writes and not epath.Path(checkpoint.folder).exists():
-        remove(run.folder / "tensorboard")  # of an earlier start that was interrupted before
+        remove(run.folder / "tensorboard")  # left by an earlier start that was interrupted before its first checkpoint
     if part is None:
         feed = EpochFeed(
             run.splits.source, train, run.model.metadata.image_size, data.batch_size, data.augmentation, run.config.seed
@@ -166,15 +166,15 @@ def _fit(run: Run, trained: keras.Model, part: Part | None) -> keras.callbacks.H
 
 
 def _stages(run: Run) -> dict[str, tuple[list[keras.Variable], float]]:
-    """Return the trained variables of each stage, and how its learning rate relates to the head's."""
+    """Return the trained variables of each stage, and the factor of its learning rate relative to the head's."""
     factors = learning_rate_multipliers(run.model, run.config.finetune.layer_decay)
-    return {name: (found, factors[found[0].path]) for name, found in trained_by_stage(run.model).items()}
+    return {name: (variables, factors[variables[0].path]) for name, variables in trained_by_stage(run.model).items()}
 
 
 def _check_converged(run: Run, history: keras.callbacks.History) -> None:
-    """Refuse a result of which half the steps were not finite: its figures would be those of an accident."""
+    """Refuse a result if at least half of the steps were not finite: its metrics would mean nothing."""
     skipped, losses = np.array(history.history["skipped_steps"], int), np.array(history.history["val_loss"])
-    trained = losses[skipped < history.steps // len(history.epoch)]  # in other epochs no step was applied
+    trained = losses[skipped < history.steps // len(history.epoch)]  # the other epochs applied no step
     if 2 * skipped.sum() >= history.steps or not np.isfinite(trained[-1]):
         raise InputError(
             "`finetune.learning_rate` must be small enough for training to converge. Received: finetune."
@@ -187,7 +187,7 @@ def _write_history(run: Run, history: keras.callbacks.History) -> None:
     if not run.folder.writes:
         return
     columns = {name: np.asarray(column) for name, column in history.history.items()}
-    if run.units is not None and len(run.units.scale) == 1:  # errors in the user's units, losses as they were summed
+    if run.units is not None and len(run.units.scale) == 1:  # errors in the user's units; losses stay standardised
         factors = {name: run.units.scale[0] if name.endswith(run.task.headline.metric) else 1.0 for name in columns}
         columns = {name: column * factors[name] for name, column in columns.items()}
     rows = zip(history.epoch, *(column.tolist() for column in columns.values()), strict=True)

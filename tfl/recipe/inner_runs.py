@@ -1,4 +1,4 @@
-"""The runs within a run: pre-training before it, and the same network from scratch to compare with."""
+"""The runs inside a run: pre-training before it, and training the same network from scratch for comparison."""
 
 import dataclasses
 from typing import Any
@@ -11,33 +11,33 @@ from tfl.progress import say
 from tfl.recipe.probe import HIDDEN_HEAD_L2
 from tfl.tasks import task_of_labels
 
-BACKBONE_L2 = 1e-4  # a network that starts at random needs a pull of its own
-# What holds for fine-tuning holds for training from random weights. The other options of `finetune` belong to a
-# network that is trained already, or to the learning rate there.
+BACKBONE_L2 = 1e-4  # a network with random weights needs its own L2 regularization
+# Training from random weights takes over these options of `finetune`. The other options only make sense for a network
+# that is already trained, or depend on the learning rate of fine-tuning.
 _TAKEN = (
     *("accumulate", "max_skipped_steps", "jit_compile", "clip_norm", "ema"),
     *("class_weight", "label_smoothing", "mixup", "cutmix"),
 )
-_REPLACED = ("epochs", "learning_rate", "unfreeze", "batch_norm")  # by options of the inner run, or by its nature
+_REPLACED = ("epochs", "learning_rate", "unfreeze", "batch_norm")  # an inner run always has its own values of these
 
 
 @dataclasses.dataclass(frozen=True)
 class Pretraining:
-    """The run that makes the weights of the backbone: its config, and its data, which are read already."""
+    """The run that trains the weights of the backbone: its config, and its data, which are already read."""
 
     config: TransferConfig
     splits: Splits
 
 
 def prepare_pretraining(config: TransferConfig) -> Pretraining:
-    """Return the run on `pretrain.source`; it learns what the labels there are, whatever is asked afterwards.
+    """Return the run on `pretrain.source`; its task comes from the labels there, not from `head.target`.
 
     Raises:
-        InputError: the source cannot be used, or does not go together with the options.
+        InputError: the source cannot be used, or does not fit the options.
     """
     inner = _from_random_weights(config, config.pretrain)
     inner.data.source, inner.data.augmentation = config.pretrain.source, config.pretrain.augmentation
-    inner.data.train_examples_per_class = 0  # labels are few where we transfer to, not where we pre-train
+    inner.data.train_examples_per_class = 0  # this limit is for the target data, not for pre-training
     try:
         splits = load_splits(inner)
         inner.head.target = task_of_labels(splits.index.labels).name
@@ -62,7 +62,7 @@ def _from_random_weights(config: TransferConfig, stage: Any) -> TransferConfig:
     inner.pretrain, inner.scratch = PretrainConfig(), ScratchConfig()
     inner.backbone.weights = "none"
     inner.probe.solver, inner.probe.folds, inner.probe.l2 = "none", 0, config.probe.l2 or HIDDEN_HEAD_L2
-    inner.features.views = FeaturesConfig.views  # nothing is frozen whose features could be stored
+    inner.features.views = FeaturesConfig.views  # nothing is frozen, so there are no features to store
     taken = {option: getattr(config.finetune, option) for option in _TAKEN}
     inner.finetune = FinetuneConfig(
         epochs=stage.epochs,
@@ -76,16 +76,16 @@ def _from_random_weights(config: TransferConfig, stage: Any) -> TransferConfig:
 
 
 def _say_differences(config: TransferConfig, inner: TransferConfig, name: str, others: tuple[str, ...]) -> None:
-    """Name every option that was set and does not hold for an inner run, with its value there."""
+    """Report every option that was set but does not apply to an inner run, with its value there."""
     options = [
         *(f"finetune.{field.name}" for field in dataclasses.fields(FinetuneConfig) if field.name not in _REPLACED),
         *("features.views", "probe.folds", *others),
     ]
-    found, default = [], TransferConfig()
+    differences, default = [], TransferConfig()
     for option in options:
         section, _, field = option.partition(".")
-        asked, there, usual = (getattr(getattr(place, section), field) for place in (config, inner, default))
-        if asked not in (usual, there):
-            found.append(f"{option}={asked} ({there} there)")
-    if found:
-        say(f"{name}: not taken over: {', '.join(found)}")
+        requested, actual, usual = (getattr(getattr(place, section), field) for place in (config, inner, default))
+        if requested not in (usual, actual):
+            differences.append(f"{option}={requested} ({actual} there)")
+    if differences:
+        say(f"{name}: not taken over: {', '.join(differences)}")

@@ -1,4 +1,4 @@
-"""Phase 1: the frozen backbone runs once per image, and the head is solved on what it gives."""
+"""Phase 1: run the frozen backbone once per image, and solve the head on its features."""
 
 import dataclasses
 import functools
@@ -22,19 +22,19 @@ from tfl.training import compile, fit, make_optimizer
 from tfl.training.contract.checks import Contract
 from tfl.training.objective.calibrated_loss import loss_to_choose_by, metrics_to_choose_by
 
-HIDDEN_HEAD_L2 = 1e-4  # of a head that is not solved, where `probe.l2` leaves the choice to us
+HIDDEN_HEAD_L2 = 1e-4  # L2 of a head that is trained, not solved, if `probe.l2` is 0
 HIDDEN_HEAD_EPOCHS = 200
 HIDDEN_HEAD_PATIENCE = 10
 
 
 @dataclasses.dataclass(frozen=True)
 class _Head:
-    """A head that is in the model.
+    """A head whose weights are in the model.
 
     Attributes:
         l2: its λ.
-        record: what `metrics.json` says of it.
-        validation: what was said of examples that were left out; None where there are none but the validation split.
+        record: its entry in `metrics.json`.
+        validation: the held-out predictions of cross-validation; None if only the validation split is held out.
     """
 
     l2: float
@@ -53,7 +53,7 @@ def solve_head(run: Run) -> PhaseResult | None:
         return restored
     freeze(run.model, "all")
     promise = Contract.before(run.model, phase="probe")
-    if run.workers.number == 1:  # one pass over all images costs less than one for each split
+    if run.workers.number == 1:  # one pass over all images is cheaper than one pass per split
         part.extractor.fill(_rows_to_extract(run))
     solve = _solve_linear_head
     if run.config.probe.folds or run.config.head.hidden_units:
@@ -65,7 +65,7 @@ def solve_head(run: Run) -> PhaseResult | None:
 
 
 def _rows_to_extract(run: Run) -> np.ndarray:
-    """Return the rows that pass through the frozen backbone: those of test too where it is the result."""
+    """Return the rows to extract: train and validation, and also test if the frozen backbone may be the result."""
     is_result = not run.config.finetune.epochs or bool(run.config.scratch.epochs)
     names = ("train", "validation", "test") if is_result else ("train", "validation")
     return np.sort(np.concatenate([run.rows(name) for name in names]))
@@ -77,14 +77,18 @@ def _features(run: Run, extractor: Extractor) -> tuple[Outputs, Outputs]:
 
 
 def _targets(run: Run, outputs: Outputs) -> Outputs:
-    """Return features with the labels that a head is solved or trained for: values are standardised."""
+    """Return features with the labels that the head learns: values of a regression are standardised."""
     if run.units is None:
         return outputs
     return dataclasses.replace(outputs, labels=run.units.standardize(outputs.labels))
 
 
 def _solve_linear_head(run: Run, extractor: Extractor) -> _Head:
-    """Solve where the features are: few go to every worker, of many each keeps its own and gradients are summed."""
+    """Solve a linear head; with several workers, either each gets all features, or each keeps its own part.
+
+    A few features are gathered on every worker. If there are many, each worker keeps its own part, and the gradients
+    are summed over the workers.
+    """
     solve = functools.partial(
         choose_head,
         l2=run.config.probe.l2,
@@ -102,10 +106,10 @@ def _solve_linear_head(run: Run, extractor: Extractor) -> _Head:
 
 
 def _cross_validate(run: Run, extractor: Extractor) -> _Head:
-    """Choose λ by cross-validation, so that train and validation are both solved on.
+    """Choose λ by cross-validation, so that the final head is solved on both train and validation.
 
-    What each fold's head says of the examples that it was not solved on takes the place of validation: the
-    temperature, thresholds and prediction sets come from it.
+    The predictions of each fold's head on its held-out examples replace those on the validation split: they give the
+    temperature, the thresholds and the prediction sets.
     """
     rows = np.sort(np.concatenate([run.rows("train"), run.rows("validation")]))
     features = run.features(extractor, rows, name="features of train and validation")
@@ -142,7 +146,7 @@ def _take_head(run: Run, result: ProbeResult) -> _Head:
 
 
 def _train_hidden_head(run: Run, extractor: Extractor) -> _Head:
-    """With hidden layers the problem is not convex: train the head alone, on the stored features."""
+    """Train a head with hidden layers on the stored features; its problem is not convex, so it cannot be solved."""
     train, validation = (_targets(run, outputs) for outputs in _features(run, extractor))
     weights = run.example_weights(validation.ids)
     _, head = split_at_features(run.model)

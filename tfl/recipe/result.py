@@ -1,4 +1,4 @@
-"""What a phase gives, how it is measured on validation, and how an interrupted run takes it up again."""
+"""The result of a phase: how it is measured on validation, stored, and restored after an interruption."""
 
 import dataclasses
 from typing import Any
@@ -21,7 +21,7 @@ from tfl.workdir import CHECKPOINTS, write_json
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """A model in two at the end of what is frozen: the lower part runs once per image."""
+    """A model in two parts, cut at the end of its frozen layers: the lower part runs once per image."""
 
     extractor: Extractor
     upper: keras.Model
@@ -29,17 +29,19 @@ class Part:
 
 @dataclasses.dataclass(frozen=True)
 class PhaseResult:
-    """What a phase gives.
+    """The result of a phase.
 
     Attributes:
         name: "probe" or "finetune".
-        record: what `metrics.json` says of it.
-        contract: what the training contract measured in it.
-        evaluated: what the contract says of the evaluation on validation; {} after cross-validation, which needs none.
-        validation: what its model says of examples that it was not fitted on.
+        record: its entry in `metrics.json`.
+        contract: the measurements of the training contract in this phase.
+        evaluated: the contract's measurements of the evaluation on validation; {} after cross-validation, which needs
+            no such evaluation.
+        validation: the predictions of its model on examples that it was not fitted on.
         head_l2: λ of the head.
-        part: how the model is evaluated without running what is frozen again; None where it must run whole.
-        weights: of the model after it, where a later phase may be given up; else empty.
+        part: the two parts of the model, to evaluate it without running the frozen part again; None if the whole
+            model must run.
+        weights: the weights of the model after this phase, if a later phase may be rejected; otherwise empty.
     """
 
     name: str
@@ -62,16 +64,16 @@ def finish_phase(
     part: Part | None,
     validation: Predictions | None = None,
 ) -> PhaseResult:
-    """Measure a phase on validation, and store its result so that an interrupted run goes on from here.
+    """Measure a phase on validation, and store its result so that an interrupted run continues from here.
 
     Args:
-        run: its model is the phase's.
-        name: of the phase.
-        record: what `metrics.json` says of it; its metrics are added.
-        contract: what the training contract measured.
+        run: the run; its model has the weights of the phase.
+        name: the name of the phase.
+        record: the phase's entry in `metrics.json`, without its metrics, which are added here.
+        contract: the measurements of the training contract.
         head_l2: λ of the head.
-        part: how the model is evaluated.
-        validation: where cross-validation has said it of examples that were left out.
+        part: the two parts of the model, or None; see `PhaseResult`.
+        validation: the held-out predictions, if cross-validation made them.
     """
     evaluated: dict[str, Any] = {}
     if validation is None:
@@ -87,7 +89,7 @@ def finish_phase(
 
 
 def restore_phase(run: Run, name: str, part: Part) -> PhaseResult | None:
-    """Take a phase that an interrupted run of the same config had finished; None where there is none."""
+    """Restore a phase that an interrupted run of the same config had finished; None if there is none."""
     file = run.folder / CHECKPOINTS / f"{name}.json"
     if not file.exists():
         return None
@@ -104,12 +106,12 @@ def restore_phase(run: Run, name: str, part: Part) -> PhaseResult | None:
 
 
 def predictions(run: Run, part: Part | None, split: str) -> tuple[Predictions, dict[str, Any]]:
-    """Run the model over one split, every example once, and let the contract see that it was so.
+    """Run the model over one split, and check that it sees every example exactly once.
 
-    Of several workers each runs its own batches, and all get the whole table.
+    With several workers, each worker runs its own batches, and all get the whole table.
 
     Returns:
-        The table, and what the contract says of it.
+        The table, and the contract's measurements of it.
     """
     name, rows, labels = f"evaluate {split}", run.rows(split), run.splits.index.labels
     mine = run.workers.share(len(rows), BATCH)

@@ -1,4 +1,4 @@
-"""What a run works with: its options, data, model and folder. No phase changes it; the phases hand on their results."""
+"""The options, data, model and folder of a run. A phase changes only the model's weights, and returns its result."""
 
 import contextlib
 from collections.abc import Sequence
@@ -30,12 +30,13 @@ class Run:
         splits: the data.
         model: the classifier; each phase leaves its weights in it.
         folder: the workdir.
-        task: what is asked of an example.
-        workers: the processes that run this job together. All make the same calls: each does its own part of what is
-            extracted and predicted, and waits for the others.
-        units: of the values that are learned, None for other tasks: each phase standardises them inside.
-        store: where features are kept.
-        class_weight: how much the examples of each class count; None: all the same.
+        task: the task, which says what the model predicts for an example.
+        workers: the processes that train together. All make the same calls: each extracts and predicts its own part,
+            and waits for the others.
+        units: the units of the values in a regression, None for other tasks; each phase standardises the values
+            internally.
+        store: the store of the features.
+        class_weight: the weight of the examples of each class; None: all have the same weight.
     """
 
     def __init__(self, config: TransferConfig, splits: Splits, model: keras.Model, folder: Workdir) -> None:
@@ -51,7 +52,7 @@ class Run:
             self.class_weight = balanced_class_weight(splits.index.labels[splits.train])
 
     def dataset(self, rows: np.ndarray) -> tf.data.Dataset:
-        """Return some examples as batches, in order and as they are."""
+        """Return some examples as batches, in order and without augmentation."""
         size = self.model.metadata.image_size
         return make_dataset(self.splits.source, rows, image_size=size, batch_size=BATCH)
 
@@ -60,14 +61,14 @@ class Run:
         return getattr(self.splits, split)
 
     def example_weights(self, rows: np.ndarray) -> np.ndarray | None:
-        """Return how much each of some examples counts where something is chosen, of mean 1; None: all the same."""
+        """Return the weight of each example for choices on validation, with mean 1; None: all have the same weight."""
         if self.class_weight is None:
             return None
         weights = np.array([self.class_weight.get(int(label), 1.0) for label in self.splits.index.labels[rows]])
         return weights / weights.mean()
 
     def weighted(self, batches: tf.data.Dataset) -> tf.data.Dataset:
-        """Give batches of validation the weights by which something is chosen on them."""
+        """Add the weights of `example_weights` to batches of validation."""
         rows = self.rows("validation")
         weights = self.example_weights(rows)
         if weights is None:
@@ -77,28 +78,28 @@ class Run:
         return batches.map(lambda batch: batch | {"weight": tf.gather(table, batch["id"])})
 
     def standardized(self) -> contextlib.AbstractContextManager[None]:
-        """Within the context the model gives values in standard deviations from their mean; classifiers are as ever."""
+        """Return a context in which the model gives standardised values; a classifier does not change."""
         if self.units is None:
             return contextlib.nullcontext()
         return self.units.standardized(logits_layer(self.model))
 
     def share(self, rows: np.ndarray) -> np.ndarray:
-        """Return those of some rows that are this worker's: whole batches, so that they are those of one process."""
+        """Return this worker's part of some rows: whole batches, the same batches that a single process would make."""
         return rows[self.workers.share(len(rows), BATCH)]
 
     def fill(self, extractor: Extractor, rows: np.ndarray, views: Sequence[View | None] = PLAIN) -> None:
-        """Let several workers run a frozen part over some images, each over its own, and store what it gives.
+        """Let each of several workers run a frozen part over its own images, and store the features.
 
-        What the store of one does not have afterwards, because they share no file system, it computes itself.
+        If the workers share no file system, a worker later computes the features that its store lacks.
         """
         if self.workers.number > 1:
             extractor.fill(self.share(rows), views)
-            self.workers.mean(0.0)  # all have stored theirs
+            self.workers.mean(0.0)  # wait until all workers have stored their features
 
     def features(
         self, extractor: Extractor, rows: np.ndarray, views: Sequence[View | None] = PLAIN, name: str = "features"
     ) -> Outputs:
-        """Return what a frozen part gives for some images, computed by the workers together."""
+        """Return the features of some images from a frozen part, computed by all workers together."""
         if self.workers.number == 1:
             return extractor(rows, views, name)
         mine = self.workers.share(len(rows), BATCH)
@@ -109,7 +110,7 @@ class Run:
         return Outputs(self.workers.gather(values, places, len(ids)), self.splits.index.labels[ids], ids)
 
     def extractor(self, lower: keras.Model) -> Extractor:
-        """Return a frozen part of the model over this run's images."""
+        """Return an extractor that runs a frozen part of the model over this run's images."""
         return make_extractor(lower, self.splits.source, self.config.features, self.store)
 
     def views(self) -> list[View]:

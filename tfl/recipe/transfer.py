@@ -1,4 +1,4 @@
-"""The whole job, from data to a saved and evaluated classifier. Read `transfer` first: it is the recipe."""
+"""The whole run, from data to a saved and evaluated classifier. Read `transfer` first: it shows all steps."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -35,11 +35,11 @@ from tfl.workdir import Workdir, write_json
 
 @dataclasses.dataclass(frozen=True)
 class TransferResult:
-    """What a run gives.
+    """The result of a run.
 
     Attributes:
-        model: the classifier, images in [0, 255] to logits.
-        metrics: what stands in `metrics.json`.
+        model: the classifier, from images in [0, 255] to logits.
+        metrics: the contents of `metrics.json`.
         workdir: the folder of the run.
     """
 
@@ -50,25 +50,26 @@ class TransferResult:
 
 @reading_explained()
 def transfer(config: TransferConfig, workdir: epath.PathLike, data: Any = None) -> TransferResult:
-    """Take a pretrained backbone and a data set to a trained, evaluated, saved classifier.
+    """Train a classifier on a pretrained backbone and your data, evaluate it and save it.
 
-    Phase 1 runs the frozen backbone once over the images and solves the head on what it gives.
-    Phase 2 (`finetune.epochs` > 0) unfreezes from the top and trains on from there; its result is
-    kept only where the validation loss is lower. The test split is looked at once, at the end.
+    Phase 1 runs the frozen backbone once over the images and solves the head on its features. Phase 2
+    (`finetune.epochs` > 0) unfreezes layers from the top and continues to train; its result is kept only if its
+    validation loss is lower. The test split is used once, at the end.
 
     Args:
-        config: every option, see `tfl/config.py`.
-        workdir: the run's folder. The same command again continues an unfinished run from its last
-            finished phase, and says that a finished one is finished.
-        data: instead of `config.data.source`: `(images, labels)` arrays, a dict of splits, or a
+        config: all options; see `tfl.config`.
+        workdir: the folder of the run. If you repeat the same command, an unfinished run continues from its last
+            finished phase, and a finished run is only reported as finished.
+        data: data to use instead of `config.data.source`: `(images, labels)` arrays, a dict of splits, or a
             `tf.data.Dataset` of examples; see `tfl.load_data`.
 
     Returns:
         The model, its metrics and the folder.
 
     Raises:
-        InputError: the config, the data or the workdir cannot be used; before anything slow starts.
-        ContractError: the run broke a promise (see `tfl.training.contract.checks`); nothing is reported as good.
+        InputError: the config, the data or the workdir cannot be used; raised before anything slow starts.
+        ContractError: a check of the training contract failed (see `tfl.training.contract.checks`); no result is
+            reported.
 
     Example:
         >>> config = TransferConfig(data=DataConfig(source="folder:photos"))
@@ -83,7 +84,7 @@ def transfer(config: TransferConfig, workdir: epath.PathLike, data: Any = None) 
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, source=PYTHON_DATA))
     config = checked(config)
     _say_unused(config)
-    make_strategy(config.strategy)  # before anything else of TensorFlow runs
+    make_strategy(config.strategy)  # must come before any other TensorFlow operation
     if config.deterministic:
         make_deterministic()
     result = _run(config, workdir, data)
@@ -115,7 +116,7 @@ def _train(config: TransferConfig, folder: Workdir, data: Any, splits: Splits | 
     model = _classifier(backbone, config, splits)
     pretraining = prepare_pretraining(config) if config.pretrain.source else None
     scratch = prepare_scratch(config) if config.scratch.epochs else None
-    folder.begin(config.to_dict())  # from here on the folder belongs to this config: everything asked for exists
+    folder.begin(config.to_dict())  # from here on the folder belongs to this config: all its inputs were found
     _write_splits(splits, folder)
     if pretraining is not None:
         model = _classifier(_pretrained(config, folder, pretraining), config, splits)
@@ -128,13 +129,13 @@ def _train(config: TransferConfig, folder: Workdir, data: Any, splits: Splits | 
         metrics["comparison"]["from_scratch"] = _from_scratch(scratch, folder, data)
     if folder.writes:
         save_model(model, folder / "model.keras")
-        write_json(folder / "metrics.json", metrics)  # last of the results: it says that the run is finished
+        write_json(folder / "metrics.json", metrics)  # the last result: this file marks the run as finished
     _report(folder, config, model, splits)
     return TransferResult(model, metrics, folder.path)
 
 
 def _report(run: Workdir, config: TransferConfig, model: keras.Model, splits: Splits) -> None:
-    """Write the page for people; a run is not lost with it, and the same command writes it where it is missing."""
+    """Write the report. If this fails, the run is still finished, and the same command writes a missing report."""
     if not run.writes:
         return
     try:
@@ -145,7 +146,7 @@ def _report(run: Workdir, config: TransferConfig, model: keras.Model, splits: Sp
 
 
 def _backbone(config: TransferConfig, weights: str) -> keras.Model:
-    keras.utils.set_random_seed(config.seed)  # the one place where random weights come from
+    keras.utils.set_random_seed(config.seed)  # all random weights come from this seed
     with make_strategy(config.strategy).scope():
         backbone = build_backbone(
             config.backbone.name, image_size=config.data.image_size, alpha=config.backbone.alpha, weights=weights
@@ -158,7 +159,7 @@ def _backbone(config: TransferConfig, weights: str) -> keras.Model:
 
 
 def _pretrained(config: TransferConfig, run: Workdir, pretraining: Pretraining) -> keras.Model:
-    """Train the backbone from random weights on another source, and take it from there."""
+    """Train the backbone from random weights on another source, and return it with the trained weights."""
     say(f"pre-training on {config.pretrain.source}, in {run / 'pretrain'}")
     _run(pretraining.config, run / "pretrain", None, pretraining.splits)
     say(f"transfer to {config.data.source}")
@@ -172,7 +173,7 @@ def _from_scratch(scratch: TransferConfig, run: Workdir, data: Any) -> dict[str,
 
 
 def _data(config: TransferConfig, data: Any, run: Workdir, splits: Splits | None) -> Splits:
-    """Open and cut the data; a run that has begun goes on with the very examples that it began with."""
+    """Open and split the data; a run that has begun must continue with the same examples."""
     splits = load_splits(config, data) if splits is None else splits
     if (run / "splits.csv").exists():
         splits.index.check_same(read_splits(run / "splits.csv"))
@@ -180,7 +181,7 @@ def _data(config: TransferConfig, data: Any, run: Workdir, splits: Splits | None
 
 
 def _check_outside_of_photos(run: Workdir, config: TransferConfig) -> None:
-    """Refuse a workdir among the photos: the next start would take it for a class."""
+    """Refuse a workdir inside the folder of the photos: the next run would read it as a class."""
     for source in (config.data.source, config.pretrain.source):
         kind, _, folder = source.partition(":")
         if kind == "folder" and epath.Path(folder).expanduser().resolve() in run.path.resolve().parents:
@@ -209,12 +210,12 @@ def _classifier(backbone: keras.Model, config: TransferConfig, splits: Splits) -
 
 
 def _output_names(task: Task, splits: Splits) -> tuple[str, ...]:
-    """Return the class names, or where the labels are values a name for each; refuse labels of another kind."""
+    """Return the class names, or a name for each value if the labels are values; refuse labels of another kind."""
     labels = splits.index.labels
     misfit = task.labels.describe_misfit(labels)
     if misfit:
         raise InputError(f"`head.target` must fit the labels. Received: head.target={task.name!r}, labels are {misfit}")
-    if not task.labels.has_one_class:  # the numbers of classes come from tfl itself
+    if not task.labels.has_one_class:  # tfl itself makes the class numbers, so they need no check
         check_labels(labels, rule_of_task(task, labels.shape[1] if labels.ndim == 2 else 1), "labels")
     return task.labels.output_names(labels, splits.class_names)
 
@@ -230,7 +231,7 @@ def _write_splits(splits: Splits, run: Workdir) -> None:
 def _say_headline(
     headline: Headline, metrics: dict[str, Any], intervals: Mapping[str, Sequence[float]] | None = None
 ) -> str:
-    """The one number of a split with its interval, for a line on the screen; that of a share follows from it."""
+    """Return the headline metric of a split with its interval, as one line; a share gets a Wilson interval."""
     value, count, interval = metrics[headline.metric], metrics["num_examples"], (intervals or {}).get(headline.metric)
     if headline.is_share:
         interval = wilson_interval(round(value * count), count)

@@ -1,4 +1,4 @@
-"""Which options of a config have no effect, because of other options of the same config."""
+"""Find options of a config that have no effect because of other options of the same config."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ _FINETUNE = (
     *("unfreeze", "batch_norm", "optimizer", "learning_rate", "schedule", "layer_decay", "l2", "l2_sp"),
     *("weight_decay", "early_stopping", "momentum", "nesterov", "warmup_fraction"),
 )
-_EVERY_TRAINING = (  # of pre-training and the comparison from scratch, too
+_EVERY_TRAINING = (  # these also apply to pre-training and to the comparison from scratch
     *("label_smoothing", "mixup", "cutmix", "ema", "clip_norm", "accumulate", "jit_compile", "max_skipped_steps"),
 )
 
@@ -18,7 +18,7 @@ def _trains(config: TransferConfig) -> bool:
 
 
 _Rule = tuple[tuple[str, ...], str, Callable[[TransferConfig], bool]]
-_RULES: tuple[_Rule, ...] = (  # the options, why they have no effect, and when
+_RULES: tuple[_Rule, ...] = (  # the options, the reason why they have no effect, and the condition
     (tuple(f"finetune.{name}" for name in _FINETUNE), "finetune.epochs is 0", lambda c: not c.finetune.epochs),
     (tuple(f"finetune.{name}" for name in _EVERY_TRAINING), "finetune.epochs is 0", lambda c: not _trains(c)),
     (
@@ -62,10 +62,10 @@ _RULES: tuple[_Rule, ...] = (  # the options, why they have no effect, and when
 
 
 def unused_options(config: TransferConfig) -> dict[str, str]:
-    """Return the options that were set, away from their default, but have no effect; each with the reason.
+    """Return the options that differ from their default but have no effect, each with the reason.
 
     Args:
-        config: as `validate` returns it.
+        config: a config that `validate` returned.
 
     Example:
         >>> config = TransferConfig(finetune=FinetuneConfig(epochs=1, momentum=0.5))
@@ -73,8 +73,8 @@ def unused_options(config: TransferConfig) -> dict[str, str]:
         {'finetune.momentum': "finetune.optimizer is not 'sgd'"}
     """
     values, defaults = flatten(config.to_dict()), flatten(TransferConfig().to_dict())
-    found: dict[str, str] = {}
+    unused: dict[str, str] = {}
     for paths, reason, applies in _RULES:
         if applies(config):
-            found |= {path: reason for path in paths if values[path] != defaults[path]} | found
-    return found
+            unused |= {path: reason for path in paths if values[path] != defaults[path]} | unused
+    return unused

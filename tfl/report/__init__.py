@@ -1,4 +1,4 @@
-"""The page that says whether to trust a model, and the card that travels with it."""
+"""Write the report of a run, which shows how far to trust the model, and its model card."""
 
 from collections.abc import Callable
 from typing import Any
@@ -36,13 +36,13 @@ def write_report(
     """Write `report.html` and `MODEL_CARD.md` of a finished run, from the files in its workdir.
 
     Args:
-        workdir: the finished run.
-        model: its result; with `splits`, the report shows images and where the model looked.
+        workdir: the folder of the finished run.
+        model: its model. If `model` and `splits` are given, the report shows images with Grad-CAM heat maps.
         splits: its data.
-        gallery: images of each kind; None: as `report.gallery` of the run says.
+        gallery: the number of images of each kind; None: the run's option `report.gallery`.
 
     Raises:
-        InputError: no finished run, or the files cannot be written.
+        InputError: the run is not finished, or the files cannot be written.
     """
     _render(read_facts(workdir), model, splits, gallery)
 
@@ -55,20 +55,21 @@ def _render(facts: Facts, model: keras.Model | None, splits: Splits | None, gall
         note = "" if galleries else "No images were asked for, or there is nothing to show."
     findings = find(facts)
     _write(facts.path / CARD, render_card(facts, findings))
-    _write(facts.path / REPORT, render_page(facts, findings, galleries, note))  # last: a run that lacks it writes both
+    # The report is written last: a run without it gets both files again.
+    _write(facts.path / REPORT, render_page(facts, findings, galleries, note))
 
 
 def remake_report(workdir: epath.PathLike, gallery: int | None = None) -> None:
-    """Write the report of a finished run again: after an export, or where its images have come back.
+    """Write the report of a finished run again, for example after an export or when missing images are back.
 
-    Where the images are gone or others, the report is written without them, and says so.
+    If the images are missing or changed, the report is written without them, and a message says so.
 
     Args:
-        workdir: the finished run.
-        gallery: as for `write_report`.
+        workdir: the folder of the finished run.
+        gallery: the number of images of each kind, as for `write_report`.
 
     Raises:
-        InputError: no finished run.
+        InputError: the run is not finished.
 
     Example:
         >>> remake_report("runs/photos")
@@ -85,7 +86,7 @@ def remake_report(workdir: epath.PathLike, gallery: int | None = None) -> None:
 
 
 def _features(facts: Facts, model: keras.Model, splits: Splits) -> Callable[[np.ndarray], np.ndarray]:
-    """Return what gives the features of images: those of a frozen backbone are stored already."""
+    """Return a function from rows to features; the features of a frozen backbone are already in the store."""
     options = facts.config.features
     extractor = make_extractor(split_at_features(model)[0], splits.source, options, open_store(options))
     return lambda rows: np.asarray(extractor(rows, description="features for the report").values)

@@ -1,4 +1,4 @@
-"""Whether the files of a run agree: what one of them says alone may be edited, what several say may not differ."""
+"""Check that the files of a run agree: a value that is in several files must be the same in all of them."""
 
 import math
 from typing import Any
@@ -11,13 +11,13 @@ from tfl.registry import normal_name
 from tfl.report.facts import Facts
 from tfl.runs.recorded import check_recorded_config
 
-CLOSE = 1e-3  # a run that was evaluated again may have rounded otherwise
+CLOSE = 1e-3  # tolerance: a second evaluation of a run may round differently
 LOSSES = ("loss", "val_loss")
 METRICS, EVALUATION = "metrics.json", "evaluation.json"
 
 
 def read_history(path: epath.PathLike) -> list[dict[str, float]]:
-    """Read `history.csv`: one row an epoch, all cells numbers; a loss may be infinite or NaN.
+    """Read `history.csv`: one row per epoch, and all cells are numbers; a loss may be infinite or NaN.
 
     Raises:
         InputError: the file is damaged, or its epochs are not 0, 1, 2, ...
@@ -40,10 +40,10 @@ def read_history(path: epath.PathLike) -> list[dict[str, float]]:
 
 
 def check_facts(facts: Facts) -> None:
-    """Check that what the files of a finished run say fits together.
+    """Check that the files of a finished run agree.
 
     Raises:
-        InputError: two of them differ.
+        InputError: two files differ.
     """
     check_recorded_config(facts.config, facts.metadata, facts.path / "config.json")
     _check_metrics(facts, METRICS, facts.metrics)
@@ -101,7 +101,7 @@ def _check_evaluation(facts: Facts, path: epath.Path) -> None:
 
 
 def _check_ends(values: Any, path: epath.Path) -> None:
-    """Check that every interval, at any depth, has both ends in their order, or neither."""
+    """Check at any depth that every interval has either no ends, or both ends in the correct order."""
     for inner in values.values() if isinstance(values, dict) else values:
         if isinstance(inner, (dict, list)):
             _check_ends(inner, path)

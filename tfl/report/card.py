@@ -1,4 +1,4 @@
-"""The model card: what whoever gets the model must know, in the headings of Mitchell et al. 2019.
+"""Write the model card: what a user of the model must know, under the headings of Mitchell et al. 2019.
 
 Reference:
     Mitchell et al. 2019, Model cards for model reporting, arXiv:1810.03993.
@@ -18,7 +18,7 @@ from tfl.report.results import describe_results
 from tfl.report.story import describe_data, tell_training
 from tfl.report.wording import count, percent
 
-METRIC_IDS = {  # names that the Hugging Face hub knows
+METRIC_IDS = {  # our metric names, and the names on the Hugging Face Hub
     "accuracy": "accuracy",
     "macro_f1": "f1",
     "mean_absolute_error": "mae",
@@ -28,10 +28,10 @@ METRIC_IDS = {  # names that the Hugging Face hub knows
 
 
 def render_card(facts: Facts, findings: list[Finding]) -> str:
-    """Return `MODEL_CARD.md`: everything measurable is filled in, what people must decide is marked.
+    """Return the text of `MODEL_CARD.md`: all measured facts are filled in, and what people must decide is marked.
 
     Args:
-        facts: of the run.
+        facts: the facts of the run.
         findings: the caveats, the most important first.
     """
     template = _environment().get_template("model_card.md")
@@ -46,9 +46,9 @@ def render_card(facts: Facts, findings: list[Finding]) -> str:
 
 @functools.cache
 def _environment() -> jinja2.Environment:
-    """Return what renders the card; kept, because each environment compiles its templates anew."""
+    """Return the template environment of the card; it is cached because a new one compiles its templates again."""
     made = environment().overlay(autoescape=False)
-    made.filters = {**made.filters, "md": _markdown}  # a dict of its own: the page shares the other
+    made.filters = {**made.filters, "md": _markdown}  # a new dict, because the page uses the other one
     return made
 
 
@@ -109,5 +109,5 @@ def _factors(facts: Facts) -> str:
 
 
 def _markdown(text: Any) -> str:
-    """Take from a text what would be markup: names of classes and files are not ours."""
+    """Escape Markdown in a text: names of classes and files may have any characters."""
     return re.sub(r"([\\`*_{}\[\]<>|#~])", r"\\\1", " ".join(str(text).split()))

@@ -1,7 +1,7 @@
-"""Small charts as plain SVG: lines and points that follow the colours of the page, in light and in dark.
+"""Draw small charts as plain SVG: lines and points in the colours of the page, in light and dark mode.
 
-They are drawn by hand because a report must cost little beside a run of two seconds, of which matplotlib takes
-one to be imported, and because text and colours stay the page's own.
+They do not use matplotlib: its import takes one second, which is too long for the report of a run of two seconds.
+SVG also keeps the text and colours of the page.
 """
 
 import dataclasses
@@ -16,14 +16,14 @@ LEFT, RIGHT, TOP, BOTTOM = 46, 12, 10, 36
 
 @dataclasses.dataclass(frozen=True)
 class Series:
-    """Points of one kind.
+    """One line or set of dots in a chart.
 
     Attributes:
-        name: in the legend; empty: not there.
-        xs: horizontal values.
-        ys: vertical values, as many.
-        style: class in the style sheet: "first", "second" or "guide".
-        sizes: radius of a dot at every point, in pixels; empty: a line without dots.
+        name: the name in the legend; empty: not in the legend.
+        xs: the horizontal values.
+        ys: the vertical values, as many as `xs`.
+        style: the class in the style sheet: "first", "second" or "guide".
+        sizes: the radius of the dot at every point, in pixels; empty: a line without dots.
     """
 
     name: str
@@ -35,17 +35,17 @@ class Series:
 
 @dataclasses.dataclass(frozen=True)
 class Chart:
-    """What the template draws, in pixels of a box of `WIDTH` x `HEIGHT`.
+    """A chart for the template, in pixels of a box of `WIDTH` x `HEIGHT`.
 
     Attributes:
-        alt: what a reader who cannot see it must know: the finding.
-        caption: below it.
-        x_label: of the horizontal axis.
-        lines: (style, points of a polyline).
-        dots: (style, x, y, radius).
-        x_ticks: (x, text).
-        y_ticks: (y, text).
-        legend: (style, name).
+        alt: the finding, for a reader who cannot see the chart.
+        caption: the caption below the chart.
+        x_label: the label of the horizontal axis.
+        lines: (style, points of a polyline) of each line.
+        dots: (style, x, y, radius) of each dot.
+        x_ticks: (x, text) of each tick.
+        y_ticks: (y, text) of each tick.
+        legend: (style, name) of each entry.
     """
 
     alt: str
@@ -73,13 +73,13 @@ def draw(
     """Lay out a chart.
 
     Args:
-        series: what is drawn, later ones on top.
+        series: the lines and dots; later ones are drawn on top of earlier ones.
         alt: the finding in words.
-        caption: below the chart.
-        x_label: of the horizontal axis.
-        x_range: lowest and highest value; None: those of the series.
-        y_range: the same for the vertical axis, whose ends are then rounded to ticks.
-        log_x: whether the horizontal axis counts decades.
+        caption: the caption below the chart.
+        x_label: the label of the horizontal axis.
+        x_range: the lowest and the highest value; None: those of the series.
+        y_range: the same for the vertical axis; None: those of the series, rounded to ticks.
+        log_x: whether the horizontal axis is logarithmic.
     """
     xs = [math.log10(x) if log_x else x for one in series for x in one.xs]
     x_low, x_high = x_range or _apart(min(xs), max(xs))
@@ -104,18 +104,18 @@ def draw(
         x_ticks = [(across(10.0**k), f"1e{k}") for k in range(math.ceil(x_low), math.floor(x_high) + 1)]
         x_ticks = x_ticks[:: 1 + (len(x_ticks) - 1) // 7]
     else:
-        whole = all(float(x).is_integer() for x in xs)  # epochs and steps have no halves
+        whole = all(float(x).is_integer() for x in xs)  # epochs and steps are whole numbers
         x_ticks = [(across(x), f"{x:g}") for x in ticks(x_low, x_high) if x.is_integer() or not whole]
     places = [(one, [(across(x), down(y)) for x, y in zip(one.xs, one.ys, strict=True)]) for one in series]
     return Chart(
         alt,
         caption,
         x_label,
-        lines=[(one.style, " ".join(f"{x},{y}" for x, y in found)) for one, found in places if not len(one.sizes)],
+        lines=[(one.style, " ".join(f"{x},{y}" for x, y in points)) for one, points in places if not len(one.sizes)],
         dots=[
             (one.style, x, y, round(size, 1))
-            for one, found in places
-            for (x, y), size in zip(found, one.sizes, strict=False)
+            for one, points in places
+            for (x, y), size in zip(points, one.sizes, strict=False)
         ],
         x_ticks=x_ticks,
         y_ticks=[(down(y), f"{y:g}") for y in y_ticks],
@@ -145,5 +145,5 @@ def _ends(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _apart(low: float, high: float) -> tuple[float, float]:
-    """Widen a range of a single value, which has no scale."""
+    """Widen a range if both of its ends are the same value."""
     return (low, high) if high > low else (low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2)

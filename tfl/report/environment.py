@@ -1,4 +1,4 @@
-"""Where a report was made, and the command that makes the run again."""
+"""Describe the environment of a report, and the command that repeats the run."""
 
 import importlib.metadata
 import platform
@@ -14,7 +14,7 @@ PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn")
 
 
 def describe_environment(facts: Facts) -> list[tuple[str, str]]:
-    """Return what the result depends on beside config and data, as (what, is)."""
+    """Return what the result depends on, apart from config and data, as (name, value) pairs."""
     devices = [device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices()]
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
     return [
@@ -29,9 +29,9 @@ def describe_environment(facts: Facts) -> list[tuple[str, str]]:
 
 
 def command_again(facts: Facts) -> str:
-    """Return a shell command that makes the same run in a new folder, from its config.json.
+    """Return a shell command that repeats the run in a new folder, from its config.json.
 
-    A run on Python data must be given them again, as `data`.
+    For a run on Python data the user must pass the same data again, as `data`.
     """
     given = ", data=data" if facts.config.data.source == PYTHON_DATA else ""
     code = (

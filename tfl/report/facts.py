@@ -1,4 +1,4 @@
-"""What a workdir knows of its run."""
+"""The facts about a run, from the files in its workdir."""
 
 import collections
 import dataclasses
@@ -20,20 +20,20 @@ from tfl.tasks import Task
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What stands in a finished workdir; what a run did not write is empty.
+    """The contents of a finished workdir; a file that the run did not write gives an empty attribute.
 
     Attributes:
         path: the folder.
-        config: what was asked for.
-        metadata: what the model file says of itself.
-        metrics: `metrics.json`.
-        evaluation: `evaluation.json`, {} where there is none.
-        certificate: `export/certificate.json`, {} where nothing was exported.
-        splits: one row an example, from `splits.csv`.
-        history: one row an epoch of fine-tuning, from `history.csv`.
-        quarantine: one row a file that was left out.
-        table: what the model said of every test example; its ids are those of `splits`. Empty where it is not there.
-        seconds: from the run's last start to its end; None where files do not tell.
+        config: the config of the run.
+        metadata: the metadata in the model file.
+        metrics: the contents of `metrics.json`.
+        evaluation: the contents of `evaluation.json`, {} if there is none.
+        certificate: the contents of `export/certificate.json`, {} if nothing was exported.
+        splits: one row per example, from `splits.csv`.
+        history: one row per epoch of fine-tuning, from `history.csv`.
+        quarantine: one row per file that was left out.
+        table: the predictions on every test example, with the ids of `splits`; empty if the run did not write them.
+        seconds: the seconds from the run's last start to its end; None if they are not known.
     """
 
     path: epath.Path
@@ -61,12 +61,12 @@ class Facts:
 
     @property
     def task(self) -> Task:
-        """What is asked of an example."""
+        """The task of the model."""
         return self.metadata.task
 
     @property
     def has_classes(self) -> bool:
-        """Whether the outputs stand for classes or labels that have names, not for values."""
+        """Whether the outputs are classes or labels with names, not values."""
         return self.task.labels.has_names
 
     @property
@@ -76,53 +76,53 @@ class Facts:
 
     @property
     def intervals(self) -> dict[str, list[float]]:
-        """95 % intervals of test metrics, by name."""
+        """The 95 % intervals of test metrics, by name."""
         return self.evaluation.get("intervals", {})
 
     @property
     def headline(self) -> str:
-        """The name of the one metric that stands first."""
+        """The name of the most important metric, which is shown first."""
         return self.task.headline.metric
 
     def write(self, value: float) -> str:
-        """Write a value of the headline metric: an accuracy as per cent, an error as it is."""
+        """Format a value of the headline metric: an accuracy in per cent, an error as a number."""
         return percent(value) if self.task.headline.is_share else figure(value)
 
     @property
     def headline_interval(self) -> list[float] | None:
-        """The 95 % interval of the headline metric; of accuracy Wilson's, which older runs have under its own name."""
+        """The 95 % interval of the headline metric; for accuracy it is Wilson's, under another name in older runs."""
         return self.intervals.get(f"{self.headline}_wilson") or self.intervals.get(self.headline)
 
     @property
     def held_out(self) -> str:
-        """What thresholds and temperature are chosen on, in words."""
+        """The examples on which thresholds and temperature were chosen, in words."""
         return "held-out folds" if self.config.probe.folds else "validation"
 
     @property
     def temperature(self) -> float:
-        """What logits are divided by before they become probabilities."""
+        """The divisor of the logits before they become probabilities."""
         return float(self.evaluation.get("temperature", self.metadata.temperature))
 
     @property
     def phase_losses(self) -> dict[str, float]:
-        """The validation loss of each phase; where one of two was kept, that at the phase's own temperature."""
+        """The validation loss of each phase; with two phases, the loss at the phase's own temperature."""
         choice, phases = self.metrics.get("choice", {}), self.metrics.get("phases", {})
         return {name: choice.get(name, phase["validation"]["loss"]) for name, phase in phases.items()}
 
     @property
     def epoch_losses(self) -> list[float]:
-        """The validation loss of each epoch of fine-tuning by which the best one was chosen."""
+        """The validation loss of each epoch of fine-tuning, by which the best epoch was chosen."""
         rows = [row.get("val_calibrated_loss", row.get("val_loss")) for row in self.history]
         return [loss for loss in rows if loss is not None]
 
     @functools.cached_property
     def probabilities(self) -> np.ndarray:
-        """What the shipped model says of every row of `table`: calibrated probabilities, or values `(N, C)`."""
+        """The final outputs for every row of `table`: calibrated probabilities, or values, `(N, C)`."""
         return self.task.scores(self.table.logits, self.temperature)
 
     @functools.cached_property
     def class_counts(self) -> dict[str, dict[str, int]]:
-        """How many examples of each class (or label) each split has; values of a regression are no classes."""
+        """The number of examples of each class (or label) in each split; {} for a regression."""
         if not self.has_classes:
             return {}
         counts = {split: collections.Counter() for split in SPLITS}
@@ -133,30 +133,30 @@ class Facts:
 
     @functools.cached_property
     def index(self) -> Index:
-        """The table of `splits`, with every label as a class."""
+        """The index of `splits`, with every label as a class."""
         return index_of_splits(self.splits)
 
     @functools.cached_property
     def leaks(self) -> int:
-        """How many examples of validation and test stand in an earlier split as well, byte for byte."""
+        """The number of examples of validation and test that are also in an earlier split, byte for byte."""
         return len(np.unique(np.concatenate(list(find_leaks(self.index).values()))))
 
     @functools.cached_property
     def contradictions(self) -> int:
-        """How many different images have several labels: the same bytes stand in more than one class."""
+        """The number of different images with several labels: the same bytes are in more than one class."""
         return len(find_contradictions(self.index))
 
     @functools.cached_property
     def median_side(self) -> float:
-        """The shorter side of the middling image, in pixels; 0 where it is not known."""
+        """The median of the images' shorter sides, in pixels; 0 if it is not known."""
         sides = [min(int(row["width"]), int(row["height"])) for row in self.splits]
         return statistics.median(sides) if sides else 0.0
 
     @functools.cached_property
     def changed_options(self) -> list[tuple[str, Any, Any]]:
         """The options that differ from their defaults: path, value, default."""
-        mine, usual = flatten(self.config.to_dict()), flatten(TransferConfig().to_dict())
-        return [(path, value, usual[path]) for path, value in mine.items() if value != usual[path]]
+        values, defaults = flatten(self.config.to_dict()), flatten(TransferConfig().to_dict())
+        return [(path, value, defaults[path]) for path, value in values.items() if value != defaults[path]]
 
     @functools.cached_property
     def all_options(self) -> list[tuple[str, Any]]:

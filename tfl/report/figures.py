@@ -1,4 +1,4 @@
-"""Which charts a run has, and what each of them says in words."""
+"""Make the charts of a run, each with its finding in words."""
 
 import io
 from typing import Any
@@ -13,11 +13,11 @@ from tfl.report.wording import count, percent, points
 from tfl.training.objective.schedules import make_schedule
 
 STEPS = 60  # points of a learning-rate curve
-LIGHT = (224, 122, 44)  # of a large confusion matrix: a colour that shows on white and on black
+LIGHT = (224, 122, 44)  # colour of a large confusion matrix, visible on white and on black
 
 
 def curves(facts: Facts) -> list[Chart]:
-    """Return loss and accuracy by epoch, and the learning rate by step; empty without fine-tuning."""
+    """Return the charts of loss and accuracy by epoch and of the learning rate by step; none without fine-tuning."""
     rows = facts.history
     charts = [
         _curve(facts, name, title)
@@ -61,7 +61,7 @@ def _learning_rate(facts: Facts) -> Chart:
 
 
 def l2_path(facts: Facts) -> Chart | None:
-    """Return the validation loss over the λ that were tried; None where only one was."""
+    """Return the chart of the validation loss over the tried values of λ; None if there was only one."""
     probe = facts.metrics.get("phases", {}).get("probe", {})
     path = probe.get("path", [])
     if len(path) < 2:
@@ -111,7 +111,7 @@ def _reliability(measured: dict[str, Any], name: str) -> Chart:
 
 
 def selective(facts: Facts) -> Chart | None:
-    """Return accuracy over the share of images that the model is certain enough about."""
+    """Return the chart of accuracy over the share of images for which the model is confident enough."""
     rows = sorted(facts.evaluation.get("decisions", {}).get("selective", []), key=lambda row: row["coverage"])
     rows = [row for row in rows if row["accuracy"] is not None]
     if len(rows) < 2:
@@ -129,9 +129,9 @@ def selective(facts: Facts) -> Chart | None:
 
 
 def confusion_picture(matrix: np.ndarray) -> str:
-    """Return a confusion matrix of many classes as a picture, one pixel a cell, as a data URI.
+    """Return a confusion matrix of many classes as a picture with one pixel per cell, as a data URI.
 
-    The share of its row decides how solid a cell is; nothing is drawn where there is nothing.
+    The opacity of a cell follows its share of its row; an empty cell is transparent.
     """
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     pixels = np.zeros((*matrix.shape, 4), np.uint8)

@@ -1,16 +1,16 @@
-"""One plain sentence about a run, with the numbers that made it."""
+"""One plain sentence about a run, with its numbers."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One sentence.
+    """One sentence about a run.
 
     Attributes:
         kind: "problem", "advice" or "good".
-        weight: from 100, what must be known first, to 0.
-        text: the sentence, with the numbers that made it.
+        weight: the importance, from 100 (shown first) to 0.
+        text: the sentence, with the numbers that it follows from.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""What to do next: every sentence that the numbers of a run call for, the most important first."""
+"""Find the sentences that follow from the numbers of a run, with what to do next, the most important first."""
 
 from tfl.report import result_rules, training_rules
 from tfl.report.facts import Facts
@@ -12,5 +12,5 @@ def find(facts: Facts) -> list[Finding]:
         >>> for finding in find(read_facts("runs/photos")):
         ...     print(finding.text)
     """
-    found = [finding for rule in (*result_rules.RULES, *training_rules.RULES) for finding in rule(facts)]
-    return sorted(found, key=lambda finding: -finding.weight)
+    findings = [finding for rule in (*result_rules.RULES, *training_rules.RULES) for finding in rule(facts)]
+    return sorted(findings, key=lambda finding: -finding.weight)

@@ -1,6 +1,6 @@
-"""Photos worth a look: what went wrong most certainly, what was nearly wrong, and what the classes look like.
+"""Choose photos that are worth a look: confident errors, hits with low confidence, and typical examples.
 
-Only these few are explained, so that a report costs the same for a hundred and for a million test images.
+Only these few photos are explained, so that a report takes as long for a million test images as for a hundred.
 """
 
 import dataclasses
@@ -25,14 +25,14 @@ from tfl.tasks import Judged
 
 BATCH = 32
 NEIGHBOURS = 3
-MOST_TRAINING_IMAGES = 2000  # among which neighbours are looked for; more would cost a fine-tuned model too much
+MOST_TRAINING_IMAGES = 2000  # searched for neighbours; more would take a fine-tuned model too long
 ROWS = ("top", "middle", "bottom")
 COLUMNS = ("left", "centre", "right")
 
 
 @dataclasses.dataclass(frozen=True)
 class Neighbour:
-    """A training image beside a test image, and its label."""
+    """A training image that is similar to a test image, and its label."""
 
     picture: str
     label: str
@@ -41,7 +41,7 @@ class Neighbour:
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """One test image: what is true, what was said, where the model looked, and what it had seen that is like it."""
+    """One test image: its label, the prediction, the heat map, and similar training images."""
 
     name: str
     truth: str
@@ -60,7 +60,7 @@ class Gallery:
     """Images of one kind.
 
     Attributes:
-        title: what they have in common.
+        title: the kind of the images.
         note: what to look for.
         cards: the images.
     """
@@ -73,14 +73,14 @@ class Gallery:
 def make_galleries(
     facts: Facts, model: keras.Model, splits: Splits, features: Callable[[np.ndarray], np.ndarray], most: int
 ) -> list[Gallery]:
-    """Choose images, and explain them.
+    """Choose images, and explain the predictions on them.
 
     Args:
-        facts: of the run.
-        model: its result.
-        splits: its data.
-        features: from rows of the index to what the head of the model sees of them, `(N, D)`.
-        most: images of each kind; 0: none.
+        facts: the facts of the run.
+        model: the model of the run.
+        splits: the data of the run.
+        features: a function from rows of the index to the features that the head gets, `(N, D)`.
+        most: the number of images of each kind; 0: none.
 
     Returns:
         The galleries that are not empty.
@@ -91,9 +91,9 @@ def make_galleries(
     kinds = [(title, note, positions) for title, note, positions in _choose(facts, judged, most) if len(positions)]
     if not kinds:
         return []
-    positions = np.unique(np.concatenate([found for _, _, found in kinds]))
+    positions = np.unique(np.concatenate([chosen for _, _, chosen in kinds]))
     cards = dict(zip(positions.tolist(), _cards(facts, judged, positions, model, splits, features), strict=True))
-    return [Gallery(title, note, [cards[position] for position in found.tolist()]) for title, note, found in kinds]
+    return [Gallery(title, note, [cards[position] for position in chosen.tolist()]) for title, note, chosen in kinds]
 
 
 def _choose(facts: Facts, judged: Judged, most: int) -> list[tuple[str, str, np.ndarray]]:
@@ -123,8 +123,8 @@ def _choose(facts: Facts, judged: Judged, most: int) -> list[tuple[str, str, np.
 
 
 def _typical(facts: Facts, judged: Judged, most: int) -> np.ndarray:
-    """Return up to two hits of every class, of many classes one each of the weakest."""
-    if not facts.task.labels.has_one_class:  # an example has several classes: what is typical is so of all
+    """Return up to two hits of every class; with many classes, one hit for each of the weakest classes."""
+    if not facts.task.labels.has_one_class:  # an example has several classes: choose among all examples together
         return typical_examples(dataclasses.replace(judged, predicted=np.zeros_like(judged.predicted)), 0, most)
     number = len(facts.metadata.class_names)
     recall = [np.mean(judged.is_hit[facts.table.labels == k]) for k in range(number)]
@@ -153,8 +153,8 @@ def _cards(
     index, labels = splits.index, splits.index.label_texts()
     cards = []
     for place, (position, row) in enumerate(zip(positions.tolist(), rows.tolist(), strict=True)):
-        truth, said, certainty = _said(facts, judged, position)
-        beside = zip(train[near[place]].tolist(), cosines[place].tolist(), strict=True)
+        truth, said, certainty = _describe_prediction(facts, judged, position)
+        neighbours = zip(train[near[place]].tolist(), cosines[place].tolist(), strict=True)
         shape = (int(index.facts["width"][row]), int(index.facts["height"][row]))
         cards.append(
             Card(
@@ -169,7 +169,7 @@ def _cards(
                 where=_where(heats[place]),
                 neighbours=[
                     Neighbour(thumbnail(pixels[other], (1, 1), SMALL), _plain(labels[other]), cosine)
-                    for other, cosine in beside
+                    for other, cosine in neighbours
                 ],
             )
         )
@@ -177,22 +177,22 @@ def _cards(
 
 
 def _pixels(splits: Splits, rows: np.ndarray, image_size: int) -> dict[int, np.ndarray]:
-    """Read images as the model sees them, each once."""
+    """Read images with the preprocessing of the model, each image once."""
     dataset = make_dataset(splits.source, np.unique(rows), image_size=image_size, batch_size=BATCH)
     return {
         int(row): image for batch in dataset for row, image in zip(batch["id"], batch["image"].numpy(), strict=True)
     }
 
 
-def _said(facts: Facts, judged: Judged, position: int) -> tuple[str, str, str]:
-    """Return what is true of a test example, what was said, and how certainly."""
+def _describe_prediction(facts: Facts, judged: Judged, position: int) -> tuple[str, str, str]:
+    """Return the label of a test example, the prediction and its confidence, in words."""
     names, values = facts.metadata.class_names, facts.probabilities[position]
     label, certainty = facts.table.labels[position], judged.certainty[position]
     if not facts.has_classes:
-        truth, said = (", ".join(map(figure, np.ravel(found).tolist())) for found in (label, values))
+        truth, said = (", ".join(map(figure, np.ravel(value).tolist())) for value in (label, values))
     else:
         decided = facts.task.decide(values[None])[0]
-        truth, said = (_plain(facts.task.labels.text(found, names)) or "none" for found in (label, decided))
+        truth, said = (_plain(facts.task.labels.text(value, names)) or "none" for value in (label, decided))
     if not facts.task.is_classifier:
         return truth, said, f"off by {figure(float(certainty))}"
     of_name = "" if facts.task.labels.has_one_class else f" of {names[judged.predicted[position]]}"
@@ -204,7 +204,7 @@ def _plain(label: str) -> str:
 
 
 def _where(heat: np.ndarray) -> str:
-    """Say in words where in the image the heat is, for those who do not see it."""
+    """Describe in words where in the image the heat is, for readers who cannot see it."""
     if not heat.any():
         return "nothing in the image speaks for it"
     row, column = np.unravel_index(int(heat.argmax()), heat.shape)

@@ -1,4 +1,4 @@
-"""The page: facts and findings in the words and tables that the template lays out."""
+"""Render the report page from facts and findings."""
 
 import functools
 import importlib.resources
@@ -30,7 +30,7 @@ SECTIONS = {
 
 @functools.cache
 def environment() -> jinja2.Environment:
-    """Return what renders the templates of this package; HTML is escaped, and a missing name is an error."""
+    """Return the template environment of this package; HTML is escaped, and a missing name is an error."""
     return jinja2.Environment(
         loader=jinja2.PackageLoader("tfl.report"),
         autoescape=jinja2.select_autoescape(["html"]),
@@ -41,13 +41,13 @@ def environment() -> jinja2.Environment:
 
 
 def render_page(facts: Facts, findings: list[Finding], galleries: list[Gallery], note: str = "") -> str:
-    """Return `report.html`.
+    """Return the text of `report.html`.
 
     Args:
-        facts: of the run.
-        findings: the most important first.
+        facts: the facts of the run.
+        findings: the findings, the most important first.
         galleries: images with their explanations.
-        note: why there are none, where there are none.
+        note: the reason if there are no galleries.
     """
     shipped = _certificate(facts)
     style = (importlib.resources.files("tfl.report") / "templates" / "style.css").read_text("utf-8")
@@ -56,7 +56,7 @@ def render_page(facts: Facts, findings: list[Finding], galleries: list[Gallery],
         .get_template("report.html")
         .render(
             head=_head(facts),
-            style=Markup(style),  # a file of this package
+            style=Markup(style),  # safe: it is a file of this package
             findings=findings,
             sections=[(name, title) for name, title in SECTIONS.items() if name != "shipped" or shipped],
             asked=describe_request(facts),
@@ -68,7 +68,7 @@ def render_page(facts: Facts, findings: list[Finding], galleries: list[Gallery],
             version=VERSION,
         )
     )
-    return text.encode("utf-8", "replace").decode("utf-8")  # names of files may be no UTF-8
+    return text.encode("utf-8", "replace").decode("utf-8")  # file names may not be valid UTF-8
 
 
 def _head(facts: Facts) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def _head(facts: Facts) -> dict[str, Any]:
 
 
 def describe_model(facts: Facts) -> str:
-    """Say in one sentence what network it is and what it tells apart."""
+    """Describe in one sentence the network and its classes."""
     names, width = facts.metadata.class_names, facts.config.backbone.alpha
     network = facts.metadata.backbone + (f" (alpha {width:g})" if width != 1 else "")
     shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
@@ -124,8 +124,8 @@ def _kept_tile(facts: Facts) -> dict[str, Any]:
     kept = str(facts.metrics.get("kept", ""))
     names = {"probe": "Frozen backbone", "finetune": "Fine-tuned"}
     losses = list(facts.phase_losses.items())
-    told = {"probe": "frozen", "finetune": "fine-tuned"}
-    note = "validation loss " + ", ".join(f"{figure(loss)} {told.get(name, name)}" for name, loss in losses)
+    short_names = {"probe": "frozen", "finetune": "fine-tuned"}
+    note = "validation loss " + ", ".join(f"{figure(loss)} {short_names.get(name, name)}" for name, loss in losses)
     return _tile("What was kept", names.get(kept, spoken(kept)), note if losses else "")
 
 
@@ -167,7 +167,7 @@ def _how_to_look(facts: Facts) -> str:
 
 
 def _certificate(facts: Facts) -> dict[str, Any] | None:
-    """Return the certificate as a table: one row an exported file."""
+    """Return the certificate as a table with one row per exported file."""
     artefacts = facts.certificate.get("artefacts", {}) | facts.certificate.get("rejected", {})
     if not artefacts:
         return None
@@ -178,7 +178,7 @@ def _certificate(facts: Facts) -> dict[str, Any] | None:
             entry.get("quantize", ""),
             *(figure(entry.get(number)) for number in numbers),
             f"{entry['bytes'] / 1e6:.1f} MB" if "bytes" in entry else figure(None),
-            "; ".join(entry.get("failures", [])) or "passed",  # what failed is listed, and was not kept
+            "; ".join(entry.get("failures", [])) or "passed",  # a file that failed is listed, but was not kept
         ]
         for name, entry in artefacts.items()
     ]

@@ -1,4 +1,4 @@
-"""Read what a workdir knows of its run: everything that the report and the model card say is read here, once."""
+"""Read the facts about a run from its workdir, once, for the report and the model card."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,13 +17,13 @@ from tfl.workdir import Workdir, read_config
 
 
 def read_facts(workdir: Any) -> Facts:
-    """Read what a finished workdir knows of its run.
+    """Read the facts about a finished run from its workdir.
 
     Args:
-        workdir: path of the folder.
+        workdir: the path of the folder.
 
     Raises:
-        InputError: no finished run, or one whose model does not say what its outputs are.
+        InputError: the run is not finished, its model has no class names, or its files do not agree.
     """
     run = Workdir.open_finished(workdir)
     metrics = run.read_metrics()
@@ -37,7 +37,7 @@ def read_facts(workdir: Any) -> Facts:
             f"`workdir` must hold a model that tfl saved. Received: {str(run.path)!r}: no class names in it."
         )
     has_table = (run / "predictions.csv").exists() and (run / "splits.csv").exists()
-    nothing = Predictions(np.zeros(0), np.zeros(0), np.zeros((0, len(metadata.class_names))), metadata.task)
+    empty = Predictions(np.zeros(0), np.zeros(0), np.zeros((0, len(metadata.class_names))), metadata.task)
     facts = Facts(
         path=run.path,
         config=read_config(run),
@@ -48,7 +48,7 @@ def read_facts(workdir: Any) -> Facts:
         splits=recorded_splits(run) if (run / "splits.csv").exists() else [],
         history=read_history(run / "history.csv") if (run / "history.csv").exists() else [],
         quarantine=_quarantine(run),
-        table=recorded_predictions(run, "test", metadata.task, metadata.class_names)[0] if has_table else nothing,
+        table=recorded_predictions(run, "test", metadata.task, metadata.class_names)[0] if has_table else empty,
         seconds=_seconds(run),
     )
     check_facts(facts)

@@ -1,6 +1,6 @@
-"""Sentences about the result: what the test split says, and how far it can be relied on.
+"""Rules for findings about the test results, and about how reliable they are.
 
-A rule is a function from facts to findings; most give at most one. Its threshold stands in it.
+A rule is a function from facts to findings; most rules give at most one. The rule contains its own threshold.
 """
 
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ def _weak_class(facts: Facts) -> Iterator[Finding]:
     if len(rows) < 2:
         return
     mean = float(np.mean([row["recall"] for row in rows]))
-    level = 1 - 0.05 / len(rows)  # the worst of many classes is low by chance alone (Bonferroni)
+    level = 1 - 0.05 / len(rows)  # Bonferroni: the worst of many classes may be low by chance
     weak = [row for row in rows if row["recall"] < mean - 0.1 and _recall_interval(row, level)[1] < mean]
     if weak:
         worst = min(weak, key=lambda row: row["recall"])
@@ -68,7 +68,7 @@ def _weak_class(facts: Facts) -> Iterator[Finding]:
 
 
 def _recall_interval(row: dict[str, Any], level: float = LEVEL) -> tuple[float, float]:
-    """Return between which values the recall of a class may be: of a handful of images some are always missed."""
+    """Return the interval of a class's recall; it is wide if the class has only a few images."""
     return wilson_interval(round(row["recall"] * row["support"]), row["support"], level)
 
 
@@ -77,14 +77,14 @@ def _confused(facts: Facts) -> Iterator[Finding]:
     if not matrix.size:
         return
     wrong = matrix * (1 - np.eye(len(matrix), dtype=int))
-    true, said = np.unravel_index(int(wrong.argmax()), wrong.shape)
-    number, total = int(wrong[true, said]), int(matrix[true].sum())
+    true, predicted = np.unravel_index(int(wrong.argmax()), wrong.shape)
+    number, total = int(wrong[true, predicted]), int(matrix[true].sum())
     if number >= 3 and number / total >= 0.1:
         names = facts.metadata.class_names
         yield Finding(
             "problem",
             60,
-            f"{number} of {total} “{names[true]}” are taken for “{names[said]}” ({percent(number / total)}): more "
+            f"{number} of {total} “{names[true]}” are taken for “{names[predicted]}” ({percent(number / total)}): more "
             "images that tell these two apart, or one class of both.",
         )
 
@@ -95,7 +95,7 @@ def _calibration(facts: Facts) -> Iterator[Finding]:
         return
     before, after = calibration["before"]["ece"], calibration["after"]["ece"]
     chance = calibration["after"]["ece_by_chance"]
-    highest = calibration["after"].get("ece_by_chance_high", 1.5 * chance)  # older runs lack it
+    highest = calibration["after"].get("ece_by_chance_high", 1.5 * chance)  # older runs do not have it
     if after > max(0.03, highest):
         yield Finding(
             "problem",
@@ -126,14 +126,14 @@ def _slices(facts: Facts) -> Iterator[Finding]:
     rows = [
         (name, row) for name, rows in facts.evaluation.get("slices", {}).items() for row in rows if "accuracy" in row
     ]
-    level = 1 - 0.05 / max(1, len(rows))  # the weakest of many slices is low by chance alone (Bonferroni)
+    level = 1 - 0.05 / max(1, len(rows))  # Bonferroni: the weakest of many slices may be low by chance
     weak = [
         (row["accuracy"], name, row)
         for name, row in rows
         if overall is not None and _slice_interval(row, level)[1] < overall
     ]
     if weak:
-        accuracy, name, row = min(weak, key=lambda found: found[0])
+        accuracy, name, row = min(weak, key=lambda entry: entry[0])
         yield Finding(
             "problem",
             68,
@@ -163,7 +163,7 @@ def _sure_errors(facts: Facts) -> Iterator[Finding]:
 
 
 def _dont_know(facts: Facts) -> Iterator[Finding]:
-    """Say what a threshold that was chosen before the test brings on it; nothing where none was found."""
+    """Report the effect on test of a threshold that was chosen before the test; nothing if there is none."""
     row, overall = facts.evaluation.get("decisions", {}).get("dont_know"), facts.test.get("accuracy", 1.0)
     if row is None or row["accuracy"] is None or row.get("low") is None or row.get("high") is None:
         return

@@ -1,4 +1,4 @@
-"""How good the model is: the tables and charts of the test split."""
+"""Make the tables and charts of the results on the test split."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from tfl.report.facts import Facts
 from tfl.report.figures import confusion_picture, reliability, selective
 from tfl.report.wording import count, figure, percent, points, spoken
 
-READABLE_CLASSES = 20  # up to so many a confusion matrix is a table, above it a picture
+READABLE_CLASSES = 20  # up to this number of classes the confusion matrix is a table, above it a picture
 MOST_PAIRS = 15
 MOST_ROWS = 1000
-CONFORMAL = {  # by whether there are classes: caption, and the last two columns
+CONFORMAL = {  # key: whether the task has classes; value: caption and the last two columns
     True: (
         "Conformal prediction sets: the sets hold the true class as often as stated",
         "mean classes in a set",
@@ -27,7 +27,7 @@ CLASS_COLUMNS = ("precision", "recall", "f1", "roc_auc", "average_precision", "s
 
 
 def describe_results(facts: Facts) -> dict[str, Any]:
-    """Return everything that the section of the results shows; what was not measured is empty."""
+    """Return everything that the results section shows; values that were not measured are empty."""
     decisions = facts.evaluation.get("decisions", {})
     return {
         **_metrics(facts),
@@ -72,7 +72,7 @@ def describe_results(facts: Facts) -> dict[str, Any]:
 
 
 def _between(row: dict[str, Any]) -> str:
-    """Write the interval of a row; of an older run, or of nothing that was counted, it has none."""
+    """Format the interval of a row; a row of an older run or a row without examples has no interval."""
     return figure(None) if row.get("low") is None else f"{percent(row['low'])} to {percent(row['high'])}"
 
 
@@ -86,7 +86,7 @@ def _slice(facts: Facts, row: dict[str, Any]) -> list[str]:
 
 
 def has_value(row: dict[str, Any], name: str) -> bool:
-    """Say whether a class has test examples and a metric for them."""
+    """Return whether a class has test examples and a value of a metric."""
     return bool(row.get("support")) and row.get(name) is not None
 
 
@@ -113,9 +113,9 @@ def _metrics(facts: Facts) -> dict[str, Any]:
 
 def _confusion(facts: Facts) -> dict[str, Any]:
     matrix, names = np.array(facts.evaluation.get("confusion_matrix", [])), facts.metadata.class_names
-    nothing = {"names": names, "matrix": [], "shades": [], "matrix_picture": "", "matrix_alt": "", "pairs": []}
+    empty = {"names": names, "matrix": [], "shades": [], "matrix_picture": "", "matrix_alt": "", "pairs": []}
     if not matrix.size:
-        return nothing
+        return empty
     rows = np.maximum(matrix.sum(axis=1), 1)
     wrong = matrix * (1 - np.eye(len(matrix), dtype=int))
     order = [divmod(int(place), len(matrix)) for place in np.argsort(-wrong, axis=None, kind="stable")[:MOST_PAIRS]]
@@ -124,20 +124,20 @@ def _confusion(facts: Facts) -> dict[str, Any]:
     ]
     if len(matrix) <= READABLE_CLASSES:
         shades = np.round(0.75 * matrix / rows[:, None], 2).tolist()
-        return nothing | {"matrix": matrix.tolist(), "shades": shades, "pairs": pairs if len(matrix) > 4 else []}
+        return empty | {"matrix": matrix.tolist(), "shades": shades, "pairs": pairs if len(matrix) > 4 else []}
     alt = (
         f"Confusion matrix of {len(matrix)} classes: {count(int(wrong.sum()), 'error')} among {matrix.sum():,} images"
         + (f", the most frequent: {pairs[0][2]} “{pairs[0][0]}” taken for “{pairs[0][1]}”." if pairs else ".")
     )
-    return nothing | {"matrix_picture": confusion_picture(matrix), "matrix_alt": alt, "pairs": pairs}
+    return empty | {"matrix_picture": confusion_picture(matrix), "matrix_alt": alt, "pairs": pairs}
 
 
 def _classes(facts: Facts) -> dict[str, Any]:
-    """Return a row a class, the ones that are found least often first."""
-    found = facts.evaluation.get("per_class", [])
-    found = sorted(found, key=lambda row: row["recall"] if has_value(row, "recall") else 2.0)
-    columns = [name for name in CLASS_COLUMNS if any(row.get(name) is not None for row in found)]
-    rows = [[row["class"], *(figure(row.get(name)) for name in columns)] for row in found[:MOST_ROWS]]
+    """Return one row per class, the classes with the lowest recall first."""
+    per_class = facts.evaluation.get("per_class", [])
+    per_class = sorted(per_class, key=lambda row: row["recall"] if has_value(row, "recall") else 2.0)
+    columns = [name for name in CLASS_COLUMNS if any(row.get(name) is not None for row in per_class)]
+    rows = [[row["class"], *(figure(row.get(name)) for name in columns)] for row in per_class[:MOST_ROWS]]
     return {"class_columns": ["class", *map(spoken, columns)], "classes": rows}
 
 

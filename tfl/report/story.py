@@ -1,4 +1,4 @@
-"""What was asked and what happened, in sentences and tables."""
+"""Describe the request and the training of a run, in sentences and tables."""
 
 from typing import Any
 
@@ -7,13 +7,13 @@ from tfl.report.facts import Facts
 from tfl.report.figures import curves, l2_path
 from tfl.report.wording import count, figure, spoken
 
-MOST_FILES = 200  # of the quarantine, and rows of any other list that may be long
+MOST_FILES = 200  # most rows in the list of files that were left out
 MOST_CLASSES = 1000
 PHASES = {"probe": "frozen, solved head", "finetune": "fine-tuned", "from_scratch": "from scratch"}
 
 
 def describe_request(facts: Facts) -> dict[str, Any]:
-    """Return options, data and what was left out of them."""
+    """Return the options, the data, and the files that were left out."""
     splits = _sizes(facts)
     quarantine = facts.quarantine[:MOST_FILES]
     counts = facts.class_counts if facts.has_classes else {"all images": splits}
@@ -42,7 +42,7 @@ def _sizes(facts: Facts) -> dict[str, int]:
 
 
 def describe_data(facts: Facts) -> str:
-    """Say how many images there are, from where, and whether any of them stands on both sides."""
+    """Describe the number of images, their source, and whether an image is in more than one split."""
     used = sum(_sizes(facts).values())
     unused = len(facts.splits) - used
     leaks = (
@@ -59,7 +59,7 @@ def describe_data(facts: Facts) -> str:
 
 
 def describe_training(facts: Facts) -> dict[str, Any]:
-    """Return what the phases did, the curves, the comparison and the contract."""
+    """Return the description of the phases, the curves, the comparison and the contract."""
     compared = facts.metrics.get("comparison", {})
     columns = list(dict.fromkeys(name for metrics in compared.values() for name in metrics))
     path = l2_path(facts)
@@ -82,7 +82,7 @@ def describe_training(facts: Facts) -> dict[str, Any]:
 
 
 def tell_training(facts: Facts) -> list[str]:
-    """Say in a few sentences what each phase did, and which was kept."""
+    """Describe in a few sentences what each phase did, and which phase was kept."""
     sentences, phases, contract = [], facts.metrics.get("phases", {}), facts.metrics.get("contract", {})
     if facts.config.pretrain.source:
         sentences.append(

@@ -1,6 +1,6 @@
-"""Sentences about data and training: what to change before the next run.
+"""Rules for findings about data and training: what to change before the next run.
 
-A rule is a function from facts to findings; most give at most one. Its threshold stands in it.
+A rule is a function from facts to findings; most rules give at most one. The rule contains its own threshold.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tfl.report.facts import Facts
 from tfl.report.finding import Finding
 from tfl.report.wording import count, figure, percent, points
 
-FEW_LABELS = 20  # training examples of a class, below which each one more still helps most of the time
+FEW_LABELS = 20  # below this number of training examples of a class, one more example usually helps
 
 
 def _leaks(facts: Facts) -> Iterator[Finding]:
@@ -117,7 +117,7 @@ def _validation(facts: Facts) -> Iterator[Finding]:
 
 
 def _is_above_test(accuracy: float, number: int, facts: Facts) -> bool:
-    """Say whether an accuracy on so many images is above that of the test by more than chance and 2 points."""
+    """Return whether an accuracy on `number` images is above the test accuracy by over 2 points and beyond chance."""
     test, size = facts.test["accuracy"], facts.test["num_examples"]
     return accuracy - test > 0.02 and difference_interval(accuracy, number, test, size)[0] > 0
 
@@ -173,7 +173,8 @@ def _overfitting(facts: Facts) -> Iterator[Finding]:
 
 def _comparison(facts: Facts) -> Iterator[Finding]:
     compared = facts.metrics.get("comparison", {})
-    name = {"probe": "frozen", "finetune": "fine_tuned"}.get(facts.metrics.get("kept", ""), "")  # not the best on test
+    # Compare the phase that was kept, not the best one on test.
+    name = {"probe": "frozen", "finetune": "fine_tuned"}.get(facts.metrics.get("kept", ""), "")
     scratch, kept = (compared.get(each, {}).get("accuracy") for each in ("from_scratch", name))
     if scratch is None or kept is None:
         return

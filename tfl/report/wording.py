@@ -1,17 +1,17 @@
-"""How numbers are written, so that they read the same on every page."""
+"""Format numbers in the same way on every page."""
 
 from typing import Any
 
 
 def percent(value: float | None) -> str:
-    """Write a fraction as per cent, with as many digits as it deserves; "unknown" for None."""
+    """Format a fraction in per cent, with one decimal digit between 0 and 1; "unknown" for None."""
     if value is None:
         return "unknown"
     return f"{100 * value:.1f}\N{NO-BREAK SPACE}%" if 0 < value < 1 else f"{100 * value:.0f}\N{NO-BREAK SPACE}%"
 
 
 def points(value: float) -> str:
-    """Write a difference of fractions as percentage points.
+    """Format a difference of fractions in percentage points.
 
     Example:
         >>> points(0.034)
@@ -21,7 +21,7 @@ def points(value: float) -> str:
 
 
 def count(number: int, one: str, many: str = "") -> str:
-    """Write a number of things.
+    """Format a number with its noun, in the singular or plural.
 
     Example:
         >>> count(1, "image"), count(2000, "image")
@@ -31,7 +31,7 @@ def count(number: int, one: str, many: str = "") -> str:
 
 
 def figure(value: Any) -> str:
-    """Write a metric: whole numbers as they are, others with three digits after the point or four significant ones."""
+    """Format a metric: an integer in full, another number with three decimal places or four significant digits."""
     if value is None:
         return "–"
     if isinstance(value, bool):
@@ -44,7 +44,7 @@ def figure(value: Any) -> str:
 
 
 def spoken(name: str) -> str:
-    """Write a metric's name as words.
+    """Format the name of a metric as words.
 
     Example:
         >>> spoken("macro_f1"), spoken("mean_absolute_error")

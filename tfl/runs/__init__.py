@@ -1,1 +1,1 @@
-"""What is done with finished runs: evaluate, predict, compare, export."""
+"""Work with finished runs: evaluate, predict, compare, export."""

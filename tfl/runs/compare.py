@@ -1,4 +1,4 @@
-"""Which of some finished runs is better, by how much, and is it more than chance: `scripts/compare_runs.py`."""
+"""Compare finished runs: which is best, by how much, and is it more than chance (`scripts/compare_runs.py`)."""
 
 import dataclasses
 import functools
@@ -22,13 +22,13 @@ from tfl.workdir import Workdir, naming_the_output, read_config, write_csv, writ
 
 @dataclasses.dataclass(frozen=True)
 class RunPredictions:
-    """What a finished run said of its test images.
+    """The predictions of a finished run on its test images.
 
     Attributes:
         name: the workdir, as the user wrote it.
-        table: predictions, sorted by id.
-        class_names: in the order of the columns.
-        digests: by id the sha256 of each test image.
+        table: the predictions, sorted by id.
+        class_names: the class names, in the order of the columns.
+        digests: the SHA-256 of each test image, by its id.
     """
 
     name: str
@@ -38,29 +38,30 @@ class RunPredictions:
 
     @functools.cached_property
     def metrics(self) -> dict[str, Any]:
-        """The metrics of the table."""
+        """The metrics of the predictions, by name."""
         return self.table.metrics()
 
 
 def compare_runs(workdirs: Sequence[str], output: str = "") -> list[dict[str, Any]]:
-    """Compare finished runs on the test images that they share, each with the best; say it in sentences.
+    """Compare finished runs on the same test images, each with the best one, and print the result in sentences.
 
-    Where there are more than two, the p-values allow for how often was looked (Holm). The best is chosen on the same
-    images: its own figure is a little too good, the more so the more runs there are.
+    With more than two runs, Holm's method corrects the p-values for the number of comparisons. The best run is chosen
+    on the same test images, so its own metric is a little too good. This effect grows with the number of runs.
 
     Args:
-        workdirs: folders of at least two finished runs, of the same test images; or files of predictions on the same
-            images, as `scripts/evaluate.py --source --predictions` writes them.
-        output: a file for the table, `.json` or CSV; empty: none.
+        workdirs: the folders of at least two finished runs with the same test images; or files of predictions on the
+            same images, as `scripts/evaluate.py --source --predictions` writes them.
+        output: the file to write the table to, `.json` or CSV; empty: no file.
 
     Returns:
-        One row a run, best first: "run", the metric ("accuracy", for regression "mean_absolute_error") with its
-        interval "low" and "high", "loss", and but for the best "difference" from it with "difference_low" and
-        "difference_high", "only_best" and "only_this" (examples that one alone has right), "p_value" and "p_holm".
+        One row per run, best first. Each row has "run", the metric ("accuracy"; for regression
+        "mean_absolute_error"), the ends "low" and "high" of its interval, and "loss". Each row but the first also has
+        "difference" from the best run with "difference_low" and "difference_high", "only_best" and "only_this" (the
+        number of examples that only this one of the two runs has correct), "p_value" and "p_holm".
 
     Raises:
-        InputError: fewer than two runs, one that is not finished, or runs of other images, labels or classes: says
-            which and names one.
+        InputError: there are fewer than two runs, a run is not finished, or the runs have different images, labels
+            or classes; the message names the first difference.
     """
     folders = {Workdir(workdir).path.resolve() for workdir in workdirs}
     if len(workdirs) < 2 or len(folders) < len(workdirs):
@@ -98,13 +99,13 @@ def _read_run(workdir: str) -> RunPredictions:
 
 
 def _sorted(name: str, table: Predictions, class_names: Sequence[str], digests: dict[str, str]) -> RunPredictions:
-    """Bring what a run said into an order, and its class names into a form, that are those of every run."""
-    names = tuple(map(normal_name, class_names))  # one may have been trained where names are NFD
+    """Sort the predictions by id, and normalize the class names, so that all runs have the same form."""
+    names = tuple(map(normal_name, class_names))  # a file system may give names in Unicode form NFD
     return RunPredictions(str(name), table.take(np.argsort(table.ids)), names, digests)
 
 
 def _matched(run: RunPredictions, first: RunPredictions) -> RunPredictions:
-    """Bring the columns of a run into the order of the first; refuse what does not belong beside it."""
+    """Bring the columns of a run into the order of the first run; refuse a run on other data."""
     problem = _difference_in_data(run, first)
     if problem:
         raise InputError(
@@ -119,7 +120,7 @@ def _matched(run: RunPredictions, first: RunPredictions) -> RunPredictions:
 
 
 def _difference_in_data(run: RunPredictions, first: RunPredictions) -> str:
-    """Say in words how the test images of two runs differ, and name one; empty where they do not."""
+    """Describe how the test images of two runs differ, with one example; empty if they do not differ."""
     if run.table.task.name != first.table.task.name:
         return f"head.target is {first.table.task.name!r} and {run.table.task.name!r}"
     for one, other in itertools.permutations((first, run)):
@@ -157,7 +158,7 @@ def _figures(run: RunPredictions) -> dict[str, Any]:
 def _difference(comparison: Comparison, p_holm: float) -> dict[str, Any]:
     return {
         "difference": 0.0 - comparison.difference,
-        "difference_low": 0.0 - comparison.high,  # not -0.0
+        "difference_low": 0.0 - comparison.high,  # `-x` would give -0.0 for 0.0
         "difference_high": 0.0 - comparison.low,
         "only_best": comparison.only_first,
         "only_this": comparison.only_second,
@@ -167,20 +168,20 @@ def _difference(comparison: Comparison, p_holm: float) -> dict[str, Any]:
 
 
 def sentence(best: str, row: dict[str, Any], comparison: Comparison, num_examples: int, num_compared: int) -> str:
-    """Say how a run compares with the best in one plain sentence.
+    """Describe in one plain sentence how a run compares with the best run.
 
     Args:
-        best: name of the best run.
-        row: the row of the other, from `compare_runs`.
-        comparison: of the two, the best first.
-        num_examples: test examples.
-        num_compared: how many runs are compared with the best.
+        best: the name of the best run.
+        row: the row of the other run, from `compare_runs`.
+        comparison: the comparison of the two runs, with the best run first.
+        num_examples: the number of test examples.
+        num_compared: the number of runs that are compared with the best run.
     """
     metric, p_value, is_accuracy = comparison.metric.replace("_", " "), row["p_holm"], comparison.metric == "accuracy"
     if not comparison.only_first and not comparison.only_second:
         how = "right and wrong on the same" if is_accuracy else "equally far off on each of"
         return f"{best} and {row['run']} are {how} {num_examples} images."
-    # An error is better where it is smaller: what is said is by how much the best one is better.
+    # A smaller error is better. The sentence says by how much the best run is better.
     gain, low, high = comparison.difference, comparison.low, comparison.high
     gain, low, high = (gain, low, high) if is_accuracy else (-gain, 0.0 - high, 0.0 - low)
     size = f"{gain:.4f} (95 % interval {low:+.4f} to {high:+.4f})"
@@ -189,7 +190,7 @@ def sentence(best: str, row: dict[str, Any], comparison: Comparison, num_example
     how = f"{comparison.test}, p = {p_value:.2g}" + (f" after Holm for {num_compared}" if num_compared > 1 else "")
     if p_value < 1 - LEVEL:
         return f"{best} is better than {row['run']}: {metric} by {size}; {counts}. That is more than chance ({how})."
-    if gain <= 0:  # the smaller loss puts it first
+    if gain <= 0:  # equal metrics: the smaller loss made it the best run
         return f"{best} and {row['run']} have the same {metric}, difference {size}; {counts} ({how})."
     return f"{best} is ahead of {row['run']}: {metric} by {size}; {counts}. That may be chance ({how})."
 

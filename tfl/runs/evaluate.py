@@ -42,22 +42,24 @@ def evaluate_workdir(
     """Evaluate a finished run, on its own test split or on other data.
 
     Args:
-        workdir: a finished run.
-        source: a source string: its test split where it has splits of its own (of only two, the second),
-            else all of it. Its classes must be among the model's; it may lack some. Where it holds the run's own test
-            images, under the same ids, those are evaluated: the photos were moved. Empty: the run's own test images,
-            as `splits.csv` lists them: files that came later do not count.
-        slices: `FILE.csv:COLUMN`, a column by which the test images are cut too; see `slice_by_column`.
-        data: where the run was made on Python data, the same again; see `tfl.transfer`.
-        predictions: a file for what the model says of each image; `compare_runs` takes two of them. Empty: none.
+        workdir: the folder of a finished run.
+        source: a source string. If the source has splits of its own, its test split is evaluated (of two splits, the
+            second); otherwise all of it. Its classes must be classes of the model; it may lack some of them. If the
+            source holds the run's own test images under the same ids, those are evaluated: the photos were moved.
+            Empty: the run's own test images, as `splits.csv` lists them; files that were added later do not count.
+        slices: `FILE.csv:COLUMN`, a column that divides the test images into more slices; see `slice_by_column`.
+        data: the same Python data again, if the run was made on Python data; see `tfl.transfer`.
+        predictions: the file to write the prediction of each image to; `compare_runs` reads such files. Empty: no
+            file.
 
     Returns:
-        All that `evaluation.json` holds of the run's own test images (see `summarize`); the exact metrics are under
-        "test". The temperature is the saved model's, thresholds are chosen on the run's validation images.
+        The same entries that `evaluation.json` holds for the run's own test images (see `summarize`). The exact
+        metrics are under "test". The temperature is that of the saved model, and the thresholds are chosen on the
+        run's validation images.
 
     Raises:
-        InputError: no finished run, test images that are gone or changed, a class that the model does not
-            know, or no such column.
+        InputError: the run is not finished, test images are missing or changed, the model does not know a class, or
+            there is no such column.
     """
     run = Workdir.open_finished(workdir)
     config = read_config(run)
@@ -72,7 +74,7 @@ def evaluate_workdir(
         rows = recorded_rows(source_data, recorded, name)
     index = source_data.index
     if slices:
-        slice_by_column(slices, index.ids[rows])  # a mistake is to be told before the slow part
+        slice_by_column(slices, index.ids[rows])  # raises an error in `slices` before the slow part
     table = _predict(model, source_data, rows, order)
     if predictions:
         with naming_the_output(predictions):
@@ -90,11 +92,11 @@ def evaluate_workdir(
 
 
 def say_evaluation(evaluation: dict[str, Any], output: str = "") -> None:
-    """Say in lines what an evaluation comes to, slice by slice, and write all of it where that is asked for.
+    """Print the main results of an evaluation, slice by slice, and write all results to a file if asked to.
 
     Args:
-        evaluation: from `evaluate_workdir`.
-        output: a JSON file; empty: none.
+        evaluation: the result of `evaluate_workdir`.
+        output: the JSON file to write; empty: no file.
     """
     intervals = evaluation["intervals"]
     headline = evaluation["headline"]
@@ -119,10 +121,11 @@ def say_evaluation(evaluation: dict[str, Any], output: str = "") -> None:
 def _recorded_validation(
     run: Workdir, metadata: Metadata, config: TransferConfig, recorded: Sequence[dict[str, str]]
 ) -> Predictions | None:
-    """Read what the run said of images that it was not fitted on; None where an older version did not write it.
+    """Read the run's predictions on images that it was not fitted on; None if an older version did not write them.
 
-    With folds, older versions wrote what the final head says of validation images that it was solved on. The table of
-    the held-out folds has all images of train and validation instead.
+    With folds, older versions wrote the predictions of the final head on validation images, and the head was solved
+    on these images too. Such a table is not used. The table of the held-out folds has all images of train and
+    validation.
     """
     file = run / "validation_predictions.csv"
     if not file.exists():
@@ -133,11 +136,11 @@ def _recorded_validation(
 
 
 def _order(data: Source, metadata: Metadata) -> np.ndarray:
-    """Return how labels of a source become those of the model.
+    """Return the mapping from the labels of a source to those of the model.
 
     Returns:
-        For classes, the number in the model of each class of the source, which may lack some; for several labels or
-        values, the column of the source for each output of the model.
+        For classes: the model's class number for each class of the source, which may lack some of the model's
+        classes. For several labels or values: the column of the source for each output of the model.
 
     Raises:
         InputError: the labels are of another kind, or the model does not know a class or column.
@@ -150,7 +153,7 @@ def _order(data: Source, metadata: Metadata) -> np.ndarray:
 
 
 def _predict(model: keras.Model, data: Source, rows: np.ndarray, order: np.ndarray) -> Predictions:
-    """Return what a model says of some images; labels get the model's order, see `_order`."""
+    """Return the predictions of a model on some images, with the labels in the model's order; see `_order`."""
     metadata = model.metadata
     dataset = make_dataset(data, rows, image_size=metadata.image_size, batch_size=BATCH)
     table = predict(model, dataset, metadata.task, "evaluate")
@@ -160,7 +163,7 @@ def _predict(model: keras.Model, data: Source, rows: np.ndarray, order: np.ndarr
 
 
 def _load_named(workdir: epath.PathLike) -> tuple[keras.Model, Metadata]:
-    """Load a model that says what its outputs are."""
+    """Load a model with its metadata; refuse a model without class names."""
     model = load_model(workdir)
     if model.metadata is None:
         raise InputError(

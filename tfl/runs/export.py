@@ -1,4 +1,4 @@
-"""Ship a finished run: write it in the formats that are asked for, and keep what says the same as the trained model."""
+"""Export a finished run: write it in the requested formats, and keep the files that agree with the trained model."""
 
 import dataclasses
 import hashlib
@@ -36,19 +36,20 @@ from tfl.workdir import Workdir, read_config
 BATCH = 32
 MAX_IMAGES = 1000
 DEFAULT_LIMITS = Limits()
-_RECORDED = 1e-2  # of a probability: a frozen backbone may have been evaluated on features stored as float16
+_RECORDED = 1e-2  # allowed change of a probability: the evaluation may have used features stored as float16
 
 
 @dataclasses.dataclass(frozen=True)
 class ExportOptions:
-    """What is exported, and how far off it may be.
+    """What to export, and how far an export may differ from the trained model.
 
     Attributes:
-        formats: of "saved_model", "litert", "onnx", "keras".
-        quantize: of LiteRT: "none", "dynamic", "float16" or "int8".
-        temperature: what logits are divided by; 0: what the run fitted on validation, else 1.
-        limits: see `Limits`.
-        max_images: how many of the test images are compared, evenly spread; 0: all.
+        formats: any of "saved_model", "litert", "onnx", "keras".
+        quantize: the quantization of LiteRT: "none", "dynamic", "float16" or "int8".
+        temperature: the divisor of the logits; 0: the temperature that the run fitted on validation, 1 if it fitted
+            none.
+        limits: the largest differences allowed; see `Limits`.
+        max_images: the number of test images to compare, evenly spread; 0: all.
     """
 
     formats: Sequence[str] = FORMATS
@@ -58,10 +59,10 @@ class ExportOptions:
     max_images: int = MAX_IMAGES
 
     def validate(self) -> None:
-        """Refuse what cannot be, before anything slow starts.
+        """Check the options before anything slow starts.
 
         Raises:
-            InputError: an unknown format or quantization, or a number out of range.
+            InputError: a format or quantization is unknown, or a number is out of range.
         """
         check_formats(self.formats, self.quantize)
         for name, value, rule in (
@@ -77,7 +78,7 @@ class ExportOptions:
 
 @dataclasses.dataclass(frozen=True)
 class _Run:
-    """A finished run, opened again: its model and its images."""
+    """A finished run that was opened again: its model and its images."""
 
     workdir: Workdir
     model: keras.Model
@@ -102,24 +103,25 @@ def export_workdir(
     data: Any = None,
     source: str = "",
 ) -> dict[str, Any]:
-    """Write a finished run in some formats, each proven against the trained model on the test images.
+    """Export a finished run, and compare each export with the trained model on the test images.
 
-    Every artefact is made aside, run in a process of its own that has the runtime of its format and no tfl, and
-    compared; only what passes is moved into the folder, where certificate.json lists it.
+    Each artefact is first written to a temporary folder. A separate process then runs it with the runtime of its
+    format and without tfl, and its outputs are compared with those of the trained model. Only an artefact that passes
+    is moved into the export folder, and certificate.json lists it.
 
     Args:
-        workdir: a finished run.
-        options: formats, quantization, limits.
-        output: the folder; empty: `export` in the workdir.
-        data: where the run was made on Python data, the same again; see `tfl.transfer`.
-        source: where the run's images were moved, as a source string; empty: where they stood.
+        workdir: the folder of a finished run.
+        options: the formats, the quantization and the limits.
+        output: the export folder; empty: `export` in the workdir.
+        data: the same Python data again, if the run was made on Python data; see `tfl.transfer`.
+        source: the new place of the run's images, as a source string; empty: they were not moved.
 
     Returns:
-        What stands in certificate.json.
+        The contents of certificate.json.
 
     Raises:
-        InputError: no finished run, test images that are gone, or a format that cannot hold the network.
-        CertificateError: an artefact does not say what the model says; the others are in the folder.
+        InputError: the run is not finished, test images are missing, or a format cannot hold the network.
+        CertificateError: an artefact differs from the trained model; the other artefacts are in the folder.
 
     Example:
         >>> certificate = tfl.export_workdir("runs/photos", tfl.ExportOptions(formats=["litert"]))
@@ -160,24 +162,25 @@ def verify_workdir(
     limits: Limits = DEFAULT_LIMITS,
     source: str = "",
 ) -> dict[str, Any]:
-    """Hold the exports of a run against their certificate: the files by their SHA-256, and all numbers made again.
+    """Check the exports of a run against their certificate: compare the SHA-256 of the files, and run the files again.
 
-    The certificate is not signed: who can change it together with the files is caught by the numbers alone. So the
-    limits are the caller's, not those that the certificate tells, and the name of a file says how it was quantized.
+    The certificate is not signed. If somebody changes it together with the files, only the outputs of the files show
+    it. For this reason the limits come from the caller and not from the certificate, and the quantization comes from
+    the name of the file.
 
     Args:
-        workdir: the run.
+        workdir: the folder of the run.
         output: the export folder; empty: `export` in the workdir.
         data: as in `export_workdir`.
-        limits: as in `export_workdir`; who exported with wider ones gives them again.
+        limits: as in `export_workdir`; pass wider limits again if the export used them.
         source: as in `export_workdir`.
 
     Returns:
-        The new entry of each artefact, by name.
+        The new certificate entry of each artefact, by its name.
 
     Raises:
-        InputError: nothing was exported there, or its certificate is no certificate.
-        CertificateError: says what differs.
+        InputError: nothing was exported there, or certificate.json is not a certificate.
+        CertificateError: an artefact is not what was certified; the message says what differs.
     """
     folder = _folder(Workdir(workdir), output)
     certificate = read_certificate(folder)
@@ -208,7 +211,7 @@ def verify_workdir(
 
 
 def describe(name: str, entry: dict[str, Any]) -> str:
-    """Return one line on an artefact: how far off it is, how large, how fast."""
+    """Return one line about an artefact: its size, its difference from the trained model, and its speed."""
     parts = [f"  {name}: {entry['bytes'] / 1e6:.2f} MB"]
     if "max_difference" in entry:
         parts += [f"max |Δp| {entry['max_difference']:.1e}", f"agreement {entry['agreement']:.2%}"]
@@ -233,7 +236,7 @@ def _folder(run: _Run | Workdir, output: epath.PathLike) -> epath.Path:
 
 
 def _reference(run: _Run, rows: np.ndarray) -> Reference:
-    """Let the trained model look at the test images, as evaluation did, and check that it says the same as then."""
+    """Run the trained model on the test images, and check that it agrees with the predictions of the evaluation."""
     metadata = run.model.metadata
     outputs = run_over(run.model, {"reference": run.dataset(rows)})["reference"]
     _check_recorded(run, outputs.ids, metadata.task.scores(outputs.values))
@@ -254,7 +257,7 @@ def _pixels(run: _Run, rows: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _encode(image: tf.Tensor, source: Source) -> bytes:
-    """Return the file of an image; where the source has pixels, a PNG, which keeps them as they are."""
+    """Return the image as the bytes of a file; a source of pixels gives a PNG, which is lossless."""
     encoded = (
         image if image.dtype == tf.string else tf.io.encode_png(to_pixels(image, source.formats, source.bit_depth))
     )
@@ -262,7 +265,7 @@ def _encode(image: tf.Tensor, source: Source) -> bytes:
 
 
 def _check_recorded(run: _Run, ids: np.ndarray, probabilities: np.ndarray) -> None:
-    """Hold the model against predictions.csv: what is shipped must be what was evaluated."""
+    """Compare the model with predictions.csv: the exported model must be the evaluated one."""
     metadata = run.model.metadata
     table, _ = recorded_predictions(run.workdir, "test", metadata.target, metadata.class_names)
     recorded = dict(zip(table.ids.tolist(), table.probabilities, strict=True))

@@ -1,4 +1,4 @@
-"""Say what is on photos, with the model of a finished run or with an artefact."""
+"""Classify photos with the model of a finished run or with an exported artefact."""
 
 import csv
 import sys
@@ -20,22 +20,22 @@ TOP = 5
 
 
 def predict_files(model: epath.PathLike, files: Sequence[str], output: str = "") -> list[list[Any]]:
-    """Say what is on photos, and write it as CSV: path, class, probability, and the five most probable.
+    """Predict the classes of photos, and write them as CSV: path, class, probability, and the five most probable.
 
-    For regression targets the columns are the path and the values. Probabilities have the temperature that the
-    model carries; every format is shown the same pixels. Files that cannot be used, and those that are gone or changed
-    when their turn comes, are said and left out.
+    For regression the columns are the path and the values. The probabilities use the temperature that is saved in the
+    model, and every format gets the same pixels. A file that is unusable, or that is missing or changed when it is
+    read, is reported and left out.
 
     Args:
         model: a finished run, or an artefact: a `.keras`, `.tflite` or `.onnx` file, or a SavedModel folder.
-        files: image files, and folders that are searched to the bottom.
-        output: a CSV file; empty: the screen.
+        files: image files, and folders that are searched with all their subfolders.
+        output: the CSV file to write; empty: the rows are printed.
 
     Returns:
         One row per usable file, as in the CSV.
 
     Raises:
-        InputError: no model there, one without class names, or no usable image.
+        InputError: there is no model, the model has no class names, or no image is usable.
     """
     artefact = load_artefact(model)
     metadata = artefact.metadata
@@ -52,7 +52,7 @@ def predict_files(model: epath.PathLike, files: Sequence[str], output: str = "")
 
 
 def _predict_each(artefact: Artefact, files: Sequence[str]) -> tuple[list[str], np.ndarray]:
-    """Return the paths of the files that can be used, and what the model says of each, (N, outputs)."""
+    """Return the paths of the usable files, and the model's outputs for them, (N, outputs)."""
     dataset, paths, bad = make_prediction_dataset(
         files, artefact.metadata.image_size, BATCH, artefact.metadata.bit_depth
     )

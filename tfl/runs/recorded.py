@@ -1,4 +1,4 @@
-"""Which images a finished run was made on, and how they are found again: in their place, or where they were moved."""
+"""Find the images of a finished run again, in their old place or in a new one."""
 
 import math
 from collections.abc import Sequence
@@ -33,19 +33,20 @@ def recorded_splits(run: Workdir) -> list[dict[str, str]]:
 def recorded_predictions(
     run: Workdir, split: str, target: str | Task = "", class_names: Sequence[str] = ()
 ) -> tuple[Predictions, tuple[str, ...]]:
-    """Read what a run said of its test or validation images.
+    """Read the predictions of a run on its test or validation images.
 
     Args:
-        run: a finished one.
+        run: a finished run.
         split: "test" or "validation".
         target: the task, or its name.
-        class_names: of the model, which the table must have; empty: not known.
+        class_names: the class names of the model, which the table must have; empty: no check.
 
     Returns:
         The table, with the names of the examples as its ids, and the class names.
 
     Raises:
-        InputError: the file is missing or damaged, of other classes, or of other examples than splits.csv lists.
+        InputError: the file is missing or damaged, or it has other classes than the model or other examples than
+            splits.csv.
     """
     file = run / {"test": "predictions.csv", "validation": "validation_predictions.csv"}[split]
     if not file.exists():
@@ -59,21 +60,21 @@ def recorded_predictions(
 
 def _check_listed(file: Any, split: str, recorded: Rows) -> None:
     """Check that a table of predictions has the images that splits.csv lists, with the same labels."""
-    said = read_column(file, "label")
+    labels = read_column(file, "label")
     wanted = {row["id"]: row["label"] for row in recorded if row["split"] == split}
-    # With held-out folds, the table of validation has the images of train as well.
-    known = wanted if split == "test" else {row["id"]: row["label"] for row in recorded if row["split"] != "test"}
-    if strange := next((name for name in said if name not in known), None):
-        raise refuse_file(file, f"splits.csv does not list {strange!r} for {split}")
-    if missing := next((name for name in wanted if name not in said), None):
+    # With held-out folds, the table of validation also has the images of train.
+    listed = wanted if split == "test" else {row["id"]: row["label"] for row in recorded if row["split"] != "test"}
+    if unlisted := next((name for name in labels if name not in listed), None):
+        raise refuse_file(file, f"splits.csv does not list {unlisted!r} for {split}")
+    if missing := next((name for name in wanted if name not in labels), None):
         raise refuse_file(file, f"it lacks {missing!r}, which splits.csv lists for {split}")
-    for name, label in said.items():
-        if not _is_same_label(label, known[name]):
-            raise refuse_file(file, f"the label of {name!r} is {label!r}, and in splits.csv {known[name]!r}")
+    for name, label in labels.items():
+        if not _is_same_label(label, listed[name]):
+            raise refuse_file(file, f"the label of {name!r} is {label!r}, and in splits.csv {listed[name]!r}")
 
 
 def _is_same_label(first: str, second: str) -> bool:
-    """Compare two labels as they are written; values are rounded to nine digits in one of the files."""
+    """Compare two labels as they are written; one of the files rounds values to nine digits."""
     if normal_name(first) == normal_name(second):
         return True
     try:
@@ -83,20 +84,20 @@ def _is_same_label(first: str, second: str) -> bool:
 
 
 def check_recorded_config(config: TransferConfig, metadata: Metadata, path: Any) -> None:
-    """Check that config.json speaks of the network that the model file holds.
+    """Check that config.json describes the network in the model file.
 
     Raises:
-        InputError: it speaks of another one.
+        InputError: config.json describes another network.
     """
-    asked = {
+    pairs = {
         "backbone.name": (config.backbone.name.lower(), metadata.backbone.lower()),
         "backbone.alpha": (config.backbone.alpha, metadata.alpha),
         "data.image_size": (config.data.image_size or metadata.image_size, metadata.image_size),
         "head.target": (config.head.target, metadata.target),
     }
-    for name, (mine, model) in asked.items():
-        if mine != model:
-            raise refuse_file(path, f"{name} is {mine!r}, and {model!r} in the model")
+    for name, (recorded, model) in pairs.items():
+        if recorded != model:
+            raise refuse_file(path, f"{name} is {recorded!r}, and {model!r} in the model")
 
 
 def open_recorded(
@@ -105,16 +106,16 @@ def open_recorded(
     """Open the data of a run again.
 
     Args:
-        config: the run's.
-        source: where its images stand now; empty: where they stood.
-        data: where the run was made on Python data, the same again.
-        class_names: of the model that is asked; a folder may hold some of these alone.
+        config: the config of the run.
+        source: the new place of its images; empty: they were not moved.
+        data: the same Python data again, if the run was made on Python data.
+        class_names: the class names of the model; a folder may have only some of them.
 
     Returns:
         The data, and its name for messages.
 
     Raises:
-        InputError: it cannot be opened.
+        InputError: the data cannot be opened.
     """
     if source and data is not None:
         raise InputError(f"`source` must be empty where `data` is given. Received: source={source!r}.")
@@ -130,19 +131,21 @@ def open_recorded(
 
 
 def recorded_rows(data: Source, recorded: Rows, source: str, split: str = "test") -> np.ndarray:
-    """Find the very images that a run was tested on: cutting the data anew could put training images among them.
+    """Find the images of one recorded split of a run.
+
+    A new random split of the same data could put training images into the test split.
 
     Args:
         data: the run's source, opened again.
-        recorded: the rows of its splits.csv.
+        recorded: the rows of the run's splits.csv.
         source: the source string, for the message.
         split: "train", "validation" or "test".
 
     Returns:
-        Their int64 rows in the index of `data`.
+        The rows of these images in the index of `data`, int64.
 
     Raises:
-        InputError: some of them are gone or changed.
+        InputError: some of the images are missing or changed.
     """
     wanted, lost = _lost(data, recorded, split)
     if lost:
@@ -154,10 +157,10 @@ def recorded_rows(data: Source, recorded: Rows, source: str, split: str = "test"
 
 
 def held_out_rows(data: Source, recorded: Rows, *, folds: bool = False) -> np.ndarray:
-    """Take what another source holds out; say where the model has seen some of it.
+    """Choose the images of another source to evaluate, and warn if the model was trained or chosen on some of them.
 
-    A source that holds all test images of the run, under the same ids, is the run's own, maybe moved: its test images
-    are taken, and no others.
+    If the source holds all test images of the run under the same ids, it is the run's own source, perhaps moved. Then
+    only these test images are evaluated.
 
     Args:
         data: the source.
@@ -165,7 +168,7 @@ def held_out_rows(data: Source, recorded: Rows, *, folds: bool = False) -> np.nd
         folds: whether the head was solved on the validation images too.
 
     Returns:
-        int64 rows in the index of `data`.
+        Rows in the index of `data`, int64.
     """
     wanted, lost = _lost(data, recorded, "test")
     if wanted and not lost:
@@ -178,7 +181,7 @@ def held_out_rows(data: Source, recorded: Rows, *, folds: bool = False) -> np.nd
 
 
 def _lost(data: Source, recorded: Rows, split: str) -> tuple[list[str], list[str]]:
-    """Return the ids of a split, and those that the data holds no more, or with another content."""
+    """Return the ids of a split, and the ids of the images that are missing from the data or have other contents."""
     digests = dict(zip(data.index.ids.tolist(), data.index.sha256.tolist(), strict=True))
     wanted = {row["id"]: row["sha256"] for row in recorded if row["split"] == split}
     return list(wanted), [name for name, digest in wanted.items() if digests.get(name) != digest]
@@ -192,6 +195,6 @@ def _warn_of_seen(digests: np.ndarray, recorded: Rows, *, folds: bool) -> None:
     }
     if folds:  # the same images as "trained"
         counts["chosen"] = 0
-    said = " and ".join(f"{verb} on {count}" for verb, count in counts.items() if count)
-    if said:
-        say(f"Warning: the model was {said} of these {len(digests)} images: results will look too good.")
+    uses = " and ".join(f"{verb} on {count}" for verb, count in counts.items() if count)
+    if uses:
+        say(f"Warning: the model was {uses} of these {len(digests)} images: results will look too good.")

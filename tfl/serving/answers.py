@@ -1,4 +1,4 @@
-"""What the service answers: the shapes of TensorFlow Serving, and those for people."""
+"""Build the responses of the service: those of TensorFlow Serving's API, and simpler ones for people."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,12 +13,12 @@ VERSION = "1"
 
 
 def describe_predictions(rows: np.ndarray, class_names: Sequence[str], by_row: bool) -> dict[str, Any]:
-    """Return the answer to `:predict`, as TensorFlow Serving gives it for a SavedModel that tfl exported.
+    """Return the response to `:predict`, the same as TensorFlow Serving's for a SavedModel that tfl exported.
 
     Args:
-        rows: probabilities `(N, C)`.
-        class_names: of the columns.
-        by_row: whether "instances" were asked, or "inputs".
+        rows: the probabilities, `(N, C)`.
+        class_names: the class names of the columns.
+        by_row: True if the request had "instances", False if it had "inputs".
     """
     names = list(class_names)
     if by_row:
@@ -27,25 +27,25 @@ def describe_predictions(rows: np.ndarray, class_names: Sequence[str], by_row: b
 
 
 def describe_classes(row: np.ndarray, metadata: Metadata, top: int) -> dict[str, Any]:
-    """Return the answer to `:classify`: the most probable classes; of a regression the values.
+    """Return the response to `:classify`: the most probable classes; for a regression the values.
 
     Args:
-        row: `(C,)`.
-        metadata: class names and target.
-        top: how many classes.
+        row: the probabilities or values of one image, `(C,)`.
+        metadata: the class names and the target.
+        top: the number of classes.
     """
     return metadata.task.answer(row, metadata.class_names, top)
 
 
 def describe_status(is_loaded: bool) -> dict[str, Any]:
-    """Return the answer to `GET /v1/models/NAME`."""
+    """Return the response to `GET /v1/models/NAME`."""
     status = {"error_code": "OK", "error_message": ""}
     state = "AVAILABLE" if is_loaded else "LOADING"
     return {"model_version_status": [{"version": VERSION, "state": state, "status": status}]}
 
 
 def describe_signatures(name: str, metadata: Metadata, can_explain: bool) -> dict[str, Any]:
-    """Return the answer to `GET /v1/models/NAME/metadata`; under "tfl" it says what the numbers mean."""
+    """Return the response to `GET /v1/models/NAME/metadata`; the entry "tfl" explains the outputs."""
     size, num_classes = metadata.image_size, len(metadata.class_names)
     outputs = {
         PROBABILITIES: _tensor(PROBABILITIES, "DT_FLOAT", -1, num_classes),

@@ -25,8 +25,8 @@ from tfl.serving.options import ServeOptions
 from tfl.serving.page import Page
 from tfl.serving.requests import read_question
 
-TOP = 5  # classes that are named unless asked for more
-BODIES = 16  # of the longest kind that may be in memory at once
+TOP = 5  # classes in a response if the request does not say `top`
+BODIES = 16  # bodies of the largest size that may be in memory at once
 METHODS = ("GET", "HEAD", "POST")
 VERBS = ("predict", "classify", "explain")
 _FORM, _NOT_IMAGES = "multipart/form-data", ("multipart/", "application/json")
@@ -35,12 +35,12 @@ _FORM, _NOT_IMAGES = "multipart/form-data", ("multipart/", "application/json")
 def create_app(
     options: ServeOptions, on_failure: Callable[[], None] = lambda: None, on_ready: Callable[[], None] = lambda: None
 ) -> FastAPI:
-    """Build the service as an ASGI application; the model is loaded when it starts.
+    """Build the service as an ASGI application; it loads the model when it starts.
 
     Args:
-        options: what it serves, and its limits.
-        on_failure: called where the model cannot be loaded; `app.state.model.failure` then says why.
-        on_ready: called when it is.
+        options: the model and the limits of the service.
+        on_failure: called if the model cannot be loaded; `app.state.model.failure` then has the error.
+        on_ready: called when the model is loaded.
     """
     model = ServedModel(options)
 
@@ -49,21 +49,21 @@ def create_app(
         async with model.running(on_failure, on_ready):
             yield
 
-    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)  # those pages need a network
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)  # these pages need the internet
     app.state.model = model
-    app.add_middleware(Apology)  # the innermost: what it answers gets the headers that all answers get
+    app.add_middleware(Apology)  # the innermost, so that its responses get the headers that all responses get
     if options.allow_origin:
         app.add_middleware(CORSMiddleware, allow_origins=options.allow_origin, allow_methods=METHODS)
     app.add_middleware(Watch, metrics=model.metrics)
     app.add_exception_handler(RequestError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_route)
-    _add_model_routes(app, _Service(model))  # first: of two routes that match, the first says which methods are allowed
+    _add_model_routes(app, _Service(model))  # first: if two routes match, the first one sets the allowed methods
     _add_state_routes(app, model)
     return app
 
 
 class _Service:
-    """From a request to its answer, within the limits of the service."""
+    """Handle requests within the limits of the service."""
 
     def __init__(self, model: ServedModel) -> None:
         self.model = model
@@ -78,7 +78,7 @@ class _Service:
         return _to_json(answers.describe_predictions(rows, self.model.metadata.class_names, by_row))
 
     async def _answer(self, body: bytes, hold: Callable[[int], None]) -> tuple[np.ndarray, bool]:
-        """Return probabilities `(N, C)`, and whether they are wanted by row."""
+        """Return probabilities `(N, C)`, and whether the response lists them by row."""
         with self.model.announce():
             size = self.model.metadata.image_size
             question = await self.model.prepare(lambda: read_question(body, size))
@@ -112,7 +112,7 @@ class _Service:
         return _to_json(answer)
 
     async def _look(self, request: Request) -> tuple[np.ndarray, np.ndarray]:
-        """Return probabilities `(C,)` and pixels of the one image that is the body of a request."""
+        """Return the probabilities `(C,)` and the pixels of the one image in the body of a request."""
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind.startswith(_NOT_IMAGES) and kind != _FORM:
             raise RequestError(415, f"The body must be the image file itself, or a form with it. Received: {kind}.")
@@ -131,7 +131,7 @@ class _Service:
         try:
             return await self.model.decode(image)
         except RequestError as error:
-            status = 400 if error.status == 415 else error.status  # the body itself is of the right type
+            status = 400 if error.status == 415 else error.status  # the type of the body itself is correct
             raise RequestError(status, f"Image {number}: {error.message}") from error
 
     async def _read(self, request: Request) -> bytes:
@@ -149,7 +149,7 @@ class _Service:
 
     def _check(self, name: str) -> None:
         _check_name(name, self.model.options.name)
-        _ = self.model.metadata  # while it is being loaded, nothing is read
+        _ = self.model.metadata  # raises while the model is being loaded, before the body is read
 
 
 def _add_model_routes(app: FastAPI, service: _Service) -> None:
@@ -166,7 +166,7 @@ def _add_model_routes(app: FastAPI, service: _Service) -> None:
 def _add_state_routes(app: FastAPI, model: ServedModel) -> None:
     options = model.options
     page = Page(options.name)
-    get = functools.partial(app.api_route, methods=["GET", "HEAD"])  # what watches over a service asks for heads
+    get = functools.partial(app.api_route, methods=["GET", "HEAD"])  # monitors of a service send HEAD
 
     @get("/")
     async def show_page() -> Response:

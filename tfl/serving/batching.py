@@ -1,7 +1,7 @@
-"""Micro-batching: images of requests that arrive together run through the network together.
+"""Micro-batching: run the images of several requests through the network in one batch.
 
-A network of many small operations costs nearly the same for one image as for several. While a batch runs, the next
-gathers, so that batches grow with the load by themselves. A request that is alone waits for nobody.
+A network of many small operations takes nearly the same time for one image as for several. While a batch runs, the
+next one fills up, so batches grow with the load. A single request does not wait for others.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ class _Waiting(NamedTuple):
 
 
 class Batcher:
-    """Gathers images, runs them in batches, and gives every caller what is said of its image.
+    """Collect images, run them in batches, and return to every caller the outputs for its images.
 
     Args:
-        predict: images `(N, H, W, 3)` to rows `(N, C)`; called by one thread at a time.
-        executor: where it runs.
-        max_batch_size: images of a batch.
-        timeout: seconds that a batch which is not full waits for callers that announced themselves.
+        predict: a function from images `(N, H, W, 3)` to rows `(N, C)`; only one thread at a time calls it.
+        executor: the executor that runs `predict`.
+        max_batch_size: the largest number of images in a batch.
+        timeout: how long a batch that is not full waits for announced callers, in seconds.
     """
 
     def __init__(
@@ -44,7 +44,10 @@ class Batcher:
 
     @contextlib.contextmanager
     def announce(self) -> Iterator[None]:
-        """Let a batch that is not full wait for what is prepared in this context; `predict` is called after it."""
+        """Announce images that are prepared in this context: a batch that is not full waits for them.
+
+        The caller calls `predict` after the context.
+        """
         self._coming += 1
         try:
             yield
@@ -53,9 +56,9 @@ class Batcher:
             self._changed.set()
 
     async def predict(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """Return what the network says of some images: rows `(N, C)`, whatever each was batched with.
+        """Return the outputs of the network for some images, rows `(N, C)`; they may run in different batches.
 
-        A caller that is cancelled, by a timeout for example, leaves the queue.
+        A caller that is cancelled, for example by a timeout, leaves the queue.
         """
         loop = asyncio.get_running_loop()
         items = [_Waiting(image, loop.create_future()) for image in images]
@@ -64,7 +67,7 @@ class Batcher:
         return np.stack(await asyncio.gather(*(item.answer for item in items)))
 
     async def run(self) -> None:
-        """Run batches until cancelled; what runs then is finished by its thread."""
+        """Run batches until this is cancelled; the thread still finishes a batch that has begun."""
         loop = asyncio.get_running_loop()
         while True:
             batch = [item for item in await self._gather() if not item.answer.done()]
@@ -85,7 +88,7 @@ class Batcher:
         return self._predict(np.stack(images))
 
     async def _gather(self) -> list[_Waiting]:
-        """Wait for a first image, then for those that are coming, but not for long."""
+        """Wait for a first image, and then at most `timeout` for announced images."""
         await self._wait_until(lambda: bool(self._waiting))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._timeout):

@@ -1,4 +1,4 @@
-"""The body of a request: read whole, but never more of it than is allowed, nor for longer."""
+"""Read the body of a request within limits of size and time."""
 
 import asyncio
 
@@ -11,14 +11,15 @@ async def read_body(request: Request, max_bytes: int, timeout: float, room: Room
     """Return the body of a request.
 
     Args:
-        request: whose body was not read yet.
-        max_bytes: most that it may have.
-        timeout: seconds.
-        room: places for the bytes of all bodies that are being read; taken as they arrive, so that clients which
-            announce much and send little shut nobody out.
+        request: a request whose body was not read yet.
+        max_bytes: the largest allowed body, in bytes.
+        timeout: the longest allowed time, in seconds.
+        room: the limit for the bytes of all bodies that are being read. Bytes count when they arrive, so a client
+            that announces a large body and sends little of it does not block others.
 
     Raises:
-        RequestError: 413 too long, 408 too slow, 415 compressed, 499 the client is gone, 503 no room.
+        RequestError: 413 the body is too long, 408 it is too slow, 415 it is compressed, 499 the client is gone, 503
+            too many bytes are being read.
     """
     if request.headers.get("content-encoding", "identity") != "identity":
         raise RequestError(415, "The body must not be compressed (Content-Encoding).")

@@ -1,4 +1,4 @@
-"""Connections that a client opens and then leaves as they are, which must not keep others out."""
+"""Limit idle connections, so that clients that open connections and send nothing do not block others."""
 
 import asyncio
 import resource
@@ -7,25 +7,26 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-HEAD_SECONDS = 10.0  # from the first byte of a request's head, or from the connection, to its last
+HEAD_SECONDS = 10.0  # time for the head of a request, from the connection or the head's first byte to its last byte
 HEAD_BYTES = 16 << 10
 _MOST = 4096
 
 
 def max_connections() -> int:
-    """Return how many connections may be open: each is an open file, of which half are left to everything else."""
+    """Return how many connections may be open: at most half of the files that the process may open."""
     return min(_MOST, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 
 
 class Connection(H11Protocol):
-    """uvicorn's connection, closed where the head of a request does not come, or where another needs its place.
+    """A connection of uvicorn that is closed if the head of a request is too slow, or if a new one needs its place.
 
-    uvicorn's own limits do not help here: `timeout_keep_alive` counts from an answer to the first byte of the next
-    request, and `limit_concurrency` refuses every request while idle connections fill it.
+    uvicorn's own limits do not help here: `timeout_keep_alive` counts from a response to the first byte of the next
+    request, and `limit_concurrency` refuses every request if idle connections reach the limit.
 
     Args:
-        limit: connections that may be open. The one that has waited longest for its client makes room for a new one.
-        head_seconds: how long the head of a request may take.
+        limit: the number of connections that may be open. When a new connection exceeds the limit, the idle one that
+            has waited longest for its client is closed.
+        head_seconds: the time that the head of a request may take, in seconds.
     """
 
     def __init__(self, *args: Any, limit: int, head_seconds: float, **kwargs: Any) -> None:
@@ -36,31 +37,31 @@ class Connection(H11Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request has begun: of its head at most a part has come."""
+        """Whether no request has begun: its head has not completely arrived."""
         return self.conn.their_state is h11.IDLE
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Give the client its time for a first request."""
+        """Start the time limit for the first request."""
         super().connection_made(transport)
         self._since = self.loop.time()
         self._watch()
         if len(self.connections) > self._limit:
             every = (one for one in self.connections if isinstance(one, Connection))
-            waiting = [one for one in every if one.is_idle]  # itself among them
+            waiting = [one for one in every if one.is_idle]  # this connection is in the list, too
             min(waiting, key=lambda one: one._since)._give_up()
 
     def data_received(self, data: bytes) -> None:
-        """Begin to wait for the rest of a head, or stop waiting where it is whole."""
+        """Start the time limit for the rest of a head, or stop it if the head is complete."""
         super().data_received(data)
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no longer."""
+        """Stop the time limit."""
         super().connection_lost(exc)
         self._unwatch()
 
     def on_response_complete(self) -> None:
-        """Note since when the client has had its answer."""
+        """Record the time at which the client got its response."""
         super().on_response_complete()
         self._since = self.loop.time()
 
@@ -76,5 +77,5 @@ class Connection(H11Protocol):
             self._timer = None
 
     def _give_up(self) -> None:
-        self.connections.discard(self)  # at once: the transport says so only later
+        self.connections.discard(self)  # now, because the transport reports the end only later
         self.transport.abort()

@@ -1,4 +1,4 @@
-"""Image files as clients put them into text and forms."""
+"""Read image files that clients send as base64 text or in forms."""
 
 import base64
 from collections.abc import AsyncGenerator
@@ -14,14 +14,14 @@ _URL_SAFE = str.maketrans("-_", "+/")
 
 
 def read_base64(text: str) -> bytes:
-    """Return what base64 holds, in any of its usual forms.
+    """Decode base64 in any of its usual forms.
 
     Args:
-        text: with or without line breaks and padding, of the ordinary or the URL-safe alphabet, alone or as a
+        text: base64 with or without line breaks and padding, in the ordinary or the URL-safe alphabet, alone or as a
             `data:` address.
 
     Raises:
-        ValueError: it is no base64.
+        ValueError: the text is not base64.
     """
     if text[:5].lower() == "data:":
         head, comma, text = text.partition(",")
@@ -33,21 +33,21 @@ def read_base64(text: str) -> bytes:
 
 
 async def read_form(body: bytes, headers: Headers) -> bytes:
-    """Return the one file of a form, as a browser or `curl -F` sends it.
+    """Return the one file in a form that a browser or `curl -F` sent.
 
     Args:
-        body: of the request.
-        headers: of the request; the content type has the boundary.
+        body: the body of the request.
+        headers: the headers of the request; the content type has the boundary.
 
     Raises:
-        RequestError: 400; no form, or something else than one file in it.
+        RequestError: 400; the body is not a form, or it does not have exactly one file.
     """
 
     async def stream() -> AsyncGenerator[bytes, None]:
         yield body
 
     parser = MultiPartParser(headers, stream(), max_files=1, max_fields=0)
-    parser.spool_max_size = len(body) + 1  # it is in memory already: no temporary file
+    parser.spool_max_size = len(body) + 1  # the body is already in memory, so use no temporary file
     try:
         form = await parser.parse()
     except (MultiPartException, ValueError) as error:

@@ -1,4 +1,4 @@
-"""From the bytes that a client sent to the pixels that the network takes, without trusting the bytes."""
+"""Decode the images that clients send to pixels for the network; the bytes are not trusted."""
 
 import contextlib
 import dataclasses
@@ -17,18 +17,18 @@ from tfl.inputs.image.scan import BROKEN, first_line, read_header
 from tfl.inputs.image.whole import check_whole
 from tfl.serving.limits import RequestError
 
-TAKES_TURNS = 12_000_000  # pixels from which images are decoded one after the other: each may take 30 bytes a pixel
+TAKES_TURNS = 12_000_000  # larger images (pixels) are decoded one at a time: each may need 30 bytes per pixel
 
 
 @dataclasses.dataclass(frozen=True)
 class CheckedImage:
-    """An image file that may be decoded.
+    """An image file that passed the checks and may be decoded.
 
     Attributes:
-        encoded: the file.
-        content: the same as a tensor.
-        kind: its format.
-        work: for how many pixels decoding it costs time; those of a JPEG with more than 10 passes count several times.
+        encoded: the bytes of the file.
+        content: the same bytes as a tensor.
+        kind: the format of the file.
+        work: the cost of decoding, in pixels; the pixels of a JPEG with more than 10 passes count several times.
     """
 
     encoded: bytes
@@ -43,12 +43,12 @@ class CheckedImage:
 
 
 class Decoder:
-    """The decoder of training behind a check of how much work an image will be; threads may share it.
+    """The decoder of training, with a check of each image's cost before it; threads may share it.
 
     Args:
         image_size: pixels per side of the result.
-        max_pixels: what an image may have at most.
-        bit_depth: so many bits PNG files of 16 bits hold; a file with more is refused.
+        max_pixels: the largest number of pixels in an image.
+        bit_depth: the number of used bits in 16-bit PNG files; a file that uses more bits is refused.
     """
 
     def __init__(self, image_size: int, max_pixels: int, bit_depth: int = 16) -> None:
@@ -60,10 +60,10 @@ class Decoder:
         self._resize = tf.function(image_input.prepare, input_signature=[tf.TensorSpec((None, None, 3), tf.uint8)])
 
     def check(self, encoded: bytes) -> CheckedImage:
-        """Look at the header of an image file; nothing is decoded yet.
+        """Check the header of an image file, without decoding it.
 
         Raises:
-            RequestError: 415 for other than an image, 413 for one that is too much work, 400 for a broken one.
+            RequestError: 415 if it is not an image, 413 if decoding would cost too much, 400 if it is broken.
         """
         content = tf.constant(encoded)
         with _refusing(otherwise=415):
@@ -87,7 +87,7 @@ class Decoder:
         """Return the pixels of an image file, uint8 `(image_size, image_size, 3)`.
 
         Raises:
-            RequestError: 400 for a broken one, 415 for one that this installation cannot decode.
+            RequestError: 400 if the image is broken, 415 if this installation cannot decode it.
         """
         try:
             with _refusing(otherwise=400):
@@ -95,7 +95,7 @@ class Decoder:
             with _refusing(otherwise=415):
                 if needs_pillow(image.encoded, image.kind):
                     pixels = decode_photo(image.encoded, image.kind)
-                    if pixels.dtype == np.uint16:  # the graph knows how many of the bits count
+                    if pixels.dtype == np.uint16:  # the graph knows how many bits are used
                         return self._decode(tf.constant(encode_png(pixels))).numpy()
                     return self._resize(tf.constant(pixels)).numpy()
             return self._decode(image.content).numpy()
@@ -105,7 +105,7 @@ class Decoder:
 
 @contextlib.contextmanager
 def _refusing(otherwise: int) -> Iterator[None]:
-    """Turn what is wrong with an image into an answer: 400 where it is damaged, else another status."""
+    """Turn an error about an image into a response: 400 if the image is broken, otherwise another status."""
     try:
         yield
     except BadImageError as error:
@@ -113,20 +113,20 @@ def _refusing(otherwise: int) -> Iterator[None]:
 
 
 def _hidden_pixels(encoded: bytes, kind: str) -> int:
-    """Return how many pixels the decoder will make where the header tells of fewer."""
+    """Return the number of pixels that the decoder will make, if the header of the file gives fewer; otherwise 0."""
     try:
         if kind == "GIF":
-            # All frames are decoded before the first is taken.
+            # The decoder decodes all frames, although only the first is used.
             return sum(width * height for _, _, width, height in gif_frames(encoded))
         if kind == "WebP" and encoded[12:16] == b"VP8X":
             return _webp_frame_pixels(encoded)
-    except (IndexError, struct.error):  # cut off: what is there counts, and decoding will fail
+    except (IndexError, struct.error):  # the file is truncated: decoding will fail later
         pass
     return 0
 
 
 def _webp_frame_pixels(encoded: bytes) -> int:
-    """Return the size of the first frame of an animation, which may be larger than its canvas."""
+    """Return the number of pixels in the first frame of an animation, which may be larger than the canvas."""
     at = 12
     while at + 8 <= len(encoded):
         name, size = struct.unpack_from("<4sI", encoded, at)

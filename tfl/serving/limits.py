@@ -1,16 +1,17 @@
-"""How a request is refused, and how much may be under way at once."""
+"""Refuse requests, and limit how much work is in progress at once."""
 
 import contextlib
 from collections.abc import Callable, Iterator
 
 
 class RequestError(Exception):
-    """A request that is not answered with a prediction.
+    """A request that gets an error response instead of a prediction.
 
     Attributes:
-        status: HTTP status.
-        message: one line for the client: what to change.
-        headers: of the answer: `Retry-After`, seconds after which it is worth another try; `Allow`, methods that are.
+        status: the HTTP status.
+        message: one line that tells the client what to change.
+        headers: the headers of the response: `Retry-After`, the seconds until the client should try again; `Allow`,
+            the allowed methods.
     """
 
     def __init__(self, status: int, message: str, *, retry_after: int = 0, allow: str = "") -> None:
@@ -21,11 +22,13 @@ class RequestError(Exception):
 
 
 class Room:
-    """A number of places, for one thread. Whoever finds too few is sent away at once: a queue without end helps nobody.
+    """A fixed number of places, for use in one thread. A request that needs more than are free is refused at once.
+
+    Requests do not wait for places, because the queue could grow without limit.
 
     Attributes:
-        places: how many there are.
-        taken: how many are in use.
+        places: the number of places.
+        taken: the number of places in use.
     """
 
     def __init__(self, places: int, what: str) -> None:
@@ -34,10 +37,10 @@ class Room:
 
     @contextlib.contextmanager
     def take(self, count: int) -> Iterator[Callable[[int], None]]:
-        """Hold some places; what the context gives changes how many, once that is known.
+        """Hold some places; the function that the context gives changes how many.
 
         Raises:
-            RequestError: 413 for more than there are, 503 for more than are free.
+            RequestError: 413 for more places than exist, 503 for more than are free.
         """
         held = 0
 

@@ -1,4 +1,4 @@
-"""What the service counts, for Prometheus; every service has a registry of its own."""
+"""The Prometheus metrics of the service; every service has its own registry."""
 
 from collections.abc import Callable
 
@@ -12,8 +12,8 @@ class Metrics:
     """The metrics of one service.
 
     Args:
-        count_images: returns how many images are in the service.
-        is_ready: returns whether requests are answered.
+        count_images: returns the number of images in the service.
+        is_ready: returns whether the service is ready for requests.
     """
 
     def __init__(self, count_images: Callable[[], int], is_ready: Callable[[], bool]) -> None:
@@ -43,5 +43,5 @@ class Metrics:
         ProcessCollector(registry=registry)  # memory, processor time, open files
 
     def to_text(self) -> bytes:
-        """Return all of them in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)

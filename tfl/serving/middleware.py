@@ -1,4 +1,4 @@
-"""Around every request: counted, timed, and answered with headers that let a browser do nothing but show it."""
+"""Count and time every request, and add headers that let a browser only display the response."""
 
 import time
 from typing import Any
@@ -15,11 +15,11 @@ _HEADERS = {
     b"referrer-policy": b"no-referrer",
     b"cache-control": b"no-store",
 }
-_METHODS = ("GET", "HEAD", "POST")  # a label must not take any value that a client thinks of
+_METHODS = ("GET", "HEAD", "POST")  # others share one label: clients could send any number of different methods
 
 
 class Watch:
-    """An ASGI application around another, which counts and times its answers and adds headers that they lack."""
+    """ASGI middleware that counts and times responses, and adds missing headers."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
@@ -45,7 +45,7 @@ class Watch:
         try:
             await self._app(scope, receive, send_with_headers)
         finally:
-            route: Any = scope.get("route")  # its template: what clients write into it must not become a label
+            route: Any = scope.get("route")  # the label is the route's template, not the path that a client sends
             name = getattr(route, "path", "other")
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._metrics.requests.labels(name, method, code).inc()
@@ -53,7 +53,7 @@ class Watch:
 
 
 class Apology:
-    """An ASGI application around another, which answers 500 where that one fails and logs the traceback."""
+    """ASGI middleware that responds with 500 if the application raises an exception, and logs the traceback."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -70,7 +70,7 @@ class Apology:
         try:
             await self._app(scope, receive, send_and_note)
         except Exception:
-            if has_begun:  # too late for another answer
+            if has_begun:  # too late for another response
                 raise
             logging.exception("A request failed: %s %s", scope["method"], scope["path"][:200])
             error = "The service has a bug, or its machine a trouble; its log says more."

@@ -1,4 +1,4 @@
-"""The model behind a service: loaded in the background, warmed, and asked in micro-batches."""
+"""The model of a service: load it in the background, warm it up, and run it in micro-batches."""
 
 import asyncio
 import contextlib
@@ -22,8 +22,8 @@ from tfl.serving.pool import Pool
 from tfl.serving.tuning import best_batch_size
 
 T = TypeVar("T")
-STALLED_SECONDS = 5.0  # after which a thread is no longer taken for busy with one image
-EXPLANATIONS = 4  # that may be under way: each holds a gradient, and they take turns
+STALLED_SECONDS = 5.0  # a thread that decodes one image for longer counts as stalled
+EXPLANATIONS = 4  # explanations in progress at once: each holds a gradient, and they run one at a time
 
 
 class _Loaded(NamedTuple):
@@ -33,14 +33,14 @@ class _Loaded(NamedTuple):
 
 
 class ServedModel:
-    """A model that answers requests; one thread owns the network, others decode.
+    """A model that answers requests; one thread runs the network, other threads decode images.
 
     Attributes:
-        options: what it was started with.
-        metrics: what it counts.
-        room: places for images.
-        failure: why it could not be loaded.
-        is_draining: whether it is about to stop.
+        options: the options of the service.
+        metrics: the metrics of the service.
+        room: the limit for images in the service.
+        failure: the error if the model could not be loaded.
+        is_draining: whether the service is about to stop.
     """
 
     def __init__(self, options: ServeOptions) -> None:
@@ -52,23 +52,23 @@ class ServedModel:
         self._loaded: _Loaded | None = None
         self._network = Pool(1, "network")
         self._decoders = Pool(num_cores(), "decode")
-        self._turns = Pool(1, "decode-large")  # whoever waits for a turn takes no decoder's place
+        self._turns = Pool(1, "decode-large")  # so that large images that wait do not block the other decoders
         self._explainer = Pool(1, "explain")
         self._explanations = Room(EXPLANATIONS, "explanations")
 
     @property
     def is_loaded(self) -> bool:
-        """Whether it can answer."""
+        """Whether the model is loaded and can answer."""
         return self._loaded is not None
 
     @property
     def is_ready(self) -> bool:
-        """Whether it should be sent requests."""
+        """Whether clients should send requests."""
         return not self.trouble
 
     @property
     def trouble(self) -> str:
-        """Why it should be sent no requests, as a sentence; empty where it should."""
+        """The reason why clients should not send requests, as a sentence; empty if they should."""
         if self.is_draining:
             return "The service is about to stop."
         if not self.is_loaded:
@@ -84,7 +84,7 @@ class ServedModel:
 
     @property
     def is_working(self) -> bool:
-        """Whether threads are at work; after `running` has ended nobody waits for what they do."""
+        """Whether any thread is working; after `running` has ended, the results are not used."""
         return any(pool.is_working for pool in self._pools)
 
     @property
@@ -99,25 +99,25 @@ class ServedModel:
 
     @property
     def metadata(self) -> Metadata:
-        """Labels, image size and target.
+        """The labels, image size and target of the model.
 
         Raises:
-            RequestError: 503, it is not loaded yet.
+            RequestError: 503; the model is not loaded yet.
         """
         return self._parts.artefact.metadata
 
     @property
     def can_explain(self) -> bool:
-        """Whether it has layers to look at."""
+        """Whether the model has Keras layers, which explanations need."""
         return self._loaded is not None and self._loaded.artefact.model is not None
 
     @contextlib.asynccontextmanager
     async def running(self, on_failure: Callable[[], None], on_ready: Callable[[], None]) -> AsyncIterator[None]:
-        """Load in the background and answer as long as the context lasts.
+        """Load the model in the background, and answer requests while the context lasts.
 
         Args:
-            on_failure: called when it cannot be loaded; `failure` then says why.
-            on_ready: called when it answers.
+            on_failure: called if the model cannot be loaded; `failure` then has the error.
+            on_ready: called when the model is loaded.
         """
         task = asyncio.create_task(self._load_and_run(on_ready))
 
@@ -149,7 +149,7 @@ class ServedModel:
             return artefact.predict_pixels(images)
 
     def _load(self) -> tuple[Artefact, Decoder, int]:
-        """Load, and run everything once: the first time takes many times as long."""
+        """Load the model, and run everything once, because the first run is many times slower."""
         options = self.options
         artefact = load_artefact(options.model)
         size = artefact.metadata.image_size
@@ -162,11 +162,11 @@ class ServedModel:
         return artefact, decode, batch_size
 
     def announce(self) -> contextlib.AbstractContextManager[None]:
-        """Let a batch wait for what is prepared in this context."""
+        """Let a batch wait for the images that are prepared in this context; see `Batcher.announce`."""
         return self._parts.batcher.announce()
 
     async def prepare(self, work: Callable[[], T]) -> T:
-        """Run what is to be done before the network in a thread of the decoders."""
+        """Run work that comes before the network in one of the decoder threads."""
         return await asyncio.get_running_loop().run_in_executor(self._decoders, work)
 
     async def decode(self, encoded: bytes) -> np.ndarray:
@@ -187,15 +187,15 @@ class ServedModel:
         return await asyncio.get_running_loop().run_in_executor(self._turns, run, outcome)
 
     async def predict(self, pixels: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the probabilities `(N, C)` of images `(S, S, 3)`, each in whatever batch it gets into."""
+        """Return the probabilities `(N, C)` of images `(S, S, 3)`, which may run in different batches."""
         return await self._parts.batcher.predict(pixels)
 
     async def explain(self, pixels: np.ndarray, number: int) -> bytes:
-        """Return a PNG of one image with Grad-CAM laid over it, where `can_explain` says that it can be.
+        """Return a PNG of one image with its Grad-CAM heat map on top; only if `can_explain` is True.
 
         Args:
-            pixels: uint8 `(S, S, 3)`.
-            number: of the class that is explained.
+            pixels: the image, uint8 `(S, S, 3)`.
+            number: the number of the class to explain.
         """
 
         model: Any = self._parts.artefact.model

@@ -1,4 +1,4 @@
-"""What a service is started with: every option with its default and its rule."""
+"""The options of a service, with their defaults and rules."""
 
 import dataclasses
 import re
@@ -24,25 +24,26 @@ _RANGES = {  # lowest, highest
 
 @dataclasses.dataclass(frozen=True)
 class ServeOptions:
-    """What a service is started with.
+    """The options of a service.
 
     Attributes:
         model: a finished workdir, or an artefact of any format.
-        host: address to listen on; the default can be reached from this machine alone.
-        port: 0 takes a free one.
-        name: of the model, as it stands in `/v1/models/NAME`.
-        max_batch_size: most images that run through the network together; which number up to it serves the model
-            best is measured at the start. 1 turns micro-batching off.
-        batch_timeout_ms: how long a batch that is not full waits for requests which are known to be on their way.
-        max_request_bytes: longest body of a request.
-        max_image_pixels: most pixels that an image may have once it is decoded. A file of some kilobytes can hold
-            gigabytes; an image that takes the longest way (PNG with alpha) needs about 30 bytes a pixel.
-        queue_size: images that may be in the service at once; whoever comes then is told to try again.
-        timeout_seconds: after which a request is given up.
-        drain_seconds: how long `/readyz` says 503 before the service stops listening, so that whoever sends it
-            requests notices in time.
-        allow_origin: pages of which other addresses a browser lets read the answers, as in "https://shop.example";
-            "*": of all.
+        host: the address to listen on; the default can be reached only from this machine.
+        port: the port to listen on; 0: any free port.
+        name: the name of the model, as in `/v1/models/NAME`.
+        max_batch_size: the most images that run through the network together. At the start the service measures which
+            batch size up to this limit is best. 1: no micro-batching.
+        batch_timeout_ms: how long a batch that is not full waits for requests that are known to be coming, in
+            milliseconds.
+        max_request_bytes: the largest body of a request, in bytes.
+        max_image_pixels: the most pixels of a decoded image. A file of some kilobytes can decode to gigabytes; the
+            most expensive kind of image (PNG with alpha) needs about 30 bytes per pixel.
+        queue_size: the most images in the service at once; further requests are told to try again.
+        timeout_seconds: the time limit of a request, in seconds.
+        drain_seconds: how long `/readyz` returns 503 before the service stops listening, in seconds, so that load
+            balancers can notice it in time.
+        allow_origin: other origins whose pages may read the responses in a browser, as in "https://shop.example";
+            "*": all origins.
     """
 
     model: str
@@ -59,10 +60,10 @@ class ServeOptions:
     allow_origin: Sequence[str] = ()
 
     def check(self) -> None:
-        """Check what can be checked at once.
+        """Check the options before anything slow starts.
 
         Raises:
-            InputError: a number out of its range, a name that does not fit into an address, or no model there.
+            InputError: a number is out of its range, the name cannot be part of an address, or there is no model.
         """
         for name, (lowest, highest) in _RANGES.items():
             value = getattr(self, name)
@@ -78,21 +79,21 @@ class ServeOptions:
 
 
 def _check_origin(origin: str) -> None:
-    """Check that a browser can send this origin: it is compared letter by letter."""
+    """Check that an origin has the exact form that browsers send, because origins are compared letter by letter."""
     if origin == "*":
         return
     parts = urlsplit(origin if "//" in origin else f"http://{origin}")
-    usual = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
-    sent = f"{parts.scheme}://{parts.netloc.lower().removesuffix(usual)}"
-    if origin != sent or not usual or not parts.netloc or "@" in origin:
-        hint = f" Did you mean {sent!r}?" if usual and parts.netloc and "@" not in origin else ""
+    default_port = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
+    sent = f"{parts.scheme}://{parts.netloc.lower().removesuffix(default_port)}"
+    if origin != sent or not default_port or not parts.netloc or "@" in origin:
+        hint = f" Did you mean {sent!r}?" if default_port and parts.netloc and "@" not in origin else ""
         raise InputError(
             f"`allow_origin` must have addresses as browsers send them, or '*'. Received: {origin!r}.{hint}"
         )
 
 
 def _problem_of(path: epath.Path) -> str:
-    """Say what is wrong with a path at the first look; loading, which takes longer, says the rest."""
+    """Return what is obviously wrong with a path; other problems are found when the model is loaded, which is slow."""
     if not path.exists():
         return f"{str(path)!r}: does not exist"
     if path.is_dir():

@@ -1,4 +1,4 @@
-"""The page on which a person drops a photo and sees what the model says."""
+"""The web page where a person drops a photo and sees the prediction."""
 
 import base64
 import functools
@@ -13,9 +13,9 @@ class Page:
     """One self-contained HTML page.
 
     Attributes:
-        html: the page.
-        policy: its Content-Security-Policy: its own script and style by their digests, requests to its own service,
-            and nothing from anywhere else.
+        html: the HTML of the page.
+        policy: its Content-Security-Policy, which allows only its own script and style (by their digests) and
+            requests to its own service.
     """
 
     def __init__(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Threads that know how long they have been at their work."""
+"""A thread pool that knows how long its threads have been working."""
 
 import threading
 import time
@@ -8,15 +8,15 @@ from typing import Any
 
 
 class Pool(ThreadPoolExecutor):
-    """A pool of threads that can be asked whether it still gets on, and left without waiting for it."""
+    """A thread pool that reports whether it is stalled, and that can be left without waiting for its threads."""
 
     def __init__(self, threads: int, name: str, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(threads, name)
         self._size, self._clock = threads, clock
-        self._begun: dict[int, float] = {}  # by thread: when it began what it is at
+        self._begun: dict[int, float] = {}  # by thread: the start time of its present task
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run a function in one of the threads, as soon as one is free."""
+        """Run a function in a thread, as soon as one is free."""
         return super().submit(self._timed, fn, *args, **kwargs)
 
     def _timed(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -29,15 +29,15 @@ class Pool(ThreadPoolExecutor):
 
     @property
     def is_working(self) -> bool:
-        """Whether any thread is at work."""
+        """Whether any thread is working."""
         return bool(self._begun)
 
     @property
     def stalled_seconds(self) -> float:
-        """For how long no thread has been free, each at one and the same piece of work; 0 while one is free."""
+        """The seconds since a thread last began a task, if all threads are busy; 0 if a thread is free."""
         begun = list(self._begun.values())
         return self._clock() - max(begun) if len(begun) == self._size else 0.0
 
     def leave(self) -> None:
-        """Take no more work and drop what waits, without waiting for what a thread is at: it may take minutes."""
+        """Accept no more tasks and cancel those that wait; do not wait for running tasks, which may take minutes."""
         self.shutdown(wait=False, cancel_futures=True)

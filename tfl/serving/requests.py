@@ -1,4 +1,4 @@
-"""What a client asks in the REST shape of TensorFlow Serving, read and checked."""
+"""Read and check predict requests in the REST API of TensorFlow Serving."""
 
 import dataclasses
 import json
@@ -15,16 +15,16 @@ from tfl.serving.encoded import read_base64
 from tfl.serving.limits import RequestError
 
 _SIGNATURES = ("serving_default", BYTES_SIGNATURE, PIXELS_SIGNATURE)
-_NAMES_OF_BYTES = (IMAGES, "image_bytes")  # the signature's own, and what many clients of other models send
+_NAMES_OF_BYTES = (IMAGES, "image_bytes")  # the signature's own name, and a name that many other clients send
 
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """What is to be predicted.
+    """The images of a predict request.
 
     Attributes:
         instances: for each image the bytes of its file, or its pixels, uint8 `(S, S, 3)`.
-        by_row: whether the answer is a list of objects ("predictions"), or an object of lists ("outputs").
+        by_row: True: the response is a list of objects ("predictions"); False: an object of lists ("outputs").
     """
 
     instances: Sequence[bytes] | np.ndarray
@@ -35,11 +35,11 @@ def read_question(body: bytes, image_size: int) -> Question:
     """Read the body of a `:predict` request.
 
     Args:
-        body: JSON as in `{"instances": [{"b64": "..."}]}`.
-        image_size: pixels per side of instances that are pixels.
+        body: JSON, as in `{"instances": [{"b64": "..."}]}`.
+        image_size: pixels per side of images that are sent as pixels.
 
     Raises:
-        RequestError: 400; the message says what is wrong with it.
+        RequestError: 400; the message says what is wrong with the body.
     """
     request = _read_json(body)
     signature = request.get("signature_name", "serving_default")
@@ -80,7 +80,7 @@ def _is_named(value: Any) -> bool:
 
 
 def _only_value(named: dict[str, Any], names: Sequence[str], key: str) -> Any:
-    """Return the value of an object with one entry, the input of the signature."""
+    """Return the value of an object whose one entry must be the input of the signature."""
     if len(named) != 1 or next(iter(named)) not in names:
         raise _bad(f"Each of `{key}` must have the one input `{names[0]}`", list(named))
     return next(iter(named.values()))

@@ -1,4 +1,4 @@
-"""The process around the application: its socket, its signals, its end."""
+"""Run the application in this process: open its socket, handle signals, and stop it."""
 
 import contextlib
 import functools
@@ -17,10 +17,11 @@ _KEEP_ALIVE_SECONDS, _BACKLOG = 75, 1024
 
 
 def open_server(options: ServeOptions) -> "Server":
-    """Check all that the user can mend, and take the port, before anything slow starts.
+    """Check the options and open the port, before anything slow starts.
 
     Raises:
-        InputError: an option out of its range, no model there, a port in use, or the extra "serve" is not installed.
+        InputError: an option is out of its range, there is no model, the port is in use, or the extra "serve" is not
+            installed.
 
     Example:
         >>> tfl.serving.open_server(ServeOptions("runs/photos", port=8501)).run()
@@ -41,10 +42,10 @@ def _listen(host: str, port: int) -> socket.socket:
         raise InputError(
             f"`host` must be an address or a name of this machine. Received: {host!r}: {error}."
         ) from error
-    # With the protocol named, asyncio sends every part of an answer at once (TCP_NODELAY); else each takes 40 ms more.
+    # If the protocol is given, asyncio sends every part of a response at once (TCP_NODELAY), which saves 40 ms each.
     listening = socket.socket(family, kind, protocol)
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # else a restart waits for a minute
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # otherwise a restart must wait a minute
         listening.bind(address)
         listening.listen(_BACKLOG)
     except OSError as error:
@@ -59,7 +60,7 @@ class Server:
     """A service that has its port but does not answer yet.
 
     Attributes:
-        url: where it will answer.
+        url: the address at which it will answer.
     """
 
     def __init__(self, options: ServeOptions, listening: socket.socket) -> None:
@@ -69,10 +70,10 @@ class Server:
         self._model: Any = None
 
     def run(self) -> None:
-        """Load the model, answer until SIGTERM or SIGINT, then finish what was begun.
+        """Load the model, answer requests until SIGTERM or SIGINT, then finish the requests that have begun.
 
         Raises:
-            InputError: what is served is no artefact of tfl.
+            InputError: the model is not an artefact of tfl.
         """
         from tfl.serving.app import create_app
         from tfl.serving.connections import HEAD_BYTES, HEAD_SECONDS, Connection, max_connections
@@ -86,7 +87,7 @@ class Server:
             h11_max_incomplete_event_size=HEAD_BYTES,
             ws="none",
             log_config=None,
-            log_level="error",  # or every client could fill the log
+            log_level="error",  # at a lower level any client could fill the log
             access_log=False,
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
@@ -104,7 +105,7 @@ class Server:
 
     @property
     def is_working(self) -> bool:
-        """Whether `run` left threads at work that nobody waits for, but that Python would wait for at its end."""
+        """Whether threads still work after `run`: nobody needs their results, but Python waits for them at exit."""
         return self._model is not None and self._model.is_working
 
     def _tell(self) -> None:
@@ -115,9 +116,9 @@ class Server:
 
 
 class _Drain:
-    """What a signal does: the service says that it is not ready, then it stops; a second one stops it at once.
+    """Signal handler: the service first reports that it is not ready, then it stops; a second signal stops it at once.
 
-    uvicorn's own handler raises the signal again when all is done, and the process would not end with 0.
+    uvicorn's own handler raises the signal again at the end, so the exit code of the process would not be 0.
     """
 
     def __init__(self, server: Any, model: Any, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""How many images to run together, found by trying: it depends on the runtime more than on the network."""
+"""Measure the best batch size; it depends more on the runtime than on the network."""
 
 import time
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 ROUNDS = 4
-TOLERANCE = 1.1  # what a smaller batch, which answers sooner, may cost
+TOLERANCE = 1.1  # a smaller batch answers sooner, so it may take up to this factor more time per image
 
 
 def best_batch_size(
@@ -15,16 +15,16 @@ def best_batch_size(
     max_batch_size: int,
     clock: Callable[[], float] = time.perf_counter,
 ) -> int:
-    """Return the smallest batch size that costs at most a tenth more time an image than the best.
+    """Return the smallest batch size that takes at most 10 % more time per image than the fastest size.
 
-    TensorFlow spends most of a small network's time on starting its operations, and gains several times from batches.
-    LiteRT and ONNX Runtime gain little, and lose where a batch outgrows the processor's cache.
+    For a small network TensorFlow spends most of its time on starting operations, so batches make it several times
+    faster. LiteRT and ONNX Runtime gain little, and they are slower if a batch does not fit into the processor's cache.
 
     Args:
-        predict: images `(N, H, W, 3)` to rows `(N, C)`.
-        image: `(H, W, 3)`.
-        max_batch_size: sizes 1, 2, 4, ... up to it are tried, and it itself.
-        clock: returns seconds.
+        predict: a function from images `(N, H, W, 3)` to rows `(N, C)`.
+        image: one image, `(H, W, 3)`.
+        max_batch_size: the largest size; the sizes 1, 2, 4, ... below it are tried, too.
+        clock: returns the time in seconds.
 
     Returns:
         A size from 1 to `max_batch_size`.
@@ -36,6 +36,6 @@ def best_batch_size(
             batch = np.stack([image] * size)
             begin = clock()
             predict(batch)
-            if number:  # the first time of every size takes longer
+            if number:  # the first run of every size is slower and does not count
                 seconds[size] = min(seconds[size], (clock() - begin) / size)
     return next(size for size in sizes if seconds[size] <= TOLERANCE * min(seconds.values()))
