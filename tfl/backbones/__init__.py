@@ -1,6 +1,6 @@
-"""Pretrained networks: which there are, how they are built, and where they can be cut.
+"""Pretrained networks: list them, build them, and find the points where they can be cut.
 
-Names are looked up when they are first used, so that listing networks imports no TensorFlow.
+Each name is imported when it is first used, so that listing networks imports no TensorFlow.
 """
 
 import importlib
