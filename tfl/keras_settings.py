@@ -31,11 +31,11 @@ def check_keras_settings() -> None:
     keras = sys.modules.get("keras")
     if keras is not None and hasattr(keras, "config"):
         values = {name: getattr(keras.config, name)() for name in NEEDED}
-        found = {name: (getattr(value, "name", value), "keras.config") for name, value in values.items()}
+        settings = {name: (getattr(value, "name", value), "keras.config") for name, value in values.items()}
     else:
-        found = _settings_of_files()
+        settings = _settings_of_files()
     for name, needed in NEEDED.items():
-        value, place = found.get(name, (needed, ""))
+        value, place = settings.get(name, (needed, ""))
         if value != needed:
             raise InputError(
                 f"`{name}` of Keras must be {needed!r}. Received: {value!r}, from {place}. Did you mean {_HINTS[name]}?"
@@ -49,7 +49,7 @@ def _settings_of_files() -> dict[str, tuple[object, str]]:
         values = json.loads(file.read_text())
     except (OSError, ValueError):  # Keras ignores such a file too
         values = {}
-    found = {name: (value, str(file)) for name, value in values.items()} if isinstance(values, dict) else {}
+    settings = {name: (value, str(file)) for name, value in values.items()} if isinstance(values, dict) else {}
     if "KERAS_BACKEND" in os.environ:
-        found["backend"] = (os.environ["KERAS_BACKEND"], "KERAS_BACKEND")
-    return found
+        settings["backend"] = (os.environ["KERAS_BACKEND"], "KERAS_BACKEND")
+    return settings

@@ -42,5 +42,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    room = "weights" if name in ("build_backbone", "weights_fingerprint") else "stages"
-    return getattr(importlib.import_module(f"{__name__}.{room}"), name)
+    module = "weights" if name in ("build_backbone", "weights_fingerprint") else "stages"
+    return getattr(importlib.import_module(f"{__name__}.{module}"), name)

@@ -107,7 +107,7 @@ _BY_NAME = {spec.name: spec for spec in _SPECS}
 
 
 def get_backbone_spec(name: str) -> BackboneSpec:
-    """Return the row of one network.
+    """Return the facts about one network.
 
     Args:
         name: as keras.applications spells it; upper and lower case are the same.

@@ -33,14 +33,14 @@ def read_h5_layers(path: epath.PathLike) -> list[SavedLayer]:
     Returns:
         The layers; an empty list if the file has another form, such as `.weights.h5`.
     """
-    found: dict[str, list[Any]] = {}
+    layers: dict[str, list[Any]] = {}
     with h5py.File(path) as file:
         root: Any = file.get("model_weights", file)
         for layer in root.attrs.get("layer_names", ()):
             group = root[_text(layer)]
             for name in map(_text, group.attrs["weight_names"]):
-                found.setdefault(_layer_of(name, _text(layer)), []).append(group[name][()])
-    return [SavedLayer(*item) for item in found.items()]
+                layers.setdefault(_layer_of(name, _text(layer)), []).append(group[name][()])
+    return [SavedLayer(*item) for item in layers.items()]
 
 
 def find_backbone(saved: Sequence[SavedLayer], layers: Sequence[keras.layers.Layer]) -> list[Any] | str:

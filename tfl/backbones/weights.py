@@ -19,7 +19,7 @@ from tfl.backbones.published import published_weights
 from tfl.backbones.saved import copy_weights, find_weights
 from tfl.errors import InputError
 
-INPUT_NAME = "image"  # of every network built here; its preprocessing follows
+INPUT_NAME = "image"  # of the input of every network that is built here
 
 
 def build_backbone(name: str, *, image_size: int = 0, alpha: float = 1.0, weights: str = "imagenet") -> keras.Model:

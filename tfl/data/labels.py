@@ -56,14 +56,14 @@ def find_missing(labels: np.ndarray) -> np.ndarray:
         labels: `(N,)` or `(N, K)`, from `as_labels`.
     """
     if labels.dtype.kind == "f":
-        found = ~np.isfinite(labels)
+        is_missing = ~np.isfinite(labels)
     elif labels.dtype.kind == "i":
-        found = (labels == -1) & _means_missing(labels)
+        is_missing = (labels == -1) & _means_missing(labels)
     elif labels.dtype.kind in "OSU":
-        found = np.array([_is_missing(label) for label in labels.reshape(-1)], bool).reshape(labels.shape)
+        is_missing = np.array([_is_missing(label) for label in labels.reshape(-1)], bool).reshape(labels.shape)
     else:
-        found = np.zeros(labels.shape, bool)
-    gaps: Any = np.asarray(found).reshape(len(labels), -1)
+        is_missing = np.zeros(labels.shape, bool)
+    gaps: Any = np.asarray(is_missing).reshape(len(labels), -1)
     return gaps.any(axis=1)
 
 

@@ -96,7 +96,7 @@ def number_classes(labels: Sequence[str] | np.ndarray, source: str) -> tuple[np.
     labels = np.asarray(labels)
     values, numbers = np.unique(labels.astype(np.str_), return_inverse=True)
     names = [normal_name(str(value)) for value in values]
-    order = sorted(set(names), key=int if labels.dtype.kind in "iu" else natural_key)  # -1 stands before 1
+    order = sorted(set(names), key=int if labels.dtype.kind in "iu" else natural_key)  # -1 comes before 1
     if len(order) < 2:
         raise InputError(
             f"`data.source` must have at least two classes. Received: {source} with {', '.join(order) or 'none'}."

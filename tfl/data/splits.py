@@ -179,7 +179,7 @@ def _held_out_counts(class_name: str, count: int, different: int, fractions: dic
 
 
 def _check_every_split(index: Index, splits: np.ndarray, wanted: dict[str, float]) -> None:
-    """Refuse a class without images in some split, because its images also stand in other classes."""
+    """Refuse a class that has no images in some split, because its images are also in other classes."""
     for label, name in enumerate(index.class_names):
         missing = [part for part in ("train", *wanted) if not np.any((splits == part) & (index.labels == label))]
         if wanted and missing:

@@ -128,7 +128,7 @@ class _Example(NamedTuple):
     fingerprint: int
     sha256: str
     size: tuple[int, int]  # width and height
-    peak: int  # largest value of a colour in a PNG file of 16 bits
+    peak: int  # largest colour value in a 16-bit PNG file; 0 for others
 
 
 @dataclasses.dataclass

@@ -47,7 +47,7 @@ def guard_batches(dataset: tf.data.Dataset, rule: LabelRule, name: str, *, pixel
 
     @tf.autograph.experimental.do_not_convert
     def check(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        found = find_problems(batch["image"], batch.get("label"), rule, (name, name), pixels=pixels)
-        return guarded(batch, found)
+        problems = find_problems(batch["image"], batch.get("label"), rule, (name, name), pixels=pixels)
+        return guarded(batch, problems)
 
     return dataset.map(check)

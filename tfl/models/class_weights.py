@@ -54,12 +54,12 @@ def resolve_class_weight(
             shown = " ".join(repr(class_weight).split())[:100]
             raise InputError(f"`class_weight` must be {_FORMS}: {num_classes} weights. Received: {shown}.")
         pairs = list(enumerate(weights))
-    found = {number: _check_weight(number, weight) for number, weight in pairs}
-    if len(found) < len(pairs):
+    by_class = {number: _check_weight(number, weight) for number, weight in pairs}
+    if len(by_class) < len(pairs):
         raise InputError(f"`class_weight` must name each class once. Received: {class_weight!r}.")
-    if len(found) == num_classes and not any(found.values()):
+    if len(by_class) == num_classes and not any(by_class.values()):
         raise InputError(f"`class_weight` must not be 0 for every class. Received: {class_weight!r}.")
-    return found or None
+    return by_class or None
 
 
 def balanced_class_weight(labels: np.ndarray) -> dict[int, float]:

@@ -119,6 +119,13 @@ def save_model(model: keras.Model, path: epath.PathLike) -> None:
     """Write `model` as one `.keras` file with tfl's metadata inside; Keras can load it without tfl.
 
     The file is written under another name and then renamed, so a crash or a full disk does not destroy an older file.
+
+    Args:
+        model: a classifier; its `metadata`, if it has any, must fit its input size and its outputs.
+        path: of the file; its folder is created if it does not exist.
+
+    Raises:
+        InputError: the metadata belongs to another model, the disk is full or the folder is not writable.
     """
     metadata = getattr(model, "metadata", None)
     if metadata is not None:
@@ -135,6 +142,9 @@ def save_model(model: keras.Model, path: epath.PathLike) -> None:
 
 def load_model(path: epath.PathLike) -> keras.Model:
     """Load a classifier from a workdir or a `.keras` file; it reads only data, and never runs code from the file.
+
+    Args:
+        path: of the file, or of the workdir of a finished run; `~` is the home folder.
 
     Returns:
         The model; `model.metadata` is the metadata of the file, or None if the file has none.

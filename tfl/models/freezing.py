@@ -143,9 +143,9 @@ def learning_rate_multipliers(model: keras.Model, layer_decay: float) -> dict[st
 
 def trained_by_stage(model: keras.Model) -> dict[str, list[keras.Variable]]:
     """Return the trainable weights of each stage and of the head, from bottom to top; leave out frozen stages."""
-    rooms = {stage.name: list(stage.layers) for stage in find_stages(model)} | {"head": head_layers(model)}
-    found = {name: [w for layer in layers for w in layer.trainable_weights] for name, layers in rooms.items()}
-    return {name: weights for name, weights in found.items() if weights}
+    parts = {stage.name: list(stage.layers) for stage in find_stages(model)} | {"head": head_layers(model)}
+    by_part = {name: [w for layer in layers for w in layer.trainable_weights] for name, layers in parts.items()}
+    return {name: weights for name, weights in by_part.items() if weights}
 
 
 def describe_freezing(model: keras.Model) -> FreezeTable:

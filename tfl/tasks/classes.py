@@ -33,8 +33,8 @@ class OneClass(Classification):
 
     def confidences(self, outputs: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `Classification`."""
-        scores, said = self.scores(outputs), self.said(outputs)
-        return scores[np.arange(len(said)), said], said == self.as_classes(labels)
+        scores, predicted = self.scores(outputs), self.said(outputs)
+        return scores[np.arange(len(predicted)), predicted], predicted == self.as_classes(labels)
 
     def is_correct(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """See `Task`."""

@@ -82,12 +82,12 @@ class Classification(Task):
         """See `Task`."""
         outputs = np.asarray(outputs, np.float64)
         loss = self.losses(outputs, labels)
-        classes, said, scores = self.as_classes(labels), self.said(outputs), self.scores(outputs)
+        classes, predicted, scores = self.as_classes(labels), self.said(outputs), self.scores(outputs)
         ranking = ranking_metrics(self.one_vs_rest(classes, scores.shape[1]), scores)
         shared = {"loss": float(loss.mean()), "num_examples": len(loss)}
-        own = self._own_metrics(classes, said, outputs)
+        own = self._own_metrics(classes, predicted, outputs)
         extra = self._extra_metrics(classes, scores, outputs)
-        further = {name: float(np.mean(values)) for name, values in self.example_metrics(classes, said).items()}
+        further = {name: float(np.mean(values)) for name, values in self.example_metrics(classes, predicted).items()}
         return shared | own | ranking | extra | further
 
     def _extra_metrics(self, classes: np.ndarray, scores: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
@@ -97,13 +97,13 @@ class Classification(Task):
     def statistic(self, outputs: np.ndarray, labels: np.ndarray) -> Statistic:
         """See `Task`."""
         outputs = np.asarray(outputs, np.float64)
-        classes, said, scores = self.as_classes(labels), self.said(outputs), self.scores(outputs)
-        truth, chosen = (self.one_vs_rest(part, scores.shape[1]) for part in (classes, said))
+        classes, predicted, scores = self.as_classes(labels), self.said(outputs), self.scores(outputs)
+        truth, chosen = (self.one_vs_rest(part, scores.shape[1]) for part in (classes, predicted))
         return statistics.join(
             statistics.means(
                 {"loss": self.losses(outputs, labels)}
-                | self._own_means(classes, said, outputs)
-                | self.example_metrics(classes, said)
+                | self._own_means(classes, predicted, outputs)
+                | self.example_metrics(classes, predicted)
             ),
             self._own_confusion(truth, chosen),
             statistics.ranking(truth, scores, self.positive),
