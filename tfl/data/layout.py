@@ -135,7 +135,7 @@ def _splits_below(candidates: Sequence[Folder]) -> list[ClassFolder]:
 
 
 def _note_unread(folder: Folder, read: Sequence[Folder], layout: Layout) -> None:
-    """Note the files and folders beside `read` that are not read; refuse the tree if they are most of the images."""
+    """Note the files and folders beside `read` that are not read; refuse a folder with most images directly in it."""
     if folder.own_images and folder.own_images * 2 >= folder.num_images:
         refuse("have every image in a class folder", folder)
     if folder.own_images:
