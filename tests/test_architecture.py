@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,24 @@ def test_files_stay_short_and_quiet(path):
         assert not isinstance(node, ast.Assert), f"line {node.lineno}: assert for a user's error"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             assert node.func.id != "print", f"line {node.lineno}: print in the library"
+
+
+def body_lines(function):
+    """Return how many lines a function has without its docstring."""
+    has_docstring = ast.get_docstring(function) is not None and len(function.body) > 1
+    return function.end_lineno - function.body[has_docstring].lineno + 1
+
+
+def test_functions_fit_a_screen_and_most_files_are_short():
+    functions = [
+        (f"{name_of(path)}: {node.name}", body_lines(node))
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    ]
+    assert [name for name, lines in functions if lines > 50] == []
+    assert statistics.median(lines for _, lines in functions) <= 6
+    assert statistics.median(path.read_text().count("\n") for path in SOURCES) <= 130
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "scripts").glob("*.py")), ids=name_of)

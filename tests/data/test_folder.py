@@ -42,7 +42,7 @@ def test_class_folders(tmp_path):
     assert index.ids.tolist()[:6] == ["2/0.png", "2/1.png", "2/2.png", "2/3.png", "2/deeper/still/x.jpg", "10/0.png"]
     for row, path in enumerate(index.paths):
         assert hashlib.sha256(Path(path).read_bytes()).hexdigest() == index.sha256[row]
-        assert Image.open(path).size == (index.width[row], index.height[row])
+        assert Image.open(path).size == (index.facts["width"][row], index.facts["height"][row])
 
 
 @pytest.mark.parametrize("name", ["val", "Valid", "VALIDATION", "test"])

@@ -56,7 +56,7 @@ def test_pixels_equal_pillow(photos):
         image = Image.open(splits.index.paths[row])
         assert (image.format == "JPEG") == ("jpeg" in splits.index.paths[row])
         upright = (ImageOps.exif_transpose(image) if image.format == "JPEG" else image).convert("RGB")
-        assert upright.size == (splits.index.width[row], splits.index.height[row])
+        assert upright.size == (splits.index.facts["width"][row], splits.index.facts["height"][row])
         expected = np.asarray(upright.resize((16, 16), Image.Resampling.BILINEAR))
         assert np.abs(pixels.astype(int) - expected).max() <= 1, splits.index.paths[row]
 

@@ -153,7 +153,7 @@ def test_streams(make):
         np.testing.assert_array_equal(labels, LABELS[splits.index.ids[ids].astype(int)])
         reference, _, same = read(load_data((IMAGES, LABELS)), rows, image_size=5)
         np.testing.assert_array_equal(pixels[np.argsort(ids)], reference[np.argsort(same)])
-    assert set(splits.index.width) == {5} and set(splits.index.height) == {6}
+    assert set(splits.index.facts["width"]) == {5} and set(splits.index.facts["height"]) == {6}
 
 
 def test_stream_epochs_are_shuffled_and_repeatable():

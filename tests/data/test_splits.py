@@ -23,7 +23,7 @@ def index_of(counts, owners=None, sha256=None):
         [f"c{label}" for label in range(len(counts))],
         splits=owners or [""] * len(ids),
         sha256=sha256 or ids,
-        sizes=np.ones((len(ids), 2)),
+        facts={"width": np.ones(len(ids)), "height": np.ones(len(ids))},
     )
     return index
 
@@ -88,7 +88,7 @@ def test_leaks_of_every_pair_of_splits_are_counted():
 
 
 def test_unknown_contents_and_images_of_other_shapes_are_no_copies():
-    index = dataclasses.replace(index_of([6, 6]), sha256=np.array(["", "a"] * 6), width=np.arange(12))
+    index = dataclasses.replace(index_of([6, 6]), sha256=np.array(["", "a"] * 6), facts={"width": np.arange(12)})
     assert len(set(index.contents())) == 12
     assert not find_contradictions(index) and not any(count_leaks(assign_splits(index)).values())
 

@@ -136,10 +136,10 @@ def test_images_are_cut_by_size_shape_and_brightness():
     slicings = slice_by_image(splits.index, rows, luminance)
     assert list(slicings) == ["brightness"]  # all are of one size
     index = splits.index
-    index.width[:], index.height[:] = np.where(rows < 45, 100, 300), np.where(rows < 30, 200, 100)
+    index.facts["width"][:], index.facts["height"][:] = np.where(rows < 45, 100, 300), np.where(rows < 30, 200, 100)
     slicings = slice_by_image(index, rows)
     assert slicings["image size"].names == ("10,000 to 20,000 pixels", "30,000 pixels")
     shapes = [slicings["shape"].names[part] for part in slicings["shape"].parts[[0, 40, 80]]]
     assert shapes == ["taller than wide", "about square", "wider than tall"]
-    index.width[3] = 0  # unknown
+    index.facts["width"][3] = 0  # unknown
     assert slice_by_image(index, rows) == {}

@@ -26,7 +26,7 @@ class ArraySource(Source):
         """Return the pixels of the rows, in their order."""
         with tf.device("CPU"):
             pixels = tf.convert_to_tensor(self.pixels)
-        shapes = np.stack([self.index.height, self.index.width, np.full(len(self.index), 3)], axis=1)
+        shapes = np.stack([self.index.facts["height"], self.index.facts["width"], np.full(len(self.index), 3)], axis=1)
         columns = {"start": self.starts[rows], "shape": shapes[rows], "label": self.index.labels[rows], "id": rows}
 
         def cut(row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -73,7 +73,7 @@ def load_arrays(splits: Mapping[str, tuple[Any, Any]], class_names: Sequence[str
         label_names,
         splits=owners,
         sha256=[hashlib.sha256(image.tobytes()).hexdigest() for image in images],
-        sizes=np.array([(image.shape[1], image.shape[0]) for image in images]),
+        facts={"width": [image.shape[1] for image in images], "height": [image.shape[0] for image in images]},
     )
     sizes = np.array([images[place].size for place in order], np.int64)
     pixels = np.concatenate([images[place].reshape(-1) for place in order])

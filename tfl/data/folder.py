@@ -17,6 +17,7 @@ from tfl.data.source import Source, number_classes
 from tfl.data.tree import describe_passed_over, read_tree
 from tfl.errors import InputError
 from tfl.files.writing import expand_home
+from tfl.inputs.image.image_input import FACTS
 from tfl.inputs.image.scan import HASH_BUCKETS, ScannedImage, scan_files
 from tfl.registry import find_same
 
@@ -126,7 +127,7 @@ def _make_source(
         class_names,
         splits=[split for (split, _, _), _ in good],
         sha256=[result.sha256 for _, result in good],
-        sizes=np.array([(result.width, result.height) for _, result in good]),
+        facts={name: [getattr(result, name) for _, result in good] for name in FACTS},
         paths=[file for (_, _, file), _ in good],
     )
     fingerprints = np.array([result.fingerprint for _, result in good], np.int64)[order]

@@ -11,12 +11,13 @@ from etils import epath
 
 from tfl.errors import InputError
 from tfl.files.reading import read_csv, refuse_file
+from tfl.inputs.image.image_input import FACTS
 from tfl.registry import normal_name
 from tfl.workdir import write_csv
 
 SPLITS = ("train", "validation", "test")
 UNUSED = "unused"  # split of the rows beyond `train_examples_per_class`
-COLUMNS = ("id", "path", "label", "split", "sha256", "width", "height")  # of splits.csv
+COLUMNS = ("id", "path", "label", "split", "sha256")  # of splits.csv, followed by the facts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +33,8 @@ class Index:
         labels: int64 (N,) class numbers, or float32 (N, K) multi-label or (N,) regression targets.
         splits: str, "train", "validation", "test" or "unused"; "" before the data is split.
         sha256: str, of the bytes of the file or of the pixels.
-        width: int64, pixels, as displayed (after EXIF orientation); 0 if unknown.
-        height: int64, pixels.
+        facts: int64 columns with the results of the scan, by name: for images "width" and "height", in pixels as
+            displayed (after EXIF orientation); 0 if unknown.
         class_names: K names; empty for regression targets.
     """
 
@@ -42,8 +43,7 @@ class Index:
     labels: np.ndarray
     splits: np.ndarray
     sha256: np.ndarray
-    width: np.ndarray
-    height: np.ndarray
+    facts: Mapping[str, np.ndarray]
     class_names: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -76,7 +76,7 @@ class Index:
 
         Examples without a known digest count as different.
         """
-        sized = zip(self.sha256, self.width, self.height, strict=True)  # raw pixels do not contain their shape
+        sized = zip(self.sha256, *self.facts.values(), strict=True)  # raw pixels do not contain their shape
         first: dict[object, int] = {}
         keys = (key if key[0] else row for row, key in enumerate(sized))
         return np.array([first.setdefault(key, row) for row, key in enumerate(keys)], np.int64)
@@ -85,9 +85,9 @@ class Index:
         """Write the table as `splits.csv`, with class names as labels."""
         rows = zip(
             self.ids, self.paths, self.label_texts(), self.splits,
-            self.sha256, self.width, self.height, strict=True,
+            self.sha256, *self.facts.values(), strict=True,
         )  # fmt: skip
-        write_csv(path, COLUMNS, rows)
+        write_csv(path, (*COLUMNS, *self.facts), rows)
 
     def check_same(self, recorded: Sequence[Mapping[str, str]]) -> None:
         """Check that a table from an earlier run lists the same examples, so that its results are valid for them.
@@ -128,28 +128,26 @@ class Index:
 
 
 def read_splits(path: epath.PathLike) -> list[dict[str, str]]:
-    """Read a table from `Index.write_csv`: id, path, label, split, sha256, width and height of each example.
+    """Read a table of images from `Index.write_csv`: id, path, label, split, sha256 and the facts of each example.
 
     Raises:
         InputError: a column is missing, an id occurs twice, or a split or size is not valid.
     """
-    rows = read_csv(path, COLUMNS, key="id")
+    rows = read_csv(path, (*COLUMNS, *FACTS), key="id")
     for row in rows:
         if row["split"] not in (*SPLITS, UNUSED):
             raise refuse_file(path, f"{row['id']!r} is of the split {row['split']!r}")
-        if not (row["width"].isdecimal() and row["height"].isdecimal()):
-            raise refuse_file(path, f"{row['id']!r} is of {row['width']!r} x {row['height']!r} pixels")
+        if not all(row[name].isdecimal() for name in FACTS):
+            raise refuse_file(path, f"{row['id']!r} is of {' x '.join(repr(row[name]) for name in FACTS)} pixels")
     return rows
 
 
 def index_of_splits(rows: Sequence[Mapping[str, str]]) -> Index:
     """Return the index of a table from `read_splits`; every label, of any kind, becomes a class."""
-    ids, paths, texts, splits, sha256, width, height = (
-        np.array([row[name] for row in rows], np.str_) for name in COLUMNS
-    )
+    ids, paths, texts, splits, sha256 = (np.array([row[name] for row in rows], np.str_) for name in COLUMNS)
     names, labels = np.unique(texts, return_inverse=True)
-    width, height = width.astype(np.int64), height.astype(np.int64)
-    return Index(ids, paths, labels, splits, sha256, width, height, tuple(map(str, names)))
+    facts = {name: np.array([int(row[name]) for row in rows], np.int64) for name in FACTS}
+    return Index(ids, paths, labels, splits, sha256, facts, tuple(map(str, names)))
 
 
 def make_index(
@@ -159,7 +157,7 @@ def make_index(
     *,
     splits: Sequence[str],
     sha256: Sequence[str],
-    sizes: np.ndarray,
+    facts: Mapping[str, Sequence[int]],
     paths: Sequence[str] | None = None,
 ) -> tuple[Index, np.ndarray]:
     """Build an index with its rows in the fixed order of `Index`.
@@ -170,7 +168,7 @@ def make_index(
         class_names: K names, in the order of the label numbers.
         splits: N names of the source's own splits, or "".
         sha256: N digests.
-        sizes: int (N, 2), width and height.
+        facts: by name, N whole numbers that the scan found.
         paths: N paths, or None if there are no files.
 
     Returns:
@@ -193,8 +191,7 @@ def make_index(
         labels=labels[order],
         splits=column(splits),
         sha256=column(sha256),
-        width=np.asarray(sizes, np.int64)[order, 0],
-        height=np.asarray(sizes, np.int64)[order, 1],
+        facts={name: np.asarray(values, np.int64)[order] for name, values in facts.items()},
         class_names=tuple(class_names),
     )
     return index, order

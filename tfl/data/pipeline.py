@@ -12,9 +12,9 @@ from tfl.data.source import Source
 from tfl.data.tree import describe_passed_over, is_junk, read_tree
 from tfl.errors import BadImageError, InputError
 from tfl.files.writing import expand_home
-from tfl.inputs.image.augment import augment, example_seed
-from tfl.inputs.image.decode import decode_image, resize
+from tfl.inputs.image.augment import example_seed
 from tfl.inputs.image.depth import describe_excess
+from tfl.inputs.image.image_input import ImageInput
 from tfl.inputs.image.scan import ScannedImage, scan_files
 
 SHUFFLE_BUFFER = 2048  # undecoded examples; streams only
@@ -70,13 +70,14 @@ def make_dataset(
     with tf.device("CPU"):
         seeds = tf.constant(source.index.seeds if epoch is not None else (), tf.int64)
 
+    image_input = ImageInput(image_size, source.bit_depth, source.formats)
+
     def prepare(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        image = to_pixels(example["image"], source.formats, source.bit_depth)
         if epoch is None:
-            image = resize(image, image_size)
+            image = image_input.prepare(example["image"])
         else:
             own_seed = example_seed(seed, epoch, tf.gather(seeds, example["id"]))
-            image = augment(image, image_size, augmentation, own_seed)
+            image = image_input.augment(example["image"], augmentation, own_seed)
         return {"image": image, "label": example["label"], "id": example["id"], "weight": tf.ones(())}
 
     if epoch is not None and shuffle and source.has_random_access:
@@ -130,9 +131,10 @@ def make_prediction_dataset(
     if any(result.png for _, result in good):
         columns["png"] = encode_paths(result.png for _, result in good)
 
+    image_input = ImageInput(image_size, bit_depth, tuple(formats))
+
     def prepare(row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        image = decode_image(read_image(row), formats, bit_depth)
-        return {"image": resize(image, image_size), "id": row["id"]}
+        return {"image": image_input.prepare(read_image(row)), "id": row["id"]}
 
     dataset = tf.data.Dataset.from_tensor_slices(columns).map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
     dataset = dataset.ignore_errors().batch(batch_size).prefetch(tf.data.AUTOTUNE)
@@ -174,15 +176,3 @@ def _list_images(files: Sequence[str | Path]) -> list[str]:
     if passed_over:
         progress.say(describe_passed_over(passed_over))
     return paths
-
-
-def to_pixels(image: tf.Tensor, formats: Sequence[str], bit_depth: int = 16) -> tf.Tensor:
-    """Convert an undecoded example to uint8 (H, W, 3): decode bytes, round float pixels, repeat grey three times."""
-    if image.dtype == tf.string:
-        return decode_image(image, formats, bit_depth)
-    if image.dtype != tf.uint8:
-        image = tf.saturate_cast(tf.round(tf.cast(image, tf.float32)), tf.uint8)
-    if image.shape.rank is None:  # never a scalar: the index was made from images
-        image = tf.cond(tf.equal(tf.rank(image), 2), lambda: image[:, :, None], lambda: image)
-    image = tf.ensure_shape(image[:, :, None] if image.shape.rank == 2 else image, (None, None, None))
-    return tf.ensure_shape(tf.broadcast_to(image, tf.concat([tf.shape(image)[:2], [3]], axis=0)), (None, None, 3))

@@ -15,6 +15,7 @@ from tfl.data.passes import check_ends, check_not_repeating, check_same_again, f
 from tfl.data.quarantine import check_bad_fraction
 from tfl.data.source import Source
 from tfl.errors import InputError
+from tfl.inputs.image.image_input import FACTS
 from tfl.inputs.image.pixels import check_image, check_split
 from tfl.inputs.image.scan import BadImageError, scan_image
 
@@ -104,7 +105,7 @@ def load_streams(
         class_names,
         splits=[example.split for example in examples],
         sha256=[example.sha256 for example in examples],
-        sizes=np.array([example.size for example in examples]),
+        facts={name: [example.size[k] for example in examples] for k, name in enumerate(FACTS)},
     )
     return StreamSource(
         index,

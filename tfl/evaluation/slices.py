@@ -14,6 +14,7 @@ from tfl.errors import InputError
 from tfl.evaluation.intervals import mean_interval, wilson_interval
 from tfl.evaluation.predictions import Predictions
 from tfl.files.reading import read_spreadsheet
+from tfl.inputs.image.image_input import FACTS
 from tfl.progress import track
 from tfl.registry import did_you_mean
 
@@ -118,7 +119,7 @@ def slice_by_image(index: Index, rows: np.ndarray, luminance: np.ndarray | None 
         rows: N positions in it.
         luminance: `(N,)` in [0, 255], from `mean_luminance`.
     """
-    width, height = index.width[rows].astype(float), index.height[rows].astype(float)
+    width, height = (index.facts[name][rows].astype(float) for name in FACTS)
     slicings = {}
     if (width > 0).all():
         slicings["image size"] = slice_by_number(width * height, "pixels")

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from tfl.data import decode_image, resize
 from tfl.errors import InputError
 from tfl.files.reading import parse_json
 from tfl.models.classifier import Metadata
@@ -56,11 +55,8 @@ def decode_batch(images: tf.Tensor, metadata: Metadata) -> tf.Tensor:
     Returns:
         uint8 (N, image_size, image_size, 3), RGB.
     """
-    size, depth = metadata.image_size, metadata.bit_depth
-    pixels = tf.TensorSpec((size, size, 3), tf.uint8)
-    return tf.map_fn(
-        lambda encoded: resize(decode_image(encoded, bit_depth=depth), size), images, fn_output_signature=pixels
-    )
+    image_input = metadata.input
+    return tf.map_fn(image_input.prepare, images, fn_output_signature=image_input.spec)
 
 
 def pixel_spec(metadata: Metadata) -> tf.TensorSpec:

@@ -246,7 +246,8 @@ class Extractor:
 
     def _key(self, row: int, view: View | None) -> str:
         index = self.source.index
-        key = f"{index.sha256[row]}-{index.width[row]}x{index.height[row]}"
+        facts = "x".join(str(values[row]) for values in index.facts.values())
+        key = f"{index.sha256[row]}-{facts}"
         return key if view is None else f"{key}-{view.augmentation}-{view.seed}-{view.number}"
 
 

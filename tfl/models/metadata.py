@@ -14,6 +14,7 @@ from keras.src.models.functional import Functional
 from tfl.data.index import describe_order
 from tfl.errors import InputError
 from tfl.files.reading import first_twice, parse_json
+from tfl.inputs.image.image_input import ImageInput
 from tfl.progress import say
 from tfl.registry import normal_name
 from tfl.tasks import Task, get_task
@@ -99,6 +100,11 @@ class Metadata:
     def task(self) -> Task:
         """The task that `target` names."""
         return get_task(self.target)
+
+    @property
+    def input(self) -> ImageInput:
+        """What an example of the model is."""
+        return ImageInput(self.image_size, self.bit_depth)
 
     @property
     def num_outputs(self) -> int:

@@ -155,7 +155,7 @@ def _cards(
     for place, (position, row) in enumerate(zip(positions.tolist(), rows.tolist(), strict=True)):
         truth, said, certainty = _said(facts, judged, position)
         beside = zip(train[near[place]].tolist(), cosines[place].tolist(), strict=True)
-        shape = (int(index.width[row]), int(index.height[row]))
+        shape = (int(index.facts["width"][row]), int(index.facts["height"][row]))
         cards.append(
             Card(
                 name=str(index.ids[row]),

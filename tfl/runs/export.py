@@ -13,13 +13,13 @@ import tensorflow as tf
 from etils import epath
 
 from tfl.data import Source, make_dataset, reading_explained
-from tfl.data.pipeline import to_pixels
 from tfl.errors import InputError
 from tfl.export import CertificateError, Limits, Reference, certify
 from tfl.export.certificate import differing_files
 from tfl.export.formats import FORMATS, build, check_formats, named_product, with_temperature
 from tfl.export.litert_file import CALIBRATION_IMAGES
 from tfl.export.publish import CERTIFICATE, open_certificate, publish, read_certificate, reject
+from tfl.inputs.image.image_input import to_pixels
 from tfl.models.classifier import load_model
 from tfl.models.inference import run_over
 from tfl.models.metadata import say_order

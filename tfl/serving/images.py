@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from tfl.data import decode_image, resize
 from tfl.errors import BadImageError
 from tfl.inputs.image.gif import gif_frames
+from tfl.inputs.image.image_input import ImageInput
 from tfl.inputs.image.jpeg import PASSES_OF_PHOTO, count_work
 from tfl.inputs.image.photos import decode_photo, encode_png, needs_pillow
 from tfl.inputs.image.scan import BROKEN, first_line, read_header
@@ -52,14 +52,12 @@ class Decoder:
     """
 
     def __init__(self, image_size: int, max_pixels: int, bit_depth: int = 16) -> None:
-        self._max_pixels = max_pixels
+        self._max_pixels, image_input = max_pixels, ImageInput(image_size, bit_depth)
         self._decode = tf.function(
-            lambda encoded: resize(decode_image(encoded, bit_depth=bit_depth), image_size),
+            image_input.prepare,
             input_signature=[tf.TensorSpec((), tf.string)],
         ).get_concrete_function()
-        self._resize = tf.function(
-            lambda pixels: resize(pixels, image_size), input_signature=[tf.TensorSpec((None, None, 3), tf.uint8)]
-        )
+        self._resize = tf.function(image_input.prepare, input_signature=[tf.TensorSpec((None, None, 3), tf.uint8)])
 
     def check(self, encoded: bytes) -> CheckedImage:
         """Look at the header of an image file; nothing is decoded yet.
