@@ -103,7 +103,7 @@ class Metadata:
 
     @property
     def input(self) -> ImageInput:
-        """What an example of the model is."""
+        """The kind of example that the model takes: images of this size and bit depth."""
         return ImageInput(self.image_size, self.bit_depth)
 
     @property
