@@ -1,4 +1,4 @@
-"""Evaluate a finished run, on its own test split or on other data; prints the metrics as JSON.
+"""Evaluate a finished run on its own test split or on other data, and print the metrics as JSON.
 
 python scripts/evaluate.py --workdir=runs/photos
 python scripts/evaluate.py --workdir=runs/photos --source=folder:other_photos --output=evaluation.json

@@ -1,4 +1,4 @@
-"""Ship a finished run: write it in the formats that are asked for, each proven against the trained model.
+"""Export a finished run to one or more formats, and compare each exported file with the trained model.
 
 python scripts/export.py --workdir=runs/photos --formats=saved_model,litert,onnx,keras
 python scripts/export.py --workdir=runs/photos --formats=litert --quantize=int8

@@ -1,8 +1,8 @@
-"""Write what a frozen backbone gives for every image of a source.
+"""Write the features that a frozen backbone computes for every image of a source.
 
     python scripts/extract_features.py --config=configs/folder.py --config.data.source=folder:PATH --output=FOLDER
 
-Rows have the id, the label, the split and the features. `--format=npy` writes a folder, the others one file.
+Each row has id, label, split and features. `--format=npy` writes a folder; other formats write one file.
 """
 
 from absl import flags

@@ -1,4 +1,4 @@
-"""Start a group of workers on this machine; after a failure all start again, from their last checkpoint.
+"""Start a group of workers on this machine; after a failure all workers start again from their last checkpoint.
 
 python scripts/launch_local.py --workers=2 -- scripts/train.py --config=configs/folder.py --workdir=runs/photos
 """

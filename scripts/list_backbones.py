@@ -1,4 +1,4 @@
-"""List the pretrained networks: name, pixels per side, smallest size, features, width multipliers with weights.
+"""List the pretrained networks: name, image size, smallest image size, features, width multipliers with weights.
 
 python scripts/list_backbones.py
 python scripts/list_backbones.py 'resnet*'

@@ -1,6 +1,6 @@
-"""Answer over HTTP what is on photos, in the REST shape of TensorFlow Serving, with a page to try it.
+"""Predict the classes of photos over HTTP, with the REST API of TensorFlow Serving and a web page to try it.
 
-The model is a finished run, or what scripts/export.py made of it: .keras, .tflite, .onnx or a SavedModel folder.
+The model is a finished run, or an export of it from scripts/export.py: .keras, .tflite, .onnx or a SavedModel folder.
 
 python scripts/serve.py --model=runs/photos
 python scripts/serve.py --model=runs/photos/export/model.tflite --port=8501 --name=photos
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> None:
         drain_seconds=_DRAIN.value,
         allow_origin=_ORIGIN.value,
     )
-    server = open_server(options)  # what the user can mend is told before TensorFlow is imported
+    server = open_server(options)  # reports user errors before TensorFlow is imported
     cli.import_tensorflow_quietly()
     server.run()
     if server.is_working:

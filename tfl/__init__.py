@@ -1,4 +1,4 @@
-"""tfl: from a pretrained backbone and your own data to a model that you can trust and ship.
+"""tfl: train a model that you can trust and ship, from a pretrained backbone and your own data.
 
     import tfl
 
@@ -6,8 +6,8 @@
     result = tfl.transfer(config, "runs/photos")
     print(result.metrics["test"]["accuracy"])
 
-`import tfl` imports no TensorFlow, touches no device and downloads nothing: each name is imported from its
-room when it is first used.
+`import tfl` imports no TensorFlow, uses no device and downloads nothing: each name is imported from its
+package when it is first used.
 """
 # ruff: noqa: F401
 
@@ -77,12 +77,12 @@ with epy.lazy_api_imports(globals()):
     )
 
 __version__ = VERSION
-__all__ = sorted(set(globals()["__dir__"]()) - set(globals()))  # the names above: etils keeps them out of the globals
+__all__ = sorted(set(globals()["__dir__"]()) - set(globals()))  # the names above: they are not in globals()
 
 if not TYPE_CHECKING:  # a type checker reads the imports above
     _import_name = globals()["__getattr__"]
 
     def __getattr__(name: str) -> Any:
-        if name in __all__:  # scripts import `tfl.cli` alone, which says it in one line
-            check_keras_settings()  # before Keras is imported, which reads them only once
+        if name in __all__:  # not for scripts: they import `tfl.cli` only, which prints the error as one line
+            check_keras_settings()  # before the import of Keras, which reads them only once
         return _import_name(name)

@@ -1,4 +1,4 @@
-"""The one place where a config becomes objects: its data, and the frozen part of a model over them."""
+"""The one place that turns a config into objects: its data, and the frozen part of a model on that data."""
 
 import dataclasses
 from typing import Any
@@ -15,7 +15,7 @@ from tfl.tasks import get_task
 
 
 def checked(config: TransferConfig) -> TransferConfig:
-    """Return the config with every name in its one spelling, that of the backbone too, and every path absolute.
+    """Return the config with the official spelling of every name, also of the backbone, and with absolute paths.
 
     Raises:
         InputError: an option breaks its rule, or there is no such backbone.
@@ -27,10 +27,10 @@ def checked(config: TransferConfig) -> TransferConfig:
 
 
 def validate_config(config: TransferConfig) -> TransferConfig:
-    """Return a copy whose names have their one spelling; see `TransferConfig.validate`.
+    """Return a copy of the config with the official spelling of every name; see `TransferConfig.validate`.
 
     Raises:
-        InputError: an option breaks its rule, or does not go together with the task.
+        InputError: an option breaks its rule, or does not fit the task.
     """
     config = config.validate()
     task, options = get_task(config.head.target, "head.target"), config.finetune
@@ -48,7 +48,7 @@ def validate_config(config: TransferConfig) -> TransferConfig:
 
 
 def load_splits(config: TransferConfig, data: Any = None) -> Splits:
-    """Open and cut the data that a config asks for; `data` takes the place of `config.data.source`."""
+    """Open and split the data of a config; `data`, if it is given, replaces `config.data.source`."""
     return load_data(
         config.data.source if data is None else data,
         split=config.data.split,
@@ -62,6 +62,6 @@ def load_splits(config: TransferConfig, data: Any = None) -> Splits:
 def make_extractor(
     lower: keras.Model, source: Source, options: FeaturesConfig, store: FeatureStore | None
 ) -> Extractor:
-    """Return a frozen part of a model over a source of images, as the config asks for it."""
+    """Return an `Extractor` that runs a frozen part of a model on a source of images, with the config's options."""
     size = int(lower.input.shape[1])
     return Extractor(lower, source, size, store=store, runtime=options.runtime, dtype=options.dtype)

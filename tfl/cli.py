@@ -1,4 +1,4 @@
-"""What every script does around its one call: quiet start, one line for a mistake, exit code out."""
+"""What every script does around its one call: start quietly, print one line for a user error, return an exit code."""
 
 import importlib
 import itertools
@@ -20,18 +20,18 @@ from tfl.registry import did_you_mean
 
 USAGE_EXIT_CODE = 2
 HELP_FLAGS = ("help", "helpshort", "helpfull", "?")
-WORKER_LOST_EXIT_CODE = 75  # of sysexits.h: a failure that another attempt may not meet
+WORKER_LOST_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: another attempt may succeed
 
 
 def run(main: Callable[[list[str]], None], *, takes_files: bool = False, tensorflow: bool = True) -> None:
-    """Run a script's `main`: what the user can mend is one line and exit code 2, a bug keeps its traceback.
+    """Run the `main` of a script: a user error gives one line and exit code 2, a bug keeps its traceback.
 
     Args:
-        main: called with the arguments that are no flags, the script's name first.
-        takes_files: whether it has a use for such arguments; otherwise they are refused.
-        tensorflow: whether TensorFlow is imported before `main`, quietly.
+        main: called with the arguments that are not flags; the first one is the script's name.
+        takes_files: whether `main` uses such arguments; if not, they are refused.
+        tensorflow: whether to import TensorFlow, quietly, before `main`.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported, or it has no effect
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # has an effect only before TensorFlow is imported
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     logging.set_verbosity(logging.WARNING)
     app.run(lambda argv: _guarded(main, argv, takes_files, tensorflow), flags_parser=_parse_flags)
@@ -44,7 +44,7 @@ def _guarded(main: Callable[[list[str]], None], argv: list[str], takes_files: bo
         if tensorflow:
             check_keras_settings()
             import_tensorflow_quietly()
-        sys.stdout.reconfigure(errors="surrogateescape")  # a file's name may be no UTF-8  # pyright: ignore
+        sys.stdout.reconfigure(errors="surrogateescape")  # file names may not be UTF-8  # pyright: ignore
         main(argv)
         sys.stdout.flush()
     except InputError as error:
@@ -58,7 +58,7 @@ def _guarded(main: Callable[[list[str]], None], argv: list[str], takes_files: bo
         _stop(f"The disk must have room for the output. Received: {error.filename or 'screen'}: {error.strerror}.")
     except WorkerLostError as error:
         sys.stderr.write(f"{error}\n")
-        leave(WORKER_LOST_EXIT_CODE)  # or it would wait for the worker that is gone
+        leave(WORKER_LOST_EXIT_CODE)  # an ordinary exit would wait for the lost worker
     except StoppedError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(128 + error.signal_number)
@@ -68,19 +68,19 @@ def _guarded(main: Callable[[list[str]], None], argv: list[str], takes_files: bo
 
 
 def _discard_output() -> None:
-    """Write no more to a full disk or to a reader that has seen enough, as `head`: Python would try it at exit."""
+    """Send further output to /dev/null: Python would write at exit to a full disk or to a closed pipe (`| head`)."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def leave(code: int = 0) -> NoReturn:
-    """End the process at once, where an ordinary exit would wait for threads whose work nobody wants any more."""
+    """End the process at once: an ordinary exit would wait for threads whose work is no longer needed."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
 def import_tensorflow_quietly() -> None:
-    """Import TensorFlow with its C++ chatter held back: it has no log level for what it says at import."""
+    """Import TensorFlow and hide the messages of its C++ code: no log level covers those that it prints at import."""
     sys.stderr.flush()
     keep = os.dup(2)
     with tempfile.TemporaryFile() as chatter:
@@ -90,7 +90,7 @@ def import_tensorflow_quietly() -> None:
             importlib.import_module("keras")
         except ImportError:
             chatter.seek(0)
-            os.write(keep, chatter.read())  # it may hold the reason
+            os.write(keep, chatter.read())  # it may contain the reason
             raise
         finally:
             os.dup2(keep, 2)
@@ -98,7 +98,7 @@ def import_tensorflow_quietly() -> None:
 
 
 def _parse_flags(argv: Sequence[str]) -> list[str]:
-    """Parse flags like absl, but answer a mistake with one line and exit code 2."""
+    """Parse flags as absl does, but print one line and exit with code 2 for a user error."""
     try:
         _check_config_flags(argv)
         return _parse_or_help(argv)
@@ -121,10 +121,10 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
 
 
 def _parse_or_help(argv: Sequence[str]) -> list[str]:
-    """Parse flags; `--help` lists the options of the config, too, where the script has one."""
+    """Parse flags; `--help` also lists the options of the config if the script has a flag `--config`."""
     try:
         return flags.FLAGS(list(argv))
-    except SystemExit:  # absl has written the flags, and calls that a failure
+    except SystemExit:  # after --help absl exits with an error code
         if not any(word.lstrip("-") in HELP_FLAGS for word in _own_flags(argv)):
             raise
         if "config" in flags.FLAGS:
@@ -134,12 +134,12 @@ def _parse_or_help(argv: Sequence[str]) -> list[str]:
 
 
 def _own_flags(argv: Sequence[str]) -> list[str]:
-    """Return the arguments that are for the script, not for the command behind `--`."""
+    """Return the arguments of the script itself, without those of the command after `--`."""
     return list(itertools.takewhile(lambda word: word != "--", argv[1:]))
 
 
 def _check_config_flags(argv: Sequence[str]) -> None:
-    """Check `--config` and its overrides first: ml_collections answers a mistyped path with a traceback."""
+    """Check `--config` and its overrides first: ml_collections raises a traceback for a mistyped path."""
     own = _own_flags(argv)
     for position, argument in enumerate(own, start=1):
         name, equals, value = argument.lstrip("-").partition("=")

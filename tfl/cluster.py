@@ -1,6 +1,6 @@
-"""Which processes train together: `TF_CONFIG` read and checked, and the names of strategies, without TensorFlow.
+"""Read and check `TF_CONFIG` (the processes that train together) and the names of strategies, without TensorFlow.
 
-TensorFlow reads `TF_CONFIG` too, but answers a mistake in it late, with a traceback or by waiting for ever.
+TensorFlow reads `TF_CONFIG` too, but it reports a mistake late, with a traceback, or waits forever.
 """
 
 import dataclasses
@@ -19,15 +19,15 @@ STRATEGIES = ("auto", "one", "mirrored", "multi_worker", "tpu", "cpu:N")
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-    """The group of processes that this one belongs to."""
+    """The group of processes that this process belongs to."""
 
-    index: int  # among all, the chief first; not that of TF_CONFIG where there is a chief
-    num_workers: int  # the chief counted
+    index: int  # of this process among all, the chief first; with a chief it differs from the index in TF_CONFIG
+    num_workers: int  # including the chief
     addresses: tuple[str, ...]  # host:port of each, in the order of `index`
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process is the one that writes."""
+        """Whether this process is the only one that writes files."""
         return self.index == 0
 
     @classmethod
@@ -35,13 +35,14 @@ class Cluster:
         """Read `TF_CONFIG`.
 
         Args:
-            environment: where it stands; `os.environ` by default.
+            environment: variables to read; `os.environ` by default.
 
         Returns:
-            The cluster, of one worker too; None where `TF_CONFIG` is not set or names no cluster.
+            The cluster, even if it has one worker only; None if `TF_CONFIG` is not set or names no cluster.
 
         Raises:
-            InputError: it is no JSON, does not say which task this is, or lists what tfl cannot work with.
+            InputError: it is not JSON, does not say which task this process is, or lists tasks that tfl does not
+                support.
 
         Example:
             >>> tasks = {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}
@@ -66,24 +67,24 @@ def make_tf_config(addresses: Sequence[str], index: int) -> str:
     """Return the value of `TF_CONFIG` for one worker of a group.
 
     Args:
-        addresses: host:port of every worker, the same list for all.
-        index: which of them it is for.
+        addresses: host:port of every worker; all workers get the same list.
+        index: position of the worker in the list.
     """
     return json.dumps({"cluster": {"worker": list(addresses)}, "task": {"type": "worker", "index": index}})
 
 
 def parse_strategy(name: str, argument: str = "strategy") -> tuple[str, int]:
-    """Take the name of a strategy apart.
+    """Split the name of a strategy into its kind and its number of devices.
 
     Args:
-        name: auto, one, mirrored, multi_worker, tpu, or cpu:N with N >= 2, in any case.
-        argument: the option's name, for the error text.
+        name: auto, one, mirrored, multi_worker, tpu, or cpu:N with N >= 2; upper and lower case are the same.
+        argument: name of the option, for the error message.
 
     Returns:
-        The kind (`cpu` for cpu:N) and N, 0 for all others.
+        The kind (`cpu` for cpu:N) and N; N is 0 for all other kinds.
 
     Raises:
-        InputError: it is none of them.
+        InputError: the name is none of these.
 
     Example:
         >>> parse_strategy("cpu:4")
@@ -145,7 +146,7 @@ def _task(task: Any, jobs: dict[str, Any]) -> tuple[str, int]:
             f"`{VARIABLE}` must say which task this process is, as in "
             f'"task": {{"type": "worker", "index": 0}}. Received: task={_short(task)}.'
         )
-    kind, index = str(task["type"]), str(task["index"])  # orchestrators write the index as a string, too
+    kind, index = str(task["type"]), str(task["index"])  # some orchestrators write the index as a string
     if kind not in jobs:
         raise InputError(
             f"`{VARIABLE}` must have a task.type of its cluster: {', '.join(jobs)}. Received: {_short(kind)}."

@@ -1,16 +1,16 @@
-"""The kinds of failure that tfl raises on purpose, and how what they name is written for a reader."""
+"""The exceptions that tfl raises on purpose, and `readable`, which cleans the values in their messages."""
 
 import re
 
-# What `repr` writes around a NumPy scalar: np.str_('a'), np.float64(0.5), np.True_.
+# `repr` of a NumPy scalar: np.str_('a'), np.float64(0.5), np.True_.
 _SCALAR = re.compile(r"\bnp\.(?:str_|u?int\d+|float\d+)\(('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[-+.\w]+)\)")
 _BOOLEAN = re.compile(r"\bnp\.(True|False)_")
-# Bytes of a file's name that are no UTF-8, as Python holds them and as `repr` writes them.
+# Bytes of a file name that are not UTF-8: as Python holds them, and as `repr` writes them.
 _UNDECODED = re.compile(r"[\udc80-\udcff]|\\udc[89a-f][0-9a-f]")
 
 
 def readable(text: str) -> str:
-    """Return a text without traces of how Python holds its values: types of NumPy, and surrogates for bytes.
+    """Return a text without NumPy type names and without the surrogates that stand for undecodable bytes.
 
     Example:
         >>> readable("Received: np.str_('K\\udce4fer').")
@@ -20,10 +20,10 @@ def readable(text: str) -> str:
 
 
 class InputError(ValueError):
-    """What the user asked for cannot be done; the message is one line that says what to change.
+    """The user asked for something that cannot be done; the message is one line that says what to change.
 
-    Scripts print that line and exit with 2. Everything else that escapes is a bug and keeps its
-    traceback, which is why this is a class of its own and not a plain `ValueError`.
+    Scripts print that line and exit with code 2. Any other exception that escapes is a bug and keeps its
+    traceback. Scripts must tell the two apart, so this is a separate class and not a plain `ValueError`.
     """
 
     def __init__(self, message: str) -> None:
@@ -31,21 +31,21 @@ class InputError(ValueError):
 
 
 class BadImageError(ValueError):
-    """A file that is left out; the message is the reason, as `quarantine.csv` gives it."""
+    """An image file that cannot be used; the message is the reason that `quarantine.csv` gives."""
 
 
 class ContractError(RuntimeError):
-    """A run broke a promise of the training contract: its result must not be trusted."""
+    """A run broke a promise of the training contract: do not trust its result."""
 
     def __init__(self, message: str) -> None:
         super().__init__(readable(message))
 
 
 class StoppedError(RuntimeError):
-    """Training was asked to stop by a signal, and did so after saving what the same command goes on from.
+    """A signal asked training to stop: it saved its state and stopped, and the same command continues from there.
 
     Attributes:
-        signal_number: which signal it was.
+        signal_number: number of the signal.
     """
 
     def __init__(self, message: str, signal_number: int) -> None:
@@ -54,4 +54,4 @@ class StoppedError(RuntimeError):
 
 
 class WorkerLostError(RuntimeError):
-    """Another worker of the group ended or cannot be reached; none can go on, and all must start again."""
+    """Another worker of the group ended or cannot be reached; no worker can continue, and all must start again."""

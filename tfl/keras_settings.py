@@ -1,4 +1,4 @@
-"""Settings of Keras that hold for a whole process, and that tfl needs as they are by default."""
+"""Check the process-wide settings of Keras: tfl needs their default values."""
 
 import json
 import os
@@ -17,12 +17,13 @@ _HINTS = {
 
 
 def check_keras_settings() -> None:
-    """Refuse another backend, image layout or type of numbers than tfl is written for.
+    """Refuse a backend, an image layout or a float type that tfl does not support.
 
-    Before Keras is imported the settings are read where it will read them; no import of it is needed.
+    If Keras is not imported yet, the function reads the settings from the places where Keras will read them, and does
+    not import it.
 
     Raises:
-        InputError: a setting is another one; names it, and where it was set.
+        InputError: a setting has another value; the message names the setting and the place where it was set.
 
     Example:
         >>> check_keras_settings()
@@ -30,11 +31,11 @@ def check_keras_settings() -> None:
     keras = sys.modules.get("keras")
     if keras is not None and hasattr(keras, "config"):
         values = {name: getattr(keras.config, name)() for name in NEEDED}
-        found = {name: (getattr(value, "name", value), "keras.config") for name, value in values.items()}
+        settings = {name: (getattr(value, "name", value), "keras.config") for name, value in values.items()}
     else:
-        found = _settings_of_files()
+        settings = _settings_of_files()
     for name, needed in NEEDED.items():
-        value, place = found.get(name, (needed, ""))
+        value, place = settings.get(name, (needed, ""))
         if value != needed:
             raise InputError(
                 f"`{name}` of Keras must be {needed!r}. Received: {value!r}, from {place}. Did you mean {_HINTS[name]}?"
@@ -42,13 +43,13 @@ def check_keras_settings() -> None:
 
 
 def _settings_of_files() -> dict[str, tuple[object, str]]:
-    """Return the settings that Keras will read, each with the name of its place."""
+    """Return the settings that Keras will read, each with its value and the name of its place."""
     file = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "keras.json"
     try:
         values = json.loads(file.read_text())
-    except (OSError, ValueError):  # Keras passes over it too
+    except (OSError, ValueError):  # Keras ignores such a file too
         values = {}
-    found = {name: (value, str(file)) for name, value in values.items()} if isinstance(values, dict) else {}
+    settings = {name: (value, str(file)) for name, value in values.items()} if isinstance(values, dict) else {}
     if "KERAS_BACKEND" in os.environ:
-        found["backend"] = (os.environ["KERAS_BACKEND"], "KERAS_BACKEND")
-    return found
+        settings["backend"] = (os.environ["KERAS_BACKEND"], "KERAS_BACKEND")
+    return settings

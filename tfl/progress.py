@@ -1,4 +1,4 @@
-"""What a person sees while they wait: lines and bars, on stderr, and nothing else."""
+"""Messages and progress bars for the user, on stderr only."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -12,21 +12,21 @@ T = TypeVar("T")
 
 
 def say(message: str) -> None:
-    """Write one line for the user to stderr, without tearing a running progress bar."""
+    """Write one line for the user to stderr, without breaking a running progress bar."""
     tqdm.write(readable(message), file=sys.stderr)
 
 
 def track(
     iterable: Iterable[T], description: str, total: int | None = None, unit: str = "it", scale: int = 1
 ) -> Iterator[T]:
-    """Yield what `iterable` yields, with a progress bar that shows rate and time left.
+    """Iterate over `iterable` and show a progress bar with the rate and the remaining time.
 
     Args:
-        iterable: what is walked.
-        description: shown left of the bar.
-        total: number of steps, where `iterable` does not know its length.
-        unit: what one step is ("image", "batch").
-        scale: how many units a step is, as the images of a batch.
+        iterable: the items.
+        description: text at the left of the bar.
+        total: number of steps; needed if `iterable` has no length.
+        unit: name of one step ("image", "batch").
+        scale: units in one step, for example the images of a batch.
 
     Returns:
         An iterator over the same items.

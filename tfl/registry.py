@@ -1,4 +1,4 @@
-"""Look a name up among the known ones, say which one was probably meant, and which names look alike."""
+"""Look up a name among the known names, suggest the nearest one, and compare names that look alike."""
 
 import difflib
 import unicodedata
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from tfl.errors import InputError
 
-# Names of other libraries for what has another one here.
+# tfl's name of an option -> the names that other libraries use for it.
 _ELSEWHERE = {
     "learning_rate": ("lr", "learn_rate", "base_lr", "rate"),
     "epochs": ("epoch", "num_epochs", "n_epochs", "max_epochs", "num_train_epochs", "nb_epoch"),
@@ -45,7 +45,7 @@ _OURS = {theirs: ours for ours, names in _ELSEWHERE.items() for theirs in names}
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return `" Did you mean 'x'?"` for the nearest known name, or `""` where none is near.
+    """Return `" Did you mean 'x'?"` for the nearest known name, or `""` if no name is near.
 
     Example:
         >>> did_you_mean("ResNet5", ["ResNet50", "VGG16"])
@@ -56,7 +56,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def find_nearest(name: str, known: Iterable[str]) -> str:
-    """Return the known name that was probably meant, in other libraries' words or mistyped; "" where none is near.
+    """Return the known name that the user probably meant: it may be mistyped, or another library's name; else "".
 
     Example:
         >>> find_nearest("lr", ["l2", "learning_rate"])
@@ -69,7 +69,7 @@ def find_nearest(name: str, known: Iterable[str]) -> str:
 
 
 def in_our_words(name: str) -> str:
-    """Return what tfl calls an option that has this name in another library; any other name in small letters.
+    """Return tfl's name for an option with this name in another library; return any other name in lower case.
 
     Example:
         >>> in_our_words("lr")
@@ -79,15 +79,15 @@ def in_our_words(name: str) -> str:
 
 
 def resolve(name: str, known: Iterable[str], argument: str) -> str:
-    """Return the known name that equals `name` up to case.
+    """Return the known name that equals `name`; upper and lower case are the same.
 
     Args:
-        name: what the user wrote.
-        known: the admitted names, as they are spelled.
-        argument: the option's name, for the error text.
+        name: as the user wrote it.
+        known: the accepted names in their official spelling.
+        argument: name of the option, for the error message.
 
     Raises:
-        InputError: no known name equals it; the message suggests the nearest.
+        InputError: no known name equals it; the message suggests the nearest name.
 
     Example:
         >>> resolve("resnet50", ["ResNet50", "VGG16"], "backbone.name")
@@ -103,9 +103,9 @@ def resolve(name: str, known: Iterable[str], argument: str) -> str:
 
 
 def normal_name(name: str) -> str:
-    """Return a name in the one form (NFC) in which names that look the same are the same characters.
+    """Return a name in the Unicode form NFC, so that names that look the same have the same characters.
 
-    macOS writes "ä" as "a" and a mark (NFD), most other programs as one character.
+    macOS writes "ä" as "a" and a combining mark (NFD); most other programs write one character.
 
     Example:
         >>> normal_name("Ka\u0308fer") == "Käfer"
@@ -115,18 +115,18 @@ def normal_name(name: str) -> str:
 
 
 def find_same(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that is `name`, or else is equal after Unicode normalisation."""
+    """Return the known name that equals `name`, or else one that equals it after Unicode normalisation; else None."""
     known = list(known)
     equal = (candidate for candidate in known if normal_name(candidate) == normal_name(name))
     return name if name in known else next(equal, None)
 
 
 def look_alike(first: str, second: str) -> bool:
-    """Return whether two names differ only in case, in blanks, or in characters that nobody sees."""
+    """Return whether two names differ only in case, in blanks, or in invisible characters."""
     return appearance(first) == appearance(second)
 
 
 def appearance(name: str) -> str:
-    """Return what names have in common that look alike to a reader."""
+    """Return a form of a name that is equal for all names that look alike to a reader."""
     seen = "".join(character for character in name if unicodedata.category(character) != "Cf")
     return " ".join(unicodedata.normalize("NFKC", seen).casefold().split())

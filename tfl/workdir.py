@@ -1,4 +1,4 @@
-"""The workdir is the run: what stands in it, and who may write there."""
+"""The workdir is the folder of one run: its files, and the rule that only one run at a time may write there."""
 
 import contextlib
 import csv
@@ -21,29 +21,29 @@ from tfl.files.spreadsheets import guard_cells
 from tfl.files.writing import expand_home, explained, is_local, make_folder, sweep_unfinished, write_atomically
 from tfl.progress import say
 
-CHECKPOINTS = "checkpoints"  # the folder of what an interrupted run goes on from
+CHECKPOINTS = "checkpoints"  # folder of the states from which an interrupted run continues
 
 
 def write_json(path: epath.PathLike, values: Any) -> None:
-    """Write `values` as indented JSON, atomically. NaN is refused: JSON has none."""
+    """Write `values` as indented JSON, atomically. NaN is refused, because JSON has no NaN."""
     text = json.dumps(values, indent=2, allow_nan=False) + "\n"
     write_atomically(path, lambda temporary: temporary.write_text(text))
 
 
 def write_csv(path: epath.PathLike, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a table as CSV, atomically; UTF-8 also where the machine's encoding is another.
+    """Write a table as CSV, atomically, in UTF-8 on every machine.
 
-    No cell is a formula to a spreadsheet: see `tfl/files/spreadsheets.py`.
+    Cells are written so that no spreadsheet takes one for a formula: see `tfl/files/spreadsheets.py`.
     """
     table = io.StringIO(newline="")
     csv.writer(table, lineterminator="\n").writerows(guard_cells([header, *rows]))
-    content = table.getvalue().encode("utf-8", errors="surrogateescape")  # file names may be no UTF-8
+    content = table.getvalue().encode("utf-8", errors="surrogateescape")  # file names may not be UTF-8
     write_atomically(path, lambda temporary: temporary.write_bytes(content))
 
 
 @contextlib.contextmanager
 def naming_the_output(output: str) -> Iterator[None]:
-    """Say that a file was written, or why not: the user gave it as `output`, not as a workdir."""
+    """Say that the output was written; name the option `output` in errors, because the user gave no `workdir`."""
     try:
         yield
     except InputError as error:
@@ -54,9 +54,9 @@ def naming_the_output(output: str) -> Iterator[None]:
 class Workdir:
     """The folder of one run.
 
-    A workdir belongs to one config: opening it with another is refused, and the message names the options that differ.
-    While a run is at work in it, every other one is kept out, of this process or another, until `release`, or the end
-    of the `with` block. A run is finished once its `metrics.json` stands, which is written last.
+    A workdir belongs to one config. If you open it with another config, the error names the options that differ.
+    While a run works in it, no other run can use it, in this process or another, until `release` or the end of the
+    `with` block. A run is finished when its `metrics.json` exists: that file is written last.
     """
 
     def __init__(self, path: epath.PathLike) -> None:
@@ -67,13 +67,13 @@ class Workdir:
 
     @classmethod
     def open(cls, path: epath.PathLike, config: dict[str, Any]) -> "Workdir":
-        """Check that a run of `config` may live in `path`; nothing is written yet, so a mistake costs nothing.
+        """Check that a run of `config` may use `path`; nothing is written yet, so a mistake leaves no files.
 
-        Where the folder is of an unfinished run, it is claimed at once.
+        If the folder belongs to an unfinished run, this run locks it at once.
 
         Raises:
-            InputError: `path` is empty, a file, cannot be written, holds something else, belongs to another config, or
-                another run is at work in it.
+            InputError: `path` is empty, is a file, is not writable, holds other files, belongs to another config, or
+                another run works in it.
         """
         if not str(path):
             raise InputError("`workdir` must name a folder. Received: ''.")
@@ -96,14 +96,14 @@ class Workdir:
 
     @classmethod
     def open_finished(cls, path: epath.PathLike, argument: str = "workdir") -> "Workdir":
-        """Open the folder of a finished run; one that is still being made is refused.
+        """Open the folder of a finished run; refuse the folder of a run that is not finished.
 
         Args:
             path: the folder.
-            argument: what the caller calls it, for the message.
+            argument: the caller's name for it, for the message.
 
         Raises:
-            InputError: this is no folder of a run, or the run is not finished.
+            InputError: the folder is not the folder of a run, or the run is not finished.
         """
         workdir = cls(path)
         workdir.read_config()
@@ -111,13 +111,13 @@ class Workdir:
         return workdir
 
     def begin(self, config: dict[str, Any]) -> None:
-        """Record the config: from here on the workdir belongs to it, and to this run until it is released.
+        """Write the config: from now on the workdir belongs to this config, and to this run until `release`.
 
-        Of several workers only the chief does so: it alone writes.
-        What a process that was killed had half written is swept away.
+        With several workers only the chief writes the config, because only the chief writes files.
+        Half-written files of a killed process are removed.
 
         Raises:
-            InputError: another run is at work in it, or was since it was opened.
+            InputError: another run works in it, or has worked in it since `open`.
         """
         if not self.writes:
             return
@@ -132,13 +132,13 @@ class Workdir:
                 sweep_unfinished(folder)
 
     def release(self) -> None:
-        """Let other runs in."""
+        """Let other runs use the workdir."""
         if self._lock is not None:
             self._lock.release()
             self._lock = None
 
     def _claim(self) -> None:
-        """Keep all other runs out; object stores have no locks."""
+        """Lock the workdir against all other runs; an object store has no locks, so nothing is done there."""
         if not self.writes or not is_local(self.path):
             return
         try:
@@ -170,7 +170,7 @@ class Workdir:
         """Return the config that the workdir belongs to.
 
         Raises:
-            InputError: there is none, so this is no workdir.
+            InputError: there is no config, so this is not a workdir.
         """
         file = self / "config.json"
         if not file.exists():
@@ -178,14 +178,14 @@ class Workdir:
         return read_json(file)
 
     def read_metrics(self) -> dict[str, Any] | None:
-        """Return the metrics of a finished run, or None where it is not finished."""
+        """Return the metrics of the run, or None if the run is not finished."""
         file = self.path / "metrics.json"
         if not file.exists():
             return None
         return read_json(file, METRICS)
 
     def files(self) -> list[str]:
-        """Return the paths of what was written, for the last lines on the screen."""
+        """Return the paths of the files and folders in the workdir, for the last lines on the screen."""
         return sorted(str(self.path / name) for name in _visible(self.path))
 
 
@@ -196,7 +196,7 @@ def read_config(workdir: epath.PathLike) -> TransferConfig:
         workdir: its folder.
 
     Raises:
-        InputError: there is none, or it holds something that is no option, or no value of one.
+        InputError: there is no config, or it has an unknown option or a wrong value.
     """
     run = Workdir(workdir)
     values = run.read_config()
@@ -205,14 +205,14 @@ def read_config(workdir: epath.PathLike) -> TransferConfig:
 
 
 def check_finished(path: epath.PathLike, argument: str) -> None:
-    """Refuse the folder of a run that is still being made; a folder that is of no run passes.
+    """Refuse the folder of an unfinished run; a folder that belongs to no run passes.
 
     Args:
         path: a folder.
-        argument: what the caller calls it, for the message.
+        argument: the caller's name for it, for the message.
 
     Raises:
-        InputError: it holds the config of a run, but not its results.
+        InputError: the folder holds the config of a run, but not its results.
     """
     path = epath.Path(path)
     if (path / "config.json").exists() and not (path / "metrics.json").exists():
@@ -223,7 +223,7 @@ def check_finished(path: epath.PathLike, argument: str) -> None:
 
 
 def _check_writable(path: epath.Path) -> None:
-    """Ask the nearest folder that exists, before hours of work end at a folder that cannot be made."""
+    """Check the nearest existing folder now; otherwise hours of work could end at a folder that cannot be created."""
     existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
         reason = f"{existing} is read-only" if existing.is_dir() else f"{existing} is a file"

@@ -1,6 +1,6 @@
-"""Pretrained networks: which there are, how they are built, and where they can be cut.
+"""Pretrained networks: list them, build them, and find the points where they can be cut.
 
-Names are looked up when they are first used, so that listing networks imports no TensorFlow.
+Each name is imported when it is first used, so that listing networks imports no TensorFlow.
 """
 
 import importlib
@@ -42,5 +42,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    room = "weights" if name in ("build_backbone", "weights_fingerprint") else "stages"
-    return getattr(importlib.import_module(f"{__name__}.{room}"), name)
+    module = "weights" if name in ("build_backbone", "weights_fingerprint") else "stages"
+    return getattr(importlib.import_module(f"{__name__}.{module}"), name)

@@ -1,7 +1,7 @@
-"""Which pretrained networks there are: one row for each image network of keras.applications.
+"""Table of the pretrained networks: one row for each image network of keras.applications.
 
-The table holds what cannot be asked of Keras without building the network; everything callable is
-looked up in `keras.applications` when it is first used, so listing names imports no TensorFlow.
+The table holds the facts that Keras gives only after it has built the network. Constructors and preprocessing
+functions are looked up in `keras.applications` when they are first used, so listing names imports no TensorFlow.
 A test compares the table with the installed Keras, in both directions.
 """
 
@@ -16,15 +16,15 @@ from tfl.registry import did_you_mean, resolve
 
 @dataclasses.dataclass(frozen=True)
 class BackboneSpec:
-    """What has to be known of a network before it is built.
+    """Facts about a network that are needed before it is built.
 
     Attributes:
         name: as keras.applications spells it.
-        family: the module of keras.applications that holds it, and so its preprocessing ("resnet_v2").
+        family: the module of keras.applications that holds the network and its preprocessing ("resnet_v2").
         image_size: pixels per side at pre-training.
-        minimum_size: fewest pixels per side that Keras admits.
+        minimum_size: smallest number of pixels per side that Keras accepts.
         num_features: channels of the feature map, at alpha=1.
-        imagenet_alphas: width multipliers with published weights; empty where the network has no multiplier.
+        imagenet_alphas: width multipliers with published weights; empty if the network has no multiplier.
     """
 
     name: str
@@ -41,16 +41,16 @@ class BackboneSpec:
 
     @property
     def build(self) -> Callable[..., Any]:
-        """The constructor in keras.applications."""
+        """Constructor of the network in keras.applications."""
         import keras
 
         return getattr(keras.applications, self.name)
 
     @property
     def preprocess(self) -> Callable[..., Any]:
-        """The family's `preprocess_input`: RGB in [0, 255] -> what the network expects.
+        """The family's `preprocess_input`: RGB in [0, 255] -> the range that the network expects.
 
-        The identity for the families whose preprocessing Keras already builds into the network.
+        It changes nothing for families whose preprocessing Keras already builds into the network.
         """
         import keras
 
@@ -107,13 +107,13 @@ _BY_NAME = {spec.name: spec for spec in _SPECS}
 
 
 def get_backbone_spec(name: str) -> BackboneSpec:
-    """Return the row of one network.
+    """Return the facts about one network.
 
     Args:
-        name: as keras.applications spells it, in any case.
+        name: as keras.applications spells it; upper and lower case are the same.
 
     Raises:
-        InputError: no such network; the message suggests the nearest.
+        InputError: there is no such network; the message suggests the nearest name.
 
     Example:
         >>> get_backbone_spec("resnet50v2").image_size
@@ -126,10 +126,10 @@ def list_backbones(pattern: str = "*") -> list[str]:
     """Return the names of the networks that match a pattern, in alphabetical order.
 
     Args:
-        pattern: shell-style (`*`, `?`, `[...]`), in any case.
+        pattern: shell-style (`*`, `?`, `[...]`); upper and lower case are the same.
 
     Raises:
-        InputError: nothing matches.
+        InputError: no name matches.
 
     Example:
         >>> list_backbones("resnet*v2")
@@ -143,10 +143,10 @@ def list_backbones(pattern: str = "*") -> list[str]:
 
 
 def backbone_table(*patterns: str) -> str:
-    """Return an aligned text table of the networks that match some patterns, for the screen.
+    """Return an aligned text table, for the screen, of the networks that match the patterns.
 
     Args:
-        patterns: each as for `list_backbones`; none: all networks.
+        patterns: each as for `list_backbones`; without patterns: all networks.
     """
     header = ("name", "image size", "minimum", "features", "alpha with weights")
     rows: list[tuple[str, ...]] = [header]

@@ -1,4 +1,4 @@
-"""A whole network that somebody saved: its layers, and where in them the wanted backbone is."""
+"""Read the layers of a whole saved network, and find the wanted backbone among them."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ class SavedLayer(NamedTuple):
 
 
 def read_keras_layers(path: epath.PathLike) -> list[SavedLayer]:
-    """Return the layers with weights of a `.keras` file, those of nested models in their place.
+    """Return the layers with weights of a `.keras` file; the layers of a nested model take its place.
 
     Raises:
         ValueError, KeyError, OSError, TypeError: Keras cannot read the file.
@@ -28,33 +28,33 @@ def read_keras_layers(path: epath.PathLike) -> list[SavedLayer]:
 def read_h5_layers(path: epath.PathLike) -> list[SavedLayer]:
     """Return the layers of an `.h5` file of Keras 2 or 3 (`model.save("model.h5")`, or weights of Keras 2).
 
-    Weights of nested models stand under the nested model's name; their own names tell their layers.
+    The file stores the weights of a nested model under the name of that model; the name of each weight gives its layer.
 
     Returns:
-        The layers; none where the file has another form, as `.weights.h5` has.
+        The layers; an empty list if the file has another form, such as `.weights.h5`.
     """
-    found: dict[str, list[Any]] = {}
+    layers: dict[str, list[Any]] = {}
     with h5py.File(path) as file:
         root: Any = file.get("model_weights", file)
         for layer in root.attrs.get("layer_names", ()):
             group = root[_text(layer)]
             for name in map(_text, group.attrs["weight_names"]):
-                found.setdefault(_layer_of(name, _text(layer)), []).append(group[name][()])
-    return [SavedLayer(*item) for item in found.items()]
+                layers.setdefault(_layer_of(name, _text(layer)), []).append(group[name][()])
+    return [SavedLayer(*item) for item in layers.items()]
 
 
 def find_backbone(saved: Sequence[SavedLayer], layers: Sequence[keras.layers.Layer]) -> list[Any] | str:
-    """Find the weights of a backbone among those of a network that holds it: below a head, or nested in a model.
+    """Find the weights of a backbone in a larger network that contains it: below a head, or nested in a model.
 
-    The backbone is the one run of layers with the same shapes; names of layers count only where there is no such run,
-    as they are the same only where the same Keras built both.
+    The backbone is the only sequence of layers with the same shapes. If there is no such sequence, layers are matched
+    by name. Names come second because they are equal only if the same version of Keras built both networks.
 
     Args:
-        saved: the layers of the network, in their order.
-        layers: of the backbone, in their order.
+        saved: the layers of the larger network, in their order.
+        layers: the layers of the backbone, in their order.
 
     Returns:
-        The values, in the order of the weights of `layers`; or, where there are none, one line that says why.
+        The values, in the order of the weights of `layers`; if they are not found, one line that says why.
     """
     wanted = [layer for layer in layers if layer.weights]
     shapes = [[tuple(weight.shape) for weight in layer.weights] for layer in wanted]
@@ -78,7 +78,7 @@ def find_backbone(saved: Sequence[SavedLayer], layers: Sequence[keras.layers.Lay
 
 
 def leaves(model: Any) -> Iterator[keras.layers.Layer]:
-    """Yield the layers of a model from bottom to top, those of nested models in their place."""
+    """Yield the layers of a model from bottom to top; the layers of a nested model take its place."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):  # functional, Sequential, or subclassed
             yield from leaves(layer)
@@ -87,7 +87,10 @@ def leaves(model: Any) -> Iterator[keras.layers.Layer]:
 
 
 def _layer_of(name: str, group: str) -> str:
-    """Return the layer of a weight that is called `layer/kernel:0` or `layer/sublayer/kernel`, with more before it."""
+    """Return the layer name in a weight's name: `layer/kernel:0` or `layer/sublayer/kernel`, with or without a prefix.
+
+    `group` is the answer for a name without "/".
+    """
     parts = name.split("/")
     return parts[-2] if len(parts) > 1 else group
 

@@ -1,9 +1,9 @@
-"""Keras' own weight files: found in Keras' cache, checked, fetched with a short timeout, or named in one line.
+"""Weight files that Keras publishes: find them in Keras' cache, check them, and download them with a short timeout.
 
-keras.applications asks `keras.utils.get_file` for its files. That function waits without a limit, falls
-back to a shared temporary folder when the cache cannot be written (where anybody may have put a file of
-that name), and leaves a file on disk that failed its hash. So its place is taken while a network is built:
-which file, from which address and with which hash is still what Keras itself says.
+keras.applications calls `keras.utils.get_file` for its files. That function waits without a limit. If the cache is
+not writable, it uses a shared temporary folder, where anybody may have put a file of the same name. It also leaves
+a file with a wrong hash on disk. So `fetch` replaces it while a network is built. File name, address and hash are
+still those that Keras passes.
 """
 
 import contextlib
@@ -42,21 +42,21 @@ def published_weights() -> Iterator[None]:
 
 
 def fetch(fname: str, origin: str, *, cache_subdir: str = "models", file_hash: str | None = None) -> str:
-    """Return the path of one file in Keras' cache, fetching it if it is not there.
+    """Return the path of one file in Keras' cache; download it if it is not there.
 
     Args:
         fname: name of the file.
         origin: its address.
         cache_subdir: folder within Keras' cache (`KERAS_HOME`, or `~/.keras`).
-        file_hash: MD5 or SHA-256 in hexadecimal, or None where Keras has none.
+        file_hash: MD5 or SHA-256 in hexadecimal, or None if Keras has no hash for it.
 
     Returns:
-        The path of a file that has the hash; without one, of a file that opens.
+        The path of a file that has the hash; without a hash, the path of a file that HDF5 can open.
 
     Raises:
-        InputError: the file is not at hand and cannot be fetched; names file, address and folder.
+        InputError: the file is not in the cache and cannot be downloaded; the message names file, address and folder.
     """
-    home = os.environ.get("KERAS_HOME") or str(keras_config.keras_home())  # Keras reads it only when imported
+    home = os.environ.get("KERAS_HOME") or str(keras_config.keras_home())  # Keras reads the variable only at import
     folder = pathlib.Path(home).expanduser() / cache_subdir
     path = folder / fname
     if path.is_file():
@@ -65,7 +65,7 @@ def fetch(fname: str, origin: str, *, cache_subdir: str = "models", file_hash: s
         say(f"{path} is damaged: fetching it again.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as aside:  # renamed when whole: nobody reads half a file
+        with tempfile.TemporaryDirectory(dir=folder) as aside:  # renamed when complete: nobody reads half a file
             partial = pathlib.Path(aside) / fname
             _download(origin, partial)
             if not _is_whole(partial, file_hash):
@@ -84,7 +84,7 @@ def fetch(fname: str, origin: str, *, cache_subdir: str = "models", file_hash: s
 def _is_whole(path: pathlib.Path, file_hash: str | None) -> bool:
     if file_hash is not None:
         return file_utils.validate_file(str(path), file_hash)
-    try:  # Keras has no hash for MobileNet and MobileNetV2: a file that was cut short still does not open
+    try:  # Keras has no hash for MobileNet and MobileNetV2; a truncated file does not open
         h5py.File(path, "r").close()
     except OSError:
         return False

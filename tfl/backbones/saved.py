@@ -1,4 +1,4 @@
-"""Backbone weights that somebody saved: a weights file, a `.keras` file, or the workdir of an earlier run."""
+"""Load saved backbone weights: from a weights file, a `.keras` file, or the workdir of an earlier run."""
 
 import dataclasses
 import tempfile
@@ -19,24 +19,24 @@ from tfl.workdir import check_finished, read_config
 
 @dataclasses.dataclass(frozen=True)
 class SavedWeights:
-    """Where the weights of a backbone lie, and how they get into a model."""
+    """The file that holds the weights of a backbone; `load` copies them into a model."""
 
     path: epath.Path
     spec: BackboneSpec
 
     def as_keras_builds_it(self, model: keras.Model) -> bool:
-        """Try to load a weights file into the network in the form that Keras itself saves.
+        """Try to load a weights file into the network as Keras builds it, before its layers are flattened.
 
         Returns:
-            Whether that is the form of the file; `load` tries the others, and reports.
+            True if the file has that form. If not, `load` tries the other forms and reports the error.
         """
         return self.path.suffix == ".h5" and self._load_weights(model) == ""
 
     def load(self, model: keras.Model) -> None:
-        """Load the weights into a flat backbone: those of the same network, or of one that it is a part of.
+        """Load the weights into a flat backbone, from the same network or from a larger one that contains it.
 
         Raises:
-            InputError: they belong to another network, or the file cannot be read.
+            InputError: the weights belong to another network, or the file cannot be read.
         """
         reason = self._load_weights(model) if self.path.suffix == ".h5" else "no weights file"
         if not reason:
@@ -54,13 +54,14 @@ class SavedWeights:
         copy_weights(values, layers)
 
     def _load_weights(self, model: keras.Model) -> str:
-        """Load a weights file, or the part of it that is a nested model; return why that failed, "" where it did not.
+        """Load a weights file, or the part of it that is a nested model; return the reason of a failure, else "".
 
-        A network that failed has some of the weights: another form of the file must fill it, or it is refused.
+        After a failure the network may hold some of the weights. The caller must fill it from another form of the
+        file, or refuse the file.
         """
         reason = ""
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="keras.src.saving")  # of every layer that a file lacks
+            warnings.filterwarnings("ignore", module="keras.src.saving")  # Keras warns of every missing layer
             for file in (str(self.path), *_nested_weights(self.path, folder)):
                 try:
                     model.load_weights(file)
@@ -78,7 +79,7 @@ class SavedWeights:
 
 
 def _nested_weights(path: epath.Path, folder: str) -> Iterator[str]:
-    """Write the part of a `.weights.h5` file that belongs to each nested model as a weights file of its own."""
+    """Write the weights of each nested model in a `.weights.h5` file to a separate weights file, and yield its path."""
     try:
         with h5py.File(path) as file:
             names: list[str] = []
@@ -92,13 +93,14 @@ def _nested_weights(path: epath.Path, folder: str) -> Iterator[str]:
                             file.copy(model[child], alone)
                     yield part
     except OSError:
-        return  # no HDF5 file: whoever loads it says so
+        return  # not an HDF5 file: the code that loads it reports the error
 
 
 def copy_weights(sources: Iterable[Any], layers: Sequence[keras.layers.Layer]) -> None:
-    """Give layers the values of as many variables of the same shapes.
+    """Copy values into the weights of layers; there must be as many values as weights, with the same shapes.
 
-    Plain assignment leaves EfficientNet's Normalization with the constants that it derived from the old values.
+    Plain assignment is not enough: EfficientNet's Normalization would keep constants that it computed from the old
+    values.
 
     Args:
         sources: the variables or arrays to copy from, in the order of `layer.weights`.
@@ -112,15 +114,15 @@ def copy_weights(sources: Iterable[Any], layers: Sequence[keras.layers.Layer]) -
 
 
 def find_weights(weights: str, spec: BackboneSpec, alpha: float) -> SavedWeights:
-    """Find what `backbone.weights` names on disk, and refuse it where it is of another network.
+    """Find the file or workdir that `backbone.weights` names, and refuse a workdir of another network.
 
     Args:
         weights: path of a `.h5`, `.weights.h5` or `.keras` file, or of a tfl workdir.
-        spec: of the network that is to be built.
+        spec: the network to build.
         alpha: its width multiplier.
 
     Raises:
-        InputError: nothing is there, it is of another kind, or the workdir is of another network.
+        InputError: the path does not exist, is of another kind, or is a workdir of another network.
     """
     path = epath.Path(weights).expanduser()
     if path.is_dir():
@@ -142,7 +144,7 @@ def _check_workdir(workdir: epath.Path, spec: BackboneSpec, alpha: float) -> Non
             f"Received: backbone.weights={str(workdir)!r}."
         )
     if not (workdir / "config.json").exists():
-        return  # a bare folder with a model in it: shapes are compared when it is read
+        return  # a plain folder with a model in it: `load` compares the shapes
     theirs = read_config(workdir).backbone
     if (theirs.name.lower(), theirs.alpha) != (spec.name.lower(), alpha):
         raise InputError(

@@ -1,8 +1,8 @@
-"""Where a network can be cut, and the stages it consists of: read off the layer graph, no table by hand.
+"""Find the cut points and the stages of a network from its layer graph, without a table written by hand.
 
-A *cut point* is one tensor through which everything passes: what lies below can run once per image, what
-lies above can be trained alone. A *stage* is what happens at one resolution; its end is the cut point from
-which the next stage starts. Resolution is counted in strides, not in pixels, so that a network has the same
+A *cut point* is one tensor through which everything passes: the layers below it can run once per image, and the
+layers above it can be trained alone. A *stage* is the part of the network at one resolution; it ends at the cut point
+from which the next stage starts. Resolution is counted in strides, not in pixels, so that a network has the same
 stages at every image size.
 """
 
@@ -22,7 +22,7 @@ class CutPoint:
     """A tensor through which everything passes.
 
     Attributes:
-        name: of the layer or operation that makes it.
+        name: of the layer or operation that outputs it.
         tensor: the symbolic tensor (B, h, w, C).
         resolution: h, in pixels.
         channels: C.
@@ -36,12 +36,12 @@ class CutPoint:
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """A run of layers from one cut point to another.
+    """A sequence of layers from one cut point to the next.
 
     Attributes:
         name: "stage1" at the bottom, and so on.
-        layers: from bottom to top; those of all stages together are the backbone, each once.
-        cut: the point where it ends.
+        layers: from bottom to top; all stages together hold each layer of the backbone exactly once.
+        cut: the point where the stage ends.
         resolution: of that point, in pixels.
     """
 
@@ -52,7 +52,7 @@ class Stage:
 
 
 def backbone_output(model: keras.Model) -> Any:
-    """Return the output tensor of the last layer that is not of the head.
+    """Return the output tensor of the last layer that does not belong to the head.
 
     Args:
         model: a backbone, or a functional classifier whose head layers' names start with `HEAD_PREFIX`.
@@ -61,7 +61,7 @@ def backbone_output(model: keras.Model) -> Any:
 
 
 def backbone_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """Return the layers below the head, the input layer included, from bottom to top.
+    """Return the layers below the head, from bottom to top, with the input layer.
 
     Args:
         model: as for `backbone_output`.
@@ -70,7 +70,7 @@ def backbone_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def head_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """Return the layers of the head, from bottom to top; empty for a backbone alone.
+    """Return the layers of the head, from bottom to top; an empty list for a backbone without head.
 
     Args:
         model: as for `backbone_output`.
@@ -81,7 +81,7 @@ def head_layers(model: keras.Model) -> list[keras.layers.Layer]:
 def find_cut_points(model: keras.Model) -> list[CutPoint]:
     """Return the points where the backbone narrows to one tensor, from bottom to top.
 
-    The last is the output of the backbone; the input itself is none.
+    The last cut point is the output of the backbone. The input itself is not a cut point.
 
     Args:
         model: as for `backbone_output`.
@@ -97,15 +97,15 @@ def find_cut_points(model: keras.Model) -> list[CutPoint]:
 def find_stages(model: keras.Model) -> list[Stage]:
     """Return the stages of the backbone, from bottom to top.
 
-    A stage ends where the resolution halves: at the last place before it where the network is narrow. What
-    comes after that place and before the halving (the expansion of an inverted bottleneck, padding) starts
-    the next stage. Where a network has no cut point at a resolution (NASNet), two stages are one.
+    A stage ends before the resolution halves, at the last narrow point of the network. Layers between that point and
+    the halving (the expansion of an inverted bottleneck, padding) start the next stage. If a network has no cut point
+    at a resolution (NASNet), two stages become one.
 
     Args:
         model: as for `backbone_output`.
 
     Returns:
-        At least one stage; together they hold every layer of the backbone exactly once.
+        At least one stage; all stages together hold every layer of the backbone exactly once.
 
     Example:
         >>> [stage.cut.name for stage in find_stages(build_backbone("ResNet50", weights="none"))]
@@ -121,7 +121,7 @@ def find_stages(model: keras.Model) -> list[Stage]:
 
 
 def _nodes(model: keras.Model) -> list[Any]:
-    """Return the calls of which the graph consists, each after those that it depends on."""
+    """Return the nodes (layer calls) of the graph; each node comes after the nodes that it depends on."""
     if not isinstance(model, keras.Model) or not hasattr(model, "_nodes_by_depth"):
         raise TypeError(f"`model` must be a functional keras.Model. Received: model={model!r}.")
     depths = sorted(model._nodes_by_depth, reverse=True)
@@ -133,7 +133,7 @@ def _is_head(node: Any) -> bool:
 
 
 def _backbone_nodes(model: keras.Model) -> list[Any]:
-    """Return the nodes up to the last layer that is not of the head; operations after it are of the head."""
+    """Return the nodes up to the last layer that is not in the head; operations after that layer belong to the head."""
     nodes = _nodes(model)
     if not any(map(_is_head, nodes)):
         return nodes
@@ -152,13 +152,13 @@ def _cut_point(node: Any) -> CutPoint:
 
 
 def _cut_positions(nodes: list[Any]) -> list[int]:
-    """Return where, after a node, its output is the only tensor that is still needed.
+    """Return the positions of the nodes after which only their own output is still needed.
 
-    Every node is reachable from the input and leads to the output, so all that is not above such a tensor
-    is below it, and any topological order has them in this order.
+    Every node can be reached from the input and leads to the output. So every node is either above or below such a
+    tensor, and any topological order has the nodes below it first.
     """
     last_use = {id(tensor): position for position, node in enumerate(nodes) for tensor in node.input_tensors}
-    positions, needed = [], 0  # last position that needs a tensor made so far, the newest excepted
+    positions, needed = [], 0  # `needed`: last position that uses an earlier tensor; the newest tensor does not count
     for position, node in enumerate(nodes):
         if needed <= position and len(node.outputs) == 1:
             positions.append(position)
@@ -167,7 +167,7 @@ def _cut_positions(nodes: list[Any]) -> list[int]:
 
 
 def _strides(nodes: list[Any]) -> list[int]:
-    """Return, for every node, by how much its output is coarser than the image."""
+    """Return the total stride of every node: the image size divided by the size of its output."""
     stride_of: dict[int, int] = {}
     strides = []
     for node in nodes:
@@ -194,7 +194,7 @@ def _stage_ends(nodes: list[Any]) -> list[int]:
     for stride in sorted(set(strides)):
         inside = [position for position in cuts if strides[position] == stride]
         trained = [position for position in kernels if strides[position] == stride]
-        if inside and trained and max(kernels) > inside[-1]:  # a stage with nothing to train is none
+        if inside and trained and max(kernels) > inside[-1]:  # a stage must have weights to train
             middle = (trained[0] + inside[-1]) // 2
             ends.append(_narrowest(nodes, [position for position in inside if position >= middle]))
     return ends
@@ -205,10 +205,10 @@ def _has_kernel(operation: Any) -> bool:
 
 
 def _narrowest(nodes: list[Any], positions: list[int]) -> int:
-    """Return the last position where the network is narrow.
+    """Return the last position at which the network is narrow.
 
-    From the highest one, go down past padding and past the expansion of an inverted bottleneck, but not
-    past a block that merely has more channels than the one below it.
+    Start at the highest position. Go down past padding and past the expansion of an inverted bottleneck, but not
+    past an ordinary block that has more channels than the block below it.
     """
     best = positions[-1]
     for below, above in zip(positions[-2::-1], positions[:0:-1], strict=True):

@@ -1,4 +1,4 @@
-"""Build a backbone: its preprocessing inside, its layers flat in one graph, its weights in place."""
+"""Build a backbone with its preprocessing and its weights, as one flat graph of layers."""
 
 import collections
 import contextlib
@@ -19,31 +19,31 @@ from tfl.backbones.published import published_weights
 from tfl.backbones.saved import copy_weights, find_weights
 from tfl.errors import InputError
 
-INPUT_NAME = "image"  # of every network built here; its preprocessing follows
+INPUT_NAME = "image"  # of the input of every network that is built here
 
 
 def build_backbone(name: str, *, image_size: int = 0, alpha: float = 1.0, weights: str = "imagenet") -> keras.Model:
-    """Return a pretrained network without its top, that takes pixels and gives a feature map.
+    """Return a pretrained network without its top: it takes pixels and returns a feature map.
 
-    The preprocessing of the network's family is part of the graph, and so are the layers of nested blocks:
-    the model is an ordinary flat functional one. Layer names do not depend on what was built before.
-    A random start (`weights="none"`) is seeded by the caller, with `keras.utils.set_random_seed`.
+    The graph contains the preprocessing of the network's family and the layers of nested blocks: the model is an
+    ordinary flat functional model. Layer names do not depend on models that were built before.
+    For random weights (`weights="none"`) set the seed first, with `keras.utils.set_random_seed`.
 
     Args:
-        name: of the network, as keras.applications spells it, in any case.
-        image_size: pixels per side; 0: the size at pre-training. MobileNet and MobileNetV2 have published
-            weights of their own for 128, 160, 192 and 224 pixels (MobileNetV2 also 96), and those of 224 serve
-            every other size.
-        alpha: width multiplier, MobileNet families only.
-        weights: "imagenet" (Keras' own file), "none", a weights file (`.h5`, `.weights.h5`, `.keras`), or a tfl
-            workdir (the folder with `model.keras`), whose backbone is taken.
+        name: of the network, as keras.applications spells it; upper and lower case are the same.
+        image_size: pixels per side; 0: the size at pre-training. MobileNet and MobileNetV2 have separate published
+            weights for 128, 160, 192 and 224 pixels (MobileNetV2 also for 96); every other size takes the weights
+            for 224 pixels.
+        alpha: width multiplier; MobileNet families only.
+        weights: "imagenet" (the file that Keras publishes), "none", a weights file (`.h5`, `.weights.h5`, `.keras`),
+            or a tfl workdir (the folder with `model.keras`), from which the backbone is used.
 
     Returns:
         A model: RGB in [0, 255], uint8 or float, (B, image_size, image_size, 3) -> float32 (B, h, w, C).
 
     Raises:
-        InputError: unknown network, a size or alpha that it does not admit, weights that are not there or
-            that belong to another network.
+        InputError: the network is unknown, it does not accept the size or alpha, the weights do not exist, or they
+            belong to another network.
 
     Example:
         >>> build_backbone("MobileNetV2", alpha=0.35).output.shape
@@ -66,7 +66,7 @@ def build_backbone(name: str, *, image_size: int = 0, alpha: float = 1.0, weight
 def weights_fingerprint(model: keras.Model) -> str:
     """Return the SHA-256 of a model's weights, in hexadecimal.
 
-    States of random generators and of metrics are not weights and do not count.
+    States of random generators and of metrics are not weights, so they are left out.
 
     Args:
         model: any built Keras model.
@@ -84,9 +84,9 @@ def weights_fingerprint(model: keras.Model) -> str:
 
 
 def weights_checksum(model: keras.Model) -> int:
-    """Return the CRC-32 of a model's weights: cheap enough to ask before every use whether they are still the same.
+    """Return the CRC-32 of a model's weights: fast enough to check before every use that they have not changed.
 
-    Nothing is copied where the weights are in the processor's memory.
+    If the weights are in main memory, they are not copied.
 
     Args:
         model: any built Keras model.
@@ -100,7 +100,7 @@ def weights_checksum(model: keras.Model) -> int:
     checksum = 0
     for variable in model.weights:
         value = tf.convert_to_tensor(variable.value)
-        if value.dtype == tf.bfloat16:  # Python's buffers do not know it
+        if value.dtype == tf.bfloat16:  # Python's buffer protocol has no bfloat16
             value = tf.bitcast(value, tf.uint16)
         checksum = zlib.crc32(memoryview(value), checksum)
     return checksum
@@ -125,13 +125,13 @@ def _check(spec: BackboneSpec, image_size: int, alpha: float, weights: str) -> N
 
 
 def _build(spec: BackboneSpec, image_size: int, alpha: float, weights: str | None) -> keras.Model:
-    """Build the network as Keras has it, on top of its family's preprocessing."""
+    """Build the network as Keras defines it, on top of the preprocessing of its family."""
     shape = (image_size, image_size, 3)
     image = keras.Input(shape, name=INPUT_NAME)
     options = {"alpha": alpha} if spec.has_alpha else {}
     pixels = spec.preprocess(image)
     with published_weights(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*Weights for input shape")  # said in the docstring above
+        warnings.filterwarnings("ignore", message=".*Weights for input shape")  # see `build_backbone`
         try:
             network = spec.build(
                 include_top=False, weights=weights, input_tensor=pixels, input_shape=shape, pooling=None, **options
@@ -147,11 +147,11 @@ def _build(spec: BackboneSpec, image_size: int, alpha: float, weights: str | Non
 
 
 def _flatten(model: keras.Model) -> keras.Model:
-    """Put the layers of nested blocks into the graph itself, and EfficientNet's last step of preprocessing.
+    """Move the layers of nested blocks into the main graph, and add the last preprocessing step of EfficientNet.
 
-    ConvNeXt comes with `Sequential` blocks, whose inner tensors a cut or a heat map could not reach.
-    EfficientNet gets a second scaling only for `weights="imagenet"`; without it a published file that is
-    given by its path would see other pixels than it was trained on, so it is always put in.
+    ConvNeXt has `Sequential` blocks; cuts and heat maps could not reach the tensors inside them.
+    Keras adds the second scaling of EfficientNet only for `weights="imagenet"`. Without it, a published file that
+    the user gives by its path would get other pixels than in its training, so this function always adds it.
     """
     scalings = sum(isinstance(layer, keras.layers.Rescaling) for layer in model.layers)
     unscaled = model.name.startswith("efficientnetb") and scalings == 1
@@ -170,7 +170,7 @@ def _flatten(model: keras.Model) -> keras.Model:
             output = keras.layers.Rescaling([1 / math.sqrt(x) for x in efficientnet.IMAGENET_STDDEV_RGB])(output)
         return output
 
-    # A layer that stood in two graphs would answer `.output` with the tensor of the first, so each is copied.
+    # If a layer stood in two graphs, its `.output` would be the tensor of the first graph. So each layer is copied.
     flat = keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=copy_and_call)
     pairs = [(old, new) for old, new in copies if isinstance(old, keras.layers.Layer)]
     copy_weights([weight for old, _ in pairs for weight in old.weights], [new for _, new in pairs])
@@ -178,7 +178,7 @@ def _flatten(model: keras.Model) -> keras.Model:
 
 
 def _check_finite(model: keras.Model, weights: str) -> None:
-    """Keras has no hash for some of its files: one that was damaged on the disk gives NaN much later."""
+    """Refuse weights with NaN or infinity: Keras has no hash for some files, and a damaged one gives NaN much later."""
     for variable in model.weights:
         if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
             raise InputError(
@@ -189,9 +189,9 @@ def _check_finite(model: keras.Model, weights: str) -> None:
 
 @contextlib.contextmanager
 def _names_from_zero() -> Iterator[None]:
-    """Number unnamed layers from 0, whatever was built before, and never reuse a number afterwards.
+    """Number unnamed layers from 0, whatever was built before, and never use a number again afterwards.
 
-    A layer that is named on the command line, or in a checkpoint, must be called the same in every process.
+    The command line and checkpoints name layers, so a layer must have the same name in every process.
     """
     key = "object_name_uids"
     before = dict(global_state.get_global_attribute(key) or {})

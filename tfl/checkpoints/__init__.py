@@ -1,1 +1,1 @@
-"""The state of a training on disk: written aside, checked when it is read."""
+"""The state of a training on disk: written atomically, and checked when it is read."""

@@ -1,4 +1,4 @@
-"""Saving while training goes on."""
+"""Save checkpoints in the background while training continues."""
 
 import contextlib
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -9,17 +9,17 @@ from tfl.progress import say
 
 
 class BackgroundWriter:
-    """Writes checkpoints in a thread of its own, one at a time.
+    """Writes checkpoints in a separate thread, one at a time.
 
-    While one is written, one more waits. A newer one takes the place of the waiting one, so that a slow disk
-    never stops training and the last one is never lost. Only a waiting best one is not given up for one that is
-    not: then `submit` waits for it.
+    While one checkpoint is written, at most one more waits. A newer checkpoint replaces the waiting one, so that a slow
+    disk never stops training and the last checkpoint is never lost. There is one exception: a waiting best checkpoint
+    is not replaced by one that is not the best; then `submit` waits.
 
-    A save that fails is said in one line and training goes on: the checkpoint before it stands, and the
-    next save tries again. Errors reach the caller at `wait`, if it was the last save that failed.
+    If a save fails, one line says so and training continues: the checkpoint before it is still valid, and the
+    next save tries again. If the last save failed, `wait` raises its error.
 
     Args:
-        store: what is written to; nothing else may use it before `wait` has returned.
+        store: to write to; no other code may use it before `wait` has returned.
 
     Example:
         >>> writer = BackgroundWriter(CheckpointStore("checkpoints"))
@@ -34,30 +34,30 @@ class BackgroundWriter:
         self._last_is_best = False
 
     def submit(self, checkpoint: Checkpoint, *, best: bool = False) -> None:
-        """Have a checkpoint written soon.
+        """Queue a checkpoint for writing.
 
         Args:
-            checkpoint: with arrays that nobody changes any more.
-            best: it is the best one so far.
+            checkpoint: its arrays must not change any more.
+            best: whether it is the best one so far.
         """
         if self._last is not None and self._last_is_best and not best and not self._last.running():
             wait([self._last])
         elif self._last is not None:
-            self._last.cancel()  # does nothing once it has begun
+            self._last.cancel()  # no effect on a save that has started
         self._last, self._last_is_best = self._thread.submit(self._save, checkpoint, best), best
 
     def wait(self) -> None:
         """Block until everything is on the disk.
 
         Raises:
-            InputError: the last save failed: the disk is full or the folder cannot be written.
+            InputError: the last save failed: the disk is full or the folder is not writable.
         """
         if self._last is not None:
             self._last.result()
 
     def _save(self, checkpoint: Checkpoint, best: bool) -> None:
         with contextlib.ExitStack() as stack:
-            stack.push(_say_failure)  # and let it pass, to `wait`
+            stack.push(_say_failure)  # the error still passes on to `wait`
             self._store.save(checkpoint, best=best)
 
 

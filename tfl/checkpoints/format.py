@@ -1,7 +1,7 @@
-"""One checkpoint in its folder: the values of all arrays in one file, and a manifest that vouches for every byte.
+"""The format of a checkpoint folder: one file with the values of all arrays, and a manifest with their checksums.
 
-`arrays.bin` holds the values one after another, little-endian, nothing between them; `manifest.json` says name,
-dtype, shape and SHA-256 of each, and begins with the SHA-256 of itself. A reader needs NumPy and nothing of ours.
+`arrays.bin` holds the values one after another, little-endian, with nothing between them. `manifest.json` holds name,
+dtype, shape and SHA-256 of each array, and begins with its own SHA-256. A reader needs NumPy but not tfl.
 """
 
 import contextlib
@@ -20,20 +20,20 @@ from etils import epath
 MANIFEST = "manifest.json"
 ARRAYS = "arrays.bin"
 _FORMAT = 1
-_CHUNK = 2**20  # bytes: hashed and written while they are in the processor's cache
+_CHUNK = 2**20  # bytes that are hashed and written together, small enough for the processor's cache
 
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """Everything that training goes on from.
+    """The complete state from which training can continue.
 
     Attributes:
-        step: how many steps were done when it was taken, over all epochs; at least 0.
-        arrays: every variable by name: numbers of any shape, bfloat16 and other types of TensorFlow included.
-        state: all else, as JSON has it: tuples come back as lists, and keys are strings. NaN and infinity are fine.
+        step: number of training steps so far, over all epochs; at least 0.
+        arrays: every variable by name: numbers of any shape, also bfloat16 and other types of TensorFlow.
+        state: all other state, as JSON: tuples become lists, and keys are strings. NaN and infinity are allowed.
 
     Raises:
-        TypeError: an array holds no numbers, or `state` something that JSON has not.
+        TypeError: an array does not hold numbers, or JSON cannot hold a value in `state`.
     """
 
     step: int
@@ -43,7 +43,7 @@ class Checkpoint:
     def __post_init__(self) -> None:
         if self.step < 0:
             raise ValueError(f"`step` must be at least 0. Received: {self.step}.")
-        json.dumps(self.state)  # here, where the mistake was made, and not in the thread that writes
+        json.dumps(self.state)  # raise the error here, not later in the thread that writes
         for name, array in self.arrays.items():
             dtype = np.asarray(array).dtype
             if not _holds_numbers(dtype):
@@ -51,16 +51,16 @@ class Checkpoint:
 
 
 class DamagedError(ValueError):
-    """A file is not as it was written; the message says which, and what is wrong."""
+    """A file has changed since it was written; the message names the file and the damage."""
 
 
 def write_checkpoint(folder: epath.Path, checkpoint: Checkpoint, best: str) -> None:
-    """Fill a folder; the manifest comes last, for without it a folder is no checkpoint.
+    """Write a checkpoint into a folder; the manifest comes last, because without it a folder is not a checkpoint.
 
     Args:
-        folder: where there is none of these files yet.
-        checkpoint: what is written.
-        best: name of the folder that holds the best checkpoint up to here; "" where there is none.
+        folder: without any of these files.
+        checkpoint: to write.
+        best: folder name of the best checkpoint so far; "" if there is none.
     """
     entries = []
     with (folder / ARRAYS).open("wb") as file:
@@ -70,7 +70,7 @@ def write_checkpoint(folder: epath.Path, checkpoint: Checkpoint, best: str) -> N
             raw = np.asarray(array, _to_dtype(dtype), order="C").reshape(-1).view(np.uint8)
             digest = hashlib.sha256()
             for start in range(0, raw.size, _CHUNK):
-                chunk = raw[start : start + _CHUNK].tobytes()  # the files of object stores take nothing else
+                chunk = raw[start : start + _CHUNK].tobytes()  # files in object stores accept only bytes
                 digest.update(chunk)
                 file.write(chunk)
             entries.append({"name": name, "dtype": dtype, "shape": array.shape, "sha256": digest.hexdigest()})
@@ -82,7 +82,7 @@ def read_checkpoint(folder: epath.Path) -> Checkpoint:
     """Read a checkpoint, and check every byte of it.
 
     Raises:
-        DamagedError: it is not as it was written.
+        DamagedError: a file is missing or damaged.
     """
     manifest = read_manifest(folder)
     with _reading(folder / ARRAYS), (folder / ARRAYS).open("rb") as file:
@@ -96,10 +96,10 @@ def read_checkpoint(folder: epath.Path) -> Checkpoint:
 
 
 def read_manifest(folder: epath.Path) -> dict[str, Any]:
-    """Read the manifest alone: `step`, `best`, `state`, and per array name, dtype, shape and SHA-256.
+    """Read only the manifest: `step`, `best`, `state`, and name, dtype, shape and SHA-256 of each array.
 
     Raises:
-        DamagedError: it is not as it was written.
+        DamagedError: the manifest is missing or damaged.
     """
     manifest = read_sealed(folder / MANIFEST)
     if manifest.get("format") != _FORMAT:
@@ -108,15 +108,15 @@ def read_manifest(folder: epath.Path) -> dict[str, Any]:
 
 
 def write_sealed(path: epath.Path, values: dict[str, Any]) -> None:
-    """Write a JSON object whose first member is the SHA-256 of all that follows."""
+    """Write a JSON object whose first member is the SHA-256 of the rest of the file."""
     path.write_bytes(_seal(json.dumps(values).encode()[1:]))
 
 
 def read_sealed(path: epath.Path) -> dict[str, Any]:
-    """Read what `write_sealed` wrote.
+    """Read a JSON object from `write_sealed`.
 
     Raises:
-        DamagedError: a bit of it is not as it was written.
+        DamagedError: the file is missing, or does not match its checksum.
     """
     with _reading(path):
         content = path.read_bytes()
@@ -146,12 +146,12 @@ def _num_bytes(entry: dict[str, Any]) -> int:
 
 
 def _holds_numbers(dtype: np.dtype) -> bool:
-    """Say whether values of a dtype are their bytes, which is not so of Python objects and of text."""
+    """Return whether a dtype holds plain numbers, whose bytes can be written; Python objects and text are not."""
     return dtype.kind in "biufc" or hasattr(ml_dtypes, dtype.name)
 
 
 def _to_dtype(name: str) -> np.dtype:
-    """Return the dtype of a name, in this machine's byte order."""
+    """Return the dtype with a name, in the byte order of this machine."""
     with contextlib.suppress(TypeError):
         dtype = np.dtype(getattr(ml_dtypes, name, name))
         if _holds_numbers(dtype):

@@ -1,7 +1,8 @@
-"""The store of checkpoints: whatever happens at whatever moment, the newest whole one is found again.
+"""The store of checkpoints: after any crash, at any moment, it finds the newest complete checkpoint.
 
-Each stands in a folder `step_00000123` (`step_00000123-1` where that name is taken), which was written aside, forced
-to the disk and renamed. Then `LATEST` is replaced, which names the one that counts. What is no longer needed goes last.
+Each checkpoint is a folder `step_00000123` (`step_00000123-1` if that name is taken). The folder is written under a
+temporary name, forced to the disk and renamed. Then the file `LATEST` is replaced, which names the current checkpoint.
+Old checkpoints are deleted last.
 """
 
 import contextlib
@@ -25,19 +26,19 @@ from tfl.files.writing import sweep_unfinished, sync, write_atomically, write_fo
 from tfl.progress import say
 
 _LATEST = "LATEST"
-_NAME = re.compile(r"step_(\d{8,})(?:-(\d+))?")  # of a checkpoint: its step, and which attempt at it
+_NAME = re.compile(r"step_(\d{8,})(?:-(\d+))?")  # of a checkpoint: its step, and the number of the attempt
 
 
 class CheckpointStore:
-    """A folder of checkpoints that one process writes; others may read.
+    """A folder of checkpoints that one process writes; other processes may read it.
 
-    A crash at any moment, a full disk, a flipped bit or a cut file leave a whole checkpoint to be loaded:
-    the one being written, or the one before it. Other files in the folder are left alone. In an object store
-    (`gs://`) folders cannot be renamed: there a checkpoint counts once its manifest stands, which is written last.
+    After a crash at any moment, a full disk, a flipped bit or a truncated file, `load` still finds a complete
+    checkpoint: the new one, or the one before it. Other files in the folder are not touched. In an object store
+    (`gs://`) folders cannot be renamed: there a checkpoint is valid when its manifest exists, which is written last.
 
     Args:
-        folder: made where missing, at the first save.
-        keep: how many of the newest stay, at least 1; the best one stays too.
+        folder: created at the first save, if it does not exist.
+        keep: number of newest checkpoints to keep, at least 1; the best one is kept too.
 
     Raises:
         InputError: `keep` is less than 1.
@@ -53,18 +54,18 @@ class CheckpointStore:
         if keep < 1:
             raise InputError(f"`checkpoint.keep` must be at least 1. Received: keep={keep}.")
         self.folder, self.keep = epath.Path(folder).expanduser(), keep
-        self._is_swept = False  # only who writes may sweep: others read while it does
-        self._line: dict[str, str] | None = None  # per checkpoint of this training, the newest last: the best then
+        self._is_swept = False  # only the writer may delete unfinished files
+        self._line: dict[str, str] | None = None  # checkpoint of this training, the newest last -> the best one then
 
     def save(self, checkpoint: Checkpoint, *, best: bool = False) -> None:
-        """Write a checkpoint; once this returns, it is what `load` gives, also after a power failure.
+        """Write a checkpoint; after this returns, `load` gives this checkpoint, even after a power failure.
 
         Args:
-            checkpoint: its step may be one that was saved before, as a resumed run does.
-            best: it is the best one so far, for `load_best`.
+            checkpoint: its step may have been saved before, as in a resumed run.
+            best: whether it is the best one so far, for `load_best`.
 
         Raises:
-            InputError: the disk is full or the folder cannot be written; the checkpoints are as they were.
+            InputError: the disk is full or the folder is not writable; the other checkpoints are unchanged.
         """
         with _explained(self.folder):
             if not self._is_swept:
@@ -75,7 +76,7 @@ class CheckpointStore:
             name = self._free_name(checkpoint.step)
             best_name = name if best else next(reversed(self._line.values()), "")
             self._write(name, checkpoint, best_name)
-            # What was saved at this step or after it is of a training that was gone back on.
+            # Checkpoints with this step or a later one belong to an abandoned part of the training.
             line = {there: of for there, of in self._line.items() if _order(there)[0] < checkpoint.step}
             self._line = self._prune({**line, name: best_name})
 
@@ -83,18 +84,18 @@ class CheckpointStore:
         write_folder_atomically(self.folder / name, lambda folder: write_checkpoint(folder, checkpoint, best))
         try:
             write_atomically(self.folder / _LATEST, lambda file: write_sealed(file, {"folder": name}))
-        except InputError:  # the next attempt needs the room
+        except InputError:  # the next attempt needs the disk space
             if self._read_latest() != name:
                 self._remove(name)
             raise
 
     def load(self) -> Checkpoint | None:
-        """Return the newest whole checkpoint, None where there is none.
+        """Return the newest complete checkpoint, or None if there are no checkpoints.
 
-        A damaged one is passed over for the one before it, and one line names both.
+        A damaged checkpoint is skipped for the one before it, and one printed line names both.
 
         Raises:
-            InputError: there are checkpoints, and not one of them is whole.
+            InputError: there are checkpoints, but all of them are damaged.
         """
         with _explained(self.folder):
             names, damage = self._newest_first()
@@ -111,9 +112,9 @@ class CheckpointStore:
         return None
 
     def load_best(self) -> Checkpoint | None:
-        """Return the best checkpoint as of the newest one, None where none was ever the best.
+        """Return the best checkpoint up to the newest one, or None if none was ever marked as the best.
 
-        A damaged one is passed over for the best before it that is still there, and one line says so.
+        A damaged checkpoint is skipped for the earlier best one that still exists, and one printed line says so.
         """
         with _explained(self.folder):
             names, damage = self._newest_first()
@@ -125,7 +126,7 @@ class CheckpointStore:
         return found[1]
 
     def _read_first_whole(self, names: Iterable[str], damage: list[str]) -> tuple[str, Checkpoint] | None:
-        """Return the first that is whole, with its name, and say what was passed over, which joins `damage`."""
+        """Return the first complete checkpoint with its name; append damaged ones to `damage`, and print them."""
         for name in names:
             try:
                 checkpoint = read_checkpoint(self.folder / name)
@@ -137,12 +138,12 @@ class CheckpointStore:
         return None
 
     def _names(self) -> list[str]:
-        """Return the names of all folders of checkpoints, whole or not, by their steps."""
+        """Return the names of all checkpoint folders, complete or not, sorted by step."""
         entries = self.folder.iterdir() if self.folder.exists() else ()
         return sorted((entry.name for entry in entries if _NAME.fullmatch(entry.name)), key=_order)
 
     def _newest_first(self) -> tuple[list[str], list[str]]:
-        """Return the names of what may be loaded, and what is wrong before any of it is read."""
+        """Return the names of the checkpoints to try, the newest first, and the damage that is already known."""
         names = [name for name in reversed(self._names()) if (self.folder / name / MANIFEST).exists()]
         try:
             latest = self._read_latest()
@@ -153,12 +154,12 @@ class CheckpointStore:
         return names, [f"{self.folder / latest / MANIFEST} is missing"] if latest else []
 
     def _read_latest(self) -> str:
-        """Return the name of the checkpoint that counts; "" where no save was ever completed."""
+        """Return the name of the current checkpoint; "" if no save was ever completed."""
         pointer = self.folder / _LATEST
         return read_sealed(pointer)["folder"] if pointer.exists() else ""
 
     def _read_line(self, newest_first: list[str]) -> dict[str, str]:
-        """Return for each checkpoint, the newest last, which was the best one then."""
+        """Return for each checkpoint, the newest last, the name of the best checkpoint at that time."""
         line = {}
         for name in reversed(newest_first):
             with contextlib.suppress(DamagedError):
@@ -170,17 +171,17 @@ class CheckpointStore:
         return f"step_{step:08d}" + (f"-{max(attempts) + 1}" if attempts else "")
 
     def _prune(self, line: dict[str, str]) -> dict[str, str]:
-        """Remove all but the last of a line and their best, and what training has gone back on; return the rest."""
+        """Keep the newest checkpoints of `line` and their best ones, and delete all others; return the kept ones."""
         kept = set(list(line)[-self.keep :])
         kept |= {line[name] for name in kept}
         for name in self._names():
             if name not in kept:
-                with contextlib.suppress(OSError):  # the save has succeeded, and the next one tries again
+                with contextlib.suppress(OSError):  # no error: the save has succeeded, and the next save tries again
                     self._remove(name)
         return {name: best for name, best in line.items() if name in kept}
 
     def _remove(self, name: str) -> None:
-        """Make a folder no checkpoint first, for good: a crash on the way must not leave a damaged one."""
+        """Delete a checkpoint, its manifest first: a crash in between must not leave a damaged checkpoint."""
         folder = self.folder / name
         (folder / MANIFEST).unlink(missing_ok=True)
         sync(folder)
@@ -188,7 +189,7 @@ class CheckpointStore:
 
 
 def _order(name: str) -> tuple[int, int]:
-    """Return step and attempt."""
+    """Return the step and the attempt in the name of a checkpoint folder."""
     match = _NAME.fullmatch(name)
     return (int(match[1]), int(match[2] or 0)) if match else (-1, -1)
 
@@ -200,7 +201,7 @@ def _say_damage(damage: list[str], instead: epath.Path | None) -> None:
 
 @contextlib.contextmanager
 def _explained(folder: epath.Path) -> Iterator[None]:
-    """Name the option that the user has set, in one line."""
+    """Name the option `checkpoint.folder` in errors, as one line."""
     try:
         yield
     except InputError as error:

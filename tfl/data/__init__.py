@@ -1,4 +1,4 @@
-"""Sources, splits and batches: from a source string or Python data to what the model is fed."""
+"""Sources, splits and batches: from a source string or Python data to the batches that a model takes."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True)
 class Splits:
-    """A source whose examples are cut into train, validation and test; each is an int64 array of index rows."""
+    """A source whose examples are divided into train, validation and test; each is an int64 array of index rows."""
 
     source: Source
 
@@ -51,27 +51,27 @@ class Splits:
 
     @property
     def quarantine(self) -> tuple[tuple[str, str], ...]:
-        """(path, reason) of what is left out."""
+        """(path, reason) of each file that is left out."""
         return self.source.quarantine
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names in the order of the label numbers; empty for regression."""
+        """Class names in the order of the label numbers; empty for regression."""
         return self.index.class_names
 
     @property
     def train(self) -> np.ndarray:
-        """Rows to fit on."""
+        """Rows for fitting the model."""
         return self.index.rows("train")
 
     @property
     def validation(self) -> np.ndarray:
-        """Rows to choose by."""
+        """Rows for choosing between models and settings."""
         return self.index.rows("validation")
 
     @property
     def test(self) -> np.ndarray:
-        """Rows to report on."""
+        """Rows for the reported results."""
         return self.index.rows("test")
 
 
@@ -84,15 +84,15 @@ def load_data(
     train_examples_per_class: int = 0,
     bit_depth: int = 16,
 ) -> Splits:
-    """Open a source and cut it into train, validation and test.
+    """Open a source and divide it into train, validation and test.
 
     Args:
         source: as `load_source` takes it.
-        split: fractions train, validation, test, used where the source has no splits of its own.
+        split: fractions of train, validation and test, for a source without its own splits.
         seed: of the split.
         max_bad_fraction: more undecodable files than this fraction stop the run.
-        train_examples_per_class: keep only so many training examples a class; 0: all.
-        bit_depth: so many bits PNG files of 16 bits hold, 8 to 16; see `at_depth`.
+        train_examples_per_class: maximum number of training examples per class; 0: all.
+        bit_depth: number of bits that 16-bit PNG files really use, 8 to 16; see `at_depth`.
 
     Returns:
         The splits, with the source and its index.

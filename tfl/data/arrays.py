@@ -17,7 +17,7 @@ from tfl.inputs.image.pixels import check_image, check_split
 
 @dataclasses.dataclass(frozen=True)
 class ArraySource(Source):
-    """Pixels in memory, uint8 RGB, one image behind the other in index order; their sizes may differ."""
+    """Pixels in memory, uint8 RGB, one image after the other in index order; image sizes may differ."""
 
     pixels: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.uint8))  # of all images, flat
     starts: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))  # of each image in them
@@ -37,13 +37,13 @@ class ArraySource(Source):
 
 
 def load_arrays(splits: Mapping[str, tuple[Any, Any]], class_names: Sequence[str] = ()) -> ArraySource:
-    """Take images and labels from memory.
+    """Make a source from images and labels in memory.
 
     Args:
-        splits: by split name ("" where there is none): images (N, H, W), (N, H, W, 1) or (N, H, W, 3), or a list of
-            images of several sizes, pixels in [0, 255]; labels (N,) class numbers or names, float (N,) regression
+        splits: by split name ("" if there are no splits): images (N, H, W), (N, H, W, 1) or (N, H, W, 3), or a list
+            of images of several sizes, pixels in [0, 255]; labels (N,) class numbers or names, float (N,) regression
             targets, or float or 0/1 (N, K) multi-label targets.
-        class_names: K names of multi-label targets; "0".."K-1" where none are given.
+        class_names: K names of multi-label targets; by default "0".."K-1".
 
     Raises:
         InputError: shapes, counts, values or split names do not fit, or labels are missing.
@@ -81,34 +81,34 @@ def load_arrays(splits: Mapping[str, tuple[Any, Any]], class_names: Sequence[str
 
 
 def load_digits(selection: str = "") -> ArraySource:
-    """Take scikit-learn's 1,797 embedded handwritten digits, 8 x 8 pixels, which need no download.
+    """Make a source from the 1,797 handwritten digits, 8 x 8 pixels, that are part of scikit-learn (no download).
 
     Args:
-        selection: "" for all ten, "0-4" for a range, "5,6,9" for a list.
+        selection: "" for all ten digits, "0-4" for a range, "5,6,9" for a list.
 
     Raises:
-        InputError: the selection is not one of at least two digits.
+        InputError: the selection does not name at least two digits.
     """
     from sklearn import datasets
 
     wanted = _parse_digits(selection)
     digits = datasets.load_digits()
     kept = np.flatnonzero(np.isin(digits.target, wanted))
-    # The values are 0..16, dark on light in print: scaled to the full range, background 0.
+    # Values are 0..16, and the background is 0: scale them to 0..255.
     pixels = np.round(digits.images[kept] * (255 / 16)).astype(np.uint8)
     source = load_arrays({"": (pixels, digits.target[kept])})
-    # Ids are positions in the whole set, so that an example keeps its split whatever is selected beside it.
+    # Ids are positions in the whole set, so that an example keeps its split under every selection.
     order = source.index.ids.astype(np.int64)
     return dataclasses.replace(source, index=dataclasses.replace(source.index, ids=kept[order].astype(np.str_)))
 
 
 def read_images(images: Any, names: Sequence[str], split: str = "") -> list[np.ndarray]:
-    """Bring images to uint8 (H, W, 3), and refuse pixels that are not in [0, 255]; see `check_image`.
+    """Convert images to uint8 (H, W, 3), and refuse pixels that are not in [0, 255]; see `check_image`.
 
     Args:
-        images: N of them, an array or a list.
+        images: N images, as an array or a list.
         names: of the images, for messages.
-        split: they belong to, for messages.
+        split: name of their split, for messages.
     """
     if not isinstance(images, (list, tuple)):
         images = np.asarray(images)
@@ -128,7 +128,7 @@ def read_images(images: Any, names: Sequence[str], split: str = "") -> list[np.n
 
 
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Join the labels of several splits; class numbers, values and text do not mix."""
+    """Join the labels of several splits; refuse a mix of class numbers, values and text."""
     names = {"S": "text", "U": "text", "f": "values"}
     kinds = {names.get(part.dtype.kind, "whole numbers") for part in parts if part.dtype != object}
     shapes = {part.shape[1:] for part in parts}

@@ -10,19 +10,19 @@ from tfl.data.source import Source
 from tfl.errors import InputError
 from tfl.inputs.image.depth import FULL_DEPTH
 
-_DEPTHS = (8, 10, 12, 14)  # that are in use, below the full one
+_DEPTHS = (8, 10, 12, 14)  # common depths below 16
 AnySource = TypeVar("AnySource", bound=Source)
 
 
 def at_depth(source: AnySource, bit_depth: int) -> AnySource:
-    """Return a source whose images of 16 bits hold `bit_depth` bits; say where they seem to hold fewer.
+    """Return the source with its bit depth set; warn if its 16-bit images seem to use fewer bits.
 
     Args:
-        source: its files are scanned.
+        source: a source whose files are scanned already.
         bit_depth: 8 to 16; values from 0 to 2**bit_depth - 1 become 0 to 255.
 
     Raises:
-        InputError: a file holds more.
+        InputError: a file uses more bits.
     """
     peaks = source.peaks if len(source.peaks) else np.zeros(len(source.index), np.int64)
     over = np.flatnonzero(peaks >= 2**bit_depth)

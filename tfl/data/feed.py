@@ -1,4 +1,4 @@
-"""The batches of every epoch of training, from the first or from any later one."""
+"""The batches of every training epoch, from its first or from any later batch."""
 
 import dataclasses
 import math
@@ -13,10 +13,10 @@ from tfl.distribution.shares import make_shares
 
 @dataclasses.dataclass(frozen=True)
 class EpochFeed:
-    """What `tfl.fit` takes to train on a source, epoch by epoch, augmented; see `make_dataset`.
+    """Augmented training batches of a source, epoch by epoch, for `tfl.fit`; see `make_dataset`.
 
-    Training that goes on in the middle of an epoch reads nothing of what came before, and of several workers
-    each reads its own examples alone, where the source has random access.
+    If the source has random access, training that continues in the middle of an epoch does not read the earlier
+    examples, and each of several workers reads only its own examples.
 
     Attributes:
         source: where the examples are.
@@ -24,7 +24,7 @@ class EpochFeed:
         image_size: pixels per side.
         batch_size: examples per global batch.
         augmentation: "none", "light", "shift" or "rand".
-        seed: of order and augmentation.
+        seed: of the order and the augmentation.
 
     Example:
         >>> feed = EpochFeed(splits.source, splits.train, image_size=224, batch_size=32, augmentation="light")
@@ -40,7 +40,7 @@ class EpochFeed:
 
     @property
     def num_batches(self) -> int:
-        """How many batches an epoch has."""
+        """Number of batches in an epoch."""
         return math.ceil(len(self.rows) / self.batch_size)
 
     @property
@@ -60,7 +60,7 @@ class EpochFeed:
         return self._make(rows, self.batch_size, epoch, shuffle=False)
 
     def shares(self, epoch: int, start: int, mine: range, num_replicas: int) -> tf.data.Dataset | None:
-        """Return the shares of some replicas in those batches; None where only whole batches can be read."""
+        """Return the shares of the replicas `mine` in the batches of `from_batch`; None without random access."""
         if not self.source.has_random_access:
             return None
         rows = epoch_order(self.rows, self.seed, epoch)[start * self.batch_size :]

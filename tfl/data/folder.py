@@ -27,13 +27,13 @@ Bad = tuple[tuple[str, str], ...]  # file, reason
 
 @dataclasses.dataclass(frozen=True)
 class FileSource(Source):
-    """Image files on disk. Only their paths are held in memory, whatever the size of the data set."""
+    """Image files on disk. Memory holds their paths and index, never their pixels."""
 
     fingerprints: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
-    pngs: tuple[str, ...] = ()  # what the graph reads in place of the files; "" for the file itself; empty: all so
+    pngs: tuple[str, ...] = ()  # for each row a PNG that replaces the file, or ""; empty: none
 
     def examples(self, rows: np.ndarray) -> tf.data.Dataset:
-        """Return bytes that the graph decodes; a file that has changed since the scan stops the reading, by name."""
+        """Return bytes that the graph decodes; a file that has changed since the scan is an error that names it."""
         columns = {
             "path": encode_paths(self.index.paths[rows]),
             "fingerprint": self.fingerprints[rows],
@@ -50,21 +50,22 @@ class FileSource(Source):
 
 
 def load_folder(path: str, max_bad_fraction: float = 0.1) -> FileSource:
-    """Read a folder of class folders: every file of every class, by content and not by ending.
+    """Read a folder of class folders: every file of every class; the content of a file decides its format.
 
-    Hidden files, and those of other programs (`.DS_Store`, `Thumbs.db`, `@eaDir`), are passed over; any other file
-    that is not a whole image is left out and listed in `quarantine`. Files below sub-folders of a class belong to
-    that class. Class names are in the Unicode form NFC: folders that differ in the form alone are one class.
+    Hidden files, and files of other programs (`.DS_Store`, `Thumbs.db`, `@eaDir`), are ignored. Any other file
+    that is not a complete image is left out and listed in `quarantine`. Files in sub-folders of a class belong to
+    that class. Class names are in the Unicode form NFC: folders whose names differ only in the Unicode form are one
+    class.
 
     Args:
-        path: `PATH/CLASS/...`, `PATH/SPLIT/CLASS/...` or `PATH/CLASS/SPLIT/...`, also below wrapper folders; SPLIT is
-            train, validation or test, or speaks of one (`Training`, `test_set`, `seg_train`, `val`, `dev`); `~` is
-            the home folder.
+        path: `PATH/CLASS/...`, `PATH/SPLIT/CLASS/...` or `PATH/CLASS/SPLIT/...`, also inside wrapper folders; SPLIT is
+            train, validation or test, or a name for one of them (`Training`, `test_set`, `seg_train`, `val`, `dev`);
+            `~` is the home folder.
         max_bad_fraction: more bad files than this fraction stop the run.
 
     Raises:
-        InputError: no folder, no classes, a class without images, splits whose classes differ, or a tree that can be
-            read in two ways.
+        InputError: the folder does not exist or has no classes, a class has no images, splits have different classes,
+            or the tree can be read in two ways.
     """
     root = Path(expand_home(path, "data.source"))
     if not root.is_dir():
@@ -81,16 +82,16 @@ def load_folder(path: str, max_bad_fraction: float = 0.1) -> FileSource:
 
 
 def load_known_classes(path: str, class_names: Sequence[str], max_bad_fraction: float = 0.1) -> FileSource | None:
-    """Read a folder about which a model is asked: it may hold one class alone, and class folders without images.
+    """Read a folder of images for a trained model: it may hold one class only, and class folders without images.
 
     Args:
         path: `PATH/CLASS/...`; `~` is the home folder.
-        class_names: that the model knows.
+        class_names: classes of the model.
         max_bad_fraction: more bad files than this fraction stop the run.
 
     Returns:
-        The source, with the classes that have images; None where a folder in it is none of the classes: it may be of
-        another layout.
+        The source, with the classes that have images; None if a folder in it is not one of the classes, because then
+        the layout may be another one.
 
     Raises:
         InputError: none of the classes has an image.
@@ -146,7 +147,7 @@ def _check_classes_are_left(lost: set[tuple[str, str]]) -> None:
 
 
 def _sibling(root: Path) -> str:
-    """Suggest the nearest folder that does exist beside the missing one."""
+    """Suggest an existing folder with a similar name beside the missing folder."""
     parent = root.parent
     names = [item.name for item in parent.iterdir() if item.is_dir()] if parent.is_dir() else []
     nearest = difflib.get_close_matches(root.name, names, n=1, cutoff=0.5)
@@ -154,30 +155,30 @@ def _sibling(root: Path) -> str:
 
 
 def encode_paths(paths: Iterable[str]) -> np.ndarray:
-    """Return paths as the bytes that they are on disk: TensorFlow refuses a `str` that is no UTF-8.
+    """Return paths as the bytes that they have on disk: TensorFlow refuses a `str` that is not UTF-8.
 
-    The array is of bytes where there are no paths, too: an empty list would be one of numbers.
+    An empty array has the type bytes too: NumPy would make an array of numbers from an empty list.
     """
     return np.array([os.fsencode(path) for path in paths], np.bytes_)
 
 
 def read_image(row: dict[str, tf.Tensor]) -> tf.Tensor:
-    """Read an image in the graph: the file, or the PNG that stands for it.
+    """Read an image in the graph: the file itself, or the PNG that replaces it.
 
     Args:
-        row: "path" and "fingerprint" of the file; "png", where some of the files have such a PNG.
+        row: "path" and "fingerprint" of the file; "png" too, if some of the files have such a PNG.
 
     Returns:
-        Its bytes, a scalar string.
+        The bytes of the image, a scalar string.
     """
-    encoded = read_file(row["path"], row["fingerprint"])  # also where the PNG is taken: the photo may have changed
+    encoded = read_file(row["path"], row["fingerprint"])  # also with a PNG: the photo may have changed
     if "png" not in row:
         return encoded
     return tf.cond(tf.equal(row["png"], b""), lambda: encoded, lambda: tf.io.read_file(row["png"]))
 
 
 def read_file(path: tf.Tensor, fingerprint: tf.Tensor) -> tf.Tensor:
-    """Read a file in the graph, and name it where it is no longer what the scan saw."""
+    """Read a file in the graph; an error names the file if it has changed since the scan."""
     encoded = tf.io.read_file(path)
     unchanged = tf.equal(tf.strings.to_hash_bucket_fast(encoded, HASH_BUCKETS), fingerprint)
     check = tf.debugging.Assert(unchanged, ["changed since it was checked:", path])

@@ -16,25 +16,25 @@ from tfl.registry import normal_name
 from tfl.workdir import write_csv
 
 SPLITS = ("train", "validation", "test")
-UNUSED = "unused"  # the split of rows that a cap on the labels left out
-COLUMNS = ("id", "path", "label", "split", "sha256")  # of splits.csv, which has the facts behind them
+UNUSED = "unused"  # split of the rows beyond `train_examples_per_class`
+COLUMNS = ("id", "path", "label", "split", "sha256")  # of splits.csv, followed by the facts
 
 
 @dataclasses.dataclass(frozen=True)
 class Index:
-    """What is known of every example; all columns are NumPy arrays of one length N.
+    """A table with the facts about every example; all columns are NumPy arrays of the same length N.
 
-    Rows are sorted by class and id, naturally, so that the order is the same on every machine and file
-    system. A position in these arrays is the example's number everywhere in tfl (`"id"` in a batch).
+    Rows are sorted by class and then by id, in natural order, so that the order is the same on every machine and
+    file system. The position of a row is the number of the example everywhere in tfl (`"id"` in a batch).
 
     Attributes:
         ids: str, unique: the path within the folder, or the number within the source.
-        paths: str, "" where the example is no file.
+        paths: str, "" if the example is not a file.
         labels: int64 (N,) class numbers, or float32 (N, K) multi-label or (N,) regression targets.
-        splits: str, "train", "validation", "test" or "unused"; "" where not yet split.
-        sha256: str, of the file's (or the pixels') bytes.
-        facts: int64 columns of what the scan found, by name: of images "width" and "height", in pixels as displayed
-            (after EXIF orientation); 0 where unknown.
+        splits: str, "train", "validation", "test" or "unused"; "" before the data is split.
+        sha256: str, of the bytes of the file or of the pixels.
+        facts: int64 columns with the results of the scan, by name: for images "width" and "height", in pixels as
+            displayed (after EXIF orientation); 0 if unknown.
         class_names: K names; empty for regression targets.
     """
 
@@ -51,7 +51,7 @@ class Index:
 
     @property
     def is_multiclass(self) -> bool:
-        """Whether a label is the number of one class."""
+        """Whether each label is the number of one class."""
         return np.issubdtype(self.labels.dtype, np.integer)
 
     def rows(self, split: str) -> np.ndarray:
@@ -60,9 +60,9 @@ class Index:
 
     @functools.cached_property
     def seeds(self) -> np.ndarray:
-        """For each example a number that its content alone decides, int64 (N,), for what is random about it.
+        """A random seed for each example, int64 (N,), that depends on its content only.
 
-        A row number would change with every example that is added; images of equal content are varied alike.
+        A seed from the row number would change with every added example. Images with equal content get equal seeds.
         """
         digests = zip(self.sha256.tolist(), self.ids.tolist(), strict=True)
         numbers = (
@@ -72,17 +72,17 @@ class Index:
         return np.fromiter(numbers, np.int64, len(self))
 
     def contents(self) -> np.ndarray:
-        """Return int64 (N,), equal for examples of the same content: what must not stand on both sides of a cut.
+        """Return int64 (N,) numbers, equal for examples with the same content, which must stay in the same split.
 
-        Examples whose digest is not known count as different.
+        Examples without a known digest count as different.
         """
-        sized = zip(self.sha256, *self.facts.values(), strict=True)  # bytes of raw pixels do not tell their shape
+        sized = zip(self.sha256, *self.facts.values(), strict=True)  # raw pixels do not contain their shape
         first: dict[object, int] = {}
         keys = (key if key[0] else row for row, key in enumerate(sized))
         return np.array([first.setdefault(key, row) for row, key in enumerate(keys)], np.int64)
 
     def write_csv(self, path: epath.PathLike) -> None:
-        """Write the table as `splits.csv`, with class names for labels."""
+        """Write the table as `splits.csv`, with class names as labels."""
         rows = zip(
             self.ids, self.paths, self.label_texts(), self.splits,
             self.sha256, *self.facts.values(), strict=True,
@@ -90,17 +90,18 @@ class Index:
         write_csv(path, (*COLUMNS, *self.facts), rows)
 
     def check_same(self, recorded: Sequence[Mapping[str, str]]) -> None:
-        """Check that a table written earlier lists these very examples, so that its results are theirs too.
+        """Check that a table from an earlier run lists the same examples, so that its results are valid for them.
 
         Args:
             recorded: the rows of a `splits.csv`.
 
         Raises:
-            InputError: says how many examples are new, gone or changed (in content, label or split), and names one.
+            InputError: some examples are new, gone or changed (in content, label or split); the message says how many,
+                and names one.
         """
         labels = self.label_texts()
         now = dict(zip(self.ids, zip(self.sha256, labels, self.splits, strict=True), strict=True))
-        # Older runs recorded class names as the file system had them.
+        # Older runs wrote class names in the Unicode form of the file system.
         then = {row["id"]: (row["sha256"], normal_name(row["label"]), row["split"]) for row in recorded}
         differing = {
             "new": [name for name in now if name not in then],
@@ -115,7 +116,7 @@ class Index:
             )
 
     def label_texts(self) -> list[str]:
-        """Return every label as a text: the class, the labels that are present joined by "|", or the value."""
+        """Return every label as text: the class, the present labels joined by "|", or the value."""
         return [self._label_text(label) for label in self.labels]
 
     def _label_text(self, label: np.ndarray) -> str:
@@ -127,10 +128,10 @@ class Index:
 
 
 def read_splits(path: epath.PathLike) -> list[dict[str, str]]:
-    """Read what `Index.write_csv` wrote of images: id, path, label, split, sha256 and the facts of each.
+    """Read a table of images from `Index.write_csv`: id, path, label, split, sha256 and the facts of each example.
 
     Raises:
-        InputError: a column is missing, an id stands there twice, or there is no such split or size.
+        InputError: a column is missing, an id occurs twice, or a split or size is not valid.
     """
     rows = read_csv(path, (*COLUMNS, *FACTS), key="id")
     for row in rows:
@@ -142,7 +143,7 @@ def read_splits(path: epath.PathLike) -> list[dict[str, str]]:
 
 
 def index_of_splits(rows: Sequence[Mapping[str, str]]) -> Index:
-    """Return the index of a table that `read_splits` has read; every label, of whatever kind, is a class."""
+    """Return the index of a table from `read_splits`; every label, of any kind, becomes a class."""
     ids, paths, texts, splits, sha256 = (np.array([row[name] for row in rows], np.str_) for name in COLUMNS)
     names, labels = np.unique(texts, return_inverse=True)
     facts = {name: np.array([int(row[name]) for row in rows], np.int64) for name in FACTS}
@@ -159,7 +160,7 @@ def make_index(
     facts: Mapping[str, Sequence[int]],
     paths: Sequence[str] | None = None,
 ) -> tuple[Index, np.ndarray]:
-    """Build an index in its fixed order.
+    """Build an index with its rows in the fixed order of `Index`.
 
     Args:
         ids: N names.
@@ -167,14 +168,14 @@ def make_index(
         class_names: K names, in the order of the label numbers.
         splits: N names of the source's own splits, or "".
         sha256: N digests.
-        facts: N whole numbers for each thing that the scan found.
-        paths: N paths, or None where there are no files.
-
-    Raises:
-        InputError: a class name is no UTF-8.
+        facts: by name, N whole numbers that the scan found.
+        paths: N paths, or None if there are no files.
 
     Returns:
-        The index, and int64 (N,): for each of its rows, the position in the arguments.
+        The index, and int64 (N,): for each row of the index, its position in the arguments.
+
+    Raises:
+        InputError: a class name is not UTF-8.
     """
     _check_utf8(class_names)
     classes = labels if np.issubdtype(labels.dtype, np.integer) else np.zeros(len(ids), np.int64)
@@ -197,7 +198,7 @@ def make_index(
 
 
 def describe_order(class_names: Sequence[str]) -> str:
-    """Say in one line that classes are in natural order, where Python and Keras would sort them otherwise; else "".
+    """Return one line if the classes are in natural order but Python and Keras would sort them differently; else "".
 
     Args:
         class_names: in the order of the outputs.
@@ -218,7 +219,7 @@ def describe_order(class_names: Sequence[str]) -> str:
 
 
 def _check_utf8(class_names: Sequence[str]) -> None:
-    """Refuse a class name that no model file, report or answer could hold: a file may be named so, a class may not."""
+    """Refuse a class name that is not UTF-8: file names may be so, but model files and reports cannot hold it."""
     for name in class_names:
         try:
             name.encode("utf-8")
@@ -231,11 +232,11 @@ def _check_utf8(class_names: Sequence[str]) -> None:
 
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
-    """Sort key under which "2" stands before "10", and "img9" before "img10".
+    """Return a sort key for natural order, which puts "2" before "10", and "img9" before "img10".
 
     Example:
         >>> sorted(["10", "2", "a"], key=natural_key)
         ['2', '10', 'a']
     """
-    parts = enumerate(re.split(r"([0-9]+)", text))  # numbers stand at the odd places
+    parts = enumerate(re.split(r"([0-9]+)", text))  # numbers are at the odd positions
     return tuple((0, int(part), part) if place % 2 else (1, 0, part) for place, part in parts if part)

@@ -1,4 +1,4 @@
-"""Labels as arrays, streams and tfds give them: none is missing, and every class has its number."""
+"""Labels from arrays, streams and tfds: check that none is missing, and give every class its number."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,23 +8,23 @@ import numpy as np
 from tfl.data.source import check_distinct, number_classes
 from tfl.errors import InputError
 
-# What pandas and NumPy write for a missing value where they turn labels into text.
+# Texts that pandas and NumPy write for a missing value.
 _MISSING_TEXTS = ("", "nan", "NaN", "None", "<NA>", "NaT")
 
 
 def as_labels(labels: Any) -> np.ndarray:
-    """Return labels as one array, so that a missing one is still seen to be missing.
+    """Return labels as one array in which missing labels can still be recognised.
 
-    `np.asarray(["cat", np.nan])` would make the text "nan" of it, and drop the mask of a masked array.
+    `np.asarray(["cat", np.nan])` would turn NaN into the text "nan", and NumPy drops the mask of a masked array.
 
     Args:
         labels: N labels, or N rows of labels: an array, a list, a tensor, a pandas column.
 
     Returns:
-        Numbers where all are numbers; text where all are text; objects where some are missing.
+        Numbers if all labels are numbers; text if all are text; objects if some are missing.
 
     Raises:
-        InputError: rows of several lengths.
+        InputError: the rows have different lengths.
     """
     if np.ma.isMaskedArray(labels):
         gaps, labels = np.ma.getmaskarray(labels), np.asarray(labels.data, object).copy()
@@ -47,39 +47,39 @@ def as_labels(labels: Any) -> np.ndarray:
 
 
 def find_missing(labels: np.ndarray) -> np.ndarray:
-    """Return bool `(N,)`: which examples have no label, or a row of labels with a gap.
+    """Return bool `(N,)`: true for examples without a label, or with a gap in their row of labels.
 
-    Missing are NaN and infinity, None, `pandas.NA`, empty text, and -1 among class numbers; -1 is a class where the
-    only other label is 1, or where other labels are negative too.
+    NaN, infinity, None, `pandas.NA`, empty text, and -1 among class numbers count as missing. But -1 is a class if the
+    only other label is 1, or if other labels are negative too.
 
     Args:
         labels: `(N,)` or `(N, K)`, from `as_labels`.
     """
     if labels.dtype.kind == "f":
-        found = ~np.isfinite(labels)
+        is_missing = ~np.isfinite(labels)
     elif labels.dtype.kind == "i":
-        found = (labels == -1) & _means_missing(labels)
+        is_missing = (labels == -1) & _means_missing(labels)
     elif labels.dtype.kind in "OSU":
-        found = np.array([_is_missing(label) for label in labels.reshape(-1)], bool).reshape(labels.shape)
+        is_missing = np.array([_is_missing(label) for label in labels.reshape(-1)], bool).reshape(labels.shape)
     else:
-        found = np.zeros(labels.shape, bool)
-    gaps: Any = np.asarray(found).reshape(len(labels), -1)
+        is_missing = np.zeros(labels.shape, bool)
+    gaps: Any = np.asarray(is_missing).reshape(len(labels), -1)
     return gaps.any(axis=1)
 
 
 def read_labels(labels: np.ndarray, class_names: Sequence[str], ids: Sequence[str]) -> tuple[np.ndarray, tuple]:
-    """Turn labels as given into those of an index.
+    """Turn the labels of a user into the labels of an index.
 
     Args:
         labels: `(N,)` or `(N, K)`, from `as_labels`.
-        class_names: of the columns, or of the classes that whole numbers stand for; empty: the numbers themselves.
+        class_names: names of the columns, or of the classes of whole-number labels; empty: the numbers are the names.
         ids: N names of the examples, for messages.
 
     Returns:
         int64 `(N,)` class numbers, or float32 `(N,)` or `(N, K)` values; and the names of classes or columns.
 
     Raises:
-        InputError: labels are missing, of another shape or outside of the names, or there is one class only.
+        InputError: labels are missing, have a wrong shape or have no name, or there is only one class.
     """
     missing = np.flatnonzero(find_missing(labels))
     if len(missing):
@@ -125,13 +125,13 @@ def _is_missing(label: Any) -> bool:
             raise InputError(f"`source` must have class names in UTF-8. Received: {label!r}.") from None
     if isinstance(label, str):
         return label.strip() in _MISSING_TEXTS
-    if label is None or type(label).__name__ in ("NAType", "NaTType"):  # of pandas, which is not imported for it
+    if label is None or type(label).__name__ in ("NAType", "NaTType"):  # by name: pandas is not imported
         return True
     return isinstance(label, float) and not np.isfinite(label)
 
 
 def _means_missing(labels: np.ndarray) -> bool:
-    """Whether -1 stands for no label among these whole numbers."""
+    """Return whether -1 means "no label" among these whole numbers."""
     values = set(np.unique(labels).tolist())
     return min(values, default=0) == -1 and not values <= {-1, 1}
 

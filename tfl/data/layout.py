@@ -1,7 +1,7 @@
-"""Which folders are the classes, and which the splits: recognised where there is one reading, else refused.
+"""Find which folders are the classes and which are the splits; refuse a tree that can be read in more than one way.
 
-A tree that is read wrongly trains a model of something else, without an error: `Training` against `Testing`, 2023
-against 2024, images against masks.
+A wrong reading gives no error but a useless model: it would separate `Training` from `Testing`, 2023 from 2024, or
+images from masks.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from tfl.data.split_names import find_splits
 from tfl.data.tree import Folder
 from tfl.registry import normal_name
 
-_COMPANIONS = {  # stand beside images, and are no class where they hold none
+_COMPANIONS = {  # folders beside the images; without images in them they are not classes
     *("label", "labels", "annotation", "annotations", "anns", "mask", "masks", "groundtruth", "ground_truth", "gt"),
     *("xmls", "imagesets", "bboxes", "metadata"),
 }
@@ -31,11 +31,11 @@ _UNLABELLED = re.compile(r"(^|[\W_])(preds?|predict|predictions?|unlabell?ed|uns
 
 @dataclasses.dataclass
 class Layout:
-    """What a tree was recognised as.
+    """The class folders and splits of a tree.
 
     Attributes:
         classes: in the order train, validation, test; a class may have several folders.
-        notes: one line each on what is not plain, for the user.
+        notes: lines for the user about decisions that are not obvious.
     """
 
     classes: list[ClassFolder]
@@ -43,10 +43,10 @@ class Layout:
 
 
 def recognise(root: Folder) -> Layout:
-    """Find the class folders below a folder, wherever its splits and wrappers stand.
+    """Find the class folders below a folder, also below split folders and wrapper folders.
 
     Raises:
-        InputError: there are none, or the tree can be read in two ways; the message draws the tree.
+        InputError: there are no class folders, or the tree can be read in two ways; the message draws the tree.
     """
     layout = Layout([], [])
     top = _unwrap(root, layout)
@@ -62,7 +62,7 @@ def recognise(root: Folder) -> Layout:
 
 
 def _unwrap(folder: Folder, layout: Layout) -> Folder:
-    """Go down while one folder alone holds the data, as archives have it (`photos/photos/cat`)."""
+    """Go down while a single folder holds all the data, as in unpacked archives (`photos/photos/cat`)."""
     while True:
         holders = [item for item in folder.folders if item.num_images or not item.num_files]
         if len(holders) != 1 or not is_nested(holders[0]):
@@ -72,12 +72,12 @@ def _unwrap(folder: Folder, layout: Layout) -> Folder:
 
 
 def _split_folders(top: Folder, layout: Layout) -> list[tuple[str, Folder]]:
-    """Return (split, folder), or nothing where the folders are no splits."""
+    """Return (split, folder) pairs, or an empty list if the folders are not splits."""
     roles = find_splits(item.name for item in top.folders)
     splits = [(roles[item.name], item) for item in top.folders if item.name in roles]
     others = [item for item in top.folders if item.name not in roles]
     names = [split for split, _ in splits]
-    # A lone `train` may be a class (of vehicles); it is a split where folders of classes stand below it.
+    # A single `train` may be a class (of vehicles); it is a split if class folders are below it.
     is_lone_split = names == ["train"] and is_nested(splits[0][1])
     if not ({"train"} < set(names) or is_lone_split or (len(names) > 1 and not others)):
         return []
@@ -94,7 +94,7 @@ def _split_folders(top: Folder, layout: Layout) -> list[tuple[str, Folder]]:
 
 
 def _class_candidates(folder: Folder) -> list[Folder]:
-    """Return the folders that may be classes: not `images` alone, nor `test/test`."""
+    """Return the folders that may be classes: not a single folder `images`, and not `test/test`."""
     found = [item for item in folder.folders if item.num_images or item.name.lower() not in _COMPANIONS]
     names = [item.name for item in found]
     if len(found) == 1 and (names == [folder.name] or names[0].lower() in IMAGE_WORDS or find_splits(names)):
@@ -104,7 +104,7 @@ def _class_candidates(folder: Folder) -> list[Folder]:
 
 def _add_classes(folder: Folder, split: str, layout: Layout) -> None:
     candidates = _class_candidates(folder)
-    check_classes(folder, candidates, at_least=1 if split else 2)  # other splits may show which one is missing
+    check_classes(folder, candidates, at_least=1 if split else 2)  # splits are compared later
     swapped = _splits_below(candidates)
     if swapped and not split:
         layout.classes += swapped
@@ -123,7 +123,7 @@ def _add_classes(folder: Folder, split: str, layout: Layout) -> None:
 
 
 def _splits_below(candidates: Sequence[Folder]) -> list[ClassFolder]:
-    """Return `cat/train, cat/test, dog/train, ...` as classes by split, or nothing where that is not the layout."""
+    """Return `cat/train, cat/test, dog/train, ...` as classes by split, or an empty list for any other layout."""
     result: list[ClassFolder] = []
     for item in candidates:
         roles = find_splits(part.name for part in item.folders)
@@ -135,7 +135,7 @@ def _splits_below(candidates: Sequence[Folder]) -> list[ClassFolder]:
 
 
 def _note_unread(folder: Folder, read: Sequence[Folder], layout: Layout) -> None:
-    """Note what is not read beside the folders that are; stop where that is most of the images."""
+    """Note the files and folders beside `read` that are not read; refuse a folder with most images directly in it."""
     if folder.own_images and folder.own_images * 2 >= folder.num_images:
         refuse("have every image in a class folder", folder)
     if folder.own_images:

@@ -1,4 +1,4 @@
-"""Trees that can be read in more than one way, or in none: each is refused in one line that draws the tree."""
+"""Refuse trees that can be read in more than one way, or in no way, with one line that draws the tree."""
 
 import collections
 import re
@@ -17,7 +17,7 @@ _PART = re.compile(r"(fold|chunk|shard|batch|subset)[_ -]?\d+")
 
 
 class ClassFolder(NamedTuple):
-    """Where images of one class are; `split` is "" where the data has no splits of its own."""
+    """A folder with images of one class; `split` is "" if the data has no splits of its own."""
 
     split: str
     class_name: str
@@ -31,20 +31,20 @@ def refuse(rule: str, folder: Folder, advice: str = "") -> NoReturn:
 
 
 def is_nested(folder: Folder) -> bool:
-    """Return whether most of its images are in folders below; a few stray ones beside them do not count."""
+    """Return whether most images of a folder are in its sub-folders; a few images directly in it do not matter."""
     return folder.own_images * 2 < folder.num_images
 
 
 def check_classes(folder: Folder, candidates: Sequence[Folder], at_least: int) -> None:
-    """Check that folders can be classes by their number, their images and their names.
+    """Check the number, the images and the names of folders that may be classes.
 
     Args:
-        folder: where they stand.
+        folder: that contains them.
         candidates: the folders.
-        at_least: so many must there be.
+        at_least: smallest number of them.
 
     Raises:
-        InputError: they cannot.
+        InputError: they cannot be classes.
     """
     if len(candidates) < at_least:
         found = f"one class, {candidates[0].name}," if candidates else "no class folders"
@@ -69,11 +69,11 @@ def check_classes(folder: Folder, candidates: Sequence[Folder], at_least: int) -
 
 
 def check_nesting(folder: Folder, candidates: Sequence[Folder]) -> None:
-    """Check that no folder below the class folders may be a split or a class itself.
+    """Check that no folder below the class folders could itself be a split or a class.
 
     Raises:
-        InputError: split folders stand below, the same folders stand in several classes without images of their own,
-            or one is named like another class.
+        InputError: there are split folders below, several classes without their own images have the same sub-folders,
+            or a sub-folder has the name of another class.
     """
     for item in (folder, *(below for candidate in candidates for below in (candidate, *candidate.below()))):
         if {"train"} < set(find_splits(part.name for part in item.folders).values()):
@@ -96,7 +96,7 @@ def check_same_classes(found: Sequence[ClassFolder]) -> None:
     """Check that every split has the same classes.
 
     Raises:
-        InputError: one has others; names that differ only in case or blanks are said.
+        InputError: a class is missing in a split; the message shows names that differ only in case or blanks.
     """
     classes: dict[str, set[str]] = {}
     for item in found:
@@ -114,7 +114,7 @@ def check_same_classes(found: Sequence[ClassFolder]) -> None:
 
 
 def _names_below(candidates: Sequence[Folder]) -> Iterator[tuple[str, str]]:
-    """Yield the name of each folder below a class, and the class: dates, parts and `images` are never classes."""
+    """Yield each folder name below a class, and the class; skip dates, parts and `images`, which are never classes."""
     for item in candidates:
         for below in item.below():
             name = _key(below)

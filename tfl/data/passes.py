@@ -1,4 +1,4 @@
-"""What a `tf.data.Dataset` must be to be read more than once: it ends, and it gives the same examples again."""
+"""Check that a `tf.data.Dataset` can be read more than once: it must end, and must give the same examples again."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,15 +8,15 @@ import tensorflow as tf
 from tfl.errors import InputError
 
 _HASH_BUCKETS = 2**62
-_COMPARED = 8  # examples that are read twice before anything slow
+_COMPARED = 8  # examples that are read twice, before slow work starts
 _MOST_REPEATS = 10
-_REPEATING = 1000  # examples before a stream of unknown length is taken to repeat
+_REPEATING = 1000  # examples that are read before a stream of unknown length can count as repeating
 
 
 def is_endless(dataset: tf.data.Dataset) -> bool:
-    """Whether a data set is known never to end: it repeats for ever, also where a filter behind that hides it.
+    """Return whether a data set never ends because it repeats forever, even if a later filter hides its length.
 
-    A generator that never ends cannot be told before it is read.
+    An endless generator can be recognised only while it is read.
     """
     cardinality = int(dataset.cardinality())
     if cardinality != tf.data.UNKNOWN_CARDINALITY:
@@ -26,10 +26,10 @@ def is_endless(dataset: tf.data.Dataset) -> bool:
 
 
 def check_ends(dataset: Any, name: str) -> None:
-    """Refuse a data set that repeats for ever where all of it is to be read.
+    """Refuse a data set that repeats forever, for functions that must read all of it.
 
     Raises:
-        InputError: it does.
+        InputError: the data set repeats forever.
     """
     if isinstance(dataset, tf.data.Dataset) and is_endless(dataset):
         raise InputError(
@@ -39,10 +39,10 @@ def check_ends(dataset: Any, name: str) -> None:
 
 
 def check_not_repeating(seen: int, distinct: int) -> None:
-    """Refuse a stream of unknown length that gives the same examples over and over.
+    """Refuse a stream of unknown length that gives the same examples again and again.
 
     Raises:
-        InputError: every example came ten times, on average.
+        InputError: after at least 1,000 examples, every example came more than ten times, on average.
     """
     if seen >= _REPEATING and seen > _MOST_REPEATS * distinct:
         raise InputError(
@@ -52,21 +52,21 @@ def check_not_repeating(seen: int, distinct: int) -> None:
 
 
 def fingerprint(image: tf.Tensor) -> tf.Tensor:
-    """Return a hash of an image, int64 scalar: the bytes of a file, or pixels with their type and shape."""
+    """Return a hash of an image, int64 scalar: of the bytes of a file, or of pixels with their type and shape."""
     content = image if image.dtype == tf.string else tf.io.serialize_tensor(image)
     return tf.strings.to_hash_bucket_fast(content, _HASH_BUCKETS)
 
 
 def check_same_again(stream: tf.data.Dataset, fingerprints: Sequence[int], split: str) -> None:
-    """Read the first examples once more: a stream in random order would show training images as test images.
+    """Read the first examples again and compare them: a stream in random order would mix training and test images.
 
     Args:
         stream: (image, label).
-        fingerprints: of its examples, as they came before.
-        split: its name; "" where there is none.
+        fingerprints: of its examples, from the first pass.
+        split: its name; "" if there is none.
 
     Raises:
-        InputError: they differ.
+        InputError: the examples differ.
     """
     again = stream.take(_COMPARED).map(lambda image, label: fingerprint(image)).as_numpy_iterator()
     for place, (then, now) in enumerate(zip(fingerprints, again, strict=False)):

@@ -1,4 +1,4 @@
-"""From the rows of a source to batches: read, decode, augment, resize, batch, in parallel and in a fixed order."""
+"""Make batches from the rows of a source: read, decode, augment, resize and batch, in parallel, in a fixed order."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,11 +18,11 @@ from tfl.inputs.image.image_input import ImageInput
 from tfl.inputs.image.scan import ScannedImage, scan_files
 
 SHUFFLE_BUFFER = 2048  # undecoded examples; streams only
-RULES = 2  # names stored features: raise it where decoding, resizing or augmentation gives other pixels than before
+RULES = 2  # part of the name of stored features: raise it when decoding, resizing or augmentation changes pixels
 
 
 def epoch_order(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
-    """Return `rows` in the order of an epoch, a function of (seed, epoch) alone."""
+    """Return `rows` in the order of an epoch, which depends only on (seed, epoch)."""
     return np.random.default_rng((seed, epoch)).permutation(rows)
 
 
@@ -39,22 +39,22 @@ def make_dataset(
 ) -> tf.data.Dataset:
     """Make batches of the examples in `rows`.
 
-    Without an epoch: index order, no augmentation, every example exactly once; this is for evaluation and
-    feature extraction. With one: the order is a permutation drawn from (seed, epoch), and augmentation is drawn
-    from (seed, epoch, content), whatever the number of threads, and whatever other examples there are. Sources
-    without random access (tfds, tf.data) are read in their own order, and shuffled through a seeded buffer of 2,048
-    examples where an epoch is given.
-    Memory does not grow with the data set: paths are held, pixels are not (but for sources in memory).
+    Without an epoch, for evaluation and feature extraction: index order, no augmentation, every example exactly once.
+    With an epoch, for training: the order is a random permutation from (seed, epoch), and the augmentation of an
+    example depends on (seed, epoch, content) only, not on the number of threads or on other examples. Sources
+    without random access (tfds, tf.data) are read in their own order; with an epoch they are shuffled through a
+    seeded buffer of 2,048 examples.
+    Memory holds paths, but no pixels (except for sources in memory), so large data sets need little memory.
 
     Args:
         source: where the examples are.
         rows: int64 positions in `source.index`.
         image_size: pixels per side.
         batch_size: examples per batch; the last batch may be shorter.
-        augmentation: "none", "light", "shift" or "rand"; used where `epoch` is given.
-        seed: of order and augmentation.
+        augmentation: "none", "light", "shift" or "rand"; used only with `epoch`.
+        seed: of the order and the augmentation.
         epoch: number of the pass over the training data, or None for evaluation.
-        shuffle: false keeps the order of `rows` (or of the stream) also where an epoch is given.
+        shuffle: false keeps the order of `rows` (or of the stream), also with an epoch.
 
     Returns:
         Dataset of {"image": uint8 (B, image_size, image_size, 3) RGB, "label", "id": int64 (B,), "weight":
@@ -93,20 +93,20 @@ def make_dataset(
 def make_prediction_dataset(
     files: Sequence[str | Path], image_size: int, batch_size: int, bit_depth: int = 16
 ) -> tuple[tf.data.Dataset, list[str], list[tuple[str, str]]]:
-    """Make batches of files that have no labels, decoded and resized as for training.
+    """Make batches of image files without labels, decoded and resized as for training.
 
-    A file that is gone or changed when its turn comes is left out of the batches: `explain_lost` says why.
+    A file that was deleted or changed after the check is left out of the batches: `explain_lost` says why.
 
     Args:
-        files: image files, and folders that are searched to the bottom; what is hidden in them, and files of
-            other programs (`Thumbs.db`, `@eaDir`), are passed over.
+        files: image files, and folders that are searched with all sub-folders; hidden files in them, and files of
+            other programs (`Thumbs.db`, `@eaDir`), are ignored.
         image_size: pixels per side.
         batch_size: examples per batch; the last batch may be shorter.
-        bit_depth: so many bits PNG files of 16 bits hold; files with more are left out.
+        bit_depth: number of bits that 16-bit PNG files really use; files with more are left out.
 
     Returns:
-        Dataset of {"image": uint8 (B, image_size, image_size, 3), "id": int64 (B,)}; the paths that the ids
-        number; and (path, reason) of the files that are left out.
+        Dataset of {"image": uint8 (B, image_size, image_size, 3), "id": int64 (B,)}; the list of paths, in which
+        each id is a position; and (path, reason) of the files that are left out.
 
     Raises:
         InputError: there is no usable image among the files.
@@ -142,14 +142,14 @@ def make_prediction_dataset(
 
 
 def explain_lost(paths: Sequence[str], ids: np.ndarray) -> list[tuple[str, str]]:
-    """Say why files were usable when they were checked, and are in no batch.
+    """Return the files that passed the check but are in no batch, and the reason for each.
 
     Args:
         paths: from `make_prediction_dataset`.
         ids: int64 (N,), of all examples in its batches.
 
     Returns:
-        (path, reason) of each other file.
+        (path, reason) of each missing file.
     """
     lost = [paths[int(row)] for row in np.setdiff1d(np.arange(len(paths)), ids)]
     results = scan_files(lost, "Checking again") if lost else []
@@ -160,11 +160,11 @@ def explain_lost(paths: Sequence[str], ids: np.ndarray) -> list[tuple[str, str]]
 
 
 def _list_images(files: Sequence[str | Path]) -> list[str]:
-    """Replace folders by the files in them; say once what is passed over."""
+    """Replace each folder by the files in it; print one line about the ignored files."""
     paths: list[str] = []
     passed_over: list[str] = []
     for path in (Path(expand_home(file, "files")) for file in files):
-        # A pattern of the shell, as in photos/*, gives the names of other programs' files, too.
+        # A shell pattern such as photos/* also returns the files of other programs.
         if not path.name.startswith(".") and is_junk(path.name, is_folder=path.is_dir()):
             passed_over.append(path.name)
         elif path.is_dir():

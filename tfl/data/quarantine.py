@@ -1,4 +1,4 @@
-"""The files that are left out: how many may be, and the list of them."""
+"""The files that are left out: check that there are not too many, and write the list of them."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from tfl.workdir import write_csv
 
 
 def check_bad_fraction(quarantine: Sequence[tuple[str, str]], total: int, max_bad_fraction: float) -> None:
-    """Say how many files are left out, and stop where they are too many to go on.
+    """Print how many files are left out, and stop if there are too many.
 
     Raises:
         InputError: more than `max_bad_fraction` of `total` are bad.
@@ -37,5 +37,5 @@ def check_bad_fraction(quarantine: Sequence[tuple[str, str]], total: int, max_ba
 
 
 def write_quarantine_csv(path: epath.PathLike, rows: Sequence[tuple[str, str]]) -> None:
-    """Write the files that are left out, as (path, reason); the file is written also where there are none."""
+    """Write the list of left-out files as (path, reason); the CSV file is written even if the list is empty."""
     write_csv(path, ("path", "reason"), rows)

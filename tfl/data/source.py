@@ -1,4 +1,4 @@
-"""What a source of examples is, whatever it reads from."""
+"""`Source`, the base class of all data sources, and helpers for their class names."""
 
 import abc
 import collections
@@ -19,15 +19,15 @@ from tfl.registry import appearance, normal_name
 
 @contextlib.contextmanager
 def reading_explained() -> Iterator[None]:
-    """Turn TensorFlow's report of an example that cannot be read any more into one line; also a decorator.
+    """Turn TensorFlow's error about an example that can no longer be read into one line; also works as a decorator.
 
-    Data is checked when it is opened. Files that are deleted or written to after that, and streams that
-    change their order, are noticed in the middle of the work, inside the graph.
+    Data is checked when it is opened. If files are deleted or changed later, or a stream changes its order, only the
+    graph notices it, in the middle of the work.
     """
     try:
         yield
     except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
-        text = error.message.partition("\n\t [[")[0]  # before and after it stand names of the graph
+        text = error.message.partition("\n\t [[")[0]  # the rest are names of graph nodes
         text = re.sub(r"^.*Iterator::\S+: ", "", text, flags=re.DOTALL)
         line = re.search(r"assertion failed: \[(`.+)\]", text, re.DOTALL)  # of `graph_checks.guarded`
         if line is not None:
@@ -42,14 +42,15 @@ def reading_explained() -> Iterator[None]:
 
 @dataclasses.dataclass(frozen=True)
 class Source(abc.ABC):
-    """An index, and a way to the undecoded examples behind its rows.
+    """An index, and a method that reads the undecoded examples of its rows.
 
     Attributes:
         index: one row per usable example.
-        quarantine: (path, reason) of what is left out.
-        formats: which of `decode.FORMATS` the encoded images have, as far as it is known.
-        bit_depth: so many bits PNG files of 16 bits hold.
-        peaks: int64 (N,), the largest value of a colour in such files, 0 for others; or empty where there are no files.
+        quarantine: (path, reason) of each file that is left out.
+        formats: the formats of the encoded images, from `decode.FORMATS`; all of them if they are not known.
+        bit_depth: number of bits that 16-bit PNG files really use.
+        peaks: int64 (N,), the largest colour value in each 16-bit PNG file, 0 for other files; empty if there are no
+            files.
     """
 
     index: Index
@@ -57,12 +58,12 @@ class Source(abc.ABC):
     formats: tuple[str, ...] = FORMATS
     bit_depth: int = 16
     peaks: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
-    # Whether `examples` can give any rows in any order. A stream gives its rows in its own order.
+    # Whether `examples` can return any rows in any order. A stream returns its rows in its own order.
     has_random_access = True
 
     @abc.abstractmethod
     def examples(self, rows: np.ndarray) -> tf.data.Dataset:
-        """Return undecoded examples, in the order of `rows` where the source has random access.
+        """Return undecoded examples; a source with random access returns them in the order of `rows`.
 
         Args:
             rows: int64 positions in the index.
@@ -72,22 +73,22 @@ class Source(abc.ABC):
         """
 
     def with_index(self, index: Index) -> "Source":
-        """Return the same source under an index with the same rows and other splits."""
+        """Return the same source with another index, which has the same rows and other splits."""
         return dataclasses.replace(self, index=index)
 
 
 def number_classes(labels: Sequence[str] | np.ndarray, source: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Turn class names, or whole numbers that stand for classes, into 0..K-1 in natural order.
+    """Turn class names, or whole numbers that name classes, into 0..K-1 in natural order.
 
     Names that are equal after Unicode normalisation are one class. Names that differ only in case, blanks or invisible
-    characters stay classes of their own, and are said.
+    characters stay separate classes, and a warning names them.
 
     Args:
         labels: N names or numbers.
-        source: what is read, for the error text.
+        source: name of the data, for the error message.
 
     Returns:
-        int64 (N,) and the K names, in the form NFC.
+        int64 (N,) and the K names, in the Unicode form NFC.
 
     Raises:
         InputError: there are fewer than two classes.
@@ -95,7 +96,7 @@ def number_classes(labels: Sequence[str] | np.ndarray, source: str) -> tuple[np.
     labels = np.asarray(labels)
     values, numbers = np.unique(labels.astype(np.str_), return_inverse=True)
     names = [normal_name(str(value)) for value in values]
-    order = sorted(set(names), key=int if labels.dtype.kind in "iu" else natural_key)  # -1 stands before 1
+    order = sorted(set(names), key=int if labels.dtype.kind in "iu" else natural_key)  # -1 comes before 1
     if len(order) < 2:
         raise InputError(
             f"`data.source` must have at least two classes. Received: {source} with {', '.join(order) or 'none'}."
@@ -106,10 +107,10 @@ def number_classes(labels: Sequence[str] | np.ndarray, source: str) -> tuple[np.
 
 
 def check_distinct(names: Sequence[str], argument: str) -> tuple[str, ...]:
-    """Return the names of the columns of multi-label targets in the form NFC.
+    """Return the column names of multi-label targets in the Unicode form NFC.
 
     Raises:
-        InputError: two are equal after Unicode normalisation.
+        InputError: two names are equal after Unicode normalisation.
     """
     names = tuple(map(normal_name, names))
     twice = next((name for name, count in collections.Counter(names).items() if count > 1), None)
@@ -122,7 +123,7 @@ def check_distinct(names: Sequence[str], argument: str) -> tuple[str, ...]:
 
 
 def say_names_alike(names: Sequence[str]) -> None:
-    """Warn of class names that a reader takes for one."""
+    """Warn about different class names that look the same to a reader."""
     groups = collections.defaultdict(list)
     for name in names:
         groups[appearance(name)].append(name)

@@ -1,4 +1,4 @@
-"""Find the source behind a source string or a Python object."""
+"""Open the source that a source string or a Python object describes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,12 +25,12 @@ def load_source(
             arrays, a `tf.data.Dataset` of unbatched (image, label) or {"image", "label"}, or a dict of either with
             the keys "train", "validation", "test".
         max_bad_fraction: more undecodable files than this fraction stop the run.
-        class_names: those of a model that is asked about the images: a folder may then hold one of these classes
-            alone, or a class folder without images. Empty: two classes at least, each with images.
-        bit_depth: so many bits PNG files of 16 bits hold, 8 to 16.
+        class_names: class names of a trained model that will predict the images: a folder may then hold only one of
+            these classes, or class folders without images. Empty: at least two classes, each with images.
+        bit_depth: number of bits that 16-bit PNG files really use, 8 to 16.
 
     Returns:
-        The source; its index holds the source's own splits, or "" where it has none.
+        The source; its index holds the source's own splits, or "" if it has none.
 
     Raises:
         InputError: the source cannot be used; the message says why.

@@ -1,4 +1,4 @@
-"""Which split a name speaks of: `Training`, `test_set`, `seg_train`, `train1`, `valid`, ..."""
+"""Find the split that a folder name means: `Training`, `test_set`, `seg_train`, `train1`, `valid`, ..."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ SPLIT_WORDS = {
     **dict.fromkeys(("test", "testing", "tst", "holdout"), "test"),
 }
 _EVALUATION = ("eval", "evaluation")
-_FILLERS = {  # say nothing of which part of the data it is
+_FILLERS = {  # words that do not say which part of the data it is
     *("set", "sets", "data", "dataset", "datasets", "image", "images", "img", "imgs", "photo", "photos", "picture"),
     *("pictures", "pic", "pics", "sample", "samples", "file", "files", "folder", "dir", "split", "seg", "v", "the"),
     *("annot", "annotation", "annotations", "label", "labels", "mask", "masks", "new", "final", "small", "full", "all"),
@@ -20,13 +20,13 @@ _EDGES = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=\D)(?=\d)|(?<=\d)(?=\D)")
 
 
 def find_splits(names: Iterable[str]) -> dict[str, str]:
-    """Return for each name that speaks of a split which one: "train", "validation" or "test".
+    """Return the split, "train", "validation" or "test", of each name that means one.
 
-    Words beside the split's must say nothing (`training_set`, `TestData`, `train1`), or stand in the name of another
-    split, too (`asl_alphabet_train`, `asl_alphabet_test`): a "train station" alone is no split.
+    The other words in a name must have no meaning (`training_set`, `TestData`, `train1`), or must also be in the name
+    of another split (`asl_alphabet_train`, `asl_alphabet_test`): a folder "train station" alone is not a split.
 
     Args:
-        names: of the folders that stand side by side.
+        names: of the folders in one folder.
 
     Example:
         >>> find_splits(["Training", "test_set", "cat"])
@@ -38,7 +38,7 @@ def find_splits(names: Iterable[str]) -> dict[str, str]:
         for name, (word, rest) in read.items()
         if word and (not rest or any(w and rest == r and SPLIT_WORDS[w] != SPLIT_WORDS[word] for w, r in read.values()))
     }
-    # Beside a validation folder, what is called "eval" is the test set.
+    # If there is also a validation folder, "eval" means the test set.
     evaluation = [name for name in found if read[name][0] in _EVALUATION]
     if list(found.values()).count("validation") > len(evaluation) > 0:
         found |= dict.fromkeys(evaluation, "test")
@@ -46,7 +46,7 @@ def find_splits(names: Iterable[str]) -> dict[str, str]:
 
 
 def _read(name: str) -> tuple[str, tuple[str, ...]]:
-    """Return the first word that names a split ("" where none does), and the words that say something else."""
+    """Return the first word that names a split ("" if none does), and all words with another meaning."""
     text = re.sub(r"[\W_]+", " ", _EDGES.sub(" ", name).lower())
     words = _FUSED.sub(r"\1 \2", text).split()
     split = next((word for word in words if word in SPLIT_WORDS), "")

@@ -1,7 +1,7 @@
-"""Cut a data set into train, validation and test, so that nothing is chosen on what is reported.
+"""Divide a data set into train, validation and test, so that no choice is made on the reported test examples.
 
-Where an example goes depends on (seed, class, id) alone, through a hash: adding a photo to a folder does not
-shuffle the others across the splits. Copies of one image go where the first of them goes.
+The split of an example depends on a hash of (seed, class, id): a new photo in a folder does not shuffle the others
+across the splits. Copies of one image go to the split of the first of them.
 """
 
 import dataclasses
@@ -25,22 +25,22 @@ def assign_splits(
 ) -> Index:
     """Give every example of an index its split.
 
-    A source with three splits of its own keeps them. With two, the second is the test set and validation is
-    cut from train: a validation set that also serves as the test set makes every reported number optimistic.
-    With none, each class is cut by the fractions, with at least one example in every split. Examples of the same
-    content always go into the same split, as far as it is cut here.
+    A source with three splits of its own keeps them. If it has two, the second one becomes the test set, and
+    validation examples are taken from train: if one set were both validation and test set, every reported number would
+    be too optimistic. If it has none, each class is divided by the fractions, with at least one example in every
+    split. Examples with the same content always go to the same split, except in splits that the source brings itself.
 
     Args:
         index: its `splits` hold the source's own names, or "".
-        split: fractions train, validation, test.
+        split: fractions of train, validation and test.
         seed: of the hash that orders the examples of a class.
-        train_examples_per_class: keep only so many in train, the others become "unused"; 0: all.
+        train_examples_per_class: maximum number of train examples per class, the others become "unused"; 0: all.
 
     Returns:
         The index with new `splits`.
 
     Raises:
-        InputError: a class has too few different examples to stand in every split.
+        InputError: a class has too few different examples for all splits.
     """
     own = [name for name in SPLITS if np.any(index.splits == name)]
     splits = index.splits.astype(f"<U{max(map(len, (*SPLITS, UNUSED)))}")
@@ -61,11 +61,11 @@ def assign_splits(
 
 
 def find_leaks(index: Index) -> dict[tuple[str, str], np.ndarray]:
-    """Find the examples whose very content stands in another split as well, for every pair of splits.
+    """Find the examples whose exact content is also in another split, for every pair of splits.
 
     Returns:
-        (split, other split) to the int64 rows of the other that stand in the first too; ("train", "test"), for
-        example: the test examples that were trained on. In the order train, validation, test.
+        For each pair (split, other split), the int64 rows of the other split whose content is also in the first one:
+        ("train", "test") gives the test examples that the model was trained on. In the order train, validation, test.
     """
     contents = index.contents()
     rows = {name: index.rows(name) for name in SPLITS}
@@ -75,12 +75,12 @@ def find_leaks(index: Index) -> dict[tuple[str, str], np.ndarray]:
 
 
 def count_leaks(index: Index) -> dict[tuple[str, str], int]:
-    """Count what `find_leaks` finds."""
+    """Return the number of rows that `find_leaks` finds for every pair of splits."""
     return {pair: len(rows) for pair, rows in find_leaks(index).items()}
 
 
 def find_contradictions(index: Index) -> list[np.ndarray]:
-    """Return the rows of each content that stands under more than one label: one of the labels must be wrong."""
+    """Return the rows of each content that has more than one label: at least one of these labels must be wrong."""
     labels = np.unique(index.labels, axis=0, return_inverse=True)[1].reshape(-1)
     return [rows for rows in _copies(index.contents()) if len(set(labels[rows])) > 1]
 
@@ -93,7 +93,10 @@ def _copies(contents: np.ndarray) -> list[np.ndarray]:
 
 
 def _cut(index: Index, splits: np.ndarray, wanted: dict[str, float], seed: int, cap: int) -> None:
-    """Cut "train" class by class, in place; copies of one image stay together, also where their labels differ."""
+    """Move examples of "train" to the other splits, class by class, in place; copies of one image stay together.
+
+    They stay together even if their labels differ.
+    """
     contents, in_train = index.contents(), splits == "train"
     copies = {int(contents[rows[0]]): rows[in_train[rows]] for rows in _copies(contents)}
     placed = ~in_train
@@ -125,13 +128,13 @@ def _cut(index: Index, splits: np.ndarray, wanted: dict[str, float], seed: int, 
 
 
 def _choose(sizes: list[int], room: int, at_least: int, keep: int) -> set[int]:
-    """Choose the first groups that together fit into so much room.
+    """Choose groups, in order, that together have at most `room` examples.
 
     Args:
         sizes: of the groups, in order.
-        room: how many examples are wanted.
-        at_least: so many groups are chosen, the smallest ones, where none fits.
-        keep: so many groups are left over for the other splits.
+        room: wanted number of examples.
+        at_least: smallest number of groups, 0 or 1; if no group fits, the smallest group is chosen.
+        keep: number of groups that must remain for the other splits.
     """
     chosen: set[int] = set()
     for place, size in enumerate(sizes):
@@ -176,7 +179,7 @@ def _held_out_counts(class_name: str, count: int, different: int, fractions: dic
 
 
 def _check_every_split(index: Index, splits: np.ndarray, wanted: dict[str, float]) -> None:
-    """Refuse a class whose images stand in other classes too, so that none is left for some split."""
+    """Refuse a class that has no images in some split, because its images are also in other classes."""
     for label, name in enumerate(index.class_names):
         missing = [part for part in ("train", *wanted) if not np.any((splits == part) & (index.labels == label))]
         if wanted and missing:

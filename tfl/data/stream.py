@@ -1,4 +1,4 @@
-"""Sources that are read from front to back: `tf.data.Dataset` from Python, and prepared tfds data sets."""
+"""Sources that are read from start to end: `tf.data.Dataset` from Python, and prepared tfds data sets."""
 
 import dataclasses
 import hashlib
@@ -22,7 +22,7 @@ from tfl.inputs.image.scan import BadImageError, scan_image
 
 @dataclasses.dataclass(frozen=True)
 class StreamSource(Source):
-    """Data sets that give their examples in one fixed order; rows are picked out as they pass by."""
+    """Data sets that give their examples in one fixed order; each read filters out the wanted rows."""
 
     streams: tuple[tf.data.Dataset, ...] = ()
     starts: tuple[int, ...] = ()  # global position of each stream's first example
@@ -32,7 +32,7 @@ class StreamSource(Source):
     has_random_access = False
 
     def examples(self, rows: np.ndarray) -> tf.data.Dataset:
-        """Return the rows' examples in stream order; one that is not what was indexed stops the reading."""
+        """Return the examples of the rows in stream order; an example that differs from the index is an error."""
         row_at = np.full(int(self.positions.max()) + 1, -1, np.int64)
         row_at[self.positions[rows]] = rows
         ends = (*self.starts[1:], len(row_at))
@@ -67,18 +67,18 @@ class StreamSource(Source):
 def load_streams(
     splits: Mapping[str, tf.data.Dataset], names: Sequence[str] = (), max_bad_fraction: float = 0.1
 ) -> StreamSource:
-    """Take data sets of unbatched (image, label) or {"image", "label"}, and pass over them once to index them.
+    """Make a source from data sets of unbatched (image, label) or {"image", "label"}, and read them once to index them.
 
-    A data set must give the same examples in the same order every time: shuffling is left to the pipeline.
+    A data set must give the same examples in the same order every time: the pipeline does the shuffling.
 
     Args:
-        splits: by split name, "" where there is none. Images are pixels in [0, 255] or the bytes of files.
-        names: of the classes that whole-number labels stand for; empty: the numbers themselves.
-        max_bad_fraction: more undecodable images than this stop the run.
+        splits: by split name, "" if there are no splits. Images are pixels in [0, 255] or the bytes of files.
+        names: of the classes of whole-number labels; empty: the numbers are the names.
+        max_bad_fraction: more undecodable images than this fraction stop the run.
 
     Raises:
-        InputError: batched, endless or changing data, unknown structure or split, no examples, missing labels, one
-            class only.
+        InputError: the data is batched, endless or changes between passes, has an unknown structure or split, no
+            examples, missing labels, or only one class.
     """
     unknown = set(splits) - {"", *SPLITS}
     if unknown or not splits:
@@ -120,7 +120,7 @@ def load_streams(
 
 
 class _Example(NamedTuple):
-    """One row of the index, as the stream gave it."""
+    """One row of the index, from one example of the stream."""
 
     id: str
     split: str
@@ -129,12 +129,12 @@ class _Example(NamedTuple):
     fingerprint: int
     sha256: str
     size: tuple[int, int]  # width and height
-    peak: int  # largest value of a colour in a PNG file of 16 bits
+    peak: int  # largest colour value in a 16-bit PNG file; 0 for others
 
 
 @dataclasses.dataclass
 class _Table:
-    """What one pass over a stream found."""
+    """The results of one pass over a stream."""
 
     split: str
     seen: int = 0
@@ -168,7 +168,7 @@ def _index_stream(stream: tf.data.Dataset, split: str, start: int) -> _Table:
 
 
 def _labelled(tables: Sequence[_Table]) -> list[_Table]:
-    """Leave out a split without any label, as the test split of a competition is, and say so."""
+    """Leave out a split without any labels, such as the test split of a competition, and print a line about it."""
     raw = as_labels([example.label for table in tables for example in table.examples])
     missing, kept, start = find_missing(raw), [], 0
     for table in tables:
@@ -188,7 +188,7 @@ def _as_pairs(dataset: tf.data.Dataset) -> tf.data.Dataset:
     elif not (isinstance(spec, tuple) and len(spec) == 2):
         raise InputError(f"`source` must give (image, label) or a dict with 'image' and 'label'. Received: {spec}.")
     image, _ = dataset.element_spec
-    # What `tf.io.decode_image` gives, and a generator without shapes, has no rank before it is read.
+    # The rank of images from `tf.io.decode_image`, or from a generator without shapes, is unknown before reading.
     if image.shape.rank not in ((0, None) if image.dtype == tf.string else (2, 3, None)):
         raise InputError(
             "`source` must give single images (H, W, C), or the bytes of single files, not batches. "
@@ -198,7 +198,7 @@ def _as_pairs(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def _describe(image: np.ndarray | bytes, name: str) -> tuple[str, tuple[int, int], float, int]:
-    """Return sha256, size, the largest value (255 stands for files), and the peak of a PNG file of 16 bits."""
+    """Return sha256, size, the largest pixel value (255 for all files), and the peak of a 16-bit PNG file."""
     if isinstance(image, bytes):
         scanned = scan_image(image)
         return scanned.sha256, (scanned.width, scanned.height), 255.0, scanned.peak

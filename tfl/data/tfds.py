@@ -15,18 +15,18 @@ _HOST = ("storage.googleapis.com", 443)
 
 
 def load_tfds(name: str, max_bad_fraction: float = 0.1) -> StreamSource:
-    """Read a tfds data set with images and labels, undecoded: tfl's own decoder is used.
+    """Read a tfds data set with images and labels; the images are decoded by tfl, not by tfds.
 
-    Where it is not prepared yet, it is downloaded first; without a network that is said at once (tfds itself
+    If the data set is not prepared yet, it is downloaded first. Without a network the error comes at once (tfds itself
     tries for minutes).
 
     Args:
-        name: as tfds spells it: `name`, `name/config`, `name:version`, `name/config:version`. The folder is that
-            of the environment variable TFDS_DATA_DIR, or tfds's own.
-        max_bad_fraction: more undecodable images than this stop the run.
+        name: as tfds spells it: `name`, `name/config`, `name:version`, `name/config:version`. The folder is the
+            environment variable TFDS_DATA_DIR, or the default folder of tfds.
+        max_bad_fraction: more undecodable images than this fraction stop the run.
 
     Raises:
-        InputError: not prepared and no network, or no image and label in it.
+        InputError: the data set is not prepared and there is no network, or it has no images with labels.
     """
     import tensorflow_datasets as tfds
 

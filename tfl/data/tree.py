@@ -1,4 +1,4 @@
-"""A folder as it is on disk, without what other programs left in it."""
+"""Read a folder tree from disk, without the files that other programs left in it."""
 
 import dataclasses
 import functools
@@ -24,7 +24,7 @@ _JUNK_FILES = {
     "icon\r",
 }
 _JUNK_ENDINGS = (":zone.identifier", "@synoeastream", "@synoresource", ".aae", ".xmp", ".pp3")
-_NO_IMAGES = {  # endings of files that certainly are no images; a file without an ending may be one
+_NO_IMAGES = {  # endings of files that are certainly not images; a file without an ending may be one
     *(".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".md", ".rst", ".html", ".htm"),
     *(".pdf", ".doc", ".docx", ".xls", ".xlsx", ".mat", ".npy", ".npz", ".pkl", ".parquet", ".h5", ".hdf5", ".keras"),
     *(".pb", ".tflite", ".onnx", ".pt", ".pth", ".py", ".ipynb", ".r", ".m", ".sh", ".c", ".cpp", ".h", ".zip", ".gz"),
@@ -34,14 +34,14 @@ _NO_IMAGES = {  # endings of files that certainly are no images; a file without 
 
 @dataclasses.dataclass(frozen=True)
 class Folder:
-    """A folder and all that stands below it, naturally sorted.
+    """A folder with all its files and sub-folders, in natural order.
 
     Attributes:
-        path: as it is opened.
-        real: the same without links.
+        path: as given.
+        real: the path without symbolic links.
         files: paths of the files directly in it.
         folders: the folders directly in it.
-        passed_over: names, here and below, of what is hidden or belongs to other programs.
+        passed_over: names of ignored files and folders, here and below: hidden, or of other programs.
     """
 
     path: str
@@ -88,10 +88,10 @@ class Folder:
 
 
 def read_tree(path: str | Path, above: frozenset[str] = frozenset()) -> Folder:
-    """Read a folder to the bottom. Links are followed, but for a link to a folder above it, which would never end.
+    """Read a folder with all its sub-folders. Links are followed, except links to a folder above (an endless loop).
 
     Args:
-        path: of the folder; it is read whatever its own name is.
+        path: of the folder; it is read even if its own name is one that is ignored.
         above: real paths of the folders above.
 
     Raises:
@@ -122,7 +122,7 @@ def read_tree(path: str | Path, above: frozenset[str] = frozenset()) -> Folder:
 
 
 def is_junk(name: str, *, is_folder: bool) -> bool:
-    """Return whether a name is hidden, or one that another program gives to its own files, such as thumbnails."""
+    """Return whether a name is hidden, or is a name that other programs use for their own files (thumbnails)."""
     if name.startswith("."):
         return True
     name = name.lower()
@@ -130,7 +130,7 @@ def is_junk(name: str, *, is_folder: bool) -> bool:
 
 
 def describe_passed_over(names: Iterable[str]) -> str:
-    """Say in one line what is passed over, or return "" where nothing is."""
+    """Return one line about the ignored files and folders, or "" if there are none."""
     names = list(names)
     different = sorted(set(names), key=natural_key)
     listing = ", ".join(map(repr, different[:4])) + (", ..." if len(different) > 4 else "")
@@ -139,7 +139,7 @@ def describe_passed_over(names: Iterable[str]) -> str:
 
 
 def sketch(folder: Folder, depth: int = 3, width: int = 4) -> str:
-    """Draw a tree in one line: the number of files in each folder, the folders below it in braces.
+    """Draw a tree in one line: each folder with its number of files, and its sub-folders in braces.
 
     Example: `photos {train {cat (20), dog (20)}, test (10)}`.
     """

@@ -1,1 +1,1 @@
-"""Several devices and processes: strategies, replicas, workers, and the launcher that starts them."""
+"""Training on several devices and processes: strategies, replicas, workers, and the launcher that starts them."""

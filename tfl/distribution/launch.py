@@ -1,7 +1,7 @@
-"""A group of workers on one machine: started together, stopped together, started again from the last checkpoint.
+"""Start, stop and restart a group of workers on one machine; the group always starts and stops as a whole.
 
-Workers meet in every step. When one is gone, the others wait in a sum that never comes, so that the group
-lives and dies as one.
+Workers exchange sums in every step. If one worker is gone, the others wait forever for its part of the sum. So all
+workers must stop and start together, and continue from the last checkpoint.
 """
 
 import ctypes
@@ -23,31 +23,32 @@ from tfl.errors import InputError
 from tfl.progress import say
 
 POLL_SECONDS = 0.05
-FAILURE_GRACE = 5.0  # seconds from SIGTERM to SIGKILL after a failure: a worker in a sum never ends by itself
-STOP_GRACE = 60.0  # the same after a deliberate stop: the step ends, and the chief writes its checkpoint
-NOT_TRIED_AGAIN = (2, 128 + signal.SIGINT, 128 + signal.SIGTERM)  # bad input; a checkpoint, then a deliberate stop
+FAILURE_GRACE = 5.0  # seconds from SIGTERM to SIGKILL after a failure: a worker that waits in a sum never ends
+STOP_GRACE = 60.0  # the same after a stop by the user: the step ends, and the chief writes its checkpoint
+NOT_TRIED_AGAIN = (2, 128 + signal.SIGINT, 128 + signal.SIGTERM)  # bad input; stopped by the user
 SIGNALS = {signal.SIGINT: signal.SIGINT, signal.SIGTERM: signal.SIGTERM, signal.SIGHUP: signal.SIGTERM}
 PR_SET_PDEATHSIG = 1
 
 
 def launch_local(command: Sequence[str], workers: int, max_restarts: int = 3) -> int:
-    """Run a Python command as a group of workers on this machine, and as often again as it may fail.
+    """Run a Python command as a group of workers on this machine, and start the group again after a failure.
 
-    Each worker finds the others by `TF_CONFIG`. When one fails, the others are ended and all start anew, on new
-    ports; that they go on from their last checkpoint is up to the command. Bad input (exit code 2) and a
-    deliberate stop (143 or 130) are not tried again. SIGINT and SIGTERM are passed on once; a second one kills.
-    Worker 0 writes to this screen, the others to stderr behind `[1] `. Call it in the main thread.
+    Each worker finds the others through `TF_CONFIG`. If one worker fails, the launcher ends the others and starts all
+    of them again, on new ports; the command itself must continue from its last checkpoint. There is no restart after
+    bad input (exit code 2) or a stop by the user (143 or 130). SIGINT and SIGTERM are passed on to the workers once; a
+    second signal kills them. Worker 0 writes to this screen; the lines of the others go to stderr with a prefix such
+    as `[1] `. Call this function in the main thread.
 
     Args:
         command: a script and its arguments, or `-m module ...`; without `python`.
-        workers: how many processes, at least 1.
-        max_restarts: how often the group may start again, at least 0.
+        workers: number of processes, at least 1.
+        max_restarts: largest number of restarts of the group, at least 0.
 
     Returns:
-        0 where all workers ended with 0, else the exit code of the one that failed first (128 + n for signal n).
+        0 if all workers ended with 0, else the exit code of the worker that failed first (128 + n for signal n).
 
     Raises:
-        InputError: there is no such command, or a number is out of range.
+        InputError: the command does not exist, or a number is out of range.
 
     Example:
         >>> launch_local(["-c", "print('hello')"], workers=1)
@@ -66,7 +67,7 @@ def launch_local(command: Sequence[str], workers: int, max_restarts: int = 3) ->
 
 
 def _run_once(command: Sequence[str], workers: int, received: list[signal.Signals]) -> tuple[int, str]:
-    """Return the exit code of one life of the group, and in words who failed."""
+    """Run the group once; return its exit code, and a text that names the failed worker."""
     group = _Group(received)
     try:
         group.start([sys.executable, *command], workers)
@@ -76,7 +77,7 @@ def _run_once(command: Sequence[str], workers: int, received: list[signal.Signal
 
 
 class _Group:
-    """The members of one life of the group."""
+    """The processes of the group, from one start to its end."""
 
     def __init__(self, received: list[signal.Signals]) -> None:
         self._received = received  # grows while this runs
@@ -95,7 +96,7 @@ class _Group:
             self._start_member(command, index, environment)
 
     def wait(self) -> tuple[int, str]:
-        """Wait for all members, and end the others when one failed; return its exit code, and a line that names it."""
+        """Wait for all members, and end the others if one fails; return its exit code, and a text that names it."""
         while (failed := self._first_failure()) is None and not self._received:
             if all(member.poll() == 0 for member in self._members):
                 return 0, ""
@@ -104,14 +105,14 @@ class _Group:
             self._send(signal.SIGTERM)
         self._wait_for_the_end(FAILURE_GRACE if failed and failed[1] not in NOT_TRIED_AGAIN else STOP_GRACE)
         index, code = failed or self._first_failure() or (0, 0)
-        if self._received and code == 128 + signal.SIGKILL:  # by the second Ctrl-C
+        if self._received and code == 128 + signal.SIGKILL:  # killed by the second Ctrl-C
             code = 128 + SIGNALS[self._received[0]]
         return code, f"worker {index} of {len(self._members)} ended with exit code {code}"
 
     def kill(self) -> None:
-        """Kill what still runs: each member's whole session, so that none of its own children remains either."""
+        """Kill all members that still run: the whole session of each, so that their child processes end too."""
         for member in self._members:
-            with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of a group of zombies
+            with suppress(ProcessLookupError, PermissionError):  # macOS raises the latter for zombies
                 os.killpg(member.pid, signal.SIGKILL)
             member.wait()
         for reader in self._readers:
@@ -120,14 +121,14 @@ class _Group:
     def _start_member(self, command: Sequence[str], index: int, environment: dict[str, str]) -> None:
         pipe = None if index == 0 else subprocess.PIPE
         if pipe is not None:
-            environment.setdefault("PYTHONUNBUFFERED", "1")  # its lines come when they are written
+            environment.setdefault("PYTHONUNBUFFERED", "1")  # show its lines at once
         member = subprocess.Popen(
             command,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=pipe,
             stderr=pipe and subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches the members through this process alone, and once
+            start_new_session=True,  # Ctrl-C reaches the members only through this process, once
             preexec_fn=_end_with_parent(),
         )
         self._members.append(member)
@@ -139,11 +140,11 @@ class _Group:
     def _first_failure(self) -> tuple[int, int] | None:
         codes = [_exit_code(member) for member in self._members]
         failed = [(index, code) for index, code in enumerate(codes) if code]
-        # Seen in one look, a mistake or a stop is the cause, and a lost connection to that worker the effect.
+        # If several members failed at once, bad input or a stop is the cause, and lost connections are the effect.
         return min(failed, key=lambda failure: failure[1] not in NOT_TRIED_AGAIN, default=None)
 
     def _wait_for_the_end(self, grace: float) -> None:
-        """Wait until all have ended, passing on what is received: the first signal as it is, a second as SIGKILL."""
+        """Wait until all members have ended; pass on the first received signal, and a second one as SIGKILL."""
         deadline = time.monotonic() + grace
         while self._running():
             for number in self._received[self._passed_on :]:
@@ -178,7 +179,7 @@ def _check(command: Sequence[str], workers: int, max_restarts: int) -> None:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Return free ports of the loopback; all are held until all are found, or one would come twice."""
+    """Return free ports on the loopback; all stay open until the last is found, so that no port comes twice."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -188,7 +189,7 @@ def _free_ports(count: int) -> list[int]:
 
 @contextmanager
 def _signals_received() -> Iterator[list[signal.Signals]]:
-    """Collect the signals that end a group, but for those that whoever started this (nohup) has switched off."""
+    """Collect the signals that end a group, except signals that are already ignored (for example under nohup)."""
     received: list[signal.Signals] = []
     numbers = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     old = {number: signal.signal(number, lambda n, _: received.append(signal.Signals(n))) for number in numbers}
@@ -200,14 +201,14 @@ def _signals_received() -> Iterator[list[signal.Signals]]:
 
 
 def _end_with_parent() -> Callable[[], None] | None:
-    """Return what a member does before it starts, so that it dies with this process even by SIGKILL; Linux only."""
+    """Return a function for a new member that makes it die with this process, even by SIGKILL; None except on Linux."""
     if not sys.platform.startswith("linux"):
         return None
     prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
 
     def ask_the_kernel() -> None:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died in between
+        if os.getppid() != parent:  # the parent has died already
             os._exit(128 + signal.SIGKILL)
 
     return ask_the_kernel
@@ -219,9 +220,9 @@ def _exit_code(member: subprocess.Popen) -> int | None:
 
 
 def _prefix_lines(pipe: IO[bytes], index: int) -> None:
-    """Write a member's lines behind its number; of a line that a progress bar wrote over, the last state."""
+    """Write the lines of a member, with its number as prefix; of a progress bar, only the last state of the line."""
     for line in iter(functools.partial(pipe.readline, 1 << 16), b""):
         text = line.decode(errors="replace").rstrip("\r\n").rpartition("\r")[2]
         if text.strip():
-            with suppress(OSError):  # the screen is gone: go on reading, or the member would wait for ever
+            with suppress(OSError):  # no screen any more: read on, or the member would block
                 say(f"[{index}] {text}")

@@ -1,4 +1,4 @@
-"""One step on many replicas: how each gets its share, and how it updates its own copy of the weights."""
+"""One training step on many replicas: give each its share of the batch, and update its own copy of the weights."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,16 +17,17 @@ def distribute(
     dataset: tf.data.Dataset,
     shares: Callable[[range, int], tf.data.Dataset | None] | None = None,
 ) -> Any:
-    """Return what the steps of a strategy iterate over: shares on their replicas, or on one replica the batches.
+    """Return a data set for the steps of a strategy: shares on their replicas, or whole batches on a single replica.
 
-    The result has no end, so that no replica has to ask the others whether there is more: the caller knows
-    the number of steps.
+    With several replicas the result is endless, so that no replica must ask the others whether there is more data: the
+    caller knows the number of steps.
 
     Args:
-        strategy: which replicas there are.
+        strategy: that has the replicas.
         dataset: all global batches, the same ones in every process.
-        shares: from some replicas and the number of all to their shares of the same batches, where that is
-            cheaper than to make the whole batches and cut them; None, or gives None, where it is not.
+        shares: a function from a range of replicas and the number of all replicas to their shares of the same batches,
+            for data where this is cheaper than to make whole batches and cut them. If it is None or returns None,
+            whole batches are cut.
     """
     if strategy.num_replicas_in_sync == 1:
         return dataset
@@ -44,7 +45,7 @@ def distribute(
 
 
 def distribute_batch(strategy: tf.distribute.Strategy, element: Any) -> Any:
-    """Return what one step of a strategy takes: one global batch as shares, or on one replica as it is."""
+    """Return the input of one step of a strategy: the shares of one global batch; on one replica the batch itself."""
     replicas = strategy.num_replicas_in_sync
     if replicas == 1:
         return element
@@ -54,15 +55,15 @@ def distribute_batch(strategy: tf.distribute.Strategy, element: Any) -> Any:
 
 
 def strategy_of(model: keras.Model) -> tf.distribute.Strategy:
-    """Return the strategy that a model's variables belong to."""
+    """Return the strategy under which the variables of a model were created."""
     return getattr(model.variables[0].value, "distribute_strategy", tf.distribute.get_strategy())
 
 
 def read_sums(strategy: tf.distribute.Strategy, variables: Sequence[tf.Variable]) -> list[tf.Tensor]:
-    """Return what all replicas of all workers added up in some variables.
+    """Return the values of variables, summed over all replicas of all workers.
 
-    To read one of them gives, with several workers, the sum of this worker alone. A variable that was made outside of
-    the strategy's scope, as metrics often are, is one for all replicas of a worker, and counts once.
+    With several workers, a plain read gives only the sum of this worker. All replicas of a worker share a variable that
+    was created outside of the strategy's scope (metrics often are); it counts once.
     """
     if strategy.num_replicas_in_sync == 1:
         return [tf.convert_to_tensor(variable) for variable in variables]
@@ -78,7 +79,7 @@ def read_sums(strategy: tf.distribute.Strategy, variables: Sequence[tf.Variable]
 
 
 def write_sums(strategy: tf.distribute.Strategy, variables: Sequence[tf.Variable], sums: Sequence[np.ndarray]) -> None:
-    """Set variables to what `read_sums` is to give: the first replica has it all."""
+    """Set variables so that `read_sums` returns `sums`: the first replica gets the whole sum, the others 0."""
     is_first = _is_first_of_worker(strategy)
 
     def assign() -> None:
@@ -94,20 +95,20 @@ def write_sums(strategy: tf.distribute.Strategy, variables: Sequence[tf.Variable
 
 
 def _has_copies(variable: tf.Variable) -> bool:
-    """Say whether each replica has a copy of a variable; one that was made outside of the scope they share."""
+    """Return whether each replica has its own copy of a variable; it has none if created outside of the scope."""
     return isinstance(variable, tf.distribute.DistributedValues)
 
 
 def _is_first_of_worker(strategy: tf.distribute.Strategy) -> Callable[[], tf.Tensor]:
-    """Return what says, in a replica's graph, whether it is the first one of its worker."""
+    """Return a function that tells, in the graph of a replica, whether the replica is the first of its worker."""
     of_worker = strategy.num_replicas_in_sync // num_workers(strategy)
     return lambda: tf.equal(replica_number() % of_worker, 0)
 
 
 def sum_over_replicas(values: Any) -> Any:
-    """Add up a tensor, or each tensor of a list, over all replicas; in a replica's own graph.
+    """Sum a tensor, or each tensor of a list, over all replicas; call it in the graph of a replica.
 
-    A list goes as one long vector: a sum over the network costs its latency, for a bias as for all weights.
+    A list is sent as one long vector: each sum over the network costs the same latency, for a bias or for all weights.
     """
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
@@ -121,18 +122,18 @@ def sum_over_replicas(values: Any) -> Any:
 
 
 def gather_over_replicas(rows: tf.Tensor, share: tf.Tensor | None) -> tf.Tensor:
-    """Return the rows of the global batch, in its order, from the shares that the replicas have of it.
+    """Return the rows of the global batch, in its order, from the shares of all replicas.
 
     Args:
-        rows: this replica's rows, of any dtype.
-        share: how many of them count, the first ones; None: all.
+        rows: of this replica, of any dtype.
+        share: number of rows that count, from the first; None: all.
     """
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return rows
     width = tf.math.maximum(tf.reduce_prod(tf.shape(rows)[1:]), 1)
     flat = tf.reshape(rows, [-1, width])
-    if rows.dtype == tf.uint8:  # no such sum over a network: four go as one int32
+    if rows.dtype == tf.uint8:  # uint8 cannot be gathered: send four values as one int32
         flat = tf.pad(flat, [[0, 0], [0, -width % 4]])
         flat = tf.bitcast(tf.reshape(flat, [tf.shape(flat)[0], -1, 4]), tf.int32)
     count = tf.shape(rows)[0] if share is None else tf.cast(share, tf.int32)
@@ -147,16 +148,16 @@ def gather_over_replicas(rows: tf.Tensor, share: tf.Tensor | None) -> tf.Tensor:
 
 
 def replica_number() -> Any:
-    """Return the number of the replica whose graph this is; 0 outside of one."""
+    """Return the number of the replica whose graph this is; 0 outside of a replica."""
     context = tf.distribute.get_replica_context()
     return 0 if context is None or context.num_replicas_in_sync == 1 else context.replica_id_in_sync_group
 
 
 def check_optimizer(optimizer: keras.optimizers.Optimizer) -> None:
-    """Refuse what an optimizer cannot do on many replicas.
+    """Refuse options of an optimizer that do not work on several replicas.
 
     Raises:
-        InputError: its own moving average or accumulation is on.
+        InputError: the optimizer's own moving average or gradient accumulation is on.
     """
     for name, instead in (("use_ema", "ema"), ("gradient_accumulation_steps", "accumulate")):
         if getattr(optimizer, name, None):
@@ -167,11 +168,11 @@ def check_optimizer(optimizer: keras.optimizers.Optimizer) -> None:
 
 
 def apply_on_replica(optimizer: Any, gradients: Sequence[tf.Tensor], variables: Sequence[keras.Variable]) -> None:
-    """Update the replica's own copy of the variables by gradients that are summed already.
+    """Update the replica's own copy of the variables with gradients that are already summed over all replicas.
 
-    `optimizer.apply` would sum them once more and leave the replica to do so, which cannot be done inside a
-    condition. As all replicas do the same with the same numbers, their copies stay equal to the bit.
-    The count of iterations is left to the caller: it belongs to no replica.
+    `optimizer.apply` would sum them again and leave the replica context for that, which is not possible inside a
+    condition. All replicas do the same with the same numbers, so their copies stay equal to the bit.
+    The caller must increase the count of iterations, because it belongs to no replica.
     """
     gradients = optimizer._clip_gradients(list(gradients))
     rate = optimizer._get_current_learning_rate()

@@ -1,7 +1,7 @@
-"""Which examples of a global batch each of several replicas gets.
+"""Divide the examples of a global batch among several replicas.
 
-A batch is cut into contiguous shares that differ by one example at most. A replica whose share is empty
-still gets one example, which counts for nothing, because all must meet in every sum.
+A batch is cut into contiguous shares whose sizes differ by at most one example. A replica with an empty share
+still gets one example, which does not count, because all replicas must take part in every sum.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 
 class Share(NamedTuple):
-    """What one replica gets of a global batch: the first `count` examples of `element` count, the others do not."""
+    """The part of a global batch for one replica: the first `count` examples of `element` count, the others do not."""
 
     element: Any
     count: tf.Tensor  # int32 scalar
@@ -20,7 +20,7 @@ class Share(NamedTuple):
 
 
 def take_share(element: Any, num_replicas: int, replica: tf.Tensor | int) -> Share:
-    """Return the share of one replica in a global batch of any structure; of 5 examples 3 replicas get 2, 2 and 1."""
+    """Return the share of one replica in a global batch of any structure; 3 replicas get 2, 2 and 1 of 5 examples."""
     size, replica = tf.shape(tf.nest.flatten(element)[0])[0], tf.cast(replica, tf.int32)
     base, extra = size // num_replicas, size % num_replicas
     start, count = replica * base + tf.minimum(replica, extra), base + tf.cast(replica < extra, tf.int32)
@@ -34,8 +34,8 @@ def cut_into_shares(dataset: tf.data.Dataset, num_replicas: int, mine: range) ->
 
     Args:
         dataset: batches of any structure.
-        num_replicas: how many share each batch.
-        mine: the replicas that are fed from here.
+        num_replicas: number of replicas that share each batch.
+        mine: the replicas of this worker.
 
     Returns:
         Dataset of `Share`, `len(mine)` for each batch.
@@ -56,17 +56,17 @@ def make_shares(
     mine: range,
     num_replicas: int,
 ) -> tf.data.Dataset:
-    """Make the shares of some replicas from rows, so that a worker reads and decodes its own examples alone.
+    """Make the shares of some replicas from rows, so that a worker reads and decodes only its own examples.
 
     Args:
         rows: of all examples of an epoch, in order.
-        batch_size: global.
-        make: from rows and a batch size to batches.
-        mine: the replicas that are fed from here.
-        num_replicas: how many share each batch.
+        batch_size: of the global batches.
+        make: a function from rows and a batch size to batches.
+        mine: the replicas of this worker.
+        num_replicas: number of replicas that share each batch.
 
     Returns:
-        The same as `cut_into_shares` of the global batches.
+        The same data set as `cut_into_shares` of the global batches.
     """
     size, extra = divmod(batch_size, num_replicas)
     if extra or not size:  # shares of different sizes: only whole batches can be cut

@@ -1,6 +1,6 @@
-"""On which devices and processes a model is trained: one strategy, chosen by name or from the environment.
+"""Choose the devices and processes for training: one strategy, by its name or from the environment.
 
-What TensorFlow allows only once in a process is made once and given out again.
+TensorFlow allows some strategies only once in a process, so each is made once and then returned again.
 """
 
 import functools
@@ -17,7 +17,7 @@ from tfl.cluster import VARIABLE, Cluster, parse_strategy
 from tfl.errors import InputError
 from tfl.progress import say
 
-TPU_VARIABLES = ("TPU_NAME", "KUBE_GOOGLE_CLOUD_TPU_ENDPOINTS")  # set by the machine or service that has one
+TPU_VARIABLES = ("TPU_NAME", "KUBE_GOOGLE_CLOUD_TPU_ENDPOINTS")  # set on machines with a TPU
 METADATA_SERVER = "metadata.google.internal:80"  # turns the name of a TPU into an address
 REACH_SECONDS = 3.0
 TOO_LATE = (
@@ -27,10 +27,10 @@ TOO_LATE = (
 
 
 def make_strategy(name: str = "auto") -> tf.distribute.Strategy:
-    """Choose the devices and processes to train on, and say in one line which and why.
+    """Choose the devices and processes for training, and print one line that names them and the reason.
 
-    With one CPU or GPU this is TensorFlow's default strategy, so that nothing changes. Call it first of all:
-    `multi_worker` and `cpu:N` set up the runtime, which nothing can change once an operation ran. Several
+    With one CPU or GPU this is TensorFlow's default strategy, so that nothing changes. Call this function first:
+    `multi_worker` and `cpu:N` set up the runtime of TensorFlow, which cannot change after the first operation. Several
     workers wait here for each other.
 
     Args:
@@ -38,11 +38,12 @@ def make_strategy(name: str = "auto") -> tf.distribute.Strategy:
             `mirrored` (all GPUs of this machine), `multi_worker`, `tpu`, or `cpu:N` for N logical CPU devices.
 
     Returns:
-        The strategy; the same object for the same name in the same process. Where a `strategy.scope()` is open,
-        `auto` returns that one.
+        The strategy; the same object for the same name in the same process. If a `strategy.scope()` is open,
+        `auto` returns its strategy.
 
     Raises:
-        InputError: the name is unknown, does not fit `TF_CONFIG`, the devices or an open scope, or comes too late.
+        InputError: the name is unknown, does not fit `TF_CONFIG`, the devices or an open scope, or the call comes too
+            late.
 
     Example:
         >>> strategy = make_strategy("cpu:2")
@@ -77,23 +78,23 @@ def make_strategy(name: str = "auto") -> tf.distribute.Strategy:
 
 
 def make_deterministic() -> None:
-    """Let every operation of TensorFlow give the same bits again on the same machine, for the rest of the process.
+    """Make every operation of TensorFlow give the same bits in every run on the same machine, until the process ends.
 
-    Some become slower, on a GPU by tens of percent, and one that has no such way raises. Without it a CPU run of tfl
-    repeats to the bit as well where the number of threads is the same.
+    Some operations become slower, on a GPU by tens of percent; an operation without a deterministic version raises an
+    error. A CPU run of tfl with the same number of threads repeats to the bit even without this call.
     """
     tf.config.experimental.enable_op_determinism()
     say("deterministic: operations of TensorFlow give the same bits in every run; some are slower for it")
 
 
 def num_workers(strategy: tf.distribute.Strategy) -> int:
-    """Return how many processes run this program together; 1 for all strategies but multi_worker."""
+    """Return the number of processes that run this program together; 1 for all strategies except multi_worker."""
     tasks = _tasks(strategy)
     return sum(map(len, tasks.values())) or 1
 
 
 def worker_index(strategy: tf.distribute.Strategy) -> int:
-    """Return which of the processes this is, from 0; the chief is 0 where `TF_CONFIG` names one."""
+    """Return the number of this process among all, from 0; if `TF_CONFIG` names a chief, the chief is 0."""
     tasks = _tasks(strategy)
     if not tasks:
         return 0
@@ -102,12 +103,12 @@ def worker_index(strategy: tf.distribute.Strategy) -> int:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Return whether this process is the one that writes."""
+    """Return whether this process is the only one that writes files."""
     return worker_index(strategy) == 0
 
 
 def _tasks(strategy: tf.distribute.Strategy) -> dict[str, list[str]]:
-    """Return the addresses of each task type; none where one process drives all devices, as on a TPU."""
+    """Return the addresses of each task type; empty if one process controls all devices, as on a TPU."""
     resolver = strategy.cluster_resolver
     if resolver is None or not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return {}
@@ -144,10 +145,10 @@ def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
 
 @contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Let Ctrl-C end the process while TensorFlow waits, and give SIGTERM back afterwards.
+    """Let Ctrl-C end the process while TensorFlow waits, and restore the handler of SIGTERM afterwards.
 
-    It waits where no Python code runs, handlers neither, and installs a handler of its own that swallows SIGTERM
-    for the rest of the process.
+    TensorFlow waits in C++, where Python's signal handlers do not run. It also installs its own handler, which would
+    ignore SIGTERM for the rest of the process.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -190,7 +191,7 @@ def _one() -> tf.distribute.Strategy:
 
 
 def _tpu_address() -> str | None:
-    """Return what finds the TPU of this machine, without asking a metadata server that may not exist."""
+    """Return the address of this machine's TPU, else None; never ask a metadata server, which may not exist."""
     for variable in TPU_VARIABLES:
         if os.environ.get(variable):
             return os.environ[variable]
@@ -215,7 +216,7 @@ def _tpu(address: str | None) -> tf.distribute.Strategy:
 
 
 def _check_reach(address: str) -> None:
-    """Look whether the TPU, or the server that knows it by name, answers: TensorFlow would wait for minutes."""
+    """Check that the TPU, or the server that knows its name, answers; TensorFlow itself would wait for minutes."""
     first = address.split(",")[0].rpartition("://")[2]
     host, _, port = (first if ":" in first else METADATA_SERVER).rpartition(":")
     try:

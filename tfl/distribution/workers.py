@@ -1,4 +1,4 @@
-"""The processes that run one program together: which part of the work is whose, and how the parts come together."""
+"""Divide work among the processes that run one program together, and combine their results."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,13 +12,13 @@ CHUNK = 2**22  # numbers that are summed at once: 32 MB
 
 
 class Workers:
-    """The workers of a strategy; with one, nothing is sent and everything is its own.
+    """The workers of a strategy; a single worker does all the work and sends nothing.
 
-    Every worker must make the same calls in the same order: each waits for the others.
+    Every worker must make the same calls in the same order, because each call waits for the other workers.
 
     Attributes:
-        number: how many there are.
-        index: which one this is, from 0.
+        number: of workers.
+        index: of this worker, from 0.
 
     Example:
         >>> workers = Workers(make_strategy())
@@ -30,15 +30,19 @@ class Workers:
         self.strategy, self.number, self.index = strategy, num_workers(strategy), worker_index(strategy)
 
     def share(self, count: int, block: int) -> np.ndarray:
-        """Return the positions, of `count`, that are this worker's: blocks of neighbours, dealt out in turn.
+        """Return this worker's positions among `count`: blocks of consecutive positions, given to the workers in turn.
 
-        With the size of a batch as block, the batches are those of one process, and so are the bits of what they give.
+        If `block` is the batch size, each batch holds the same examples as with one process, so its results have the
+        same bits.
         """
         positions = np.arange(count)
         return positions[positions // block % self.number == self.index]
 
     def sum(self, arrays: Sequence[Any]) -> list[np.ndarray]:
-        """Return the sums over all workers of some arrays of equal shapes, in float64: the same bits for all."""
+        """Return the sums of arrays over all workers, in float64; every worker gets the same bits.
+
+        The arrays must have the same shapes on all workers.
+        """
         arrays = [np.asarray(array, np.float64) for array in arrays]
         if self.number == 1:
             return arrays
@@ -48,16 +52,16 @@ class Workers:
         return [part.reshape(array.shape) for part, array in zip(parts, arrays, strict=True)]
 
     def mean(self, *values: float) -> list[float]:
-        """Return the means of numbers that each worker has its own of, so that all decide the same from them."""
+        """Return the means of numbers over all workers, so that all workers make the same decision from them."""
         return [float(total) / self.number for total in self.sum(values)]
 
     def gather(self, values: np.ndarray, positions: np.ndarray, count: int) -> np.ndarray:
-        """Return `(count, ...)`: the values of all workers, each at its positions, to the bit.
+        """Return `(count, ...)`: the values of all workers, each at its position, exact to the bit.
 
         Args:
             values: `(N, ...)` numbers that float64 can hold.
-            positions: `(N,)`; every position is one worker's.
-            count: of the positions of all.
+            positions: `(N,)`; every position belongs to exactly one worker.
+            count: number of positions of all workers.
         """
         if self.number == 1:
             return values
@@ -68,7 +72,7 @@ class Workers:
     def _sum(self, vector: np.ndarray) -> np.ndarray:
         local = self.strategy.num_replicas_in_sync // self.number
 
-        def of_replica(context: Any) -> tf.Tensor:  # one replica of a worker speaks for it
+        def of_replica(context: Any) -> tf.Tensor:  # one replica of each worker sends its vector
             speaks = context.replica_id_in_sync_group % local == 0
             return tf.constant(vector if speaks else np.zeros_like(vector), tf.float64)
 

@@ -1,1 +1,1 @@
-"""How files are written, locked, read again and checked."""
+"""Write, lock, read and check files."""

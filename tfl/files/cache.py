@@ -1,4 +1,4 @@
-"""The folder of what can be made again: features of images, and photos as PNG for the graph."""
+"""The cache folder, for files that can be computed again: image features, and photos as PNG for the graph."""
 
 import os
 from pathlib import Path
@@ -10,10 +10,10 @@ def cache_folder(name: str) -> Path:
     """Return `$TFL_CACHE/NAME`, else a folder in the user's cache: `$XDG_CACHE_HOME/tfl/NAME` or `~/.cache/tfl/NAME`.
 
     Args:
-        name: of what stands in it.
+        name: of the content of the folder.
 
     Raises:
-        InputError: nobody knows the home folder.
+        InputError: the home folder is not known.
     """
     general = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(expand_home(os.environ.get("TFL_CACHE") or f"{general}/tfl", "TFL_CACHE")) / name

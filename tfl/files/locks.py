@@ -1,7 +1,7 @@
-"""The one kind of lock of tfl: `flock` on a file; it belongs to the handle that took it, not to the process.
+"""The only kind of lock in tfl: `flock` on a file; it belongs to the file handle that took it, not to the process.
 
-With `lockf` two runs in one process would not exclude each other, and closing any handle of the file, even one that
-Python collects as garbage, would free the lock of all others.
+With `lockf`, two runs in one process would not exclude each other. And if any handle of the file were closed, even by
+Python's garbage collector, all other handles would lose their lock.
 """
 
 import errno
@@ -15,10 +15,10 @@ _BUSY = (errno.EACCES, errno.EAGAIN)
 
 
 class FileLock:
-    """A lock that is held until `release`, the end of a `with` block or of the process, however that ends.
+    """A lock that is held until `release`, the end of a `with` block, or the end of the process, even by a crash.
 
     Attributes:
-        holds: false on a file system that has no locks: nobody is excluded.
+        holds: false on a file system without locks, where the lock excludes nobody.
     """
 
     def __init__(self, descriptor: int, *, holds: bool) -> None:
@@ -35,10 +35,10 @@ class FileLock:
 
 
 def lock_file(path: str | os.PathLike[str]) -> FileLock:
-    """Wait until nobody else holds the lock of a file, and hold it alone.
+    """Wait until no other handle holds the lock of a file, then take it exclusively.
 
     Args:
-        path: the file, which is made where missing; nothing is written to it, and it stays.
+        path: the file; it is created if it does not exist, stays empty, and is never deleted.
 
     Example:
         >>> with lock_file("store/.lock"):
@@ -48,11 +48,11 @@ def lock_file(path: str | os.PathLike[str]) -> FileLock:
 
 
 def try_lock_file(path: str | os.PathLike[str], *, shared: bool = False) -> FileLock | None:
-    """Hold the lock of a file, or return None at once where another handle holds it.
+    """Take the lock of a file, or return None at once if another handle holds it.
 
     Args:
-        path: the file, which is made where missing.
-        shared: hold it together with all others that ask for it so; they keep out who wants it alone.
+        path: the file; it is created if it does not exist.
+        shared: take a shared lock: several handles may hold it together, but no handle can then hold it exclusively.
 
     Example:
         >>> if try_lock_file("run/.lock") is None:

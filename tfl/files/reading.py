@@ -1,4 +1,4 @@
-"""Read the files of a run and of its user: a damaged or edited one is refused in one line, never half believed."""
+"""Read the files of a run and of its user; refuse a damaged or edited file in one line, and never use part of it."""
 
 import collections
 import contextlib
@@ -14,16 +14,16 @@ from etils import epath
 from tfl.errors import InputError
 from tfl.files.spreadsheets import unguard_cells
 
-_LARGEST = 2**63  # whole numbers from here on fit no array
+_LARGEST = 2**63  # whole numbers from here on do not fit into int64
 
 
 def refuse_file(path: epath.PathLike, reason: object, argument: str = "workdir") -> InputError:
-    """Return the error that says in one line which file is damaged, and what is wrong with it.
+    """Return an error that says in one line which file is damaged and why.
 
     Args:
         path: of the file.
         reason: what is wrong, without the full stop.
-        argument: the option that led to the file.
+        argument: the option that names the file.
     """
     text = " ".join(str(reason).split()).rstrip(".")
     return InputError(f"`{argument}` must hold whole files. Received: {str(path)!r}: {text}.")
@@ -31,7 +31,7 @@ def refuse_file(path: epath.PathLike, reason: object, argument: str = "workdir")
 
 @contextlib.contextmanager
 def naming_file(path: epath.PathLike) -> Iterator[None]:
-    """Say in which file of a workdir a value stands that is refused."""
+    """Add the name of the file in a workdir to errors about its values."""
     try:
         yield
     except InputError as error:
@@ -43,11 +43,11 @@ def read_json(path: epath.PathLike, schema: Mapping[str, Any] | None = None) -> 
 
     Args:
         path: the file.
-        schema: what must stand in it, as JSON Schema; see `tfl/files/schemas.py`. None: any object.
+        schema: JSON Schema of its content; see `tfl/files/schemas.py`. None: any object.
 
     Raises:
-        InputError: the file is missing or damaged, holds no JSON object, a name twice, NaN or infinity, or something
-            that the schema does not allow.
+        InputError: the file is missing or damaged, is not a JSON object, has a name twice, NaN or infinity, or breaks
+            the schema.
     """
     try:
         content = epath.Path(path).read_text("utf-8")
@@ -62,10 +62,10 @@ def read_json(path: epath.PathLike, schema: Mapping[str, Any] | None = None) -> 
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Parse JSON as its standard has it: no NaN, no infinity, no name twice.
+    """Parse strict JSON: no NaN, no infinity, no name twice, no whole number beyond 64 bits.
 
     Raises:
-        ValueError: the text is something else.
+        ValueError: the text is not strict JSON.
     """
 
     def number(digits: str) -> float:
@@ -90,9 +90,9 @@ def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def find_breach(values: Any, schema: Mapping[str, Any]) -> str:
-    """Say where and how values break a JSON Schema; empty where they do not."""
+    """Return where and how values break a JSON Schema; an empty string if they follow it."""
     from jsonschema import (
-        Draft202012Validator,  # a file is read seldom, and importing this takes as long as all else of tfl
+        Draft202012Validator,  # imported here: files are read seldom, and the import takes as long as all of tfl
     )
     from jsonschema.exceptions import best_match
 
@@ -109,20 +109,20 @@ def read_csv(
     """Read a table with a header.
 
     Args:
-        path: a CSV file in UTF-8; names of files in it may be other bytes.
-        columns: what the header must have.
+        path: a CSV file in UTF-8; file names in it may be other bytes.
+        columns: that the header must have.
         key: a column whose values must differ; empty: none.
-        argument: the option that led to the file, for messages.
+        argument: the option that names the file, for messages.
 
     Returns:
-        One dict a row, by the names in the header.
+        One dict per row, with the names in the header as keys.
 
     Raises:
-        InputError: the file is missing or damaged, a column is missing or there twice, a row has more or fewer cells
-            than the header, or a value of `key` stands in two rows.
+        InputError: the file is missing or damaged, a column is missing or occurs twice, a row has more or fewer cells
+            than the header, or two rows have the same value of `key`.
     """
     try:
-        text = epath.Path(path).read_bytes().decode("utf-8-sig", "surrogateescape")  # Excel marks UTF-8 by a first BOM
+        text = epath.Path(path).read_bytes().decode("utf-8-sig", "surrogateescape")  # Excel starts UTF-8 with a BOM
     except OSError as error:
         raise refuse_file(path, error, argument) from error
     return parse_csv(text, path, columns, key=key, argument=argument)
@@ -131,17 +131,17 @@ def read_csv(
 def read_spreadsheet(
     path: epath.PathLike, columns: Sequence[str], *, key: str, argument: str, known: Collection[str] = ()
 ) -> list[dict[str, str]]:
-    """Read a table that a spreadsheet or a person wrote: commas, semicolons or tabs, in UTF-8 or UTF-16.
+    """Read a table from a spreadsheet program or a person: commas, semicolons or tabs, in UTF-8 or UTF-16.
 
     Args:
-        path: the file; UTF-16 is known by its byte order mark.
-        columns: those that are read, the key's among them.
+        path: the file; UTF-16 is recognised by its byte order mark.
+        columns: to read, including the key.
         key: the column whose values must differ.
-        argument: the option that led to the file, for messages.
-        known: values of the key that may hold bytes that are no UTF-8, as names of files may.
+        argument: the option that names the file, for messages.
+        known: values of the key that may hold bytes that are not UTF-8, because they are file names.
 
     Raises:
-        InputError: as `read_csv`; or the file is of another encoding, which is not guessed.
+        InputError: as for `read_csv`; or the file has another encoding, which is never guessed.
     """
     try:
         content = epath.Path(path).read_bytes()
@@ -164,7 +164,7 @@ def read_spreadsheet(
 
 
 def _holds_bytes(text: str) -> bool:
-    """Say whether a text has bytes that were no UTF-8."""
+    """Return whether a text contains bytes that were not UTF-8."""
     return any("\udc80" <= character <= "\udcff" for character in text)
 
 
@@ -175,10 +175,10 @@ def parse_csv(
 
     Args:
         text: of the table.
-        path: where it stands, for messages.
-        columns: what the header must have.
+        path: of the file, for messages.
+        columns: that the header must have.
         key: a column whose values must differ.
-        argument: the option that led to the file.
+        argument: the option that names the file, for messages.
         delimiter: between two cells.
     """
     try:

@@ -1,4 +1,4 @@
-"""How much may stand in a folder of the cache, for all processes together, and what is dropped to keep to that."""
+"""Limit the size of a cache folder, for all processes together, and delete old content to stay below the limit."""
 
 import contextlib
 import dataclasses
@@ -14,19 +14,19 @@ from tfl.files.locks import FileLock, lock_file, try_lock_file
 from tfl.files.writing import UNFINISHED
 from tfl.progress import say
 
-LOCK = ".lock"  # in the room: held by who changes something in it; in a shelf: shared by those who use it
+LOCK = ".lock"  # in the room: held by a process that changes something; in a shelf: shared by processes that use it
 
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """What stands in a room.
+    """The kind of content of a cache folder (room), whose sub-folders are called shelves.
 
     Attributes:
-        noun: for messages.
-        bound: what the user calls the bound.
-        shelves: the names of the folders that may be dropped.
-        files: in a shelf, the names of the files that count; others are left alone.
-        records: in a shelf, the names of what goes with it but does not count.
+        noun: name of the content, for messages.
+        bound: name of the size limit, for messages.
+        shelves: pattern of the names of folders that may be deleted.
+        files: pattern of the names of files in a shelf that count; other files are not touched.
+        records: names of files in a shelf that are deleted with it but do not count.
     """
 
     noun: str
@@ -46,31 +46,31 @@ FEATURES = Kind(
 
 
 class StoreFullError(InputError):
-    """What is to be stored does not fit into the bound, also without the shelves that nobody uses."""
+    """The new content does not fit below the limit, even if all unused shelves are deleted."""
 
 
 class StoreRoom:
-    """A folder of shelves, and its bound.
+    """A folder of shelves (sub-folders) with a size limit.
 
-    Whatever changes the folder holds `lock`, so what is counted under it stays true until something is written.
-    A shelf is in use while somebody holds its own lock, shared.
+    Every process that changes the folder holds `lock`, so a size that is measured under the lock stays correct until
+    the process itself writes. A shelf is in use while a process holds the shelf's own lock, shared.
 
     Args:
         root: the folder.
-        max_bytes: how large all shelves together may grow.
-        kind: what stands in it.
+        max_bytes: size limit of all shelves together.
+        kind: of the content.
     """
 
     def __init__(self, root: Path, max_bytes: int, kind: Kind = FEATURES) -> None:
         self.root, self.max_bytes, self.kind = root, max_bytes, kind
 
     def lock(self) -> FileLock:
-        """Wait for the right to change the store; of one process at a time."""
+        """Wait for the lock that allows changes to the folder; one process at a time holds it."""
         self.root.mkdir(parents=True, exist_ok=True)
         return lock_file(self.root / LOCK)
 
     def use(self, shelf: Path) -> FileLock | None:
-        """Make a shelf, and keep it from being dropped while the lock that is returned is held."""
+        """Create a shelf, and return a lock; while the lock is held, no process deletes the shelf."""
         with self.lock() as alone:
             shelf.mkdir(parents=True, exist_ok=True)
             in_use = try_lock_file(shelf / LOCK, shared=True)
@@ -80,19 +80,19 @@ class StoreRoom:
         return in_use
 
     def used_bytes(self) -> int:
-        """Return the size of all shards in the store."""
+        """Return the size of all shelves, in bytes."""
         return sum(map(self._size, self._shelves()))
 
     def bytes_left(self) -> int:
-        """Return how much may be added where all shelves that nobody uses are dropped."""
+        """Return how many bytes can be added if all unused shelves are deleted."""
         with self.lock(), contextlib.ExitStack() as held:
             return self.max_bytes - self.used_bytes() + sum(map(self._size, self._unused(held)))
 
     def make(self, num_bytes: int) -> None:
-        """Drop the shelves that were not used for the longest time until so many bytes may be added; under `lock`.
+        """Delete the least recently used shelves until `num_bytes` can be added; the caller must hold `lock`.
 
         Raises:
-            StoreFullError: the other shelves are in use; nothing is dropped.
+            StoreFullError: too many of the shelves are in use; nothing is deleted.
         """
         excess = self.used_bytes() + num_bytes - self.max_bytes
         if excess <= 0:
@@ -107,7 +107,7 @@ class StoreRoom:
             self._drop_oldest(unused, excess)
 
     def trim(self) -> None:
-        """Drop the shelves that were not used for the longest time until the bound is kept, or the rest is in use."""
+        """Delete the least recently used shelves until the size is below the limit, or all others are in use."""
         with self.lock(), contextlib.ExitStack() as held:
             excess = self.used_bytes() - self.max_bytes
             if excess > 0:
@@ -127,22 +127,22 @@ class StoreRoom:
 
     def _size(self, shelf: Path) -> int:
         total = 0
-        for path in shelf.rglob(f"*{_ending(self.kind)}"):  # also what a killed process had half written
-            with contextlib.suppress(FileNotFoundError):  # deleted since, as damaged
+        for path in shelf.rglob(f"*{_ending(self.kind)}"):  # includes half-written files of killed processes
+            with contextlib.suppress(FileNotFoundError):  # deleted meanwhile, because it was damaged
                 total += path.stat().st_size
         return total
 
     def _unused(self, held: contextlib.ExitStack) -> list[Path]:
-        """Return the shelves that nobody uses, the one that was used last at the end, and hold their locks."""
+        """Return the unused shelves, the most recently used one last, and hold their locks."""
         unused = []
         for shelf in sorted(self._shelves(), key=lambda path: (path / LOCK).stat().st_mtime_ns):
             lock = try_lock_file(shelf / LOCK)
-            if lock is not None and held.enter_context(lock).holds:  # without locks nobody knows who uses it
+            if lock is not None and held.enter_context(lock).holds:  # without locks, a shelf may be in use
                 unused.append(shelf)
         return unused
 
     def _drop(self, shelf: Path, size: int) -> None:
-        """Delete what is ours in a folder, and the folder where nothing else is in it."""
+        """Delete the files of tfl in a shelf, and then the shelf if it is empty."""
         last = datetime.date.fromtimestamp((shelf / LOCK).stat().st_mtime)
         for path in shelf.iterdir():
             if path.name.startswith(UNFINISHED):
@@ -162,6 +162,6 @@ def _ending(kind: Kind) -> str:
 
 
 def human_size(num_bytes: float) -> str:
-    """Write a number of bytes as a person reads it: "12 bytes", "1.5 GB"."""
+    """Return a number of bytes as text for a person: "12 bytes", "1.5 GB"."""
     power = min(int(math.log10(max(num_bytes, 1)) // 3), 4)
     return f"{num_bytes / 1000**power:.{min(power, 1)}f} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"

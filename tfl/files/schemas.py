@@ -1,7 +1,7 @@
-"""What must stand in the JSON files of a workdir, as JSON Schema (draft 2020-12): types, ranges and what is read.
+"""JSON Schemas (draft 2020-12) of the JSON files in a workdir: types, ranges and required entries.
 
-What a file may hold beside it is free: an older or a newer version wrote it. What one value says of another is
-checked where both are known.
+Further entries are allowed, because an older or a newer version may have written the file. Rules between two values
+are checked in the code that knows both.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ POSITIVE = {"type": "number", "exclusiveMinimum": 0}
 COUNT = {"type": "integer", "minimum": 0}
 CORRELATION = {"type": "number", "minimum": -1, "maximum": 1}
 TEXT = {"type": "string"}
-FILE_NAME = {"pattern": r"^(?!\.{1,2}$)[^/\\]+$"}  # a path would lead out of the folder, where it would be deleted
+FILE_NAME = {"pattern": r"^(?!\.{1,2}$)[^/\\]+$"}  # a path could name a file outside of the folder, to be deleted
 
 
 def _object(properties: Mapping[str, Schema], required: Sequence[str] = (), **more: Any) -> Schema:

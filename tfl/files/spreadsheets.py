@@ -1,7 +1,8 @@
-"""Cells of a CSV file that a spreadsheet would run as formulas, written so that it does not.
+"""Guard the cells of a CSV file that a spreadsheet program would run as formulas.
 
 Excel, LibreOffice and Google Sheets run a cell that begins with =, +, -, @, a tab or a carriage return, and a formula
-can send the table elsewhere. The name of a photo or a class may be such a text. An apostrophe before it makes it text.
+can send the table to somebody else. The name of a photo or a class may be such a text. An apostrophe before it makes
+it plain text.
 """
 
 import re
@@ -11,16 +12,16 @@ from typing import Any
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _GUARDED = re.compile(r"'+[=+\-@\t\r]")
 _NUMBER = r"[+-]?(\d+(\.\d*)?(e[+-]?\d+)?|\.\d+|inf|nan)"
-_NUMBERS = re.compile(rf"{_NUMBER}(\|{_NUMBER})*")  # several values of one example stand in one cell
+_NUMBERS = re.compile(rf"{_NUMBER}(\|{_NUMBER})*")  # one cell may hold several values of an example
 
 
 def guard_cells(rows: Iterable[Sequence[Any]]) -> Iterable[list[Any]]:
     """Put an apostrophe before every text that would be a formula; numbers stay numbers.
 
-    A text that already looks guarded gets one more, so that `unguard_cells` gives every text back.
+    A text that already looks guarded gets one more apostrophe, so that `unguard_cells` restores every text.
 
     Args:
-        rows: of cells; what is no `str` stays as it is.
+        rows: of cells; a cell that is not a `str` does not change.
 
     Example:
         >>> list(guard_cells([["=1+1", "-0.5", "ants", -3]]))
@@ -30,10 +31,10 @@ def guard_cells(rows: Iterable[Sequence[Any]]) -> Iterable[list[Any]]:
 
 
 def unguard_cells(rows: Iterable[Sequence[str]]) -> Iterable[list[str]]:
-    """Give every text back as it was before `guard_cells`.
+    """Restore every text to its form before `guard_cells`.
 
     Args:
-        rows: of cells, as `csv.reader` gives them.
+        rows: of cells, from `csv.reader`.
 
     Example:
         >>> list(unguard_cells([["'=1+1", "-0.5", "ants"]]))

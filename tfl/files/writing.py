@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all, whatever ends the process that writes them."""
+"""Write files and folders atomically: they are complete or absent, even if the process is killed while it writes."""
 
 import contextlib
 import errno
@@ -12,19 +12,19 @@ from etils import epath
 
 from tfl.errors import InputError
 
-UNFINISHED = ".writing-"  # how folders begin whose file is not yet renamed
+UNFINISHED = ".writing-"  # prefix of the temporary folders
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_atomically(path: epath.PathLike, write: Callable[[epath.Path], object]) -> None:
-    """Let `write` fill a temporary file, then rename it to `path`: the old file or the new one, never half.
+    """Let `write` fill a temporary file, then rename it to `path`: readers see the old file or the new one, never half.
 
     Args:
-        path: the final file; its folder is made where missing.
+        path: the final file; its folder is created if it does not exist.
         write: called with the temporary path (same ending as `path`).
 
     Raises:
-        InputError: the disk is full or the folder cannot be written; `path` is as it was.
+        InputError: the disk is full or the folder is not writable; `path` is unchanged.
     """
     path = epath.Path(path)
     with _temporary_beside(path) as temporary:
@@ -35,17 +35,17 @@ def write_atomically(path: epath.PathLike, write: Callable[[epath.Path], object]
 
 
 def write_folder_atomically(path: epath.PathLike, write: Callable[[epath.Path], object]) -> None:
-    """Let `write` fill a temporary folder with files, then rename it to `path`: the whole folder, or none.
+    """Let `write` fill a temporary folder with files, then rename it to `path`: the complete folder, or none.
 
-    An object store cannot rename folders. There `write` gets `path` itself, and must write last what makes
-    the folder valid to its readers.
+    An object store cannot rename folders. There `write` gets `path` itself, and must write the file that makes
+    the folder valid for its readers last.
 
     Args:
-        path: the final folder, which must not exist; its parent is made where missing.
+        path: the final folder, which must not exist; its parent is created if it does not exist.
         write: called with the temporary folder, which is empty.
 
     Raises:
-        InputError: the disk is full or the folder cannot be written; `path` does not exist.
+        InputError: the disk is full or the parent folder is not writable; `path` does not exist.
     """
     path = epath.Path(path)
     if not is_local(path):
@@ -64,7 +64,7 @@ def write_folder_atomically(path: epath.PathLike, write: Callable[[epath.Path], 
 
 @contextlib.contextmanager
 def _temporary_beside(path: epath.Path) -> Iterator[epath.Path]:
-    """Yield a free path of the same name in a folder of its own, which is swept away afterwards."""
+    """Yield a path with the same name in a new temporary folder beside `path`; delete the folder afterwards."""
     folder = None
     try:
         make_folder(path.parent)
@@ -86,14 +86,14 @@ def _make_folder_beside(path: epath.Path) -> epath.Path:
 
 
 def expand_home(path: epath.PathLike, argument: str) -> epath.Path:
-    """Return a path with `~` as the home folder.
+    """Replace `~` at the start of a path by the home folder.
 
     Args:
-        path: what the user wrote.
+        path: as the user wrote it.
         argument: the name of the option, for the message.
 
     Raises:
-        InputError: nobody knows the home folder; a folder named `~` would be made instead.
+        InputError: the home folder is not known; without this error tfl would create a folder named `~`.
     """
     expanded = epath.Path(path).expanduser()
     if str(expanded).startswith("~") and not expanded.exists():
@@ -105,7 +105,7 @@ def expand_home(path: epath.PathLike, argument: str) -> epath.Path:
 
 
 def make_folder(path: epath.Path) -> None:
-    """Make a folder and those above it, and force the new entries to the disk: what is synced in it stays found."""
+    """Create a folder and its parents, and force the new entries to the disk: synced files in it survive a crash."""
     missing = list(itertools.takewhile(lambda folder: not folder.exists(), (path, *path.parents)))
     path.mkdir(parents=True, exist_ok=True)
     for folder in missing:
@@ -113,14 +113,14 @@ def make_folder(path: epath.Path) -> None:
 
 
 def sweep_unfinished(folder: epath.Path) -> None:
-    """Remove what killed processes had half written in a folder that nobody else writes to."""
+    """Remove the half-written files of killed processes from a folder; no other process may be writing to it."""
     for unfinished in folder.glob(f"{UNFINISHED}*") if is_local(folder) else []:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def remove(path: epath.Path) -> None:
-    """Remove a file, a folder or nothing; of a symbolic link the link, and not what it leads to."""
-    if is_local(path) and os.path.islink(path):  # noqa: PTH114 - epath has no such question
+    """Remove a file or a folder, if it exists; of a symbolic link only the link is removed, not its target."""
+    if is_local(path) and os.path.islink(path):  # noqa: PTH114 - epath has no such function
         os.unlink(path)  # noqa: PTH108
     elif path.is_dir():
         path.rmtree()
@@ -129,12 +129,12 @@ def remove(path: epath.Path) -> None:
 
 
 def is_local(path: epath.Path) -> bool:
-    """Say whether a path is one of this machine's file systems, not of an object store."""
+    """Return whether a path is in a file system of this machine, and not in an object store."""
     return "://" not in str(path)
 
 
 def sync(path: epath.Path) -> None:
-    """Force a file or folder to the disk; object stores have no such thing and need none."""
+    """Force a file or folder to the disk; object stores do not need this."""
     if not is_local(path):
         return
     descriptor = os.open(path, os.O_RDONLY)
@@ -145,7 +145,7 @@ def sync(path: epath.Path) -> None:
 
 
 def explained(error: OSError | RuntimeError, path: epath.Path) -> Exception:
-    """Return what the file system refused as one line; an error of another kind as it is."""
+    """Turn an error of the file system into an `InputError` of one line; return any other error unchanged."""
     code = getattr(error, "errno", None)
     if code in NO_ROOM or any(os.strerror(number) in str(error) for number in NO_ROOM):
         return InputError(f"`workdir` must have room. Received: {str(path)!r}: no space left; nothing was changed.")

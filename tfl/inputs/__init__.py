@@ -1,1 +1,1 @@
-"""What an example is: one folder or file for each kind."""
+"""The kinds of input examples: one folder or file for each kind."""

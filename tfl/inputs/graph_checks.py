@@ -1,4 +1,4 @@
-"""Checks inside a graph whose failure is one line for the user; `reading_explained` makes an `InputError` of it."""
+"""Checks inside a graph that fail with one line for the user; `reading_explained` turns it into an `InputError`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,11 +7,11 @@ import tensorflow as tf
 
 
 def guarded(element: Any, problems: Sequence[tf.Tensor]) -> Any:
-    """Return an element of a data set that can be read only where nothing is wrong with it.
+    """Return an element of a data set with a check: reading it raises an error if there is a problem.
 
     Args:
         element: tensors in any structure.
-        problems: lines that begin with the name of an argument in backquotes; empty where nothing is wrong.
+        problems: lines that begin with the name of an argument in backquotes; an empty line means no problem.
     """
     checks = [tf.debugging.Assert(tf.equal(problem, ""), [problem]) for problem in problems]
     with tf.control_dependencies(checks):
@@ -19,12 +19,12 @@ def guarded(element: Any, problems: Sequence[tf.Tensor]) -> Any:
 
 
 def sentence(*parts: tf.Tensor | str) -> tf.Tensor:
-    """Join texts to one."""
+    """Join texts into one."""
     return tf.strings.join(parts)
 
 
 def first_of(*cases: tuple[tf.Tensor, tf.Tensor | str]) -> tf.Tensor:
-    """Return the text of the first case that holds; empty where none does."""
+    """Return the text of the first case whose condition is true; an empty text if none is."""
     text = tf.constant("")
     for holds, own in reversed(cases):
         text = tf.where(holds, own, text)
@@ -37,7 +37,7 @@ def as_text(number: tf.Tensor) -> tf.Tensor:
 
 
 def counted(wrong: tf.Tensor) -> tf.Tensor:
-    """Return how many of a bool tensor are true: "3 of 32"."""
+    """Return the number of true values in a bool tensor as text: "3 of 32"."""
     return tf.strings.join(
         [tf.strings.as_string(tf.math.count_nonzero(wrong)), " of ", tf.strings.as_string(tf.size(wrong))]
     )

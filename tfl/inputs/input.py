@@ -1,4 +1,4 @@
-"""What an example is: the one path from what a source holds to what a model is fed."""
+"""`Input`, the protocol for a kind of example: the only path from the raw data of a source to the input of a model."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 class Input(Protocol):
-    """A kind of example. Training, evaluation, prediction, export and the service prepare examples by it alone."""
+    """A kind of example. Training, evaluation, prediction, export and the service all use it to prepare examples."""
 
     @property
     def spec(self) -> tf.TensorSpec:
@@ -14,15 +14,15 @@ class Input(Protocol):
         ...
 
     def prepare(self, raw: tf.Tensor) -> tf.Tensor:
-        """Return an example as a model is fed it, from what the source holds; no augmentation."""
+        """Return the input of the model for one raw example of a source, without augmentation."""
         ...
 
     def augment(self, raw: tf.Tensor, name: str, seed: tf.Tensor) -> tf.Tensor:
-        """Return a randomly changed version of it.
+        """Return a randomly changed version of the prepared example.
 
         Args:
-            raw: what the source holds.
+            raw: the example in the form that the source holds.
             name: of the augmentation.
-            seed: int64 `(2,)`: the same seed gives the same version.
+            seed: int64 `(2,)`; the same seed gives the same version.
         """
         ...

@@ -1,4 +1,4 @@
-"""The classifier: a head on a backbone, what of it is trained, and what pulls its weights."""
+"""The classifier: a head on a backbone, which layers are trained, and how the weights are regularised."""
 
 from tfl.models.classifier import Metadata, build_classifier, load_model, save_model
 from tfl.models.freezing import freeze, unfreeze

@@ -1,4 +1,4 @@
-"""Check the batches of a stream against a model as they are read: labels against a rule, pixels against its input."""
+"""Check the batches of a stream while they are read: labels against a rule, pixels against the model's input."""
 
 import tensorflow as tf
 
@@ -11,13 +11,13 @@ from tfl.models.labels import LabelRule, check_shape, describe_wrong
 def find_problems(
     images: tf.Tensor, labels: tf.Tensor | None, rule: LabelRule, names: tuple[str, str], *, pixels: bool
 ) -> list[tf.Tensor]:
-    """Return lines about what does not fit, for `guarded`; runs in a graph.
+    """Return lines about images and labels that do not fit the model, for `guarded`; runs in a graph.
 
     Args:
         images: `(B, ...)`.
-        labels: `(B,)` or `(B, K)`; None where the data has none.
-        rule: what they must be.
-        names: of the arguments that images and labels came in, for messages.
+        labels: `(B,)` or `(B, K)`; None if the data has no labels.
+        rule: that the labels must follow.
+        names: of the arguments that hold images and labels, for messages.
         pixels: whether the model takes pixels in [0, 255].
 
     Raises:
@@ -36,18 +36,18 @@ def find_problems(
 
 
 def guard_batches(dataset: tf.data.Dataset, rule: LabelRule, name: str, *, pixels: bool) -> tf.data.Dataset:
-    """Return the same batches, which can be read only where they fit a model.
+    """Return the same batches with a check: reading a batch that does not fit the model is an error.
 
     Args:
-        dataset: batches with "image" and, where it is known, "label".
-        rule: what labels must be.
+        dataset: batches with "image" and, if it is known, "label".
+        rule: that the labels must follow.
         name: of the argument, for messages.
         pixels: whether the model takes pixels in [0, 255].
     """
 
     @tf.autograph.experimental.do_not_convert
     def check(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        found = find_problems(batch["image"], batch.get("label"), rule, (name, name), pixels=pixels)
-        return guarded(batch, found)
+        problems = find_problems(batch["image"], batch.get("label"), rule, (name, name), pixels=pixels)
+        return guarded(batch, problems)
 
     return dataset.map(check)

@@ -1,4 +1,4 @@
-"""How long BatchNorm's moving statistics remember."""
+"""Shorten the memory of BatchNorm's moving statistics for short trainings."""
 
 import keras
 
@@ -6,15 +6,15 @@ MEMORY_FRACTION = 0.1  # of the steps of a phase
 
 
 def shorten_statistics(model: keras.Model, total_steps: int) -> None:
-    """Let the moving statistics of trained BatchNorm layers forget within a tenth of the steps.
+    """Limit the momentum of trained BatchNorm layers, so that old statistics fade within a tenth of the steps.
 
-    keras.applications sets momenta up to 0.999: after the few hundred steps of a small data set the
-    statistics are still mostly their initial values, and a network that trains to 100 % predicts one
-    class. Longer momenta than that are shortened; shorter ones are left.
+    keras.applications sets momenta up to 0.999. After the few hundred steps of a small data set the statistics are
+    then still mostly their initial values, and a network with 100 % training accuracy predicts one class. Larger
+    momenta than the limit are reduced; smaller momenta do not change.
 
     Args:
-        model: its layers' `momentum` is set, also in the saved file.
-        total_steps: steps that the phase will make, at least 1.
+        model: the `momentum` of its layers is changed, also in the saved file.
+        total_steps: number of steps of the phase, at least 1.
     """
     momentum = max(0.5, 1.0 - 1.0 / max(1.0, MEMORY_FRACTION * total_steps))
     for layer in model.layers:

@@ -1,4 +1,4 @@
-"""Weights of classes: from every form that users give them to a mapping from class number to weight."""
+"""Class weights: turn every form that users give into a mapping from class number to weight."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,21 +15,21 @@ _FORMS = "'balanced', weights by class number or by class name, or one weight fo
 def resolve_class_weight(
     class_weight: Any, num_classes: int, class_names: Sequence[str] = (), labels: Any = None
 ) -> dict[int, float] | None:
-    """Return the weights of the examples of each class.
+    """Return the weight of the examples of each class.
 
     Args:
-        class_weight: `"balanced"`, see `balanced_class_weight`; a mapping from class number or name to weight, 1 where
-            a class is absent; K weights in the order of the classes; or None.
+        class_weight: `"balanced"`, see `balanced_class_weight`; a mapping from class number or name to weight, 1 for
+            a missing class; K weights in the order of the classes; or None.
         num_classes: K; 2 for a binary target.
-        class_names: of the classes, in their order; empty where they are not known.
-        labels: class numbers `(N,)` or `(N, 1)`, or one-hot rows `(N, K)`, which `"balanced"` counts; None where only
-            reading the data tells them.
+        class_names: of the classes, in their order; empty if they are not known.
+        labels: class numbers `(N,)` or `(N, 1)`, or one-hot rows `(N, K)`, which `"balanced"` counts; None if they
+            are known only after the data is read.
 
     Returns:
-        Class number to weight; None where no class has one.
+        Class number to weight; None if no class has a weight.
 
     Raises:
-        InputError: an unknown class, another number of weights, or a weight that is not finite or negative.
+        InputError: a class is unknown, the number of weights is not K, or a weight is negative or not finite.
 
     Example:
         >>> resolve_class_weight({"cat": 2}, 2, ("cat", "dog"))
@@ -49,21 +49,21 @@ def resolve_class_weight(
     if isinstance(class_weight, Mapping):
         pairs = [(_find_class(key, num_classes, class_names), weight) for key, weight in class_weight.items()]
     else:
-        weights = np.asarray(class_weight, object)  # also where rows differ in length
+        weights = np.asarray(class_weight, object)  # object: rows may differ in length
         if weights.shape != (num_classes,):
             shown = " ".join(repr(class_weight).split())[:100]
             raise InputError(f"`class_weight` must be {_FORMS}: {num_classes} weights. Received: {shown}.")
         pairs = list(enumerate(weights))
-    found = {number: _check_weight(number, weight) for number, weight in pairs}
-    if len(found) < len(pairs):
+    by_class = {number: _check_weight(number, weight) for number, weight in pairs}
+    if len(by_class) < len(pairs):
         raise InputError(f"`class_weight` must name each class once. Received: {class_weight!r}.")
-    if len(found) == num_classes and not any(found.values()):
+    if len(by_class) == num_classes and not any(by_class.values()):
         raise InputError(f"`class_weight` must not be 0 for every class. Received: {class_weight!r}.")
-    return found or None
+    return by_class or None
 
 
 def balanced_class_weight(labels: np.ndarray) -> dict[int, float]:
-    """Return weights that give every class the same total: `N / (K * count)`, over the classes present.
+    """Return weights that give every class the same total: `N / (K * count)`; K counts the classes in `labels`.
 
     Args:
         labels: int `(N,)` class numbers.
@@ -76,7 +76,7 @@ def balanced_class_weight(labels: np.ndarray) -> dict[int, float]:
 
 
 def as_class_numbers(labels: Any) -> np.ndarray:
-    """Return labels, class numbers or one-hot rows, as int64 `(N,)`."""
+    """Return labels, given as class numbers or one-hot rows, as int64 `(N,)`."""
     labels = np.asarray(labels)
     if labels.ndim == 2 and labels.shape[1] > 1:
         return labels.argmax(axis=1)
@@ -84,7 +84,7 @@ def as_class_numbers(labels: Any) -> np.ndarray:
 
 
 def _find_class(key: Any, num_classes: int, class_names: Sequence[str]) -> int:
-    """Return the number of a class that is given by number or name."""
+    """Return the number of a class that is given by its number or name."""
     if isinstance(key, str):
         name = find_same(key, class_names)
         if name is not None:

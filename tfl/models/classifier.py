@@ -1,4 +1,4 @@
-"""A classifier: one flat functional `keras.Model` from pixels to logits, and what must travel with it."""
+"""A classifier: one flat functional `keras.Model` from pixels to logits, with its metadata; build, save and load it."""
 
 import contextlib
 import json
@@ -28,21 +28,21 @@ _DAMAGE = (
 def build_classifier(backbone: keras.Model, head: HeadSpec, metadata: Metadata | None = None) -> keras.Model:
     """Put a head on a backbone.
 
-    The backbone's layers stay in the graph one by one (no nested model), so that freezing, cuts,
+    The graph holds the layers of the backbone one by one (no nested model), so that freezing, cuts,
     Grad-CAM and exports see them. The layers are shared with `backbone`, not copied.
 
     Args:
-        backbone: from `build_backbone`, or your own: functional or Sequential, without nested models, one output
-            `(B, h, w, C)`.
-        head: the head's shape.
-        metadata: recorded on the model as `model.metadata` and saved by `save_model`.
+        backbone: from `build_backbone`, or your own: functional or Sequential, without nested models, with one
+            output `(B, h, w, C)`.
+        head: shape of the head.
+        metadata: stored as `model.metadata`, and saved by `save_model`.
 
     Returns:
         A model from images `(B, H, W, 3)`, uint8 or float RGB in [0, 255], to logits
         `(B, num_outputs)` float32.
 
     Raises:
-        InputError: a backbone of another kind: subclassed, nested, pooled, not built, or with several outputs.
+        InputError: the backbone is subclassed, nested, pooled or not built, or has several outputs.
 
     Example:
         >>> backbone = tfl.build_backbone("MobileNetV2", image_size=96, weights="none")
@@ -55,9 +55,9 @@ def build_classifier(backbone: keras.Model, head: HeadSpec, metadata: Metadata |
 
 
 def takes_pixels(model: keras.Model) -> bool:
-    """Say whether a model is a classifier whose input is [0, 255]: it stands on a network of `build_backbone`.
+    """Return whether a model is a classifier whose input is [0, 255], because it was built on a `build_backbone` model.
 
-    A backbone of a user's own, without metadata, may take another range.
+    A user's own backbone without metadata may take another range.
     """
     if not isinstance(model, Classifier):
         return False
@@ -65,7 +65,7 @@ def takes_pixels(model: keras.Model) -> bool:
 
 
 def _ends(backbone: keras.Model) -> tuple[Any, Any]:
-    """Return input and output of a backbone whose layers all stand in one graph."""
+    """Return the input and the output of a backbone; refuse one whose layers are not all in one graph."""
 
     def refusal(received: str, remedy: str) -> InputError:
         return InputError(
@@ -98,7 +98,7 @@ def _ends(backbone: keras.Model) -> tuple[Any, Any]:
 def split_at_features(model: keras.Model) -> tuple[keras.Model, keras.Model]:
     """Return the two halves of a classifier: images to pooled features, and features to logits.
 
-    Both share their layers with `model`: training one trains the other.
+    Both halves share their layers with `model`: if you train one of them, you train the model.
     """
     first = next(layer for layer in head_layers(model) if isinstance(layer, (layers.Dense, layers.Dropout)))
     features = first.input
@@ -116,9 +116,16 @@ def logits_layer(model: keras.Model) -> layers.Dense:
 
 
 def save_model(model: keras.Model, path: epath.PathLike) -> None:
-    """Write `model` as one `.keras` file that plain Keras loads, with tfl's metadata inside.
+    """Write `model` as one `.keras` file with tfl's metadata inside; Keras can load it without tfl.
 
-    The file is written aside and renamed, so a crash or a full disk leaves the old one.
+    The file is written under another name and then renamed, so a crash or a full disk does not destroy an older file.
+
+    Args:
+        model: a classifier; its `metadata`, if it has any, must fit its input size and its outputs.
+        path: of the file; its folder is created if it does not exist.
+
+    Raises:
+        InputError: the metadata belongs to another model, the disk is full or the folder is not writable.
     """
     metadata = getattr(model, "metadata", None)
     if metadata is not None:
@@ -126,7 +133,7 @@ def save_model(model: keras.Model, path: epath.PathLike) -> None:
 
     def write(temporary: epath.Path) -> None:
         model.save(temporary)
-        if metadata is not None:  # Keras ignores entries it does not know
+        if metadata is not None:  # Keras ignores unknown entries
             with zipfile.ZipFile(temporary, "a") as archive:
                 archive.writestr(METADATA_FILE, json.dumps(metadata.to_dict(), indent=2))
 
@@ -134,13 +141,16 @@ def save_model(model: keras.Model, path: epath.PathLike) -> None:
 
 
 def load_model(path: epath.PathLike) -> keras.Model:
-    """Load a classifier from a workdir or a `.keras` file; only data is read, never code.
+    """Load a classifier from a workdir or a `.keras` file; it reads only data, and never runs code from the file.
+
+    Args:
+        path: of the file, or of the workdir of a finished run; `~` is the home folder.
 
     Returns:
-        The model, with `model.metadata` where the file has it, else None.
+        The model; `model.metadata` is the metadata of the file, or None if the file has none.
 
     Raises:
-        InputError: no such file, not a Keras model, or the workdir of a run that is still being made.
+        InputError: the file does not exist, is not a Keras model, or the workdir belongs to an unfinished run.
     """
     path = epath.Path(path).expanduser()
     file = path / "model.keras" if path.is_dir() else path
@@ -153,10 +163,10 @@ def load_model(path: epath.PathLike) -> keras.Model:
 
 
 def read_model_metadata(path: epath.PathLike) -> Metadata | None:
-    """Read what a `.keras` file says of its model, without loading it; None where the file says nothing.
+    """Read the metadata of a `.keras` file without loading the model; None if the file has no metadata.
 
     Raises:
-        InputError: the file is damaged, or its metadata is that of no model.
+        InputError: the file is damaged, or its metadata is not valid.
     """
     with _naming_damage(epath.Path(path)):
         return read_metadata(path)
@@ -164,7 +174,7 @@ def read_model_metadata(path: epath.PathLike) -> Metadata | None:
 
 @contextlib.contextmanager
 def _naming_damage(file: epath.Path) -> Iterator[None]:
-    """Say in one line what is wrong with a `.keras` file; Keras has an error of another kind for every damage."""
+    """Report a damaged `.keras` file in one line; Keras raises a different error for each kind of damage."""
     if not zipfile.is_zipfile(file):
         raise InputError(f"`model` must be a .keras file. Received: {str(file)!r}: not a zip archive, or cut short.")
     try:

@@ -1,4 +1,4 @@
-"""Where the frozen part of a model ends: what lies below is a function of the image alone."""
+"""Find where the frozen part of a model ends: the output of that part depends on the image only."""
 
 import bisect
 import dataclasses
@@ -10,7 +10,7 @@ from tfl.backbones.stages import HEAD_PREFIX, find_cut_points, head_layers
 
 @dataclasses.dataclass(frozen=True)
 class Halves:
-    """A model in two, sharing its layers: training one trains the model.
+    """The two halves of a model, which share its layers: if you train a half, you train the model.
 
     Attributes:
         cut: name of the layer or operation where the lower half ends.
@@ -26,14 +26,14 @@ class Halves:
 def split_frozen(model: keras.Model) -> Halves | None:
     """Cut a model at the highest point below which nothing is trained.
 
-    What lies below always gives the same for the same image, so it need not run more than once. Dropout
-    of a frozen part is off for that reason: it is run in inference mode, as the Keras guide asks for too.
+    The part below the cut gives the same output for the same image every time, so it needs to run only once. For that
+    reason it runs in inference mode, with dropout off, as the Keras guide recommends too.
 
     Args:
-        model: any model; one that is no flat functional graph has no cut.
+        model: any model; a model that is not a flat functional graph has no cut.
 
     Returns:
-        The two halves, or None where something is trained right from the start.
+        The two halves, or None if the lowest layers are trained.
 
     Example:
         >>> tfl.unfreeze(model, "1")
@@ -44,7 +44,7 @@ def split_frozen(model: keras.Model) -> Halves | None:
         return None
     cuts = [(cut.name, cut.tensor) for cut in find_cut_points(model)]
     cuts += [(layer.name, layer.output) for layer in head_layers(model) if layer.name == HEAD_PREFIX + "pool"]
-    # Frozen below one point is frozen below all points beneath it.
+    # If all layers below one point are frozen, so are the layers below every lower point: bisection works.
     frozen = bisect.bisect_left(cuts, True, key=lambda cut: _is_trained(keras.Model(model.input, cut[1])))
     if not frozen:
         return None

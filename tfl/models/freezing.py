@@ -1,7 +1,7 @@
-"""What of a classifier is trained: said by stages, layers, a pattern or a fraction, shown as a table.
+"""Choose which layers of a classifier are trained, by stages, names, a pattern or a fraction, and show a table of them.
 
-Freezing is by layer, never by variable: a variable can be frozen while its BatchNormalization layer goes on
-updating its statistics, which changes the features of a "frozen" network with every batch.
+Layers are frozen, never single variables: if only the variables of a BatchNormalization layer are frozen, the layer
+still updates its statistics, and every batch changes the features of the "frozen" network.
 """
 
 import dataclasses
@@ -23,19 +23,19 @@ What = int | float | str | re.Pattern[str]
 
 @dataclasses.dataclass(frozen=True)
 class FreezeRow:
-    """One stage, or the head, in the table of what is trained."""
+    """One row of `FreezeTable`: a stage, or the head."""
 
     stage: str
     layers: str  # "first .. last"
     num_layers: int
     parameters: int
     trainable: int  # parameters that the optimizer may change
-    batch_norm: str  # inference, train, mixed, or - where there is none
+    batch_norm: str  # inference, train, mixed, or - if there is none
 
 
 @dataclasses.dataclass(frozen=True)
 class FreezeTable:
-    """What of a model is trained, stage by stage; `str()` gives the aligned table for the screen."""
+    """The trained part of a model, stage by stage; `str()` returns an aligned table for the screen."""
 
     rows: tuple[FreezeRow, ...]
 
@@ -67,22 +67,23 @@ class FreezeTable:
 
 
 def freeze(model: keras.Model, what: What = "all", *, batch_norm: str = "frozen") -> FreezeTable:
-    """Freeze part of the backbone, and make all the rest trainable; the head always stays trainable.
+    """Freeze part of the backbone, and make the rest trainable; the head always stays trainable.
 
-    Each call sets the whole state, whatever was frozen before. A compiled model takes the change at its next
-    `tfl.fit`. Keras' own `fit` fails ("Unknown variable") where its optimizer has seen the model without what
-    is trained now, until `compile` is called again.
+    Each call sets the whole state: earlier calls have no effect. The next `tfl.fit` of a compiled model uses the
+    new state. With Keras' own `fit` you must call `compile` again: its optimizer fails ("Unknown variable") for
+    weights that became trainable after it was built.
 
     Args:
         model: a backbone, or a functional classifier whose head layers' names start with "head_".
-        what: is frozen: "all"; a number of stages from the bottom; a stage or layer name (up to and including
-            it); a fraction in (0, 1) of the backbone's layers, from the bottom; a regular expression that is
-            searched for in layer names (compiled, or as "re:PATTERN"). Numbers may be strings, as flags give them.
-        batch_norm: of the layers that are trainable: "frozen" keeps their BatchNormalization in inference mode
-            (gamma and beta included), "train" trains it and updates its statistics.
+        what: part to freeze: "all"; a number of stages from the bottom; a stage or layer name (all layers up to this
+            one, and this one too); a fraction in (0, 1) of the backbone's layers, from the bottom; a regular
+            expression that is searched for in layer names (compiled, or as "re:PATTERN"). Numbers may be strings, as
+            flags give them.
+        batch_norm: mode of BatchNormalization in the trainable part: "frozen" keeps these layers in inference mode
+            (with gamma and beta frozen too), "train" trains them and updates their statistics.
 
     Returns:
-        The table of what is trained, which is also shown.
+        The table of the trained layers, which is also printed.
 
     Raises:
         InputError: `what` names nothing of this backbone, is out of range, or reaches no trainable weight.
@@ -95,17 +96,17 @@ def freeze(model: keras.Model, what: What = "all", *, batch_norm: str = "frozen"
 
 
 def unfreeze(model: keras.Model, what: What = "all", *, batch_norm: str = "frozen") -> FreezeTable:
-    """Make part of the backbone trainable, and freeze all the rest; the head always stays trainable.
+    """Make part of the backbone trainable, and freeze the rest; the head always stays trainable.
 
     Args:
         model: as for `freeze`.
-        what: is trained: "all"; a number of stages from the top, 0 for the head alone; a stage or layer name
-            (from it upwards); a fraction in (0, 1) of the backbone's layers, from the top; a regular expression
-            as for `freeze`.
+        what: part to train: "all"; a number of stages from the top, 0 for the head alone; a stage or layer name
+            (this one and all layers above it); a fraction in (0, 1) of the backbone's layers, from the top; a regular
+            expression as for `freeze`.
         batch_norm: as for `freeze`.
 
     Returns:
-        The table of what is trained, which is also shown.
+        The table of the trained layers, which is also printed.
 
     Raises:
         InputError: `what` names nothing of this backbone, is out of range, or reaches no trainable weight.
@@ -119,17 +120,17 @@ def unfreeze(model: keras.Model, what: What = "all", *, batch_norm: str = "froze
 
 
 def learning_rate_multipliers(model: keras.Model, layer_decay: float) -> dict[str, float]:
-    """Return by how much the update of each weight is scaled, for a learning rate that falls towards the input.
+    """Return a multiplier for the update of each weight, so that the learning rate falls towards the input.
 
-    The head has 1, the topmost stage `layer_decay`, the one below its square, and so on: a stage learns
-    `layer_decay` times as fast as what stands on it.
+    The head has multiplier 1, the top stage `layer_decay`, the stage below it `layer_decay`², and so on: a stage
+    learns `layer_decay` times as fast as the stage above it.
 
     Args:
         model: as for `freeze`.
         layer_decay: in (0, 1]; 1: the same rate everywhere.
 
     Returns:
-        `variable.path` -> multiplier, for all weights, the frozen ones included.
+        `variable.path` -> multiplier, for all weights, including frozen weights.
 
     Reference:
         Bao et al. 2021, BEiT, arXiv:2106.08254 (there by transformer block).
@@ -141,14 +142,14 @@ def learning_rate_multipliers(model: keras.Model, layer_decay: float) -> dict[st
 
 
 def trained_by_stage(model: keras.Model) -> dict[str, list[keras.Variable]]:
-    """Return the trainable weights of each stage and of the head, where there are any, from bottom to top."""
-    rooms = {stage.name: list(stage.layers) for stage in find_stages(model)} | {"head": head_layers(model)}
-    found = {name: [w for layer in layers for w in layer.trainable_weights] for name, layers in rooms.items()}
-    return {name: weights for name, weights in found.items() if weights}
+    """Return the trainable weights of each stage and of the head, from bottom to top; leave out frozen stages."""
+    parts = {stage.name: list(stage.layers) for stage in find_stages(model)} | {"head": head_layers(model)}
+    by_part = {name: [w for layer in layers for w in layer.trainable_weights] for name, layers in parts.items()}
+    return {name: weights for name, weights in by_part.items() if weights}
 
 
 def describe_freezing(model: keras.Model) -> FreezeTable:
-    """Return the table of what of a model is trained, as `freeze` and `unfreeze` do, without changing it.
+    """Return the table of trained layers that `freeze` and `unfreeze` return, without changing the model.
 
     Args:
         model: as for `freeze`.
@@ -159,17 +160,17 @@ def describe_freezing(model: keras.Model) -> FreezeTable:
 
 
 def select_layers(model: keras.Model, what: What, *, from_top: bool, batch_norm: str = "train") -> set[str]:
-    """Return the names of the backbone layers that `what` says, without changing anything.
+    """Return the names of the backbone layers that `what` selects, without changing the model.
 
     Args:
         model: as for `freeze`.
-        what: as for `unfreeze` where `from_top`, else as for `freeze`.
-        from_top: which end numbers, names and fractions count from.
-        batch_norm: "frozen": the weights of BatchNormalization do not count, as they are not trained.
+        what: as for `unfreeze` if `from_top` is true, else as for `freeze`.
+        from_top: whether numbers, names and fractions count from the top of the backbone.
+        batch_norm: "frozen": the weights of BatchNormalization do not count, because they are not trained.
 
     Raises:
         InputError: `what` names nothing of this backbone, is out of range, or reaches only layers without
-            trainable weights (activations, say), so that it would change nothing.
+            trainable weights (for example activations), so that it would change nothing.
     """
     parsed = _parse(what)
     chosen = _named_by(parsed, backbone_layers(model), find_stages(model), from_top=from_top)
@@ -184,7 +185,7 @@ def select_layers(model: keras.Model, what: What, *, from_top: bool, batch_norm:
 
 
 def _can_train(layer: Any, batch_norm: str) -> bool:
-    """Say whether a layer has weights that an optimizer may change, whatever is frozen now."""
+    """Return whether an optimizer could change weights of a layer, whether or not the layer is frozen now."""
     counted = (leaf for leaf in _leaves(layer) if not (batch_norm == "frozen" and _is_batch_norm(leaf)))
     return any(leaf._trainable_variables for leaf in counted)  # `trainable_weights` is empty while it is frozen
 
@@ -194,7 +195,7 @@ def _is_batch_norm(layer: Any) -> bool:
 
 
 def _written(what: What) -> float | str:
-    """Return `what` as a flag gives it."""
+    """Return `what` in the form that a flag has."""
     return f"re:{what.pattern}" if isinstance(what, re.Pattern) else what
 
 
@@ -220,7 +221,7 @@ def _named_by(what: What, layers: Sequence[Any], stages: Sequence[Stage], *, fro
 
 
 def _position(what: float | str, layers: Sequence[Any], stages: Sequence[Stage], *, from_top: bool) -> int:
-    """Return how many layers, from the bottom, lie below the border that `what` says."""
+    """Return the number of layers below the border that `what` names."""
     if isinstance(what, float):
         if not 0 < what < 1:
             raise InputError(f"`what` must lie between 0 and 1 where it is a fraction. Received: what={what}.")
@@ -238,7 +239,7 @@ def _position(what: float | str, layers: Sequence[Any], stages: Sequence[Stage],
 
 
 def _parse(what: What) -> What:
-    """Read the strings that flags give as what they mean."""
+    """Turn the string of a flag into a number or a pattern, if it is one."""
     if isinstance(what, bool) or not isinstance(what, (int, float, str, re.Pattern)):
         raise InputError(f"`what` must be a number, a name, a fraction or a regular expression. Received: {what!r}.")
     if not isinstance(what, str):
@@ -258,13 +259,13 @@ def _parse(what: What) -> What:
 
 def _set(model: keras.Model, chosen: set[str], batch_norm: str, *, chosen_is_trained: bool) -> FreezeTable:
     body = backbone_layers(model)
-    model.trainable = True  # a model that was frozen as a whole would hide what its layers say
+    model.trainable = True  # a model frozen as a whole overrides its layers
     for layer in body:
         layer.trainable = (layer.name in chosen) == chosen_is_trained
         for leaf in _leaves(layer):
             if batch_norm == "frozen" and _is_batch_norm(leaf):
                 leaf.trainable = False
-    # Keras traces these once and would go on training what was trainable then.
+    # Keras traces these functions once; an old trace would still train the old set of weights.
     model.train_function = model.test_function = model.predict_function = None
     table = describe_freezing(model)
     say(str(table))

@@ -1,7 +1,7 @@
-"""What stands on a backbone: pooling, optional hidden layers, and one linear layer of logits.
+"""The head on a backbone: pooling, optional hidden layers, and one linear layer of logits.
 
-Every layer's name starts with `head_`, which is how the rest of tfl (and a reader of
-`model.summary()`) tells the head from the backbone, also in a model that was saved and loaded.
+The name of every head layer starts with `head_`. The rest of tfl (and a reader of `model.summary()`) uses this prefix
+to separate the head from the backbone, also in a model that was saved and loaded.
 """
 
 import dataclasses
@@ -22,9 +22,9 @@ class HeadSpec:
     """The shape of a head.
 
     Attributes:
-        num_outputs: logits per example: classes, labels, regression targets, or 1 for binary.
+        num_outputs: logits per example: the number of classes, labels or regression targets, or 1 for binary.
         pooling: `"avg"`, `"max"` or `"gem"`.
-        hidden_units: widths of the hidden ReLU layers, bottom to top; empty for a linear head.
+        hidden_units: widths of the hidden ReLU layers, from bottom to top; empty for a linear head.
         dropout: rate in [0, 1) before each dense layer.
     """
 
@@ -43,7 +43,7 @@ def pool(feature_map: keras.KerasTensor, pooling: str) -> keras.KerasTensor:
             `(mean(max(x, 1e-6)^p))^(1/p)` with p = 3, between the two.
 
     Returns:
-        `(B, C)` float tensor, output of the layer `head_pool`.
+        `(B, C)` float tensor; the pooling layer is named `head_pool`.
 
     Reference:
         Radenović, Tolias, Chum 2018, Fine-tuning CNN image retrieval with no human annotation, arXiv:1711.02512.
@@ -53,7 +53,7 @@ def pool(feature_map: keras.KerasTensor, pooling: str) -> keras.KerasTensor:
     if pooling == "max":
         return layers.GlobalMaxPooling2D(name=name)(feature_map)
     if pooling == "gem":
-        # In float16 the floor cubed is 0, where the root has no finite slope.
+        # In float16 the floor to the power 3 is 0, and the root has no finite slope there.
         powered = ops.power(ops.maximum(ops.cast(feature_map, "float32"), _GEM_FLOOR), GEM_EXPONENT)
         mean = layers.GlobalAveragePooling2D(name=name)(powered)
         return ops.power(mean, 1.0 / GEM_EXPONENT)
@@ -63,8 +63,8 @@ def pool(feature_map: keras.KerasTensor, pooling: str) -> keras.KerasTensor:
 def apply_head(features: keras.KerasTensor, spec: HeadSpec) -> keras.KerasTensor:
     """Return the logits `(B, num_outputs)` of pooled features `(B, C)`.
 
-    The last layer, `head_logits`, has no activation: losses take logits, which is exact where
-    a probability would round to 0 or 1. It computes in float32 whatever the policy.
+    The last layer, `head_logits`, has no activation: losses take logits, which stay exact when
+    a probability would round to 0 or 1. It computes in float32 under every dtype policy.
     """
     for position, units in enumerate(spec.hidden_units):
         if spec.dropout:

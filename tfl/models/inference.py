@@ -1,4 +1,4 @@
-"""Run a model over a data set: every example once, in order, the last short batch included."""
+"""Run a model over a data set: every example once, in order, including the last short batch."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -13,11 +13,11 @@ from tfl.progress import track
 
 @dataclasses.dataclass(frozen=True)
 class Outputs:
-    """What a model gives for a split.
+    """The outputs of a model for a split.
 
     Attributes:
-        values: `(N, D)` float32; an array, or what reads like one from disk.
-        labels: `(N,)` int64, or `(N, K)` float32; `(0,)` where the data has none.
+        values: `(N, D)` float32; an array, or an object on disk that can be indexed like an array.
+        labels: `(N,)` int64, or `(N, K)` float32; `(0,)` if the data has no labels.
         ids: `(N,)` int64, rows in the index.
     """
 
@@ -32,17 +32,16 @@ class Outputs:
 def run_over(model: keras.Model, datasets: Mapping[str, tf.data.Dataset]) -> dict[str, Outputs]:
     """Return the output of `model`, in inference mode, for every example of some data sets.
 
-    The graph is traced once for all of them; for a deep network that is a second saved each.
+    The graph is traced once for all data sets; for a deep network this saves about a second for each.
 
     Args:
         model: from images `(B, H, W, 3)` to `(B, D)`.
-        datasets: what is shown beside the progress bar, and batches with "image", "id" and, where it
-            is known, "label".
+        datasets: by name, which the progress bar shows; batches with "image", "id" and, if it is known, "label".
 
     Returns:
-        The outputs by the same names, in memory: 4 D bytes an example.
+        The outputs by the same names, in memory: 4 D bytes per example.
     """
-    # A concrete function takes no other trace by accident.
+    # A concrete function is never traced again by accident.
     image = next(iter(datasets.values())).element_spec["image"]
     forward = tf.function(lambda images: model(images, training=False)).get_concrete_function(
         tf.TensorSpec([None, *image.shape[1:]], image.dtype)

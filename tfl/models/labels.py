@@ -1,7 +1,7 @@
-"""Do labels fit the task, the loss and the outputs of a model? One check for everything that takes labels.
+"""Check that labels fit the task, the loss and the outputs of a model: one check for all functions that take labels.
 
-A loss rarely fails on wrong labels. It drops a class where labels run from 1 to K, or falls without end where they are
--1 and 1. The check is made of TensorFlow operations, so that arrays and the batches of a stream meet the same one.
+A loss rarely fails on wrong labels. With labels from 1 to K it drops a class; with labels -1 and 1 it may fall without
+limit. The check consists of TensorFlow operations, so that arrays and the batches of a stream get the same check.
 """
 
 import dataclasses
@@ -15,20 +15,20 @@ from tfl.errors import InputError
 from tfl.inputs.graph_checks import as_text, counted, first_of, sentence
 from tfl.tasks import Task
 
-_SUM_TOLERANCE = 0.01  # rows of float16 do not add up to 1 exactly
+_SUM_TOLERANCE = 0.01  # float16 rows do not add up to exactly 1
 
 
 @dataclasses.dataclass(frozen=True)
 class LabelRule:
-    """What labels must be.
+    """The rule that labels must follow.
 
     Attributes:
-        form: "classes": class numbers, or rows of shares that add up to 1; "numbers": class numbers alone; or values,
+        form: "classes": class numbers, or rows of shares that add up to 1; "numbers": class numbers only; or values,
             one for each output: "zero_or_one", "zero_to_one", "signs" (-1 and 1, or 0 and 1), "at_least_zero",
-            "finite"; or "any" numbers of any shape, where a loss is not known.
+            "finite"; or "any": numbers of any shape, if the loss is not known.
         num_outputs: K of the model.
-        owner: what asks for it, for messages: a target, or the name of a loss.
-        ignored: class number that the loss passes over; None where there is none.
+        owner: the target or the name of the loss that sets the rule, for messages.
+        ignored: class number that the loss ignores; None if there is none.
     """
 
     form: str
@@ -47,12 +47,12 @@ _FORMS = {
 
 
 def rule_of_task(task: Task, num_outputs: int, *, soft: bool = False) -> LabelRule:
-    """Return what labels of a task must be, where each is one truth.
+    """Return the rule for the labels of a task.
 
     Args:
-        task: what is asked of an example.
+        task: the task of the model.
         num_outputs: K of the model.
-        soft: whether labels between 0 and 1 are right too, where the task has such labels.
+        soft: whether labels between 0 and 1 are accepted too, if the task has such labels.
     """
     form = task.labels.soft_form if soft else task.labels.form
     return LabelRule(form, task.num_classes(num_outputs) if form == "numbers" else num_outputs, task.name)
@@ -62,12 +62,13 @@ def check_labels(labels: Any, rule: LabelRule, name: str) -> None:
     """Check labels in memory.
 
     Args:
-        labels: `(N,)` or `(N, K)`, as NumPy or a tensor holds them.
-        rule: what they must be.
+        labels: `(N,)` or `(N, K)`, anything that NumPy can read, or a tensor.
+        rule: that they must follow.
         name: of the argument, for messages.
 
     Raises:
-        InputError: they are of another kind or shape, or some have a wrong value; says how many, and what to do.
+        InputError: the labels have a wrong type or shape, or some have a wrong value; the message says how many, and
+            what to do.
     """
     if not isinstance(labels, tf.Tensor):
         labels = as_labels(labels)
@@ -81,16 +82,16 @@ def check_labels(labels: Any, rule: LabelRule, name: str) -> None:
 
 
 def check_shape(dtype: Any, shape: Any, rule: LabelRule, name: str) -> None:
-    """Check what is known of labels before they are read.
+    """Check the type and the shape of labels, which are known before the labels are read.
 
     Args:
-        dtype: their TensorFlow or NumPy type.
-        shape: theirs, with the examples first; unknown sizes are None.
-        rule: what they must be.
+        dtype: TensorFlow or NumPy type of the labels.
+        shape: of the labels, with the examples first; unknown sizes are None.
+        rule: that they must follow.
         name: of the argument, for messages.
 
     Raises:
-        InputError: they are no numbers, or of a shape that does not fit the outputs.
+        InputError: the labels are not numbers, or their shape does not fit the outputs.
     """
     if tf.as_dtype(dtype) == tf.string:
         raise _no_numbers(rule, name, "text")
@@ -120,11 +121,11 @@ def check_shape(dtype: Any, shape: Any, rule: LabelRule, name: str) -> None:
 
 
 def describe_wrong(labels: tf.Tensor, rule: LabelRule, name: str) -> tf.Tensor:
-    """Return one line about the labels that have a wrong value, as a string tensor; empty where none has.
+    """Return one line about the labels with a wrong value, as a string tensor; an empty string if all are correct.
 
     Args:
         labels: `(B,)` or `(B, K)` numbers, at least one.
-        rule: what they must be; `check_shape` has passed.
+        rule: that they must follow; `check_shape` has accepted them.
         name: of the argument, for the line.
     """
     are_rows = labels.shape.rank == 2 and labels.shape[-1] not in (1, None)
@@ -160,7 +161,7 @@ def _adds_up(rows: tf.Tensor) -> tf.Tensor:
 
 
 def _fits(values: tf.Tensor, rule: LabelRule) -> tf.Tensor:
-    """Say of each number whether it is right; NaN never is."""
+    """Return for each number whether it is correct; NaN never is."""
     if rule.form in ("classes", "numbers"):
         fits = (values >= 0) & (values < rule.num_outputs) & (values == tf.round(values))
         return fits if rule.ignored is None else fits | (values == rule.ignored)

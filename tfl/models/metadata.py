@@ -1,4 +1,4 @@
-"""What must travel with a classifier, and the class of model whose copies keep it."""
+"""The metadata of a classifier, and a model class whose copies keep it."""
 
 import dataclasses
 import json
@@ -21,12 +21,12 @@ from tfl.tasks import Task, get_task
 
 METADATA_FILE = "tfl.json"  # in the archive of a `.keras` file
 CONFIG_KEY = "tfl"  # in the config of a model
-VERSION = 1  # of what files say; raised with every new entry that a reader may leave out
+VERSION = 1  # of the metadata in files; raise it with every new entry that an older reader may ignore
 
 
 @dataclasses.dataclass(frozen=True)
 class Metadata:
-    """What a model file must say of itself, because its weights do not.
+    """Facts about a model that its weights do not contain, so that the model file must store them.
 
     Attributes:
         backbone: name in keras.applications.
@@ -34,13 +34,14 @@ class Metadata:
         image_size: pixels per side that the decoder resizes to.
         target: "multiclass", "binary", "multilabel" or "regression".
         class_names: in the order of the logits (binary: negative class, positive class).
-        temperature: what logits are divided by before they become probabilities, fitted on validation so that
-            90 % sure is right 9 times in 10 (Guo et al. 2017, arXiv:1706.04599); 1 changes nothing.
-        bit_depth: so many bits PNG files of 16 bits hold, as the images of training did.
+        temperature: logits are divided by it before they become probabilities. It is fitted on validation so that
+            predictions with a confidence of 90 % are correct 9 times in 10 (Guo et al. 2017, arXiv:1706.04599); 1
+            changes nothing.
+        bit_depth: number of bits that 16-bit PNG files really use, as in the images of training.
 
     Raises:
-        InputError: a value that no model has: a size or temperature that is not above 0, an unknown target, class
-            names that are one string or repeated, a depth that is not 8 to 16.
+        InputError: a value is not valid: a size, width multiplier or temperature that is not above 0, an unknown
+            target, class names that are one string or are repeated, a bit depth that is not 8 to 16.
     """
 
     backbone: str
@@ -68,18 +69,18 @@ class Metadata:
             raise InputError(f"`backbone` must be a name. Received: backbone={self.backbone!r}.")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what a file says of its model: the attributes, and the version of their format."""
+        """Return the values that a model file stores: the attributes, and the version of their format."""
         return {"version": VERSION, **dataclasses.asdict(self)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Metadata":
-        """Return the metadata that `to_dict` turned into `values`, JSON in between or not.
+        """Return the metadata that `to_dict` turned into `values`, directly or through JSON.
 
-        Entries that this version does not know are ignored in a file of a newer version. In any other file they are
-        refused: they are entries of a wrong name, whose value would be lost.
+        Unknown entries are ignored if the file has a newer version. In any other file they are refused: the entry has
+        a wrong name, and its value would be lost.
 
         Raises:
-            InputError: the values are not those of metadata.
+            InputError: the values are not valid metadata.
         """
         if not isinstance(values, dict):
             raise InputError(f"`metadata` must be an object. Received: {repr(values)[:80]}.")
@@ -97,24 +98,24 @@ class Metadata:
 
     @property
     def task(self) -> Task:
-        """What is asked of an example."""
+        """The task that `target` names."""
         return get_task(self.target)
 
     @property
     def input(self) -> ImageInput:
-        """What an example of the model is."""
+        """The kind of example that the model takes: images of this size and bit depth."""
         return ImageInput(self.image_size, self.bit_depth)
 
     @property
     def num_outputs(self) -> int:
-        """How many logits the model has: one for binary, else one a class, label or value."""
+        """Number of logits of the model: one for binary, else one for each class, label or value."""
         return self.task.num_outputs(len(self.class_names))
 
     def check_model(self, model: keras.Model) -> None:
-        """Check that a model takes images of this size and has this many outputs.
+        """Check that a model takes images of this size and has this number of outputs.
 
         Raises:
-            InputError: it is another model's metadata.
+            InputError: the metadata belongs to another model.
         """
         if len(model.inputs) != 1 or len(model.outputs) != 1:
             raise InputError("`metadata` must be of a model with one input and one output.")
@@ -141,20 +142,20 @@ def _checked_names(names: Any, task: Task) -> tuple[str, ...]:
 
 
 class Classifier(Functional):
-    """A functional model that carries its `Metadata`, and whose copies do.
+    """A functional model that keeps its `Metadata`, also in copies.
 
-    The metadata is one more entry in the model's config. Keras does not know the entry and passes over it, and the
-    class says that it is Keras' own one, so that a file that `model.save` wrote loads where tfl is not installed.
+    The metadata is one more entry in the model's config. Keras ignores this unknown entry. The class has the name and
+    module of Keras' own `Functional`, so that a file from `model.save` can be loaded without tfl.
 
-    A class stands behind each piece of metadata: `keras.models.clone_model` makes a model of the same class, and hands
-    on nothing else.
+    Each model with metadata has a class of its own, which holds the metadata: `keras.models.clone_model` makes a model
+    of the same class, and copies nothing else.
     """
 
     carried: Metadata | None = None
 
     @property
     def metadata(self) -> Metadata | None:
-        """What the outputs mean; None where it is not known."""
+        """The meaning of the outputs; None if it is not known."""
         return self.carried
 
     @metadata.setter
@@ -165,20 +166,20 @@ class Classifier(Functional):
         object.__setattr__(self, "__class__", carrier)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the config of the model, with the metadata in it."""
+        """Return the config of the model, including the metadata."""
         config = super().get_config()
         return config if self.metadata is None else config | {CONFIG_KEY: self.metadata.to_dict()}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Classifier":
-        """Return the model of a config; see `get_config`."""
+        """Build the model from a config; see `get_config`."""
         model = super().from_config(config, custom_objects=custom_objects)
         if CONFIG_KEY in config:
             model.metadata = Metadata.from_dict(config[CONFIG_KEY])
         return model
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let pickle, joblib and copy use the content of a `.keras` file: data, never code."""
+        """Let pickle, joblib and copy use the content of a `.keras` file, which holds data and never code."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "model.keras"
             self.save(file)
@@ -190,14 +191,14 @@ Classifier.__module__ = Functional.__module__
 
 
 def load_classifier(file: Any, *, compile: bool = False) -> keras.Model:
-    """Load a `.keras` file; only data is read, never code.
+    """Load a `.keras` file; it reads only data, and never runs code from the file.
 
     Args:
         file: its path.
-        compile: whether the model is compiled again, where it was.
+        compile: whether to compile the model again, if it was compiled when it was saved.
 
     Returns:
-        The model, with `model.metadata` where the file has it, else None.
+        The model; `model.metadata` is the metadata of the file, or None if the file has none.
     """
     metadata = read_metadata(file)
     model: Any = keras.saving.load_model(
@@ -210,17 +211,17 @@ def load_classifier(file: Any, *, compile: bool = False) -> keras.Model:
 
 
 def read_metadata(file: Any) -> Metadata | None:
-    """Read what a `.keras` file says of its model, or None where it says nothing.
+    """Read the metadata of a `.keras` file; None if the file has no metadata.
 
-    `save_model` writes it twice: as a file of its own, which every reader of a zip archive sees, and in the config of
-    the model, which its copies keep.
+    `save_model` writes the metadata twice: as a separate file in the zip archive, which any zip program can read, and
+    in the config of the model, which copies of the model keep.
 
     Raises:
-        InputError: the metadata is that of no model, or the two differ.
+        InputError: the metadata is not valid, or the two differ.
         zipfile.BadZipFile, KeyError, TypeError, ValueError: the file is damaged.
     """
     with zipfile.ZipFile(file) as archive:
-        if damaged := archive.testzip():  # Keras reads the weights past their checksum
+        if damaged := archive.testzip():  # Keras does not check the checksum of the weights
             raise zipfile.BadZipFile(f"{damaged} does not match its checksum")
         config = json.loads(archive.read("config.json"))["config"]
         values = [config[CONFIG_KEY]] if CONFIG_KEY in config else []
@@ -239,7 +240,7 @@ def _revive(content: bytes) -> keras.Model:
 
 
 def say_order(metadata: Metadata) -> None:
-    """Say, where a model is written, that its classes are not in the order that Keras would give them."""
+    """Tell the user, when a model is written, that its classes are not in the order that Keras would use."""
     line = describe_order(metadata.class_names) if metadata.task.labels.has_one_class else ""
     if line:
         say(line)

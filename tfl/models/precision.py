@@ -1,4 +1,4 @@
-"""In which precision the layers of a model compute while they are trained."""
+"""Set the precision in which the layers of a model compute during training."""
 
 import contextlib
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ from tfl.models.heads import HEAD_PREFIX
 def computing_in(model: keras.Model, precision: str) -> Iterator[None]:
     """Within the context, the layers of `model` compute in another precision; weights stay float32.
 
-    The head stays in float32, where losses and the powers of generalised-mean pooling are exact. After the context
-    the model is an ordinary float32 one, so what is evaluated, saved and shipped does not depend on how it was trained.
+    The head stays in float32, so that losses and the powers of generalised-mean pooling are exact. After the context
+    the model is an ordinary float32 model: evaluation, saved files and exports do not depend on the training precision.
 
     Args:
         model: a built model.

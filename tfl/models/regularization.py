@@ -1,7 +1,7 @@
-"""R(θ): which variables are pulled where, and how hard.
+"""The penalty R(θ) of the objective: it pulls kernels towards zero, or towards their pretrained values.
 
-In Keras 3 a `kernel_regularizer` set on a layer that is already built does nothing, silently. What
-counts is `variable.regularizer`, so that is what is set here, and here alone.
+In Keras 3 a `kernel_regularizer` that is set on a built layer has no effect, and Keras does not say so. Only
+`variable.regularizer` counts. This file, and no other, sets it.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from tfl.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Penalty:
-    """What `regularize` was asked for; recorded as `model.penalty_request`, for the training contract."""
+    """The arguments of the last `regularize` call, stored as `model.penalty_request` for the training contract."""
 
     head_l2: float = 0.0
     l2: float = 0.0
@@ -25,13 +25,13 @@ class Penalty:
 
 
 class L2SP(keras.regularizers.Regularizer):
-    """Pull towards a starting point: `strength * sum((x - start)^2)`.
+    """Pull a variable towards its starting values: `strength * sum((x - start)^2)`.
 
-    Plain L2 pulls pretrained weights towards zero, which is to forget them.
+    Plain L2 pulls pretrained weights towards zero, so the network forgets them.
 
     Args:
         strength: λ, at least 0.
-        start: the pretrained values, of the variable's shape.
+        start: the pretrained values, in the shape of the variable.
 
     Reference:
         Li, Grandvalet, Davoine 2018, Explicit inductive bias for transfer learning with convolutional
@@ -47,16 +47,16 @@ class L2SP(keras.regularizers.Regularizer):
 
 
 def is_kernel(variable: keras.Variable) -> bool:
-    """Say whether a variable is a convolution or dense kernel, as opposed to a bias, a scale or a statistic.
+    """Return whether a variable is a convolution or dense kernel, and not a bias, a scale or a statistic.
 
-    The scale of a normalisation and the gamma of ConvNeXt's LayerScale are no kernels: pulling them
-    towards zero switches a layer off instead of smoothing it.
+    The scale of a normalisation and the gamma of ConvNeXt's LayerScale are not kernels: a pull towards zero
+    would switch a layer off instead of smoothing it.
     """
     return variable.name == "kernel" or variable.name.endswith("_kernel")
 
 
 def kernels(model: keras.Model) -> Iterator[tuple[keras.Variable, bool]]:
-    """Yield every kernel of `model`, frozen ones too, with whether it belongs to the head."""
+    """Yield every kernel of `model`, also frozen ones, and whether it belongs to the head."""
     for layer in model.layers:
         for variable in layer.weights:
             if is_kernel(variable):
@@ -64,16 +64,16 @@ def kernels(model: keras.Model) -> Iterator[tuple[keras.Variable, bool]]:
 
 
 def regularize(model: keras.Model, *, head_l2: float = 0.0, l2: float = 0.0, l2_sp: float = 0.0) -> None:
-    """Set what the penalty of the objective is made of.
+    """Set the penalty of the objective.
 
-    The call sets the whole state: what an earlier call asked for is gone. Only what is trainable now
-    is pulled; biases and normalisation never are. Layers that are unfrozen later need another call.
+    Each call sets the whole state and replaces earlier calls. Only kernels that are trainable now get a penalty;
+    biases and normalisation never get one. Call it again after you unfreeze more layers.
 
     Args:
         model: a classifier.
         head_l2: λ of the head's kernels, at least 0; R = sum of squares, as in `keras.regularizers.L2`.
         l2: λ of the trained backbone kernels, at least 0.
-        l2_sp: λ of the distance of the trained backbone kernels from their values now, at least 0.
+        l2_sp: λ of the squared distance of the trained backbone kernels from their current values, at least 0.
 
     Raises:
         InputError: a negative or non-finite λ, or both `l2` and `l2_sp`.
@@ -102,7 +102,7 @@ def regularize(model: keras.Model, *, head_l2: float = 0.0, l2: float = 0.0, l2_
 
 
 def penalty(model: keras.Model) -> tf.Tensor:
-    """Return λR(θ), the sum of what `regularize` asked for over the trainable variables, as a float32 scalar."""
+    """Return λR(θ), the sum of the penalties that `regularize` has set on trainable variables, as a float32 scalar."""
     terms = [
         tf.cast(variable.regularizer(variable.value), tf.float32)
         for variable in model.trainable_variables

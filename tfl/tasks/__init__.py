@@ -1,9 +1,9 @@
-"""Tasks: what is asked of an example. Each declares what is its own; the other rooms loop over what it declares.
+"""Tasks: the kinds of prediction that a model can learn. A task declares its head, loss, metrics and answers.
 
     task = get_task("multiclass")
     task.headline.metric  # "accuracy"
 
-A task of your own is a subclass of `Task`, made known by `register_task`.
+The other packages use only these declarations. To add a task, write a subclass of `Task` and call `register_task`.
 """
 
 import numpy as np
@@ -44,11 +44,11 @@ _TASKS: dict[str, Task] = {task.name: task for task in (Multiclass(), Binary(), 
 
 
 def get_task(task: "str | Task", argument: str = "target") -> Task:
-    """Return a task by its name, in any case; a task is returned as it is.
+    """Return the task with a name; upper and lower case are the same. A `Task` object is returned unchanged.
 
     Args:
         task: a name, or a task.
-        argument: of the caller, for messages.
+        argument: name of the caller's argument, for messages.
 
     Raises:
         InputError: there is no such task.
@@ -61,15 +61,15 @@ def get_task(task: "str | Task", argument: str = "target") -> Task:
 
 
 def task_names() -> list[str]:
-    """Return the names of all tasks that are known."""
+    """Return the names of all registered tasks."""
     return list(_TASKS)
 
 
 def register_task(task: Task) -> Task:
-    """Make a task known by its name, so that a config and a model file may name it.
+    """Register a task under its name, so that configs and model files can use the name.
 
     Raises:
-        InputError: another task has that name.
+        InputError: another task has this name.
     """
     if type(_TASKS.get(task.name, task)) is not type(task):
         raise InputError(f"`task` must have a name of its own. Received: {task.name!r}, which is another task's.")
@@ -80,7 +80,7 @@ def register_task(task: Task) -> Task:
 
 
 def task_of_labels(labels: np.ndarray) -> Task:
-    """Return the task that the labels of an index ask for: one class, a set of labels, or values."""
+    """Return the task that fits the labels of an index: one class, a set of labels, or values."""
     if labels.dtype.kind == "i":
         return _TASKS[Multiclass.name]
     is_set = labels.ndim == 2 and bool(np.isin(labels, (0, 1)).all())
@@ -88,14 +88,14 @@ def task_of_labels(labels: np.ndarray) -> Task:
 
 
 def task_of_scores(labels: list[str], scores: np.ndarray, names: tuple[str, ...]) -> Task:
-    """Return the task that a table of predictions seems to be of.
+    """Return the task that fits a table of predictions best.
 
     Args:
         labels: the true labels, as in a file.
         scores: `(N, C)`.
         names: of the columns.
     """
-    # Of a damaged file some rows do not add up to 1; it must not be taken for one of another kind.
+    # The median, because some rows of a damaged file may not add up to 1; its task must still be found.
     if set(labels) <= set(names) and np.median(np.abs(scores.sum(axis=1) - 1.0)) <= ROUNDING:
         return _TASKS[Multiclass.name]
     return _TASKS[Regression.name if all(map(_is_values, labels)) else Multilabel.name]

@@ -1,4 +1,4 @@
-"""One class an example: of several (one logit a class), or of two (one logit)."""
+"""Tasks with one class per example: of several classes (one logit per class), or of two (one logit)."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -18,7 +18,7 @@ from tfl.tasks.task import CONFORMAL, CONFUSION, OF_CLASSIFIERS, Judged, Statist
 
 
 class OneClass(Classification):
-    """What tasks have in common where each example belongs to one class."""
+    """Base class of the tasks in which each example belongs to one class."""
 
     labels: ClassVar[LabelFormat] = ClassLabels()
     analyses: ClassVar[tuple[str, ...]] = (*OF_CLASSIFIERS, CONFUSION, CONFORMAL)
@@ -33,8 +33,8 @@ class OneClass(Classification):
 
     def confidences(self, outputs: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `Classification`."""
-        scores, said = self.scores(outputs), self.said(outputs)
-        return scores[np.arange(len(said)), said], said == self.as_classes(labels)
+        scores, predicted = self.scores(outputs), self.said(outputs)
+        return scores[np.arange(len(predicted)), predicted], predicted == self.as_classes(labels)
 
     def is_correct(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """See `Task`."""
@@ -55,11 +55,11 @@ class OneClass(Classification):
         return Judged(predicted, predicted == labels, scores[np.arange(len(scores)), predicted])
 
     def agree(self, scores: np.ndarray, expected: np.ndarray) -> np.ndarray:
-        """Return whether the most probable class is the same."""
+        """Return whether the most probable class of each example is the same, bool `(N,)`."""
         return self.decide(scores) == self.decide(expected)
 
     def check_scores(self, scores: np.ndarray, ids: Sequence[str]) -> None:
-        """See `Task`; those of an example add up to 1."""
+        """See `Task`; the scores of an example must add up to 1."""
         super().check_scores(scores, ids)
         sums = scores.sum(axis=1)
         if np.abs(sums - 1).max() > ROUNDING:
@@ -120,14 +120,14 @@ class Multiclass(OneClass):
         return top_k_metrics(classes, outputs)
 
     def _own_means(self, classes: np.ndarray, said: np.ndarray, outputs: np.ndarray) -> dict[str, np.ndarray]:
-        order = np.argsort(outputs, axis=1, kind="stable")[:, ::-1]  # of equal logits the last first, as scikit-learn
+        order = np.argsort(outputs, axis=1, kind="stable")[:, ::-1]  # equal logits: last first, as in scikit-learn
         place = np.argmax(order == classes[:, None], axis=1)
         top = {f"top_{k}_accuracy": (place < k).astype(float) for k in TOP_K if outputs.shape[1] > k}
         return super()._own_means(classes, said, outputs) | top
 
 
 class Binary(OneClass):
-    """One class of two: a sigmoid of one logit, that of the second class."""
+    """One class of two: a sigmoid of one logit, which belongs to the second class."""
 
     name = "binary"
     labels: ClassVar[LabelFormat] = ClassLabels("zero_or_one", "zero_to_one")
@@ -138,7 +138,7 @@ class Binary(OneClass):
 
     @property
     def compared_as(self) -> str:
-        """One logit of two classes is read as two columns, in whichever order the classes are."""
+        """Name of the task for comparisons: the scores are two columns, which may be in either order."""
         return Multiclass.name
 
     def num_outputs(self, num_names: int) -> int:
@@ -164,7 +164,7 @@ class Binary(OneClass):
         return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=label_smoothing, reduction="none")
 
     def metrics(self) -> list[keras.metrics.Metric]:
-        """See `Task`; a logit above 0 counts as "yes", where Keras compares with 0.5."""
+        """See `Task`; a logit above 0 counts as "yes" (the default threshold of Keras is 0.5)."""
         return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)]
 
     def as_targets(self, labels: np.ndarray, num_outputs: int) -> np.ndarray:
@@ -175,7 +175,7 @@ class Binary(OneClass):
     def scores(self, outputs: np.ndarray, temperature: float = 1.0) -> np.ndarray:
         """See `Task`; the negative class first."""
         outputs = np.asarray(outputs, np.float64) / temperature
-        # 1 - sigmoid(z) would lose what is below 1e-16
+        # 1 - sigmoid(z) would round probabilities below 1e-16 to 0
         return np.hstack([scipy.special.expit(-outputs), scipy.special.expit(outputs)])
 
     def outputs(self, scores: np.ndarray) -> np.ndarray:
@@ -184,7 +184,7 @@ class Binary(OneClass):
         return logarithms[:, 1:] - logarithms[:, :1]
 
     def decode(self, outputs: tf.Tensor, temperature: float) -> tf.Tensor:
-        """See `Task`; 1 - sigmoid(z) would lose the digits of a small one."""
+        """See `Task`; 1 - sigmoid(z) would lose the digits of a small probability."""
         outputs = outputs / temperature
         return tf.nn.sigmoid(tf.concat([-outputs, outputs], axis=-1))
 
@@ -197,7 +197,7 @@ class Binary(OneClass):
         return np.all((outputs > 0) == (self.as_targets(labels, outputs.shape[1]) > 0.5), axis=1)
 
     def explained_score(self, outputs: tf.Tensor, columns: np.ndarray) -> tf.Tensor:
-        """See `Task`; of a single logit the first class has the negative."""
+        """See `Task`; with a single logit, the score of the first class is the negative logit."""
         return outputs[:, 0] * tf.constant(2.0 * columns - 1.0, outputs.dtype)
 
     def _extra_metrics(self, classes: np.ndarray, scores: np.ndarray, outputs: np.ndarray) -> dict[str, float]:

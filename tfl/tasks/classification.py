@@ -1,4 +1,4 @@
-"""What tasks have in common whose scores are probabilities: of classes, or of labels."""
+"""Base class of the tasks whose scores are probabilities: of classes, or of labels."""
 
 import abc
 from collections.abc import Sequence
@@ -11,53 +11,53 @@ from tfl.tasks.convex import Convex
 from tfl.tasks.ranking import ranking_metrics
 from tfl.tasks.task import OF_CLASSIFIERS, Statistic, Task, refuse_impossible
 
-ROUNDING = 1e-4  # probabilities of thousands of classes, rounded to nine digits, add up to 1 so closely
+ROUNDING = 1e-4  # largest error of a sum of thousands of probabilities that are rounded to nine digits
 
 
 class Classification(Task):
-    """A task whose scores are probabilities, so that there is something to be sure of."""
+    """A task whose scores are probabilities, so that a prediction has a confidence."""
 
     convex: ClassVar[Convex]
     analyses: ClassVar[tuple[str, ...]] = OF_CLASSIFIERS
     is_classifier: ClassVar[bool] = True
     smooths_labels: ClassVar[bool] = True
-    positive: ClassVar[int | None] = None  # the column of the positive class, where there is one
+    positive: ClassVar[int | None] = None  # the column of the positive class, if there is one
 
     @abc.abstractmethod
     def said(self, outputs: np.ndarray) -> np.ndarray:
-        """Return what is said: class numbers int64 `(N,)`, or which labels are there, 0 or 1 `(N, C)`."""
+        """Return the predictions: class numbers int64 `(N,)`, or 0 or 1 for each label `(N, C)`."""
 
     @abc.abstractmethod
     def as_classes(self, labels: np.ndarray) -> np.ndarray:
-        """Return labels as whole numbers of the shape that `said` returns."""
+        """Return labels as whole numbers, in the shape of the result of `said`."""
 
     @abc.abstractmethod
     def one_vs_rest(self, classes: np.ndarray, num_classes: int) -> np.ndarray:
-        """Return for each class or label whether it is the one, bool `(N, C)`, from `said` or from labels."""
+        """Return for each class or label whether it is present, bool `(N, C)`, from `said` or from labels."""
 
     @abc.abstractmethod
     def confidences(self, outputs: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return how sure the model is, and whether it is correct, both `(M,)`: what calibration is measured on.
+        """Return confidences and whether each is correct, both `(M,)`, for the measures of calibration.
 
-        For classes M = N: the probability of the class that is said. For sets of labels every pair of example and
-        label is one: the probability that the label is there, and whether it is.
+        For classes M = N: the probability of the predicted class. For sets of labels every pair of example and
+        label counts: the probability of the label, and whether the example has it.
         """
 
     @abc.abstractmethod
     def certainty(self, scores: np.ndarray) -> np.ndarray:
-        """Return how sure the model is of what it says of an example, `(N,)`."""
+        """Return the confidence of the model in its prediction for each example, `(N,)`."""
 
     @abc.abstractmethod
     def _own_metrics(self, classes: np.ndarray, said: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
-        """Return the metrics beside loss and ranking."""
+        """Return the metrics of the task other than the loss and the ranking metrics."""
 
     @abc.abstractmethod
     def _own_means(self, classes: np.ndarray, said: np.ndarray, outputs: np.ndarray) -> dict[str, np.ndarray]:
-        """Return what each example adds to the metrics that are plain means, `(N,)` each."""
+        """Return for each metric that is a plain mean the values of the examples, `(N,)`."""
 
     @abc.abstractmethod
     def _own_confusion(self, truth: np.ndarray, said: np.ndarray) -> Statistic:
-        """Return the statistic of what follows from true and said, both bool `(N, C)`."""
+        """Return the statistic of the metrics that compare true and predicted classes, both bool `(N, C)`."""
 
     def losses(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """See `Task`."""
@@ -65,7 +65,7 @@ class Classification(Task):
         return self.convex.loss_and_residual(outputs, self.as_targets(labels, outputs.shape[1]))[0]
 
     def example_metrics(self, classes: np.ndarray, said: np.ndarray) -> dict[str, np.ndarray]:
-        """Return further metrics that are plain means, as what each example adds `(N,)`; none by default.
+        """Return further metrics that are plain means, as the values of the examples `(N,)`; none by default.
 
         Args:
             classes: from `as_classes`.
@@ -82,28 +82,28 @@ class Classification(Task):
         """See `Task`."""
         outputs = np.asarray(outputs, np.float64)
         loss = self.losses(outputs, labels)
-        classes, said, scores = self.as_classes(labels), self.said(outputs), self.scores(outputs)
+        classes, predicted, scores = self.as_classes(labels), self.said(outputs), self.scores(outputs)
         ranking = ranking_metrics(self.one_vs_rest(classes, scores.shape[1]), scores)
         shared = {"loss": float(loss.mean()), "num_examples": len(loss)}
-        own = self._own_metrics(classes, said, outputs)
+        own = self._own_metrics(classes, predicted, outputs)
         extra = self._extra_metrics(classes, scores, outputs)
-        further = {name: float(np.mean(values)) for name, values in self.example_metrics(classes, said).items()}
+        further = {name: float(np.mean(values)) for name, values in self.example_metrics(classes, predicted).items()}
         return shared | own | ranking | extra | further
 
     def _extra_metrics(self, classes: np.ndarray, scores: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
-        """Return metrics that stand after those of all classes; none where a task has no others."""
+        """Return extra metrics, which come after the ranking metrics; none by default."""
         return {}
 
     def statistic(self, outputs: np.ndarray, labels: np.ndarray) -> Statistic:
         """See `Task`."""
         outputs = np.asarray(outputs, np.float64)
-        classes, said, scores = self.as_classes(labels), self.said(outputs), self.scores(outputs)
-        truth, chosen = (self.one_vs_rest(part, scores.shape[1]) for part in (classes, said))
+        classes, predicted, scores = self.as_classes(labels), self.said(outputs), self.scores(outputs)
+        truth, chosen = (self.one_vs_rest(part, scores.shape[1]) for part in (classes, predicted))
         return statistics.join(
             statistics.means(
                 {"loss": self.losses(outputs, labels)}
-                | self._own_means(classes, said, outputs)
-                | self.example_metrics(classes, said)
+                | self._own_means(classes, predicted, outputs)
+                | self.example_metrics(classes, predicted)
             ),
             self._own_confusion(truth, chosen),
             statistics.ranking(truth, scores, self.positive),

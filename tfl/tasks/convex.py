@@ -1,4 +1,4 @@
-"""Convex losses in plain NumPy: the value L(y, z) of each example, its slope and its curvature in the outputs z."""
+"""Convex losses in NumPy: the value L(y, z) of each example, and its first and second derivative in the outputs z."""
 
 import abc
 
@@ -9,10 +9,10 @@ import scipy.special
 class Convex(abc.ABC):
     """A loss that is convex in the outputs, so that a linear head has one optimum.
 
-    The values are those of the Keras losses that train the network.
+    The values are equal to those of the Keras losses that train the network.
 
     Attributes:
-        is_quadratic: whether the curvature is the same everywhere.
+        is_quadratic: whether the second derivative is constant.
     """
 
     is_quadratic = False
@@ -22,7 +22,7 @@ class Convex(abc.ABC):
         """Return the loss of each example `(N,)` and its derivative with respect to the outputs `(N, K)`.
 
         Args:
-            outputs: `(N, K)` float32 or float64; what is returned has the same type.
+            outputs: `(N, K)` float32 or float64; the results have the same type.
             targets: from `Task.as_targets`.
         """
 
@@ -31,9 +31,9 @@ class Convex(abc.ABC):
         """Return the weighted sum of the second derivative with respect to the outputs, `(K, K)`.
 
         Args:
-            residual: from `loss_and_residual`; it holds all that the second derivative needs.
+            residual: from `loss_and_residual`; it contains all that the second derivative needs.
             targets: from `Task.as_targets`.
-            weights: `(N,)`, of the examples.
+            weights: of the examples, `(N,)`.
         """
 
 

@@ -1,4 +1,4 @@
-"""What the truth of an example is: one class, a set of labels, or values. A task has one of these formats."""
+"""The formats of true labels: one class, a set of labels, or values. Each task has one of these formats."""
 
 import abc
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ SEPARATOR = "|"  # between the labels or values of one example, in files
 
 
 class LabelFormat(abc.ABC):
-    """How labels look in an index and in files.
+    """The form of labels in an index and in files.
 
     Attributes:
         has_one_class: whether each example belongs to exactly one class: splits and folds are then stratified, and
             classes may have weights.
-        has_names: whether labels stand for names that the data gives.
-        form: what numbers are allowed, see `tfl.models.labels.LabelRule`.
-        soft_form: the same where labels between two truths are allowed too.
+        has_names: whether labels stand for names from the data.
+        form: the allowed numbers, see `tfl.models.labels.LabelRule`.
+        soft_form: the allowed numbers if soft labels are allowed too.
     """
 
     has_one_class: bool = False
@@ -30,7 +30,7 @@ class LabelFormat(abc.ABC):
 
     @abc.abstractmethod
     def describe_misfit(self, labels: np.ndarray) -> str:
-        """Say why the labels of an index are of another format, and what to do; "" where they are not.
+        """Return why the labels of an index do not have this format, and what to do; "" if they have it.
 
         Args:
             labels: int64 `(N,)` class numbers, float32 `(N,)` values, or `(N, K)` rows.
@@ -38,45 +38,45 @@ class LabelFormat(abc.ABC):
 
     @abc.abstractmethod
     def output_names(self, labels: np.ndarray, class_names: Sequence[str]) -> tuple[str, ...]:
-        """Return what stands for each label: the class names, or a name for each value."""
+        """Return the name of each output: the class names, or a name for each value."""
 
     @abc.abstractmethod
     def text(self, label: Any, names: Sequence[str]) -> str:
-        """Return one label as it is written into a file."""
+        """Return one label as text for a file."""
 
     def names_in(self, text: str) -> list[str]:
-        """Return the names of the classes or labels in what `text` wrote."""
+        """Return the names of the classes or labels in a text from `text`."""
         return [text]
 
     @abc.abstractmethod
     def parse(self, texts: Sequence[str], names: Sequence[str]) -> np.ndarray:
-        """Return labels from what `text` wrote.
+        """Return the labels of texts from `text`.
 
         Raises:
-            KeyError: a name is none of `names`.
-            ValueError: a text is no label.
+            KeyError: a name is not in `names`.
+            ValueError: a text is not a label.
         """
 
     @abc.abstractmethod
     def name_labels(self, labels: np.ndarray, names: Sequence[str]) -> list[Any]:
-        """Return labels in a form that is the same whatever the order of the names is."""
+        """Return labels in a form that does not depend on the order of the names."""
 
     @abc.abstractmethod
     def reorder(self, labels: np.ndarray, columns: Sequence[int]) -> np.ndarray:
-        """Return labels after the outputs were brought into another order: output k is the old `columns[k]`."""
+        """Return labels for a new order of the outputs: new output k is the old output `columns[k]`."""
 
     @abc.abstractmethod
     def match(self, labels: np.ndarray, names: Sequence[str], known: Sequence[str]) -> np.ndarray:
-        """Return how the labels of another source become those of a model.
+        """Return the mapping from the labels of another source to the labels of a model.
 
         Args:
             labels: of the source.
-            names: its class names.
-            known: those of the model.
+            names: class names of the source.
+            known: class names of the model.
 
         Returns:
-            For classes, the number in the model of each class of the source, which may lack some; else the column of
-            the source for each output of the model.
+            For classes: for each class of the source its number in the model; the source may have fewer classes. Else:
+            for each output of the model its column in the source.
 
         Raises:
             InputError: the model does not know a class, or a column is missing.
@@ -188,7 +188,7 @@ class ValueLabels(LabelFormat):
 
     def text(self, label: Any, names: Sequence[str]) -> str:
         """See `LabelFormat`."""
-        return SEPARATOR.join(f"{value:.9g}" for value in np.ravel(label))  # what tells float32 numbers apart
+        return SEPARATOR.join(f"{value:.9g}" for value in np.ravel(label))  # enough digits for float32
 
     def parse(self, texts: Sequence[str], names: Sequence[str]) -> np.ndarray:
         """See `LabelFormat`."""
@@ -214,7 +214,7 @@ class ValueLabels(LabelFormat):
 
 
 def _describe_numbers(labels: np.ndarray) -> str:
-    """Say what labels are that stand for no class, and what to do."""
+    """Describe labels that are not class numbers, and say what to do."""
     if labels.ndim == 2:
         one_hot = bool(np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all())
         remedy = "np.argmax(labels, axis=1)" if one_hot else "the target 'multilabel' or 'regression'"
@@ -228,7 +228,7 @@ def _number_names(names: Sequence[str], known: Sequence[str]) -> np.ndarray:
     """Return for each class or column of a source its number in the model.
 
     Raises:
-        InputError: the model does not know one.
+        InputError: the model does not know a class or column.
     """
     found = [find_same(name, known) for name in names]
     unknown = [name for name, same in zip(names, found, strict=True) if same is None]

@@ -1,4 +1,4 @@
-"""Several labels an example, each there or not: a sigmoid of one logit a label."""
+"""Several labels per example, each present or not: a sigmoid of one logit per label."""
 
 from typing import ClassVar
 
@@ -16,7 +16,7 @@ from tfl.tasks.task import Judged, Statistic, check_smoothing
 
 
 class Multilabel(Classification):
-    """A set of labels: one independent probability each."""
+    """A set of labels: each label has an independent probability."""
 
     name = "multilabel"
     labels: ClassVar[LabelFormat] = SetLabels()
@@ -31,7 +31,7 @@ class Multilabel(Classification):
         return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=label_smoothing, reduction="none")
 
     def metrics(self) -> list[keras.metrics.Metric]:
-        """See `Task`; a logit above 0 counts as "yes", where Keras compares with 0.5."""
+        """See `Task`; a logit above 0 counts as "yes" (the default threshold of Keras is 0.5)."""
         return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)]
 
     def as_targets(self, labels: np.ndarray, num_outputs: int) -> np.ndarray:
@@ -64,7 +64,7 @@ class Multilabel(Classification):
         return self.as_classes(classes) > 0
 
     def is_correct(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Return whether all labels of an example are right."""
+        """Return whether all labels of an example are correct, bool `(N,)`."""
         return np.all((outputs > 0) == (self.as_targets(labels, outputs.shape[1]) > 0.5), axis=1)
 
     def confidences(self, outputs: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -72,7 +72,7 @@ class Multilabel(Classification):
         return self.scores(outputs).ravel(), self.as_classes(labels).ravel() > 0
 
     def certainty(self, scores: np.ndarray) -> np.ndarray:
-        """Return how sure the model is of the label that it is least sure of."""
+        """Return the lowest confidence among the labels of each example, `(N,)`."""
         return np.maximum(scores, 1.0 - scores).min(axis=1)
 
     def decide(self, scores: np.ndarray) -> np.ndarray:
@@ -90,7 +90,7 @@ class Multilabel(Classification):
         return Judged(decided, is_hit, sureness[rows, decided])
 
     def agree(self, scores: np.ndarray, expected: np.ndarray) -> np.ndarray:
-        """Return whether every label is the same, at 0.5."""
+        """Return whether every label of an example is the same, at the threshold 0.5, bool `(N,)`."""
         return ((scores > 0.5) == (expected > 0.5)).all(axis=1)
 
     def _own_metrics(self, classes: np.ndarray, said: np.ndarray, outputs: np.ndarray) -> dict[str, float]:

@@ -1,17 +1,17 @@
-"""How well scores put the examples of a class before the others: ROC-AUC and average precision."""
+"""Ranking metrics, ROC-AUC and average precision: do the examples of a class have higher scores than the others?"""
 
 import numpy as np
 import sklearn.metrics
 
-MICRO_LIMIT = 20_000_000  # scores that are sorted as one list: more would take gigabytes
+MICRO_LIMIT = 20_000_000  # most scores that are sorted as one list: more would take gigabytes
 
 
 def roc_auc(truth: np.ndarray, scores: np.ndarray) -> float | None:
-    """Return the area under the ROC curve, or None where one of the two kinds is missing and there is none.
+    """Return the area under the ROC curve, or None if all examples are true or all are false (it is undefined).
 
     Args:
         truth: bool `(N,)`.
-        scores: `(N,)`, higher for what is more likely true.
+        scores: `(N,)`, higher for examples that are more likely true.
     """
     if truth.all() or not truth.any():
         return None
@@ -19,14 +19,14 @@ def roc_auc(truth: np.ndarray, scores: np.ndarray) -> float | None:
 
 
 def average_precision(truth: np.ndarray, scores: np.ndarray) -> float | None:
-    """Return the average precision, or None where nothing is true and there is none; arguments as for `roc_auc`."""
+    """Return the average precision, or None if no example is true (it is undefined); arguments as for `roc_auc`."""
     if not truth.any():
         return None
-    return min(1.0, float(sklearn.metrics.average_precision_score(truth, scores)))  # its sum may round to above 1
+    return min(1.0, float(sklearn.metrics.average_precision_score(truth, scores)))  # rounding may give a sum above 1
 
 
 def ranking_by_class(truth: np.ndarray, scores: np.ndarray) -> list[dict[str, float | None]]:
-    """Return "roc_auc" and "average_precision" of each class against the rest; None where undefined.
+    """Return "roc_auc" and "average_precision" of each class against the rest; None if undefined.
 
     Args:
         truth: bool `(N, C)`.
@@ -39,10 +39,10 @@ def ranking_by_class(truth: np.ndarray, scores: np.ndarray) -> list[dict[str, fl
 
 
 def ranking_metrics(truth: np.ndarray, scores: np.ndarray) -> dict[str, float]:
-    """Return the macro and micro means of the two; what is undefined is absent.
+    """Return the macro and micro means of ROC-AUC and average precision; undefined values are left out.
 
-    Macro is the mean over the classes that have a value; micro takes every pair of example and class as one
-    example, and is left out above `MICRO_LIMIT` pairs.
+    Macro is the mean over the classes that have a value. Micro treats every pair of example and class as one
+    example; it is left out above `MICRO_LIMIT` pairs.
 
     Args:
         truth: bool `(N, C)`.

@@ -1,4 +1,4 @@
-"""Exact metrics of classes, labels and values, from the whole table of predictions and never from running averages."""
+"""Exact metrics of classes, labels and values, from the whole table of predictions and not from batch averages."""
 
 import numpy as np
 import scipy.stats
@@ -10,7 +10,7 @@ TOP_K = (3, 5)
 
 
 def class_metrics(labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    """Return what follows from the true classes and those that were said, both int64 `(N,)`."""
+    """Return the metrics of predicted classes against true classes, both int64 `(N,)`."""
     present = np.unique(labels)
     recalls = sklearn.metrics.recall_score(labels, predicted, labels=present, average=None, zero_division=0)
     metrics = {
@@ -21,7 +21,7 @@ def class_metrics(labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]
         ),
         "weighted_f1": float(sklearn.metrics.f1_score(labels, predicted, average="weighted", zero_division=0)),
     }
-    if len(np.union1d(labels, predicted)) > 1:  # of one class alone, chance already agrees everywhere
+    if len(np.union1d(labels, predicted)) > 1:  # undefined for one class: chance alone always agrees
         metrics["cohen_kappa"] = float(sklearn.metrics.cohen_kappa_score(labels, predicted))
     return metrics
 
@@ -33,7 +33,7 @@ def positive_class_metrics(truth: np.ndarray, scores: np.ndarray) -> dict[str, f
 
 
 def top_k_metrics(labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
-    """Return how often the true class is among the k with the highest logits `(N, C)`."""
+    """Return the share of examples whose true class is among the k highest logits; logits are `(N, C)`."""
     num_classes = logits.shape[1]
     return {
         f"top_{k}_accuracy": float(
@@ -45,11 +45,11 @@ def top_k_metrics(labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
 
 
 def label_metrics(labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    """Return what follows from the labels that are there and those that were said, both 0 or 1 `(N, C)`."""
+    """Return the metrics of predicted labels against true labels, both 0 or 1 `(N, C)`."""
     shaped = shape_for_scikit(labels, predicted, labels.shape[1])
     f1 = {name: sklearn.metrics.f1_score(**shaped, average=name, zero_division=0) for name in ("micro", "weighted")}
     present = labels.any(axis=0)
-    if present.any():  # of labels that do not occur there is nothing to find
+    if present.any():  # a label that never occurs has no F1
         of_each = sklearn.metrics.f1_score(**shaped, average=None, zero_division=0)
         f1["macro"] = of_each[present].mean()
     return {
@@ -60,13 +60,13 @@ def label_metrics(labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]
 
 
 def value_metrics(labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    """Return how far values `(N, K)` are from the true ones; each metric is the mean over the columns."""
+    """Return the errors of predicted values against true values, both `(N, K)`; each metric is a mean over columns."""
     metrics = {
         "mean_absolute_error": float(sklearn.metrics.mean_absolute_error(labels, predicted)),
         "median_absolute_error": float(sklearn.metrics.median_absolute_error(labels, predicted)),
         "root_mean_squared_error": float(sklearn.metrics.root_mean_squared_error(labels, predicted)),
     }
-    if not np.ptp(labels, axis=0).all():  # of values that are all the same there is nothing to explain
+    if not np.ptp(labels, axis=0).all():  # constant values have no variance to explain
         return metrics
     metrics["r2"] = float(sklearn.metrics.r2_score(labels, predicted))
     if np.ptp(predicted, axis=0).all():
@@ -76,19 +76,19 @@ def value_metrics(labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]
 
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Pearson's correlation, the mean over the columns; NaN where the spread is too small for float64."""
+    """Return Pearson's correlation, the mean over the columns; NaN if the spread is too small for float64."""
     first, second = (values - values.mean(axis=0) for values in (first, second))
     spread = np.sqrt((first**2).sum(axis=0) * (second**2).sum(axis=0))
     return float(np.mean((first * second).sum(axis=0) / spread)) if spread.all() else float("nan")
 
 
 def shape_for_scikit(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> dict[str, np.ndarray]:
-    """Return `y_true`, `y_pred` and `labels` for scikit-learn, which takes a single column for two classes.
+    """Return `y_true`, `y_pred` and `labels` for scikit-learn, which would read a single column as two classes.
 
     Args:
         labels: from `as_classes`.
         predicted: from `decide`.
-        num_classes: classes, or labels, that there are.
+        num_classes: number of classes or labels.
     """
     if labels.ndim == 2 and num_classes == 1:
         return {"y_true": labels[:, 0], "y_pred": predicted[:, 0], "labels": np.array([1])}

@@ -1,7 +1,7 @@
-"""Metrics of many resampled tables at once: each is a sum over the examples, weighted by how often they were drawn.
+"""Metrics of many resampled tables at once, for the bootstrap.
 
-Drawing N examples with replacement is giving each a count. A metric that is made of sums over examples is then
-the counts times what each example adds, so that a thousand tables are one matrix product.
+To draw N examples with replacement is to give each example a count. A metric that consists of sums over examples is
+then the counts times the values of the examples, so that a thousand tables need one matrix product.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,16 +11,16 @@ import scipy.sparse
 
 Statistic = Callable[[np.ndarray], dict[str, np.ndarray]]
 
-RANKING_LIMIT = 200_000  # pairs of example and class that are ranked in every resampled table: more take minutes
+RANKING_LIMIT = 200_000  # most pairs of example and class for ranking in resampled tables: more take minutes
 
 
 def join(*parts: Statistic) -> Statistic:
-    """Return a statistic that gives the metrics of several."""
+    """Return one statistic that gives the metrics of several statistics."""
     return lambda counts: {name: values for part in parts for name, values in part(counts).items()}
 
 
 def means(columns: Mapping[str, np.ndarray]) -> Statistic:
-    """Return the statistic of metrics that are plain means over the examples, from what each adds `(N,)`."""
+    """Return the statistic of metrics that are plain means, from the values of the examples, `(N,)` per metric."""
     names, added = list(columns), np.stack(list(columns.values()), axis=1)
 
     def statistic(counts: np.ndarray) -> dict[str, np.ndarray]:
@@ -30,10 +30,10 @@ def means(columns: Mapping[str, np.ndarray]) -> Statistic:
 
 
 def class_confusion(truth: np.ndarray, said: np.ndarray) -> Statistic:
-    """Return the statistic of what follows from how often each class is true, said, and both.
+    """Return the statistic of metrics that depend on how often each class is true, is predicted, and both.
 
     Args:
-        truth: bool `(N, C)`, one class an example.
+        truth: bool `(N, C)`, one class per example.
         said: bool `(N, C)`.
     """
 
@@ -50,10 +50,10 @@ def class_confusion(truth: np.ndarray, said: np.ndarray) -> Statistic:
 
 
 def label_confusion(truth: np.ndarray, said: np.ndarray) -> Statistic:
-    """Return the same for sets of labels; arguments as for `class_confusion`."""
+    """Return the same statistic for sets of labels; arguments as for `class_confusion`."""
 
     def metrics(support: np.ndarray, predicted: np.ndarray, hits: np.ndarray, f1: np.ndarray, total: np.ndarray):
-        # As scikit-learn has it: 0 where no label occurs and none is said.
+        # As in scikit-learn: 0 if no label occurs and none is predicted.
         micro = np.nan_to_num(_ratio(2 * hits.sum(axis=1), (support + predicted).sum(axis=1)))
         weighted = _weighted(np.nan_to_num(f1), support)
         return {"macro_f1": _mean_of_known(f1), "micro_f1": micro, "weighted_f1": weighted}
@@ -66,19 +66,19 @@ def _confusion(truth: np.ndarray, said: np.ndarray, metrics: Callable[..., dict[
 
     def statistic(counts: np.ndarray) -> dict[str, np.ndarray]:
         support, predicted, hits = (counts @ matrix for matrix in matrices)
-        f1 = np.where(support > 0, _ratio(2 * hits, support + predicted), np.nan)  # of what occurs
+        f1 = np.where(support > 0, _ratio(2 * hits, support + predicted), np.nan)  # only for classes that occur
         return metrics(support, predicted, hits, f1, counts.sum(axis=1))
 
     return statistic
 
 
 def ranking(truth: np.ndarray, scores: np.ndarray, positive: int | None = None) -> Statistic:
-    """Return the statistic of ROC-AUC and average precision; of nothing above `RANKING_LIMIT` pairs.
+    """Return the statistic of ROC-AUC and average precision; above `RANKING_LIMIT` pairs it has no metrics.
 
     Args:
         truth: bool `(N, C)`.
         scores: `(N, C)`.
-        positive: a column whose own two figures are given too.
+        positive: a column whose own two metrics are returned too.
     """
     if scores.size > RANKING_LIMIT:
         return lambda counts: {}
@@ -97,16 +97,16 @@ def ranking(truth: np.ndarray, scores: np.ndarray, positive: int | None = None) 
 
 
 def weighted_ranking(truth: np.ndarray, scores: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function from counts `(N, b)` to ROC-AUC and average precision, `(2, b)`; NaN where undefined.
+    """Return a function from counts `(N, b)` to ROC-AUC and average precision, `(2, b)`; NaN if undefined.
 
     Args:
         truth: bool `(N,)`.
-        scores: `(N,)`; equal ones stand at one threshold.
+        scores: `(N,)`; equal scores share one threshold.
     """
     order = np.argsort(-scores, kind="stable")
     is_true = truth[order]
-    starts = np.flatnonzero(np.diff(scores[order], prepend=np.inf))  # of each run of equal scores
-    run = np.searchsorted(starts, np.flatnonzero(is_true), side="right") - 1  # of each true example
+    starts = np.flatnonzero(np.diff(scores[order], prepend=np.inf))  # of each group of equal scores
+    run = np.searchsorted(starts, np.flatnonzero(is_true), side="right") - 1  # group of each true example
     first, end = starts[run], np.append(starts[1:], len(order))[run]
     true_before = np.concatenate([[0], np.cumsum(is_true)])
 
@@ -116,7 +116,7 @@ def weighted_ranking(truth: np.ndarray, scores: np.ndarray) -> Callable[[np.ndar
         above, above_or_equal = (seen[place] - found[true_before[place]] for place in (first, end))
         weight, num_true = counts[is_true], found[-1]
         num_false = seen[-1] - num_true
-        below = num_false - (above + above_or_equal) / 2.0  # of equal scores one half
+        below = num_false - (above + above_or_equal) / 2.0  # equal scores count one half
         precision = np.nan_to_num(_ratio(found[true_before[end]], seen[end]))
         return np.stack(
             [
@@ -129,15 +129,15 @@ def weighted_ranking(truth: np.ndarray, scores: np.ndarray) -> Callable[[np.ndar
 
 
 def _sums_before(counts: np.ndarray) -> np.ndarray:
-    """Return how many were drawn of the first 0, 1, ... N examples, `(N + 1, b)`."""
+    """Return the sum of the counts of the first 0, 1, ... N examples, `(N + 1, b)`."""
     sums = np.zeros((len(counts) + 1, counts.shape[1]), counts.dtype)
     np.cumsum(counts, axis=0, out=sums[1:])
     return sums
 
 
 def value_errors(truth: np.ndarray, said: np.ndarray) -> Statistic:
-    """Return the statistic of errors of values, from the true ones and those that were said, both `(N, K)`."""
-    centre = truth.mean(axis=0)  # sums of squares about it lose no digits
+    """Return the statistic of the errors of predicted values against true values, both `(N, K)`."""
+    centre = truth.mean(axis=0)  # sums of squares around the mean lose no digits
     error, spread = said - truth, truth - centre
     outputs = truth.shape[1]
 
@@ -145,7 +145,7 @@ def value_errors(truth: np.ndarray, said: np.ndarray) -> Statistic:
         weights = counts / counts.sum(axis=1, keepdims=True)
         squared = weights @ error**2
         variance = weights @ spread**2 - (weights @ spread) ** 2
-        variance[variance <= 1e-12 * np.maximum(weights @ spread**2, 1e-300)] = 0.0  # all drawn values the same
+        variance[variance <= 1e-12 * np.maximum(weights @ spread**2, 1e-300)] = 0.0  # all drawn values are equal
         return {
             "loss": squared.sum(axis=1) / outputs,
             "mean_absolute_error": (weights @ np.abs(error)).sum(axis=1) / outputs,

@@ -1,4 +1,4 @@
-"""What is asked of an example: the one object that says which head, loss, metrics and answers belong together."""
+"""`Task`, the one class that says which head, loss, metrics and answers belong together."""
 
 import abc
 import dataclasses
@@ -22,14 +22,14 @@ Statistic = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 @dataclasses.dataclass(frozen=True)
 class Headline:
-    """The one number of a run, that is said of it everywhere.
+    """The main metric of a run, which is reported everywhere.
 
     Attributes:
         metric: its name among the metrics.
-        higher_is_better: which way is good.
-        is_share: whether it is a share of the examples: its interval is then Wilson's, and two models are compared
-            by McNemar's test; else the bootstrap and Wilcoxon's.
-        digits: how it is written.
+        higher_is_better: whether a higher value is better.
+        is_share: whether it is a share of the examples. If so, its interval is Wilson's, and McNemar's test compares
+            two models; if not, the bootstrap gives the interval, and Wilcoxon's test compares two models.
+        digits: format of the number.
     """
 
     metric: str
@@ -48,14 +48,16 @@ ACCURACY = Headline("accuracy", higher_is_better=True, is_share=True, digits=".4
 
 @dataclasses.dataclass(frozen=True)
 class Judged:
-    """What became of every example, for the choice of those that are worth a look.
+    """The result of every example, to choose the examples that a person should look at.
 
     Attributes:
-        predicted: int64 `(N,)`, the class that was said; of several labels the one that decided `certainty`; of values
-            the one with the largest error.
-        is_hit: bool `(N,)`; of several labels whether all are right; of values all False.
-        certainty: float64 `(N,)`: the probability of what was said, in [0, 1]. Of several labels that of the surest
-            wrong one, or where all are right, of the least sure one. Of values the absolute error.
+        predicted: int64 `(N,)`, the predicted class; for sets of labels, the label that `certainty` belongs to; for
+            several values, the value with the largest error.
+        is_hit: bool `(N,)`, whether the prediction is correct; for sets of labels, whether all labels are correct; for
+            values always False.
+        certainty: float64 `(N,)`, the probability of the prediction, in [0, 1]. For sets of labels it is the highest
+            confidence among the wrong labels, or, if all are correct, the lowest confidence. For values it is the
+            absolute error.
     """
 
     predicted: np.ndarray
@@ -64,25 +66,25 @@ class Judged:
 
 
 class Task(abc.ABC):
-    """What is asked of an example, where the answer is a row of numbers.
+    """What a model predicts for an example, as a row of numbers.
 
-    The rooms of tfl ask a task what they need and never ask its name. Outputs are those of the model, `(N, K)` logits
-    or values; scores are what they stand for, `(N, C)` probabilities or values.
+    The packages of tfl use the methods and attributes of a task and never its name. Outputs are the outputs of the
+    model, `(N, K)` logits or values. Scores are their meaning, `(N, C)` probabilities or values.
 
     Attributes:
         name: as in `head.target`.
-        labels: what the truth is.
-        headline: the one number of a run.
-        analyses: what is looked at beside the metrics.
-        is_classifier: whether scores are probabilities, and what is said of an example is right or wrong.
-        convex: the loss of a head that is solved; None where the head is trained.
-        activation: what turns outputs into scores for metrics of Keras: "softmax", "sigmoid" or "".
+        labels: the format of the true labels.
+        headline: the main metric of a run.
+        analyses: the analyses besides the metrics.
+        is_classifier: whether scores are probabilities, and a prediction is either correct or wrong.
+        convex: the loss for a head that is solved; None if the head must be trained.
+        activation: turns outputs into scores for metrics of Keras: "softmax", "sigmoid" or "".
         has_temperature: whether outputs are logits that a temperature may divide.
         smooths_labels: whether the loss takes label smoothing.
-        standardizes: whether targets are brought to mean 0 and deviation 1 while a head is trained.
-        nouns: what one output and several stand for, for people.
-        output_kind: what an output is, for people.
-        compared_as: name of the task that its table of scores is read as beside those of other runs.
+        standardizes: whether targets are scaled to mean 0 and standard deviation 1 while a head is trained.
+        nouns: names for the meaning of one output, and of several, for people.
+        output_kind: description of the outputs, for people.
+        compared_as: name of the task whose rules apply when its scores are compared with those of other runs.
     """
 
     name: ClassVar[str]
@@ -100,21 +102,21 @@ class Task(abc.ABC):
 
     @property
     def compared_as(self) -> str:
-        """The name of the task that its table of scores is read as; its own where a task does not say another."""
+        """Name of the task whose rules apply when scores of several runs are compared; by default its own name."""
         return self.name
 
-    # The head and how it is trained.
+    # The head and its training.
 
     def num_outputs(self, num_names: int) -> int:
-        """Return how many outputs a model has for so many names.
+        """Return the number of outputs of a model with `num_names` names.
 
         Raises:
-            InputError: there is no such model.
+            InputError: the task has no model with this number of names.
         """
         return num_names
 
     def num_classes(self, num_outputs: int) -> int:
-        """Return how many classes, labels or values so many outputs tell apart: the inverse of `num_outputs`."""
+        """Return the number of classes, labels or values of a model: the inverse of the method `num_outputs`."""
         return num_outputs
 
     @abc.abstractmethod
@@ -122,11 +124,11 @@ class Task(abc.ABC):
         """Return a loss of Keras on outputs, `reduction="none"`: `(B,)`.
 
         Args:
-            label_smoothing: in [0, 1); 0 where `smooths_labels` is False.
+            label_smoothing: in [0, 1); must be 0 if `smooths_labels` is False.
         """
 
     def metrics(self) -> list[keras.metrics.Metric]:
-        """Return the metrics that are shown while it trains, on outputs; none where a task has no others."""
+        """Return the Keras metrics that are shown during training, computed from outputs; none by default."""
         return []
 
     @abc.abstractmethod
@@ -134,45 +136,45 @@ class Task(abc.ABC):
         """Return labels in the form that `convex` takes: `(N,)` int64 class numbers, or `(N, K)` float64.
 
         Args:
-            labels: as an index holds them.
+            labels: in the form of an index.
             num_outputs: K of the model.
         """
 
-    # From outputs to what is said.
+    # From outputs to predictions.
 
     @abc.abstractmethod
     def scores(self, outputs: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-        """Return what outputs stand for, `(N, C)` float64: probabilities, or values."""
+        """Return the scores of outputs, `(N, C)` float64: probabilities, or values."""
 
     @abc.abstractmethod
     def outputs(self, scores: np.ndarray) -> np.ndarray:
-        """Return outputs `(N, K)` float64 that `scores` turns into these; 0 and 1 become finite logits."""
+        """Return outputs `(N, K)` float64 from which `scores` gives these scores; 0 and 1 become finite logits."""
 
     @abc.abstractmethod
     def decode(self, outputs: tf.Tensor, temperature: float) -> tf.Tensor:
-        """Return the scores `(N, C)` float32 in the graph: what is shipped."""
+        """Return the scores `(N, C)` float32, computed in the TensorFlow graph, as in exported models."""
 
     @abc.abstractmethod
     def is_correct(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Return whether each example is predicted right, bool `(N,)`; never for values."""
+        """Return whether each prediction is correct, bool `(N,)`; always False for values."""
 
     @abc.abstractmethod
     def decide(self, scores: np.ndarray) -> np.ndarray:
-        """Return labels, as in an index, that scores say: what `labels.text` writes."""
+        """Return the predicted labels of scores, in the form of an index, for `labels.text`."""
 
     @abc.abstractmethod
     def judge(self, scores: np.ndarray, labels: np.ndarray) -> Judged:
-        """Compare what was said with what is true, example by example."""
+        """Compare predictions with true labels, example by example."""
 
     def explained_output(self, scores: np.ndarray) -> np.ndarray:
-        """Return the column of the scores that an explanation is of where nobody names one, int64 `(N,)`."""
+        """Return the column of the scores that is explained by default, int64 `(N,)`."""
         return scores.argmax(axis=1)
 
     def explained_score(self, outputs: tf.Tensor, columns: np.ndarray) -> tf.Tensor:
-        """Return the output that stands for one column of each example, `(N,)`; an explanation takes its slope."""
+        """Return the output that belongs to one column of each example, `(N,)`; an explanation takes its gradient."""
         return tf.gather(outputs, tf.constant(columns), batch_dims=1)
 
-    # How good it is.
+    # Quality of predictions.
 
     @abc.abstractmethod
     def losses(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -180,69 +182,69 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def headline_values(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Return what each example adds to the headline, `(N,)`: their mean is the headline."""
+        """Return a value for each example, `(N,)`, whose mean is the main metric."""
 
     @abc.abstractmethod
     def measure(self, outputs: np.ndarray, labels: np.ndarray) -> dict[str, float | int]:
-        """Return the exact metrics of at least one example, ready for JSON; what is undefined is absent, never NaN."""
+        """Return the exact metrics of one or more examples, ready for JSON; undefined metrics are absent, never NaN."""
 
     @abc.abstractmethod
     def statistic(self, outputs: np.ndarray, labels: np.ndarray) -> Statistic:
         """Return a function from counts `(b, N)` to the metrics of b resampled tables, each `(b,)`.
 
-        The metrics have the names, and with all counts 1 the values, of `measure`; NaN where undefined.
+        The metrics have the names of `measure`, and with all counts 1 also its values; NaN if undefined.
         """
 
-    # What people and other programs are told.
+    # Answers for people and other programs.
 
     def check_names(self, names: Sequence[str]) -> None:  # noqa: B027
-        """Refuse names that no model of this task has.
+        """Refuse class names that no model of this task can have.
 
         Raises:
-            InputError: there are too many or too few.
+            InputError: there are too many or too few names.
         """
 
     def check_scores(self, scores: np.ndarray, ids: Sequence[str]) -> None:
-        """Refuse scores that no model gives; those of a file have nine digits.
+        """Refuse scores that no model can give; scores from a file have nine digits.
 
         Raises:
-            ValueError: says which example has them.
+            ValueError: a score is not possible; the message names the example.
         """
         refuse_impossible(scores, np.isfinite(scores), ids)
 
     @abc.abstractmethod
     def agree(self, scores: np.ndarray, expected: np.ndarray) -> np.ndarray:
-        """Return for each example whether two tables of scores say the same, bool `(N,)`; the certificate asks it."""
+        """Return for each example whether two tables of scores predict the same, bool `(N,)`, for the certificate."""
 
     def spread(self, expected: np.ndarray) -> float:
-        """Return by what differences of scores are divided before they are compared with a tolerance."""
+        """Return the scale of the scores: differences are divided by it before a comparison with a tolerance."""
         return 1.0
 
     @abc.abstractmethod
     def answer(self, scores: np.ndarray, names: Sequence[str], top: int) -> dict[str, Any]:
-        """Return what is said of one example, `(C,)`, ready for JSON."""
+        """Return the answer for one example with scores `(C,)`, ready for JSON."""
 
     def table_header(self, names: Sequence[str], top: int) -> list[str]:
-        """Return the columns that `table_row` gives."""
+        """Return the names of the columns of `table_row`."""
         return ["class", "probability", f"top_{top}"]
 
     @abc.abstractmethod
     def table_row(self, scores: np.ndarray, names: Sequence[str], top: int) -> list[str]:
-        """Return what is said of one example, `(C,)`, as cells of a table."""
+        """Return the answer for one example with scores `(C,)`, as cells of a table."""
 
 
 def refuse_impossible(scores: np.ndarray, possible: np.ndarray, ids: Sequence[str]) -> None:
-    """Raise `ValueError` about the first score that is not possible."""
+    """Raise `ValueError` about the first score that is not possible; `possible` is bool `(N, C)`."""
     if not possible.all():
         row, column = np.argwhere(~possible)[0]
         raise ValueError(f"{ids[row]!r} has {scores[row, column]:g}")
 
 
 def check_smoothing(task: Task, label_smoothing: float) -> None:
-    """Refuse a label smoothing that a task does not take.
+    """Refuse a label smoothing that a task does not accept.
 
     Raises:
-        InputError: it is not in [0, 1), or not 0 where labels are not smoothed.
+        InputError: it is not in [0, 1), or it is not 0 for a task without label smoothing.
     """
     if not 0 <= label_smoothing < 1 or (label_smoothing and not task.smooths_labels):
         raise InputError(

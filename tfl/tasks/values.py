@@ -1,4 +1,4 @@
-"""One value an example, or several: squared error."""
+"""The task with one or several values per example (regression): squared error."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -13,7 +13,7 @@ from tfl.tasks.scores import value_metrics
 from tfl.tasks.statistics import value_errors
 from tfl.tasks.task import CONFORMAL, Headline, Judged, Statistic, Task, check_smoothing
 
-_STEP = 0.01  # of the range of all values: two models agree where they are that close
+_STEP = 0.01  # of the range of all values: two models agree if they differ by at most this share
 
 
 class Regression(Task):
@@ -55,7 +55,7 @@ class Regression(Task):
         return tf.identity(outputs)
 
     def is_correct(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """See `Task`: never."""
+        """See `Task`: a value is never correct."""
         return np.zeros(len(labels), bool)
 
     def decide(self, scores: np.ndarray) -> np.ndarray:
@@ -70,7 +70,7 @@ class Regression(Task):
         return Judged(worst, np.zeros(len(rows), bool), error[rows, worst])
 
     def explained_output(self, scores: np.ndarray) -> np.ndarray:
-        """Return the first value."""
+        """Return column 0, the first value, for every example."""
         return np.zeros(len(scores), np.int64)
 
     def losses(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -78,7 +78,7 @@ class Regression(Task):
         return np.mean((np.asarray(outputs, np.float64) - _as_rows(labels)) ** 2, axis=1)
 
     def headline_values(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Return the absolute error of each example, the mean over its values."""
+        """Return the absolute error of each example, as the mean over its values, `(N,)`."""
         return np.abs(_as_rows(labels) - outputs).mean(axis=1)
 
     def measure(self, outputs: np.ndarray, labels: np.ndarray) -> dict[str, float | int]:
@@ -92,7 +92,7 @@ class Regression(Task):
         return value_errors(_as_rows(labels), np.asarray(outputs, np.float64))
 
     def agree(self, scores: np.ndarray, expected: np.ndarray) -> np.ndarray:
-        """Return whether every value is within 1 % of the range that the expected values have."""
+        """Return whether every value differs by at most 1 % of the range of the expected values, bool `(N,)`."""
         return (np.abs(scores - expected) <= _STEP * np.ptp(expected, axis=0)).all(axis=1)
 
     def spread(self, expected: np.ndarray) -> float:

@@ -1,1 +1,1 @@
-"""Images: formats, decoding, checking, augmenting."""
+"""Images: recognise formats, decode, check and augment."""

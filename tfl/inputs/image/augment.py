@@ -1,6 +1,6 @@
-"""Stateless augmentation: what happens to an image is a pure function of (seed, epoch, its content).
+"""Stateless augmentation: the change of an image depends only on (seed, epoch, content of the image).
 
-A run that is resumed, or read with another number of threads, therefore sees the same pixels.
+So a resumed run, or a run with another number of threads, gets the same pixels.
 """
 
 import functools
@@ -16,22 +16,22 @@ from tfl.registry import resolve
 _JITTER = 0.2  # brightness, contrast and saturation are scaled by 0.8 to 1.2
 _MIN_AREA = 0.7
 _NUM_OPS, _MAGNITUDE = 2, 0.9  # RandAugment's N = 2, M = 9 of 10
-_GREY = 128.0  # what turns and shifts uncover
+_GREY = 128.0  # fills the areas that rotations and shifts uncover
 
 
 def augment(image: tf.Tensor, image_size: int, augmentation: str, seed: tf.Tensor) -> tf.Tensor:
-    """Resize an image to a square, changed at random where asked.
+    """Resize an image to a square, with random changes if `augmentation` asks for them.
 
-    `light` crops 70-100 % of the area (of the original, so that no detail is lost to resizing first), flips
-    left and right, and jitters brightness, contrast and saturation. `shift` is `light` without the flip, for digits,
-    letters and signs, whose meaning a mirror changes. `rand` crops, flips and applies two random
+    `light` crops 70-100 % of the area (before the resize, so that no detail is lost), flips
+    left and right, and changes brightness, contrast and saturation. `shift` is `light` without the flip, for digits,
+    letters and signs, because a mirror image changes their meaning. `rand` crops, flips and applies two random
     operations of RandAugment.
 
     Args:
         image: uint8 (H, W, 3).
         image_size: pixels per side of the result.
         augmentation: "none", "light", "shift" or "rand".
-        seed: int32 or int64 (2,), as `example_seed` makes it.
+        seed: int32 or int64 (2,), from `example_seed`.
 
     Returns:
         uint8 (image_size, image_size, 3).
@@ -60,20 +60,20 @@ def example_seed(seed: int, epoch: int, content: tf.Tensor) -> tf.Tensor:
     Args:
         seed: of the run.
         epoch: from 0.
-        content: int64 scalar, from the example's digest; see `Index.seeds`.
+        content: int64 scalar, from the digest of the example; see `Index.seeds`.
     """
     epoch_seed = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0x7F1], tf.int64), epoch)
     return tf.random.experimental.stateless_fold_in(epoch_seed, content)
 
 
-# Kept out of the caller's graph: traced once, not for every epoch.
+# Not inlined into the caller's graph: traced once, not for every epoch.
 @functools.partial(
     tf.function,
     input_signature=(tf.TensorSpec((None, None, 3), tf.uint8), tf.TensorSpec((2,), tf.int64)),
     experimental_attributes={"_noinline": True},
 )
 def rand_augment(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Apply two operations of RandAugment's fourteen, drawn with replacement, at magnitude 9 of 10.
+    """Apply two of RandAugment's fourteen operations, drawn with replacement, at magnitude 9 of 10.
 
     Args:
         image: uint8 (H, W, 3).
@@ -95,7 +95,7 @@ def rand_augment(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def adjust_brightness(image: tf.Tensor, factor: float | tf.Tensor) -> tf.Tensor:
-    """Blend with black: factor 0 is black, 1 the image, above 1 brighter. uint8 in, uint8 out."""
+    """Blend with black: factor 0 gives black, 1 the image, above 1 a brighter image. uint8 in, uint8 out."""
     return _blend(tf.zeros_like(image), image, factor)
 
 
@@ -111,7 +111,7 @@ def adjust_color(image: tf.Tensor, factor: float | tf.Tensor) -> tf.Tensor:
 
 
 def adjust_sharpness(image: tf.Tensor, factor: float | tf.Tensor) -> tf.Tensor:
-    """Blend with a smoothed image; the border, where the 3 x 3 kernel does not fit, stays."""
+    """Blend with a smoothed image; the border does not change, because the 3 x 3 kernel does not fit there."""
     kernel = tf.constant([[1, 1, 1], [1, 5, 1], [1, 1, 1]], tf.float32)[:, :, None, None] / 13
     pixels = tf.cast(image, tf.float32)
     smooth = tf.nn.depthwise_conv2d(pixels[None], tf.tile(kernel, (1, 1, 3, 1)), (1, 1, 1, 1), "VALID")[0]
@@ -144,7 +144,7 @@ def equalize(image: tf.Tensor) -> tf.Tensor:
 
 
 def posterize(image: tf.Tensor, bits: int) -> tf.Tensor:
-    """Keep the upper `bits` of each value."""
+    """Keep the upper `bits` bits of each value."""
     return tf.bitwise.bitwise_and(image, tf.constant(256 - 2 ** (8 - bits), tf.uint8))
 
 
@@ -154,7 +154,7 @@ def solarize(image: tf.Tensor, threshold: int) -> tf.Tensor:
 
 
 def rotate(image: tf.Tensor, degrees: float | tf.Tensor) -> tf.Tensor:
-    """Turn about the centre, counter-clockwise; uncovered pixels are grey."""
+    """Rotate around the centre, counter-clockwise; uncovered pixels are grey."""
     angle = tf.cast(degrees, tf.float32) * (math.pi / 180)
     cos, sin = tf.cos(angle), tf.sin(angle)
     center_y, center_x = tf.unstack((tf.cast(tf.shape(image)[:2], tf.float32) - 1) / 2)
@@ -164,7 +164,7 @@ def rotate(image: tf.Tensor, degrees: float | tf.Tensor) -> tf.Tensor:
 
 
 def affine(image: tf.Tensor, matrix: tuple[float | tf.Tensor, ...]) -> tf.Tensor:
-    """Take output pixel (x, y) from input (a x + b y + c, d x + e y + f), nearest; grey outside.
+    """Fill output pixel (x, y) from the nearest input pixel to (a x + b y + c, d x + e y + f); grey outside.
 
     Args:
         image: uint8 (H, W, 3).
@@ -192,7 +192,7 @@ def _side(image: tf.Tensor, axis: int) -> tf.Tensor:
 _ENHANCE = 0.1 + 1.8 * _MAGNITUDE
 _SHEAR, _TRANSLATE = 0.3 * _MAGNITUDE, 0.45 * _MAGNITUDE  # slope; fraction of the side
 
-# Name -> change(image, sign): the fourteen of the paper, at the one magnitude that is used.
+# Name -> change(image, sign): the fourteen operations of the paper, at a fixed magnitude.
 RAND_OPS: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
     "identity": lambda image, sign: image,
     "auto_contrast": lambda image, sign: auto_contrast(image),

@@ -1,18 +1,18 @@
-"""The one decoder of tfl: bytes of an image file in, RGB pixels out, in the TensorFlow graph.
+"""The only decoder of tfl: bytes of an image file in, RGB pixels out, in the TensorFlow graph.
 
-Training, evaluation, prediction and the exported model all go through `decode_image` and `resize`, so that
-a pixel has one value everywhere. Nothing here leaves the graph (no `py_function`, no Pillow): the decoder is
-shipped inside exported models. What each format needs:
+Training, evaluation, prediction and the exported model all use `decode_image` and `resize`, so that
+a pixel has the same value everywhere. All of it runs in the graph (no `py_function`, no Pillow), because exported
+models contain the decoder. The rules for each format:
 
 | format | rule |
 |---|---|
-| JPEG | grey, YCbCr, CMYK and YCCK to RGB; accurate DCT, as Pillow has it; EXIF orientation applied |
-| PNG | grey and palette to RGB; alpha, also from a tRNS chunk, over white; 16 bits, or those it holds, to 8; upright |
-| GIF | first frame on its canvas, the transparent colour white; later frames are not looked at |
+| JPEG | grey, YCbCr, CMYK and YCCK to RGB; accurate DCT, as in Pillow; EXIF orientation applied |
+| PNG | grey and palette to RGB; alpha, also from a tRNS chunk, over white; 16 bits, or `bit_depth`, to 8; upright |
+| GIF | first frame on its canvas, the transparent colour white; later frames are ignored |
 | BMP | 8 (palette applied), 24 and 32 bits without masks; the fourth byte of 32 bits is ignored |
 | WebP | lossy and lossless; alpha over white; first frame of an animation; EXIF orientation applied |
 
-What this table does not list is decoded by Pillow, outside the graph: see `tfl.inputs.image.photos`.
+Pillow decodes all other formats, outside the graph: see `tfl.inputs.image.photos`.
 """
 
 import functools
@@ -33,24 +33,24 @@ _PNG = b"\x89PNG"
 
 
 def decode_image(encoded: tf.Tensor, formats: Sequence[str] = FORMATS, bit_depth: int = 16) -> tf.Tensor:
-    """Decode the bytes of one image file to RGB, whatever its name said it was.
+    """Decode the bytes of one image file to RGB, in any known format.
 
-    The content decides (a PNG called `.jpg` is a PNG), and every rule of the module's table is applied, so
-    that a rotated phone photo stands upright and a logo with alpha stands on white.
+    The content of the file decides its format, not its name (a PNG called `.jpg` is a PNG). All rules in the table of
+    this module apply, so that a rotated phone photo is upright, and a logo with alpha has a white background.
 
     Args:
         encoded: scalar string tensor, the whole file.
-        formats: where it is known which of `FORMATS` occur, the graph is built for these alone. The pixels are the
-            same; TensorFlow prepares the whole graph anew for every pass over a data set, which takes half
-            a second for all formats.
-        bit_depth: so many bits PNG files of 16 bits hold, 8 to 16.
+        formats: the formats from `FORMATS` that occur, if they are known: the graph is then built for these only. The
+            pixels are the same, but the graph is smaller: TensorFlow prepares it again for every pass over a data set,
+            which takes half a second with all formats.
+        bit_depth: number of bits that 16-bit PNG files really use, 8 to 16.
 
     Returns:
         uint8 (H, W, 3), RGB.
 
     Raises:
-        tf.errors.InvalidArgumentError: the bytes are no image of a known format, a broken one, or hold
-            more than `bit_depth` bits.
+        tf.errors.InvalidArgumentError: the bytes are not an image of a known format, are damaged, or use more than
+            `bit_depth` bits.
 
     Example:
         >>> decode_image(tf.io.encode_png(tf.zeros((2, 3, 3), tf.uint8))).shape
@@ -68,12 +68,12 @@ def decode_image(encoded: tf.Tensor, formats: Sequence[str] = FORMATS, bit_depth
 
 
 def resize(image: tf.Tensor, image_size: int) -> tf.Tensor:
-    """Resize a whole image to a square, as training, evaluation, prediction and export all do.
+    """Resize a whole image to a square, in the same way for training, evaluation, prediction and export.
 
-    Bilinear with antialiasing: without it, a large photo shrunk to network size keeps one pixel in a
-    hundred, and the network sees noise that no other tool reproduces. The whole image is kept and its
-    aspect ratio is not, so that nothing at the border is lost. The result is rounded to uint8, so that pixels
-    held in memory, written to disk or sent to a served model are the same numbers.
+    The method is bilinear with antialiasing. Without antialiasing, a large photo that shrinks to network size keeps one
+    pixel in a hundred, and the network sees noise that no other tool reproduces. The resize keeps the whole image, so
+    that nothing at the border is lost, but it changes the aspect ratio. The result is rounded to uint8, so that pixels
+    in memory, on disk and in requests to a served model are the same numbers.
 
     Args:
         image: (H, W, 3), pixels in [0, 255].
@@ -96,9 +96,10 @@ def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
 
 @functools.cache
 def _other_decoder(formats: tuple[str, ...], bit_depth: int) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Build the decoder of all but plain JPEG files, as a function that is kept out of the caller's graph.
+    """Build the decoder of all files except plain JPEG, as a function that is not inlined into the caller's graph.
 
-    TensorFlow visits every op of the branches that are not taken: inlined, they cost a small JPEG file half its time.
+    TensorFlow visits every op, also in branches that are not taken: inlined, these ops would take half the time of a
+    small JPEG file.
     """
 
     png_decoder = functools.partial(_decode_png, bit_depth=bit_depth)
@@ -109,9 +110,9 @@ def _other_decoder(formats: tuple[str, ...], bit_depth: int) -> Callable[[tf.Ten
         branches = [
             (tf.equal(tf.strings.substr(head, 0, len(start)), start), functools.partial(decoder, encoded))
             for name, (start, decoder) in decoders.items()
-            if name in formats and TURNED.get(name) not in formats  # that decoder reads both
+            if name in formats and TURNED.get(name) not in formats  # the TURNED decoder reads both
         ]
-        # An error that lists the known formats.
+        # By default, raise TensorFlow's error that lists the known formats.
         default = functools.partial(tf.io.decode_image, encoded, channels=3, expand_animations=False)
         return tf.case(branches, default) if branches else default()
 
@@ -128,7 +129,7 @@ def _turn_png(encoded: tf.Tensor, decoder: Callable[[tf.Tensor], tf.Tensor]) -> 
 
 
 def _decode_png(encoded: tf.Tensor, bit_depth: int = 16) -> tf.Tensor:
-    # RGB of 8 bits with its pixels right behind the header: nothing transparent. Photos in the cache are such files.
+    # 8-bit RGB with the pixels directly after the header has no transparency. PNGs in the photo cache are such files.
     head = cut(encoded, 24, 17)
     is_opaque_rgb = tf.equal(cut(head, 0, 2), b"\x08\x02") & tf.equal(cut(head, 13, 4), b"IDAT")
     return tf.cond(
@@ -145,17 +146,17 @@ def _decode_any_png(encoded: tf.Tensor, bit_depth: int) -> tf.Tensor:
         if bit_depth < 16:
             fits = tf.reduce_max(deep[:, :, :3]) <= most
             checks = [tf.debugging.Assert(fits, [f"values of more than {bit_depth} bits"])]
-        with tf.control_dependencies(checks):  # the op says 65535 for opaque, whatever the depth
+        with tf.control_dependencies(checks):  # in the op, opaque is 65535 for every depth
             return tf.cast(tf.minimum((deep * 255 + most // 2) // most, 255), tf.uint8)
 
     depth = byte_at(encoded, 24)
     image = tf.cond(depth == 16, decode_deep, lambda: tf.io.decode_png(encoded, channels=4))
-    # The op says 1, 3 or 15 for opaque where a file without alpha has fewer than 8 bits.
+    # If a file without alpha has fewer than 8 bits, the op returns 1, 3 or 15 for opaque.
     return _over_white(image, opaque=tf.where(depth < 8, 2 ** tf.minimum(depth, 8) - 1, 255))
 
 
 def _decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
-    # The op takes any other layout for a plain one, and its bytes for blue, green and red.
+    # The op would read every other layout as a plain one, with bytes for blue, green and red.
     is_plain = (little_endian(encoded, 14, 4) > 12) & tf.equal(little_endian(encoded, 30, 4), 0)
     check = tf.debugging.Assert(is_plain, ["a BMP with channel masks or compression has no decoder in the graph"])
     with tf.control_dependencies([check]):
@@ -186,10 +187,10 @@ def _decode_still_webp(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _first_webp_frame(encoded: tf.Tensor) -> tf.Tensor:
-    """Cut the first frame out as a still image of its own, and lay it on a white canvas.
+    """Cut out the first frame as a separate still image, decode it, and put it on a white canvas.
 
-    TensorFlow's op decodes animations with alpha alone: of one without, it refuses, or writes past the end
-    of its buffer where the number of channels is left open.
+    TensorFlow's op decodes only animations with alpha. It refuses an animation without alpha, or, if the number of
+    channels is not given, writes past the end of its buffer.
     """
     position = tf.while_loop(
         lambda at: tf.not_equal(tf.strings.substr(encoded, at, 4), b"ANMF"),
@@ -217,7 +218,7 @@ def _over_white(rgba: tf.Tensor, opaque: int | tf.Tensor = 255) -> tf.Tensor:
     )
 
 
-# First bytes, and what decodes the rest.
+# Format -> first bytes of the file, and its decoder.
 _DECODERS = {
     TURNED_JPEG: (_JPEG, _decode_turned_jpeg),
     "GIF": (b"GIF8", decode_gif),

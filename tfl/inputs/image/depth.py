@@ -1,4 +1,4 @@
-"""PNG files of 16 bits that hold fewer: cameras, microscopes and scanners write 10, 12 or 14 bits as they are."""
+"""16-bit PNG files that use fewer bits: cameras, microscopes and scanners store 10, 12 or 14 bits without scaling."""
 
 import tensorflow as tf
 
@@ -6,18 +6,18 @@ FULL_DEPTH = 16
 
 
 def read_peak(encoded: bytes, content: tf.Tensor) -> int:
-    """Return the largest value of a colour in a PNG file of 16 bits; 0 for every other file.
+    """Return the largest colour value in a 16-bit PNG file; 0 for every other file.
 
     Args:
-        encoded: the content of a file that decodes whole.
-        content: the same as a tensor.
+        encoded: the content of a file that decodes without error.
+        content: the same bytes as a tensor.
     """
     is_deep = encoded.startswith(b"\x89PNG") and encoded[24:25] == bytes([FULL_DEPTH])
     return int(_largest_colour(content)) if is_deep else 0
 
 
 def describe_excess(peak: int, bit_depth: int) -> str:
-    """Say that a file holds more than so many bits, for quarantine; "" where it does not."""
+    """Return the reason, for quarantine, if a file uses more bits than `bit_depth`; "" if it does not."""
     return f"a value of {peak:,}, more than data.bit_depth={bit_depth} admits" if peak >= 2**bit_depth else ""
 
 

@@ -1,6 +1,6 @@
-"""The first frame of a GIF on its canvas, transparent pixels white: in the TensorFlow graph, and its size before that.
+"""Decode the first frame of a GIF on its canvas, with white for transparent pixels, in the graph; read its size.
 
-TensorFlow's op has black for transparent pixels, and cuts a frame that does not begin in the corner of the canvas.
+TensorFlow's op makes transparent pixels black, and crops a frame that does not begin in the corner of the canvas.
 """
 
 import struct
@@ -16,10 +16,10 @@ _WHITE = b"\xff\xff\xff"
 
 
 def decode_gif(encoded: tf.Tensor) -> tf.Tensor:
-    """Return the first frame as Pillow has it over white, uint8 (H, W, 3).
+    """Return the first frame over white, with the pixels that Pillow gives, uint8 (H, W, 3).
 
-    The transparent colour becomes white in the colour table. What a frame without a transparent colour leaves of the
-    canvas has the first colour of the table.
+    The transparent colour becomes white in the colour table. If a frame without a transparent colour does not cover the
+    canvas, the rest of the canvas has the first colour of the table.
 
     Args:
         encoded: scalar string tensor, a GIF file.
@@ -31,7 +31,7 @@ def decode_gif(encoded: tf.Tensor) -> tf.Tensor:
     whitened = _whitened(used, transparent)
     is_own = tf.not_equal(table, b"")
     head = tf.strings.substr(encoded, 0, _SCREEN_BYTES) + tf.where(is_own, screen_table, whitened)
-    # Without what stands before the frame, and in the corner: the op then gives the frame, and no more.
+    # Remove all blocks before the frame, and move the frame to the corner: the op then returns only the frame.
     descriptor = b"\x2c\0\0\0\0" + cut(encoded, frame + 5, 5)
     rest = cut(encoded, frame + 10 + tf.strings.length(table), tf.strings.length(encoded))
     frame_alone = head + descriptor + tf.where(is_own, whitened, table) + rest
@@ -42,31 +42,31 @@ def decode_gif(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def gif_frames(encoded: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """Yield left, top, width and height of each frame, read from its header alone.
+    """Yield left, top, width and height of each frame, read from the frame headers only.
 
     Raises:
-        IndexError, struct.error: the file is cut off.
+        IndexError, struct.error: the file is truncated.
     """
     at = _SCREEN_BYTES + _table_bytes(encoded[10])
     while at < len(encoded) and encoded[at] != _TRAILER:
         if encoded[at] == _IMAGE:
             *place, flags = struct.unpack_from("<HHHHB", encoded, at + 1)
             yield place[0], place[1], place[2], place[3]
-            at += 11 + _table_bytes(flags)  # the last of them says how wide codes are
+            at += 11 + _table_bytes(flags)  # the last byte is the code size
         elif encoded[at] == _EXTENSION:
             at += 2
         else:
             break  # the decoder stops here too
-        while at < len(encoded) and encoded[at]:  # blocks, each behind its length
+        while at < len(encoded) and encoded[at]:  # blocks, each after its length
             at += 1 + encoded[at]
         at += 1
 
 
 def gif_size(encoded: bytes) -> tuple[int, int]:
-    """Return width and height of the canvas, which grows where the first frame does not fit onto it.
+    """Return width and height of the canvas, which grows if the first frame does not fit on it.
 
     Raises:
-        IndexError: the file is cut off.
+        IndexError: the file is truncated.
     """
     try:
         width, height = struct.unpack_from("<HH", encoded, 6)
@@ -81,7 +81,7 @@ def _table_bytes(flags: int) -> int:
 
 
 def _first_frame(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the place of the first image descriptor, and the number of the transparent colour or -1."""
+    """Return the position of the first image descriptor, and the number of the transparent colour, or -1."""
 
     def step(at: tf.Tensor, transparent: tf.Tensor, is_inside: tf.Tensor) -> tuple[tf.Tensor, ...]:
         size = byte_at(encoded, at)  # of a block within an extension
@@ -101,7 +101,7 @@ def _first_frame(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _table(encoded: tf.Tensor, flags_at: int | tf.Tensor, start: int | tf.Tensor) -> tf.Tensor:
-    """Return the colour table that stands behind its flags, or an empty string where there is none."""
+    """Return the colour table at `start`, or an empty string if its flags say that there is none."""
     flags = byte_at(encoded, flags_at)
     return cut(encoded, start, tf.where(flags >= 128, 3 * 2 ** (flags % 8 + 1), 0))
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfl.inputs.image.augment import augment
 from tfl.inputs.image.decode import FORMATS, decode_image, resize
 
-FACTS = ("width", "height")  # of an image, in pixels as displayed; 0 where unknown
+FACTS = ("width", "height")  # of an image, in pixels as displayed; 0 if unknown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,8 +17,8 @@ class ImageInput:
 
     Attributes:
         image_size: pixels per side.
-        bit_depth: so many bits PNG files of 16 bits hold.
-        formats: of the files that may come; fewer make a smaller graph.
+        bit_depth: number of bits that 16-bit PNG files really use.
+        formats: possible formats of the files; fewer formats make a smaller graph.
 
     Example:
         >>> ImageInput(224).prepare(tf.io.read_file("ant.jpg")).shape
@@ -43,17 +43,17 @@ class ImageInput:
         return resize(to_pixels(raw, self.formats, self.bit_depth), self.image_size)
 
     def augment(self, raw: tf.Tensor, name: str, seed: tf.Tensor) -> tf.Tensor:
-        """Return an augmented version of the same shape; see `tfl.inputs.image.augment`."""
+        """Return an augmented version with the same shape; see `tfl.inputs.image.augment`."""
         return augment(to_pixels(raw, self.formats, self.bit_depth), self.image_size, name, seed)
 
 
 def to_pixels(image: tf.Tensor, formats: Sequence[str], bit_depth: int = 16) -> tf.Tensor:
-    """Bring an undecoded example to uint8 (H, W, 3): bytes are decoded, float pixels rounded, grey repeated."""
+    """Convert an undecoded example to uint8 (H, W, 3): decode bytes, round float pixels, repeat grey three times."""
     if image.dtype == tf.string:
         return decode_image(image, formats, bit_depth)
     if image.dtype != tf.uint8:
         image = tf.saturate_cast(tf.round(tf.cast(image, tf.float32)), tf.uint8)
-    if image.shape.rank is None:  # a scalar cannot come: the index was made of images
+    if image.shape.rank is None:  # never a scalar: the index was made from images
         image = tf.cond(tf.equal(tf.rank(image), 2), lambda: image[:, :, None], lambda: image)
     image = tf.ensure_shape(image[:, :, None] if image.shape.rank == 2 else image, (None, None, None))
     return tf.ensure_shape(tf.broadcast_to(image, tf.concat([tf.shape(image)[:2], [3]], axis=0)), (None, None, 3))

@@ -1,9 +1,9 @@
-"""Is a JPEG file whole? Decoders go on after most damage, and paint grey or shifted blocks without a word.
+"""Check that a JPEG file is complete: after most damage decoders continue silently, with grey or shifted blocks.
 
-libjpeg only warns of it. This check makes every warning an error, and looks at what the decoder does not: how many
-passes the file asks for, and what stands behind the image. Photos of phones have pictures and films there on purpose.
+libjpeg only warns about damage. This check turns every warning into an error, and checks two things that the decoder
+does not: the number of passes (scans), and the data after the image. Phones put pictures and videos there on purpose.
 
-One changed byte can still decode to other blocks without a warning: JPEG has no checksum. docs/data.md has figures.
+Some changed bytes still decode to other blocks without a warning: JPEG has no checksum. docs/data.md has figures.
 """
 
 import dataclasses
@@ -15,27 +15,27 @@ import tensorflow as tf
 from tfl.errors import BadImageError
 
 MAX_PASSES = 100  # scans of a progressive file: encoders write about 10, and each costs time for every pixel
-PASSES_OF_PHOTO = 10  # of a progressive one in colour, as libjpeg writes it
+PASSES_OF_PHOTO = 10  # of a progressive colour photo from libjpeg
 MAX_REST = 2**20  # bytes of unknown data after the end of the image
 _MAX_SEGMENTS = 10_000  # of metadata and tables; a large colour profile takes 255
 _START_OF_IMAGE, _END_OF_IMAGE, _START_OF_SCAN = b"\xff\xd8\xff", 0xD9, 0xDA
-_ALONE = (*range(0x01, 0xC0), 0xD8)  # markers without a length, and unknown ones, which libjpeg looks past among pixels
-_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")  # neither stuffed data, nor fill, nor a restart
+_ALONE = (*range(0x01, 0xC0), 0xD8)  # markers without a length, and unknown ones, which libjpeg ignores in pixel data
+_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")  # no stuffed byte, no fill byte, no restart marker
 _NOT_PADDING = re.compile(rb"[^\0]")
-_GAP = 4096  # bytes between joined images: padding, or the lines between the parts of a stream
-# How a header declares further pictures (MPF; gain maps and depth in XMP) or a film after the image.
+_GAP = 4096  # most bytes between joined images: padding, or the lines between the parts of a stream
+# Words in a header that declare further pictures (MPF; gain maps and depth in XMP) or a video after the image.
 _DECLARED = (b"MPF\0", b"Container:Directory", b"MotionPhoto", b"MicroVideo")
-_UNKNOWN_SAMPLING = "subsampling"  # in the message of simplejpeg, which knows the usual ones alone
+_UNKNOWN_SAMPLING = "subsampling"  # in the error of simplejpeg, which supports only the usual kinds
 
 
 @dataclasses.dataclass(frozen=True)
 class JpegStructure:
-    """What the markers of a JPEG file tell, found without decoding.
+    """Facts from the markers of a JPEG file, found without decoding.
 
     Attributes:
-        passes: how often the decoder goes over all pixels (scans).
-        header: bytes before the first scan.
-        end: position behind the end of the image; what follows is no part of it.
+        passes: number of passes (scans) of the decoder over all pixels.
+        header: number of bytes before the first scan.
+        end: position after the end of the image; later data does not belong to the image.
     """
 
     passes: int
@@ -44,15 +44,15 @@ class JpegStructure:
 
 
 def check_jpeg(content: bytes) -> None:
-    """Check that a JPEG file is one whole, undamaged image.
+    """Check that a JPEG file is one complete, undamaged image.
 
-    All of its coded data is read, at an eighth of the size. Threads may call it at once.
+    The check reads all coded data, and decodes at an eighth of the size. Several threads may call it at the same time.
 
     Args:
         content: the whole file.
 
     Raises:
-        BadImageError: it is damaged, asks for too many passes, or holds more than the image; the message says which.
+        BadImageError: it is damaged, needs too many passes, or holds more than the image; the message says which.
 
     Example:
         >>> check_jpeg(tf.io.encode_jpeg(tf.zeros((8, 8, 3), tf.uint8)).numpy())
@@ -66,16 +66,16 @@ def check_jpeg(content: bytes) -> None:
 
 
 def read_structure(content: bytes) -> JpegStructure:
-    """Walk over the markers of a JPEG file, before anything is allocated for its pixels.
+    """Read the markers of a JPEG file, before memory is allocated for its pixels.
 
     Args:
         content: the whole file.
 
     Returns:
-        Passes and places.
+        The number of passes, and the positions of header and end.
 
     Raises:
-        BadImageError: the file has no end of the image, or more passes than any photo.
+        BadImageError: the file has no end marker, or more than `MAX_PASSES` passes.
 
     Example:
         >>> read_structure(tf.io.encode_jpeg(tf.zeros((8, 8, 3), tf.uint8)).numpy()).passes
@@ -100,20 +100,20 @@ def read_structure(content: bytes) -> JpegStructure:
 
 
 def count_work(content: bytes, pixels: int) -> int:
-    """Return for how many pixels a JPEG file costs its decoder time: those it has, once for every 10 passes begun.
+    """Return the decoding work of a JPEG file, in pixels: its pixels, times one for every 10 passes or part of 10.
 
     Args:
         content: the whole file.
-        pixels: how many it has.
+        pixels: number of pixels of the image.
 
     Raises:
-        BadImageError: as `read_structure`.
+        BadImageError: as for `read_structure`.
     """
     return pixels * max(1, -(-read_structure(content).passes // PASSES_OF_PHOTO))
 
 
 def _decode_strictly(content: bytes) -> None:
-    """Decode at an eighth of the size, and let every warning of libjpeg be a `ValueError`."""
+    """Decode at an eighth of the size; every warning of libjpeg raises a `ValueError`."""
     try:
         _, _, colors, _ = simplejpeg.decode_jpeg_header(content)
     except ValueError as error:
@@ -121,13 +121,13 @@ def _decode_strictly(content: bytes) -> None:
             raise
         _decode_with_tensorflow(content)
         return
-    # Grey spares the arithmetic of the colours; their data is read all the same.
+    # Grey saves the computation of colours, but their coded data is still read.
     target = "CMYK" if colors in ("CMYK", "YCCK") else "GRAY"
     simplejpeg.decode_jpeg(content, target, fastdct=True, fastupsample=True, min_factor=8)
 
 
 def _decode_with_tensorflow(content: bytes) -> None:
-    """Decode what simplejpeg does not take. Damage in the middle stays unseen here."""
+    """Decode a file that simplejpeg does not support. Damage in the middle of the data is not found here."""
     try:
         tf.io.decode_jpeg(content, channels=3, ratio=8)
     except tf.errors.InvalidArgumentError as error:
@@ -135,7 +135,7 @@ def _decode_with_tensorflow(content: bytes) -> None:
 
 
 def _check_rest(content: bytes, structure: JpegStructure) -> None:
-    """Refuse joined files and films. What cameras declare after the image, and other programs' notes, may stand."""
+    """Refuse joined files and videos; accept data that a camera declares in the header, and small notes of programs."""
     first = _NOT_PADDING.search(content, structure.end)
     if first is None:
         return
@@ -145,7 +145,7 @@ def _check_rest(content: bytes, structure: JpegStructure) -> None:
     if is_film_of_phone or any(word in header for word in _DECLARED):
         return
     size = len(content) - start
-    # Old cameras put a preview behind the image, and declare it in notes of their own.
+    # Old cameras put a preview after the image, and declare it in their own notes.
     is_preview = b"Exif\0\0" in header and size < structure.end / 4
     if content.find(_START_OF_IMAGE, start, start + _GAP) >= 0 and not is_preview:
         raise BadImageError("a JPEG with another one behind it: two files joined, or a film")

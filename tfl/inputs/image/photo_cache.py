@@ -1,7 +1,7 @@
-"""Photos that the graph cannot decode, kept as PNG files that it can: each is decoded once, at the first scan.
+"""Cache of PNG files for photos that the graph cannot decode: each photo is decoded once, at the first scan.
 
-The PNGs of a data set stand on a shelf of their own. Where all together are more than `MAX_BYTES`, those of data sets
-that no process uses are dropped, the one that was not used for the longest time first.
+The PNGs of each data set have their own folder (shelf). If all PNGs together exceed `MAX_BYTES`, the shelves of data
+sets that no process uses are deleted, the least recently used first.
 """
 
 import contextlib
@@ -21,19 +21,19 @@ from tfl.files.room import Kind, StoreRoom
 from tfl.files.writing import write_atomically
 from tfl.inputs.image.photos import decode_photo, encode_png
 
-RULES = 2  # of decoding; a change of pixels needs another number
+RULES = 2  # version of the decoding rules; raise it when the pixels change
 MAX_BYTES = 20 * 10**9
 _KIND = Kind("photos", "their bound", re.compile(r"[0-9a-f]{16}-\d+"), re.compile(r"[0-9a-f]{64}\.png"))
 
 
 def cached_png(encoded: bytes, sha256: str, kind: str, data_set: str = "") -> tuple[Path, bytes]:
-    """Return the PNG of a photo, its path and its content; it is made where the cache lacks it.
+    """Return the path and the content of the PNG of a photo; write the PNG if the cache does not have it.
 
     Args:
         encoded: the content of the photo's file.
         sha256: of that content.
-        kind: its format, as `sniff` gives it.
-        data_set: the folder of all photos that are scanned with it. Their PNGs stay as long as this process runs.
+        kind: its format, from `sniff`.
+        data_set: the folder of all photos in the same scan. Their PNGs stay while this process runs.
 
     Raises:
         BadImageError: the photo cannot be decoded.
@@ -54,16 +54,16 @@ def cached_png(encoded: bytes, sha256: str, kind: str, data_set: str = "") -> tu
 
 
 def trim_photos() -> None:
-    """Keep to the bound; after a scan, for the photos of the scan itself stay in any case."""
+    """Delete old PNGs until the cache is below its limit; call it after a scan, whose own photos always stay."""
     root = cache_folder("photos")
     if root.is_dir():
-        with contextlib.suppress(OSError):  # a cache that can be read alone
+        with contextlib.suppress(OSError):  # a read-only cache
             _room(root).trim()
 
 
 @functools.cache
 def _use(shelf: Path) -> FileLock | None:
-    """Keep a shelf from being dropped until this process ends: what the scan named is read much later."""
+    """Protect a shelf from deletion until this process ends: its PNGs are read long after the scan."""
     with contextlib.suppress(OSError):
         return _room(shelf.parent).use(shelf)
     return None
@@ -74,7 +74,7 @@ def _room(root: Path) -> StoreRoom:
 
 
 def _read_whole(path: Path) -> bytes | None:
-    """Return a file's content, or None where there is no such file or it was damaged; its check sums are read."""
+    """Return the content of a PNG file, or None if it does not exist or is damaged; its checksums are verified."""
     try:
         content = path.read_bytes()
         with Image.open(io.BytesIO(content), formats=("PNG",)) as image:

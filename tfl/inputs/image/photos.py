@@ -1,7 +1,7 @@
-"""Photos that the graph has no decoder for, read by Pillow: HEIC, AVIF, TIFF, JPEG 2000, and uncommon BMP and JPEG.
+"""Read photos that the graph cannot decode, with Pillow: HEIC, AVIF, TIFF, JPEG 2000, and uncommon BMP and JPEG.
 
-Their pixels follow the rules of `tfl.inputs.image.decode`: upright, alpha over white, the first frame, 16 bits to 8 by
-rounding v / 257, the colour profile not applied.
+Their pixels follow the rules of `tfl.inputs.image.decode`: upright, alpha over white, only the first frame, 16 bits to
+8 by rounding v / 257, and the colour profile is not applied.
 """
 
 import contextlib
@@ -29,15 +29,15 @@ _PLUGINS = {
     "PNG": ("PNG",),
     "WebP": ("WEBP",),
 }
-_FEATURES = {"AVIF": "avif", "JPEG 2000": "jpg_2000"}  # that Pillow may be built without
-_BROKEN = (  # what Pillow and its plugins raise where a file is damaged
+_FEATURES = {"AVIF": "avif", "JPEG 2000": "jpg_2000"}  # Pillow may be built without these
+_BROKEN = (  # errors of Pillow and its plugins for damaged files
     *(OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, RuntimeError, OverflowError),
     *(AttributeError, ZeroDivisionError, struct.error, Image.DecompressionBombError),
 )
 _NEW_SUBFILE_TYPE, _BITS_PER_SAMPLE, _DNG_VERSION = 254, 258, 50706  # tags of TIFF
 _TWELVE_BITS = 4095
-_ORIENTATIONS = range(2, 9)  # but upright
-_READERS = {  # of the orientation in the graph; and what stands in each file that has one
+_ORIENTATIONS = range(2, 9)  # all except 1, upright
+_READERS = {  # function that reads the orientation in the graph; bytes in every file that has one
     kind: (tf.function(read, input_signature=(tf.TensorSpec((), tf.string),)), mark)
     for kind, read, mark in (
         ("JPEG", exif_orientation, b"Exif\0\0"),
@@ -45,19 +45,19 @@ _READERS = {  # of the orientation in the graph; and what stands in each file th
         ("WebP", webp_orientation, b"EXIF"),
     )
 }
-_OTHER_PLACES = (b"tiff:Orientation", b"Raw profile type exif")  # where Pillow finds an orientation too
+_OTHER_PLACES = (b"tiff:Orientation", b"Raw profile type exif")  # Pillow reads an orientation here too
 
 
 def needs_pillow(encoded: bytes, kind: str) -> bool:
-    """Say whether a file is to be decoded by Pillow because the graph cannot, or would show something else.
+    """Return whether Pillow must decode a file because the graph cannot, or would give another orientation.
 
     Args:
         encoded: the content of the file.
-        kind: its format, as `sniff` gives it.
+        kind: its format, from `sniff`.
     """
     if kind == "BMP":
         return not is_plain_bmp(encoded)
-    if kind in _READERS and not (kind == "PNG" and encoded[24:25] == b"\x10"):  # of 16 bits Pillow would read 8
+    if kind in _READERS and not (kind == "PNG" and encoded[24:25] == b"\x10"):  # Pillow reads only 8 of 16 bits
         places = (*_OTHER_PLACES, _READERS[kind][1])
         if any(place in encoded for place in places):
             return _pillow_orientation(encoded, kind) not in (None, graph_orientation(encoded, kind))
@@ -65,30 +65,30 @@ def needs_pillow(encoded: bytes, kind: str) -> bool:
 
 
 def graph_orientation(encoded: bytes, kind: str) -> int:
-    """Return the EXIF orientation of a file, 1 to 8, as the graph reads it; 1 for formats without one."""
+    """Return the EXIF orientation that the graph reads in a file, 1 to 8; 1 for formats without an orientation."""
     read, mark = _READERS.get(kind, (None, b""))
     return int(read(tf.constant(encoded))) if read is not None and mark in encoded else 1
 
 
 def read_photo_size(encoded: bytes, kind: str) -> tuple[int, int]:
-    """Return width and height by the header alone, before the photo is turned upright.
+    """Return width and height from the header only, before the photo is turned upright.
 
     Raises:
-        BadImageError: a broken header, or no decoder for this format is installed.
+        BadImageError: the header is damaged, or no decoder for this format is installed.
     """
     with _explained(kind):
         return _open(encoded, kind).size
 
 
 def decode_photo(encoded: bytes, kind: str) -> np.ndarray:
-    """Decode a photo by Pillow to RGB, uint8 (H, W, 3); grey of 16 bits, whatever range it uses, to uint16 (H, W).
+    """Decode a photo with Pillow to RGB, uint8 (H, W, 3); 16-bit grey, with any range of values, to uint16 (H, W).
 
     Args:
         encoded: the content of the file.
-        kind: its format, as `sniff` gives it.
+        kind: its format, from `sniff`.
 
     Raises:
-        BadImageError: a broken file, pixels whose range is not known, or no decoder is installed.
+        BadImageError: the file is damaged, the range of its pixels is not known, or no decoder is installed.
     """
     with _explained(kind):
         image = _open(encoded, kind)
@@ -99,7 +99,7 @@ def decode_photo(encoded: bytes, kind: str) -> np.ndarray:
 
 
 def graph_bytes(encoded: bytes) -> bytes:
-    """Return a file that the graph decodes to the photo's pixels: the same bytes where it can, else a PNG.
+    """Return a file that the graph can decode to the pixels of the photo: the same bytes if possible, else a PNG.
 
     Raises:
         BadImageError: see `decode_photo`.
@@ -109,7 +109,7 @@ def graph_bytes(encoded: bytes) -> bytes:
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """Encode pixels without loss; quickly, for the smallest file takes six times as long and spares a tenth."""
+    """Encode pixels as PNG with fast compression: the smallest file takes six times as long and saves only a tenth."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", compress_level=1)
     return file.getvalue()
@@ -139,13 +139,13 @@ def _explained(kind: str) -> Iterator[None]:
         raise
     except _BROKEN as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        if "BytesIO" in reason:  # Pillow names the object that it was given
+        if "BytesIO" in reason:  # Pillow's message names the BytesIO object
             reason = "the header cannot be read"
         raise BadImageError(f"broken or truncated {kind}: {reason}") from error
 
 
 def _check_not_raw(image: Image.Image, encoded: bytes) -> None:
-    """Refuse the raw files of cameras: they begin like a TIFF, and Pillow shows the thumbnail in them."""
+    """Refuse raw files of cameras: they begin like a TIFF, and Pillow would read the thumbnail in them."""
     tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
     if _DNG_VERSION in tags or int(tags.get(_NEW_SUBFILE_TYPE, 0)) & 1 or (tags and encoded[8:10] == b"CR"):
         raise BadImageError("a raw file of a camera, or a thumbnail stands first in it: save the photo as JPEG or TIFF")
@@ -160,19 +160,19 @@ def _to_rgb(image: Image.Image, kind: str, *, is_deep: bool) -> np.ndarray:
         rgb = np.asarray(image.convert("RGB"))
         _check_range(rgb, kind, is_deep)
         return rgb
-    rgba = np.asarray(image.convert("RGBA")).astype(np.uint16)  # holds 255 * 255 + 127
+    rgba = np.asarray(image.convert("RGBA")).astype(np.uint16)  # can hold 255 * 255 + 127
     rgb, alpha = rgba[:, :, :3], rgba[:, :, 3:]
     return ((rgb * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
 def _check_range(rgb: np.ndarray, kind: str, is_deep: bool) -> None:
-    """Refuse colours of 16 bits that use 12 at most: Pillow reads the upper 8 alone."""
+    """Refuse 16-bit colours that use at most 12 bits: Pillow reads only the upper 8 bits."""
     if is_deep and 0 < rgb.max(initial=0) <= _TWELVE_BITS >> 8:
         raise BadImageError(f"{kind} of 16 bits a colour that is nearly black: save it as PNG, and see data.bit_depth")
 
 
 def _pillow_orientation(encoded: bytes, kind: str) -> int | None:
-    """Return the orientation that Pillow reads, from EXIF or XMP; None where these are damaged."""
+    """Return the orientation that Pillow reads from EXIF or XMP; None if these are damaged."""
     with contextlib.suppress(*_BROKEN):
         value = _open(encoded, kind).getexif().get(ExifTags.Base.Orientation, 1)
         return int(value) if value in _ORIENTATIONS else 1

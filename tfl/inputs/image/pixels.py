@@ -1,4 +1,4 @@
-"""Are these pixels what the model expects, RGB in [0, 255]? An image in [0, 1] would be nearly black to it."""
+"""Check that pixels are in the range that the model expects, [0, 255]: an image in [0, 1] would be nearly black."""
 
 from typing import Any
 
@@ -10,24 +10,24 @@ from tfl.errors import InputError
 from tfl.inputs.graph_checks import as_text, counted, first_of, sentence
 
 _SCALED = 2.0  # an image scaled to [0, 1] may reach a little more after a bicubic resize
-_DARK = 64  # of 255: a split that stays below is said
-_STANDARDISED = 16  # an image with negative pixels that ends below it had its mean taken away
-_BLOCK = 256  # so many images are looked at together
-_OVERSHOOT = 64  # so far beyond [0, 255] a resize or an augmentation of the user may reach
+_DARK = 64  # of 255: a split whose pixels are all below gets a warning
+_STANDARDISED = 16  # an image with negative pixels and a maximum below this is standardised (mean subtracted)
+_BLOCK = 256  # number of images that are checked together
+_OVERSHOOT = 64  # a resize or augmentation of the user may leave [0, 255] by so much
 
 
 def check_image(image: np.ndarray, name: str) -> float:
-    """Check the pixels of one image, and return the largest.
+    """Check the pixels of one image, and return the largest pixel.
 
-    An image with fractions that ends below 2 is taken for one that was scaled to [0, 1]; whole numbers are not: a
-    black frame may hold a 1 here and there.
+    An image with fractions and a maximum below 2 counts as scaled to [0, 1]. An image of whole numbers does not: a
+    black image may hold a few pixels of value 1.
 
     Args:
         image: (H, W), (H, W, 1) or (H, W, 3), pixels in [0, 255].
         name: of the image, for messages.
 
     Raises:
-        InputError: another shape, or pixels that are not in [0, 255]; the message says the range and the remedy.
+        InputError: the shape is another one, or pixels are not in [0, 255]; the message gives their range and a remedy.
     """
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[-1] not in (1, 3)) or not image.size:
         raise InputError(
@@ -45,14 +45,14 @@ def check_image(image: np.ndarray, name: str) -> float:
 
 
 def check_pixels(images: np.ndarray, name: str) -> None:
-    """Check images in memory that a model in [0, 255] is shown as they are; see `describe_wrong_pixels`.
+    """Check images in memory that go unchanged into a model with input [0, 255]; see `describe_wrong_pixels`.
 
     Args:
         images: `(N, H, W, C)`.
         name: of the argument, for messages.
 
     Raises:
-        InputError: an image, or all of them, are scaled to another range.
+        InputError: one image or all images are scaled to another range.
     """
     if images.dtype.kind == "f":
         with tf.device("CPU"):
@@ -66,10 +66,10 @@ def check_pixels(images: np.ndarray, name: str) -> None:
 
 
 def describe_wrong_pixels(images: tf.Tensor, name: str, start: int = 0) -> tf.Tensor:
-    """Return one line about the first image that is scaled to another range than [0, 255]; empty where none is.
+    """Return one line about the first image that is scaled to another range than [0, 255]; empty if there is none.
 
-    Pixels may reach a little beyond the range, as a bicubic resize makes them. NaN is left to the guard of the
-    training step, and whole numbers to `check_split`.
+    Pixels may be a little outside of the range, for example after a bicubic resize. NaN is not checked here but in the
+    training step, and images of whole numbers are checked in `check_split`.
 
     Args:
         images: `(B, H, W, C)` of a floating type.
@@ -84,7 +84,7 @@ def describe_wrong_pixels(images: tf.Tensor, name: str, start: int = 0) -> tf.Te
     def has_fractions() -> tf.Tensor:
         return tf.reduce_any(images != tf.round(images), axis=[1, 2, 3])
 
-    # To look for fractions costs more than all else: only where an image could be scaled.
+    # The search for fractions is the slowest part, so it runs only if an image could be scaled.
     scaled = suspect & tf.cond(tf.reduce_any(suspect), has_fractions, lambda: suspect)
     wrong = beyond | scaled
 
@@ -105,7 +105,7 @@ def check_split(peak: float, split: str, name: str = "source") -> None:
 
     Args:
         peak: the largest pixel.
-        split: its name; "" where there is none.
+        split: its name; "" if there is none.
         name: of the argument, for messages.
 
     Raises:
@@ -122,7 +122,10 @@ def check_split(peak: float, split: str, name: str = "source") -> None:
 
 
 def _remedies(low: Any, high: Any) -> list[tuple[Any, str]]:
-    """Return what to do about a range of pixels: the first case that holds; for NumPy's numbers and for tensors."""
+    """Return pairs of a condition on the range of pixels and a remedy; the first true condition counts.
+
+    The conditions work on NumPy numbers and on tensors.
+    """
     scales = [(high <= 2**bits - 1, f" Did you mean images * (255 / {2**bits - 1})?") for bits in (10, 12, 14, 16)]
     return [
         (~(abs(low) + abs(high) < np.inf), " Did you mean to leave out images with NaN or infinity?"),

@@ -1,6 +1,6 @@
-"""Look at every file once, before anything slow: is it an image, does it decode, and what is it exactly?
+"""Check every file once, before slow work starts: is it an image, does it decode, and what are its digest and size?
 
-A broken file found after hours of training costs the run; found here, it costs a line in quarantine.csv.
+A damaged file that is found after hours of training stops the run. Found here, it is only a line in quarantine.csv.
 """
 
 import dataclasses
@@ -27,43 +27,43 @@ from tfl.inputs.image.photos import graph_orientation, needs_pillow, read_photo_
 from tfl.inputs.image.whole import check_whole
 
 MAX_PIXELS = 178_956_970  # Pillow's limit for a decompression bomb: 1/2 GiB of RGB
-MAX_BYTES = 3 * MAX_PIXELS  # of a file: what so many pixels take where nothing is compressed
+MAX_BYTES = 3 * MAX_PIXELS  # of a file: the size of MAX_PIXELS pixels without compression
 HASH_BUCKETS = 2**62
-_HEAD_BYTES = 12  # so many tell the format
+_HEAD_BYTES = 12  # enough to recognise the format
 # TensorFlow quotes the file in some errors, and Python then fails to read the error as UTF-8.
 BROKEN = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, IndexError, UnicodeDecodeError)
 
 
 @dataclasses.dataclass(frozen=True)
 class ScannedImage:
-    """What a good file is: its digest, a fast hash for the pipeline, and its size in pixels as displayed."""
+    """Facts about a good file: its digest, a fast hash for the pipeline, and its size in pixels as displayed."""
 
     sha256: str
     fingerprint: int
     width: int
     height: int
     format: str  # one of `decode.FORMATS`, of the file that the graph reads
-    png: str = ""  # path of that file, where Pillow had to decode the photo
-    peak: int = 0  # largest value of a colour in an image of 16 bits; 0 for others
+    png: str = ""  # path of that file, if Pillow had to decode the photo
+    peak: int = 0  # largest colour value in a 16-bit PNG; 0 for others
 
 
 def scan_image(encoded: bytes, *, is_file: bool = False, data_set: str = "") -> ScannedImage:
-    """Check that the bytes of a file are an image that decodes whole.
+    """Check that the bytes of a file are a complete image that decodes.
 
     Args:
         encoded: the content of the file.
-        is_file: whether it is read from a file, so that a PNG from the cache can take its place where the graph has
-            no decoder for it.
-        data_set: the folder of all that are scanned with it; see `cached_png`.
+        is_file: whether the bytes come from a file: then a PNG from the cache can replace a photo that the graph cannot
+            decode.
+        data_set: the folder of all files in the same scan; see `cached_png`.
 
     Returns:
-        Digest and size.
+        Digest, size and format.
 
     Raises:
-        BadImageError: they are not; the message says why.
+        BadImageError: the bytes are not such an image; the message says why.
         InputError: the cache cannot be used.
     """
-    content = tf.constant(encoded)  # copied once for all that TensorFlow reads
+    content = tf.constant(encoded)  # copied once for all TensorFlow functions
     kind, width, height = read_header(encoded, content)
     if width * height > MAX_PIXELS:
         raise BadImageError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
@@ -93,7 +93,7 @@ def scan_image(encoded: bytes, *, is_file: bool = False, data_set: str = "") -> 
 
 
 def _scan_photo(encoded: bytes, content: tf.Tensor, kind: str, data_set: str) -> ScannedImage:
-    """Look at a photo that the graph cannot decode, and put it into the cache as PNG."""
+    """Check a photo that the graph cannot decode, and put it into the cache as PNG."""
     sha256 = hashlib.sha256(encoded).hexdigest()
     path, png = cached_png(encoded, sha256, kind, data_set)
     as_tensor = tf.constant(png)
@@ -107,14 +107,14 @@ def _fingerprint(content: tf.Tensor) -> int:
 
 
 def read_header(encoded: bytes, content: tf.Tensor) -> tuple[str, int, int]:
-    """Return format, width and height by the header alone, before anything is allocated for the pixels.
+    """Return format, width and height from the header only, before memory is allocated for the pixels.
 
     Args:
         encoded: the content of a file.
-        content: the same as a tensor.
+        content: the same bytes as a tensor.
 
     Raises:
-        BadImageError: no image of a known format, or one whose header is broken.
+        BadImageError: it is not an image of a known format, or its header is damaged.
     """
     if not encoded:
         raise BadImageError("empty file (0 bytes)")
@@ -130,12 +130,12 @@ def read_header(encoded: bytes, content: tf.Tensor) -> tuple[str, int, int]:
 
 
 def scan_files(paths: Sequence[str], description: str = "Checking images") -> list[ScannedImage | BadImageError]:
-    """Scan files in parallel threads (decoding releases Python's lock), with a progress bar.
+    """Scan files in parallel threads (decoding releases Python's global lock), with a progress bar.
 
     Returns:
-        One result per path, in order: what it is, or why it is left out.
+        One result per path, in order: the facts about the image, or the error that says why it is left out.
     """
-    folders = {os.path.dirname(os.path.abspath(path)) for path in paths}  # noqa: PTH100, PTH120 - of many files
+    folders = {os.path.dirname(os.path.abspath(path)) for path in paths}  # noqa: PTH100, PTH120 - fast for many files
     scan = functools.partial(_scan_file, data_set=os.path.commonpath(folders) if folders else "")
     with ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1)) as pool:
         scanned = list(progress.track(pool.map(scan, paths), description, total=len(paths), unit="image"))
@@ -148,10 +148,10 @@ def _scan_file(path: str, data_set: str) -> ScannedImage | BadImageError:
     try:
         status = Path(path).stat()
         if not stat.S_ISREG(status.st_mode):
-            return BadImageError("not a regular file")  # to open a pipe would wait for ever
+            return BadImageError("not a regular file")  # opening a pipe would wait forever
         with Path(path).open("rb") as file:
             content = file.read(_HEAD_BYTES)
-            if sniff(content):  # gigabytes of video are not read
+            if sniff(content):  # do not read gigabytes of video
                 if status.st_size > MAX_BYTES:
                     return BadImageError(f"{status.st_size:,} bytes are more than any photo has, {MAX_BYTES:,}")
                 content += file.read()
@@ -177,7 +177,7 @@ def _read_size(encoded: bytes, content: tf.Tensor, kind: str) -> tuple[int, int]
     if kind == "GIF":
         return gif_size(encoded)
     if kind == "BMP":
-        # A negative height says that the rows run from the top.
+        # A negative height means that the rows start at the top.
         return number(18, 4), abs(int(np.int32(np.uint32(number(22, 4)))))
     if encoded[12:16] == b"VP8X":
         return 1 + number(24, 3), 1 + number(27, 3)
@@ -195,7 +195,7 @@ def _decoder(kind: str) -> Callable[[tf.Tensor], tf.Tensor]:
 
 
 def first_line(error: Exception) -> str:
-    """Cut TensorFlow's error texts down to what went wrong, without where in the graph."""
+    """Return the part of a TensorFlow error that says what went wrong, without the names of graph nodes."""
     lines = str(getattr(error, "message", error)).splitlines() or [type(error).__name__]
     place = next((number for number, line in enumerate(lines) if line.lstrip().startswith("[[{{node")), 1)
     return lines[place - 1].split("}} ")[-1].split(" [Op:")[0].strip()[:200]

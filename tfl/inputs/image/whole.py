@@ -1,24 +1,24 @@
-"""Is a file one whole image, and no more? What the decoders do not ask."""
+"""Check that a file is one complete image and nothing more, which decoders do not check."""
 
 from tfl.errors import BadImageError
 from tfl.inputs.image.jpeg import check_jpeg
 
 _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
-_RIFF_HEADER = 8  # bytes, which the size of a WebP file does not count
+_RIFF_HEADER = 8  # bytes, not included in the size that a WebP file declares
 
 
 def check_whole(content: bytes, kind: str) -> None:
-    """Check what a decoder passes over: damage in a JPEG file, joined files, a WebP file that was copied as text.
+    """Find problems that a decoder ignores: damage in a JPEG file, joined files, a WebP file that was copied as text.
 
-    PNG and GIF files that are damaged do not decode at all. BMP and lossy WebP files have no checksum: there only
-    damage that changes their length is seen.
+    Damaged PNG and GIF files do not decode at all. BMP and lossy WebP files have no checksum, so this check finds only
+    damage that changes their length.
 
     Args:
         content: the whole file.
         kind: one of `decode.FORMATS`.
 
     Raises:
-        BadImageError: it is not whole, or holds more than the image.
+        BadImageError: the file is not complete, or holds more than the image.
 
     Example:
         >>> check_whole(tf.io.encode_png(tf.zeros((8, 8, 3), tf.uint8)).numpy(), "PNG")
