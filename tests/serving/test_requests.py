@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from tfl.serving.limits import RequestError
-from tfl.serving.requests import read_question
+from tfl.serving.requests import read_predict_request
 
 B64 = {"b64": base64.b64encode(b"one").decode()}
 PIXELS = np.arange(2 * 2 * 2 * 3).reshape(2, 2, 2, 3)
 
 
 def read(content):
-    return read_question(json.dumps(content).encode() if not isinstance(content, bytes) else content, 2)
+    return read_predict_request(json.dumps(content).encode() if not isinstance(content, bytes) else content, 2)
 
 
 @pytest.mark.parametrize(
@@ -28,9 +28,9 @@ def read(content):
     ],
 )
 def test_every_way_to_send_files(content, by_row):
-    question = read(content)
-    assert question.instances == [b"one", b"one"]
-    assert question.by_row is by_row
+    request = read(content)
+    assert request.instances == [b"one", b"one"]
+    assert request.by_row is by_row
 
 
 FILE = bytes(range(256)) + b"\xff\xfe\xfb"  # every letter of both alphabets, and padding by one
@@ -67,10 +67,10 @@ def test_base64_in_every_form_that_clients_send(text, file):
     ],
 )
 def test_every_way_to_send_pixels(content, by_row):
-    question = read({**content, "signature_name": "serving_pixels"})
-    np.testing.assert_array_equal(question.instances, PIXELS)
-    assert question.instances.dtype == np.uint8
-    assert question.by_row is by_row
+    request = read({**content, "signature_name": "serving_pixels"})
+    np.testing.assert_array_equal(request.instances, PIXELS)
+    assert request.instances.dtype == np.uint8
+    assert request.by_row is by_row
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from tfl.errors import InputError
 from tfl.progress import say
 from tfl.registry import did_you_mean, resolve
 
-What = int | float | str | re.Pattern[str]
+LayerSelection = int | float | str | re.Pattern[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ class FreezeTable:
         )
 
 
-def freeze(model: keras.Model, what: What = "all", *, batch_norm: str = "frozen") -> FreezeTable:
+def freeze(model: keras.Model, what: LayerSelection = "all", *, batch_norm: str = "frozen") -> FreezeTable:
     """Freeze part of the backbone, and make the rest trainable; the head always stays trainable.
 
     Each call sets the whole state: earlier calls have no effect. The next `tfl.fit` of a compiled model uses the
@@ -95,7 +95,7 @@ def freeze(model: keras.Model, what: What = "all", *, batch_norm: str = "frozen"
     return _set(model, select_layers(model, what, from_top=False), batch_norm, chosen_is_trained=False)
 
 
-def unfreeze(model: keras.Model, what: What = "all", *, batch_norm: str = "frozen") -> FreezeTable:
+def unfreeze(model: keras.Model, what: LayerSelection = "all", *, batch_norm: str = "frozen") -> FreezeTable:
     """Make part of the backbone trainable, and freeze the rest; the head always stays trainable.
 
     Args:
@@ -159,7 +159,7 @@ def describe_freezing(model: keras.Model) -> FreezeTable:
     return FreezeTable((*rows, _row("head", head)) if head else tuple(rows))
 
 
-def select_layers(model: keras.Model, what: What, *, from_top: bool, batch_norm: str = "train") -> set[str]:
+def select_layers(model: keras.Model, what: LayerSelection, *, from_top: bool, batch_norm: str = "train") -> set[str]:
     """Return the names of the backbone layers that `what` selects, without changing the model.
 
     Args:
@@ -194,12 +194,12 @@ def _is_batch_norm(layer: Any) -> bool:
     return isinstance(layer, keras.layers.BatchNormalization)
 
 
-def _written(what: What) -> float | str:
+def _written(what: LayerSelection) -> float | str:
     """Return `what` in the form that a flag has."""
     return f"re:{what.pattern}" if isinstance(what, re.Pattern) else what
 
 
-def _named_by(what: What, layers: Sequence[Any], stages: Sequence[Stage], *, from_top: bool) -> set[str]:
+def _named_by(what: LayerSelection, layers: Sequence[Any], stages: Sequence[Stage], *, from_top: bool) -> set[str]:
     if isinstance(what, re.Pattern):
         names = {layer.name for layer in layers if what.search(layer.name)}
         if not names:
@@ -238,7 +238,7 @@ def _position(what: float | str, layers: Sequence[Any], stages: Sequence[Stage],
     return names.index(first) if from_top else names.index(last) + 1
 
 
-def _parse(what: What) -> What:
+def _parse(what: LayerSelection) -> LayerSelection:
     """Turn the string of a flag into a number or a pattern, if it is one."""
     if isinstance(what, bool) or not isinstance(what, (int, float, str, re.Pattern)):
         raise InputError(f"`what` must be a number, a name, a fraction or a regular expression. Received: {what!r}.")

@@ -19,11 +19,11 @@ from tfl.serving import answers
 from tfl.serving.bodies import read_body
 from tfl.serving.encoded import read_form
 from tfl.serving.limits import RequestError, Room
-from tfl.serving.middleware import Apology, Watch
+from tfl.serving.middleware import ErrorResponses, RequestMetrics
 from tfl.serving.model import ServedModel
 from tfl.serving.options import ServeOptions
 from tfl.serving.page import Page
-from tfl.serving.requests import read_question
+from tfl.serving.requests import read_predict_request
 
 TOP = 5  # classes in a response if the request does not say `top`
 BODIES = 16  # bodies of the largest size that may be in memory at once
@@ -51,10 +51,10 @@ def create_app(
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)  # these pages need the internet
     app.state.model = model
-    app.add_middleware(Apology)  # the innermost, so that its responses get the headers that all responses get
+    app.add_middleware(ErrorResponses)  # the innermost, so that its responses get the headers that all responses get
     if options.allow_origin:
         app.add_middleware(CORSMiddleware, allow_origins=options.allow_origin, allow_methods=METHODS)
-    app.add_middleware(Watch, metrics=model.metrics)
+    app.add_middleware(RequestMetrics, metrics=model.metrics)
     app.add_exception_handler(RequestError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_route)
     _add_model_routes(app, _Service(model))  # first: if two routes match, the first one sets the allowed methods
@@ -81,10 +81,10 @@ class _Service:
         """Return probabilities `(N, C)`, and whether the response lists them by row."""
         with self.model.announce():
             size = self.model.metadata.image_size
-            question = await self.model.prepare(lambda: read_question(body, size))
-            hold(len(question.instances))
-            pixels = await asyncio.gather(*map(self._decode, question.instances, itertools.count()))
-        return await self.model.predict(pixels), question.by_row
+            request = await self.model.prepare(lambda: read_predict_request(body, size))
+            hold(len(request.instances))
+            pixels = await asyncio.gather(*map(self._decode, request.instances, itertools.count()))
+        return await self.model.predict(pixels), request.by_row
 
     async def classify(self, request: Request, name: str) -> Response:
         self._check(name)

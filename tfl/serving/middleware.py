@@ -18,7 +18,7 @@ _HEADERS = {
 _METHODS = ("GET", "HEAD", "POST")  # others share one label: clients could send any number of different methods
 
 
-class Watch:
+class RequestMetrics:
     """ASGI middleware that counts and times responses, and adds missing headers."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
@@ -52,7 +52,7 @@ class Watch:
             self._metrics.seconds.labels(name).observe(time.perf_counter() - begin)
 
 
-class Apology:
+class ErrorResponses:
     """ASGI middleware that responds with 500 if the application raises an exception, and logs the traceback."""
 
     def __init__(self, app: ASGIApp) -> None:

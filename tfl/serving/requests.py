@@ -19,7 +19,7 @@ _NAMES_OF_BYTES = (IMAGES, "image_bytes")  # the signature's own name, and a nam
 
 
 @dataclasses.dataclass(frozen=True)
-class Question:
+class PredictRequest:
     """The images of a predict request.
 
     Attributes:
@@ -31,7 +31,7 @@ class Question:
     by_row: bool
 
 
-def read_question(body: bytes, image_size: int) -> Question:
+def read_predict_request(body: bytes, image_size: int) -> PredictRequest:
     """Read the body of a `:predict` request.
 
     Args:
@@ -59,7 +59,7 @@ def read_question(body: bytes, image_size: int) -> Question:
         values = [_only_value(value, names, key) if _is_named(value) else value for value in values]
     if not isinstance(values, list) or not values:
         raise _bad(f"`{key}` must be a list with at least one image", values)
-    return Question(_read_pixels(values, image_size) if is_pixels else _read_files(values), by_row)
+    return PredictRequest(_read_pixels(values, image_size) if is_pixels else _read_files(values), by_row)
 
 
 def _read_json(body: bytes) -> dict[str, Any]:
