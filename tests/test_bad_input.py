@@ -17,6 +17,7 @@ import pytest
 import tensorflow as tf
 
 import tfl
+from tfl.build import validate_config
 from tfl.data import load_source, make_prediction_dataset
 from tfl.errors import InputError
 from tfl.files.reading import read_json
@@ -332,7 +333,7 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path):
 def test_options_that_the_target_has_no_use_for_are_refused(target, option):
     config = tfl.TransferConfig(head=tfl.HeadConfig(target=target), finetune=tfl.FinetuneConfig(epochs=1, **option))
     with pytest.raises(InputError, match=f"`finetune.{next(iter(option))}` must be"):
-        config.validate()
+        validate_config(config)
 
 
 @pytest.mark.parametrize("damage", ["deleted", "changed"])

@@ -11,11 +11,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
+from tfl.distribution import workers as module
 from tfl.distribution.strategy import make_strategy
 from tfl.distribution.workers import Workers
 from tfl.features import choose_head
 from tfl.models.inference import Outputs
-from tfl.training import workers as module
 
 COUNT, HELD, DIM = 700, 150, 40
 TARGETS = {"multiclass": {"class_weight": {0: 2.0, 2: 0.5}}, "binary": {}, "multilabel": {}, "regression": {}}

@@ -14,8 +14,9 @@ import pytest
 
 import tfl
 from tfl.errors import InputError
-from tfl.models.classifier import logits_layer, num_outputs, read_model_metadata, split_at_features
+from tfl.models.classifier import logits_layer, read_model_metadata, split_at_features
 from tfl.models.heads import pool
+from tfl.tasks import get_task
 
 METADATA = tfl.Metadata("MobileNetV2", 0.35, 32, "multiclass", ("a", "b", "ç"))
 
@@ -74,12 +75,12 @@ def test_the_model_is_flat_and_takes_pixels_of_both_kinds(backbone):
     [("multiclass", 5, 5), ("binary", 2, 1), ("multilabel", 5, 5), ("regression", 1, 1)],
 )
 def test_number_of_logits_by_target(target, num_classes, expected):
-    assert num_outputs(target, num_classes) == expected
+    assert get_task(target).num_outputs(num_classes) == expected
 
 
 def test_binary_needs_two_classes():
     with pytest.raises(InputError, match=r"`head.target` must be 'multiclass' for 3 classes"):
-        num_outputs("binary", 3)
+        get_task("binary").num_outputs(3)
 
 
 @pytest.mark.parametrize("pooling", ["avg", "gem"])

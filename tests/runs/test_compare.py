@@ -13,6 +13,7 @@ from tfl.errors import InputError
 from tfl.evaluation import Predictions, write_predictions
 from tfl.evaluation.pairs import mcnemar
 from tfl.evaluation.tables import read_column
+from tfl.inputs.image.image_input import FACTS
 from tfl.runs.compare import compare_runs
 from tfl.workdir import write_csv, write_json
 
@@ -37,8 +38,8 @@ def write_run(folder, logits, labels=LABELS, classes=CLASSES, target="multiclass
     table = Predictions(order, np.asarray(labels)[order], np.asarray(logits)[order], target)
     write_predictions(table, folder / "predictions.csv", ids, classes)
     texts = read_column(folder / "predictions.csv", "label")
-    rows = [(name, "", texts[name], "test", f"digest of {name}", 0, 0, "ok") for name in ids]
-    write_csv(folder / "splits.csv", COLUMNS, rows)
+    rows = [(name, "", texts[name], "test", f"digest of {name}", 0, 0) for name in ids]
+    write_csv(folder / "splits.csv", (*COLUMNS, *FACTS), rows)
     return str(folder)
 
 

@@ -79,7 +79,7 @@ class Training:
                 stops += 1
                 continue
             columns = [np.array(history.history[name]) for name in sorted(history.history)]
-            return [*self.model.get_weights(), *columns], stops
+            return [*self.model.get_weights(), *columns, np.array(history.steps)], stops
 
 
 def check_places(strategy: str, folder: Path, places: Sequence[int], numbers: Sequence[int] = ()) -> None:

@@ -37,7 +37,8 @@ def _convert(definition: tf.compat.v1.GraphDef) -> Any:
     """Do the steps of `tf2onnx.convert.from_graph_def`, without its copies of the graph.
 
     That function copies the graph with all weights before each of about 36 optimizations, in case one fails. For a
-    network of 200 MB this takes 10 GB. Here a failed optimization is an error.
+    network of 200 MB this takes 10 GB. Here the copies are made only if an optimization fails, as it does for
+    MobileNetV3.
     """
     from keras.src.export.tf2onnx_lib import patch_tf2onnx  # what `keras.Model.export` does for NumPy 2
 
@@ -48,10 +49,17 @@ def _convert(definition: tf.compat.v1.GraphDef) -> Any:
     names = {"input_names": [f"{PIXELS}:0"], "output_names": [f"{PROBABILITIES}:0"]}
     with tf.Graph().as_default():
         definition = loader.tf_optimize(*names.values(), definition)
-    with tf.Graph().as_default() as graph:
-        tf.import_graph_def(definition, name="")
-        converted = converter.process_tf_graph(graph, continue_on_error=True, opset=OPSET, **names)
-    return optimizer.optimize_graph(converted, catch_errors=False).make_model("converted by tfl")
+
+    def convert(*, catch_errors: bool) -> Any:
+        with tf.Graph().as_default() as graph:
+            tf.import_graph_def(definition, name="")
+            converted = converter.process_tf_graph(graph, continue_on_error=True, opset=OPSET, **names)
+        return optimizer.optimize_graph(converted, catch_errors=catch_errors).make_model("converted by tfl")
+
+    try:
+        return convert(catch_errors=False)
+    except ValueError:
+        return convert(catch_errors=True)
 
 
 def _replace_erfc(definition: tf.compat.v1.GraphDef) -> None:

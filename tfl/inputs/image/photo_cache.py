@@ -10,6 +10,7 @@ import hashlib
 import io
 import os
 import re
+import threading
 from pathlib import Path
 
 from PIL import Image
@@ -23,6 +24,7 @@ from tfl.inputs.image.photos import decode_photo, encode_png
 
 RULES = 2  # version of the decoding rules; raise it when the pixels change
 MAX_BYTES = 20 * 10**9
+_FIRST_USE = threading.Lock()  # the first use of a shelf deletes unfinished files: no other thread may write yet
 _KIND = Kind("photos", "their bound", re.compile(r"[0-9a-f]{16}-\d+"), re.compile(r"[0-9a-f]{64}\.png"))
 
 
@@ -41,7 +43,8 @@ def cached_png(encoded: bytes, sha256: str, kind: str, data_set: str = "") -> tu
     """
     shelf = cache_folder("photos") / f"{hashlib.sha256(os.fsencode(data_set)).hexdigest()[:16]}-{RULES}"
     path = shelf / f"{sha256}.png"
-    _use(shelf)
+    with _FIRST_USE:
+        _use(shelf)
     content = _read_whole(path)
     if content is None:
         content = made = encode_png(decode_photo(encoded, kind))

@@ -235,12 +235,14 @@ class _Run:
         figures, counts = trainer.results(), _count_steps(trainer)
         guard.report_skipped()
         steps = int(trainer.totals.steps.numpy())
-        self.history.steps += steps
         watcher = None if self.recovery is None else ValidationGuard(guard)
         if average is not None:
             average.swap_in()
         if self.validation is not None:
             figures |= {f"val_{name}": value for name, value in self._validate(self.validation, watcher).items()}
+        self.history.steps += (
+            steps  # after validation: a stop in it saves them with the totals
+        )
         logs = (not_a_number(figures) if counts["skipped_steps"] == steps else figures) | counts
         if options.verbose:
             shown = ", ".join(f"{name} {' '.join(f'{v:.4g}' for v in np.ravel(value))}" for name, value in logs.items())
