@@ -11,9 +11,10 @@ import tensorflow as tf
 from tfl.errors import InputError
 from tfl.tasks import statistics
 from tfl.tasks.classification import ROUNDING, Classification
-from tfl.tasks.convex import Convex, SigmoidCrossEntropy, SoftmaxCrossEntropy
+from tfl.tasks.convex import Convex, SoftmaxCrossEntropy
 from tfl.tasks.label_formats import ClassLabels, LabelFormat
 from tfl.tasks.scores import TOP_K, class_metrics, positive_class_metrics, top_k_metrics
+from tfl.tasks.sigmoid import SigmoidOutputs
 from tfl.tasks.task import CONFORMAL, CONFUSION, OF_CLASSIFIERS, Judged, Statistic, check_smoothing
 
 
@@ -126,13 +127,11 @@ class Multiclass(OneClass):
         return super()._own_means(classes, said, outputs) | top
 
 
-class Binary(OneClass):
+class Binary(SigmoidOutputs, OneClass):
     """One class of two: a sigmoid of one logit, which belongs to the second class."""
 
     name = "binary"
     labels: ClassVar[LabelFormat] = ClassLabels("zero_or_one", "zero_to_one")
-    convex: ClassVar[Convex] = SigmoidCrossEntropy()
-    activation = "sigmoid"
     positive = 1
     output_kind = "one logit"
 
@@ -158,20 +157,6 @@ class Binary(OneClass):
         if len(names) != 2:
             raise InputError(f"`class_names` must be two for a binary target. Received: {len(names)}.")
 
-    def loss(self, label_smoothing: float = 0.0) -> keras.losses.Loss:
-        """See `Task`."""
-        check_smoothing(self, label_smoothing)
-        return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=label_smoothing, reduction="none")
-
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """See `Task`; a logit above 0 counts as "yes" (the default threshold of Keras is 0.5)."""
-        return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)]
-
-    def as_targets(self, labels: np.ndarray, num_outputs: int) -> np.ndarray:
-        """See `Task`."""
-        labels = np.asarray(labels, np.float64)
-        return labels[:, None] if labels.ndim == 1 else labels
-
     def scores(self, outputs: np.ndarray, temperature: float = 1.0) -> np.ndarray:
         """See `Task`; the negative class first."""
         outputs = np.asarray(outputs, np.float64) / temperature
@@ -191,10 +176,6 @@ class Binary(OneClass):
     def said(self, outputs: np.ndarray) -> np.ndarray:
         """See `Classification`."""
         return (np.asarray(outputs) > 0).astype(np.int64)[:, 0]
-
-    def is_correct(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """See `Task`."""
-        return np.all((outputs > 0) == (self.as_targets(labels, outputs.shape[1]) > 0.5), axis=1)
 
     def explained_score(self, outputs: tf.Tensor, columns: np.ndarray) -> tf.Tensor:
         """See `Task`; with a single logit, the score of the first class is the negative logit."""

@@ -2,42 +2,24 @@
 
 from typing import ClassVar
 
-import keras
 import numpy as np
 import scipy.special
 import tensorflow as tf
 
 from tfl.tasks import statistics
-from tfl.tasks.classification import Classification
-from tfl.tasks.convex import Convex, SigmoidCrossEntropy
 from tfl.tasks.label_formats import LabelFormat, SetLabels
 from tfl.tasks.scores import label_metrics
-from tfl.tasks.task import Judged, Statistic, check_smoothing
+from tfl.tasks.sigmoid import SigmoidOutputs
+from tfl.tasks.task import Judged, Statistic
 
 
-class Multilabel(Classification):
+class Multilabel(SigmoidOutputs):
     """A set of labels: each label has an independent probability."""
 
     name = "multilabel"
     labels: ClassVar[LabelFormat] = SetLabels()
-    convex: ClassVar[Convex] = SigmoidCrossEntropy()
-    activation = "sigmoid"
     nouns = ("label", "labels")
     output_kind = "one logit a label"
-
-    def loss(self, label_smoothing: float = 0.0) -> keras.losses.Loss:
-        """See `Task`."""
-        check_smoothing(self, label_smoothing)
-        return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=label_smoothing, reduction="none")
-
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """See `Task`; a logit above 0 counts as "yes" (the default threshold of Keras is 0.5)."""
-        return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)]
-
-    def as_targets(self, labels: np.ndarray, num_outputs: int) -> np.ndarray:
-        """See `Task`."""
-        labels = np.asarray(labels, np.float64)
-        return labels[:, None] if labels.ndim == 1 else labels
 
     def scores(self, outputs: np.ndarray, temperature: float = 1.0) -> np.ndarray:
         """See `Task`."""
@@ -62,10 +44,6 @@ class Multilabel(Classification):
     def one_vs_rest(self, classes: np.ndarray, num_classes: int) -> np.ndarray:
         """See `Classification`."""
         return self.as_classes(classes) > 0
-
-    def is_correct(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Return whether all labels of an example are correct, bool `(N,)`."""
-        return np.all((outputs > 0) == (self.as_targets(labels, outputs.shape[1]) > 0.5), axis=1)
 
     def confidences(self, outputs: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `Classification`."""

@@ -240,9 +240,7 @@ class _Run:
             average.swap_in()
         if self.validation is not None:
             figures |= {f"val_{name}": value for name, value in self._validate(self.validation, watcher).items()}
-        self.history.steps += (
-            steps  # after validation: a stop in it saves them with the totals
-        )
+        self.history.steps += steps  # after validation: a stop in it saves them with the totals
         logs = (not_a_number(figures) if counts["skipped_steps"] == steps else figures) | counts
         if options.verbose:
             shown = ", ".join(f"{name} {' '.join(f'{v:.4g}' for v in np.ravel(value))}" for name, value in logs.items())
