@@ -85,4 +85,6 @@ if not TYPE_CHECKING:  # a type checker reads the imports above
     def __getattr__(name: str) -> Any:
         if name in __all__:  # not for scripts: they import `tfl.cli` only, which prints the error as one line
             check_keras_settings()  # before the import of Keras, which reads them only once
-        return _import_name(name)
+        value = _import_name(name)
+        globals()[name] = value  # the next access neither imports nor reads the settings
+        return value

@@ -1,8 +1,6 @@
 """The options of a run, each with its rule and its help, and the rules between options."""
 
-from tfl.config.option import (
-    absolute_paths,
-)
+from tfl.config.option import absolute_paths
 from tfl.config.paths import (
     MAY_DIFFER,
     check_option,

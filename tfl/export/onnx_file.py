@@ -50,16 +50,17 @@ def _convert(definition: tf.compat.v1.GraphDef) -> Any:
     with tf.Graph().as_default():
         definition = loader.tf_optimize(*names.values(), definition)
 
-    def convert(*, catch_errors: bool) -> Any:
+    def convert() -> Any:
         with tf.Graph().as_default() as graph:
             tf.import_graph_def(definition, name="")
-            converted = converter.process_tf_graph(graph, continue_on_error=True, opset=OPSET, **names)
-        return optimizer.optimize_graph(converted, catch_errors=catch_errors).make_model("converted by tfl")
+            return converter.process_tf_graph(graph, continue_on_error=True, opset=OPSET, **names)
 
+    converted = convert()
     try:
-        return convert(catch_errors=False)
-    except ValueError:
-        return convert(catch_errors=True)
+        optimized = optimizer.optimize_graph(converted, catch_errors=False)
+    except Exception:  # with copies tf2onnx skips an optimization that fails, whatever its error
+        optimized = optimizer.optimize_graph(convert(), catch_errors=True)
+    return optimized.make_model("converted by tfl")
 
 
 def _replace_erfc(definition: tf.compat.v1.GraphDef) -> None:

@@ -15,6 +15,7 @@ from tfl.data.index import describe_order
 from tfl.errors import InputError
 from tfl.files.reading import first_twice, parse_json
 from tfl.inputs.image.image_input import ImageInput
+from tfl.inputs.input import Input
 from tfl.progress import say
 from tfl.registry import normal_name
 from tfl.tasks import Task, get_task
@@ -102,7 +103,7 @@ class Metadata:
         return get_task(self.target)
 
     @property
-    def input(self) -> ImageInput:
+    def input(self) -> Input:
         """The kind of example that the model takes: images of this size and bit depth."""
         return ImageInput(self.image_size, self.bit_depth)
 

@@ -25,7 +25,6 @@ from tfl.training import (
     CheckpointOptions,
     compile,
     fit,
-    make_loss,
     make_optimizer,
     make_schedule,
 )
@@ -109,7 +108,7 @@ def _compile(run: Run, trained: keras.Model, steps: int) -> None:
         compile(
             trained,
             optimizer,
-            loss=make_loss(run.task, options.label_smoothing),
+            loss=run.task.loss(options.label_smoothing),
             metrics=metrics_to_choose_by(run.task),
             layer_decay=decay,
             clip_norm=options.clip_norm,

@@ -228,7 +228,7 @@ def _write_splits(splits: Splits, run: Workdir) -> None:
     say(f"images: {counts}" + (f"; {len(splits.class_names)} classes" if splits.class_names else ""))
 
 
-def _say_headline(
+def _describe_headline(
     headline: Headline, metrics: dict[str, Any], intervals: Mapping[str, Sequence[float]] | None = None
 ) -> str:
     """Return the headline metric of a split with its interval, as one line; a share gets a Wilson interval."""
@@ -243,7 +243,7 @@ def _say_headline(
 def _say_result(result: TransferResult) -> None:
     metrics, headline = result.metrics, result.model.metadata.task.headline
     for name, values in metrics.get("comparison", {}).items():
-        say(f"{name.replace('_', ' ') + ':':<14} test {_say_headline(headline, values)}")
+        say(f"{name.replace('_', ' ') + ':':<14} test {_describe_headline(headline, values)}")
     say("written:\n" + "\n".join(f"  {path}" for path in Workdir(result.workdir).files()))
     say_order(result.model.metadata)
-    say(f"kept: {metrics['kept']}; test {_say_headline(headline, metrics['test'], metrics.get('intervals'))}")
+    say(f"kept: {metrics['kept']}; test {_describe_headline(headline, metrics['test'], metrics.get('intervals'))}")

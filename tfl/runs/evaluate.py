@@ -157,9 +157,7 @@ def _predict(model: keras.Model, data: Source, rows: np.ndarray, order: np.ndarr
     metadata = model.metadata
     dataset = make_dataset(data, rows, image_size=metadata.image_size, batch_size=BATCH)
     table = predict(model, dataset, metadata.task, "evaluate")
-    if metadata.task.labels.has_one_class:
-        return dataclasses.replace(table, labels=order[table.labels])
-    return dataclasses.replace(table, labels=table.labels[:, order]) if table.labels.ndim == 2 else table
+    return dataclasses.replace(table, labels=metadata.task.labels.in_order_of_model(table.labels, order))
 
 
 def _load_named(workdir: epath.PathLike) -> tuple[keras.Model, Metadata]:

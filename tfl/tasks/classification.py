@@ -59,11 +59,6 @@ class Classification(Task):
     def _own_confusion(self, truth: np.ndarray, said: np.ndarray) -> Statistic:
         """Return the statistic of the metrics that compare true and predicted classes, both bool `(N, C)`."""
 
-    def losses(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """See `Task`."""
-        outputs = np.asarray(outputs, np.float64)
-        return self.convex.loss_and_residual(outputs, self.as_targets(labels, outputs.shape[1]))[0]
-
     def example_metrics(self, classes: np.ndarray, said: np.ndarray) -> dict[str, np.ndarray]:
         """Return further metrics that are plain means, as the values of the examples `(N,)`; none by default.
 

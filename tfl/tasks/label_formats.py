@@ -61,9 +61,13 @@ class LabelFormat(abc.ABC):
     def name_labels(self, labels: np.ndarray, names: Sequence[str]) -> list[Any]:
         """Return labels in a form that does not depend on the order of the names."""
 
-    @abc.abstractmethod
     def reorder(self, labels: np.ndarray, columns: Sequence[int]) -> np.ndarray:
         """Return labels for a new order of the outputs: new output k is the old output `columns[k]`."""
+        return labels[:, list(columns)]
+
+    def in_order_of_model(self, labels: np.ndarray, order: np.ndarray) -> np.ndarray:
+        """Return the labels of another source as those of a model; `order` is from `match`."""
+        return labels[:, order] if labels.ndim == 2 else labels
 
     @abc.abstractmethod
     def match(self, labels: np.ndarray, names: Sequence[str], known: Sequence[str]) -> np.ndarray:
@@ -116,6 +120,10 @@ class ClassLabels(LabelFormat):
         """See `LabelFormat`."""
         return np.argsort(columns)[labels]
 
+    def in_order_of_model(self, labels: np.ndarray, order: np.ndarray) -> np.ndarray:
+        """See `LabelFormat`."""
+        return order[labels]
+
     def match(self, labels: np.ndarray, names: Sequence[str], known: Sequence[str]) -> np.ndarray:
         """See `LabelFormat`."""
         return _number_names(names, known)
@@ -155,10 +163,6 @@ class SetLabels(LabelFormat):
     def name_labels(self, labels: np.ndarray, names: Sequence[str]) -> list[Any]:
         """See `LabelFormat`."""
         return [{names[k] for k in np.flatnonzero(row).tolist()} for row in labels]
-
-    def reorder(self, labels: np.ndarray, columns: Sequence[int]) -> np.ndarray:
-        """See `LabelFormat`."""
-        return labels[:, list(columns)]
 
     def match(self, labels: np.ndarray, names: Sequence[str], known: Sequence[str]) -> np.ndarray:
         """See `LabelFormat`."""
@@ -200,10 +204,6 @@ class ValueLabels(LabelFormat):
     def name_labels(self, labels: np.ndarray, names: Sequence[str]) -> list[Any]:
         """See `LabelFormat`."""
         return labels.tolist()
-
-    def reorder(self, labels: np.ndarray, columns: Sequence[int]) -> np.ndarray:
-        """See `LabelFormat`."""
-        return labels[:, list(columns)]
 
     def match(self, labels: np.ndarray, names: Sequence[str], known: Sequence[str]) -> np.ndarray:
         """See `LabelFormat`."""

@@ -176,9 +176,12 @@ class Task(abc.ABC):
 
     # Quality of predictions.
 
-    @abc.abstractmethod
     def losses(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Return the loss of each example, without any penalty, float64 `(N,)`."""
+        """Return the loss of each example, without any penalty, float64 `(N,)`: that of `convex`, if there is one."""
+        if self.convex is None:
+            raise NotImplementedError(f"a task without a convex loss must define its losses: {self.name}")
+        outputs = np.asarray(outputs, np.float64)
+        return self.convex.loss_and_residual(outputs, self.as_targets(labels, outputs.shape[1]))[0]
 
     @abc.abstractmethod
     def headline_values(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -73,10 +73,6 @@ class Regression(Task):
         """Return column 0, the first value, for every example."""
         return np.zeros(len(scores), np.int64)
 
-    def losses(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """See `Task`."""
-        return np.mean((np.asarray(outputs, np.float64) - _as_rows(labels)) ** 2, axis=1)
-
     def headline_values(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Return the absolute error of each example, as the mean over its values, `(N,)`."""
         return np.abs(_as_rows(labels) - outputs).mean(axis=1)
