@@ -18,6 +18,7 @@ from tfl.backbones.catalog import BackboneSpec, get_backbone_spec
 from tfl.backbones.published import published_weights
 from tfl.backbones.saved import copy_weights, find_weights
 from tfl.errors import InputError
+from tfl.keras_settings import check_keras_settings
 
 INPUT_NAME = "image"  # of the input of every network that is built here
 
@@ -43,12 +44,13 @@ def build_backbone(name: str, *, image_size: int = 0, alpha: float = 1.0, weight
 
     Raises:
         InputError: the network is unknown, it does not accept the size or alpha, the weights do not exist, or they
-            belong to another network.
+            belong to another network; or a setting of Keras is not supported (`tfl.keras_settings`).
 
     Example:
         >>> build_backbone("MobileNetV2", alpha=0.35).output.shape
         (None, 7, 7, 1280)
     """
+    check_keras_settings()
     spec = get_backbone_spec(name)
     image_size = image_size or spec.image_size
     _check(spec, image_size, alpha, weights)

@@ -15,6 +15,7 @@ from tfl.backbones.stages import HEAD_PREFIX, head_layers
 from tfl.backbones.weights import INPUT_NAME
 from tfl.errors import InputError
 from tfl.files.writing import write_atomically
+from tfl.keras_settings import check_keras_settings
 from tfl.models.heads import HeadSpec, apply_head, pool
 from tfl.models.metadata import METADATA_FILE, Classifier, Metadata, load_classifier, read_metadata
 from tfl.workdir import check_finished
@@ -48,6 +49,7 @@ def build_classifier(backbone: keras.Model, head: HeadSpec, metadata: Metadata |
         >>> backbone = tfl.build_backbone("MobileNetV2", image_size=96, weights="none")
         >>> model = tfl.build_classifier(backbone, tfl.HeadSpec(num_outputs=10))
     """
+    check_keras_settings()
     image, feature_map = _ends(backbone)
     model = Classifier(image, apply_head(pool(feature_map, head.pooling), head), name="classifier")
     model.metadata = metadata
@@ -152,6 +154,7 @@ def load_model(path: epath.PathLike) -> keras.Model:
     Raises:
         InputError: the file does not exist, is not a Keras model, or the workdir belongs to an unfinished run.
     """
+    check_keras_settings()
     path = epath.Path(path).expanduser()
     file = path / "model.keras" if path.is_dir() else path
     check_finished(path, "model")
