@@ -21,10 +21,10 @@ _OUTPUT = flags.DEFINE_string("output", "", "A JSON file for the whole evaluatio
 
 def main(argv: list[str]) -> None:
     del argv
-    from tfl.runs.evaluate import evaluate_workdir, say_evaluation
+    from tfl.runs.evaluate import evaluate_workdir, show_evaluation
 
     evaluation = evaluate_workdir(_WORKDIR.value, _SOURCE.value, _SLICES.value, predictions=_PREDICTIONS.value)
-    say_evaluation(evaluation, _OUTPUT.value)
+    show_evaluation(evaluation, _OUTPUT.value)
     print(json.dumps(evaluation["test"], indent=2))
 
 

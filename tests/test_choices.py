@@ -98,7 +98,7 @@ def test_every_choice_is_unchanged(pair):
 
 def test_what_is_said_about_thresholds_is_unchanged(pair):
     pages = [(run.workdir / "report.html").read_text("utf-8") for run in pair]
-    assert len({tuple(re.findall(r"below ([\d.]+).% certainty", page)) for page in pages}) == 1
+    assert len({tuple(re.findall(r"below ([\d.]+).% confidence", page)) for page in pages}) == 1
 
 
 def test_the_page_lists_every_choice(pair):

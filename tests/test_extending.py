@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from option_runs import make_config, tiny_networks, write_photos
 
 import tfl
-from tfl.runs.evaluate import say_evaluation
+from tfl.runs.evaluate import show_evaluation
 from tfl.serving import ServeOptions
 from tfl.serving.app import create_app
 from tfl.tasks import Headline, OneClass, register_task
@@ -54,14 +54,14 @@ class Ordinal(OneClass):
         above = tf.stack([tf.reduce_min(each[:, : k + 1], axis=1) for k in range(outputs.shape[1])], axis=1)
         return tf.pad(above, [[0, 0], [1, 0]], constant_values=1.0) - tf.pad(above, [[0, 0], [0, 1]])
 
-    def said(self, outputs):
+    def predict(self, outputs):
         return (np.minimum.accumulate(np.asarray(outputs), axis=1) > 0).sum(axis=1)
 
     def decide(self, scores):
-        return self.said(self.outputs(scores))
+        return self.predict(self.outputs(scores))
 
-    def example_metrics(self, classes, said):
-        return {"mean_absolute_error": np.abs(said - classes).astype(np.float64)}
+    def example_metrics(self, classes, predicted):
+        return {"mean_absolute_error": np.abs(predicted - classes).astype(np.float64)}
 
 
 class CumulativeLoss(keras.losses.Loss):
@@ -120,7 +120,7 @@ def test_it_evaluates_predicts_and_reports(run, tmp_path, capsys):
     whole, _, photos = run
     again = tfl.evaluate_workdir(whole.workdir)
     assert again["test"]["mean_absolute_error"] == whole.metrics["test"]["mean_absolute_error"]
-    say_evaluation(again)
+    show_evaluation(again)
     assert "mean absolute error" in capsys.readouterr().err
     rows = tfl.predict_files(whole.workdir, [str(photos / "class_0")], str(tmp_path / "out.csv"))
     assert {row[1] for row in rows} <= set(whole.model.metadata.class_names)

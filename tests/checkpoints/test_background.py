@@ -83,7 +83,7 @@ def test_a_best_one_is_not_given_up_for_one_that_is_not():
 
 
 @pytest.fixture
-def said(monkeypatch):
+def predict(monkeypatch):
     lines = []
     monkeypatch.setattr(tfl.checkpoints.background, "say", lines.append)
     return lines

@@ -24,7 +24,7 @@ PROGRAM = Path(__file__).with_name("checkpoint_program.py")
 
 
 @pytest.fixture
-def said(monkeypatch):
+def predict(monkeypatch):
     """The lines on the screen."""
     lines = []
     monkeypatch.setattr(tfl.checkpoints.store, "say", lines.append)

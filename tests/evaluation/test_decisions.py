@@ -17,7 +17,7 @@ from tfl.evaluation import (
     summarize,
     wilson_interval,
 )
-from tfl.evaluation.decisions import certainty
+from tfl.evaluation.decisions import confidence_of
 
 
 def drawn(seed, count, num_classes=3):
@@ -112,6 +112,6 @@ def test_the_lowest_threshold_that_is_precise_enough_is_found(seed, count):
 def test_a_set_of_labels_is_as_sure_as_its_least_sure_label():
     logits = scipy.special.logit([[0.9, 0.4], [0.1, 0.05]])
     table = Predictions(np.arange(2), np.array([[1, 0], [1, 0]]), logits, "multilabel")
-    np.testing.assert_allclose(certainty(table), [0.6, 0.9])
+    np.testing.assert_allclose(confidence_of(table), [0.6, 0.9])
     last = selective_curve(table, table)[-1]
     assert [last[name] for name in ("threshold", "coverage", "accuracy")] == pytest.approx([0.9, 0.5, 0.0])

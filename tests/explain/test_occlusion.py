@@ -8,8 +8,8 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from tfl.errors import InputError
 from tfl.explain import (
-    least_certain_hits,
-    most_certain_errors,
+    least_confident_hits,
+    most_confident_errors,
     nearest,
     occlusion,
     overlay,
@@ -100,30 +100,30 @@ def test_neighbours_are_those_of_scikit_learn():
 
 def test_classes_are_judged_and_sorted_by_certainty():
     probabilities = np.array([[0.9, 0.1], [0.3, 0.7], [0.05, 0.95], [0.6, 0.4], [0.2, 0.8], [0.45, 0.55]])
-    judged = get_task("multiclass").judge(probabilities, np.array([0, 0, 0, 1, 1, 1]))
-    assert judged.is_hit.tolist() == [True, False, False, False, True, True]
-    assert most_certain_errors(judged, 2).tolist() == [2, 1]
-    assert least_certain_hits(judged, 9).tolist() == [5, 4, 0]
-    assert typical_examples(judged, 0, 3).tolist() == [0]
-    assert len(typical_examples(get_task("binary").judge(probabilities, np.ones(6, int)), 0, 3)) == 0
+    outcomes = get_task("multiclass").outcomes(probabilities, np.array([0, 0, 0, 1, 1, 1]))
+    assert outcomes.is_correct.tolist() == [True, False, False, False, True, True]
+    assert most_confident_errors(outcomes, 2).tolist() == [2, 1]
+    assert least_confident_hits(outcomes, 9).tolist() == [5, 4, 0]
+    assert typical_examples(outcomes, 0, 3).tolist() == [0]
+    assert len(typical_examples(get_task("binary").outcomes(probabilities, np.ones(6, int)), 0, 3)) == 0
 
 
 def test_the_typical_example_is_the_one_in_the_middle():
     sure = np.array([0.99, 0.6, 0.8, 0.97, 0.7])
-    judged = get_task("multiclass").judge(np.stack([sure, 1 - sure], axis=1), np.zeros(5, int))
-    assert typical_examples(judged, 0, 1).tolist() == [2]
+    outcomes = get_task("multiclass").outcomes(np.stack([sure, 1 - sure], axis=1), np.zeros(5, int))
+    assert typical_examples(outcomes, 0, 1).tolist() == [2]
 
 
 def test_of_several_labels_all_must_be_right():
     probabilities = np.array([[0.9, 0.2, 0.6], [0.9, 0.2, 0.6], [0.99, 0.02, 0.03]])
-    judged = get_task("multilabel").judge(probabilities, np.array([[1, 0, 1], [0, 0, 0], [1, 0, 0]], np.float32))
-    assert judged.is_hit.tolist() == [True, False, True]
-    assert judged.predicted.tolist() == [2, 0, 2]  # the label that decides
-    np.testing.assert_allclose(judged.certainty, [0.6, 0.9, 0.97])
+    outcomes = get_task("multilabel").outcomes(probabilities, np.array([[1, 0, 1], [0, 0, 0], [1, 0, 0]], np.float32))
+    assert outcomes.is_correct.tolist() == [True, False, True]
+    assert outcomes.predicted.tolist() == [2, 0, 2]  # the label that decides
+    np.testing.assert_allclose(outcomes.confidence, [0.6, 0.9, 0.97])
 
 
 @pytest.mark.parametrize("shape", [(3,), (3, 1)])
 def test_of_values_the_largest_error_counts(shape):
-    judged = get_task("regression").judge(np.array([[1.0], [2.0], [3.0]]), np.reshape([1.5, 2.0, 0.0], shape))
-    np.testing.assert_allclose(judged.certainty, [0.5, 0, 3])
-    assert most_certain_errors(judged, 1).tolist() == [2]
+    outcomes = get_task("regression").outcomes(np.array([[1.0], [2.0], [3.0]]), np.reshape([1.5, 2.0, 0.0], shape))
+    np.testing.assert_allclose(outcomes.confidence, [0.5, 0, 3])
+    assert most_confident_errors(outcomes, 1).tolist() == [2]

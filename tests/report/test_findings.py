@@ -195,14 +195,14 @@ CASES = {
         "Validation looks better (100 %) than the test (95.0 %), by more than chance: the test images are of",
     ),
     "validation of few images": (lambda f: optimistic(f, 60), None),  # of which all are right 5 times in 100
-    "sure error": (unsure, "1 of 1 error was made with at least 95.0 % certainty, the first: d."),
+    "sure error": (unsure, "1 of 1 error was made with at least 95.0 % confidence, the first: d."),
     "slice": (
         lambda f: evaluated(f, slices={"brightness": [{**SLICE, "accuracy": 0.9, "low": 0.88, "high": 0.92}]}),
         "Weaker where brightness is dark: 90.0 % of 1,000 images are right (at most 92.0 %), against 98.0 % overall",
     ),
     "do not know": (
         with_threshold(0.992, 0.987, 0.995),
-        "below 80.0 % certainty, chosen on validation, hands 10.0 % of the test images to a person. Of the "
+        "below 80.0 % confidence, chosen on validation, hands 10.0 % of the test images to a person. Of the "
         "others 99.2 % are right (98.7 % to 99.5 %), against 98.0 % of all: more than chance",
     ),
     "do not know, perhaps": (with_threshold(0.982, 0.974, 0.988), "against 98.0 % of all: may be chance"),

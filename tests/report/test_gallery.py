@@ -38,21 +38,21 @@ def decoded(uri):
 def test_each_kind_holds_its_own_sorted(make_run):
     run = make_run()
     facts, (errors, hits, typical) = galleries_of(run)
-    judged = facts.task.judge(facts.probabilities, facts.table.labels)
+    outcomes = facts.task.outcomes(facts.probabilities, facts.table.labels)
     place = {name: k for k, name in enumerate(facts.table.ids.tolist())}
-    sure = [judged.certainty[place[card.name]] for card in errors.cards]
-    unsure = [judged.certainty[place[card.name]] for card in hits.cards]
-    assert len(errors.cards) == min(6, (~judged.is_hit).sum()) and len(hits.cards) == 6
-    assert sure == sorted(judged.certainty[~judged.is_hit], reverse=True)[:6]
-    assert unsure == sorted(judged.certainty[judged.is_hit])[:6]
-    assert all(card.is_error and card.truth != card.said for card in errors.cards)
-    assert all(not card.is_error and card.truth == card.said for card in [*hits.cards, *typical.cards])
+    sure = [outcomes.confidence[place[card.name]] for card in errors.cards]
+    unsure = [outcomes.confidence[place[card.name]] for card in hits.cards]
+    assert len(errors.cards) == min(6, (~outcomes.is_correct).sum()) and len(hits.cards) == 6
+    assert sure == sorted(outcomes.confidence[~outcomes.is_correct], reverse=True)[:6]
+    assert unsure == sorted(outcomes.confidence[outcomes.is_correct])[:6]
+    assert all(card.is_error and card.truth != card.predicted for card in errors.cards)
+    assert all(not card.is_error and card.truth == card.predicted for card in [*hits.cards, *typical.cards])
     assert [card.truth for card in typical.cards] == ["ant", "ant", "bee", "bee", "cat", "cat"]
     labels = run.splits.index.label_texts()
     for card in [*errors.cards, *hits.cards]:
         row = run.splits.index.ids.tolist().index(card.name)
         assert card.truth == labels[row] and run.splits.index.splits[row] == "test"
-        assert card.said == facts.metadata.class_names[judged.predicted[place[card.name]]] == card.looked_for
+        assert card.predicted == facts.metadata.class_names[outcomes.predicted[place[card.name]]] == card.looked_for
 
 
 def test_pictures_heat_and_neighbours_are_those_of_the_image(make_run):
@@ -64,7 +64,7 @@ def test_pictures_heat_and_neighbours_are_those_of_the_image(make_run):
     assert decoded(card.picture).shape == (150, 200, 3)  # 16 x 12 pixels
     small = Image.fromarray(decoded(card.picture).astype(np.uint8)).resize((32, 32))
     assert np.abs(np.asarray(small, np.float32) - image).mean() < 16
-    number = run.model.metadata.class_names.index(card.said)
+    number = run.model.metadata.class_names.index(card.predicted)
     hot = overlay(image, grad_cam(run.model, image[None], number)[0])
     small = Image.fromarray(decoded(card.heat).astype(np.uint8)).resize((32, 32))
     assert np.abs(np.asarray(small, np.float32) - hot).mean() < 16
@@ -80,8 +80,8 @@ def test_pictures_heat_and_neighbours_are_those_of_the_image(make_run):
 def test_of_many_classes_the_weakest_are_shown_and_no_more_than_asked(make_run):
     run = make_run(names=[f"c{k}" for k in range(30)], num_test=300)
     facts, (*_, typical) = galleries_of(run, 2)
-    judged = facts.task.judge(facts.probabilities, facts.table.labels)
-    recall = {f"c{k}": judged.is_hit[facts.table.labels == k].mean() for k in range(30)}
+    outcomes = facts.task.outcomes(facts.probabilities, facts.table.labels)
+    recall = {f"c{k}": outcomes.is_correct[facts.table.labels == k].mean() for k in range(30)}
     shown = {card.truth for card in typical.cards}
     assert len(typical.cards) <= 4
     assert max(recall[name] for name in shown) <= sorted(recall.values())[4]

@@ -20,7 +20,7 @@ from tfl.errors import InputError
 from tfl.evaluation import describe_calibration, fit_temperature, read_predictions
 from tfl.files.reading import read_csv
 from tfl.runs.compare import compare_runs
-from tfl.runs.evaluate import evaluate_workdir, say_evaluation
+from tfl.runs.evaluate import evaluate_workdir, show_evaluation
 from tfl.runs.predict import predict_files
 from tfl.runs.recorded import held_out_rows
 
@@ -81,7 +81,7 @@ def test_evaluating_again_gives_the_whole_evaluation_again(run, tmp_path, capsys
     groups = again["slices"].pop("group")
     assert [row["slice"] for row in groups] == ["even", "odd"]
     assert again["slices"].keys() == first["slices"].keys()
-    say_evaluation(again | {"slices": {"group": groups}}, str(tmp_path / "out.json"))
+    show_evaluation(again | {"slices": {"group": groups}}, str(tmp_path / "out.json"))
     said = capsys.readouterr().err
     assert f"accuracy {first['test']['accuracy']:.4g}, 95 % interval" in said
     assert "  even " in said
@@ -243,7 +243,7 @@ def test_a_folder_of_some_classes_is_a_fair_question(photo_run, photos, tmp_path
     assert set(table.labels) == {1}
     accuracy = evaluation["test"]["accuracy"]
     assert evaluation["test"]["macro_f1"] == pytest.approx(2 * accuracy / (1 + accuracy))  # of the one that occurs
-    say_evaluation(evaluation)
+    show_evaluation(evaluation)
     assert "no example of: ant, cat; means over classes are of the others" in capsys.readouterr().err
     evaluate_workdir(photo_run.workdir, f"folder:{other}", predictions=str(tmp_path / "other.csv"))
     rows = compare_runs([str(tmp_path / "one.csv"), str(tmp_path / "other.csv")])

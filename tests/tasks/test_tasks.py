@@ -81,8 +81,8 @@ def test_what_is_said_can_be_written_and_read(table):
         texts = [task.labels.text(label, names) for label in part]
         read = task.labels.parse(texts, names)
         np.testing.assert_allclose(np.asarray(read, np.float64), np.asarray(part, np.float64), rtol=1e-8)
-    judged = task.judge(task.scores(outputs), labels)
-    np.testing.assert_array_equal(judged.is_hit, task.is_correct(outputs, labels))
+    outcomes = task.outcomes(task.scores(outputs), labels)
+    np.testing.assert_array_equal(outcomes.is_correct, task.is_correct(outputs, labels))
 
 
 def test_scores_agree_with_themselves_and_not_with_others(table):

@@ -14,7 +14,7 @@ from tfl.data.index import make_index, natural_key
 from tfl.data.layout import recognise
 from tfl.data.quarantine import check_bad_fraction
 from tfl.data.source import Source, number_classes
-from tfl.data.tree import describe_passed_over, read_tree
+from tfl.data.tree import describe_ignored, read_tree
 from tfl.errors import InputError
 from tfl.files.writing import expand_home
 from tfl.inputs.image.image_input import FACTS
@@ -72,7 +72,7 @@ def load_folder(path: str, max_bad_fraction: float = 0.1) -> FileSource:
         raise InputError(f"`data.source` must name a folder that exists. Received: folder:{path}.{_sibling(root)}")
     tree = read_tree(root)
     layout = recognise(tree)
-    for line in (describe_passed_over(tree.passed_over), *layout.notes):
+    for line in (describe_ignored(tree.ignored), *layout.notes):
         if line:
             progress.say(line)
     rows = [(split, class_name, file) for split, class_name, folder in layout.classes for file in folder.all_files()]

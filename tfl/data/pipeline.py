@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfl import progress
 from tfl.data.folder import encode_paths, read_image
 from tfl.data.source import Source
-from tfl.data.tree import describe_passed_over, is_junk, read_tree
+from tfl.data.tree import describe_ignored, is_junk, read_tree
 from tfl.errors import BadImageError, InputError
 from tfl.files.writing import expand_home
 from tfl.inputs.image.augment import example_seed
@@ -162,17 +162,17 @@ def explain_lost(paths: Sequence[str], ids: np.ndarray) -> list[tuple[str, str]]
 def _list_images(files: Sequence[str | Path]) -> list[str]:
     """Replace each folder by the files in it; print one line about the ignored files."""
     paths: list[str] = []
-    passed_over: list[str] = []
+    ignored: list[str] = []
     for path in (Path(expand_home(file, "files")) for file in files):
         # A shell pattern such as photos/* also returns the files of other programs.
         if not path.name.startswith(".") and is_junk(path.name, is_folder=path.is_dir()):
-            passed_over.append(path.name)
+            ignored.append(path.name)
         elif path.is_dir():
             tree = read_tree(path)
             paths.extend(tree.all_files())
-            passed_over.extend(tree.passed_over)
+            ignored.extend(tree.ignored)
         else:
             paths.append(str(path))
-    if passed_over:
-        progress.say(describe_passed_over(passed_over))
+    if ignored:
+        progress.say(describe_ignored(ignored))
     return paths

@@ -101,7 +101,7 @@ def number_classes(labels: Sequence[str] | np.ndarray, source: str) -> tuple[np.
         raise InputError(
             f"`data.source` must have at least two classes. Received: {source} with {', '.join(order) or 'none'}."
         )
-    say_names_alike(order)
+    warn_of_names_alike(order)
     rank = {name: number for number, name in enumerate(order)}
     return np.array([rank[name] for name in names], np.int64)[numbers.reshape(-1)], tuple(order)
 
@@ -118,11 +118,11 @@ def check_distinct(names: Sequence[str], argument: str) -> tuple[str, ...]:
         raise InputError(
             f"`{argument}` must be different names, after Unicode normalisation. Received: {twice!r} twice."
         )
-    say_names_alike(names)
+    warn_of_names_alike(names)
     return names
 
 
-def say_names_alike(names: Sequence[str]) -> None:
+def warn_of_names_alike(names: Sequence[str]) -> None:
     """Warn about different class names that look the same to a reader."""
     groups = collections.defaultdict(list)
     for name in names:

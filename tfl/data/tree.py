@@ -41,14 +41,14 @@ class Folder:
         real: the path without symbolic links.
         files: paths of the files directly in it.
         folders: the folders directly in it.
-        passed_over: names of ignored files and folders, here and below: hidden, or of other programs.
+        ignored: names of ignored files and folders, here and below: hidden, or of other programs.
     """
 
     path: str
     real: str
     files: tuple[str, ...]
     folders: tuple["Folder", ...]
-    passed_over: tuple[str, ...]
+    ignored: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -116,7 +116,7 @@ def read_tree(path: str | Path, above: frozenset[str] = frozenset()) -> Folder:
         folders,
         (
             *(name for name, _, is_folder in found if is_junk(name, is_folder=is_folder)),
-            *(name for folder in folders for name in folder.passed_over),
+            *(name for folder in folders for name in folder.ignored),
         ),
     )
 
@@ -129,7 +129,7 @@ def is_junk(name: str, *, is_folder: bool) -> bool:
     return name in _JUNK_FOLDERS if is_folder else name in _JUNK_FILES or name.endswith(_JUNK_ENDINGS)
 
 
-def describe_passed_over(names: Iterable[str]) -> str:
+def describe_ignored(names: Iterable[str]) -> str:
     """Return one line about the ignored files and folders, or "" if there are none."""
     names = list(names)
     different = sorted(set(names), key=natural_key)

@@ -16,9 +16,9 @@ LEAST_COVERAGE = 0.7  # a model that answers less often is of little use
 SIGNIFICANT = 0.05
 
 
-def certainty(table: Predictions) -> np.ndarray:
+def confidence_of(table: Predictions) -> np.ndarray:
     """Return the confidence of each prediction, `(N,)`; for multilabel, the confidence of the least certain label."""
-    return classification_of(table).certainty(table.probabilities)
+    return classification_of(table).confidence(table.probabilities)
 
 
 def selective_curve(validation: Predictions, test: Predictions, num_points: int = POINTS) -> list[dict[str, Any]]:
@@ -40,8 +40,8 @@ def selective_curve(validation: Predictions, test: Predictions, num_points: int 
     Reference:
         El-Yaniv and Wiener 2010, On the foundations of noise-free selective classification.
     """
-    confidence, correct = certainty(validation), validation.correct()
-    test_confidence, test_correct = certainty(test), test.correct()
+    confidence, correct = confidence_of(validation), validation.correct()
+    test_confidence, test_correct = confidence_of(test), test.correct()
     thresholds = np.unique(np.sort(confidence)[np.arange(num_points) * len(confidence) // num_points])
     thresholds[0] = 0.0  # the model answers every example, also on test
     rows = []
@@ -67,7 +67,7 @@ def choose_dont_know(validation: Predictions, test: Predictions) -> dict[str, An
     Returns:
         The row of `selective_curve`; None if no threshold fulfils the conditions.
     """
-    confidence, correct = certainty(validation), validation.correct()
+    confidence, correct = confidence_of(validation), validation.correct()
     for row in selective_curve(validation, test):
         answered = confidence >= row["threshold"]
         if answered.mean() < LEAST_COVERAGE:

@@ -24,7 +24,7 @@ def per_class_metrics(table: Predictions, class_names: Sequence[str]) -> list[di
         predicted, or the recall of a class without examples.
     """
     task = classification_of(table)
-    labels, predicted = task.as_classes(table.labels), task.said(table.logits)
+    labels, predicted = task.as_classes(table.labels), task.predict(table.logits)
     precision, recall, f1, support = sklearn.metrics.precision_recall_fscore_support(
         **shape_for_scikit(labels, predicted, len(class_names)), average=None, zero_division=np.nan
     )
@@ -42,7 +42,7 @@ def confusion_matrix(table: Predictions, num_classes: int) -> np.ndarray:
     Multilabel has no such matrix.
     """
     task = classification_of(table)
-    labels, predicted = task.as_classes(table.labels), task.said(table.logits)
+    labels, predicted = task.as_classes(table.labels), task.predict(table.logits)
     return sklearn.metrics.confusion_matrix(labels, predicted, labels=np.arange(num_classes))
 
 

@@ -209,7 +209,7 @@ def _compare(outputs: dict[str, np.ndarray], reference: Reference) -> dict[str, 
 
 def is_right(scores: np.ndarray, labels: np.ndarray, task: Task) -> np.ndarray:
     """Return for each image whether the decision is correct; with several labels, whether all are correct."""
-    return task.judge(scores, labels).is_hit
+    return task.outcomes(scores, labels).is_correct
 
 
 def _number_failures(result: dict[str, Any], product: Product, limits: Limits, task: Task) -> list[str]:

@@ -240,7 +240,7 @@ def _revive(content: bytes) -> keras.Model:
         return load_classifier(file, compile=True)
 
 
-def say_order(metadata: Metadata) -> None:
+def show_label_order(metadata: Metadata) -> None:
     """Tell the user, when a model is written, that its classes are not in the order that Keras would use."""
     line = describe_order(metadata.class_names) if metadata.task.labels.has_one_class else ""
     if line:

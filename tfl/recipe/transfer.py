@@ -20,7 +20,7 @@ from tfl.models.classifier import Metadata, build_classifier, load_model, save_m
 from tfl.models.freezing import select_layers
 from tfl.models.heads import HeadSpec
 from tfl.models.labels import check_labels, rule_of_task
-from tfl.models.metadata import say_order
+from tfl.models.metadata import show_label_order
 from tfl.progress import say
 from tfl.recipe.evaluate import evaluate_kept, keep_the_better
 from tfl.recipe.finetune import finetune
@@ -245,5 +245,5 @@ def _say_result(result: TransferResult) -> None:
     for name, values in metrics.get("comparison", {}).items():
         say(f"{name.replace('_', ' ') + ':':<14} test {_describe_headline(headline, values)}")
     say("written:\n" + "\n".join(f"  {path}" for path in Workdir(result.workdir).files()))
-    say_order(result.model.metadata)
+    show_label_order(result.model.metadata)
     say(f"kept: {metrics['kept']}; test {_describe_headline(headline, metrics['test'], metrics.get('intervals'))}")

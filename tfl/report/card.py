@@ -88,7 +88,7 @@ def _strange_image(facts: Facts) -> str:
     if not facts.has_classes:
         return "An image of anything else still gets a value"
     row = facts.evaluation.get("decisions", {}).get("dont_know")
-    sure = "" if row is None else f"; answer “don’t know” below {percent(row['threshold'])} certainty"
+    sure = "" if row is None else f"; answer “don’t know” below {percent(row['threshold'])} confidence"
     advice = f"{sure}, which was chosen on {facts.held_out}" if row else ""
     if not facts.task.labels.has_one_class:
         return f"An image that shows none of the labels may still get some of them{advice}"

@@ -104,7 +104,7 @@ def _reliability(measured: dict[str, Any], name: str) -> Chart:
         f"model is {points(abs(gap))} {lean}.",
         caption=f"{name[:1].upper()}{name[1:]}: error {points(measured['ece'])}. On the dashed line, 80 % sure is "
         "right 8 times in 10; a larger dot stands for more images.",
-        x_label="certainty",
+        x_label="confidence",
         x_range=(0, 1),
         y_range=(0, 1),
     )

@@ -12,8 +12,8 @@ import numpy as np
 from tfl.data import Splits, make_dataset
 from tfl.explain import (
     grad_cam,
-    least_certain_hits,
-    most_certain_errors,
+    least_confident_hits,
+    most_confident_errors,
     nearest,
     overlay,
     typical_examples,
@@ -21,7 +21,7 @@ from tfl.explain import (
 from tfl.report.facts import Facts
 from tfl.report.pictures import SMALL, thumbnail
 from tfl.report.wording import figure, percent
-from tfl.tasks import Judged
+from tfl.tasks import Outcomes
 
 BATCH = 32
 NEIGHBOURS = 3
@@ -45,8 +45,8 @@ class Card:
 
     name: str
     truth: str
-    said: str
-    certainty: str
+    predicted: str
+    confidence: str
     is_error: bool
     picture: str
     heat: str
@@ -87,18 +87,18 @@ def make_galleries(
     """
     if not len(facts.table) or not most:
         return []
-    judged = facts.task.judge(facts.probabilities, facts.table.labels)
-    kinds = [(title, note, positions) for title, note, positions in _choose(facts, judged, most) if len(positions)]
+    outcomes = facts.task.outcomes(facts.probabilities, facts.table.labels)
+    kinds = [(title, note, positions) for title, note, positions in _choose(facts, outcomes, most) if len(positions)]
     if not kinds:
         return []
     positions = np.unique(np.concatenate([chosen for _, _, chosen in kinds]))
-    cards = dict(zip(positions.tolist(), _cards(facts, judged, positions, model, splits, features), strict=True))
+    cards = dict(zip(positions.tolist(), _cards(facts, outcomes, positions, model, splits, features), strict=True))
     return [Gallery(title, note, [cards[position] for position in chosen.tolist()]) for title, note, chosen in kinds]
 
 
-def _choose(facts: Facts, judged: Judged, most: int) -> list[tuple[str, str, np.ndarray]]:
+def _choose(facts: Facts, outcomes: Outcomes, most: int) -> list[tuple[str, str, np.ndarray]]:
     if not facts.task.is_classifier:
-        order = np.argsort(judged.certainty, kind="stable")
+        order = np.argsort(outcomes.confidence, kind="stable")
         return [
             ("Largest errors", "Is the label right? Is there anything like it in training?", order[::-1][:most]),
             ("Smallest errors", "What these have in common is what the model has understood.", order[:most]),
@@ -107,35 +107,35 @@ def _choose(facts: Facts, judged: Judged, most: int) -> list[tuple[str, str, np.
         (
             "Most certain errors",
             "Look for wrong labels first: an error among training images of the predicted class may be none.",
-            most_certain_errors(judged, most),
+            most_confident_errors(outcomes, most),
         ),
         (
             "Least certain hits",
             "Right, but only just: more images like these help most.",
-            least_certain_hits(judged, most),
+            least_confident_hits(outcomes, most),
         ),
         (
             "Typical examples",
-            "Hits of middling certainty. The heat should lie on what makes the class, not on the background.",
-            _typical(facts, judged, 2 * most),
+            "Hits of middling confidence. The heat should lie on what makes the class, not on the background.",
+            _typical(facts, outcomes, 2 * most),
         ),
     ]
 
 
-def _typical(facts: Facts, judged: Judged, most: int) -> np.ndarray:
+def _typical(facts: Facts, outcomes: Outcomes, most: int) -> np.ndarray:
     """Return up to two hits of every class; with many classes, one hit for each of the weakest classes."""
     if not facts.task.labels.has_one_class:  # an example has several classes: choose among all examples together
-        return typical_examples(dataclasses.replace(judged, predicted=np.zeros_like(judged.predicted)), 0, most)
+        return typical_examples(dataclasses.replace(outcomes, predicted=np.zeros_like(outcomes.predicted)), 0, most)
     number = len(facts.metadata.class_names)
-    recall = [np.mean(judged.is_hit[facts.table.labels == k]) for k in range(number)]
+    recall = [np.mean(outcomes.is_correct[facts.table.labels == k]) for k in range(number)]
     weakest = np.argsort(np.nan_to_num(recall, nan=2.0), kind="stable")[:most]
     each = 2 if 2 * number <= most else 1
-    return np.concatenate([typical_examples(judged, k, each) for k in sorted(weakest.tolist())])
+    return np.concatenate([typical_examples(outcomes, k, each) for k in sorted(weakest.tolist())])
 
 
 def _cards(
     facts: Facts,
-    judged: Judged,
+    outcomes: Outcomes,
     positions: np.ndarray,
     model: keras.Model,
     splits: Splits,
@@ -149,23 +149,23 @@ def _cards(
     near, cosines = nearest(features(rows), features(train), NEIGHBOURS)
     pixels = _pixels(splits, np.concatenate([rows, train[near].ravel()]), facts.metadata.image_size)
     images = np.stack([pixels[row] for row in rows.tolist()])
-    heats = grad_cam(model, images, judged.predicted[positions])
+    heats = grad_cam(model, images, outcomes.predicted[positions])
     index, labels = splits.index, splits.index.label_texts()
     cards = []
     for place, (position, row) in enumerate(zip(positions.tolist(), rows.tolist(), strict=True)):
-        truth, said, certainty = _describe_prediction(facts, judged, position)
+        truth, predicted, confidence = _describe_prediction(facts, outcomes, position)
         neighbours = zip(train[near[place]].tolist(), cosines[place].tolist(), strict=True)
         shape = (int(index.facts["width"][row]), int(index.facts["height"][row]))
         cards.append(
             Card(
                 name=str(index.ids[row]),
                 truth=truth,
-                said=said,
-                certainty=certainty,
-                is_error=facts.task.is_classifier and not judged.is_hit[position],
+                predicted=predicted,
+                confidence=confidence,
+                is_error=facts.task.is_classifier and not outcomes.is_correct[position],
                 picture=thumbnail(images[place], shape),
                 heat=thumbnail(overlay(images[place], heats[place]), shape),
-                looked_for=facts.metadata.class_names[judged.predicted[position]],
+                looked_for=facts.metadata.class_names[outcomes.predicted[position]],
                 where=_where(heats[place]),
                 neighbours=[
                     Neighbour(thumbnail(pixels[other], (1, 1), SMALL), _plain(labels[other]), cosine)
@@ -184,19 +184,19 @@ def _pixels(splits: Splits, rows: np.ndarray, image_size: int) -> dict[int, np.n
     }
 
 
-def _describe_prediction(facts: Facts, judged: Judged, position: int) -> tuple[str, str, str]:
+def _describe_prediction(facts: Facts, outcomes: Outcomes, position: int) -> tuple[str, str, str]:
     """Return the label of a test example, the prediction and its confidence, in words."""
     names, values = facts.metadata.class_names, facts.probabilities[position]
-    label, certainty = facts.table.labels[position], judged.certainty[position]
+    label, confidence = facts.table.labels[position], outcomes.confidence[position]
     if not facts.has_classes:
-        truth, said = (", ".join(map(figure, np.ravel(value).tolist())) for value in (label, values))
+        truth, predicted = (", ".join(map(figure, np.ravel(value).tolist())) for value in (label, values))
     else:
         decided = facts.task.decide(values[None])[0]
-        truth, said = (_plain(facts.task.labels.text(value, names)) or "none" for value in (label, decided))
+        truth, predicted = (_plain(facts.task.labels.text(value, names)) or "none" for value in (label, decided))
     if not facts.task.is_classifier:
-        return truth, said, f"off by {figure(float(certainty))}"
-    of_name = "" if facts.task.labels.has_one_class else f" of {names[judged.predicted[position]]}"
-    return truth, said, f"{percent(certainty)} sure{of_name}"
+        return truth, predicted, f"off by {figure(float(confidence))}"
+    of_name = "" if facts.task.labels.has_one_class else f" of {names[outcomes.predicted[position]]}"
+    return truth, predicted, f"{percent(confidence)} sure{of_name}"
 
 
 def _plain(label: str) -> str:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from tfl.evaluation.intervals import LEVEL, wilson_interval
-from tfl.explain import most_certain_errors
+from tfl.explain import most_confident_errors
 from tfl.report.facts import Facts
 from tfl.report.finding import Finding
 from tfl.report.wording import count, percent, points
 
-SURE = 0.95
+HIGH_CONFIDENCE = 0.95
 
 
 def _no_better_than_guessing(facts: Facts) -> Iterator[Finding]:
@@ -149,16 +149,16 @@ def _slice_interval(row: dict[str, Any], level: float) -> tuple[float, float]:
 def _sure_errors(facts: Facts) -> Iterator[Finding]:
     if not len(facts.table) or not (facts.task.labels.has_one_class and facts.task.is_classifier):
         return
-    judged = facts.task.judge(facts.probabilities, facts.table.labels)
-    sure = most_certain_errors(judged, len(facts.table))
-    sure = sure[judged.certainty[sure] >= SURE]
+    outcomes = facts.task.outcomes(facts.probabilities, facts.table.labels)
+    sure = most_confident_errors(outcomes, len(facts.table))
+    sure = sure[outcomes.confidence[sure] >= HIGH_CONFIDENCE]
     if len(sure):
         yield Finding(
             "advice",
             58,
-            f"{len(sure)} of {count(int((~judged.is_hit).sum()), 'error')} {'was' if len(sure) == 1 else 'were'} made "
-            f"with at least {percent(SURE)} certainty, the first: {facts.table.ids[sure[0]]}. Check the label "
-            "before the model.",
+            f"{len(sure)} of {count(int((~outcomes.is_correct).sum()), 'error')} "
+            f"{'was' if len(sure) == 1 else 'were'} made with at least {percent(HIGH_CONFIDENCE)} confidence, "
+            f"the first: {facts.table.ids[sure[0]]}. Check the label before the model.",
         )
 
 
@@ -172,7 +172,7 @@ def _dont_know(facts: Facts) -> Iterator[Finding]:
     yield Finding(
         "good" if row["low"] > overall else "advice",
         35,
-        f"“Don’t know” below {percent(row['threshold'])} certainty, chosen on {facts.held_out}, hands "
+        f"“Don’t know” below {percent(row['threshold'])} confidence, chosen on {facts.held_out}, hands "
         f"{percent(1 - row['coverage'])} of the test images to a person. Of the others {percent(row['accuracy'])} are "
         f"right ({between}), against {percent(overall)} of all: {shown}.",
     )

@@ -91,7 +91,7 @@ def evaluate_workdir(
     )
 
 
-def say_evaluation(evaluation: dict[str, Any], output: str = "") -> None:
+def show_evaluation(evaluation: dict[str, Any], output: str = "") -> None:
     """Print the main results of an evaluation, slice by slice, and write all results to a file if asked to.
 
     Args:

@@ -22,7 +22,7 @@ from tfl.export.publish import CERTIFICATE, open_certificate, publish, read_cert
 from tfl.inputs.image.image_input import to_pixels
 from tfl.models.classifier import load_model
 from tfl.models.inference import run_over
-from tfl.models.metadata import say_order
+from tfl.models.metadata import show_label_order
 from tfl.progress import say, track
 from tfl.runs.recorded import (
     check_recorded_config,
@@ -150,7 +150,7 @@ def export_workdir(
                 publish(folder, certificate, entry, product.path)
     _finish(failed, "is not kept")
     say("written:\n" + "\n".join(f"  {folder / name}" for name in (*certificate["artefacts"], CERTIFICATE)))
-    say_order(run.model.metadata)
+    show_label_order(run.model.metadata)
     return certificate
 
 

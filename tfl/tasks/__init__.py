@@ -15,7 +15,7 @@ from tfl.tasks.classes import Binary, Multiclass, OneClass
 from tfl.tasks.classification import ROUNDING, Classification
 from tfl.tasks.label_formats import SEPARATOR, ClassLabels, LabelFormat, SetLabels, ValueLabels
 from tfl.tasks.label_sets import Multilabel
-from tfl.tasks.task import Headline, Judged, Statistic, Task
+from tfl.tasks.task import Headline, Outcomes, Statistic, Task
 from tfl.tasks.values import Regression
 
 __all__ = [
@@ -23,11 +23,11 @@ __all__ = [
     "ClassLabels",
     "Classification",
     "Headline",
-    "Judged",
     "LabelFormat",
     "Multiclass",
     "Multilabel",
     "OneClass",
+    "Outcomes",
     "Regression",
     "SetLabels",
     "Statistic",

@@ -15,7 +15,7 @@ from tfl.tasks.convex import Convex, SoftmaxCrossEntropy
 from tfl.tasks.label_formats import ClassLabels, LabelFormat
 from tfl.tasks.scores import TOP_K, class_metrics, positive_class_metrics, top_k_metrics
 from tfl.tasks.sigmoid import SigmoidOutputs
-from tfl.tasks.task import CONFORMAL, CONFUSION, OF_CLASSIFIERS, Judged, Statistic, check_smoothing
+from tfl.tasks.task import CONFORMAL, CONFUSION, OF_CLASSIFIERS, Outcomes, Statistic, check_smoothing
 
 
 class OneClass(Classification):
@@ -34,14 +34,14 @@ class OneClass(Classification):
 
     def confidences(self, outputs: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `Classification`."""
-        scores, predicted = self.scores(outputs), self.said(outputs)
+        scores, predicted = self.scores(outputs), self.predict(outputs)
         return scores[np.arange(len(predicted)), predicted], predicted == self.as_classes(labels)
 
     def is_correct(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """See `Task`."""
-        return self.said(outputs) == np.asarray(labels, np.int64)
+        return self.predict(outputs) == np.asarray(labels, np.int64)
 
-    def certainty(self, scores: np.ndarray) -> np.ndarray:
+    def confidence(self, scores: np.ndarray) -> np.ndarray:
         """See `Classification`."""
         return scores.max(axis=1)
 
@@ -49,11 +49,11 @@ class OneClass(Classification):
         """See `Task`."""
         return np.asarray(scores).argmax(axis=1)
 
-    def judge(self, scores: np.ndarray, labels: np.ndarray) -> Judged:
+    def outcomes(self, scores: np.ndarray, labels: np.ndarray) -> Outcomes:
         """See `Task`."""
         scores = np.asarray(scores, np.float64)
         predicted = self.decide(scores)
-        return Judged(predicted, predicted == labels, scores[np.arange(len(scores)), predicted])
+        return Outcomes(predicted, predicted == labels, scores[np.arange(len(scores)), predicted])
 
     def agree(self, scores: np.ndarray, expected: np.ndarray) -> np.ndarray:
         """Return whether the most probable class of each example is the same, bool `(N,)`."""
@@ -67,14 +67,14 @@ class OneClass(Classification):
             row = int(np.abs(sums - 1).argmax())
             raise ValueError(f"the probabilities of {ids[row]!r} add up to {sums[row]:g}")
 
-    def _own_metrics(self, classes: np.ndarray, said: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
-        return class_metrics(classes, said)
+    def _own_metrics(self, classes: np.ndarray, predicted: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
+        return class_metrics(classes, predicted)
 
-    def _own_means(self, classes: np.ndarray, said: np.ndarray, outputs: np.ndarray) -> dict[str, np.ndarray]:
-        return {"accuracy": (classes == said).astype(float)}
+    def _own_means(self, classes: np.ndarray, predicted: np.ndarray, outputs: np.ndarray) -> dict[str, np.ndarray]:
+        return {"accuracy": (classes == predicted).astype(float)}
 
-    def _own_confusion(self, truth: np.ndarray, said: np.ndarray) -> Statistic:
-        return statistics.class_confusion(truth, said)
+    def _own_confusion(self, truth: np.ndarray, predicted: np.ndarray) -> Statistic:
+        return statistics.class_confusion(truth, predicted)
 
 
 class Multiclass(OneClass):
@@ -113,18 +113,18 @@ class Multiclass(OneClass):
         """See `Task`."""
         return tf.nn.softmax(outputs / temperature)
 
-    def said(self, outputs: np.ndarray) -> np.ndarray:
+    def predict(self, outputs: np.ndarray) -> np.ndarray:
         """See `Classification`."""
         return np.asarray(outputs).argmax(axis=1)
 
     def _extra_metrics(self, classes: np.ndarray, scores: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
         return top_k_metrics(classes, outputs)
 
-    def _own_means(self, classes: np.ndarray, said: np.ndarray, outputs: np.ndarray) -> dict[str, np.ndarray]:
+    def _own_means(self, classes: np.ndarray, predicted: np.ndarray, outputs: np.ndarray) -> dict[str, np.ndarray]:
         order = np.argsort(outputs, axis=1, kind="stable")[:, ::-1]  # equal logits: last first, as in scikit-learn
         place = np.argmax(order == classes[:, None], axis=1)
         top = {f"top_{k}_accuracy": (place < k).astype(float) for k in TOP_K if outputs.shape[1] > k}
-        return super()._own_means(classes, said, outputs) | top
+        return super()._own_means(classes, predicted, outputs) | top
 
 
 class Binary(SigmoidOutputs, OneClass):
@@ -173,7 +173,7 @@ class Binary(SigmoidOutputs, OneClass):
         outputs = outputs / temperature
         return tf.nn.sigmoid(tf.concat([-outputs, outputs], axis=-1))
 
-    def said(self, outputs: np.ndarray) -> np.ndarray:
+    def predict(self, outputs: np.ndarray) -> np.ndarray:
         """See `Classification`."""
         return (np.asarray(outputs) > 0).astype(np.int64)[:, 0]
 

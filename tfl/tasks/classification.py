@@ -24,16 +24,16 @@ class Classification(Task):
     positive: ClassVar[int | None] = None  # the column of the positive class, if there is one
 
     @abc.abstractmethod
-    def said(self, outputs: np.ndarray) -> np.ndarray:
+    def predict(self, outputs: np.ndarray) -> np.ndarray:
         """Return the predictions: class numbers int64 `(N,)`, or 0 or 1 for each label `(N, C)`."""
 
     @abc.abstractmethod
     def as_classes(self, labels: np.ndarray) -> np.ndarray:
-        """Return labels as whole numbers, in the shape of the result of `said`."""
+        """Return labels as whole numbers, in the shape of the result of `predict`."""
 
     @abc.abstractmethod
     def one_vs_rest(self, classes: np.ndarray, num_classes: int) -> np.ndarray:
-        """Return for each class or label whether it is present, bool `(N, C)`, from `said` or from labels."""
+        """Return for each class or label whether it is present, bool `(N, C)`, from `predict` or from labels."""
 
     @abc.abstractmethod
     def confidences(self, outputs: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -44,40 +44,40 @@ class Classification(Task):
         """
 
     @abc.abstractmethod
-    def certainty(self, scores: np.ndarray) -> np.ndarray:
+    def confidence(self, scores: np.ndarray) -> np.ndarray:
         """Return the confidence of the model in its prediction for each example, `(N,)`."""
 
     @abc.abstractmethod
-    def _own_metrics(self, classes: np.ndarray, said: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
+    def _own_metrics(self, classes: np.ndarray, predicted: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
         """Return the metrics of the task other than the loss and the ranking metrics."""
 
     @abc.abstractmethod
-    def _own_means(self, classes: np.ndarray, said: np.ndarray, outputs: np.ndarray) -> dict[str, np.ndarray]:
+    def _own_means(self, classes: np.ndarray, predicted: np.ndarray, outputs: np.ndarray) -> dict[str, np.ndarray]:
         """Return for each metric that is a plain mean the values of the examples, `(N,)`."""
 
     @abc.abstractmethod
-    def _own_confusion(self, truth: np.ndarray, said: np.ndarray) -> Statistic:
+    def _own_confusion(self, truth: np.ndarray, predicted: np.ndarray) -> Statistic:
         """Return the statistic of the metrics that compare true and predicted classes, both bool `(N, C)`."""
 
-    def example_metrics(self, classes: np.ndarray, said: np.ndarray) -> dict[str, np.ndarray]:
+    def example_metrics(self, classes: np.ndarray, predicted: np.ndarray) -> dict[str, np.ndarray]:
         """Return further metrics that are plain means, as the values of the examples `(N,)`; none by default.
 
         Args:
             classes: from `as_classes`.
-            said: from `said`.
+            predicted: from `predict`.
         """
         return {}
 
     def headline_values(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """See `Task`."""
-        further = self.example_metrics(self.as_classes(labels), self.said(outputs))
+        further = self.example_metrics(self.as_classes(labels), self.predict(outputs))
         return further[self.headline.metric] if self.headline.metric in further else self.is_correct(outputs, labels)
 
     def measure(self, outputs: np.ndarray, labels: np.ndarray) -> dict[str, float | int]:
         """See `Task`."""
         outputs = np.asarray(outputs, np.float64)
         loss = self.losses(outputs, labels)
-        classes, predicted, scores = self.as_classes(labels), self.said(outputs), self.scores(outputs)
+        classes, predicted, scores = self.as_classes(labels), self.predict(outputs), self.scores(outputs)
         ranking = ranking_metrics(self.one_vs_rest(classes, scores.shape[1]), scores)
         shared = {"loss": float(loss.mean()), "num_examples": len(loss)}
         own = self._own_metrics(classes, predicted, outputs)
@@ -92,7 +92,7 @@ class Classification(Task):
     def statistic(self, outputs: np.ndarray, labels: np.ndarray) -> Statistic:
         """See `Task`."""
         outputs = np.asarray(outputs, np.float64)
-        classes, predicted, scores = self.as_classes(labels), self.said(outputs), self.scores(outputs)
+        classes, predicted, scores = self.as_classes(labels), self.predict(outputs), self.scores(outputs)
         truth, chosen = (self.one_vs_rest(part, scores.shape[1]) for part in (classes, predicted))
         return statistics.join(
             statistics.means(

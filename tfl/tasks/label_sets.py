@@ -10,7 +10,7 @@ from tfl.tasks import statistics
 from tfl.tasks.label_formats import LabelFormat, SetLabels
 from tfl.tasks.scores import label_metrics
 from tfl.tasks.sigmoid import SigmoidOutputs
-from tfl.tasks.task import Judged, Statistic
+from tfl.tasks.task import Outcomes, Statistic
 
 
 class Multilabel(SigmoidOutputs):
@@ -33,7 +33,7 @@ class Multilabel(SigmoidOutputs):
         """See `Task`."""
         return tf.nn.sigmoid(outputs / temperature)
 
-    def said(self, outputs: np.ndarray) -> np.ndarray:
+    def predict(self, outputs: np.ndarray) -> np.ndarray:
         """See `Classification`."""
         return (np.asarray(outputs) > 0).astype(np.int64)
 
@@ -49,7 +49,7 @@ class Multilabel(SigmoidOutputs):
         """See `Classification`."""
         return self.scores(outputs).ravel(), self.as_classes(labels).ravel() > 0
 
-    def certainty(self, scores: np.ndarray) -> np.ndarray:
+    def confidence(self, scores: np.ndarray) -> np.ndarray:
         """Return the lowest confidence among the labels of each example, `(N,)`."""
         return np.maximum(scores, 1.0 - scores).min(axis=1)
 
@@ -57,26 +57,26 @@ class Multilabel(SigmoidOutputs):
         """See `Task`."""
         return np.asarray(scores) > 0.5
 
-    def judge(self, scores: np.ndarray, labels: np.ndarray) -> Judged:
+    def outcomes(self, scores: np.ndarray, labels: np.ndarray) -> Outcomes:
         """See `Task`."""
         scores, rows = np.asarray(scores, np.float64), np.arange(len(scores))
         truth = np.asarray(labels, np.float64).reshape(scores.shape)
         sureness = np.maximum(scores, 1 - scores)
         is_wrong = (scores > 0.5) != (truth > 0.5)
-        is_hit = ~is_wrong.any(axis=1)
-        decided = np.where(is_hit, sureness.argmin(axis=1), np.where(is_wrong, sureness, -1.0).argmax(axis=1))
-        return Judged(decided, is_hit, sureness[rows, decided])
+        is_correct = ~is_wrong.any(axis=1)
+        decided = np.where(is_correct, sureness.argmin(axis=1), np.where(is_wrong, sureness, -1.0).argmax(axis=1))
+        return Outcomes(decided, is_correct, sureness[rows, decided])
 
     def agree(self, scores: np.ndarray, expected: np.ndarray) -> np.ndarray:
         """Return whether every label of an example is the same, at the threshold 0.5, bool `(N,)`."""
         return ((scores > 0.5) == (expected > 0.5)).all(axis=1)
 
-    def _own_metrics(self, classes: np.ndarray, said: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
-        return label_metrics(classes, said)
+    def _own_metrics(self, classes: np.ndarray, predicted: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
+        return label_metrics(classes, predicted)
 
-    def _own_means(self, classes: np.ndarray, said: np.ndarray, outputs: np.ndarray) -> dict[str, np.ndarray]:
-        right = classes == said
+    def _own_means(self, classes: np.ndarray, predicted: np.ndarray, outputs: np.ndarray) -> dict[str, np.ndarray]:
+        right = classes == predicted
         return {"accuracy": right.all(axis=1).astype(float), "label_accuracy": right.mean(axis=1)}
 
-    def _own_confusion(self, truth: np.ndarray, said: np.ndarray) -> Statistic:
-        return statistics.label_confusion(truth, said)
+    def _own_confusion(self, truth: np.ndarray, predicted: np.ndarray) -> Statistic:
+        return statistics.label_confusion(truth, predicted)

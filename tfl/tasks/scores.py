@@ -87,7 +87,7 @@ def shape_for_scikit(labels: np.ndarray, predicted: np.ndarray, num_classes: int
 
     Args:
         labels: from `as_classes`.
-        predicted: from `said`.
+        predicted: from `predict`.
         num_classes: number of classes or labels.
     """
     if labels.ndim == 2 and num_classes == 1:

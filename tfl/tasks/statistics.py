@@ -29,12 +29,12 @@ def means(columns: Mapping[str, np.ndarray]) -> Statistic:
     return statistic
 
 
-def class_confusion(truth: np.ndarray, said: np.ndarray) -> Statistic:
+def class_confusion(truth: np.ndarray, predicted: np.ndarray) -> Statistic:
     """Return the statistic of metrics that depend on how often each class is true, is predicted, and both.
 
     Args:
         truth: bool `(N, C)`, one class per example.
-        said: bool `(N, C)`.
+        predicted: bool `(N, C)`.
     """
 
     def metrics(support: np.ndarray, predicted: np.ndarray, hits: np.ndarray, f1: np.ndarray, total: np.ndarray):
@@ -46,10 +46,10 @@ def class_confusion(truth: np.ndarray, said: np.ndarray) -> Statistic:
             "cohen_kappa": _ratio(hits.sum(axis=1) / total - by_chance, 1.0 - by_chance),
         }
 
-    return _confusion(truth, said, metrics)
+    return _confusion(truth, predicted, metrics)
 
 
-def label_confusion(truth: np.ndarray, said: np.ndarray) -> Statistic:
+def label_confusion(truth: np.ndarray, predicted: np.ndarray) -> Statistic:
     """Return the same statistic for sets of labels; arguments as for `class_confusion`."""
 
     def metrics(support: np.ndarray, predicted: np.ndarray, hits: np.ndarray, f1: np.ndarray, total: np.ndarray):
@@ -58,11 +58,11 @@ def label_confusion(truth: np.ndarray, said: np.ndarray) -> Statistic:
         weighted = _weighted(np.nan_to_num(f1), support)
         return {"macro_f1": _mean_of_known(f1), "micro_f1": micro, "weighted_f1": weighted}
 
-    return _confusion(truth, said, metrics)
+    return _confusion(truth, predicted, metrics)
 
 
-def _confusion(truth: np.ndarray, said: np.ndarray, metrics: Callable[..., dict[str, np.ndarray]]) -> Statistic:
-    matrices = [scipy.sparse.csr_array(part.astype(np.float64)) for part in (truth, said, truth & said)]
+def _confusion(truth: np.ndarray, predicted: np.ndarray, metrics: Callable[..., dict[str, np.ndarray]]) -> Statistic:
+    matrices = [scipy.sparse.csr_array(part.astype(np.float64)) for part in (truth, predicted, truth & predicted)]
 
     def statistic(counts: np.ndarray) -> dict[str, np.ndarray]:
         support, predicted, hits = (counts @ matrix for matrix in matrices)
@@ -135,10 +135,10 @@ def _sums_before(counts: np.ndarray) -> np.ndarray:
     return sums
 
 
-def value_errors(truth: np.ndarray, said: np.ndarray) -> Statistic:
+def value_errors(truth: np.ndarray, predicted: np.ndarray) -> Statistic:
     """Return the statistic of the errors of predicted values against true values, both `(N, K)`."""
     centre = truth.mean(axis=0)  # sums of squares around the mean lose no digits
-    error, spread = said - truth, truth - centre
+    error, spread = predicted - truth, truth - centre
     outputs = truth.shape[1]
 
     def statistic(counts: np.ndarray) -> dict[str, np.ndarray]:

@@ -47,22 +47,22 @@ ACCURACY = Headline("accuracy", higher_is_better=True, is_share=True, digits=".4
 
 
 @dataclasses.dataclass(frozen=True)
-class Judged:
+class Outcomes:
     """The result of every example, to choose the examples that a person should look at.
 
     Attributes:
-        predicted: int64 `(N,)`, the predicted class; for sets of labels, the label that `certainty` belongs to; for
+        predicted: int64 `(N,)`, the predicted class; for sets of labels, the label that `confidence` belongs to; for
             several values, the value with the largest error.
-        is_hit: bool `(N,)`, whether the prediction is correct; for sets of labels, whether all labels are correct; for
-            values always False.
-        certainty: float64 `(N,)`, the probability of the prediction, in [0, 1]. For sets of labels it is the highest
+        is_correct: bool `(N,)`, whether the prediction is correct; for sets of labels, whether all labels are correct;
+            for values always False.
+        confidence: float64 `(N,)`, the probability of the prediction, in [0, 1]. For sets of labels it is the highest
             confidence among the wrong labels, or, if all are correct, the lowest confidence. For values it is the
             absolute error.
     """
 
     predicted: np.ndarray
-    is_hit: np.ndarray
-    certainty: np.ndarray
+    is_correct: np.ndarray
+    confidence: np.ndarray
 
 
 class Task(abc.ABC):
@@ -163,7 +163,7 @@ class Task(abc.ABC):
         """Return the predicted labels of scores, in the form of an index, for `labels.text`."""
 
     @abc.abstractmethod
-    def judge(self, scores: np.ndarray, labels: np.ndarray) -> Judged:
+    def outcomes(self, scores: np.ndarray, labels: np.ndarray) -> Outcomes:
         """Compare predictions with true labels, example by example."""
 
     def explained_output(self, scores: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from tfl.tasks.convex import Convex, SquaredError
 from tfl.tasks.label_formats import LabelFormat, ValueLabels
 from tfl.tasks.scores import value_metrics
 from tfl.tasks.statistics import value_errors
-from tfl.tasks.task import CONFORMAL, Headline, Judged, Statistic, Task, check_smoothing
+from tfl.tasks.task import CONFORMAL, Headline, Outcomes, Statistic, Task, check_smoothing
 
 _STEP = 0.01  # of the range of all values: two models agree if they differ by at most this share
 
@@ -62,12 +62,12 @@ class Regression(Task):
         """See `Task`."""
         return np.asarray(scores)
 
-    def judge(self, scores: np.ndarray, labels: np.ndarray) -> Judged:
+    def outcomes(self, scores: np.ndarray, labels: np.ndarray) -> Outcomes:
         """See `Task`."""
         scores, rows = np.asarray(scores, np.float64), np.arange(len(scores))
         error = np.abs(scores - np.asarray(labels, np.float64).reshape(scores.shape))
         worst = error.argmax(axis=1)
-        return Judged(worst, np.zeros(len(rows), bool), error[rows, worst])
+        return Outcomes(worst, np.zeros(len(rows), bool), error[rows, worst])
 
     def explained_output(self, scores: np.ndarray) -> np.ndarray:
         """Return column 0, the first value, for every example."""
