@@ -104,7 +104,7 @@ def build(name: str, unfreeze: str) -> keras.Model:
 def train_by_keras(model: keras.Model, feed: Callable[[int], tf.data.Dataset]) -> Callable[[], Any]:
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(RATE), loss, metrics=["accuracy"], jit_compile=False)
-    return lambda: model.fit(feed(0).map(lambda batch: (batch["image"], batch["label"])), verbose=0)
+    return lambda: model.fit(feed(0).map(lambda batch: (batch["input"], batch["label"])), verbose=0)
 
 
 def train_by_tfl(model: keras.Model, feed: Callable[[int], tf.data.Dataset]) -> Callable[[], Any]:
@@ -125,7 +125,7 @@ def run_bare_steps(model: keras.Model, batch: dict[str, tf.Tensor]) -> Callable[
 
     def run() -> None:
         for _ in range(-(-_IMAGES.value // BATCH)):
-            step(batch["image"], batch["label"])
+            step(batch["input"], batch["label"])
 
     return run
 

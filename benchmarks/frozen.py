@@ -142,7 +142,7 @@ def make_floor(data: str) -> Callable[[], float]:
     splits = tfl.load_data(f"folder:{data}")
     rows = np.arange(len(splits.index))
     dataset = tfl.make_dataset(splits.source, rows, image_size=224, batch_size=64)
-    batches = [batch["image"] for batch in dataset]
+    batches = [batch["input"] for batch in dataset]
     backbone = tfl.build_backbone(**NETWORK)
     forward = tf.function(lambda images: tf.reduce_mean(backbone(images, training=False), axis=(1, 2)))
 

@@ -14,7 +14,7 @@ ROOMS = [  # from the ground up: a file imports from rooms that stand before its
     *("version", "errors", "registry", "progress", "cluster", "keras_settings", "config"),
     *("files", "workdir", "cli"),
     *("distribution", "checkpoints"),
-    *("backbones", "inputs", "data", "tasks", "models"),
+    *("inputs", "backbones", "data", "tasks", "models"),
     *("features", "training.objective", "training.update", "training.contract", "training.loop", "training"),
     *("evaluation", "explain", "export"),
     "build",

@@ -21,6 +21,7 @@ from tfl.build import validate_config
 from tfl.data import load_source, make_prediction_dataset
 from tfl.errors import InputError
 from tfl.files.reading import read_json
+from tfl.inputs import ImageInput
 from tfl.models.classifier import load_model, save_model
 from tfl.runs.evaluate import evaluate_workdir
 from tfl.runs.predict import predict_files
@@ -254,7 +255,7 @@ def test_predict_says_what_it_was_given(run, tmp_path):
         ([str(tmp_path / "gone.jpg")], "No such file"),
     ):
         with pytest.raises(InputError, match=expected):
-            make_prediction_dataset(files, 32, 8)
+            make_prediction_dataset(files, ImageInput(32), 8)
     with pytest.raises(InputError, match="`output` must be writable"):
         predict_files(workdir, [str(photos)], str(tmp_path / "empty"))
     assert not list((tmp_path / "empty").iterdir())

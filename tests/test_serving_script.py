@@ -114,7 +114,7 @@ def test_what_was_begun_is_finished_and_readiness_goes_first(run, start, shared)
 FOR_EVER = """
 import sys, threading
 from tfl import cli
-from tfl.serving.images import Decoder
+from tfl.inputs.image.untrusted import ImageDecoder
 decode, calls, begun = Decoder.decode, [], sys.argv.pop()
 def decode_the_warm_up_alone(decoder, image):
     if len(calls) == 2:

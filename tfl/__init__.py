@@ -36,7 +36,7 @@ with epy.lazy_api_imports(globals()):
         TransferConfig,
     )
     from tfl.data import EpochFeed, Splits, load_data, make_dataset
-    from tfl.errors import BadImageError, ContractError, InputError, StoppedError, WorkerLostError
+    from tfl.errors import BadExampleError, BadImageError, ContractError, InputError, StoppedError, WorkerLostError
     from tfl.evaluation import (
         Predictions,
         compare_predictions,

@@ -56,6 +56,7 @@ def load_splits(config: TransferConfig, data: Any = None) -> Splits:
         max_bad_fraction=config.data.max_bad_fraction,
         train_examples_per_class=config.data.train_examples_per_class,
         bit_depth=config.data.bit_depth,
+        kind=get_backbone_spec(config.backbone.name).input,
     )
 
 

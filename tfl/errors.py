@@ -30,8 +30,12 @@ class InputError(ValueError):
         super().__init__(readable(message))
 
 
-class BadImageError(ValueError):
-    """An image file that cannot be used; the message is the reason that `quarantine.csv` gives."""
+class BadExampleError(ValueError):
+    """A file that cannot be used as an example; the message is the reason that `quarantine.csv` gives."""
+
+
+class BadImageError(BadExampleError):
+    """An image file that cannot be used."""
 
 
 class ContractError(RuntimeError):

@@ -15,7 +15,11 @@ from tfl.data import load_data, load_source, make_dataset, write_quarantine_csv
 from tfl.data.folder import load_folder
 from tfl.data.index import describe_order
 from tfl.errors import InputError
-from tfl.inputs.image.scan import MAX_BYTES, BadImageError, ScannedImage, scan_files, scan_image
+from tfl.inputs import get_input
+from tfl.inputs.image.scan import MAX_BYTES, BadImageError, ScannedImage, scan_image
+from tfl.inputs.scan import scan_files
+
+IMAGE = get_input("image")
 
 
 def draw(path, seed=0, size=(12, 10), **options):
@@ -81,13 +85,13 @@ def test_linked_folders_are_followed_and_loops_end(tmp_path):
     (tmp_path / "data" / "ant").symlink_to(tmp_path / "real" / "ant")
     (tmp_path / "data" / "bee").symlink_to(tmp_path / "real" / "bee")
     (tmp_path / "real" / "ant" / "loop").symlink_to(tmp_path / "real" / "ant")
-    assert len(load_folder(str(tmp_path / "data")).index) == 8
+    assert len(load_folder(str(tmp_path / "data"), IMAGE).index) == 8
 
 
 def test_home_folder(tmp_path, monkeypatch):
     make_classes(tmp_path / "photos", count=3)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert len(load_folder("~/photos").index) == 6
+    assert len(load_folder("~/photos", IMAGE).index) == 6
 
 
 def test_bad_files_are_listed_and_hidden_files_passed_over(tmp_path, capsys):
@@ -254,14 +258,14 @@ def test_webp_size(tmp_path, options):
 
 
 def test_unreadable_file(tmp_path):
-    (result,) = scan_files([str(tmp_path / "gone.jpg")])
+    (result,) = scan_files(IMAGE, [str(tmp_path / "gone.jpg")])
     assert isinstance(result, BadImageError) and "cannot be read" in str(result)
 
 
 def test_a_file_larger_than_any_photo_is_not_read(tmp_path):
     file = draw(tmp_path / "x.jpg")
     os.truncate(file, MAX_BYTES + 1)  # a hole: the disk holds nothing of it
-    (result,) = scan_files([str(file)])
+    (result,) = scan_files(IMAGE, [str(file)])
     assert isinstance(result, BadImageError) and "536,870,911 bytes are more than any photo has" in str(result)
 
 

@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 
 from tfl.data import explain_lost, load_data, make_dataset, make_prediction_dataset
 from tfl.errors import InputError
+from tfl.inputs import ImageInput
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +46,14 @@ def test_evaluation_sees_every_example_once_in_index_order(photos):
         np.testing.assert_array_equal(found["id"], splits.train)
         np.testing.assert_array_equal(found["label"], splits.index.labels[splits.train])
         assert found["weight"].dtype == np.float32 and (found["weight"] == 1).all()
-        assert found["id"].dtype == np.int64 and found["image"].dtype == np.uint8
+        assert found["id"].dtype == np.int64 and found["input"].dtype == np.uint8
 
 
 def test_pixels_equal_pillow(photos):
     splits = load_data(f"folder:{photos}")
     rows = np.arange(len(splits.index))
     found = collect(make_dataset(splits.source, rows, image_size=16, batch_size=7))
-    for row, pixels in zip(found["id"], found["image"], strict=True):
+    for row, pixels in zip(found["id"], found["input"], strict=True):
         image = Image.open(splits.index.paths[row])
         assert (image.format == "JPEG") == ("jpeg" in splits.index.paths[row])
         upright = (ImageOps.exif_transpose(image) if image.format == "JPEG" else image).convert("RGB")
@@ -88,14 +89,14 @@ def test_augmentation_goes_by_example_not_by_place(photos):
     options = {"image_size": 12, "batch_size": 5, "augmentation": "light", "epoch": 0}
     whole = collect(make_dataset(splits.source, splits.train, **options))
     part = collect(make_dataset(splits.source, splits.train[10:], **options))
-    for id, image in zip(part["id"], part["image"], strict=True):
-        np.testing.assert_array_equal(image, whole["image"][whole["id"] == id][0])
+    for id, image in zip(part["id"], part["input"], strict=True):
+        np.testing.assert_array_equal(image, whole["input"][whole["id"] == id][0])
 
 
 def test_evaluation_ignores_augmentation():
     splits = load_data("digits")
     plain, augmented = (
-        collect(make_dataset(splits.source, splits.test, image_size=8, batch_size=64, augmentation=name))["image"]
+        collect(make_dataset(splits.source, splits.test, image_size=8, batch_size=64, augmentation=name))["input"]
         for name in ("none", "rand")
     )
     np.testing.assert_array_equal(plain, augmented)
@@ -110,15 +111,15 @@ def test_the_last_batch_is_shorter():
 def test_prediction_dataset(photos, tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff")
     files = [photos / "dog" / "3.bmp", tmp_path / "broken.jpg", tmp_path / "gone.png", photos / "cat"]
-    dataset, paths, bad = make_prediction_dataset(files, image_size=8, batch_size=4)
+    dataset, paths, bad = make_prediction_dataset(files, ImageInput(8), batch_size=4)
     assert [path for path, _ in bad] == [str(tmp_path / "broken.jpg"), str(tmp_path / "gone.png")]
     assert paths[0] == str(photos / "dog" / "3.bmp") and len(paths) == 25
     found = collect(dataset)
     assert found["id"].tolist() == list(range(25))
     splits = load_data(f"folder:{photos}")
     same = collect(make_dataset(splits.source, np.arange(len(splits.index)), image_size=8, batch_size=4))
-    for path, image in zip(paths, found["image"], strict=True):
-        np.testing.assert_array_equal(image, same["image"][splits.index.paths == path][0])
+    for path, image in zip(paths, found["input"], strict=True):
+        np.testing.assert_array_equal(image, same["input"][splits.index.paths == path][0])
 
 
 def test_files_of_other_programs_are_not_predicted(photos, tmp_path, capsys):
@@ -129,18 +130,18 @@ def test_files_of_other_programs_are_not_predicted(photos, tmp_path, capsys):
     for name in ("Thumbs.db", "desktop.ini", ".DS_Store"):
         (folder / name).write_bytes(b"junk")
     for files in ([folder], sorted(folder.glob("[!.]*"))):  # the folder, and what a shell gives for photos/*
-        _, paths, bad = make_prediction_dataset(files, image_size=8, batch_size=4)
+        _, paths, bad = make_prediction_dataset(files, ImageInput(8), batch_size=4)
         assert len(paths) == 24 and not bad
         assert capsys.readouterr().err.count("Passed over") == 1
     with pytest.raises(InputError, match="no file"):
-        make_prediction_dataset([folder / "@eaDir"], image_size=8, batch_size=4)
+        make_prediction_dataset([folder / "@eaDir"], ImageInput(8), batch_size=4)
 
 
 def test_what_goes_away_or_changes_before_its_turn_is_listed_and_the_rest_goes_on(photos, tmp_path):
     folder = shutil.copytree(photos / "cat", tmp_path / "photos")
-    dataset, paths, _ = make_prediction_dataset([folder], image_size=8, batch_size=4)
-    expected = collect(dataset)["image"]
-    assert explain_lost(paths, np.arange(24)) == []
+    dataset, paths, _ = make_prediction_dataset([folder], ImageInput(8), batch_size=4)
+    expected = collect(dataset)["input"]
+    assert explain_lost(paths, np.arange(24), ImageInput(8)) == []
     gone, cut, other = (Path(paths[row]) for row in (0, 7, 23))
     gone.unlink()
     cut.write_bytes(cut.read_bytes()[:50])
@@ -148,8 +149,8 @@ def test_what_goes_away_or_changes_before_its_turn_is_listed_and_the_rest_goes_o
     found = collect(dataset)
     kept = [row for row in range(24) if row not in (0, 7, 23)]
     assert found["id"].tolist() == kept
-    np.testing.assert_array_equal(found["image"], expected[kept])
-    lost = explain_lost(paths, found["id"])
+    np.testing.assert_array_equal(found["input"], expected[kept])
+    lost = explain_lost(paths, found["id"], ImageInput(8))
     assert [path for path, _ in lost] == [str(gone), str(cut), str(other)]
     assert [reason.split(":")[0] for _, reason in lost[::2]] == ["cannot be read", "changed since it was checked"]
     assert "truncated" in lost[1][1]
@@ -158,14 +159,14 @@ def test_what_goes_away_or_changes_before_its_turn_is_listed_and_the_rest_goes_o
 @pytest.mark.parametrize("files", [[], ["no/such/file.jpg"]])
 def test_nothing_to_predict(files):
     with pytest.raises(InputError, match=r"at least one usable image"):
-        make_prediction_dataset(files, image_size=8, batch_size=4)
+        make_prediction_dataset(files, ImageInput(8), batch_size=4)
 
 
 def test_real_photos_equal_pillow(shared):
     folder = shared / "data" / "hymenoptera" / "val" / "bees"
-    dataset, paths, bad = make_prediction_dataset(sorted(folder.iterdir())[:12], image_size=224, batch_size=5)
+    dataset, paths, bad = make_prediction_dataset(sorted(folder.iterdir())[:12], ImageInput(224), batch_size=5)
     assert not bad and len(paths) == 12
-    for path, pixels in zip(paths, collect(dataset)["image"], strict=True):
+    for path, pixels in zip(paths, collect(dataset)["input"], strict=True):
         image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
         expected = np.asarray(image.resize((224, 224), Image.Resampling.BILINEAR))
         # Pillow rounds after each of its two passes.

@@ -9,7 +9,9 @@ from tfl.data import load_data, load_source, make_dataset
 from tfl.data.arrays import load_arrays
 from tfl.data.stream import load_streams
 from tfl.errors import InputError
+from tfl.inputs import get_input
 
+IMAGE = get_input("image")
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (60, 6, 5, 3), dtype=np.uint8)
 LABELS = np.arange(60) % 3
@@ -18,7 +20,7 @@ LABELS = np.arange(60) % 3
 def read(splits, rows, **options):
     """Evaluate a whole split at the images' own size: pixels, labels, ids."""
     batches = list(make_dataset(splits.source, rows, batch_size=7, **options).as_numpy_iterator())
-    return tuple(np.concatenate([batch[key] for batch in batches]) for key in ("image", "label", "id"))
+    return tuple(np.concatenate([batch[key] for batch in batches]) for key in ("input", "label", "id"))
 
 
 @pytest.mark.parametrize(
@@ -259,10 +261,10 @@ def test_names_equal_after_normalisation_are_one_class(make, capsys):
 def test_names_of_columns_are_different_after_normalisation():
     rows = np.eye(3, dtype=np.float32)[LABELS]
     with pytest.raises(InputError, match=r"`class_names` must be different names.*twice"):
-        load_arrays({"": (IMAGES, rows)}, class_names=(NFC, NFD, "bee"))
+        load_arrays({"": (IMAGES, rows)}, IMAGE, class_names=(NFC, NFD, "bee"))
     with pytest.raises(InputError, match=r"must be different names.*twice"):
-        load_streams({"": as_stream(IMAGES, rows)}, names=(NFC, NFD, "bee"))
-    numbers = load_streams({"": as_stream(IMAGES, LABELS)}, names=(NFC, NFD, "bee"))  # as tfds reads them
+        load_streams({"": as_stream(IMAGES, rows)}, IMAGE, names=(NFC, NFD, "bee"))
+    numbers = load_streams({"": as_stream(IMAGES, LABELS)}, IMAGE, names=(NFC, NFD, "bee"))  # as tfds reads them
     assert set(numbers.index.class_names) == {NFC, "bee"} and np.bincount(numbers.index.labels).max() == 40
 
 

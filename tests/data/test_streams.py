@@ -113,7 +113,7 @@ def test_shapes_that_only_reading_tells(dataset):
     known = load_data((IMAGES, LABELS))
     (expected,) = make_dataset(known.source, splits.test, image_size=5, batch_size=40).as_numpy_iterator()
     order, reference = np.argsort(batch["id"]), np.argsort(expected["id"])
-    np.testing.assert_array_equal(batch["image"][order], expected["image"][reference])
+    np.testing.assert_array_equal(batch["input"][order], expected["input"][reference])
     np.testing.assert_array_equal(batch["label"][order], expected["label"][reference])
 
 
@@ -126,7 +126,7 @@ def test_grey_and_colour_in_one_stream(ranks):
     signature = (tf.TensorSpec(None, tf.uint8), tf.TensorSpec((), tf.int64))
     splits = load_data(tf.data.Dataset.from_generator(examples, output_signature=signature))
     for batch in make_dataset(splits.source, splits.train, image_size=4, batch_size=4).as_numpy_iterator():
-        grey = (np.ptp(batch["image"].astype(int), axis=-1) == 0).all(axis=(1, 2))
+        grey = (np.ptp(batch["input"].astype(int), axis=-1) == 0).all(axis=(1, 2))
         rows = splits.index.ids[batch["id"]].astype(int)
         np.testing.assert_array_equal(grey, np.array(ranks)[rows % 2] == 2)
 

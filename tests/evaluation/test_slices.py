@@ -5,7 +5,14 @@ import pytest
 
 import tfl
 from tfl.errors import InputError
-from tfl.evaluation import Predictions, mean_luminance, measure_slices, slice_by_column, slice_by_image, wilson_interval
+from tfl.evaluation import (
+    Predictions,
+    measure_examples,
+    measure_slices,
+    slice_by_column,
+    slice_by_content,
+    wilson_interval,
+)
 from tfl.evaluation.slices import Slicing, slice_by_category, slice_by_number
 
 
@@ -129,17 +136,17 @@ def test_images_are_cut_by_size_shape_and_brightness():
     images[:45] //= 4
     splits = tfl.load_data((images, np.arange(90) % 2))
     rows = np.arange(90)
-    luminance = mean_luminance(splits.source, rows)
+    luminance = measure_examples(splits.source, rows)
     expected = images[splits.index.ids.astype(int)].mean(axis=(1, 2)) @ [0.299, 0.587, 0.114]
     np.testing.assert_allclose(luminance, expected, atol=0.5)
-    np.testing.assert_allclose(mean_luminance(splits.source, rows[::-1]), luminance[::-1])
-    slicings = slice_by_image(splits.index, rows, luminance)
+    np.testing.assert_allclose(measure_examples(splits.source, rows[::-1]), luminance[::-1])
+    slicings = slice_by_content(splits.source, rows)
     assert list(slicings) == ["brightness"]  # all are of one size
     index = splits.index
     index.facts["width"][:], index.facts["height"][:] = np.where(rows < 45, 100, 300), np.where(rows < 30, 200, 100)
-    slicings = slice_by_image(index, rows)
+    slicings = slice_by_content(splits.source, rows, measured=False)
     assert slicings["image size"].names == ("10,000 to 20,000 pixels", "30,000 pixels")
     shapes = [slicings["shape"].names[part] for part in slicings["shape"].parts[[0, 40, 80]]]
     assert shapes == ["taller than wide", "about square", "wider than tall"]
     index.facts["width"][3] = 0  # unknown
-    assert slice_by_image(index, rows) == {}
+    assert slice_by_content(splits.source, rows, measured=False) == {}

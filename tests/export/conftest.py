@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from tfl.data import decode_image, resize
 from tfl.export import Reference
+from tfl.inputs.image.decode import decode_image, resize
 from tfl.models.classifier import Metadata
 
 SIZE = 32

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfl.data import decode_image, resize
 from tfl.errors import InputError
 from tfl.export import load_artefact, write_saved_model
 from tfl.export.formats import check_formats
 from tfl.export.litert_file import write_litert
 from tfl.export.onnx_file import write_onnx
+from tfl.inputs.image.decode import decode_image, resize
 from tfl.models.classifier import save_model
 
 SIZE = 32

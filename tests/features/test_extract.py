@@ -57,7 +57,7 @@ def computed(monkeypatch) -> list[int]:
 def expected(model: keras.Model, splits: tfl.data.Splits, rows: np.ndarray, view: View | None = None) -> np.ndarray:
     how = {} if view is None else {"augmentation": view.augmentation, "seed": view.seed, "epoch": view.number}
     dataset = make_dataset(splits.source, rows, image_size=SIZE, batch_size=32, shuffle=False, **how)
-    return np.concatenate([keras.ops.convert_to_numpy(model(batch["image"], training=False)) for batch in dataset])
+    return np.concatenate([keras.ops.convert_to_numpy(model(batch["input"], training=False)) for batch in dataset])
 
 
 @pytest.mark.parametrize("stored", [True, False])

@@ -65,7 +65,7 @@ def test_epochs_walk_through_the_views_in_the_order_of_the_images(splits):
     for epoch in (0, 1, 2):
         images = tfl.make_dataset(splits.source, splits.train, image_size=SIZE, batch_size=16, seed=0, epoch=epoch)
         ids = np.concatenate([batch["id"] for batch in images])
-        values = np.concatenate([batch["image"] for batch in stored(epoch)])
+        values = np.concatenate([batch["input"] for batch in stored(epoch)])
         np.testing.assert_array_equal(np.concatenate([batch["id"] for batch in stored(epoch)]), ids)
         expected = extractor(ids, [views[epoch % 2]]).values
         np.testing.assert_allclose(values, expected, atol=1e-5)
@@ -75,7 +75,7 @@ def test_feature_batches_hold_every_row_once_and_the_last_is_short(splits):
     features = Extractor(split_frozen(classifier("MobileNetV2", "0")).lower, splits.source, SIZE)(splits.train)
     batches = list(make_feature_dataset(features, np.arange(len(features)), 16))
     assert [len(batch["id"]) for batch in batches] == [16, 16, 10]
-    np.testing.assert_array_equal(np.concatenate([batch["image"] for batch in batches]), features.values)
+    np.testing.assert_array_equal(np.concatenate([batch["input"] for batch in batches]), features.values)
 
 
 def test_storing_is_refused_where_there_is_no_room_and_decided_by_cost(splits, tmp_path, monkeypatch, capsys):

@@ -48,7 +48,7 @@ def test_every_format_holds_every_example_once_with_its_features(tmp_path, file_
     keras.utils.set_random_seed(0)
     backbone = tfl.build_backbone("MobileNetV2", image_size=32, alpha=0.35, weights="none")
     (batch,) = tfl.make_dataset(splits.source, np.arange(5), image_size=32, batch_size=5)
-    expected = keras.ops.mean(backbone(batch["image"]), axis=(1, 2))
+    expected = keras.ops.mean(backbone(batch["input"]), axis=(1, 2))
     np.testing.assert_allclose(values[:5], expected, atol=1e-4)
 
 

@@ -23,7 +23,7 @@ def pixels_of(run, rows):
     dataset = make_dataset(run.splits.source, np.sort(rows), image_size=32, batch_size=999)
     batch = next(iter(dataset))
     place = {row: k for k, row in enumerate(batch["id"].numpy().tolist())}
-    return batch["image"].numpy()[[place[row] for row in np.asarray(rows).tolist()]]
+    return batch["input"].numpy()[[place[row] for row in np.asarray(rows).tolist()]]
 
 
 def galleries_of(run, most=6):

@@ -12,7 +12,7 @@ from jpegs import with_passes
 from PIL import Image
 from warm import PATIENCE
 
-from tfl.data import decode_image, resize
+from tfl.inputs.image.decode import decode_image, resize
 from tfl.runs.predict import predict_files
 
 PREDICT, CLASSIFY, EXPLAIN = ("/v1/models/model:" + verb for verb in ("predict", "classify", "explain"))
@@ -325,7 +325,7 @@ def test_after_twenty_small_files_with_thousands_of_scans_photos_are_answered(se
 
 
 def test_large_images_take_turns_and_no_place_of_others(serve, ready, model_file, photos, monkeypatch):
-    monkeypatch.setattr("tfl.serving.images.TAKES_TURNS", 100_000)
+    monkeypatch.setattr("tfl.inputs.image.untrusted.TAKES_TURNS", 100_000)
     with serve(model_file) as client, concurrent.futures.ThreadPoolExecutor(20) as pool:
         model, held = ready(client).app.state.model, threading.Event()
         model._turns.submit(held.wait)

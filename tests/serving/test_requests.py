@@ -6,15 +6,17 @@ import json
 import numpy as np
 import pytest
 
+from tfl.models.classifier import Metadata
 from tfl.serving.limits import RequestError
 from tfl.serving.requests import read_predict_request
 
 B64 = {"b64": base64.b64encode(b"one").decode()}
+METADATA = Metadata("MobileNetV2", 1.0, 2, "multiclass", ("ant", "bee"))
 PIXELS = np.arange(2 * 2 * 2 * 3).reshape(2, 2, 2, 3)
 
 
 def read(content):
-    return read_predict_request(json.dumps(content).encode() if not isinstance(content, bytes) else content, 2)
+    return read_predict_request(json.dumps(content).encode() if not isinstance(content, bytes) else content, METADATA)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ class BackboneSpec:
         minimum_size: smallest number of pixels per side that Keras accepts.
         num_features: channels of the feature map, at alpha=1.
         imagenet_alphas: width multipliers with published weights; empty if the network has no multiplier.
+        input: what an example is, the name of an input in `tfl.inputs`.
     """
 
     name: str
@@ -33,6 +34,7 @@ class BackboneSpec:
     minimum_size: int
     num_features: int
     imagenet_alphas: tuple[float, ...] = ()
+    input: str = "image"
 
     @property
     def has_alpha(self) -> bool:

@@ -18,9 +18,8 @@ from tfl.backbones.catalog import BackboneSpec, get_backbone_spec
 from tfl.backbones.published import published_weights
 from tfl.backbones.saved import copy_weights, find_weights
 from tfl.errors import InputError
+from tfl.inputs import get_input
 from tfl.keras_settings import check_keras_settings
-
-INPUT_NAME = "image"  # of the input of every network that is built here
 
 
 def build_backbone(name: str, *, image_size: int = 0, alpha: float = 1.0, weights: str = "imagenet") -> keras.Model:
@@ -128,15 +127,15 @@ def _check(spec: BackboneSpec, image_size: int, alpha: float, weights: str) -> N
 
 def _build(spec: BackboneSpec, image_size: int, alpha: float, weights: str | None) -> keras.Model:
     """Build the network as Keras defines it, on top of the preprocessing of its family."""
-    shape = (image_size, image_size, 3)
-    image = keras.Input(shape, name=INPUT_NAME)
+    shape = tuple(get_input(spec.input).sized(image_size).spec.shape)
+    entrance = keras.Input(shape, name=spec.input)
     options = {"alpha": alpha} if spec.has_alpha else {}
-    pixels = spec.preprocess(image)
+    inputs = spec.preprocess(entrance)
     with published_weights(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*Weights for input shape")  # see `build_backbone`
         try:
             network = spec.build(
-                include_top=False, weights=weights, input_tensor=pixels, input_shape=shape, pooling=None, **options
+                include_top=False, weights=weights, input_tensor=inputs, input_shape=shape, pooling=None, **options
             )
         except InputError:
             raise
@@ -145,7 +144,7 @@ def _build(spec: BackboneSpec, image_size: int, alpha: float, weights: str | Non
                 "`backbone.name` must be a network that can be built with these options. Received: backbone.name="
                 f"{spec.name!r}, backbone.alpha={alpha}, data.image_size={image_size} ({' '.join(str(error).split())})."
             ) from error
-    return keras.Model(image, network.outputs[0], name=network.name)
+    return keras.Model(entrance, network.outputs[0], name=network.name)
 
 
 def _flatten(model: keras.Model) -> keras.Model:

@@ -14,8 +14,7 @@ from tfl.data.quarantine import write_quarantine_csv
 from tfl.data.source import Source, reading_explained
 from tfl.data.sources import load_source
 from tfl.data.splits import assign_splits, count_leaks, find_contradictions
-from tfl.inputs.image.augment import augment
-from tfl.inputs.image.decode import decode_image, resize
+from tfl.inputs import Input
 
 __all__ = [
     "EpochFeed",
@@ -23,9 +22,7 @@ __all__ = [
     "Source",
     "Splits",
     "assign_splits",
-    "augment",
     "count_leaks",
-    "decode_image",
     "explain_lost",
     "find_contradictions",
     "load_data",
@@ -33,7 +30,6 @@ __all__ = [
     "make_dataset",
     "make_prediction_dataset",
     "reading_explained",
-    "resize",
     "write_quarantine_csv",
 ]
 
@@ -83,6 +79,7 @@ def load_data(
     max_bad_fraction: float = 0.1,
     train_examples_per_class: int = 0,
     bit_depth: int = 16,
+    kind: str | Input = "image",
 ) -> Splits:
     """Open a source and divide it into train, validation and test.
 
@@ -92,7 +89,8 @@ def load_data(
         seed: of the split.
         max_bad_fraction: more undecodable files than this fraction stop the run.
         train_examples_per_class: maximum number of training examples per class; 0: all.
-        bit_depth: number of bits that 16-bit PNG files really use, 8 to 16; see `at_depth`.
+        bit_depth: number of bits that 16-bit PNG files really use, 8 to 16; see `Source.at_depth`.
+        kind: what an example is; see `tfl.inputs`.
 
     Returns:
         The splits, with the source and its index.
@@ -106,6 +104,6 @@ def load_data(
         (1259, 269, 269)
     """
     validate_split(split)
-    opened = load_source(source, max_bad_fraction, bit_depth=bit_depth)
+    opened = load_source(source, max_bad_fraction, bit_depth=bit_depth, kind=kind)
     index = assign_splits(opened.index, split=split, seed=seed, train_examples_per_class=train_examples_per_class)
     return Splits(opened.with_index(index))

@@ -12,37 +12,39 @@ from tfl.data.index import SPLITS, make_index
 from tfl.data.labels import as_labels, read_labels
 from tfl.data.source import Source
 from tfl.errors import InputError
-from tfl.inputs.image.pixels import check_image, check_split
+from tfl.inputs import Input
 
 
 @dataclasses.dataclass(frozen=True)
 class ArraySource(Source):
-    """Pixels in memory, uint8 RGB, one image after the other in index order; image sizes may differ."""
+    """Values in memory, one example after the other in index order; the sizes of examples may differ."""
 
-    pixels: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.uint8))  # of all images, flat
-    starts: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))  # of each image in them
+    values: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.uint8))  # of all examples, flat
+    starts: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))  # of each example in them
+    shapes: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 0), np.int64))  # of each example
 
     def examples(self, rows: np.ndarray) -> tf.data.Dataset:
-        """Return the pixels of the rows, in their order."""
+        """Return the values of the rows, in their order."""
         with tf.device("CPU"):
-            pixels = tf.convert_to_tensor(self.pixels)
-        shapes = np.stack([self.index.facts["height"], self.index.facts["width"], np.full(len(self.index), 3)], axis=1)
-        columns = {"start": self.starts[rows], "shape": shapes[rows], "label": self.index.labels[rows], "id": rows}
+            values = tf.convert_to_tensor(self.values)
+        columns = {"start": self.starts[rows], "shape": self.shapes[rows], "label": self.index.labels[rows], "id": rows}
+        shape = [*[None] * (self.shapes.shape[1] - 1), *self.shapes[0, -1:].tolist()]  # the last one is that of all
 
         def cut(row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            image = tf.reshape(tf.slice(pixels, [row["start"]], [tf.reduce_prod(row["shape"])]), row["shape"])
-            return {"image": tf.ensure_shape(image, (None, None, 3)), "label": row["label"], "id": row["id"]}
+            example = tf.reshape(tf.slice(values, [row["start"]], [tf.reduce_prod(row["shape"])]), row["shape"])
+            return {"input": tf.ensure_shape(example, shape), "label": row["label"], "id": row["id"]}
 
         return tf.data.Dataset.from_tensor_slices(columns).map(cut)
 
 
-def load_arrays(splits: Mapping[str, tuple[Any, Any]], class_names: Sequence[str] = ()) -> ArraySource:
-    """Make a source from images and labels in memory.
+def load_arrays(splits: Mapping[str, tuple[Any, Any]], kind: Input, class_names: Sequence[str] = ()) -> ArraySource:
+    """Make a source from examples and labels in memory.
 
     Args:
         splits: by split name ("" if there are no splits): images (N, H, W), (N, H, W, 1) or (N, H, W, 3), or a list
             of images of several sizes, pixels in [0, 255]; labels (N,) class numbers or names, float (N,) regression
-            targets, or float or 0/1 (N, K) multi-label targets.
+            targets, or float or 0/1 (N, K) multi-label targets. Examples of another kind: as `kind` takes them.
+        kind: what an example is.
         class_names: K names of multi-label targets; by default "0".."K-1".
 
     Raises:
@@ -51,18 +53,19 @@ def load_arrays(splits: Mapping[str, tuple[Any, Any]], class_names: Sequence[str
     unknown = set(splits) - {"", *SPLITS}
     if unknown or not splits:
         raise InputError(f"`source` must have splits named train, validation and test. Received: {sorted(splits)}.")
-    images: list[np.ndarray] = []
+    examples: list[np.ndarray] = []
     labels, ids, owners = [], [], []
     for split, (given, values) in splits.items():
         values = as_labels(values)
         count = len(given) if hasattr(given, "__len__") else 0
         if not count or not values.ndim or count != len(values):
             raise InputError(
-                f"`source` must have one label for each image, and at least one image. Received: {count} images "
+                f"`source` must have one label for each {kind.noun[0]}, and at least one {kind.noun[0]}. "
+                f"Received: {count} {kind.noun[1]} "
                 f"and {len(values) if values.ndim else 1} labels{f' in {split}' if split else ''}."
             )
         names = [f"{split}/{row}" if split else str(row) for row in range(count)]
-        images += read_images(given, names, split)
+        examples += kind.read_examples(given, names, split)
         labels.append(values)
         ids += names
         owners += [split] * count
@@ -72,19 +75,21 @@ def load_arrays(splits: Mapping[str, tuple[Any, Any]], class_names: Sequence[str
         numbers,
         label_names,
         splits=owners,
-        sha256=[hashlib.sha256(image.tobytes()).hexdigest() for image in images],
-        facts={"width": [image.shape[1] for image in images], "height": [image.shape[0] for image in images]},
+        sha256=[hashlib.sha256(example.tobytes()).hexdigest() for example in examples],
+        facts={name: [kind.facts_of(example)[name] for example in examples] for name in kind.facts},
     )
-    sizes = np.array([images[place].size for place in order], np.int64)
-    pixels = np.concatenate([images[place].reshape(-1) for place in order])
-    return ArraySource(index, pixels=pixels, starts=np.cumsum(sizes) - sizes)
+    sizes = np.array([examples[place].size for place in order], np.int64)
+    values = np.concatenate([examples[place].reshape(-1) for place in order])
+    shapes = np.array([examples[place].shape for place in order], np.int64)
+    return ArraySource(index, kind, values=values, starts=np.cumsum(sizes) - sizes, shapes=shapes)
 
 
-def load_digits(selection: str = "") -> ArraySource:
+def load_digits(selection: str, kind: Input) -> ArraySource:
     """Make a source from the 1,797 handwritten digits, 8 x 8 pixels, that are part of scikit-learn (no download).
 
     Args:
         selection: "" for all ten digits, "0-4" for a range, "5,6,9" for a list.
+        kind: what an example is; only images fit.
 
     Raises:
         InputError: the selection does not name at least two digits.
@@ -96,35 +101,10 @@ def load_digits(selection: str = "") -> ArraySource:
     kept = np.flatnonzero(np.isin(digits.target, wanted))
     # Values are 0..16, and the background is 0: scale them to 0..255.
     pixels = np.round(digits.images[kept] * (255 / 16)).astype(np.uint8)
-    source = load_arrays({"": (pixels, digits.target[kept])})
+    source = load_arrays({"": (pixels, digits.target[kept])}, kind)
     # Ids are positions in the whole set, so that an example keeps its split under every selection.
     order = source.index.ids.astype(np.int64)
     return dataclasses.replace(source, index=dataclasses.replace(source.index, ids=kept[order].astype(np.str_)))
-
-
-def read_images(images: Any, names: Sequence[str], split: str = "") -> list[np.ndarray]:
-    """Convert images to uint8 (H, W, 3), and refuse pixels that are not in [0, 255]; see `check_image`.
-
-    Args:
-        images: N images, as an array or a list.
-        names: of the images, for messages.
-        split: name of their split, for messages.
-    """
-    if not isinstance(images, (list, tuple)):
-        images = np.asarray(images)
-        if images.dtype != object and (images.ndim not in (3, 4) or images.shape[3:] not in ((), (1,), (3,))):
-            raise InputError(
-                "`source` must have images of shape (N, H, W), (N, H, W, 1) or (N, H, W, 3). "
-                f"Received: shape {images.shape}{f' in {split}' if split else ''}."
-            )
-    found, peak = [], 0.0
-    for image, name in zip(map(np.asarray, images), names, strict=True):
-        peak = max(peak, check_image(image, f"image {name}"))
-        image = image if image.dtype == np.uint8 else np.round(image).astype(np.uint8)
-        image = image[..., None] if image.ndim == 2 else image
-        found.append(np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image)
-    check_split(peak, split)
-    return found
 
 
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -17,8 +17,9 @@ from tfl.data.source import Source, number_classes
 from tfl.data.tree import describe_ignored, read_tree
 from tfl.errors import InputError
 from tfl.files.writing import expand_home
-from tfl.inputs.image.image_input import FACTS
-from tfl.inputs.image.scan import HASH_BUCKETS, ScannedImage, scan_files
+from tfl.inputs import Input, Scanned
+from tfl.inputs.input import HASH_BUCKETS
+from tfl.inputs.scan import scan_files
 from tfl.registry import find_same
 
 Row = tuple[str, str, str]  # split, class, file
@@ -27,10 +28,10 @@ Bad = tuple[tuple[str, str], ...]  # file, reason
 
 @dataclasses.dataclass(frozen=True)
 class FileSource(Source):
-    """Image files on disk. Memory holds their paths and index, never their pixels."""
+    """Files on disk. Memory holds their paths and index, never their contents."""
 
     fingerprints: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
-    pngs: tuple[str, ...] = ()  # for each row a PNG that replaces the file, or ""; empty: none
+    replacements: tuple[str, ...] = ()  # for each row a file that is read in place of its file, or ""; empty: none
 
     def examples(self, rows: np.ndarray) -> tf.data.Dataset:
         """Return bytes that the graph decodes; a file that has changed since the scan is an error that names it."""
@@ -40,16 +41,16 @@ class FileSource(Source):
             "label": self.index.labels[rows],
             "id": rows,
         }
-        if self.pngs:
-            columns["png"] = encode_paths(self.pngs[row] for row in rows)
+        if self.replacements:
+            columns["replacement"] = encode_paths(self.replacements[row] for row in rows)
 
         def read(row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            return {"image": read_image(row), "label": row["label"], "id": row["id"]}
+            return {"input": read_raw(row), "label": row["label"], "id": row["id"]}
 
         return tf.data.Dataset.from_tensor_slices(columns).map(read, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def load_folder(path: str, max_bad_fraction: float = 0.1) -> FileSource:
+def load_folder(path: str, kind: Input, max_bad_fraction: float = 0.1) -> FileSource:
     """Read a folder of class folders: every file of every class; the content of a file decides its format.
 
     Hidden files, and files of other programs (`.DS_Store`, `Thumbs.db`, `@eaDir`), are ignored. Any other file
@@ -61,6 +62,7 @@ def load_folder(path: str, max_bad_fraction: float = 0.1) -> FileSource:
         path: `PATH/CLASS/...`, `PATH/SPLIT/CLASS/...` or `PATH/CLASS/SPLIT/...`, also inside wrapper folders; SPLIT is
             train, validation or test, or a name for one of them (`Training`, `test_set`, `seg_train`, `val`, `dev`);
             `~` is the home folder.
+        kind: what the files hold.
         max_bad_fraction: more bad files than this fraction stop the run.
 
     Raises:
@@ -70,22 +72,25 @@ def load_folder(path: str, max_bad_fraction: float = 0.1) -> FileSource:
     root = Path(expand_home(path, "data.source"))
     if not root.is_dir():
         raise InputError(f"`data.source` must name a folder that exists. Received: folder:{path}.{_sibling(root)}")
-    tree = read_tree(root)
+    tree = read_tree(root, kind.may_be)
     layout = recognise(tree)
     for line in (describe_ignored(tree.ignored), *layout.notes):
         if line:
             progress.say(line)
     rows = [(split, class_name, file) for split, class_name, folder in layout.classes for file in folder.all_files()]
-    good, bad = _scan(rows, max_bad_fraction)
+    good, bad = _scan(kind, rows, max_bad_fraction)
     _check_classes_are_left({row[:2] for row in rows} - {row[:2] for row, _ in good})
-    return _make_source(root, good, bad, *number_classes([row[1] for row, _ in good], f"folder:{path}"))
+    return _make_source(kind, root, good, bad, *number_classes([row[1] for row, _ in good], f"folder:{path}"))
 
 
-def load_known_classes(path: str, class_names: Sequence[str], max_bad_fraction: float = 0.1) -> FileSource | None:
+def load_known_classes(
+    path: str, kind: Input, class_names: Sequence[str], max_bad_fraction: float = 0.1
+) -> FileSource | None:
     """Read a folder of images for a trained model: it may hold one class only, and class folders without images.
 
     Args:
         path: `PATH/CLASS/...`; `~` is the home folder.
+        kind: what the files hold.
         class_names: classes of the model.
         max_bad_fraction: more bad files than this fraction stop the run.
 
@@ -97,29 +102,34 @@ def load_known_classes(path: str, class_names: Sequence[str], max_bad_fraction: 
         InputError: none of the classes has an image.
     """
     root = Path(expand_home(path, "data.source"))
-    tree = read_tree(root) if root.is_dir() else None
+    tree = read_tree(root, kind.may_be) if root.is_dir() else None
     folders = tree.folders if tree else ()
     names = [find_same(item.name, class_names) for item in folders]
     if not folders or None in names:
         return None
     rows = [("", str(name), file) for name, item in zip(names, folders, strict=True) for file in item.all_files()]
-    good, bad = _scan(rows, max_bad_fraction) if rows else ([], ())
+    good, bad = _scan(kind, rows, max_bad_fraction) if rows else ([], ())
     if not good:
-        raise InputError(f"`source` must have images of at least one class. Received: folder:{path} with none.")
+        raise InputError(f"`source` must have {kind.noun[1]} of at least one class. Received: folder:{path} with none.")
     found = sorted({row[1] for row, _ in good}, key=natural_key)
-    return _make_source(root, good, bad, np.array([found.index(row[1]) for row, _ in good], np.int64), found)
+    return _make_source(kind, root, good, bad, np.array([found.index(row[1]) for row, _ in good], np.int64), found)
 
 
-def _scan(rows: Sequence[Row], max_bad_fraction: float) -> tuple[list[tuple[Row, ScannedImage]], Bad]:
+def _scan(kind: Input, rows: Sequence[Row], max_bad_fraction: float) -> tuple[list[tuple[Row, Scanned]], Bad]:
     """Return the usable files, and (path, reason) of the others."""
-    scanned = list(zip(rows, scan_files([file for _, _, file in rows]), strict=True))
-    bad = tuple((row[2], str(result)) for row, result in scanned if not isinstance(result, ScannedImage))
+    scanned = list(zip(rows, scan_files(kind, [file for _, _, file in rows]), strict=True))
+    bad = tuple((row[2], str(result)) for row, result in scanned if not isinstance(result, Scanned))
     check_bad_fraction(bad, len(rows), max_bad_fraction)
-    return [(row, result) for row, result in scanned if isinstance(result, ScannedImage)], bad
+    return [(row, result) for row, result in scanned if isinstance(result, Scanned)], bad
 
 
 def _make_source(
-    root: Path, good: Sequence[tuple[Row, ScannedImage]], bad: Bad, labels: np.ndarray, class_names: Sequence[str]
+    kind: Input,
+    root: Path,
+    good: Sequence[tuple[Row, Scanned]],
+    bad: Bad,
+    labels: np.ndarray,
+    class_names: Sequence[str],
 ) -> FileSource:
     index, order = make_index(
         [Path(file).relative_to(root).as_posix() for (_, _, file), _ in good],
@@ -127,14 +137,21 @@ def _make_source(
         class_names,
         splits=[split for (split, _, _), _ in good],
         sha256=[result.sha256 for _, result in good],
-        facts={name: [getattr(result, name) for _, result in good] for name in FACTS},
+        facts={name: [result.facts[name] for _, result in good] for name in kind.facts},
         paths=[file for (_, _, file), _ in good],
     )
     fingerprints = np.array([result.fingerprint for _, result in good], np.int64)[order]
     formats = tuple(sorted({result.format for _, result in good}))
     peaks = np.array([result.peak for _, result in good], np.int64)[order]
-    pngs = tuple(good[place][1].png for place in order)
-    return FileSource(index, bad, formats, fingerprints=fingerprints, pngs=pngs if any(pngs) else (), peaks=peaks)
+    replacements = tuple(good[place][1].replacement for place in order)
+    return FileSource(
+        index,
+        dataclasses.replace(kind, formats=formats),
+        bad,
+        peaks,
+        fingerprints=fingerprints,
+        replacements=replacements if any(replacements) else (),
+    )
 
 
 def _check_classes_are_left(lost: set[tuple[str, str]]) -> None:
@@ -162,19 +179,20 @@ def encode_paths(paths: Iterable[str]) -> np.ndarray:
     return np.array([os.fsencode(path) for path in paths], np.bytes_)
 
 
-def read_image(row: dict[str, tf.Tensor]) -> tf.Tensor:
-    """Read an image in the graph: the file itself, or the PNG that replaces it.
+def read_raw(row: dict[str, tf.Tensor]) -> tf.Tensor:
+    """Read an example in the graph: the file itself, or the file that replaces it.
 
     Args:
-        row: "path" and "fingerprint" of the file; "png" too, if some of the files have such a PNG.
+        row: "path" and "fingerprint" of the file; "replacement" too, if some of the files have one.
 
     Returns:
-        The bytes of the image, a scalar string.
+        The bytes of the example, a scalar string.
     """
-    encoded = read_file(row["path"], row["fingerprint"])  # also with a PNG: the photo may have changed
-    if "png" not in row:
+    encoded = read_file(row["path"], row["fingerprint"])  # also with a replacement: the file may have changed
+    if "replacement" not in row:
         return encoded
-    return tf.cond(tf.equal(row["png"], b""), lambda: encoded, lambda: tf.io.read_file(row["png"]))
+    other = row["replacement"]
+    return tf.cond(tf.equal(other, b""), lambda: encoded, lambda: tf.io.read_file(other))
 
 
 def read_file(path: tf.Tensor, fingerprint: tf.Tensor) -> tf.Tensor:

@@ -11,7 +11,7 @@ from etils import epath
 
 from tfl.errors import InputError
 from tfl.files.reading import read_csv, refuse_file
-from tfl.inputs.image.image_input import FACTS
+from tfl.inputs import get_input, input_names
 from tfl.registry import normal_name
 from tfl.workdir import write_csv
 
@@ -133,20 +133,28 @@ def read_splits(path: epath.PathLike) -> list[dict[str, str]]:
     Raises:
         InputError: a column is missing, an id occurs twice, or a split or size is not valid.
     """
-    rows = read_csv(path, (*COLUMNS, *FACTS), key="id")
+    rows = read_csv(path, COLUMNS, key="id")
     for row in rows:
         if row["split"] not in (*SPLITS, UNUSED):
             raise refuse_file(path, f"{row['id']!r} is of the split {row['split']!r}")
-        if not all(row[name].isdecimal() for name in FACTS):
-            raise refuse_file(path, f"{row['id']!r} is of {' x '.join(repr(row[name]) for name in FACTS)} pixels")
+        for name in _facts_in(row):
+            if not row[name].isdecimal():
+                raise refuse_file(path, f"{row['id']!r} has the {name} {row[name]!r}, which is not a whole number")
     return rows
+
+
+def _facts_in(row: Mapping[str, str]) -> list[str]:
+    """Return the columns of a table that are facts of any kind of example; other columns are not read."""
+    known = {name for kind in input_names() for name in get_input(kind).facts}
+    return [name for name in row if name in known]
 
 
 def index_of_splits(rows: Sequence[Mapping[str, str]]) -> Index:
     """Return the index of a table from `read_splits`; every label, of any kind, becomes a class."""
     ids, paths, texts, splits, sha256 = (np.array([row[name] for row in rows], np.str_) for name in COLUMNS)
     names, labels = np.unique(texts, return_inverse=True)
-    facts = {name: np.array([int(row[name]) for row in rows], np.int64) for name in FACTS}
+    known = _facts_in(rows[0]) if rows else []
+    facts = {name: np.array([int(row[name]) for row in rows], np.int64) for name in known}
     return Index(ids, paths, labels, splits, sha256, facts, tuple(map(str, names)))
 
 

@@ -64,7 +64,7 @@ def recognise(root: Folder) -> Layout:
 def _unwrap(folder: Folder, layout: Layout) -> Folder:
     """Go down while a single folder holds all the data, as in unpacked archives (`photos/photos/cat`)."""
     while True:
-        holders = [item for item in folder.folders if item.num_images or not item.num_files]
+        holders = [item for item in folder.folders if item.num_examples or not item.num_files]
         if len(holders) != 1 or not is_nested(holders[0]):
             return folder
         _note_unread(folder, holders, layout)
@@ -81,7 +81,7 @@ def _split_folders(top: Folder, layout: Layout) -> list[tuple[str, Folder]]:
     is_lone_split = names == ["train"] and is_nested(splits[0][1])
     if not ({"train"} < set(names) or is_lone_split or (len(names) > 1 and not others)):
         return []
-    clash = any(item.num_images and not _UNLABELLED.search(item.name) for item in others)
+    clash = any(item.num_examples and not _UNLABELLED.search(item.name) for item in others)
     if clash or len(set(names)) < len(names) or "train" not in names:
         refuse("hold each split folder (train, validation, test) once and no class folders beside them", top)
     flat = [item for _, item in splits if not _class_candidates(_unwrap(item, Layout([], [])))]
@@ -95,7 +95,7 @@ def _split_folders(top: Folder, layout: Layout) -> list[tuple[str, Folder]]:
 
 def _class_candidates(folder: Folder) -> list[Folder]:
     """Return the folders that may be classes: not a single folder `images`, and not `test/test`."""
-    found = [item for item in folder.folders if item.num_images or item.name.lower() not in _COMPANIONS]
+    found = [item for item in folder.folders if item.num_examples or item.name.lower() not in _COMPANIONS]
     names = [item.name for item in found]
     if len(found) == 1 and (names == [folder.name] or names[0].lower() in IMAGE_WORDS or find_splits(names)):
         return []
@@ -127,8 +127,8 @@ def _splits_below(candidates: Sequence[Folder]) -> list[ClassFolder]:
     result: list[ClassFolder] = []
     for item in candidates:
         roles = find_splits(part.name for part in item.folders)
-        is_plain = all(part.name in roles and part.num_images and not is_nested(part) for part in item.folders)
-        if item.own_images or not is_plain or len(set(roles.values())) < len(item.folders):
+        is_plain = all(part.name in roles and part.num_examples and not is_nested(part) for part in item.folders)
+        if item.own_examples or not is_plain or len(set(roles.values())) < len(item.folders):
             return []
         result += [ClassFolder(roles[part.name], normal_name(item.name), part) for part in item.folders]
     return result if {"train"} < {part.split for part in result} else []
@@ -136,10 +136,10 @@ def _splits_below(candidates: Sequence[Folder]) -> list[ClassFolder]:
 
 def _note_unread(folder: Folder, read: Sequence[Folder], layout: Layout) -> None:
     """Note the files and folders beside `read` that are not read; refuse a folder with most images directly in it."""
-    if folder.own_images and folder.own_images * 2 >= folder.num_images:
+    if folder.own_examples and folder.own_examples * 2 >= folder.num_examples:
         refuse("have every image in a class folder", folder)
-    if folder.own_images:
-        layout.notes.append(f"Not read: {folder.own_images} files beside the folders in {folder.path}.")
+    if folder.own_examples:
+        layout.notes.append(f"Not read: {folder.own_examples} files beside the folders in {folder.path}.")
     for item in folder.folders:
         if item not in read:
             layout.notes.append(f"Not read: {item.path}: it has no class folders with images.")

@@ -32,7 +32,7 @@ def refuse(rule: str, folder: Folder, advice: str = "") -> NoReturn:
 
 def is_nested(folder: Folder) -> bool:
     """Return whether most images of a folder are in its sub-folders; a few images directly in it do not matter."""
-    return folder.own_images * 2 < folder.num_images
+    return folder.own_examples * 2 < folder.num_examples
 
 
 def check_classes(folder: Folder, candidates: Sequence[Folder], at_least: int) -> None:
@@ -52,7 +52,7 @@ def check_classes(folder: Folder, candidates: Sequence[Folder], at_least: int) -
     empty = next((item for item in candidates if not item.num_files), None)
     if empty:
         refuse(f"have images for every class; there is an empty class folder {empty.path}", folder, "to remove it")
-    without = next((item for item in candidates if not item.num_images), None)
+    without = next((item for item in candidates if not item.num_examples), None)
     if without:
         refuse(
             f"have usable images for every class; there is class '{without.name}' with none",
@@ -118,7 +118,7 @@ def _names_below(candidates: Sequence[Folder]) -> Iterator[tuple[str, str]]:
     for item in candidates:
         for below in item.below():
             name = _key(below)
-            if below.num_images and name not in IMAGE_WORDS and not (_DATE.fullmatch(name) or _PART.fullmatch(name)):
+            if below.num_examples and name not in IMAGE_WORDS and not (_DATE.fullmatch(name) or _PART.fullmatch(name)):
                 yield name, item.name
 
 

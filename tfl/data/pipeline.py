@@ -1,5 +1,6 @@
 """Make batches from the rows of a source: read, decode, augment, resize and batch, in parallel, in a fixed order."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,18 +8,16 @@ import numpy as np
 import tensorflow as tf
 
 from tfl import progress
-from tfl.data.folder import encode_paths, read_image
+from tfl.data.folder import encode_paths, read_raw
 from tfl.data.source import Source
 from tfl.data.tree import describe_ignored, is_junk, read_tree
-from tfl.errors import BadImageError, InputError
+from tfl.errors import BadExampleError, InputError
 from tfl.files.writing import expand_home
-from tfl.inputs.image.augment import example_seed
-from tfl.inputs.image.depth import describe_excess
-from tfl.inputs.image.image_input import ImageInput
-from tfl.inputs.image.scan import ScannedImage, scan_files
+from tfl.inputs import Input, Scanned
+from tfl.inputs.scan import scan_files
+from tfl.inputs.seeds import example_seed
 
 SHUFFLE_BUFFER = 2048  # undecoded examples; streams only
-RULES = 2  # part of the name of stored features: raise it when decoding, resizing or augmentation changes pixels
 
 
 def epoch_order(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
@@ -49,7 +48,7 @@ def make_dataset(
     Args:
         source: where the examples are.
         rows: int64 positions in `source.index`.
-        image_size: pixels per side.
+        image_size: pixels per side; for another kind of example its size.
         batch_size: examples per batch; the last batch may be shorter.
         augmentation: "none", "light", "shift" or "rand"; used only with `epoch`.
         seed: of the order and the augmentation.
@@ -57,28 +56,28 @@ def make_dataset(
         shuffle: false keeps the order of `rows` (or of the stream), also with an epoch.
 
     Returns:
-        Dataset of {"image": uint8 (B, image_size, image_size, 3) RGB, "label", "id": int64 (B,), "weight":
-        float32 (B,), all 1}.
+        Dataset of {"input": uint8 (B, image_size, image_size, 3) RGB, "label", "id": int64 (B,), "weight":
+        float32 (B,), all 1}; another kind of example has another "input".
 
     Example:
         >>> splits = load_data("digits")
         >>> batch = next(iter(make_dataset(splits.source, splits.test, image_size=32, batch_size=8)))
-        >>> batch["image"].shape
+        >>> batch["input"].shape
         TensorShape([8, 32, 32, 3])
     """
     rows = np.asarray(rows, np.int64)
     with tf.device("CPU"):
         seeds = tf.constant(source.index.seeds if epoch is not None else (), tf.int64)
 
-    image_input = ImageInput(image_size, source.bit_depth, source.formats)
+    kind = source.kind.sized(image_size)
 
     def prepare(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         if epoch is None:
-            image = image_input.prepare(example["image"])
+            prepared = kind.prepare(example["input"])
         else:
             own_seed = example_seed(seed, epoch, tf.gather(seeds, example["id"]))
-            image = image_input.augment(example["image"], augmentation, own_seed)
-        return {"image": image, "label": example["label"], "id": example["id"], "weight": tf.ones(())}
+            prepared = kind.augment(example["input"], augmentation, own_seed)
+        return {"input": prepared, "label": example["label"], "id": example["id"], "weight": tf.ones(())}
 
     if epoch is not None and shuffle and source.has_random_access:
         rows = epoch_order(rows, seed, epoch)
@@ -91,75 +90,76 @@ def make_dataset(
 
 
 def make_prediction_dataset(
-    files: Sequence[str | Path], image_size: int, batch_size: int, bit_depth: int = 16
+    files: Sequence[str | Path], kind: Input, batch_size: int
 ) -> tuple[tf.data.Dataset, list[str], list[tuple[str, str]]]:
-    """Make batches of image files without labels, decoded and resized as for training.
+    """Make batches of files without labels, prepared as for training.
 
     A file that was deleted or changed after the check is left out of the batches: `explain_lost` says why.
 
     Args:
-        files: image files, and folders that are searched with all sub-folders; hidden files in them, and files of
+        files: files, and folders that are searched with all sub-folders; hidden files in them, and files of
             other programs (`Thumbs.db`, `@eaDir`), are ignored.
-        image_size: pixels per side.
+        kind: what the files hold, for example `model.metadata.input`; files of more bits than its `bit_depth` are
+            left out.
         batch_size: examples per batch; the last batch may be shorter.
-        bit_depth: number of bits that 16-bit PNG files really use; files with more are left out.
 
     Returns:
-        Dataset of {"image": uint8 (B, image_size, image_size, 3), "id": int64 (B,)}; the list of paths, in which
+        Dataset of {"input": (B, ...), "id": int64 (B,)}; the list of paths, in which
         each id is a position; and (path, reason) of the files that are left out.
 
     Raises:
-        InputError: there is no usable image among the files.
+        InputError: no file is usable.
     """
-    paths = _list_images(files)
+    paths = _list_files(files)
     good, bad = [], []
-    for path, result in zip(paths, scan_files(paths), strict=True):
-        if isinstance(result, ScannedImage) and result.peak < 2**bit_depth:
-            good.append((path, result))
-        else:
-            reason = describe_excess(result.peak, bit_depth) if isinstance(result, ScannedImage) else str(result)
+    for path, result in zip(paths, scan_files(kind, paths), strict=True):
+        reason = kind.describe_excess(result) if isinstance(result, Scanned) else str(result)
+        if reason:
             bad.append((path, reason))
+        else:
+            good.append((path, result))
     if not good:
         received = f"{len(bad)} that are not. The first: {bad[0][0]} ({bad[0][1]})" if bad else "no file"
-        raise InputError(f"`files` must hold at least one usable image. Received: {received}.")
+        raise InputError(f"`files` must hold at least one usable {kind.noun[0]}. Received: {received}.")
     formats = sorted({result.format for _, result in good})
     columns = {
         "path": encode_paths(path for path, _ in good),
         "fingerprint": np.array([result.fingerprint for _, result in good], np.int64),
         "id": np.arange(len(good)),
     }
-    if any(result.png for _, result in good):
-        columns["png"] = encode_paths(result.png for _, result in good)
-
-    image_input = ImageInput(image_size, bit_depth, tuple(formats))
+    if any(result.replacement for _, result in good):
+        columns["replacement"] = encode_paths(result.replacement for _, result in good)
+    known = dataclasses.replace(kind, formats=tuple(formats))
 
     def prepare(row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return {"image": image_input.prepare(read_image(row)), "id": row["id"]}
+        return {"input": known.prepare(read_raw(row)), "id": row["id"]}
 
     dataset = tf.data.Dataset.from_tensor_slices(columns).map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
     dataset = dataset.ignore_errors().batch(batch_size).prefetch(tf.data.AUTOTUNE)
     return dataset, [path for path, _ in good], bad
 
 
-def explain_lost(paths: Sequence[str], ids: np.ndarray) -> list[tuple[str, str]]:
+def explain_lost(paths: Sequence[str], ids: np.ndarray, kind: Input) -> list[tuple[str, str]]:
     """Return the files that passed the check but are in no batch, and the reason for each.
 
     Args:
         paths: from `make_prediction_dataset`.
         ids: int64 (N,), of all examples in its batches.
+        kind: as for `make_prediction_dataset`.
 
     Returns:
         (path, reason) of each missing file.
     """
     lost = [paths[int(row)] for row in np.setdiff1d(np.arange(len(paths)), ids)]
-    results = scan_files(lost, "Checking again") if lost else []
+    results = scan_files(kind, lost, "Checking again") if lost else []
     changed = "changed since it was checked"
     return [
-        (path, str(now) if isinstance(now, BadImageError) else changed) for path, now in zip(lost, results, strict=True)
+        (path, str(now) if isinstance(now, BadExampleError) else changed)
+        for path, now in zip(lost, results, strict=True)
     ]
 
 
-def _list_images(files: Sequence[str | Path]) -> list[str]:
+def _list_files(files: Sequence[str | Path]) -> list[str]:
     """Replace each folder by the files in it; print one line about the ignored files."""
     paths: list[str] = []
     ignored: list[str] = []

@@ -7,8 +7,9 @@ from etils import epath
 
 from tfl import progress
 from tfl.errors import InputError
-from tfl.inputs.image.photos import EXTRA
 from tfl.workdir import write_csv
+
+_INSTALL = "pip install"  # in the reason of a file whose decoder is not installed
 
 
 def check_bad_fraction(quarantine: Sequence[tuple[str, str]], total: int, max_bad_fraction: float) -> None:
@@ -19,7 +20,7 @@ def check_bad_fraction(quarantine: Sequence[tuple[str, str]], total: int, max_ba
     """
     if not quarantine:
         return
-    lacking = [row for row in quarantine if EXTRA in row[1]]
+    lacking = [row for row in quarantine if _INSTALL in row[1]]
     path, reason = (lacking or quarantine)[0]
     if len(quarantine) - len(lacking) <= max_bad_fraction * total < len(quarantine):
         raise InputError(

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfl import progress
 from tfl.data.index import Index, natural_key
 from tfl.errors import InputError
-from tfl.inputs.image.decode import FORMATS
+from tfl.inputs import Input
 from tfl.registry import appearance, normal_name
 
 
@@ -46,17 +46,15 @@ class Source(abc.ABC):
 
     Attributes:
         index: one row per usable example.
+        kind: what an example is, with the formats and the bit depth of the files.
         quarantine: (path, reason) of each file that is left out.
-        formats: the formats of the encoded images, from `decode.FORMATS`; all of them if they are not known.
-        bit_depth: number of bits that 16-bit PNG files really use.
-        peaks: int64 (N,), the largest colour value in each 16-bit PNG file, 0 for other files; empty if there are no
-            files.
+        peaks: int64 (N,), the largest value in each file of 16 bits a sample, 0 for other files; empty if there are
+            no files.
     """
 
     index: Index
+    kind: Input
     quarantine: tuple[tuple[str, str], ...] = ()
-    formats: tuple[str, ...] = FORMATS
-    bit_depth: int = 16
     peaks: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
     # Whether `examples` can return any rows in any order. A stream returns its rows in its own order.
     has_random_access = True
@@ -69,8 +67,18 @@ class Source(abc.ABC):
             rows: int64 positions in the index.
 
         Returns:
-            Dataset of {"image": scalar string (a file's bytes) or (H, W, 3) pixels, "label", "id": int64 row}.
+            Dataset of {"input": scalar string (a file's bytes) or the values of an example, "label", "id": int64 row}.
         """
+
+    def at_depth(self, bit_depth: int) -> "Source":
+        """Return the same source for files that use `bit_depth` bits a sample; see `Input.with_depth`.
+
+        Raises:
+            InputError: a file uses more bits.
+        """
+        peaks = self.peaks if len(self.peaks) else np.zeros(len(self.index), np.int64)
+        kind = self.kind.with_depth(bit_depth, peaks, self.index.ids, self.index.splits)
+        return dataclasses.replace(self, kind=kind)
 
     def with_index(self, index: Index) -> "Source":
         """Return the same source with another index, which has the same rows and other splits."""

@@ -1,7 +1,6 @@
 """Sources that are read from start to end: `tf.data.Dataset` from Python, and prepared tfds data sets."""
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,10 +13,9 @@ from tfl.data.labels import as_labels, find_missing, read_labels
 from tfl.data.passes import check_ends, check_not_repeating, check_same_again, fingerprint
 from tfl.data.quarantine import check_bad_fraction
 from tfl.data.source import Source
-from tfl.errors import InputError
-from tfl.inputs.image.image_input import FACTS
-from tfl.inputs.image.pixels import check_image, check_split
-from tfl.inputs.image.scan import BadImageError, scan_image
+from tfl.errors import BadExampleError, InputError
+from tfl.inputs import Input, Scanned, input_of
+from tfl.inputs.batches import has_input
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,16 +46,16 @@ class StreamSource(Source):
 
     def _pick(self, stream: tf.data.Dataset, row_at: np.ndarray) -> tf.data.Dataset:
         def attach(position: tf.Tensor, pair: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-            image, label = pair
+            example, label = pair
             row = tf.gather(row_at, position)
-            same_image = tf.equal(fingerprint(image), tf.gather(self.fingerprints, row))
+            same_example = tf.equal(fingerprint(example), tf.gather(self.fingerprints, row))
             same_label = tf.reduce_all(tf.equal(label, tf.gather(self.raw_labels, row)))
             check = tf.debugging.Assert(
-                same_image & same_label,
+                same_example & same_label,
                 ["this position holds another example than before, is the stream shuffled?:", position],
             )
             with tf.control_dependencies([check]):
-                return {"image": tf.identity(image), "label": tf.gather(self.index.labels, row), "id": row}
+                return {"input": tf.identity(example), "label": tf.gather(self.index.labels, row), "id": row}
 
         positions = tf.data.Dataset.range(len(row_at))
         wanted = tf.data.Dataset.zip((positions, stream)).filter(lambda position, _: tf.gather(row_at, position) >= 0)
@@ -65,14 +63,16 @@ class StreamSource(Source):
 
 
 def load_streams(
-    splits: Mapping[str, tf.data.Dataset], names: Sequence[str] = (), max_bad_fraction: float = 0.1
+    splits: Mapping[str, tf.data.Dataset], kind: Input, names: Sequence[str] = (), max_bad_fraction: float = 0.1
 ) -> StreamSource:
-    """Make a source from data sets of unbatched (image, label) or {"image", "label"}, and read them once to index them.
+    """Make a source from data sets of unbatched examples with labels, and read them once to index them.
 
-    A data set must give the same examples in the same order every time: the pipeline does the shuffling.
+    An element is (example, label), or a dict with "input" and "label". A data set must give the same examples in the
+    same order every time: the pipeline does the shuffling.
 
     Args:
         splits: by split name, "" if there are no splits. Images are pixels in [0, 255] or the bytes of files.
+        kind: what an example is.
         names: of the classes of whole-number labels; empty: the numbers are the names.
         max_bad_fraction: more undecodable images than this fraction stop the run.
 
@@ -85,11 +85,11 @@ def load_streams(
         raise InputError(f"`source` must have splits named train, validation and test. Received: {sorted(splits)}.")
     for split, dataset in splits.items():
         check_ends(dataset, f"source['{split}']" if split else "source")
-    streams = tuple(_as_pairs(dataset) for dataset in splits.values())
+    streams = tuple(_as_pairs(dataset, kind) for dataset in splits.values())
     tables, starts, seen = [], [], 0
     for split, stream in zip(splits, streams, strict=True):
         starts.append(seen)
-        tables.append(_index_stream(stream, split, seen))
+        tables.append(_index_stream(stream, kind, split, seen))
         seen += tables[-1].seen
     if not seen:
         raise InputError("`source` must hold at least one example. Received: an empty data set.")
@@ -104,16 +104,17 @@ def load_streams(
         numbers,
         class_names,
         splits=[example.split for example in examples],
-        sha256=[example.sha256 for example in examples],
-        facts={name: [example.size[k] for example in examples] for k, name in enumerate(FACTS)},
+        sha256=[example.scanned.sha256 for example in examples],
+        facts={name: [example.scanned.facts[name] for example in examples] for name in kind.facts},
     )
     return StreamSource(
         index,
+        kind,
         tuple(quarantine),
         streams=streams,
         starts=tuple(starts),
         positions=np.array([example.position for example in examples], np.int64)[order],
-        peaks=np.array([example.peak for example in examples], np.int64)[order],
+        peaks=np.array([example.scanned.peak for example in examples], np.int64)[order],
         fingerprints=np.array([example.fingerprint for example in examples], np.int64)[order],
         raw_labels=raw[order],
     )
@@ -127,9 +128,7 @@ class _Example(NamedTuple):
     position: int
     label: Any
     fingerprint: int
-    sha256: str
-    size: tuple[int, int]  # width and height
-    peak: int  # largest colour value in a 16-bit PNG file; 0 for others
+    scanned: Scanned
 
 
 @dataclasses.dataclass
@@ -142,12 +141,12 @@ class _Table:
     quarantine: list[tuple[str, str]] = dataclasses.field(default_factory=list)
 
 
-def _index_stream(stream: tf.data.Dataset, split: str, start: int) -> _Table:
-    table, brightest, prints = _Table(split), -1.0, []
+def _index_stream(stream: tf.data.Dataset, kind: Input, split: str, start: int) -> _Table:
+    table, highest, prints = _Table(split), -1.0, []
     is_open = int(stream.cardinality()) == tf.data.UNKNOWN_CARDINALITY
     distinct: set[int] = set()
-    described = stream.map(lambda image, label: (image, label, fingerprint(image)))
-    for image, label, print_ in progress.track(described.as_numpy_iterator(), "Indexing", unit="image"):
+    described = stream.map(lambda example, label: (example, label, fingerprint(example)))
+    for example, label, print_ in progress.track(described.as_numpy_iterator(), "Indexing", unit=kind.noun[0]):
         name = f"{split}/{table.seen}" if split else str(table.seen)
         table.seen += 1
         prints.append(int(print_))
@@ -155,14 +154,14 @@ def _index_stream(stream: tf.data.Dataset, split: str, start: int) -> _Table:
             distinct.add(int(print_))
             check_not_repeating(table.seen, len(distinct))
         try:
-            digest, size, brightness, peak = _describe(image, name)
-        except BadImageError as error:
+            scanned = kind.scan(example) if isinstance(example, bytes) else kind.check_example(example, name)
+        except BadExampleError as error:
             table.quarantine.append((name, str(error)))
             continue
-        brightest = max(brightest, brightness)
-        table.examples.append(_Example(name, split, start + table.seen - 1, label, int(print_), digest, size, peak))
-    if brightest >= 0:
-        check_split(brightest, split)
+        highest = max(highest, scanned.highest)
+        table.examples.append(_Example(name, split, start + table.seen - 1, label, int(print_), scanned))
+    if highest >= 0:
+        kind.check_split(highest, split)
     check_same_again(stream, prints, split)
     return table
 
@@ -181,31 +180,18 @@ def _labelled(tables: Sequence[_Table]) -> list[_Table]:
     return kept
 
 
-def _as_pairs(dataset: tf.data.Dataset) -> tf.data.Dataset:
+def _as_pairs(dataset: tf.data.Dataset, kind: Input) -> tf.data.Dataset:
     spec = dataset.element_spec
-    if isinstance(spec, Mapping) and {"image", "label"} <= set(spec):
-        dataset = dataset.map(lambda example: (example["image"], example["label"]))
+    if has_input(spec):
+        dataset = dataset.map(lambda example: (input_of(example), example["label"]))
     elif not (isinstance(spec, tuple) and len(spec) == 2):
-        raise InputError(f"`source` must give (image, label) or a dict with 'image' and 'label'. Received: {spec}.")
-    image, _ = dataset.element_spec
-    # The rank of images from `tf.io.decode_image`, or from a generator without shapes, is unknown before reading.
-    if image.shape.rank not in ((0, None) if image.dtype == tf.string else (2, 3, None)):
         raise InputError(
-            "`source` must give single images (H, W, C), or the bytes of single files, not batches. "
-            f"Received: {image.dtype.name} of shape {image.shape}. Did you mean source.unbatch()?"
+            f"`source` must give ({kind.noun[0]}, label) or a dict with 'input' and 'label'. Received: {spec}."
+        )
+    example, _ = dataset.element_spec
+    if not kind.is_example(example):
+        raise InputError(
+            f"`source` must give single {kind.noun[1]}{kind.shape_hint}, or the bytes of single files, not batches. "
+            f"Received: {example.dtype.name} of shape {example.shape}. Did you mean source.unbatch()?"
         )
     return dataset
-
-
-def _describe(image: np.ndarray | bytes, name: str) -> tuple[str, tuple[int, int], float, int]:
-    """Return sha256, size, the largest pixel value (255 for all files), and the peak of a 16-bit PNG file."""
-    if isinstance(image, bytes):
-        scanned = scan_image(image)
-        return scanned.sha256, (scanned.width, scanned.height), 255.0, scanned.peak
-    if image.ndim > 3 or image.dtype == object:
-        raise InputError(
-            "`source` must give single images (H, W, C), not batches or animations. "
-            f"Received: shape {image.shape} at {name}. Did you mean source.unbatch(), or expand_animations=False?"
-        )
-    brightness = check_image(image, f"image {name}")
-    return hashlib.sha256(image.tobytes()).hexdigest(), (image.shape[1], image.shape[0]), brightness, 0

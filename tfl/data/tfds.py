@@ -10,11 +10,12 @@ from tfl import progress
 from tfl.data.split_names import SPLIT_WORDS
 from tfl.data.stream import StreamSource, load_streams
 from tfl.errors import InputError
+from tfl.inputs import Input
 
 _HOST = ("storage.googleapis.com", 443)
 
 
-def load_tfds(name: str, max_bad_fraction: float = 0.1) -> StreamSource:
+def load_tfds(name: str, kind: Input, max_bad_fraction: float = 0.1) -> StreamSource:
     """Read a tfds data set with images and labels; the images are decoded by tfl, not by tfds.
 
     If the data set is not prepared yet, it is downloaded first. Without a network the error comes at once (tfds itself
@@ -23,6 +24,7 @@ def load_tfds(name: str, max_bad_fraction: float = 0.1) -> StreamSource:
     Args:
         name: as tfds spells it: `name`, `name/config`, `name:version`, `name/config:version`. The folder is the
             environment variable TFDS_DATA_DIR, or the default folder of tfds.
+        kind: what an example is.
         max_bad_fraction: more undecodable images than this fraction stop the run.
 
     Raises:
@@ -46,7 +48,7 @@ def load_tfds(name: str, max_bad_fraction: float = 0.1) -> StreamSource:
 
     streams = {split: read(own) for split, own in wanted.items()}
     streams = {"": streams["train"]} if list(streams) == ["train"] else streams
-    return load_streams(streams, getattr(features[label_key], "names", None) or (), max_bad_fraction)
+    return load_streams(streams, kind, getattr(features[label_key], "names", None) or (), max_bad_fraction)
 
 
 def _prepared_builder(tfds: Any, name: str) -> Any:

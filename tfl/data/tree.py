@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from tfl.data.index import natural_key
@@ -24,12 +24,6 @@ _JUNK_FILES = {
     "icon\r",
 }
 _JUNK_ENDINGS = (":zone.identifier", "@synoeastream", "@synoresource", ".aae", ".xmp", ".pp3")
-_NO_IMAGES = {  # endings of files that are certainly not images; a file without an ending may be one
-    *(".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".md", ".rst", ".html", ".htm"),
-    *(".pdf", ".doc", ".docx", ".xls", ".xlsx", ".mat", ".npy", ".npz", ".pkl", ".parquet", ".h5", ".hdf5", ".keras"),
-    *(".pb", ".tflite", ".onnx", ".pt", ".pth", ".py", ".ipynb", ".r", ".m", ".sh", ".c", ".cpp", ".h", ".zip", ".gz"),
-    *(".tar", ".tgz", ".7z", ".rar", ".log", ".cfg", ".ini", ".names", ".mp4", ".avi", ".mov", ".wav", ".mp3"),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +36,7 @@ class Folder:
         files: paths of the files directly in it.
         folders: the folders directly in it.
         ignored: names of ignored files and folders, here and below: hidden, or of other programs.
+        may_be: whether a file with an ending may be an example; see `Input.may_be`.
     """
 
     path: str
@@ -49,6 +44,7 @@ class Folder:
     files: tuple[str, ...]
     folders: tuple["Folder", ...]
     ignored: tuple[str, ...]
+    may_be: Callable[[str], bool] = dataclasses.field(compare=False)
 
     @property
     def name(self) -> str:
@@ -56,14 +52,14 @@ class Folder:
         return Path(self.path).name
 
     @functools.cached_property
-    def own_images(self) -> int:
-        """Number of files directly in it that may be images."""
-        return sum(Path(file).suffix.lower() not in _NO_IMAGES for file in self.files)
+    def own_examples(self) -> int:
+        """Number of files directly in it that may be examples."""
+        return sum(self.may_be(Path(file).suffix) for file in self.files)
 
     @functools.cached_property
-    def num_images(self) -> int:
-        """Number of files here and below that may be images."""
-        return self.own_images + sum(folder.num_images for folder in self.folders)
+    def num_examples(self) -> int:
+        """Number of files here and below that may be examples."""
+        return self.own_examples + sum(folder.num_examples for folder in self.folders)
 
     @functools.cached_property
     def num_files(self) -> int:
@@ -87,11 +83,14 @@ class Folder:
         ]
 
 
-def read_tree(path: str | Path, above: frozenset[str] = frozenset()) -> Folder:
+def read_tree(
+    path: str | Path, may_be: Callable[[str], bool] = lambda suffix: True, above: frozenset[str] = frozenset()
+) -> Folder:
     """Read a folder with all its sub-folders. Links are followed, except links to a folder above (an endless loop).
 
     Args:
         path: of the folder; it is read even if its own name is one that is ignored.
+        may_be: whether a file with an ending may be an example; see `Input.may_be`.
         above: real paths of the folders above.
 
     Raises:
@@ -107,7 +106,9 @@ def read_tree(path: str | Path, above: frozenset[str] = frozenset()) -> Folder:
     wanted = [item for item in found if not is_junk(item[0], is_folder=item[2])]
     linked = above | {real}
     folders = tuple(
-        read_tree(path, linked) for _, path, is_folder in wanted if is_folder and os.path.realpath(path) not in linked
+        read_tree(path, may_be, linked)
+        for _, path, is_folder in wanted
+        if is_folder and os.path.realpath(path) not in linked
     )
     return Folder(
         str(path),
@@ -118,6 +119,7 @@ def read_tree(path: str | Path, above: frozenset[str] = frozenset()) -> Folder:
             *(name for name, _, is_folder in found if is_junk(name, is_folder=is_folder)),
             *(name for folder in folders for name in folder.ignored),
         ),
+        may_be,
     )
 
 

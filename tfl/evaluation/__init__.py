@@ -15,7 +15,7 @@ from tfl.evaluation.intervals import bootstrap_intervals, difference_interval, w
 from tfl.evaluation.pairs import Comparison, adjust_holm, compare_predictions, paired_interval
 from tfl.evaluation.per_class import confusion_matrix, per_class_metrics
 from tfl.evaluation.predictions import Predictions, evaluate, predict
-from tfl.evaluation.slices import Slicing, mean_luminance, measure_slices, slice_by_column, slice_by_image
+from tfl.evaluation.slices import Slicing, measure_examples, measure_slices, slice_by_column, slice_by_content
 from tfl.evaluation.summary import main_figures, summarize
 from tfl.evaluation.tables import read_predictions, write_predictions
 
@@ -40,7 +40,7 @@ __all__ = [
     "fit_conformal",
     "fit_temperature",
     "main_figures",
-    "mean_luminance",
+    "measure_examples",
     "measure_slices",
     "paired_interval",
     "per_class_metrics",
@@ -50,7 +50,7 @@ __all__ = [
     "reliability_bins",
     "selective_curve",
     "slice_by_column",
-    "slice_by_image",
+    "slice_by_content",
     "summarize",
     "wilson_interval",
     "write_predictions",

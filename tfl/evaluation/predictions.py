@@ -11,7 +11,7 @@ from tfl.data import reading_explained
 from tfl.data.passes import check_ends
 from tfl.errors import InputError
 from tfl.models.batch_checks import guard_batches
-from tfl.models.classifier import takes_pixels
+from tfl.models.classifier import input_of_model
 from tfl.models.inference import run_over
 from tfl.models.labels import rule_of_task
 from tfl.tasks import Classification, Task, get_task
@@ -88,7 +88,7 @@ def predict(
 
     Args:
         model: model from images to logits.
-        dataset: batches with "image", "label" and "id"; the last batch may be short.
+        dataset: batches with "input", "label" and "id"; the last batch may be short.
         target: the task, or its name.
         description: text beside the progress bar.
 
@@ -102,7 +102,7 @@ def predict(
     check_ends(dataset, "dataset")
     task = get_task(target)
     rule = rule_of_task(task, model.output_shape[-1])
-    dataset = guard_batches(dataset, rule, "dataset", pixels=takes_pixels(model))
+    dataset = guard_batches(dataset, rule, "dataset", input_of_model(model))
     outputs = run_over(model, {description: dataset})[description]
     return Predictions(outputs.ids, outputs.labels, outputs.values, task)
 
@@ -112,7 +112,7 @@ def evaluate(model: keras.Model, dataset: tf.data.Dataset, target: str | Task = 
 
     Args:
         model: model from images to logits.
-        dataset: batches with "image", "label" and "id"; the last batch may be short.
+        dataset: batches with "input", "label" and "id"; the last batch may be short.
         target: the task, or its name.
 
     Returns:

@@ -9,12 +9,11 @@ import numpy as np
 from etils import epath
 
 from tfl.data import Source, make_dataset
-from tfl.data.index import Index, natural_key
+from tfl.data.index import natural_key
 from tfl.errors import InputError
 from tfl.evaluation.intervals import mean_interval, wilson_interval
 from tfl.evaluation.predictions import Predictions
 from tfl.files.reading import read_spreadsheet
-from tfl.inputs.image.image_input import FACTS
 from tfl.progress import track
 from tfl.registry import did_you_mean
 
@@ -22,10 +21,6 @@ MAX_PARTS = 4  # limit of the parts of a numeric value
 LEAST = 20  # examples in a part of a numeric value; with fewer the interval is too wide to be useful
 MAX_CATEGORIES = 20
 FEW_VALUES = 8  # a column with at most this many different values is a category, even if they are numbers
-SMALL = 64  # pixels per side of the images for measuring brightness
-LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, as in JPEG (ITU-R BT.601)
-SHAPES = ("taller than wide", "about square", "wider than tall")
-SQUARE = (0.9, 1.1)  # width / height
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,42 +107,47 @@ def slice_by_column(specification: str, ids: Sequence[str] | np.ndarray) -> tupl
     return column, _slice_texts([found.get(name, "") for name in ids])
 
 
-def slice_by_image(index: Index, rows: np.ndarray, luminance: np.ndarray | None = None) -> dict[str, Slicing]:
-    """Divide examples by the size, the shape and, if `luminance` is given, the brightness of their images.
+def slice_by_content(source: Source, rows: np.ndarray, *, measured: bool = True) -> dict[str, Slicing]:
+    """Divide examples by what their input measures: for images the size, the shape and the brightness.
 
     Args:
-        index: index with the sizes of the images; if an image has no size, there are no parts by size and shape.
-        rows: N positions in the index.
-        luminance: `(N,)` in [0, 255], from `mean_luminance`.
+        source: source of the examples.
+        rows: N positions in its index.
+        measured: whether to read the examples too, for measures such as the brightness.
 
     Returns:
-        The divisions by name: "image size", "shape" and "brightness". A division with a single part is left out.
+        The divisions by name. A division with a single part is left out.
     """
-    width, height = (index.facts[name][rows].astype(float) for name in FACTS)
-    slicings = {}
-    if (width > 0).all():
-        slicings["image size"] = slice_by_number(width * height, "pixels")
-        parts = np.searchsorted(SQUARE, width / height)
-        slicings["shape"] = Slicing(SHAPES, parts)
-    if luminance is not None:
-        slicings["brightness"] = slice_by_number(luminance, "of 255")
+    facts = {name: values[rows] for name, values in source.index.facts.items()}
+    slicings = {
+        name: slice_by_number(values, by) if isinstance(by, str) else Slicing(tuple(by), values)
+        for name, (values, by) in source.kind.slice_by_facts(facts).items()
+    }
+    measure = source.kind.slice_by_content() if measured else None
+    if measure is not None:
+        name, unit = measure[:2]
+        slicings[name] = slice_by_number(measure_examples(source, rows), unit)
     return {name: slicing for name, slicing in slicings.items() if len(np.unique(slicing.parts)) > 1}
 
 
-def mean_luminance(source: Source, rows: np.ndarray) -> np.ndarray:
-    """Return the mean luminance of images, `(N,)` float64 in [0, 255], in the order of `rows`.
-
-    The images are reduced while they are read. This is faster and changes the mean by less than 1.
+def measure_examples(source: Source, rows: np.ndarray) -> np.ndarray:
+    """Return what the input of a source measures of each example, for images the mean luminance in [0, 255].
 
     Args:
-        source: source of the images.
+        source: source of the examples; its input has a measure, see `Input.slice_by_content`.
         rows: N positions in the index of the source.
+
+    Returns:
+        float64 `(N,)`, in the order of `rows`.
     """
-    means = {}
-    for batch in track(make_dataset(source, rows, image_size=SMALL, batch_size=32), "brightness", unit="batch"):
-        values = batch["image"].numpy().mean(axis=(1, 2)) @ np.array(LUMINANCE)
-        means |= dict(zip(batch["id"].numpy().tolist(), values.tolist(), strict=True))
-    return np.array([means[row] for row in np.asarray(rows).tolist()])
+    measure = source.kind.slice_by_content()
+    if measure is None:
+        raise InputError(f"`source` must hold examples that can be measured. Received: {source.kind.noun[1]}.")
+    name, _, function, kind = measure
+    found = {}
+    for batch in track(make_dataset(source, rows, image_size=kind.size, batch_size=32), name, unit="batch"):
+        found |= dict(zip(batch["id"].numpy().tolist(), function(batch["input"].numpy()).tolist(), strict=True))
+    return np.array([found[row] for row in np.asarray(rows).tolist()])
 
 
 def measure_slices(table: Predictions, slicings: Mapping[str, Slicing]) -> dict[str, list[dict[str, Any]]]:

@@ -8,8 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfl.errors import InputError
-from tfl.inputs.image.pixels import check_pixels
-from tfl.models.classifier import takes_pixels
+from tfl.models.classifier import input_of_model
 from tfl.tasks import Binary, Multiclass, Task
 
 Classes = int | Sequence[int] | np.ndarray | None
@@ -25,8 +24,9 @@ def task_of(model: keras.Model) -> Task:
 
 def check_range(model: keras.Model, images: np.ndarray) -> None:
     """Refuse images in a wrong range, such as [0, 1] if a classifier takes [0, 255]: it would see black images."""
-    if takes_pixels(model) and images.dtype.kind == "f":
-        check_pixels(images, "images")
+    kind = input_of_model(model)
+    if kind is not None and images.dtype.kind == "f":
+        kind.check_array(images, "images")
 
 
 def choose_classes(model: keras.Model, logits: np.ndarray, classes: Classes) -> np.ndarray:

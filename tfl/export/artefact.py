@@ -1,4 +1,4 @@
-"""Use a model of any format in the same way: image files or pixels in, probabilities out."""
+"""Use a model of any format in the same way: files or prepared examples in, probabilities out."""
 
 import importlib
 import re
@@ -12,12 +12,11 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from tfl.errors import BadImageError, InputError
+from tfl.errors import BadExampleError, InputError
 from tfl.export.graph import METADATA_NAME, decode_batch, metadata_from_json, probabilities_of
 from tfl.export.operations import check_operations
 from tfl.export.runner import num_cores
-from tfl.export.saved_model import BYTES_SIGNATURE, IMAGES, PIXELS_SIGNATURE
-from tfl.inputs.image.photos import graph_bytes
+from tfl.export.saved_model import BYTES_SIGNATURE, prepared_signature
 from tfl.models.classifier import Metadata, load_model
 
 BATCH = 32  # most images in one call of the model, to limit memory
@@ -55,7 +54,7 @@ class Artefact:
         )
 
     def predict_pixels(self, images: np.ndarray) -> np.ndarray:
-        """Return the probabilities of images that are already decoded and resized.
+        """Return the probabilities of images that are already decoded and resized; see `predict_prepared`.
 
         Args:
             images: RGB images, `(N, S, S, 3)` uint8, with any N, and with S equal to the metadata's `image_size`.
@@ -66,16 +65,31 @@ class Artefact:
         Raises:
             InputError: the images have another type or shape.
         """
-        images, size = np.asarray(images), self.metadata.image_size
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (size, size, 3):
+        return self.predict_prepared(images)
+
+    def predict_prepared(self, examples: np.ndarray) -> np.ndarray:
+        """Return the probabilities of examples in the form that the model takes.
+
+        Args:
+            examples: `(N, ...)`, with the type and the shape of `metadata.input.spec`.
+
+        Returns:
+            `(N, C)` float32, one column per class (binary: two columns); for regression the values.
+
+        Raises:
+            InputError: the examples have another type or shape.
+        """
+        examples, kind = np.asarray(examples), self.metadata.input
+        shape, dtype = tuple(kind.spec.shape), kind.spec.dtype.as_numpy_dtype
+        if examples.dtype != dtype or examples.shape[1:] != shape or not examples.ndim:
             raise InputError(
-                f"`images` must be uint8 of shape (N, {size}, {size}, 3). "
-                f"Received: {images.dtype} of shape {images.shape}."
+                f"`{kind.noun[1]}` must be {np.dtype(dtype)} of shape (N, {', '.join(map(str, shape))}). "
+                f"Received: {examples.dtype} of shape {examples.shape}."
             )
-        return self._in_batches(self._run, images)
+        return self._in_batches(self._run, examples)
 
     def predict_bytes(self, images: Sequence[bytes]) -> np.ndarray:
-        """Return the probabilities of image files; one call may mix files of different sizes and formats.
+        """Return the probabilities of files; one call may mix image files of different sizes and formats.
 
         Args:
             images: the bytes of whole image files, in any format that tfl reads from a folder.
@@ -89,34 +103,37 @@ class Artefact:
         run = self._run_bytes or (lambda batch: self._run(self._decode(batch).numpy()))
 
         def run_files(numbered: Sequence[tuple[int, bytes]]) -> np.ndarray:
-            return run(tf.constant([_to_graph_format(*pair) for pair in numbered], tf.string))
+            return run(tf.constant([self._to_graph_format(*pair) for pair in numbered], tf.string))
 
         try:
             return self._in_batches(run_files, list(enumerate(images)))
         except tf.errors.OpError:
             for number, encoded in enumerate(images):
-                self._check_image(number, _to_graph_format(number, encoded))
-            raise  # every image can be decoded, so the error has another cause
+                self._check_example(number, self._to_graph_format(number, encoded))
+            raise  # every example can be decoded, so the error has another cause
 
-    def _check_image(self, number: int, encoded: bytes) -> None:
+    def _check_example(self, number: int, encoded: bytes) -> None:
         try:
             self._decode(tf.constant([encoded], tf.string))
         except tf.errors.OpError as error:
             reason = re.sub(r"{{.*?}} ?|\.? \[\[.*", "", " ".join(error.message.split()))[:160]
-            raise InputError(f"`images` must be whole image files. Received: number {number}: {reason}.") from error
+            raise self._refusal(number, reason) from error
+
+    def _to_graph_format(self, number: int, encoded: bytes) -> bytes:
+        """Convert a file to a format that the graph can decode."""
+        try:
+            return self.metadata.input.graph_bytes(encoded)
+        except BadExampleError as error:
+            raise self._refusal(number, error) from error
+
+    def _refusal(self, number: int, reason: Any) -> InputError:
+        one, several = self.metadata.input.noun
+        return InputError(f"`{several}` must be whole {one} files. Received: number {number}: {reason}.")
 
     def _in_batches(self, run: _Run, images: Any) -> np.ndarray:
         with self._lock:
             parts = [run(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
         return np.concatenate([np.zeros((0, len(self.metadata.class_names)), np.float32), *parts])
-
-
-def _to_graph_format(number: int, encoded: bytes) -> bytes:
-    """Convert a photo to a format that the graph can decode."""
-    try:
-        return graph_bytes(encoded)
-    except BadImageError as error:
-        raise InputError(f"`images` must be whole image files. Received: number {number}: {error}.") from error
 
 
 def load_artefact(path: epath.PathLike) -> Artefact:
@@ -166,23 +183,24 @@ def _load_keras(path: epath.Path) -> Artefact:
     if model.metadata is None:
         raise InputError(f"`model` must be a model that tfl saved. Received: {str(path)!r}: no class names in it.")
     metadata = model.metadata
-    forward = tf.function(lambda pixels: probabilities_of(model(pixels, training=False), metadata))
+    forward = tf.function(lambda inputs: probabilities_of(model(inputs, training=False), metadata))
     shape = (None, *model.input.shape[1:])
-    concrete = forward.get_concrete_function(tf.TensorSpec(shape, tf.uint8))
-    return Artefact(path, "keras", metadata, lambda pixels: concrete(tf.constant(pixels)).numpy(), model=model)
+    concrete = forward.get_concrete_function(tf.TensorSpec(shape, metadata.input.spec.dtype))
+    return Artefact(path, "keras", metadata, lambda inputs: concrete(tf.constant(inputs)).numpy(), model=model)
 
 
 def _load_saved_model(path: epath.Path) -> Artefact:
     metadata = metadata_from_json((path / "assets" / METADATA_NAME).read_text())
     check_operations(path)
     loaded: Any = tf.saved_model.load(str(path))
-    of_bytes, of_pixels = loaded.signatures[BYTES_SIGNATURE], loaded.signatures[PIXELS_SIGNATURE]
+    of_bytes, of_prepared = loaded.signatures[BYTES_SIGNATURE], loaded.signatures[prepared_signature(metadata)]
+    raw_name, prepared_name = metadata.input.tensors
     return Artefact(
         path,
         "saved_model",
         metadata,
-        lambda pixels: of_pixels(pixels=tf.constant(pixels))["probabilities"].numpy(),
-        lambda images: of_bytes(**{IMAGES: images})["probabilities"].numpy(),
+        lambda inputs: of_prepared(**{prepared_name: tf.constant(inputs)})["probabilities"].numpy(),
+        lambda encoded: of_bytes(**{raw_name: encoded})["probabilities"].numpy(),
     )
 
 

@@ -145,6 +145,7 @@ def _run(product: Product, reference: Reference, timed: bool) -> tuple[dict[str,
             "images": name,
             "output": name,
             "count": len(reference.pixels),
+            "prepared": reference.metadata.input.tensors[1],
             "timed": timed,
         }
         (folder / "request.json").write_text(json.dumps(request))
@@ -178,7 +179,7 @@ def _metadata_failures(report: dict[str, Any], metadata: Metadata) -> list[str]:
         for place, labels in report["labels"].items()
         if labels != names
     ]
-    expected = json.loads(json.dumps(dataclasses.asdict(metadata)))
+    expected = {name: value for name, value in json.loads(json.dumps(metadata.to_dict())).items() if name != "version"}
     failures += [
         f"its {name} is {report['metadata'].get(name)}, not {value}"
         for name, value in expected.items()

@@ -1,4 +1,4 @@
-"""The graph that every export format computes, from pixels to probabilities, without the parts for training."""
+"""The graph that every export format computes, from prepared examples to probabilities, without the training parts."""
 
 import contextlib
 import json
@@ -12,7 +12,7 @@ from tfl.files.reading import parse_json
 from tfl.models.classifier import Metadata
 
 METADATA_NAME = "tfl.json"  # name of the entry in an artefact that holds its `Metadata`
-PIXELS, PROBABILITIES = "pixels", "probabilities"  # names of input and output in every format
+PROBABILITIES = "probabilities"  # name of the output in every format; `Input.tensors` names the input
 
 
 def metadata_to_json(metadata: Metadata) -> str:
@@ -45,47 +45,46 @@ def probabilities_of(logits: tf.Tensor, metadata: Metadata) -> tf.Tensor:
     return metadata.task.decode(logits, metadata.temperature)
 
 
-def decode_batch(images: tf.Tensor, metadata: Metadata) -> tf.Tensor:
-    """Decode image files of any formats and sizes to one batch, with the decoder that training used.
+def decode_batch(encoded: tf.Tensor, metadata: Metadata) -> tf.Tensor:
+    """Prepare encoded examples, for example image files of any formats and sizes, as training did.
 
     Args:
-        images: `(N,)` strings, each a whole file.
-        metadata: its image size and bit depth are used.
+        encoded: `(N,)` strings, each a whole file.
+        metadata: its input is used.
 
     Returns:
-        RGB images, `(N, image_size, image_size, 3)` uint8.
+        `(N, ...)`; for images RGB, `(N, image_size, image_size, 3)` uint8.
     """
-    image_input = metadata.input
-    return tf.map_fn(image_input.prepare, images, fn_output_signature=image_input.spec)
+    return tf.map_fn(metadata.input.prepare, encoded, fn_output_signature=metadata.input.spec)
 
 
-def pixel_spec(metadata: Metadata) -> tf.TensorSpec:
-    """Return the input of the pixel signature in every format: any number of uint8 RGB images of the model's size."""
-    size = metadata.image_size
-    return tf.TensorSpec((None, size, size, 3), tf.uint8, name=PIXELS)
+def batch_spec(metadata: Metadata) -> tf.TensorSpec:
+    """Return the input of a model in every format: any number of prepared examples."""
+    spec = metadata.input.spec
+    return tf.TensorSpec((None, *spec.shape), spec.dtype, name=metadata.input.tensors[1])
 
 
 def freeze(model: keras.Model, metadata: Metadata) -> tf.compat.v1.GraphDef:
-    """Return the graph from pixels to probabilities, with every weight as a constant in it.
+    """Return the graph from prepared examples to probabilities, with every weight as a constant in it.
 
     Converters fail on tensors that a graph captures from outside: tf2onnx turns the constants of Keras'
     Normalization and Rescaling (EfficientNet, and the preprocessing of VGG and ResNet) into inputs without a value.
 
     Args:
-        model: images to logits.
-        metadata: its image size, target and temperature are used.
+        model: prepared examples to logits.
+        metadata: its input, target and temperature are used.
 
     Returns:
-        A graph of constants with the input "pixels" and the output "probabilities".
+        A graph of constants; its input has the name in `Input.tensors`, its output is "probabilities".
     """
     trainable = [variable.numpy() for variable in model.trainable_variables]
     others = [variable.numpy() for variable in model.non_trainable_variables]
 
-    @tf.function(input_signature=[pixel_spec(metadata)], autograph=False)
-    def forward(pixels: tf.Tensor) -> tf.Tensor:
+    @tf.function(input_signature=[batch_spec(metadata)], autograph=False)
+    def forward(inputs: tf.Tensor) -> tf.Tensor:
         weights = [[tf.constant(value) for value in values] for values in (trainable, others)]
         with _functions_inlined():
-            logits, _ = model.stateless_call(*weights, tf.cast(pixels, model.input.dtype), training=False)
+            logits, _ = model.stateless_call(*weights, tf.cast(inputs, model.input.dtype), training=False)
         return tf.identity(probabilities_of(logits, metadata), name=PROBABILITIES)
 
     function = forward.get_concrete_function()

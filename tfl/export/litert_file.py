@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from tfl.export.graph import PIXELS, PROBABILITIES, freeze
+from tfl.export.graph import PROBABILITIES, freeze
 from tfl.export.litert_metadata import add_metadata
 from tfl.models.classifier import Metadata
 from tfl.registry import resolve
@@ -55,8 +55,9 @@ def _function(model: keras.Model, metadata: Metadata) -> tf.types.experimental.C
         tf.graph_util.import_graph_def(definition, name="")
 
     imported = tf.compat.v1.wrap_function(load, [])
-    pixels, probabilities = (imported.graph.get_tensor_by_name(f"{name}:0") for name in (PIXELS, PROBABILITIES))
-    return imported.prune(pixels, {PROBABILITIES: probabilities})
+    names = (metadata.input.tensors[1], PROBABILITIES)
+    inputs, probabilities = (imported.graph.get_tensor_by_name(f"{name}:0") for name in names)
+    return imported.prune(inputs, {PROBABILITIES: probabilities})
 
 
 def _one_by_one(calibration: Iterable[np.ndarray]) -> Callable[[], Iterable[list[np.ndarray]]]:

@@ -15,7 +15,7 @@ import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
-from tfl.export.graph import METADATA_NAME, PIXELS, PROBABILITIES, metadata_to_json
+from tfl.export.graph import METADATA_NAME, PROBABILITIES, metadata_to_json
 from tfl.models.classifier import Metadata
 
 LABELS_NAME, SIGNATURE = "labels.txt", "serving_default"
@@ -35,7 +35,7 @@ def add_metadata(content: bytes, metadata: Metadata) -> bytes:
         can read it.
     """
     model: Any = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
-    model.signatureDefs = [_signature(model.subgraphs[0])]
+    model.signatureDefs = [_signature(model.subgraphs[0], metadata.input.tensors[1])]
     entry: Any = schema.MetadataT()
     buffer: Any = schema.BufferT()
     entry.name, entry.buffer = _BUFFER_NAME, len(model.buffers)
@@ -53,12 +53,12 @@ def add_metadata(content: bytes, metadata: Metadata) -> bytes:
     return file.getvalue()
 
 
-def _signature(graph: Any) -> Any:
+def _signature(graph: Any, input_name: str) -> Any:
     """Return a signature with named inputs and outputs for `get_signature_runner()`, as a SavedModel would get."""
     signature: Any = schema.SignatureDefT()
     signature.signatureKey, signature.subgraphIndex = SIGNATURE, 0
     (input_tensor,), (output_tensor,) = graph.inputs, graph.outputs
-    signature.inputs, signature.outputs = [_name(PIXELS, input_tensor)], [_name(PROBABILITIES, output_tensor)]
+    signature.inputs, signature.outputs = [_name(input_name, input_tensor)], [_name(PROBABILITIES, output_tensor)]
     return signature
 
 
@@ -111,19 +111,20 @@ class _Byte(int):
 def _describe(metadata: Metadata) -> bytes:
     """Return the flatbuffer; the numbers are the positions of the fields in the tables of the schema."""
     writer = _Writer()
-    table, size = writer.table, metadata.image_size
-    image = table((0, _RGB), (1, table((0, size), (1, size))))
-    input_table = table(
-        (0, PIXELS),
-        (1, f"RGB image, {size} by {size} pixels, uint8 in [0, 255] as they are: no normalization."),
-        (3, table((0, _IMAGE_PROPERTIES), (1, image))),
-    )
+    table, kind, size = writer.table, metadata.input, metadata.image_size
+    if kind.has_pictures:
+        image = table((0, _RGB), (1, table((0, size), (1, size))))
+        what = f"RGB image, {size} by {size} pixels, uint8 in [0, 255] as they are: no normalization."
+        content = [(3, table((0, _IMAGE_PROPERTIES), (1, image)))]
+    else:
+        what, content = f"{kind.noun[1]} of shape {tuple(kind.spec.shape)}, {kind.spec.dtype.name}", []
+    input_table = table((0, kind.tensors[1]), (1, what), *content)
     labels = table((0, LABELS_NAME), (1, "One class a line, in the order of the outputs."), (2, _AXIS_LABELS))
-    kind = "Probability of each class" if metadata.task.is_classifier else "Values"
-    output_table = table((0, PROBABILITIES), (1, f"{kind}, float32 ({metadata.target})."), (6, [labels]))
+    meaning = "Probability of each class" if metadata.task.is_classifier else "Values"
+    output_table = table((0, PROBABILITIES), (1, f"{meaning}, float32 ({metadata.target})."), (6, [labels]))
     root = table(
         (0, f"{metadata.backbone} classifier"),
-        (1, f"Image classifier of {len(metadata.class_names)} classes, trained with tfl."),
+        (1, f"{kind.noun[0].capitalize()} classifier of {len(metadata.class_names)} classes, trained with tfl."),
         (3, [table((2, [input_table]), (3, [output_table]))]),
         (6, [table((0, METADATA_NAME), (1, "Metadata of tfl."), (2, _DESCRIPTIONS))]),
         (7, "1.0.0"),

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from etils import epath
 
-from tfl.export.graph import METADATA_NAME, PIXELS, PROBABILITIES, freeze, metadata_to_json
+from tfl.export.graph import METADATA_NAME, PROBABILITIES, freeze, metadata_to_json
 from tfl.models.classifier import Metadata
 
 OPSET = 18  # released in 2022; every runtime in use reads it
@@ -26,14 +26,14 @@ def write_onnx(model: keras.Model, metadata: Metadata, path: epath.PathLike) -> 
     """
     definition = freeze(model, metadata)
     _replace_erfc(definition)
-    proto = _convert(definition)
-    _rename(proto.graph)
+    proto = _convert(definition, metadata.input.tensors[1])
+    _rename(proto.graph, metadata.input.tensors[1])
     for key, value in {METADATA_NAME: metadata_to_json(metadata), "labels": json.dumps(metadata.class_names)}.items():
         proto.metadata_props.add(key=key, value=value)
     epath.Path(path).write_bytes(proto.SerializeToString())
 
 
-def _convert(definition: tf.compat.v1.GraphDef) -> Any:
+def _convert(definition: tf.compat.v1.GraphDef, input_name: str) -> Any:
     """Do the steps of `tf2onnx.convert.from_graph_def`, without its copies of the graph.
 
     That function copies the graph with all weights before each of about 36 optimizations, in case one fails. For a
@@ -46,7 +46,7 @@ def _convert(definition: tf.compat.v1.GraphDef) -> Any:
     loader, converter, optimizer = (
         importlib.import_module(f"tf2onnx.{name}") for name in ("tf_loader", "tfonnx", "optimizer")
     )
-    names = {"input_names": [f"{PIXELS}:0"], "output_names": [f"{PROBABILITIES}:0"]}
+    names = {"input_names": [f"{input_name}:0"], "output_names": [f"{PROBABILITIES}:0"]}
     with tf.Graph().as_default():
         definition = loader.tf_optimize(*names.values(), definition)
 
@@ -74,9 +74,9 @@ def _replace_erfc(definition: tf.compat.v1.GraphDef) -> None:
         node.op, node.input[:] = "Sub", [one.name, f"{node.name}/erf"]
 
 
-def _rename(graph: Any) -> None:
+def _rename(graph: Any, input_name: str) -> None:
     """Remove TensorFlow's ":0" from the names of input and output, and name the batch dimension "N"."""
-    plain = {f"{name}:0": name for name in (PIXELS, PROBABILITIES)}
+    plain = {f"{name}:0": name for name in (input_name, PROBABILITIES)}
     for value in (*graph.input, *graph.output):
         value.name = plain.get(value.name, value.name)
         value.type.tensor_type.shape.dim[0].dim_param = "N"

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 BATCH = 32
+_OF_BYTES = ("serving_bytes", "serving_default")
 SECONDS, REPEATS, WARMUPS = 3.0, 50, 2  # limits of timing, for each batch size
 
 
@@ -25,7 +26,7 @@ class Loaded(NamedTuple):
     """An artefact that is loaded in its runtime.
 
     Attributes:
-        run: the function that runs it, for each kind of input that it takes ("pixels", "bytes").
+        run: the function that runs it, for each kind of input that it takes ("prepared", "bytes").
         metadata: the metadata of the artefact, as parsed JSON.
         labels: every list of class names in it, by its place.
         packages: the packages whose versions are recorded.
@@ -42,16 +43,24 @@ def load_saved_model(path: Path) -> Loaded:
     import tensorflow as tf
 
     loaded: Any = tf.saved_model.load(str(path))
-    of_bytes, of_pixels = loaded.signatures["serving_bytes"], loaded.signatures["serving_pixels"]
+    of_bytes = loaded.signatures["serving_bytes"]
+    (of_prepared,) = (loaded.signatures[name] for name in loaded.signatures if name not in _OF_BYTES)
     metadata = json.loads((path / "assets" / "tfl.json").read_text())
-    size = metadata["image_size"]
-    names = of_pixels(pixels=tf.zeros((1, size, size, 3), tf.uint8))["class_names"].numpy()[0]
+    raw_name, prepared_name = _input_of(of_bytes).name, _input_of(of_prepared).name
+    blank = tf.zeros((1, *_input_of(of_prepared).shape[1:]), _input_of(of_prepared).dtype)
+    names = of_prepared(**{prepared_name: blank})["class_names"].numpy()[0]
     run = {
-        "bytes": lambda images: of_bytes(images=tf.constant(images))["probabilities"].numpy(),
-        "pixels": lambda pixels: of_pixels(pixels=tf.constant(pixels))["probabilities"].numpy(),
+        "bytes": lambda encoded: of_bytes(**{raw_name: tf.constant(encoded)})["probabilities"].numpy(),
+        "prepared": lambda inputs: of_prepared(**{prepared_name: tf.constant(inputs)})["probabilities"].numpy(),
     }
     labels = {"assets/tfl.json": metadata["class_names"], "class_names": [name.decode() for name in names]}
     return Loaded(run, metadata, labels, ["tensorflow"])
+
+
+def _input_of(signature: Any) -> Any:
+    """Return name, shape and type of the one input of a signature."""
+    (spec,) = signature.structured_input_signature[1].values()
+    return spec
 
 
 def load_litert(path: Path) -> Loaded:
@@ -73,7 +82,7 @@ def load_litert(path: Path) -> Loaded:
         # Not `splitlines`: a class name may have other line breaks.
         lines = archive.read("labels.txt").decode().removesuffix("\n").split("\n")
     return Loaded(
-        {"pixels": run}, metadata, {"tfl.json": metadata["class_names"], "labels.txt": lines}, ["ai-edge-litert"]
+        {"prepared": run}, metadata, {"tfl.json": metadata["class_names"], "labels.txt": lines}, ["ai-edge-litert"]
     )
 
 
@@ -84,10 +93,9 @@ def load_onnx(path: Path) -> Loaded:
     session: Any = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     properties = session.get_modelmeta().custom_metadata_map
     metadata = json.loads(properties["tfl.json"])
+    name = session.get_inputs()[0].name
     labels = {"tfl.json": metadata["class_names"], "labels": json.loads(properties["labels"])}
-    return Loaded(
-        {"pixels": lambda pixels: session.run(None, {"pixels": pixels})[0]}, metadata, labels, ["onnxruntime"]
-    )
+    return Loaded({"prepared": lambda inputs: session.run(None, {name: inputs})[0]}, metadata, labels, ["onnxruntime"])
 
 
 def load_keras(path: Path) -> Loaded:
@@ -101,7 +109,7 @@ def load_keras(path: Path) -> Loaded:
     def run(pixels: np.ndarray) -> np.ndarray:
         return model.predict_on_batch(pixels).astype(np.float64)
 
-    return Loaded({"pixels": run}, metadata, {"tfl.json": metadata["class_names"]}, ["keras", "tensorflow"])
+    return Loaded({"prepared": run}, metadata, {"tfl.json": metadata["class_names"]}, ["keras", "tensorflow"])
 
 
 def num_cores() -> int:
@@ -135,11 +143,11 @@ def peak_memory() -> int:
 
 
 def batches(folder: Path, kind: str, count: int) -> Iterator[Any]:
-    """Yield the test images of a folder, 32 at a time: uint8 pixels, or the bytes of files."""
+    """Yield the test examples of a folder, 32 at a time: prepared examples, or the bytes of files."""
     pixels = np.load(folder / "pixels.npy", mmap_mode="r")
     for start in range(0, count, BATCH):
         rows = range(start, min(start + BATCH, count))
-        if kind == "pixels":
+        if kind == "prepared":
             yield np.ascontiguousarray(pixels[rows.start : rows.stop])
         else:
             yield [(folder / "images" / str(row)).read_bytes() for row in rows]
@@ -150,24 +158,25 @@ def main(request: dict[str, Any]) -> None:
     folder, output = Path(request["images"]), Path(request["output"])
     load = {"saved_model": load_saved_model, "litert": load_litert, "onnx": load_onnx, "keras": load_keras}
     loaded = load[request["format"]](Path(request["path"]))
+    names = {"prepared": request["prepared"], "bytes": "bytes"}  # in the certificate
     latency = []
     for kind, run in loaded.run.items() if request["timed"] else ():
         first = next(batches(folder, kind, request["count"]))
         for images in (first[:1], first):
-            latency.append({"input": kind, "batch": len(images), **measure(run, images)})
+            latency.append({"input": names[kind], "batch": len(images), **measure(run, images)})
     report = {
         "latency": latency,
         "peak_memory_bytes": peak_memory(),  # measured before the pass over all images
         "metadata": loaded.metadata,
         "labels": loaded.labels,
-        "inputs": list(loaded.run),
+        "inputs": [names[kind] for kind in loaded.run],
         "runtime": {name: importlib.metadata.version(name) for name in loaded.packages},
         "cores": num_cores(),
         "imported": sorted({"tfl", "tensorflow", "keras"} & sys.modules.keys()),
     }
     for kind, run in loaded.run.items():
         parts = [run(images) for images in batches(folder, kind, request["count"])]
-        np.save(output / f"probabilities_{kind}.npy", np.concatenate(parts))
+        np.save(output / f"probabilities_{names[kind]}.npy", np.concatenate(parts))
     (output / "report.json").write_text(json.dumps(report))
 
 

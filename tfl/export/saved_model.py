@@ -1,4 +1,4 @@
-"""Write a SavedModel that takes image files directly, for TensorFlow Serving and any program with TensorFlow."""
+"""Write a SavedModel that takes files directly, for TensorFlow Serving and any program with TensorFlow."""
 
 import tempfile
 from pathlib import Path
@@ -10,15 +10,19 @@ from etils import epath
 from tfl.export.graph import (
     METADATA_NAME,
     PROBABILITIES,
+    batch_spec,
     decode_batch,
     metadata_to_json,
-    pixel_spec,
     probabilities_of,
 )
 from tfl.models.classifier import Metadata
 
-BYTES_SIGNATURE, PIXELS_SIGNATURE = "serving_bytes", "serving_pixels"
-IMAGES, CLASS_NAMES = "images", "class_names"
+BYTES_SIGNATURE, CLASS_NAMES = "serving_bytes", "class_names"
+
+
+def prepared_signature(metadata: Metadata) -> str:
+    """Return the name of the signature that takes prepared examples: "serving_pixels" for images."""
+    return f"serving_{metadata.input.tensors[1]}"
 
 
 def write_saved_model(model: keras.Model, metadata: Metadata, path: epath.PathLike) -> None:
@@ -28,29 +32,29 @@ def write_saved_model(model: keras.Model, metadata: Metadata, path: epath.PathLi
     any size, in the formats in the table of `tfl.inputs.image.decode`. `serving_pixels` takes `pixels`: uint8
     `(N, S, S, 3)` images that are already resized. Both return `probabilities`, float32 `(N, C)`, and `class_names`,
     strings `(N, C)`: the REST interface of TensorFlow Serving requires that every output has a row for each image.
-    The metadata is in `assets/tfl.json`.
+    The metadata is in `assets/tfl.json`. Another kind of example has other names; see `Input.tensors`.
 
     Args:
         model: images to logits.
         metadata: labels, image size, target and temperature.
         path: a folder that does not exist yet.
     """
-    names = list(metadata.class_names)
+    names, (raw_name, _) = list(metadata.class_names), metadata.input.tensors
 
-    @tf.function(input_signature=[pixel_spec(metadata)])
-    def of_pixels(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = model(tf.cast(pixels, model.input.dtype), training=False)
-        labels = tf.tile(tf.constant([names]), [tf.shape(pixels)[0], 1])
+    @tf.function(input_signature=[batch_spec(metadata)])
+    def of_prepared(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        logits = model(tf.cast(inputs, model.input.dtype), training=False)
+        labels = tf.tile(tf.constant([names]), [tf.shape(inputs)[0], 1])
         return {PROBABILITIES: probabilities_of(logits, metadata), CLASS_NAMES: labels}
 
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name=IMAGES)])
-    def of_bytes(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return of_pixels(decode_batch(images, metadata))  # a call, so that the file holds the network only once
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name=raw_name)])
+    def of_bytes(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+        return of_prepared(decode_batch(encoded, metadata))  # a call, so that the file holds the network only once
 
     signatures = {
         BYTES_SIGNATURE: of_bytes,
         "serving_default": of_bytes,
-        PIXELS_SIGNATURE: of_pixels,
+        prepared_signature(metadata): of_prepared,
     }
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]

@@ -16,15 +16,13 @@ import tensorflow as tf
 from tfl.backbones.weights import weights_checksum, weights_fingerprint
 from tfl.config import FeaturesConfig
 from tfl.data import Source, make_dataset
-from tfl.data.pipeline import RULES
 from tfl.errors import InputError
 from tfl.features.runtime import Forward, make_forward
 from tfl.features.shards import estimate_bytes
 from tfl.features.shelf import Shelf
 from tfl.features.store import FeatureStore, default_store
 from tfl.files.room import StoreFullError, human_size
-from tfl.inputs.image import photo_cache
-from tfl.inputs.image.depth import FULL_DEPTH
+from tfl.inputs import Input
 from tfl.models.inference import Outputs
 from tfl.progress import say, track
 
@@ -64,7 +62,7 @@ class Extractor:
     Args:
         model: model from uint8 images `(B, S, S, 3)` to activations `(B, ...)`; it runs in inference mode.
         source: source of the images.
-        image_size: S, pixels per side.
+        image_size: S, pixels per side; for another kind of example its size.
         store: the store on disk; None keeps features in memory.
         runtime: "auto", "tensorflow" or "openvino". With "auto", a shelf keeps the runtime that it was started with.
         dtype: "float32" or "float16", on disk.
@@ -157,7 +155,7 @@ class Extractor:
         self._forget_other_weights()
         rows = np.sort(rows[:BATCH])
         dataset = make_dataset(self.source, rows, image_size=self.image_size, batch_size=BATCH)
-        images = next(iter(dataset))["image"].numpy()
+        images = next(iter(dataset))["input"].numpy()
         self._forward = self._forward or self._make_forward(images, len(self.source.index))
         self._forward(images)
         start = time.perf_counter()
@@ -175,7 +173,7 @@ class Extractor:
         """Return the shelf of this extractor; None if there is no store."""
         if self.store is None:
             return None
-        self._digest = self._digest or _digest(self.model, self.image_size, self.source.bit_depth)
+        self._digest = self._digest or _digest(self.model, self.source.kind.sized(self.image_size))
         return self.store.open(self._digest, self.shape, self.dtype)
 
     def _fill(self, shelf: Shelf, rows: np.ndarray, views: Sequence[View | None], description: str) -> bool:
@@ -224,8 +222,8 @@ class Extractor:
             epoch=view.number if view else None,
             shuffle=False,
         )
-        for batch in track(dataset, description, unit="image", scale=BATCH):
-            images = batch["image"].numpy()
+        for batch in track(dataset, description, unit=self.source.kind.noun[0], scale=BATCH):
+            images = batch["input"].numpy()
             if self._forward is None:
                 self._forward = self._make_forward(images, len(rows))
             yield batch["id"].numpy(), self._forward(images)
@@ -286,8 +284,8 @@ def _join(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.nd
     return np.concatenate(ids), np.concatenate(values)
 
 
-def _digest(model: keras.Model, image_size: int, bit_depth: int = FULL_DEPTH) -> str:
-    """Return the SHA-256 of everything that features depend on, except the image.
+def _digest(model: keras.Model, kind: Input) -> str:
+    """Return the SHA-256 of everything that features depend on, except the example.
 
     It includes the minor versions of TensorFlow and Keras, which may compute in another order. It leaves out patch
     versions, which fix errors and do not change values.
@@ -296,8 +294,7 @@ def _digest(model: keras.Model, image_size: int, bit_depth: int = FULL_DEPTH) ->
     names = {operation.name: f"#{number}" for number, operation in enumerate(model.operations)}
     graph = _renamed(json.loads(model.to_json()), {**names, model.name: "#"})  # names from Keras depend on the process
     versions = [".".join(version.split(".")[:2]) for version in (tf.__version__, keras.__version__)]
-    decoding = [image_size, bit_depth, RULES, photo_cache.RULES]
-    digest.update(json.dumps([graph, decoding, versions], sort_keys=True).encode())
+    digest.update(json.dumps([graph, kind.rules(), versions], sort_keys=True).encode())
     return digest.hexdigest()
 
 

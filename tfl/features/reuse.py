@@ -28,14 +28,14 @@ def make_feature_dataset(features: Outputs, positions: np.ndarray, batch_size: i
         batch_size: examples per batch; the last batch may be shorter.
 
     Returns:
-        Dataset of {"image": float32 (B, ...), "label", "id": int64 (B,), "weight": float32 (B,), all 1}.
+        Dataset of {"input": float32 (B, ...), "label", "id": int64 (B,), "weight": float32 (B,), all 1}.
     """
     shape = (None, *features.values.shape[1:])
 
     def gather(rows: tf.Tensor) -> dict[str, tf.Tensor]:
         values = tf.numpy_function(lambda chosen: features.values[chosen], [rows], tf.float32)
         return {
-            "image": tf.ensure_shape(values, shape),
+            "input": tf.ensure_shape(values, shape),
             "label": tf.gather(features.labels, rows),
             "id": tf.gather(features.ids, rows),
             "weight": tf.ones(tf.shape(rows)),

@@ -127,7 +127,7 @@ def make_forward(
     input_shape = (batch_size, *extractor.input.shape[1:])
     if None in input_shape:
         raise InputError(f"`extractor` must take images of one size. Received: an input of shape {input_shape[1:]}.")
-    graph = _trace(extractor, input_shape)
+    graph = _trace(extractor, input_shape, np.uint8 if sample is None else sample.dtype)
     plain = Forward("tensorflow", lambda images: graph(tf.constant(images)).numpy(), input_shape)
     is_worth_timing = (num_images is None or num_images >= _WORTH_TIMING) and not tf.config.list_physical_devices("GPU")
     if name == "tensorflow" or not has_openvino or (name == "auto" and not is_worth_timing):
@@ -140,7 +140,7 @@ def make_forward(
     return _fastest(plain, other, sample)
 
 
-def _trace(extractor: keras.Model, input_shape: Sequence[int]) -> Any:
+def _trace(extractor: keras.Model, input_shape: Sequence[int], dtype: Any = tf.uint8) -> Any:
     """Return the concrete function of `extractor` in inference mode, with norms folded and weights copied."""
     values, biases = _fold(extractor)
     # The function captures tensors. As constants in the graph, the optimizer would copy and search through them.
@@ -153,12 +153,12 @@ def _trace(extractor: keras.Model, input_shape: Sequence[int]) -> Any:
         return functools.partial(original, training=False) if has_phase else original
 
     @functools.partial(tf.function, autograph=False)
-    def forward(image: tf.Tensor) -> tf.Tensor:
-        pixels = tf.cast(image, extractor.input.dtype)
+    def forward(example: tf.Tensor) -> tf.Tensor:
+        inputs = tf.cast(example, extractor.input.dtype)
         with keras.StatelessScope(state_mapping=weights):
-            return tf.cast(extractor._run_through_graph([pixels], operation_fn=operation), tf.float32)
+            return tf.cast(extractor._run_through_graph([inputs], operation_fn=operation), tf.float32)
 
-    return forward.get_concrete_function(tf.TensorSpec(input_shape, tf.uint8, name="image"))
+    return forward.get_concrete_function(tf.TensorSpec(input_shape, dtype, name="example"))
 
 
 def _fold(model: keras.Model) -> tuple[list[tuple[keras.Variable, np.ndarray]], dict[keras.Operation, np.ndarray]]:

@@ -1,1 +1,50 @@
-"""The kinds of input examples: one folder or file for each kind."""
+"""Inputs: the kinds of example that a model can take. An input says how raw data becomes what the model sees.
+
+    get_input("image").sized(224).prepare(tf.io.read_file("ant.jpg"))
+
+The other packages use only what an input declares. To add one, write a subclass of `Input` and call `register_input`.
+"""
+
+from tfl.errors import InputError
+from tfl.inputs.batches import input_of
+from tfl.inputs.image.image_input import ImageInput
+from tfl.inputs.input import Input, Scanned
+from tfl.registry import resolve
+
+__all__ = ["ImageInput", "Input", "Scanned", "get_input", "input_names", "input_of", "register_input"]
+
+_INPUTS: dict[str, Input] = {ImageInput.name: ImageInput()}
+
+
+def get_input(kind: "str | Input", argument: str = "kind") -> Input:
+    """Return the input with a name; upper and lower case are the same. An `Input` object is returned unchanged.
+
+    Args:
+        kind: a name, or an input.
+        argument: name of the caller's argument, for messages.
+
+    Raises:
+        InputError: there is no such input.
+
+    Example:
+        >>> get_input("Image").noun
+        ('image', 'images')
+    """
+    return kind if isinstance(kind, Input) else _INPUTS[resolve(kind, input_names(), argument)]
+
+
+def input_names() -> list[str]:
+    """Return the names of all registered inputs."""
+    return list(_INPUTS)
+
+
+def register_input(kind: Input) -> Input:
+    """Register an input under its name, so that backbones and model files can use the name.
+
+    Raises:
+        InputError: another input has this name.
+    """
+    if type(_INPUTS.get(kind.name, kind)) is not type(kind):
+        raise InputError(f"`kind` must have a name of its own. Received: {kind.name!r}, which is another input's.")
+    _INPUTS[kind.name] = kind
+    return kind

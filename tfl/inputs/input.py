@@ -1,28 +1,278 @@
-"""`Input`, the protocol for a kind of example: the only path from the raw data of a source to the input of a model."""
+"""`Input`, the base class of the kinds of example: the only path from the raw data of a source to a model's input."""
 
-from typing import Protocol
+import abc
+import dataclasses
+import functools
+import hashlib
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
 
+import numpy as np
 import tensorflow as tf
 
+from tfl.errors import BadExampleError, InputError
+from tfl.inputs.untrusted import Decoder, PlainDecoder, first_line
 
-class Input(Protocol):
-    """A kind of example. Training, evaluation, prediction, export and the service all use it to prepare examples."""
+FULL_DEPTH = 16
+HASH_BUCKETS = 2**62
+MAX_BYTES = 2**29  # of one file
+
+
+@dataclasses.dataclass(frozen=True)
+class Scanned:
+    """What the scan of one good example found.
+
+    Attributes:
+        sha256: of the bytes of the file, or of the values in memory.
+        fingerprint: a fast hash of the same bytes, which the pipeline checks again when it reads the file.
+        format: of the file that the graph reads; "" if all files of this kind have one format.
+        replacement: path of the file that the graph reads in place of this one; "": this file itself.
+        peak: largest value in a file of 16 bits a sample; 0 for others.
+        highest: largest value of an example in memory.
+    """
+
+    sha256: str
+    fingerprint: int = 0
+    format: str = ""
+    replacement: str = ""
+    peak: int = 0
+    highest: float = 0.0
 
     @property
+    def facts(self) -> Mapping[str, int]:
+        """Whole numbers by name, one for each name in `Input.facts`."""
+        return {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Input(abc.ABC):
+    """A kind of example. Training, evaluation, prediction, export, the service and the report all ask it.
+
+    Derive a class, give it a name, and define `spec` and `prepare`; then call `tfl.inputs.register_input`.
+
+    Attributes:
+        size: of a prepared example, in the unit of the kind: pixels per side of an image.
+        bit_depth: number of bits that a sample really uses in files of 16 bits a sample.
+        formats: possible formats of the files; fewer formats can make a smaller graph. Empty: there is only one.
+        name: in the config, in model files and of the input layer of backbones.
+        noun: of one example and of several.
+        facts: names of the numbers that the scan finds, columns of the index.
+        augmentations: names that `augment` knows.
+        tensors: names in exported files of a batch of encoded examples, and of a batch of prepared examples.
+        has_pictures: whether a prepared example is an RGB picture, uint8 `(H, W, 3)`: the report and the service
+            show it, with a heat map of the evidence.
+    """
+
+    size: int = 0
+    bit_depth: int = FULL_DEPTH
+    formats: Sequence[str] = ()
+
+    name: ClassVar[str]
+    noun: ClassVar[tuple[str, str]] = ("example", "examples")
+    facts: ClassVar[tuple[str, ...]] = ()
+    augmentations: ClassVar[tuple[str, ...]] = ("none",)
+    tensors: ClassVar[tuple[str, str]] = ("examples", "inputs")
+    has_pictures: ClassVar[bool] = False
+    error: ClassVar[type[BadExampleError]] = BadExampleError  # of a file that cannot be used
+    shape_hint: ClassVar[str] = ""  # shape of a raw example in memory, for messages
+
+    @property
+    @abc.abstractmethod
     def spec(self) -> tf.TensorSpec:
         """Shape and type of one prepared example."""
-        ...
 
+    @abc.abstractmethod
     def prepare(self, raw: tf.Tensor) -> tf.Tensor:
-        """Return the input of the model for one raw example of a source, without augmentation."""
-        ...
-
-    def augment(self, raw: tf.Tensor, name: str, seed: tf.Tensor) -> tf.Tensor:
-        """Return a randomly changed version of the prepared example.
+        """Return the model's input for one raw example, without augmentation; runs in a graph.
 
         Args:
-            raw: the example in the form that the source holds.
-            name: of the augmentation.
+            raw: the bytes of a file, a scalar string; or the values of an example in memory.
+        """
+
+    def augment(self, raw: tf.Tensor, name: str, seed: tf.Tensor) -> tf.Tensor:
+        """Return a randomly changed version of the prepared example; runs in a graph.
+
+        Args:
+            raw: as for `prepare`.
+            name: of the augmentation, from `augmentations`.
             seed: int64 `(2,)`; the same seed gives the same version.
         """
-        ...
+        return self.prepare(raw)
+
+    def encode(self, raw: tf.Tensor) -> bytes:
+        """Return an example as the bytes of a file; `prepare` gives the same for both."""
+        return raw.numpy() if raw.dtype == tf.string else tf.io.serialize_tensor(raw).numpy()
+
+    def graph_bytes(self, encoded: bytes) -> bytes:
+        """Return the bytes of a file in a format that the graph can decode.
+
+        Raises:
+            BadExampleError: there is no decoder for the file.
+        """
+        return encoded
+
+    def rules(self) -> list[Any]:
+        """Return all that decides what `prepare` and `augment` give: a part of the name of stored features."""
+        return [self.name, self.size, self.bit_depth]
+
+    def sized(self, size: int) -> "Input":
+        """Return the same input for prepared examples of another size."""
+        return dataclasses.replace(self, size=size)
+
+    # The scan of a source, before anything slow starts.
+
+    def may_be(self, suffix: str) -> bool:
+        """Return whether files with an ending such as ".txt" can be examples, to find the folders of classes."""
+        return True
+
+    def scan(self, encoded: bytes) -> Scanned:
+        """Check that the bytes of a file are a whole example.
+
+        Raises:
+            BadExampleError: they are not; the message says why.
+        """
+        try:
+            _scan_function(self)(tf.constant(encoded))
+        except (tf.errors.OpError, UnicodeDecodeError) as error:
+            raise self.error(f"not a whole {self.noun[0]}: {first_line(error)}") from error
+        return Scanned(hashlib.sha256(encoded).hexdigest(), fingerprint_of(encoded))
+
+    def scan_file(self, path: str, data_set: str) -> Scanned:
+        """Read and check a file.
+
+        Args:
+            path: of the file.
+            data_set: the folder of all files in the same scan.
+
+        Raises:
+            BadExampleError: the file is not a whole example.
+            OSError: the file cannot be read.
+        """
+        status = Path(path).stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise self.error("not a regular file")  # opening a pipe would wait forever
+        if status.st_size > MAX_BYTES:
+            raise self.error(f"{status.st_size:,} bytes are more than {MAX_BYTES:,}")
+        return self.scan(Path(path).read_bytes())
+
+    def after_scan(self, scanned: Sequence[Any]) -> None:
+        """Clean up after a scan of many files."""
+        return
+
+    def with_depth(self, bit_depth: int, peaks: np.ndarray, ids: np.ndarray, splits: np.ndarray) -> "Input":
+        """Return the input for files that use `bit_depth` bits a sample, after a check of the scanned files.
+
+        Args:
+            bit_depth: 8 to 16.
+            peaks: int64 (N,), the largest value of each scanned example; see `Scanned.peak`.
+            ids: N names.
+            splits: N names of splits.
+        """
+        return dataclasses.replace(self, bit_depth=bit_depth)
+
+    def describe_excess(self, scanned: Scanned) -> str:
+        """Return the reason for leaving out a file that uses more bits than `bit_depth`; "" if it does not."""
+        return ""
+
+    # Examples in memory, and batches of the user.
+
+    def read_examples(self, given: Any, names: Sequence[str], split: str = "") -> list[np.ndarray]:
+        """Check N examples in memory, and return each as an array.
+
+        Args:
+            given: an array or a list.
+            names: N names, for messages.
+            split: name of their split, for messages.
+
+        Raises:
+            InputError: shapes or values do not fit.
+        """
+        examples = [np.asarray(example) for example in given]
+        for example, name in zip(examples, names, strict=True):
+            self.check_example(example, name)
+        return [example.astype(self.spec.dtype.as_numpy_dtype) for example in examples]
+
+    def check_example(self, example: np.ndarray, name: str) -> Scanned:
+        """Check one example in memory.
+
+        Raises:
+            InputError: the shape is another one, or values are not finite numbers.
+        """
+        if example.dtype.kind not in "buif" or not self.spec.shape.is_compatible_with(example.shape):
+            raise InputError(
+                f"`source` must have {self.noun[1]} of shape {tuple(self.spec.shape)}. "
+                f"Received: {example.dtype} of shape {example.shape} at {self.noun[0]} {name}."
+            )
+        if not np.isfinite(example).all():
+            raise InputError(f"`source` must have finite values. Received: NaN or infinity at {self.noun[0]} {name}.")
+        return Scanned(hashlib.sha256(np.ascontiguousarray(example).tobytes()).hexdigest())
+
+    def facts_of(self, example: np.ndarray) -> Mapping[str, int]:
+        """Return the facts of an example in memory, from `read_examples`."""
+        return {}
+
+    def check_split(self, highest: float, split: str) -> None:
+        """Check a whole split of examples in memory by their largest value."""
+        return
+
+    def is_example(self, spec: tf.TensorSpec) -> bool:
+        """Return whether the elements of a data set can be single examples of this kind, and not batches."""
+        return spec.dtype == tf.string or spec.shape.is_compatible_with(self.spec.shape)
+
+    def check_array(self, examples: np.ndarray, name: str) -> None:
+        """Check an array of prepared examples that goes unchanged into a model."""
+        return
+
+    def describe_wrong(self, examples: tf.Tensor, name: str) -> tf.Tensor | None:
+        """Return one line, a string tensor, about the first wrong example of a batch; None if nothing is checked."""
+        return None
+
+    # What people see.
+
+    def decoder(self, most: int) -> Decoder:
+        """Return the decoder for examples from untrusted clients.
+
+        Args:
+            most: the largest cost of decoding one example: pixels of an image, bytes of another example.
+        """
+        return PlainDecoder(self.prepare, self.noun[0], most)
+
+    def blanks(self) -> list[bytes]:
+        """Return some encoded examples, to run everything once before the first request."""
+        return []
+
+    def aspect(self, facts: Mapping[str, np.ndarray], row: int) -> tuple[int, int]:
+        """Return width and height of the original of a picture, for its thumbnail."""
+        return 1, 1
+
+    def median_size(self, facts: Mapping[str, np.ndarray]) -> float:
+        """Return the median size of the originals in the unit of `size`; 0 if it is not known."""
+        return 0.0
+
+    def slice_by_facts(self, facts: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """Return ways to divide the examples by their facts: name -> numbers with a unit, or parts with names.
+
+        Returns:
+            For each name `(values, unit)`, N numbers to be divided by their range; or `(parts, names)`, the number
+            of the part of each example and the names of the parts.
+        """
+        return {}
+
+    def slice_by_content(self) -> tuple[str, str, Any, "Input"] | None:
+        """Return a measure of prepared examples that divides them: name, unit, function and input; None: there is none.
+
+        The function takes a batch of examples that the returned input has prepared, and returns a number for each.
+        """
+        return None
+
+
+def fingerprint_of(encoded: bytes) -> int:
+    """Return the hash of the bytes of a file that the graph compares when it reads the file."""
+    return int(tf.strings.to_hash_bucket_fast(tf.constant(encoded), HASH_BUCKETS))
+
+
+@functools.lru_cache(maxsize=8)
+def _scan_function(input_: Input) -> Any:
+    return tf.function(input_.prepare, input_signature=[tf.TensorSpec((), tf.string)])

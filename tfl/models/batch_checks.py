@@ -1,24 +1,23 @@
-"""Check the batches of a stream while they are read: labels against a rule, pixels against the model's input."""
+"""Check the batches of a stream while they are read: labels against a rule, examples against the model's input."""
 
 import tensorflow as tf
 
-from tfl.errors import InputError
+from tfl.inputs import Input, input_of
 from tfl.inputs.graph_checks import guarded
-from tfl.inputs.image.pixels import describe_wrong_pixels
 from tfl.models.labels import LabelRule, check_shape, describe_wrong
 
 
 def find_problems(
-    images: tf.Tensor, labels: tf.Tensor | None, rule: LabelRule, names: tuple[str, str], *, pixels: bool
+    inputs: tf.Tensor, labels: tf.Tensor | None, rule: LabelRule, names: tuple[str, str], kind: Input | None
 ) -> list[tf.Tensor]:
-    """Return lines about images and labels that do not fit the model, for `guarded`; runs in a graph.
+    """Return lines about examples and labels that do not fit the model, for `guarded`; runs in a graph.
 
     Args:
-        images: `(B, ...)`.
+        inputs: `(B, ...)`.
         labels: `(B,)` or `(B, K)`; None if the data has no labels.
         rule: that the labels must follow.
-        names: of the arguments that hold images and labels, for messages.
-        pixels: whether the model takes pixels in [0, 255].
+        names: of the arguments that hold examples and labels, for messages.
+        kind: what the model takes; None if it is not known.
 
     Raises:
         InputError: types or shapes do not fit.
@@ -28,26 +27,23 @@ def find_problems(
         check_shape(labels.dtype, labels.shape, rule, names[1])
         if rule.form != "any":
             problems.append(describe_wrong(labels, rule, names[1]))
-    if pixels and images.dtype == tf.bool:
-        raise InputError(f"`{names[0]}` must have pixels in [0, 255]. Received: bool. Did you mean 255 * images?")
-    if pixels and images.dtype.is_floating:
-        problems.append(describe_wrong_pixels(images, names[0]))
-    return problems
+    wrong = None if kind is None else kind.describe_wrong(inputs, names[0])
+    return problems if wrong is None else [*problems, wrong]
 
 
-def guard_batches(dataset: tf.data.Dataset, rule: LabelRule, name: str, *, pixels: bool) -> tf.data.Dataset:
+def guard_batches(dataset: tf.data.Dataset, rule: LabelRule, name: str, kind: Input | None) -> tf.data.Dataset:
     """Return the same batches with a check: reading a batch that does not fit the model is an error.
 
     Args:
-        dataset: batches with "image" and, if it is known, "label".
+        dataset: batches with "input" and, if it is known, "label".
         rule: that the labels must follow.
         name: of the argument, for messages.
-        pixels: whether the model takes pixels in [0, 255].
+        kind: what the model takes; None if it is not known.
     """
 
     @tf.autograph.experimental.do_not_convert
     def check(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        problems = find_problems(batch["image"], batch.get("label"), rule, (name, name), pixels=pixels)
+        problems = find_problems(input_of(batch), batch.get("label"), rule, (name, name), kind)
         return guarded(batch, problems)
 
     return dataset.map(check)

@@ -12,9 +12,9 @@ from etils import epath
 from keras import layers
 
 from tfl.backbones.stages import HEAD_PREFIX, head_layers
-from tfl.backbones.weights import INPUT_NAME
 from tfl.errors import InputError
 from tfl.files.writing import write_atomically
+from tfl.inputs import Input, get_input, input_names
 from tfl.keras_settings import check_keras_settings
 from tfl.models.heads import HeadSpec, apply_head, pool
 from tfl.models.metadata import METADATA_FILE, Classifier, Metadata, load_classifier, read_metadata
@@ -56,14 +56,17 @@ def build_classifier(backbone: keras.Model, head: HeadSpec, metadata: Metadata |
     return model
 
 
-def takes_pixels(model: keras.Model) -> bool:
-    """Return whether a model is a classifier whose input is [0, 255], because it was built on a `build_backbone` model.
+def input_of_model(model: keras.Model) -> Input | None:
+    """Return the input of a classifier with metadata, or on a backbone from `build_backbone`; None for other models.
 
-    A user's own backbone without metadata may take another range.
+    A user's own backbone without metadata may take other examples, for example pixels of another range.
     """
     if not isinstance(model, Classifier):
-        return False
-    return model.metadata is not None or model.inputs[0].name == INPUT_NAME
+        return None
+    if model.metadata is not None:
+        return model.metadata.input
+    name = model.inputs[0].name  # `build_backbone` names the input layer after the kind of example
+    return get_input(name).sized(model.inputs[0].shape[1] or 0) if name in input_names() else None
 
 
 def _ends(backbone: keras.Model) -> tuple[Any, Any]:

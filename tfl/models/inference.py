@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfl.inputs import input_of
 from tfl.progress import track
 
 
@@ -35,16 +36,16 @@ def run_over(model: keras.Model, datasets: Mapping[str, tf.data.Dataset]) -> dic
     The graph is traced once for all data sets; for a deep network this saves about a second for each.
 
     Args:
-        model: from images `(B, H, W, 3)` to `(B, D)`.
-        datasets: by name, which the progress bar shows; batches with "image", "id" and, if it is known, "label".
+        model: from the inputs in the batches to `(B, D)`.
+        datasets: by name, which the progress bar shows; batches with "input", "id" and, if it is known, "label".
 
     Returns:
         The outputs by the same names, in memory: 4 D bytes per example.
     """
     # A concrete function is never traced again by accident.
-    image = next(iter(datasets.values())).element_spec["image"]
-    forward = tf.function(lambda images: model(images, training=False)).get_concrete_function(
-        tf.TensorSpec([None, *image.shape[1:]], image.dtype)
+    spec = input_of(next(iter(datasets.values())).element_spec)
+    forward = tf.function(lambda inputs: model(inputs, training=False)).get_concrete_function(
+        tf.TensorSpec([None, *spec.shape[1:]], spec.dtype)
     )
     return {name: _collect(forward, dataset, name) for name, dataset in datasets.items()}
 
@@ -52,7 +53,7 @@ def run_over(model: keras.Model, datasets: Mapping[str, tf.data.Dataset]) -> dic
 def _collect(forward: Callable[[tf.Tensor], tf.Tensor], dataset: tf.data.Dataset, description: str) -> Outputs:
     values, labels, ids = [], [], []
     for batch in track(dataset, description, unit="batch"):
-        values.append(forward(batch["image"]).numpy())
+        values.append(forward(input_of(batch)).numpy())
         if "label" in batch:
             labels.append(batch["label"].numpy())
         ids.append(batch["id"].numpy())

@@ -14,14 +14,14 @@ from keras.src.models.functional import Functional
 from tfl.data.index import describe_order
 from tfl.errors import InputError
 from tfl.files.reading import first_twice, parse_json
-from tfl.inputs.image.image_input import ImageInput
-from tfl.inputs.input import Input
+from tfl.inputs import Input, get_input
 from tfl.progress import say
 from tfl.registry import normal_name
 from tfl.tasks import Task, get_task
 
 METADATA_FILE = "tfl.json"  # in the archive of a `.keras` file
 CONFIG_KEY = "tfl"  # in the config of a model
+DEFAULT_KIND = "image"
 VERSION = 1  # of the metadata in files; raise it with every new entry that an older reader may ignore
 
 
@@ -32,13 +32,14 @@ class Metadata:
     Attributes:
         backbone: name in keras.applications.
         alpha: width multiplier.
-        image_size: pixels per side that the decoder resizes to.
+        image_size: pixels per side that the decoder resizes to; for another kind of example its size.
         target: "multiclass", "binary", "multilabel" or "regression".
         class_names: in the order of the logits (binary: negative class, positive class).
         temperature: logits are divided by it before they become probabilities. It is fitted on validation so that
             predictions with a confidence of 90 % are correct 9 times in 10 (Guo et al. 2017, arXiv:1706.04599); 1
             changes nothing.
         bit_depth: number of bits that 16-bit PNG files really use, as in the images of training.
+        kind: what an example is, the name of an input in `tfl.inputs`.
 
     Raises:
         InputError: a value is not valid: a size, width multiplier or temperature that is not above 0, an unknown
@@ -52,9 +53,11 @@ class Metadata:
     class_names: tuple[str, ...]
     temperature: float = 1.0
     bit_depth: int = 16
+    kind: str = DEFAULT_KIND
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "target", get_task(self.target).name)
+        object.__setattr__(self, "kind", get_input(self.kind).name)
         object.__setattr__(self, "class_names", _checked_names(self.class_names, self.task))
         for name, kinds, kind in (
             ("image_size", int, "whole"),
@@ -70,8 +73,12 @@ class Metadata:
             raise InputError(f"`backbone` must be a name. Received: backbone={self.backbone!r}.")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the values that a model file stores: the attributes, and the version of their format."""
-        return {"version": VERSION, **dataclasses.asdict(self)}
+        """Return the values that a model file stores: the attributes, and the version of their format.
+
+        The kind is left out if it is the default, so that older versions can read the file; they know no other kind.
+        """
+        values = {"version": VERSION, **dataclasses.asdict(self)}
+        return values if self.kind != DEFAULT_KIND else {name: values[name] for name in values if name != "kind"}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Metadata":
@@ -89,7 +96,7 @@ class Metadata:
         if type(version) is not int or version < 0:
             raise InputError(f"`version` of the metadata must be a whole number. Received: version={version!r}.")
         known = {field.name for field in dataclasses.fields(cls)}
-        needed = known - {"temperature", "bit_depth"}  # older files do not have them
+        needed = known - {"temperature", "bit_depth", "kind"}  # older files do not have them
         entries = values.keys() - {"version"}
         unknown = sorted(map(str, entries - known)) if version <= VERSION else []
         if unknown or not needed <= entries:
@@ -104,8 +111,8 @@ class Metadata:
 
     @property
     def input(self) -> Input:
-        """The kind of example that the model takes: images of this size and bit depth."""
-        return ImageInput(self.image_size, self.bit_depth)
+        """The input of the model: examples of this kind, size and bit depth."""
+        return dataclasses.replace(get_input(self.kind), size=self.image_size, bit_depth=self.bit_depth)
 
     @property
     def num_outputs(self) -> int:
@@ -121,11 +128,12 @@ class Metadata:
         if len(model.inputs) != 1 or len(model.outputs) != 1:
             raise InputError("`metadata` must be of a model with one input and one output.")
         entrance, outputs = model.inputs[0].shape, model.outputs[0].shape
-        for side in entrance[1:3]:
-            if side not in (None, self.image_size):
-                raise InputError(
-                    f"`image_size` must be that of the model's input, {side}. Received: image_size={self.image_size}."
-                )
+        wanted = self.input.spec.shape
+        if not wanted.is_compatible_with(entrance[1:]):
+            raise InputError(
+                f"`image_size` must be that of the model's input, {entrance[1]}. "
+                f"Received: image_size={self.image_size}, which gives {self.input.noun[1]} of shape {tuple(wanted)}."
+            )
         if outputs[-1] != self.num_outputs:
             raise InputError(
                 f"`class_names` must fit the model's {outputs[-1]} outputs. Received: {len(self.class_names)} names, "

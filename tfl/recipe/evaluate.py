@@ -10,8 +10,7 @@ from tfl.evaluation import (
     compare_losses,
     fit_temperature,
     main_figures,
-    mean_luminance,
-    slice_by_image,
+    slice_by_content,
     summarize,
     write_predictions,
 )
@@ -112,7 +111,6 @@ def _evaluate(run: Run, test: Predictions, validation: Predictions) -> dict[str,
     run.model.metadata = dataclasses.replace(run.model.metadata, temperature=fit.temperature)
     slicings = None
     if run.folder.writes:  # only the worker that writes files needs the slices
-        luminance = mean_luminance(run.splits.source, test.ids)
-        slicings = slice_by_image(run.splits.index, test.ids, luminance)
+        slicings = slice_by_content(run.splits.source, test.ids)
     names = run.model.metadata.class_names
     return summarize(test, names, temperature=fit.temperature, validation=validation, slicings=slicings)

@@ -204,6 +204,7 @@ def _classifier(backbone: keras.Model, config: TransferConfig, splits: Splits) -
         target=task.name,
         class_names=names,
         bit_depth=config.data.bit_depth,
+        kind=spec.input,
     )
     with make_strategy(config.strategy).scope():
         return build_classifier(backbone, head, metadata)

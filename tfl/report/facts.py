@@ -3,7 +3,6 @@
 import collections
 import dataclasses
 import functools
-import statistics
 from typing import Any
 
 import numpy as np
@@ -148,9 +147,8 @@ class Facts:
 
     @functools.cached_property
     def median_side(self) -> float:
-        """The median of the images' shorter sides, in pixels; 0 if it is not known."""
-        sides = [min(int(row["width"]), int(row["height"])) for row in self.splits]
-        return statistics.median(sides) if sides else 0.0
+        """The median size of the originals in the unit of `data.image_size`: shorter sides in pixels; 0: not known."""
+        return self.metadata.input.median_size(self.index.facts) if self.splits else 0.0
 
     @functools.cached_property
     def changed_options(self) -> list[tuple[str, Any, Any]]:

@@ -85,7 +85,7 @@ def make_galleries(
     Returns:
         The galleries that are not empty.
     """
-    if not len(facts.table) or not most:
+    if not len(facts.table) or not most or not facts.metadata.input.has_pictures:
         return []
     outcomes = facts.task.outcomes(facts.probabilities, facts.table.labels)
     kinds = [(title, note, positions) for title, note, positions in _choose(facts, outcomes, most) if len(positions)]
@@ -155,7 +155,7 @@ def _cards(
     for place, (position, row) in enumerate(zip(positions.tolist(), rows.tolist(), strict=True)):
         truth, predicted, confidence = _describe_prediction(facts, outcomes, position)
         neighbours = zip(train[near[place]].tolist(), cosines[place].tolist(), strict=True)
-        shape = (int(index.facts["width"][row]), int(index.facts["height"][row]))
+        shape = facts.metadata.input.aspect(index.facts, row)
         cards.append(
             Card(
                 name=str(index.ids[row]),
@@ -180,7 +180,7 @@ def _pixels(splits: Splits, rows: np.ndarray, image_size: int) -> dict[int, np.n
     """Read images with the preprocessing of the model, each image once."""
     dataset = make_dataset(splits.source, np.unique(rows), image_size=image_size, batch_size=BATCH)
     return {
-        int(row): image for batch in dataset for row, image in zip(batch["id"], batch["image"].numpy(), strict=True)
+        int(row): image for batch in dataset for row, image in zip(batch["id"], batch["input"].numpy(), strict=True)
     }
 
 

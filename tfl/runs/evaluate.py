@@ -13,10 +13,9 @@ from tfl.data import Source, make_dataset, reading_explained
 from tfl.errors import InputError
 from tfl.evaluation import (
     Predictions,
-    mean_luminance,
     predict,
     slice_by_column,
-    slice_by_image,
+    slice_by_content,
     summarize,
     write_predictions,
 )
@@ -79,7 +78,7 @@ def evaluate_workdir(
     if predictions:
         with naming_the_output(predictions):
             write_predictions(table, predictions, index.ids, metadata.class_names, index.sha256)
-    slicings = slice_by_image(index, table.ids, mean_luminance(source_data, table.ids))
+    slicings = slice_by_content(source_data, table.ids)
     if slices:
         slicings |= dict([slice_by_column(slices, index.ids[table.ids])])
     return summarize(

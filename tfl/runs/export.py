@@ -19,7 +19,6 @@ from tfl.export.certificate import differing_files
 from tfl.export.formats import FORMATS, build, check_formats, named_product, with_temperature
 from tfl.export.litert_file import CALIBRATION_IMAGES
 from tfl.export.publish import CERTIFICATE, open_certificate, publish, read_certificate, reject
-from tfl.inputs.image.image_input import to_pixels
 from tfl.models.classifier import load_model
 from tfl.models.inference import run_over
 from tfl.models.metadata import show_label_order
@@ -241,7 +240,7 @@ def _reference(run: _Run, rows: np.ndarray) -> Reference:
     outputs = run_over(run.model, {"reference": run.dataset(rows)})["reference"]
     _check_recorded(run, outputs.ids, metadata.task.scores(outputs.values))
     pixels = np.concatenate(list(_pixels(run, rows)))
-    encoded = {int(example["id"]): _encode(example["image"], run.data) for example in run.data.examples(rows)}
+    encoded = {int(example["id"]): run.data.kind.encode(example["input"]) for example in run.data.examples(rows)}
     return Reference(
         metadata,
         pixels,
@@ -252,16 +251,8 @@ def _reference(run: _Run, rows: np.ndarray) -> Reference:
 
 
 def _pixels(run: _Run, rows: np.ndarray) -> Iterator[np.ndarray]:
-    for batch in track(run.dataset(rows), "images", unit="batch"):
-        yield batch["image"].numpy()
-
-
-def _encode(image: tf.Tensor, source: Source) -> bytes:
-    """Return the image as the bytes of a file; a source of pixels gives a PNG, which is lossless."""
-    encoded = (
-        image if image.dtype == tf.string else tf.io.encode_png(to_pixels(image, source.formats, source.bit_depth))
-    )
-    return encoded.numpy()
+    for batch in track(run.dataset(rows), run.data.kind.noun[1], unit="batch"):
+        yield batch["input"].numpy()
 
 
 def _check_recorded(run: _Run, ids: np.ndarray, probabilities: np.ndarray) -> None:

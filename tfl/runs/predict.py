@@ -53,17 +53,16 @@ def predict_files(model: epath.PathLike, files: Sequence[str], output: str = "")
 
 def _predict_each(artefact: Artefact, files: Sequence[str]) -> tuple[list[str], np.ndarray]:
     """Return the paths of the usable files, and the model's outputs for them, (N, outputs)."""
-    dataset, paths, bad = make_prediction_dataset(
-        files, artefact.metadata.image_size, BATCH, artefact.metadata.bit_depth
-    )
+    kind = artefact.metadata.input
+    dataset, paths, bad = make_prediction_dataset(files, kind, BATCH)
     for path, reason in bad:
         say(f"left out: {path}: {reason}")
     ids, outputs = [np.zeros(0, np.int64)], []
     for batch in track(dataset, "predict", unit="batch"):
         ids.append(batch["id"].numpy())
-        outputs.append(artefact.predict_pixels(batch["image"].numpy()))
+        outputs.append(artefact.predict_prepared(batch["input"].numpy()))
     rows = np.concatenate(ids)
-    lost = explain_lost(paths, rows)
+    lost = explain_lost(paths, rows, kind)
     for path, reason in lost:
         say(f"left out: {path}: {reason}")
     if not outputs:

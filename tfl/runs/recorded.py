@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tfl.backbones import get_backbone_spec
 from tfl.config import PYTHON_DATA, TransferConfig
 from tfl.data import Source, load_source
 from tfl.data.index import read_splits
@@ -120,10 +121,12 @@ def open_recorded(
     if source and data is not None:
         raise InputError(f"`source` must be empty where `data` is given. Received: source={source!r}.")
     most, depth = config.data.max_bad_fraction, config.data.bit_depth
+    kind = get_backbone_spec(config.backbone.name).input
     if data is not None:
-        return load_source(data, most, bit_depth=depth), PYTHON_DATA
+        return load_source(data, most, bit_depth=depth, kind=kind), PYTHON_DATA
     try:
-        return load_source(source or config.data.source, most, class_names, depth), source or config.data.source
+        opened = load_source(source or config.data.source, most, class_names, depth, kind)
+        return opened, source or config.data.source
     except InputError as error:
         if source or "folder that exists" not in str(error):
             raise

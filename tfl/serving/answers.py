@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from tfl.export.graph import PIXELS, PROBABILITIES
-from tfl.export.saved_model import BYTES_SIGNATURE, CLASS_NAMES, IMAGES, PIXELS_SIGNATURE
+from tfl.export.graph import PROBABILITIES
+from tfl.export.saved_model import BYTES_SIGNATURE, CLASS_NAMES, prepared_signature
 from tfl.models.classifier import Metadata
 
 VERSION = "1"
@@ -46,14 +46,16 @@ def describe_status(is_loaded: bool) -> dict[str, Any]:
 
 def describe_signatures(name: str, metadata: Metadata, can_explain: bool) -> dict[str, Any]:
     """Return the response to `GET /v1/models/NAME/metadata`; the entry "tfl" explains the outputs."""
-    size, num_classes = metadata.image_size, len(metadata.class_names)
+    kind, num_classes = metadata.input, len(metadata.class_names)
+    raw_name, prepared_name = kind.tensors
     outputs = {
         PROBABILITIES: _tensor(PROBABILITIES, "DT_FLOAT", -1, num_classes),
         CLASS_NAMES: _tensor(CLASS_NAMES, "DT_STRING", -1, num_classes),
     }
-    of_bytes = {IMAGES: _tensor(IMAGES, "DT_STRING", -1)}
-    of_pixels = {PIXELS: _tensor(PIXELS, "DT_UINT8", -1, size, size, 3)}
-    inputs = {"serving_default": of_bytes, BYTES_SIGNATURE: of_bytes, PIXELS_SIGNATURE: of_pixels}
+    of_bytes = {raw_name: _tensor(raw_name, "DT_STRING", -1)}
+    dtype = f"DT_{kind.spec.dtype.name.upper()}".replace("FLOAT32", "FLOAT")
+    of_prepared = {prepared_name: _tensor(prepared_name, dtype, -1, *kind.spec.shape)}
+    inputs = {"serving_default": of_bytes, BYTES_SIGNATURE: of_bytes, prepared_signature(metadata): of_prepared}
     method = "tensorflow/serving/predict"
     signatures = {
         key: {"inputs": value, "outputs": outputs, "method_name": method, "defaults": {}}
@@ -68,7 +70,7 @@ def describe_signatures(name: str, metadata: Metadata, can_explain: bool) -> dic
                 "target": metadata.target,
                 "noun": metadata.task.nouns[1],
                 "has_names": metadata.task.labels.has_names,
-                "image_size": size,
+                "image_size": metadata.image_size,
                 "backbone": metadata.backbone,
                 "temperature": metadata.temperature,
                 "can_explain": can_explain,

@@ -80,8 +80,8 @@ class _Service:
     async def _answer(self, body: bytes, hold: Callable[[int], None]) -> tuple[np.ndarray, bool]:
         """Return probabilities `(N, C)`, and whether the response lists them by row."""
         with self.model.announce():
-            size = self.model.metadata.image_size
-            request = await self.model.prepare(lambda: read_predict_request(body, size))
+            metadata = self.model.metadata
+            request = await self.model.prepare(lambda: read_predict_request(body, metadata))
             hold(len(request.instances))
             pixels = await asyncio.gather(*map(self._decode, request.instances, itertools.count()))
         return await self.model.predict(pixels), request.by_row
@@ -132,7 +132,8 @@ class _Service:
             return await self.model.decode(image)
         except RequestError as error:
             status = 400 if error.status == 415 else error.status  # the type of the body itself is correct
-            raise RequestError(status, f"Image {number}: {error.message}") from error
+            noun = self.model.metadata.input.noun[0].capitalize()
+            raise RequestError(status, f"{noun} {number}: {error.message}") from error
 
     async def _read(self, request: Request) -> bytes:
         options = self.model.options

@@ -12,9 +12,9 @@ import tensorflow as tf
 from tfl.explain import grad_cam, overlay
 from tfl.export import Artefact, load_artefact
 from tfl.export.runner import num_cores
+from tfl.inputs.untrusted import Checked, Decoder, RefusedError
 from tfl.models.classifier import Metadata
 from tfl.serving.batching import Batcher
-from tfl.serving.images import CheckedImage, Decoder
 from tfl.serving.limits import RequestError, Room
 from tfl.serving.metrics import Metrics
 from tfl.serving.options import ServeOptions
@@ -108,8 +108,10 @@ class ServedModel:
 
     @property
     def can_explain(self) -> bool:
-        """Whether the model has Keras layers, which explanations need."""
-        return self._loaded is not None and self._loaded.artefact.model is not None
+        """Whether the model has Keras layers and its examples are pictures, which explanations need."""
+        if self._loaded is None or self._loaded.artefact.model is None:
+            return False
+        return self._loaded.artefact.metadata.input.has_pictures
 
     @contextlib.asynccontextmanager
     async def running(self, on_failure: Callable[[], None], on_ready: Callable[[], None]) -> AsyncIterator[None]:
@@ -146,18 +148,18 @@ class ServedModel:
     def _run(self, artefact: Artefact, images: np.ndarray) -> np.ndarray:
         self.metrics.batch_images.observe(len(images))
         with self.metrics.batch_seconds.time():
-            return artefact.predict_pixels(images)
+            return artefact.predict_prepared(images)
 
     def _load(self) -> tuple[Artefact, Decoder, int]:
         """Load the model, and run everything once, because the first run is many times slower."""
         options = self.options
         artefact = load_artefact(options.model)
-        size = artefact.metadata.image_size
-        decode = Decoder(size, options.max_image_pixels, artefact.metadata.bit_depth)
-        blank = np.zeros((size, size, 3), np.uint8)
-        for write in (tf.io.encode_jpeg, tf.io.encode_png):
-            decode.decode(decode.check(write(blank).numpy()))
-        batch_size = best_batch_size(artefact.predict_pixels, blank, options.max_batch_size)
+        kind = artefact.metadata.input
+        decode = kind.decoder(options.max_image_pixels)
+        for encoded in kind.blanks():
+            decode.decode(decode.check(encoded))
+        blank = np.zeros(kind.spec.shape, kind.spec.dtype.as_numpy_dtype)
+        batch_size = best_batch_size(artefact.predict_prepared, blank, options.max_batch_size)
         self.metrics.batch_size.set(batch_size)
         return artefact, decode, batch_size
 
@@ -170,21 +172,28 @@ class ServedModel:
         return await asyncio.get_running_loop().run_in_executor(self._decoders, work)
 
     async def decode(self, encoded: bytes) -> np.ndarray:
-        """Return the pixels of an image file, uint8 `(S, S, 3)`; see `Decoder`."""
+        """Return the prepared example of a file, for images the pixels, uint8 `(S, S, 3)`; see `Decoder`.
+
+        Raises:
+            RequestError: the file is refused or broken.
+        """
         decoder = self._parts.decode
 
-        def run(image: CheckedImage) -> np.ndarray:
+        def run(example: Checked) -> np.ndarray:
             with self.metrics.decode_seconds.time():
-                return decoder.decode(image)
+                return decoder.decode(example)
 
-        def check() -> CheckedImage | np.ndarray:
-            image = decoder.check(encoded)
-            return image if image.takes_turns else run(image)
+        def check() -> Checked | np.ndarray:
+            example = decoder.check(encoded)
+            return example if example.takes_turns else run(example)
 
-        outcome = await self.prepare(check)
-        if isinstance(outcome, np.ndarray):
-            return outcome
-        return await asyncio.get_running_loop().run_in_executor(self._turns, run, outcome)
+        try:
+            outcome = await self.prepare(check)
+            if isinstance(outcome, np.ndarray):
+                return outcome
+            return await asyncio.get_running_loop().run_in_executor(self._turns, run, outcome)
+        except RefusedError as error:
+            raise RequestError(error.status, error.message) from error
 
     async def predict(self, pixels: Sequence[np.ndarray]) -> np.ndarray:
         """Return the probabilities `(N, C)` of images `(S, S, 3)`, which may run in different batches."""

@@ -18,12 +18,12 @@ from tfl.inputs.image.augment import (
     augment,
     auto_contrast,
     equalize,
-    example_seed,
     posterize,
     rotate,
     solarize,
 )
 from tfl.inputs.image.decode import resize
+from tfl.inputs.seeds import example_seed
 
 PIXELS = np.random.default_rng(0).integers(20, 200, (24, 31, 3), dtype=np.uint8)
 SMOOTH = np.asarray(Image.fromarray(PIXELS).resize((48, 40), Image.Resampling.BICUBIC))

@@ -10,13 +10,13 @@ import tensorflow as tf
 from PIL import Image
 
 import tfl
-from tfl.data import decode_image, load_source, make_dataset, resize
+from tfl.data import load_source, make_dataset
 from tfl.errors import InputError
 from tfl.export import load_artefact
+from tfl.inputs.image.decode import decode_image, resize
+from tfl.inputs.untrusted import RefusedError
 from tfl.runs.evaluate import evaluate_workdir
 from tfl.runs.predict import predict_files
-from tfl.serving.images import Decoder
-from tfl.serving.limits import RequestError
 
 RNG = np.random.default_rng(0)
 
@@ -66,7 +66,7 @@ def test_the_range_is_said_with_the_remedy(tmp_path, capsys):
     opened = load_source(source, bit_depth=12)
     assert "Warning" not in capsys.readouterr().err
     (batch,) = make_dataset(opened, np.arange(16), image_size=16, batch_size=16)
-    assert batch["image"].numpy().max() == 255 and len(np.unique(batch["image"])) > 200
+    assert batch["input"].numpy().max() == 255 and len(np.unique(batch["input"])) > 200
 
 
 def test_each_split_is_judged_for_itself(tmp_path, capsys):
@@ -94,7 +94,7 @@ def test_streams_of_files(bits, line, capsys):
     assert line in capsys.readouterr().err
     opened = load_source(stream, bit_depth=bits)
     (batch,) = make_dataset(opened, np.arange(8), image_size=8, batch_size=8)
-    np.testing.assert_array_equal(batch["image"][0], decode_image(tf.constant(files[0]), ("PNG",), bits))
+    np.testing.assert_array_equal(batch["input"][0], decode_image(tf.constant(files[0]), ("PNG",), bits))
 
 
 def test_the_option_without_such_files_is_said(capsys):
@@ -134,10 +134,10 @@ def test_a_model_keeps_the_depth_of_its_images(tmp_path):
     np.testing.assert_allclose(artefact.predict_bytes([file.read_bytes()])[0], expected, atol=1e-6)
     (row,) = predict_files(result.workdir, [str(file)], str(tmp_path / "out.csv"))
     assert float(row[2]) == pytest.approx(expected.max(), abs=1e-5)
-    served = Decoder(32, 10_000, artefact.metadata.bit_depth)
+    served = artefact.metadata.input.decoder(10_000)
     np.testing.assert_array_equal(served.decode(served.check(file.read_bytes())), pixels)
     deeper = deep_png(np.full((4, 4, 1), 5000))
-    with pytest.raises(RequestError, match="values of more than 12 bits"):
+    with pytest.raises(RefusedError, match="values of more than 12 bits"):
         served.decode(served.check(deeper))
     with pytest.raises(InputError, match="values of more than 12 bits"):
         artefact.predict_bytes([deeper])

@@ -1,4 +1,4 @@
-"""The pixels that stored features were computed from: who changes them raises `tfl.data.pipeline.RULES`.
+"""The pixels that stored features were computed from: who changes them raises `tfl.inputs.image.image_input.RULES`.
 
 `python tests/inputs/image/test_golden_pixels.py` writes the expected pixels anew, after RULES was raised.
 """
@@ -16,8 +16,8 @@ from PIL import Image
 
 import tfl
 from tfl.config import AUGMENTATIONS
-from tfl.data import decode_image, resize
-from tfl.data.pipeline import RULES
+from tfl.inputs.image.decode import decode_image, resize
+from tfl.inputs.image.image_input import RULES
 
 GOLDEN = Path(__file__).with_name("golden_pixels.json")
 ROUNDING = 0.02  # the part of the values that another processor may round to the other side
@@ -65,7 +65,7 @@ def augmented(augmentation: str) -> np.ndarray:
     splits = tfl.load_data({"train": (np.stack([sample(n) for n in range(24)]), np.arange(24) % 2)})
     options = {"image_size": 6, "batch_size": 24, "augmentation": augmentation, "shuffle": False}
     (batch,) = tfl.make_dataset(splits.source, splits.train, seed=3, epoch=2, **options)
-    return batch["image"].numpy()
+    return batch["input"].numpy()
 
 
 def resized(size: int) -> np.ndarray:

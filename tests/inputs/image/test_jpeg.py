@@ -11,8 +11,12 @@ import tensorflow as tf
 from PIL import Image
 
 from tfl.errors import BadImageError
+from tfl.inputs import get_input
 from tfl.inputs.image.jpeg import MAX_PASSES, MAX_REST, check_jpeg, count_work, read_structure
-from tfl.inputs.image.scan import MAX_PIXELS, ScannedImage, scan_files, scan_image
+from tfl.inputs.image.scan import MAX_PIXELS, ScannedImage, scan_image
+from tfl.inputs.scan import scan_files
+
+IMAGE = get_input("image")
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
 
@@ -67,7 +71,7 @@ def test_every_real_photo_is_whole(shared, name):
     """The folders that tests/data/test_folder.py does not load."""
     files = [str(path) for path in (shared / "data" / name).rglob("*") if path.suffix.lower() in (".jpg", ".png")]
     assert files
-    results = zip(files, scan_files(files), strict=True)
+    results = zip(files, scan_files(IMAGE, files), strict=True)
     assert [(file, result) for file, result in results if not isinstance(result, ScannedImage)] == []
 
 

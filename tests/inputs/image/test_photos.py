@@ -13,13 +13,17 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from tfl.data import load_source, make_dataset, make_prediction_dataset, reading_explained, resize
+from tfl.data import load_source, make_dataset, make_prediction_dataset, reading_explained
 from tfl.errors import InputError
+from tfl.inputs import get_input
 from tfl.inputs.image import photo_cache
-from tfl.inputs.image.decode import decode_image
+from tfl.inputs.image.decode import decode_image, resize
 from tfl.inputs.image.formats import sniff
 from tfl.inputs.image.photos import decode_photo, graph_bytes, needs_pillow
-from tfl.inputs.image.scan import BadImageError, ScannedImage, scan_files, scan_image
+from tfl.inputs.image.scan import BadImageError, ScannedImage, scan_image
+from tfl.inputs.scan import scan_files
+
+IMAGE = get_input("image")
 
 pillow_heif.register_heif_opener()  # so that Pillow is the oracle of HEIC too
 RNG = np.random.default_rng(0)
@@ -54,8 +58,8 @@ def pillow(encoded: bytes) -> np.ndarray:
 def scan(encoded: bytes) -> tuple[ScannedImage, np.ndarray]:
     """Scan a file, and decode in the graph what the scan says is to be read."""
     scanned = scan_image(encoded, is_file=True)
-    assert scanned.png
-    return scanned, decode_image(tf.constant(Path(scanned.png).read_bytes()), [scanned.format]).numpy()
+    assert scanned.replacement
+    return scanned, decode_image(tf.constant(Path(scanned.replacement).read_bytes()), [scanned.format]).numpy()
 
 
 def check(encoded: bytes, kind: str, expected: np.ndarray | None = None) -> None:
@@ -183,7 +187,7 @@ def test_16_bits_that_hold_fewer_are_read_by_bit_depth(kind, bits):
     deep = RNG.integers(0, 2**bits, (9, 13), dtype=np.uint16)
     scanned = scan_image(encode(Image.fromarray(deep), kind), is_file=True)
     assert scanned.peak == deep.max()
-    pixels = decode_image(tf.constant(Path(scanned.png).read_bytes()), [scanned.format], bits).numpy()
+    pixels = decode_image(tf.constant(Path(scanned.replacement).read_bytes()), [scanned.format], bits).numpy()
     expected = np.floor(deep * (255 / (2**bits - 1)) + 0.5)
     np.testing.assert_array_equal(pixels, np.repeat(expected[:, :, None], 3, axis=2))
 
@@ -246,27 +250,29 @@ def test_a_folder_of_photos_is_read_like_pngs(tmp_path, cache):
     assert len(list((cache / "photos").rglob("*.png"))) == 8
     rows = np.arange(10)[::-1]
     (batch,) = make_dataset(source, rows, image_size=16, batch_size=10)
-    for row, pixels in zip(batch["id"].numpy(), batch["image"].numpy(), strict=True):
+    for row, pixels in zip(batch["id"].numpy(), batch["input"].numpy(), strict=True):
         encoded = Path(source.index.paths[row]).read_bytes()
         np.testing.assert_array_equal(pixels, resize(tf.constant(pillow(encoded)), 16))
-    dataset, paths, bad = make_prediction_dataset([tmp_path / "photos"], 16, 10)
+    dataset, paths, bad = make_prediction_dataset([tmp_path / "photos"], IMAGE.sized(16), 10)
     (again,) = dataset
     assert not bad and len(paths) == 10
-    by_path = dict(zip(source.index.paths[batch["id"].numpy()], batch["image"].numpy(), strict=True))
-    for path, pixels in zip(paths, again["image"].numpy(), strict=True):
+    by_path = dict(zip(source.index.paths[batch["id"].numpy()], batch["input"].numpy(), strict=True))
+    for path, pixels in zip(paths, again["input"].numpy(), strict=True):
         np.testing.assert_array_equal(pixels, by_path[path])
 
 
 def test_a_photo_is_decoded_once_and_a_damaged_png_is_made_again(tmp_path, cache):
     write_photos(tmp_path / "photos")
     paths = [str(path) for path in sorted((tmp_path / "photos").rglob("*.jpg"))]
-    first = scan_files(paths)
-    pngs = {Path(result.png): Path(result.png).stat().st_mtime_ns for result in first if result.png}
-    assert scan_files(paths) == first and all(path.stat().st_mtime_ns == then for path, then in pngs.items())
+    first = scan_files(IMAGE, paths)
+    pngs = {
+        Path(result.replacement): Path(result.replacement).stat().st_mtime_ns for result in first if result.replacement
+    }
+    assert scan_files(IMAGE, paths) == first and all(path.stat().st_mtime_ns == then for path, then in pngs.items())
     damaged, content = next(iter(pngs)), next(iter(pngs)).read_bytes()
     for bad in (content[:-9], content[: len(content) // 2] + b"\0\0\0\0" + content[len(content) // 2 + 4 :], b""):
         damaged.write_bytes(bad)
-        assert scan_files(paths) == first and damaged.read_bytes() == content
+        assert scan_files(IMAGE, paths) == first and damaged.read_bytes() == content
 
 
 def test_the_pngs_of_data_sets_that_nobody_uses_are_dropped_at_the_bound(tmp_path, cache, monkeypatch, capsys):
@@ -275,19 +281,19 @@ def test_the_pngs_of_data_sets_that_nobody_uses_are_dropped_at_the_bound(tmp_pat
         write_photos(tmp_path / name)
     paths = {name: sorted(map(str, (tmp_path / name).rglob("*.jpg"))) for name in ("older", "old", "new")}
     for name in ("older", "old"):
-        pngs[name] = [Path(result.png) for result in scan_files(paths[name]) if result.png]
+        pngs[name] = [Path(result.replacement) for result in scan_files(IMAGE, paths[name]) if result.replacement]
     of_one = sum(path.stat().st_size for path in pngs["old"])
     monkeypatch.setattr("tfl.inputs.image.photo_cache.MAX_BYTES", 2 * of_one)
-    scan_files(paths["new"])
+    scan_files(IMAGE, paths["new"])
     assert all(path.exists() for path in (*pngs["older"], *pngs["old"]))  # this process uses them all
     photo_cache._use.cache_clear()
     gc.collect()
-    pngs["new"] = [Path(result.png) for result in scan_files(paths["new"]) if result.png]
+    pngs["new"] = [Path(result.replacement) for result in scan_files(IMAGE, paths["new"]) if result.replacement]
     assert not any(path.exists() for path in pngs["older"])
     assert all(path.exists() for path in (*pngs["old"], *pngs["new"]))
     assert "photos: " in capsys.readouterr().err
     monkeypatch.setattr("tfl.inputs.image.photo_cache.MAX_BYTES", 1)
-    scan_files(paths["new"])
+    scan_files(IMAGE, paths["new"])
     assert not any(path.exists() for path in pngs["old"]) and all(path.exists() for path in pngs["new"])
     assert [path.name for path in (cache / "photos").iterdir() if path.is_dir()] == [pngs["new"][0].parent.name]
 
@@ -307,7 +313,7 @@ def test_a_photo_that_changes_and_a_png_that_goes_stop_the_reading_by_name(tmp_p
     shutil.copy(other, photo)
     assert "2.jpg: changed since it was checked" in refusal()
     photo.write_bytes(content)
-    Path(source.pngs[source.index.ids.tolist().index("a/2.jpg")]).unlink()
+    Path(source.replacements[source.index.ids.tolist().index("a/2.jpg")]).unlink()
     assert ".png: no such file any more" in refusal()
 
 

@@ -75,12 +75,12 @@ def test_images_of_several_sizes():
     for example in splits.source.examples(splits.train).as_numpy_iterator():
         row = int(splits.index.ids[example["id"]])
         expected = images[row].reshape(*images[row].shape[:2], -1)
-        np.testing.assert_array_equal(example["image"], np.broadcast_to(expected, (*expected.shape[:2], 3)))
+        np.testing.assert_array_equal(example["input"], np.broadcast_to(expected, (*expected.shape[:2], 3)))
         assert splits.class_names[example["label"]] == f"k{row % 2}"
         facts = splits.index.facts
         assert (facts["height"][example["id"]], facts["width"][example["id"]]) == expected.shape[:2]
     (batch,) = make_dataset(splits.source, splits.train, image_size=5, batch_size=12)
-    assert batch["image"].shape == (len(splits.train), 5, 5, 3)
+    assert batch["input"].shape == (len(splits.train), 5, 5, 3)
 
 
 @pytest.mark.parametrize(

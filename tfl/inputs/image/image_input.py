@@ -1,50 +1,185 @@
 """An image as an example: bytes or pixels in, a square of uint8 RGB out."""
 
 import dataclasses
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from tfl.config import AUGMENTATIONS
+from tfl.errors import BadImageError, InputError
+from tfl.inputs.image import photo_cache
 from tfl.inputs.image.augment import augment
 from tfl.inputs.image.decode import FORMATS, decode_image, resize
+from tfl.inputs.image.depth import check_depths, describe_excess
+from tfl.inputs.image.endings import OF_OTHER_FILES
+from tfl.inputs.image.memory import read_images
+from tfl.inputs.image.photos import graph_bytes
+from tfl.inputs.image.pixels import check_image, check_pixels, check_split, describe_wrong_pixels
+from tfl.inputs.image.scan import ScannedImage, scan_image, scan_image_file
+from tfl.inputs.image.untrusted import ImageDecoder
+from tfl.inputs.input import Input, Scanned
 
-FACTS = ("width", "height")  # of an image, in pixels as displayed; 0 if unknown
+RULES = 2  # part of the name of stored features: raise it when decoding, resizing or augmentation changes pixels
+SMALL = 64  # pixels per side of the images for measuring brightness
+LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, as in JPEG (ITU-R BT.601)
+SHAPES = ("taller than wide", "about square", "wider than tall")
+SQUARE = (0.9, 1.1)  # width / height
 
 
 @dataclasses.dataclass(frozen=True)
-class ImageInput:
+class ImageInput(Input):
     """An image of one size; see `tfl.inputs.input.Input`.
-
-    Attributes:
-        image_size: pixels per side.
-        bit_depth: number of bits that 16-bit PNG files really use.
-        formats: possible formats of the files; fewer formats make a smaller graph.
 
     Example:
         >>> ImageInput(224).prepare(tf.io.read_file("ant.jpg")).shape
         TensorShape([224, 224, 3])
     """
 
-    image_size: int
-    bit_depth: int = 16
     formats: Sequence[str] = FORMATS
+
+    name = "image"
+    noun = ("image", "images")
+    facts = ("width", "height")  # in pixels as displayed; 0 if unknown
+    augmentations = tuple(AUGMENTATIONS)
+    tensors = ("images", "pixels")
+    has_pictures = True
+    error = BadImageError
+    shape_hint = " (H, W, C)"
 
     @property
     def spec(self) -> tf.TensorSpec:
-        """uint8 (image_size, image_size, 3)."""
-        return tf.TensorSpec((self.image_size, self.image_size, 3), tf.uint8)
+        """uint8 (size, size, 3)."""
+        return tf.TensorSpec((self.size, self.size, 3), tf.uint8)
 
     def prepare(self, raw: tf.Tensor) -> tf.Tensor:
-        """Return the whole image, resized: uint8 (image_size, image_size, 3) RGB in [0, 255].
+        """Return the whole image, resized: uint8 (size, size, 3) RGB in [0, 255].
 
         Args:
             raw: the bytes of a file, a scalar string; or pixels (H, W, 3), (H, W, 1) or (H, W).
         """
-        return resize(to_pixels(raw, self.formats, self.bit_depth), self.image_size)
+        return resize(to_pixels(raw, self.formats, self.bit_depth), self.size)
 
     def augment(self, raw: tf.Tensor, name: str, seed: tf.Tensor) -> tf.Tensor:
         """Return an augmented version with the same shape; see `tfl.inputs.image.augment`."""
-        return augment(to_pixels(raw, self.formats, self.bit_depth), self.image_size, name, seed)
+        return augment(to_pixels(raw, self.formats, self.bit_depth), self.size, name, seed)
+
+    def encode(self, raw: tf.Tensor) -> bytes:
+        """Return the file itself; of pixels a PNG, which is lossless."""
+        is_file = raw.dtype == tf.string
+        return (raw if is_file else tf.io.encode_png(to_pixels(raw, self.formats, self.bit_depth))).numpy()
+
+    def graph_bytes(self, encoded: bytes) -> bytes:
+        """Return a photo in a format that the graph can decode; see `tfl.inputs.image.photos`."""
+        return graph_bytes(encoded)
+
+    def rules(self) -> list[Any]:
+        """Return size, bit depth, and the numbers of the rules of decoding."""
+        return [self.size, self.bit_depth, RULES, photo_cache.RULES]
+
+    def may_be(self, suffix: str) -> bool:
+        """Return whether files with this ending may be images; a file without an ending may be one."""
+        return suffix.lower() not in OF_OTHER_FILES
+
+    def scan(self, encoded: bytes) -> ScannedImage:
+        """Check that the bytes of a file are a complete image that the graph can decode."""
+        return scan_image(encoded)
+
+    def scan_file(self, path: str, data_set: str) -> ScannedImage:
+        """Read and check a file; see `scan_image_file`."""
+        return scan_image_file(path, data_set)
+
+    def after_scan(self, scanned: Sequence[Any]) -> None:
+        """Keep the cache of decoded photos below its limit."""
+        if any(isinstance(result, ScannedImage) and result.replacement for result in scanned):
+            photo_cache.trim_photos()
+
+    def with_depth(self, bit_depth: int, peaks: np.ndarray, ids: np.ndarray, splits: np.ndarray) -> "ImageInput":
+        """Return the input with another bit depth; see `check_depths`."""
+        check_depths(bit_depth, peaks, ids, splits)
+        return dataclasses.replace(self, bit_depth=bit_depth)
+
+    def describe_excess(self, scanned: Scanned) -> str:
+        """Return the reason for leaving out a 16-bit PNG that uses more bits than `bit_depth`."""
+        return describe_excess(scanned.peak, self.bit_depth)
+
+    def read_examples(self, given: Any, names: Sequence[str], split: str = "") -> list[np.ndarray]:
+        """Convert images to uint8 (H, W, 3); see `read_images`."""
+        return read_images(given, names, split)
+
+    def check_example(self, example: np.ndarray, name: str) -> ScannedImage:
+        """Check the pixels of one image; see `check_image`."""
+        if example.ndim > 3 or example.dtype == object:
+            raise InputError(
+                "`source` must give single images (H, W, C), not batches or animations. "
+                f"Received: shape {example.shape} at {name}. Did you mean source.unbatch(), or expand_animations=False?"
+            )
+        highest = check_image(example, f"image {name}")
+        digest = hashlib.sha256(example.tobytes()).hexdigest()
+        return ScannedImage(digest, highest=highest, width=example.shape[1], height=example.shape[0])
+
+    def facts_of(self, example: np.ndarray) -> Mapping[str, int]:
+        """Return width and height."""
+        return {"width": example.shape[1], "height": example.shape[0]}
+
+    def check_split(self, highest: float, split: str) -> None:
+        """Refuse or warn if the largest pixel of a split is not that of images in [0, 255]."""
+        check_split(highest, split)
+
+    def is_example(self, spec: tf.TensorSpec) -> bool:
+        """Return whether elements can be single images or the bytes of single files.
+
+        The rank of images from `tf.io.decode_image`, or from a generator without shapes, is unknown before reading.
+        """
+        return spec.shape.rank in ((0, None) if spec.dtype == tf.string else (2, 3, None))
+
+    def check_array(self, examples: np.ndarray, name: str) -> None:
+        """Refuse pixels that are scaled to another range than [0, 255]."""
+        check_pixels(examples, name)
+
+    def describe_wrong(self, examples: tf.Tensor, name: str) -> tf.Tensor | None:
+        """Return a line about pixels of another range; None for whole numbers, which are checked elsewhere."""
+        if examples.dtype == tf.bool:
+            raise InputError(f"`{name}` must have pixels in [0, 255]. Received: bool. Did you mean 255 * images?")
+        return describe_wrong_pixels(examples, name) if examples.dtype.is_floating else None
+
+    def decoder(self, most: int) -> ImageDecoder:
+        """Return the decoder for images of clients, of at most `most` pixels."""
+        return ImageDecoder(self.prepare, most)
+
+    def blanks(self) -> list[bytes]:
+        """Return a black JPEG and a black PNG."""
+        blank = np.zeros(self.spec.shape, np.uint8)
+        return [write(blank).numpy() for write in (tf.io.encode_jpeg, tf.io.encode_png)]
+
+    def aspect(self, facts: Mapping[str, np.ndarray], row: int) -> tuple[int, int]:
+        """Return width and height of the original."""
+        return int(facts["width"][row]), int(facts["height"][row])
+
+    def median_size(self, facts: Mapping[str, np.ndarray]) -> float:
+        """Return the median of the shorter sides, in pixels."""
+        sides = np.minimum(*(facts[name] for name in self.facts))
+        return float(np.median(sides)) if len(sides) else 0.0
+
+    def slice_by_facts(self, facts: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """Divide by the number of pixels, and by the shape; not if an image has no known size."""
+        width, height = (facts[name].astype(float) for name in self.facts)
+        if not (width > 0).all():
+            return {}
+        return {
+            "image size": (width * height, "pixels"),
+            "shape": (np.searchsorted(SQUARE, width / height), SHAPES),
+        }
+
+    def slice_by_content(self) -> tuple[str, str, Any, "ImageInput"]:
+        """Divide by the mean luminance; reduced images are faster, and change the mean by less than 1."""
+        return "brightness", "of 255", lambda images: images.mean(axis=(1, 2)) @ np.array(LUMINANCE), self.sized(SMALL)
+
+    def sized(self, size: int) -> "ImageInput":
+        """Return the same input for images with `size` pixels per side."""
+        return dataclasses.replace(self, size=size)
 
 
 def to_pixels(image: tf.Tensor, formats: Sequence[str], bit_depth: int = 16) -> tf.Tensor:

@@ -1,50 +1,54 @@
-"""Check every file once, before slow work starts: is it an image, does it decode, and what are its digest and size?
-
-A damaged file that is found after hours of training stops the run. Found here, it is only a line in quarantine.csv.
-"""
+"""Check the bytes of an image: is it one, does it decode, and what are its digest and size?"""
 
 import dataclasses
 import functools
 import hashlib
-import os
 import stat
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from tfl import progress
 from tfl.errors import BadImageError
 from tfl.inputs.image import decode
 from tfl.inputs.image.depth import read_peak
 from tfl.inputs.image.formats import GRAPH_FORMATS, PHOTO_FORMATS, sniff
 from tfl.inputs.image.gif import gif_size
 from tfl.inputs.image.jpeg import count_work
-from tfl.inputs.image.photo_cache import cached_png, trim_photos
+from tfl.inputs.image.photo_cache import cached_png
 from tfl.inputs.image.photos import graph_orientation, needs_pillow, read_photo_size
 from tfl.inputs.image.whole import check_whole
+from tfl.inputs.input import HASH_BUCKETS, Scanned
+from tfl.inputs.untrusted import first_line
 
 MAX_PIXELS = 178_956_970  # Pillow's limit for a decompression bomb: 1/2 GiB of RGB
 MAX_BYTES = 3 * MAX_PIXELS  # of a file: the size of MAX_PIXELS pixels without compression
-HASH_BUCKETS = 2**62
 _HEAD_BYTES = 12  # enough to recognise the format
 # TensorFlow quotes the file in some errors, and Python then fails to read the error as UTF-8.
 BROKEN = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, IndexError, UnicodeDecodeError)
 
 
 @dataclasses.dataclass(frozen=True)
-class ScannedImage:
-    """Facts about a good file: its digest, a fast hash for the pipeline, and its size in pixels as displayed."""
+class ScannedImage(Scanned):
+    """What the scan of a good image found.
 
-    sha256: str
-    fingerprint: int
-    width: int
-    height: int
-    format: str  # one of `decode.FORMATS`, of the file that the graph reads
-    png: str = ""  # path of that file, if Pillow had to decode the photo
-    peak: int = 0  # largest colour value in a 16-bit PNG; 0 for others
+    `format` is one of `decode.FORMATS`. `replacement` is a PNG from the cache if Pillow had to decode the photo.
+    `peak` is the largest colour value in a 16-bit PNG.
+
+    Attributes:
+        width: in pixels as displayed.
+        height: in pixels as displayed.
+    """
+
+    highest: float = 255.0  # a file may hold any colour
+    width: int = 0
+    height: int = 0
+
+    @property
+    def facts(self) -> Mapping[str, int]:
+        """Width and height."""
+        return {"width": self.width, "height": self.height}
 
 
 def scan_image(encoded: bytes, *, is_file: bool = False, data_set: str = "") -> ScannedImage:
@@ -89,7 +93,7 @@ def scan_image(encoded: bytes, *, is_file: bool = False, data_set: str = "") -> 
         width, height = height, width
     kind = decode.TURNED[kind] if orientation > 1 else kind
     digest = hashlib.sha256(encoded).hexdigest()
-    return ScannedImage(digest, _fingerprint(content), width, height, kind, peak=peak)
+    return ScannedImage(digest, _fingerprint(content), kind, peak=peak, width=width, height=height)
 
 
 def _scan_photo(encoded: bytes, content: tf.Tensor, kind: str, data_set: str) -> ScannedImage:
@@ -99,7 +103,7 @@ def _scan_photo(encoded: bytes, content: tf.Tensor, kind: str, data_set: str) ->
     as_tensor = tf.constant(png)
     width, height = _read_size(png, as_tensor, "PNG")
     peak = read_peak(png, as_tensor)
-    return ScannedImage(sha256, _fingerprint(content), width, height, "PNG", str(path), peak)
+    return ScannedImage(sha256, _fingerprint(content), "PNG", str(path), peak, width=width, height=height)
 
 
 def _fingerprint(content: tf.Tensor) -> int:
@@ -129,37 +133,27 @@ def read_header(encoded: bytes, content: tf.Tensor) -> tuple[str, int, int]:
         raise BadImageError(f"broken or truncated {kind}: {first_line(error)}") from error
 
 
-def scan_files(paths: Sequence[str], description: str = "Checking images") -> list[ScannedImage | BadImageError]:
-    """Scan files in parallel threads (decoding releases Python's global lock), with a progress bar.
+def scan_image_file(path: str, data_set: str) -> ScannedImage:
+    """Read and check an image file; only the first bytes of a file that is no image are read.
 
-    Returns:
-        One result per path, in order: the facts about the image, or the error that says why it is left out.
+    Args:
+        path: of the file.
+        data_set: the folder of all files in the same scan; see `cached_png`.
+
+    Raises:
+        BadImageError: the file is not a complete image that decodes.
+        OSError: the file cannot be read.
     """
-    folders = {os.path.dirname(os.path.abspath(path)) for path in paths}  # noqa: PTH100, PTH120 - fast for many files
-    scan = functools.partial(_scan_file, data_set=os.path.commonpath(folders) if folders else "")
-    with ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1)) as pool:
-        scanned = list(progress.track(pool.map(scan, paths), description, total=len(paths), unit="image"))
-    if any(isinstance(result, ScannedImage) and result.png for result in scanned):
-        trim_photos()
-    return scanned
-
-
-def _scan_file(path: str, data_set: str) -> ScannedImage | BadImageError:
-    try:
-        status = Path(path).stat()
-        if not stat.S_ISREG(status.st_mode):
-            return BadImageError("not a regular file")  # opening a pipe would wait forever
-        with Path(path).open("rb") as file:
-            content = file.read(_HEAD_BYTES)
-            if sniff(content):  # do not read gigabytes of video
-                if status.st_size > MAX_BYTES:
-                    return BadImageError(f"{status.st_size:,} bytes are more than any photo has, {MAX_BYTES:,}")
-                content += file.read()
-            return scan_image(content, is_file=True, data_set=data_set)
-    except BadImageError as error:
-        return error
-    except OSError as error:
-        return BadImageError(f"cannot be read: {error.strerror or error}")
+    status = Path(path).stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise BadImageError("not a regular file")  # opening a pipe would wait forever
+    with Path(path).open("rb") as file:
+        content = file.read(_HEAD_BYTES)
+        if sniff(content):  # do not read gigabytes of video
+            if status.st_size > MAX_BYTES:
+                raise BadImageError(f"{status.st_size:,} bytes are more than any photo has, {MAX_BYTES:,}")
+            content += file.read()
+        return scan_image(content, is_file=True, data_set=data_set)
 
 
 def _read_size(encoded: bytes, content: tf.Tensor, kind: str) -> tuple[int, int]:
@@ -192,10 +186,3 @@ _STRING = (tf.TensorSpec((), tf.string),)
 @functools.cache
 def _decoder(kind: str) -> Callable[[tf.Tensor], tf.Tensor]:
     return tf.function(functools.partial(decode.decode_image, formats=(kind,)), input_signature=_STRING)
-
-
-def first_line(error: Exception) -> str:
-    """Return the part of a TensorFlow error that says what went wrong, without the names of graph nodes."""
-    lines = str(getattr(error, "message", error)).splitlines() or [type(error).__name__]
-    place = next((number for number, line in enumerate(lines) if line.lstrip().startswith("[[{{node")), 1)
-    return lines[place - 1].split("}} ")[-1].split(" [Op:")[0].strip()[:200]

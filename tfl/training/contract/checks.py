@@ -12,6 +12,7 @@ import numpy as np
 
 from tfl.backbones.stages import find_stages
 from tfl.errors import ContractError
+from tfl.inputs import input_of
 from tfl.models.regularization import Penalty, is_kernel, kernels
 from tfl.training.contract.measure import Update, first_gradients, measure_updates
 
@@ -276,7 +277,7 @@ def check_agreement(model: keras.Model, batch: Mapping[str, Any], table: Any) ->
 
     Args:
         model: the whole model, as it will be saved.
-        batch: "image" and "id" of some images.
+        batch: "input" and "id" of some examples.
         table: `ids` and `logits` from stored activations.
 
     Returns:
@@ -285,7 +286,7 @@ def check_agreement(model: keras.Model, batch: Mapping[str, Any], table: Any) ->
     Raises:
         ContractError: the difference is larger than rounding and float16 storage can cause.
     """
-    logits = np.asarray(model(batch["image"], training=False))
+    logits = np.asarray(model(input_of(batch), training=False))
     position = {int(row): place for place, row in enumerate(table.ids)}
     stored = table.logits[[position[int(row)] for row in batch["id"]]]
     difference = float(np.abs(logits - stored).max() / max(1.0, np.abs(logits).max()))

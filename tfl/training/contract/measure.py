@@ -103,14 +103,14 @@ def _noise(trainer: Trainer) -> dict[str, tf.Tensor]:
     rng = np.random.default_rng(0)
     shape = [_FREE_SIZE if size is None else size for size in trainer.model.input_shape[1:]]
     num_outputs = trainer.model.output_shape[-1]
-    images = rng.uniform(0, 255, [_EXAMPLES, *shape]).astype(trainer.model.input.dtype)
+    inputs = rng.uniform(0, 255, [_EXAMPLES, *shape]).astype(trainer.model.input.dtype)
     if not is_stock(trainer.train_loss):  # only the data knows the labels of such a loss
-        return {"image": tf.constant(images), "label": unpack(trainer.first_batch()).labels[:_EXAMPLES]}
+        return {"input": tf.constant(inputs), "label": unpack(trainer.first_batch()).labels[:_EXAMPLES]}
     if is_sparse(trainer.train_loss) or is_categorical(trainer.train_loss):
         labels: np.ndarray = rng.integers(0, num_outputs, _EXAMPLES)
     else:
         labels = rng.integers(0, 2, [_EXAMPLES, num_outputs]).astype(np.float32)
-    return {"image": tf.constant(images), "label": tf.constant(labels)}
+    return {"input": tf.constant(inputs), "label": tf.constant(labels)}
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Check the data of `tfl.fit` against the model: labels against the loss and outputs, pixels against the input.
+"""Check the data of `tfl.fit` against the model: labels against the loss and outputs, examples against the input.
 
 Arrays are checked before training starts. The types and shapes of a stream are also checked before training; its
 values are checked in the graph when they are read.
@@ -14,10 +14,9 @@ from tfl.data import EpochFeed
 from tfl.data.labels import as_labels
 from tfl.errors import InputError
 from tfl.inputs.graph_checks import guarded
-from tfl.inputs.image.pixels import check_pixels
 from tfl.models.batch_checks import find_problems
 from tfl.models.class_weights import resolve_class_weight
-from tfl.models.classifier import takes_pixels
+from tfl.models.classifier import input_of_model
 from tfl.models.labels import LabelRule, check_labels
 from tfl.training.loop.plan import plan_of
 from tfl.training.objective.compiled import ends_in_probabilities
@@ -63,20 +62,20 @@ def checked_feed(
 
     Args:
         model: compiled with `tfl.compile`.
-        data: images, labels and weights of the examples, as for `make_feed`.
+        data: examples, labels and weights, as for `make_feed`.
         batch_size: examples per batch, for arrays.
         seed: seed of the order, for arrays.
-        names: names of the arguments with the images and the labels, for messages.
+        names: names of the arguments with the examples and the labels, for messages.
 
     Raises:
-        InputError: `make_feed` refuses the data, or labels or pixels do not fit the model.
+        InputError: `make_feed` refuses the data, or labels or examples do not fit the model.
     """
     x, y, sample_weight = data
     plan = getattr(model, "_tfl_plan", None)
     rule = None if plan is None else rule_of_loss(plan.losses[0], model.output_shape)
     if rule is None:  # `make_trainer` raises the error that the model must be compiled
         return make_feed(x, y, batch_size, seed, sample_weight)
-    if isinstance(x, EpochFeed):  # its images come from the pipeline, so they are in [0, 255]
+    if isinstance(x, EpochFeed):  # its examples come from the pipeline, which checks them
         check_labels(x.source.index.labels[x.rows], rule, f"{names[0]}.source")
     elif isinstance(x, tf.data.Dataset):
         x = _guard(x, model, rule, names)
@@ -86,8 +85,9 @@ def checked_feed(
     elif not callable(x) and y is not None:
         x, y = np.asarray(x), as_labels(y)
         check_labels(y, rule, names[1])
-        if takes_pixels(model):
-            check_pixels(x, names[0])
+        kind = input_of_model(model)
+        if kind is not None:
+            kind.check_array(x, names[0])
     return make_feed(x, y, batch_size, seed, sample_weight)
 
 
@@ -119,12 +119,12 @@ def weigh_classes(class_weight: Any, model: keras.Model, labels: Any) -> dict[in
 
 def _guard(dataset: tf.data.Dataset, model: keras.Model, rule: LabelRule, names: tuple[str, str]) -> tf.data.Dataset:
     """Return a data set that raises an error at a batch that does not fit the model."""
-    pixels = takes_pixels(model)
+    kind = input_of_model(model)
 
     @tf.autograph.experimental.do_not_convert
     def check(*element: Any) -> Any:
         element = element[0] if len(element) == 1 else element
         batch = unpack(element)
-        return guarded(element, find_problems(batch.images, batch.labels, rule, names, pixels=pixels))
+        return guarded(element, find_problems(batch.inputs, batch.labels, rule, names, kind))
 
     return dataset.map(check)

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfl.data.pipeline import epoch_order
 from tfl.distribution.shares import Share
 from tfl.errors import InputError
+from tfl.inputs.batches import has_input, input_of
 
 ArrayLike = Any  # anything that np.asarray takes
 
@@ -18,7 +19,7 @@ ArrayLike = Any  # anything that np.asarray takes
 class Batch(NamedTuple):
     """One batch inside the graph."""
 
-    images: tf.Tensor  # (B, ...)
+    inputs: tf.Tensor  # (B, ...)
     labels: tf.Tensor  # (B,) or (B, K)
     weights: tf.Tensor  # float32 (B,)
     ids: tf.Tensor | None  # (B,), None if the data has no ids
@@ -36,10 +37,10 @@ class Batch(NamedTuple):
 
     def part(self, start: tf.Tensor, end: tf.Tensor) -> "Batch":
         """Return the examples from `start` to `end` (exclusive), or to the last example."""
-        images = tf.nest.map_structure(lambda values: values[start:end], self.images)
+        inputs = tf.nest.map_structure(lambda values: values[start:end], self.inputs)
         share = None if self.share is None else tf.clip_by_value(self.share - start, 0, end - start)
         ids = None if self.ids is None else self.ids[start:end]
-        return Batch(images, self.labels[start:end], self.weights[start:end], ids, share, self.start + start)
+        return Batch(inputs, self.labels[start:end], self.weights[start:end], ids, share, self.start + start)
 
 
 class Feed(NamedTuple):
@@ -59,26 +60,26 @@ def unpack(element: Any) -> Batch:
     """
     if isinstance(element, Share):
         return unpack(element.element)._replace(share=element.count, start=element.start)
-    if isinstance(element, dict) and {"image", "label"} <= set(element):
-        images, labels = element["image"], element["label"]
+    if has_input(element):
+        inputs, labels = input_of(element), element["label"]
         weights, ids = element.get("weight"), element.get("id")
     elif isinstance(element, (tuple, list)) and len(element) in (2, 3):
-        (images, labels), weights, ids = element[:2], element[2] if len(element) == 3 else None, None
+        (inputs, labels), weights, ids = element[:2], element[2] if len(element) == 3 else None, None
     else:
         raise InputError(
-            "`x` must be a dataset of (x, y), (x, y, weight) or dicts with 'image' and 'label'. "
+            "`x` must be a dataset of (x, y), (x, y, weight) or dicts with 'input' and 'label'. "
             f"Received: elements of type {type(element).__name__}."
         )
-    count = tf.shape(tf.nest.flatten(images)[0])[0]
+    count = tf.shape(tf.nest.flatten(inputs)[0])[0]
     weights = tf.ones([count]) if weights is None else tf.reshape(tf.cast(weights, tf.float32), [count])
-    return Batch(images, labels, weights, ids)
+    return Batch(inputs, labels, weights, ids)
 
 
 def make_feed(x: Any, y: ArrayLike | None, batch_size: int, seed: int | None, sample_weight: Any = None) -> Feed:
     """Turn data of any allowed form into batches per epoch.
 
     Args:
-        x: images `(N, ...)`; a batched `tf.data.Dataset`; or a callable from the epoch to such a data set.
+        x: examples `(N, ...)`; a batched `tf.data.Dataset`; or a callable from the epoch to such a data set.
         y: labels of length N, with arrays only.
         batch_size: examples per batch, with arrays only.
         seed: the order of arrays depends only on seed and epoch; None keeps their order.
@@ -117,7 +118,7 @@ def _array_feed(x: np.ndarray, y: np.ndarray, batch_size: int, seed: int | None,
     y = y.astype(np.float32) if y.dtype == np.float64 else y
     # The map captures each column as one tensor. Only positions are shuffled and batched, so an epoch copies every
     # example once, directly into its batch.
-    columns = {"image": tf.constant(x), "label": tf.constant(y), "weight": tf.constant(weight)}
+    columns = {"input": tf.constant(x), "label": tf.constant(y), "weight": tf.constant(weight)}
 
     def gather(ids: tf.Tensor) -> dict[str, tf.Tensor]:
         return {name: tf.gather(column, ids) for name, column in columns.items()} | {"id": ids}

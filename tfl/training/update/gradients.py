@@ -100,7 +100,7 @@ class Objective:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
             with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
-                logits = tf.cast(self._forward(batch.images), tf.float32)
+                logits = tf.cast(self._forward(batch.inputs), tf.float32)
             losses = batch.real(per_example_loss(self.loss, batch.labels, logits) * batch.weights)
             pull = tf.add_n([penalty(self.model), *(tf.cast(loss, tf.float32) for loss in scope.losses)])
             objective = tf.reduce_sum(losses) / count + pull * share

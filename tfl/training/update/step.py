@@ -263,7 +263,7 @@ class Trainer:
         ids = batch.real(ids if ids.dtype == tf.string else tf.strings.as_string(ids))
         losses = batch.real(per_example_loss(self.train_loss, batch.labels, logits) * batch.weights)
         by_input = tf.zeros_like(losses, tf.bool)
-        for values in tf.nest.flatten((plain.images, plain.labels, plain.weights)):
+        for values in tf.nest.flatten((plain.inputs, plain.labels, plain.weights)):
             if values.dtype.is_floating:
                 numbers = tf.reshape(batch.real(values), [tf.shape(losses)[0], -1])
                 by_input |= ~tf.reduce_all(tf.math.is_finite(numbers), axis=1)
@@ -287,7 +287,7 @@ class Trainer:
 
     def _test_step(self, element: Any) -> None:
         batch = unpack(element)
-        logits = batch.real(tf.cast(self.model(batch.images, training=False), tf.float32))
+        logits = batch.real(tf.cast(self.model(batch.inputs, training=False), tf.float32))
         labels = batch.real(batch.labels)
         weights = batch.real(batch.weights)
         losses = per_example_loss(self.test_loss, labels, logits) * weights
@@ -320,7 +320,7 @@ class Trainer:
                 "`y` must be one-hot rows for mixup and cutmix with this loss. "
                 f"Received: labels of shape {tuple(labels.shape)}, loss={self.train_loss.name!r}."
             )
-        examples = Examples(batch.images, label_rows(labels, num_outputs), weights)
+        examples = Examples(batch.inputs, label_rows(labels, num_outputs), weights)
         mixed = mix_batch(
             examples,
             alphas=(options.mixup, options.cutmix),

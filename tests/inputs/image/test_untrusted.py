@@ -10,16 +10,16 @@ import pytest
 from jpegs import with_passes
 from PIL import Image
 
-from tfl.data import decode_image, resize
-from tfl.serving.images import Decoder
-from tfl.serving.limits import RequestError
+from tfl.inputs import ImageInput
+from tfl.inputs.image.decode import decode_image, resize
+from tfl.inputs.untrusted import RefusedError
 
 LIMIT = 10_000
 
 
 @pytest.fixture(scope="module")
 def decode():
-    decoder = Decoder(16, LIMIT)
+    decoder = ImageInput(16).decoder(LIMIT)
     return lambda encoded: decoder.decode(decoder.check(encoded))
 
 
@@ -47,7 +47,7 @@ def many_frames(format, count, size=(50, 40)):
 
 
 def refusal(decode, encoded):
-    with pytest.raises(RequestError) as caught:
+    with pytest.raises(RefusedError) as caught:
         decode(encoded)
     assert "\n" not in caught.value.message
     return caught.value.status, caught.value.message
@@ -134,7 +134,7 @@ def test_random_damage_is_refused_or_decoded_but_never_anything_else(decode):
         try:
             assert decode(damaged.tobytes()).shape == (16, 16, 3)
             outcomes.add(200)
-        except RequestError as error:
+        except RefusedError as error:
             outcomes.add(error.status)
     assert outcomes == {200, 400, 413, 415}
 

@@ -1,21 +1,20 @@
-"""Decode the images that clients send to pixels for the network; the bytes are not trusted."""
+"""Decode the images that clients of the service send to pixels; the bytes are not trusted."""
 
 import contextlib
 import dataclasses
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
 from tfl.errors import BadImageError
 from tfl.inputs.image.gif import gif_frames
-from tfl.inputs.image.image_input import ImageInput
 from tfl.inputs.image.jpeg import PASSES_OF_PHOTO, count_work
 from tfl.inputs.image.photos import decode_photo, encode_png, needs_pillow
-from tfl.inputs.image.scan import BROKEN, first_line, read_header
+from tfl.inputs.image.scan import BROKEN, read_header
 from tfl.inputs.image.whole import check_whole
-from tfl.serving.limits import RequestError
+from tfl.inputs.untrusted import RefusedError, first_line
 
 TAKES_TURNS = 12_000_000  # larger images (pixels) are decoded one at a time: each may need 30 bytes per pixel
 
@@ -42,41 +41,37 @@ class CheckedImage:
         return self.work > TAKES_TURNS
 
 
-class Decoder:
+class ImageDecoder:
     """The decoder of training, with a check of each image's cost before it; threads may share it.
 
     Args:
-        image_size: pixels per side of the result.
+        prepare: from the bytes of a file, or pixels, to the pixels of the model; see `ImageInput.prepare`.
         max_pixels: the largest number of pixels in an image.
-        bit_depth: the number of used bits in 16-bit PNG files; a file that uses more bits is refused.
     """
 
-    def __init__(self, image_size: int, max_pixels: int, bit_depth: int = 16) -> None:
-        self._max_pixels, image_input = max_pixels, ImageInput(image_size, bit_depth)
-        self._decode = tf.function(
-            image_input.prepare,
-            input_signature=[tf.TensorSpec((), tf.string)],
-        ).get_concrete_function()
-        self._resize = tf.function(image_input.prepare, input_signature=[tf.TensorSpec((None, None, 3), tf.uint8)])
+    def __init__(self, prepare: Callable[[tf.Tensor], tf.Tensor], max_pixels: int) -> None:
+        self._max_pixels = max_pixels
+        self._decode = tf.function(prepare, input_signature=[tf.TensorSpec((), tf.string)]).get_concrete_function()
+        self._resize = tf.function(prepare, input_signature=[tf.TensorSpec((None, None, 3), tf.uint8)])
 
     def check(self, encoded: bytes) -> CheckedImage:
         """Check the header of an image file, without decoding it.
 
         Raises:
-            RequestError: 415 if it is not an image, 413 if decoding would cost too much, 400 if it is broken.
+            RefusedError: 415 if it is not an image, 413 if decoding would cost too much, 400 if it is broken.
         """
         content = tf.constant(encoded)
         with _refusing(otherwise=415):
             kind, width, height = read_header(encoded, content)
         pixels = max(width * height, _hidden_pixels(encoded, kind))
         if pixels > self._max_pixels:
-            raise RequestError(
+            raise RefusedError(
                 413, f"An image must have at most {self._max_pixels:,} pixels. Received: a {kind} with {pixels:,}."
             )
         with _refusing(otherwise=413):
             work = count_work(encoded, pixels) if kind == "JPEG" else pixels
         if work > self._max_pixels:
-            raise RequestError(
+            raise RefusedError(
                 413,
                 f"A JPEG must have at most {self._max_pixels:,} pixels, counted once for every {PASSES_OF_PHOTO} "
                 f"passes. Received: {work:,}.",
@@ -87,7 +82,7 @@ class Decoder:
         """Return the pixels of an image file, uint8 `(image_size, image_size, 3)`.
 
         Raises:
-            RequestError: 400 if the image is broken, 415 if this installation cannot decode it.
+            RefusedError: 400 if the image is broken, 415 if this installation cannot decode it.
         """
         try:
             with _refusing(otherwise=400):
@@ -100,7 +95,7 @@ class Decoder:
                     return self._resize(tf.constant(pixels)).numpy()
             return self._decode(image.content).numpy()
         except BROKEN as error:
-            raise RequestError(400, f"The image is broken or truncated {image.kind}: {first_line(error)}.") from error
+            raise RefusedError(400, f"The image is broken or truncated {image.kind}: {first_line(error)}.") from error
 
 
 @contextlib.contextmanager
@@ -109,7 +104,7 @@ def _refusing(otherwise: int) -> Iterator[None]:
     try:
         yield
     except BadImageError as error:
-        raise RequestError(400 if str(error).startswith("broken") else otherwise, f"The image is {error}.") from error
+        raise RefusedError(400 if str(error).startswith("broken") else otherwise, f"The image is {error}.") from error
 
 
 def _hidden_pixels(encoded: bytes, kind: str) -> int:
