@@ -37,14 +37,15 @@ def make_runs(folder: Path) -> None:
     images = rng.integers(0, 256, (60, 32, 32, 3), dtype=np.uint8)
     labels = (images.mean(axis=(1, 2)) > 127.5).astype(np.float32)
     values = images.mean(axis=(1, 2))[:, 0].astype(np.float32)
-    small = tfl.BackboneConfig(name="MobileNetV2", alpha=0.35, weights="none")
 
-    def config(target: str) -> Any:
-        return tfl.TransferConfig(
-            backbone=small,
-            data=tfl.DataConfig(image_size=32),
-            head=tfl.HeadConfig(target=target),
-            finetune=tfl.FinetuneConfig(epochs=2, learning_rate=1e-3),
+    def config(task: str) -> Any:
+        return tfl.TransferConfig.from_dict(
+            {
+                "backbone": {"name": "MobileNetV2", "alpha": 0.35, "weights": "none"},
+                "data": {"image_size": 32},
+                "head": {"target": task},  # the old name of `task.name`, which older versions know too
+                "finetune": {"epochs": 2, "learning_rate": 1e-3},
+            }
         )
 
     jobs: dict[str, tuple[Any, Any]] = {

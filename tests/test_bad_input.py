@@ -332,7 +332,7 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path):
     ],
 )
 def test_options_that_the_target_has_no_use_for_are_refused(target, option):
-    config = tfl.TransferConfig(head=tfl.HeadConfig(target=target), finetune=tfl.FinetuneConfig(epochs=1, **option))
+    config = tfl.TransferConfig(task=tfl.TaskConfig(name=target), finetune=tfl.FinetuneConfig(epochs=1, **option))
     with pytest.raises(InputError, match=f"`finetune.{next(iter(option))}` must be"):
         validate_config(config)
 

@@ -78,7 +78,7 @@ def run(tmp_path_factory):
     register_task(Ordinal())
     folder = tmp_path_factory.mktemp("ranks")
     photos = write_photos(folder / "photos", (14, 14, 14, 14))
-    options = {"head.target": "ordinal", "finetune.epochs": 3, "finetune.unfreeze": "0", "finetune.learning_rate": 1e-3}
+    options = {"task.name": "ordinal", "finetune.epochs": 3, "finetune.unfreeze": "0", "finetune.learning_rate": 1e-3}
     with tiny_networks():
         config = make_config(photos, folder / "store", options)
         whole = tfl.transfer(config, folder / "whole")

@@ -42,7 +42,7 @@ EFFECTS = {
     "head.pooling": ({}, "max", "weights"),
     "head.hidden_units": ({}, (4,), "weights"),
     "head.dropout": (TUNED, 0.5, "weights"),
-    "head.target": ({"data.source": "folder:TWO"}, "binary", "weights"),
+    "task.name": ({"data.source": "folder:TWO"}, "binary", "weights"),
     "features.runtime": ({"features.runtime": "tensorflow"}, "openvino", "weights"),
     "features.store": ({}, "none", "store_bytes"),
     "features.dtype": ({}, "float16", "store_bytes"),

@@ -38,7 +38,7 @@ VALUES = {  # some are refused alone, some with others
     "head.pooling": ("max", "gem", "GEM"),
     "head.hidden_units": ((4,), (8, 4), (0,)),
     "head.dropout": (0.5, 0.99, 1.0),
-    "head.target": ("binary", "multilabel", "regression", "MultiClass"),
+    "task.name": ("binary", "multilabel", "regression", "MultiClass"),
     "features.runtime": ("tensorflow", "openvino"),
     "features.dtype": ("float16", "float64"),
     "features.views": (1, 2, -1),

@@ -33,6 +33,7 @@ with epy.lazy_api_imports(globals()):
         ProbeConfig,
         ReportConfig,
         ScratchConfig,
+        TaskConfig,
         TransferConfig,
     )
     from tfl.data import EpochFeed, Splits, load_data, make_dataset

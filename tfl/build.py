@@ -33,16 +33,16 @@ def validate_config(config: TransferConfig) -> TransferConfig:
         InputError: an option breaks its rule, or does not fit the task.
     """
     config = config.validate()
-    task, options = get_task(config.head.target, "head.target"), config.finetune
+    task, options = get_task(config.task.name, "task.name"), config.finetune
     if options.class_weight == "balanced" and not task.labels.has_one_class:
         raise InputError(
             "`finetune.class_weight` must be 'none' where an example has no one class. "
-            f"Received: finetune.class_weight='balanced', head.target={task.name!r}."
+            f"Received: finetune.class_weight='balanced', task.name={task.name!r}."
         )
     if options.label_smoothing > 0 and not task.smooths_labels:
         raise InputError(
             f"`finetune.label_smoothing` must be 0 for {task.name}. "
-            f"Received: finetune.label_smoothing={options.label_smoothing}, head.target={task.name!r}."
+            f"Received: finetune.label_smoothing={options.label_smoothing}, task.name={task.name!r}."
         )
     return config
 

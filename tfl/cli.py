@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
-from tfl.config import check_option
+from tfl.config import check_option, move_flags
 from tfl.config.listing import options_text
 from tfl.errors import InputError, StoppedError, WorkerLostError
 from tfl.files.writing import NO_ROOM
@@ -100,6 +100,8 @@ def import_tensorflow_quietly() -> None:
 def _parse_flags(argv: Sequence[str]) -> list[str]:
     """Parse flags as absl does, but print one line and exit with code 2 for a user error."""
     try:
+        # ml_collections reads the overrides in `sys.argv` itself, so their new names must stand there.
+        argv = sys.argv[:] = [*argv[:1], *move_flags(flags.FLAGS.read_flags_from_files(argv[1:], force_gnu=False))]
         _check_config_flags(argv)
         return _parse_or_help(argv)
     except flags.UnrecognizedFlagError as error:
@@ -114,10 +116,19 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
     except InputError as error:
         _stop(str(error))
     except flags.Error as error:
-        _stop(" ".join(str(error).split()))
+        _stop(_input_error_behind(error) or " ".join(str(error).split()))
     except BrokenPipeError:
         _discard_output()
         sys.exit()
+
+
+def _input_error_behind(error: BaseException | None) -> str:
+    """Return the line of tfl that a config file caused, "" if there is none: ml_collections adds a traceback to it."""
+    while error is not None:
+        if isinstance(error, InputError) and "\n" not in str(error):
+            return str(error)
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def _parse_or_help(argv: Sequence[str]) -> list[str]:

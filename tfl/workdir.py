@@ -12,7 +12,7 @@ from typing import Any
 from etils import epath
 
 from tfl.cluster import Cluster
-from tfl.config import TransferConfig, differing_options
+from tfl.config import TransferConfig, differing_options, move_options
 from tfl.errors import InputError
 from tfl.files.locks import FileLock, try_lock_file
 from tfl.files.reading import naming_file, read_json
@@ -167,15 +167,17 @@ class Workdir:
         return str(self.path)
 
     def read_config(self) -> dict[str, Any]:
-        """Return the config that the workdir belongs to.
+        """Return the config that the workdir belongs to; options of an older version have their present names.
 
         Raises:
-            InputError: there is no config, so this is not a workdir.
+            InputError: there is no config, so this is not a workdir; or an option has two different values.
         """
         file = self / "config.json"
         if not file.exists():
             raise InputError(f"`workdir` must be the folder of a run. Received: {str(self.path)!r}: no config.json.")
-        return read_json(file)
+        values = read_json(file)
+        with naming_file(file):
+            return move_options(values)
 
     def read_metrics(self) -> dict[str, Any] | None:
         """Return the metrics of the run, or None if the run is not finished."""

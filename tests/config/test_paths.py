@@ -40,6 +40,8 @@ def test_option_paths_are_checked_with_a_hint():
         ("optimizer.lr", "finetune.learning_rate"),
         ("random_state", "seed"),
         ("backbone.arch", "backbone.name"),
+        ("finetune.target", "task.name"),
+        ("Head.Target", "task.name"),
         ("finetune.xyzzy", ""),
         ("cat.dog", ""),
     ],

@@ -146,7 +146,7 @@ def test_a_name_in_any_case_goes_on_in_its_one_spelling(path, name, spell):
     config = with_option(path, spell(name))
     config.finetune.epochs = 1  # so that every solver is allowed
     if (path, name) == ("finetune.class_weight", "balanced"):
-        config.head.target = spell("binary")
+        config.task.name = spell("binary")
     before = config.to_dict()
     checked = config.validate()
     assert value_of(checked, path) == name

@@ -26,7 +26,7 @@ def test_rules_between_options_hold_in_any_case():
     nothing = with_option("probe.solver", "None")
     with pytest.raises(InputError, match=r"`finetune\.epochs` must be at least 1"):
         nothing.validate()
-    values = with_option("head.target", "Regression")
+    values = with_option("task.name", "Regression")
     values.finetune.class_weight = "Balanced"
     with pytest.raises(InputError, match=r"`finetune\.class_weight` must be 'none'"):
         validate_config(values)

@@ -79,7 +79,7 @@ def test_number_of_logits_by_target(target, num_classes, expected):
 
 
 def test_binary_needs_two_classes():
-    with pytest.raises(InputError, match=r"`head.target` must be 'multiclass' for 3 classes"):
+    with pytest.raises(InputError, match=r"`task.name` must be 'multiclass' for 3 classes"):
         get_task("binary").num_outputs(3)
 
 

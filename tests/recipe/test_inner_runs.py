@@ -71,9 +71,9 @@ def test_every_option_of_fine_tuning_is_taken_over_or_named(capsys) -> None:
 
 @pytest.mark.parametrize("target", ["binary", "multilabel", "regression"])
 def test_pretraining_learns_what_its_own_labels_are(target: str, capsys) -> None:
-    inner = prepare_pretraining(config(head={"target": target}))
-    assert inner.config.head.target == "multiclass" and inner.splits.class_names == ("3", "4", "5")
-    assert f"head.target={target} (multiclass there)" in capsys.readouterr().err
+    inner = prepare_pretraining(config(task={"name": target}))
+    assert inner.config.task.name == "multiclass" and inner.splits.class_names == ("3", "4", "5")
+    assert f"task.name={target} (multiclass there)" in capsys.readouterr().err
 
 
 def test_the_target_of_labels() -> None:

@@ -76,7 +76,8 @@ def test_names_in_any_case_are_the_same_run(finished):
     shouted = small_config(
         data=dataclasses.replace(config.data, source="DIGITS:0-2", augmentation="Shift"),
         backbone=dataclasses.replace(config.backbone, name="mobilenet", weights="None"),
-        head=tfl.HeadConfig(target="MultiClass", pooling="AVG"),
+        task=tfl.TaskConfig(name="MultiClass"),
+        head=tfl.HeadConfig(pooling="AVG"),
         probe=tfl.ProbeConfig(solver="LBFGS"),
         finetune=dataclasses.replace(config.finetune, batch_norm="Frozen", class_weight="None"),
     )
@@ -178,7 +179,7 @@ def test_other_targets(tmp_path, keras_home, target, labels, metric, at_least):
     config = small_config(
         data=tfl.DataConfig(image_size=32),
         backbone=PRETRAINED,
-        head=tfl.HeadConfig(target=target),
+        task=tfl.TaskConfig(name=target),
         finetune=tfl.FinetuneConfig(epochs=1, unfreeze="0"),
     )
     result = tfl.transfer(config, tmp_path / "w", data=(images, labels(classes)))
@@ -193,7 +194,8 @@ def test_values_of_any_unit_are_learned_alike(tmp_path, keras_home):
         config = small_config(
             data=tfl.DataConfig(image_size=32),
             backbone=PRETRAINED,
-            head=tfl.HeadConfig(target="regression", hidden_units=(16,)),
+            task=tfl.TaskConfig(name="regression"),
+            head=tfl.HeadConfig(hidden_units=(16,)),
             finetune=tfl.FinetuneConfig(epochs=1, unfreeze="0", optimizer="sgd", learning_rate=0.01),
         )
         results.append(tfl.transfer(config, tmp_path / name, data=(images, labels.astype(np.float32))).metrics)
@@ -218,8 +220,8 @@ def test_labels_of_another_kind_are_refused_before_anything_is_written(tmp_path)
         "np.argmax(labels, axis=1)": ("multiclass", np.eye(labels.max() + 1)[labels]),
     }
     for remedy, (target, wrong) in cases.items():
-        with pytest.raises(InputError, match=r"`head\.target` must fit the labels.*" + re.escape(remedy)):
-            tfl.transfer(small_config(head=tfl.HeadConfig(target=target)), tmp_path / "w", data=(images, wrong))
+        with pytest.raises(InputError, match=r"`task\.name` must fit the labels.*" + re.escape(remedy)):
+            tfl.transfer(small_config(task=tfl.TaskConfig(name=target)), tmp_path / "w", data=(images, wrong))
     assert not (tmp_path / "w").exists()
 
 
@@ -301,7 +303,7 @@ def test_labels_between_0_and_1_are_no_multilabel(tmp_path):
     images, labels = arrays()
     soft = np.stack([0.9 * labels, 1.0 - labels], axis=1).astype(np.float32)
     with pytest.raises(InputError, match=r"`labels` must be 0 or 1 for multilabel and 2 outputs"):
-        tfl.transfer(small_config(head=tfl.HeadConfig(target="multilabel")), tmp_path / "w", data=(images, soft))
+        tfl.transfer(small_config(task=tfl.TaskConfig(name="multilabel")), tmp_path / "w", data=(images, soft))
 
 
 def test_a_stream_that_shuffles_itself_is_one_line(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 from tfl.backbones import build_backbone
-from tfl.config import DataConfig, FinetuneConfig, HeadConfig, TransferConfig
+from tfl.config import DataConfig, FinetuneConfig, TaskConfig, TransferConfig
 from tfl.data import Splits, load_data
 from tfl.evaluation import Predictions
 from tfl.evaluation.slices import slice_by_category
@@ -78,7 +78,7 @@ def make_run(tmp_path):
             splits = Splits(splits.source.with_index(index))
         config = TransferConfig(
             data=DataConfig(source="digits", image_size=SIZE),
-            head=HeadConfig(target=target),
+            task=TaskConfig(name=target),
             finetune=FinetuneConfig(epochs=3 if fine_tuned else 0),
         )
         return write_run(tmp_path / "run", config, splits, tiny_classifier(target, names), measured)
@@ -87,7 +87,7 @@ def make_run(tmp_path):
 
 
 def write_run(path, config, splits, model, measured):
-    rng, target, names = np.random.default_rng(1), config.head.target, model.metadata.class_names
+    rng, target, names = np.random.default_rng(1), config.task.name, model.metadata.class_names
     run = Workdir(path)
     write_json(run / "config.json", config.to_dict())
     save_model(model, run / "model.keras")

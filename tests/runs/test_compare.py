@@ -32,7 +32,7 @@ def write_run(folder, logits, labels=LABELS, classes=CLASSES, target="multiclass
     """What a finished run leaves for the comparison, its images in an order of their own."""
     ids = np.array([f"{n}.jpg" for n in range(len(labels))] if ids is None else ids)
     order = np.random.default_rng(seed).permutation(len(labels))
-    config = tfl.TransferConfig(head=tfl.HeadConfig(target=target))
+    config = tfl.TransferConfig(task=tfl.TaskConfig(name=target))
     write_json(folder / "config.json", config.to_dict())
     write_json(folder / "metrics.json", {})
     table = Predictions(order, np.asarray(labels)[order], np.asarray(logits)[order], target)
@@ -123,7 +123,7 @@ def test_values_and_sets_of_labels_compare(tmp_path, capsys):
         ({"labels": np.where(np.arange(200) == 5, (LABELS + 1) % 3, LABELS)}, "1 have another label (first: 5.jpg)"),
         ({"classes": ("a", "b", "d")}, "the class 'c' is in .*one alone"),
         ({"ids": [f"{n + 1}.jpg" for n in range(200)]}, "1 of 200 are in .*one alone (first: 0.jpg)"),
-        ({"labels": np.eye(3)[LABELS], "target": "multilabel"}, "head.target is 'multiclass' and 'multilabel'"),
+        ({"labels": np.eye(3)[LABELS], "target": "multilabel"}, "task.name is 'multiclass' and 'multilabel'"),
     ],
 )
 def test_runs_of_other_images_are_refused_by_name(tmp_path, change, problem):

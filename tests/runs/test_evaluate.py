@@ -121,7 +121,7 @@ def test_every_target_has_its_evaluation(tmp_path, target, keras_home, monkeypat
         "multilabel": rng.integers(0, 2, (90, 3)).astype(np.float32),
         "regression": images.mean(axis=(1, 2, 3)).astype(np.float32) / 255,
     }[target]
-    config = dataclasses.replace(PLAIN, data=tfl.DataConfig(image_size=32), head=tfl.HeadConfig(target=target))
+    config = dataclasses.replace(PLAIN, data=tfl.DataConfig(image_size=32), task=tfl.TaskConfig(name=target))
     result = tfl.transfer(config, tmp_path / "w", data=(images, labels))
     evaluation = read(result)
     assert evaluation["test"] == result.metrics["test"]

@@ -1,5 +1,6 @@
 """The options of a run, each with its rule and its help, and the rules between options."""
 
+from tfl.config.moved import move_flags, move_options
 from tfl.config.option import absolute_paths
 from tfl.config.paths import (
     MAY_DIFFER,
@@ -27,6 +28,7 @@ from tfl.config.sections import (
     ProbeConfig,
     ReportConfig,
     ScratchConfig,
+    TaskConfig,
 )
 from tfl.config.transfer import TransferConfig
 from tfl.config.values import (
@@ -56,11 +58,14 @@ __all__ = [
     "ProbeConfig",
     "ReportConfig",
     "ScratchConfig",
+    "TaskConfig",
     "TransferConfig",
     "absolute_paths",
     "check_option",
     "differing_options",
     "flatten",
+    "move_flags",
+    "move_options",
     "validate_source",
     "validate_split",
     "value_of",

@@ -7,10 +7,12 @@ from typing import Any
 
 from etils import epath
 
+from tfl.config.moved import MOVED
 from tfl.config.transfer import TransferConfig
 from tfl.errors import InputError
 from tfl.registry import find_nearest, in_our_words
 
+_OLD_NAMES = {old.rpartition(".")[2]: new for old, new in MOVED.items()}
 MAY_DIFFER = ("strategy", "checkpoint.", "report.")  # options that do not change the result of a run
 
 
@@ -49,6 +51,8 @@ def _nearest_option(path: str, known: list[str]) -> str:
     Whole paths are not compared, because paths in the same section have most of their letters in common.
     """
     section, _, name = path.rpartition(".")
+    if name.lower() in _OLD_NAMES:
+        return _OLD_NAMES[name.lower()]
     of_section = [option for option in known if option.rpartition(".")[0] == section]
     word, options = in_our_words(name), known
     if word not in map(_last_name, known):

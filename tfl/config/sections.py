@@ -4,7 +4,9 @@ A config is plain data: no TensorFlow, no look-ups, no side effects. `python -m 
 """
 
 import dataclasses
+from typing import Any, Self
 
+from tfl.config.moved import refuse_moved
 from tfl.config.option import Between, OneOf, Place, Switch, Text, option
 from tfl.config.values import FOLDS, SOURCE, SOURCE_OR_NONE, SPLIT, UNITS
 
@@ -73,13 +75,28 @@ class ScratchConfig:
 
 
 @dataclasses.dataclass
+class TaskConfig:
+    """What the model learns."""
+
+    name: str = option("multiclass", OneOf(TARGETS), "What is predicted for an image.")
+
+
+@dataclasses.dataclass
 class HeadConfig:
     """What stands on the backbone."""
 
     pooling: str = option("avg", OneOf(POOLINGS), "How the feature map becomes one vector; gem: generalized mean.")
     hidden_units: tuple[int, ...] = option((), UNITS, "Units of each hidden layer; none: a linear head.")
     dropout: float = option(0.0, Between(0, 0.99), "Dropout rate before each dense layer.")
-    target: str = option("multiclass", OneOf(TARGETS), "What is predicted for an image.")
+
+    def __new__(cls, *values: Any, **options: Any) -> Self:
+        del values
+        refuse_moved("head", options.items())
+        return super().__new__(cls)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        refuse_moved("head", [(name, value)])
+        super().__setattr__(name, value)
 
 
 @dataclasses.dataclass

@@ -7,6 +7,7 @@ resolved, also before anything slow starts.
 import dataclasses
 from typing import Any
 
+from tfl.config.moved import move_options
 from tfl.config.option import Between, OneOf, Switch, check_options, option, read_options
 from tfl.config.sections import (
     BackboneConfig,
@@ -19,6 +20,7 @@ from tfl.config.sections import (
     ProbeConfig,
     ReportConfig,
     ScratchConfig,
+    TaskConfig,
 )
 from tfl.config.values import STRATEGY
 from tfl.errors import InputError
@@ -43,6 +45,7 @@ class TransferConfig:
     backbone: BackboneConfig = dataclasses.field(default_factory=BackboneConfig)
     pretrain: PretrainConfig = dataclasses.field(default_factory=PretrainConfig)
     scratch: ScratchConfig = dataclasses.field(default_factory=ScratchConfig)
+    task: TaskConfig = dataclasses.field(default_factory=TaskConfig)
     head: HeadConfig = dataclasses.field(default_factory=HeadConfig)
     features: FeaturesConfig = dataclasses.field(default_factory=FeaturesConfig)
     probe: ProbeConfig = dataclasses.field(default_factory=ProbeConfig)
@@ -72,12 +75,12 @@ class TransferConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "TransferConfig":
-        """Build a config from the result of `to_dict()`; lists, as JSON has them, become tuples again.
+        """Build a config from the result of `to_dict()`, also of an older version; lists of JSON become tuples again.
 
         Raises:
             InputError: an option does not exist, or the value of a section is not a dict.
         """
-        return read_options(cls, values)
+        return read_options(cls, move_options(values))
 
 
 def _check_together(config: TransferConfig) -> None:

@@ -30,7 +30,7 @@ class Pretraining:
 
 
 def prepare_pretraining(config: TransferConfig) -> Pretraining:
-    """Return the run on `pretrain.source`; its task comes from the labels there, not from `head.target`.
+    """Return the run on `pretrain.source`; its task comes from the labels there, not from `task.name`.
 
     Raises:
         InputError: the source cannot be used, or does not fit the options.
@@ -40,12 +40,12 @@ def prepare_pretraining(config: TransferConfig) -> Pretraining:
     inner.data.train_examples_per_class = 0  # this limit is for the target data, not for pre-training
     try:
         splits = load_splits(inner)
-        inner.head.target = task_of_labels(splits.index.labels).name
+        inner.task.name = task_of_labels(splits.index.labels).name
         inner = validate_config(inner)
     except InputError as error:
         text = str(error).replace("`data.source`", "`pretrain.source`")
         raise InputError(f"{text} That is for the run on pretrain.source={config.pretrain.source!r}.") from error
-    _say_differences(config, inner, "pretrain", ("head.target", "data.train_examples_per_class"))
+    _say_differences(config, inner, "pretrain", ("task.name", "data.train_examples_per_class"))
     return Pretraining(inner, splits)
 
 

@@ -41,7 +41,7 @@ class Run:
 
     def __init__(self, config: TransferConfig, splits: Splits, model: keras.Model, folder: Workdir) -> None:
         self.config, self.splits, self.model, self.folder = config, splits, model, folder
-        self.task, self.workers = get_task(config.head.target), Workers(make_strategy(config.strategy))
+        self.task, self.workers = get_task(config.task.name), Workers(make_strategy(config.strategy))
         self.units: Units | None = None
         if self.task.standardizes:
             self.units = Units(splits.index.labels[splits.train])

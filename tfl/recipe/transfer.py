@@ -189,7 +189,7 @@ def _check_outside_of_photos(run: Workdir, config: TransferConfig) -> None:
 
 
 def _classifier(backbone: keras.Model, config: TransferConfig, splits: Splits) -> keras.Model:
-    spec, task = get_backbone_spec(config.backbone.name), get_task(config.head.target)
+    spec, task = get_backbone_spec(config.backbone.name), get_task(config.task.name)
     names = _output_names(task, splits)
     head = HeadSpec(
         task.num_outputs(len(names)),
@@ -215,7 +215,7 @@ def _output_names(task: Task, splits: Splits) -> tuple[str, ...]:
     labels = splits.index.labels
     misfit = task.labels.describe_misfit(labels)
     if misfit:
-        raise InputError(f"`head.target` must fit the labels. Received: head.target={task.name!r}, labels are {misfit}")
+        raise InputError(f"`task.name` must fit the labels. Received: task.name={task.name!r}, labels are {misfit}")
     if not task.labels.has_one_class:  # tfl itself makes the class numbers, so they need no check
         check_labels(labels, rule_of_task(task, labels.shape[1] if labels.ndim == 2 else 1), "labels")
     return task.labels.output_names(labels, splits.class_names)

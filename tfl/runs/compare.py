@@ -92,7 +92,7 @@ def _read_run(workdir: str) -> RunPredictions:
         table, class_names = read_predictions(path)
         return _sorted(workdir, table, class_names, read_column(path))
     run = Workdir.open_finished(workdir, "workdirs")
-    task = get_task(read_config(run).head.target)
+    task = get_task(read_config(run).task.name)
     table, class_names = recorded_predictions(run, "test", task.compared_as)
     digests = {row["id"]: row["sha256"] for row in recorded_splits(run) if row["split"] == "test"}
     return _sorted(workdir, table, class_names, digests)
@@ -122,7 +122,7 @@ def _matched(run: RunPredictions, first: RunPredictions) -> RunPredictions:
 def _difference_in_data(run: RunPredictions, first: RunPredictions) -> str:
     """Describe how the test images of two runs differ, with one example; empty if they do not differ."""
     if run.table.task.name != first.table.task.name:
-        return f"head.target is {first.table.task.name!r} and {run.table.task.name!r}"
+        return f"task.name is {first.table.task.name!r} and {run.table.task.name!r}"
     for one, other in itertools.permutations((first, run)):
         lost = sorted(set(one.class_names) - set(other.class_names))
         if lost:

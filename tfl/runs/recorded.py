@@ -94,7 +94,7 @@ def check_recorded_config(config: TransferConfig, metadata: Metadata, path: Any)
         "backbone.name": (config.backbone.name.lower(), metadata.backbone.lower()),
         "backbone.alpha": (config.backbone.alpha, metadata.alpha),
         "data.image_size": (config.data.image_size or metadata.image_size, metadata.image_size),
-        "head.target": (config.head.target, metadata.target),
+        "task.name": (config.task.name, metadata.target),
     }
     for name, (recorded, model) in pairs.items():
         if recorded != model:

@@ -143,9 +143,7 @@ class Binary(SigmoidOutputs, OneClass):
     def num_outputs(self, num_names: int) -> int:
         """See `Task`."""
         if num_names != 2:
-            raise InputError(
-                f"`head.target` must be 'multiclass' for {num_names} classes. Received: head.target='binary'."
-            )
+            raise InputError(f"`task.name` must be 'multiclass' for {num_names} classes. Received: task.name='binary'.")
         return 1
 
     def num_classes(self, num_outputs: int) -> int:

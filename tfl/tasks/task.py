@@ -72,7 +72,7 @@ class Task(abc.ABC):
     model, `(N, K)` logits or values. Scores are their meaning, `(N, C)` probabilities or values.
 
     Attributes:
-        name: as in `head.target`.
+        name: as in `task.name`.
         labels: the format of the true labels.
         headline: the main metric of a run.
         analyses: the analyses besides the metrics.
