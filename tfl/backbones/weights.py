@@ -119,6 +119,11 @@ def _check(spec: BackboneSpec, image_size: int, alpha: float, weights: str) -> N
             f"`backbone.alpha` must be 1 for {spec.name}: only the MobileNet families have a width multiplier. "
             f"Received: backbone.alpha={alpha}, backbone.name={spec.name!r}."
         )
+    if weights == "imagenet" and spec.network is not None:
+        raise InputError(
+            f"`backbone.weights` must be 'none', a weights file or a tfl workdir for {spec.name}: it is a network of "
+            f"your own, without published weights. Received: backbone.weights={weights!r}."
+        )
     if weights == "imagenet" and spec.has_alpha and alpha not in spec.imagenet_alphas:
         raise InputError(
             f"`backbone.alpha` must be one of {', '.join(f'{known:g}' for known in spec.imagenet_alphas)} for the "
