@@ -141,6 +141,11 @@ def get_backbone_spec(name: str) -> BackboneSpec:
     return _BY_NAME[resolve(name, _BY_NAME, "backbone.name")]
 
 
+def is_in_keras(name: str) -> bool:
+    """Return whether keras.applications has a network with this name, in upper or lower case."""
+    return name.lower() in (spec.name.lower() for spec in _SPECS)
+
+
 def register_backbone(spec: BackboneSpec) -> BackboneSpec:
     """Add a network of your own to the table, so that configs can use its name.
 
@@ -159,7 +164,7 @@ def register_backbone(spec: BackboneSpec) -> BackboneSpec:
     """
     if not callable(spec.network):
         raise InputError(f"`network` must be a function from images to a feature map. Received: {spec.network!r}.")
-    if not spec.name.strip() or spec.name.lower() in (stock.name.lower() for stock in _SPECS):
+    if not spec.name.strip() or is_in_keras(spec.name):
         raise InputError(f"`name` must be one that keras.applications does not use. Received: {spec.name!r}.")
     for earlier in [name for name in _BY_NAME if name.lower() == spec.name.lower()]:
         del _BY_NAME[earlier]

@@ -16,7 +16,8 @@ from tfl.data import Source, make_dataset, reading_explained
 from tfl.errors import InputError
 from tfl.export import CertificateError, Limits, Reference, certify
 from tfl.export.certificate import differing_files
-from tfl.export.formats import FORMATS, build, check_formats, named_product, with_temperature
+from tfl.export.format_table import FORMATS
+from tfl.export.formats import build, check_formats, named_product, with_temperature
 from tfl.export.litert_file import CALIBRATION_IMAGES
 from tfl.export.publish import CERTIFICATE, open_certificate, publish, read_certificate, reject
 from tfl.inputs.image.image_input import to_pixels
@@ -44,7 +45,7 @@ class ExportOptions:
     """What to export, and how far an export may differ from the trained model.
 
     Attributes:
-        formats: any of "saved_model", "litert", "onnx", "keras".
+        formats: any of "saved_model", "litert", "onnx", "keras", and formats of your own (`register_format`).
         quantize: the quantization of LiteRT: "none", "dynamic", "float16" or "int8".
         temperature: the divisor of the logits; 0: the temperature that the run fitted on validation, 1 if it fitted
             none.
