@@ -47,7 +47,7 @@ def build_backbone(name: str, *, image_size: int = 0, alpha: float = 1.0, weight
             belong to another network; or a setting of Keras is not supported (`tfl.keras_settings`).
 
     Example:
-        >>> build_backbone("MobileNetV2", alpha=0.35).output.shape
+        >>> build_backbone("MobileNetV2", alpha=0.35, weights="none").output.shape
         (None, 7, 7, 1280)
     """
     check_keras_settings()
@@ -74,6 +74,7 @@ def weights_fingerprint(model: keras.Model) -> str:
         model: any built Keras model.
 
     Example:
+        >>> model.save("saved.keras")
         >>> weights_fingerprint(model) == weights_fingerprint(keras.saving.load_model("saved.keras"))
         True
     """
@@ -95,7 +96,7 @@ def weights_checksum(model: keras.Model) -> int:
 
     Example:
         >>> before = weights_checksum(model)
-        >>> model.load_weights("other.weights.h5")
+        >>> model.set_weights([weight + 1 for weight in model.get_weights()])
         >>> weights_checksum(model) == before
         False
     """

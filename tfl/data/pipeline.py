@@ -61,7 +61,7 @@ def make_dataset(
         float32 (B,), all 1}.
 
     Example:
-        >>> splits = load_data("digits")
+        >>> splits = tfl.load_data("digits")
         >>> batch = next(iter(make_dataset(splits.source, splits.test, image_size=32, batch_size=8)))
         >>> batch["image"].shape
         TensorShape([8, 32, 32, 3])

@@ -38,6 +38,11 @@ class Artefact:
         format: "keras", "saved_model", "litert", "onnx", or a format of your own.
         metadata: labels, image size, target, and the temperature of its probabilities.
         model: the Keras model from images to logits; None for a format without Keras layers.
+
+    Example:
+        >>> artefact = tfl.load_artefact("runs/photos")
+        >>> artefact.format, artefact.metadata.class_names
+        ('keras', ('ant', 'bee', 'wasp'))
     """
 
     def __init__(
@@ -138,7 +143,8 @@ def load_artefact(path: epath.PathLike) -> Artefact:
 
     Example:
         >>> artefact = tfl.load_artefact("runs/photos/export/model.tflite")
-        >>> artefact.predict_bytes([Path("bee.jpg").read_bytes()])
+        >>> artefact.predict_bytes([Path("ant.jpg").read_bytes()]).shape
+        (1, 3)
     """
     path = epath.Path(path).expanduser()
     load = _loader(path)

@@ -51,6 +51,10 @@ class ExportOptions:
             none.
         limits: the largest differences allowed; see `Limits`.
         max_images: the number of test images to compare, evenly spread; 0: all.
+
+    Example:
+        >>> options = ExportOptions(formats=["litert"], quantize="int8")
+        >>> options.validate()
     """
 
     formats: Sequence[str] = FORMATS
@@ -182,6 +186,11 @@ def verify_workdir(
     Raises:
         InputError: nothing was exported there, or certificate.json is not a certificate.
         CertificateError: an artefact is not what was certified; the message says what differs.
+
+    Example:
+        >>> entries = tfl.verify_workdir("runs/photos")
+        >>> entries["model.tflite"]["failures"]
+        []
     """
     folder = _folder(Workdir(workdir), output)
     certificate = read_certificate(folder)
