@@ -24,6 +24,11 @@ class InputError(ValueError):
 
     Scripts print that line and exit with code 2. Any other exception that escapes is a bug and keeps its
     traceback. Scripts must tell the two apart, so this is a separate class and not a plain `ValueError`.
+
+    Example:
+        >>> tfl.build_backbone("ResNet500")
+        Traceback (most recent call last):
+        tfl.errors.InputError: `backbone.name` must be a known name. Received: 'ResNet500'. Did you mean 'ResNet50'?
     """
 
     def __init__(self, message: str) -> None:
@@ -31,15 +36,34 @@ class InputError(ValueError):
 
 
 class BadExampleError(ValueError):
-    """A file that cannot be used as an example; the message is the reason that `quarantine.csv` gives."""
+    """A file that cannot be used as an example; the message is the reason that `quarantine.csv` gives.
+
+    Example:
+        >>> issubclass(BadImageError, BadExampleError)
+        True
+    """
 
 
 class BadImageError(BadExampleError):
-    """An image file that cannot be used."""
+    """An image file that cannot be used.
+
+    Example:
+        >>> from tfl.inputs.image.whole import check_whole
+        >>> check_whole(Path("ant.jpg").read_bytes()[:400], "JPEG")
+        Traceback (most recent call last):
+        tfl.errors.BadImageError: ...
+    """
 
 
 class ContractError(RuntimeError):
-    """A run broke a promise of the training contract: do not trust its result."""
+    """A run broke a promise of the training contract: do not trust its result.
+
+    Example:
+        >>> from tfl.training.contract import check_evaluation
+        >>> check_evaluation(ids=[1, 2], expected=[1, 2, 3])
+        Traceback (most recent call last):
+        tfl.errors.ContractError: The evaluation contract is broken: example 3 is missing from the evaluation...
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(readable(message))
@@ -50,6 +74,12 @@ class StoppedError(RuntimeError):
 
     Attributes:
         signal_number: number of the signal.
+
+    Example:
+        >>> try:
+        ...     result = tfl.transfer(config, "runs/photos")
+        ... except StoppedError as stop:
+        ...     sys.exit(128 + stop.signal_number)
     """
 
     def __init__(self, message: str, signal_number: int) -> None:
@@ -58,4 +88,11 @@ class StoppedError(RuntimeError):
 
 
 class WorkerLostError(RuntimeError):
-    """Another worker of the group ended or cannot be reached; no worker can continue, and all must start again."""
+    """Another worker of the group ended or cannot be reached; no worker can continue, and all must start again.
+
+    Example:
+        >>> try:
+        ...     result = tfl.transfer(config, "runs/photos")
+        ... except WorkerLostError:
+        ...     sys.exit(75)
+    """

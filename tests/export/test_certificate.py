@@ -12,9 +12,8 @@ import pytest
 import tensorflow as tf
 from onnx import numpy_helper
 
-from tfl.export import Limits, build, certify, runner
+from tfl.export import FORMATS, Limits, build, certify, runner
 from tfl.export.certificate import differing_files, digests
-from tfl.export.formats import FORMATS
 from tfl.tasks import get_task
 
 

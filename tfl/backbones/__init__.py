@@ -6,7 +6,13 @@ Each name is imported when it is first used, so that listing networks imports no
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from tfl.backbones.catalog import BackboneSpec, backbone_table, get_backbone_spec, list_backbones
+from tfl.backbones.catalog import (
+    BackboneSpec,
+    backbone_table,
+    get_backbone_spec,
+    list_backbones,
+    register_backbone,
+)
 
 if TYPE_CHECKING:
     from tfl.backbones.stages import (
@@ -35,6 +41,7 @@ __all__ = [
     "get_backbone_spec",
     "head_layers",
     "list_backbones",
+    "register_backbone",
     "weights_fingerprint",
 ]
 

@@ -1,4 +1,4 @@
-"""Table of the pretrained networks: one row for each image network of keras.applications.
+"""Table of the pretrained networks: one row for each image network of keras.applications, and networks of your own.
 
 The table holds the facts that Keras gives only after it has built the network. Constructors and preprocessing
 functions are looked up in `keras.applications` when they are first used, so listing names imports no TensorFlow.
@@ -25,6 +25,8 @@ class BackboneSpec:
         minimum_size: smallest number of pixels per side that Keras accepts.
         num_features: channels of the feature map, at alpha=1.
         imagenet_alphas: width multipliers with published weights; empty if the network has no multiplier.
+        network: of a network of your own: a function from RGB in [0, 255], a Keras tensor (B, S, S, 3), to the feature
+            map (B, h, w, C); see `register_backbone`. None: the network of keras.applications.
         input: what an example is, the name of an input in `tfl.inputs`.
     """
 
@@ -34,6 +36,7 @@ class BackboneSpec:
     minimum_size: int
     num_features: int
     imagenet_alphas: tuple[float, ...] = ()
+    network: Callable[[Any], Any] | None = None
     input: str = "image"
 
     @property
@@ -43,20 +46,36 @@ class BackboneSpec:
 
     @property
     def build(self) -> Callable[..., Any]:
-        """Constructor of the network in keras.applications."""
+        """Constructor of the network, with the arguments of those in keras.applications."""
         import keras
 
-        return getattr(keras.applications, self.name)
+        return getattr(keras.applications, self.name) if self.network is None else self._build_own
 
     @property
     def preprocess(self) -> Callable[..., Any]:
         """The family's `preprocess_input`: RGB in [0, 255] -> the range that the network expects.
 
-        It changes nothing for families whose preprocessing Keras already builds into the network.
+        It changes nothing for families whose preprocessing Keras already builds into the network, and for networks of
+        your own, which do it themselves.
         """
         import keras
 
-        return getattr(keras.applications, self.family).preprocess_input
+        return (
+            getattr(keras.applications, self.family).preprocess_input if self.network is None else lambda image: image
+        )
+
+    def _build_own(self, *, input_tensor: Any, **_: Any) -> Any:
+        """Build `network` on a tensor, as keras.applications builds its networks."""
+        import keras
+
+        maps: Any = self.network(input_tensor) if self.network else None
+        shape = tuple(maps.shape) if keras.backend.is_keras_tensor(maps) else type(maps).__name__
+        if not isinstance(shape, tuple) or len(shape) != 4 or shape[-1] != self.num_features:
+            raise InputError(
+                f"`network` of {self.name} must return a feature map (B, h, w, {self.num_features}), a Keras tensor. "
+                f"Received: {shape}."
+            )
+        return keras.Model(input_tensor, maps, name="network")
 
 
 _MOBILENET = (0.25, 0.5, 0.75, 1.0)
@@ -122,6 +141,37 @@ def get_backbone_spec(name: str) -> BackboneSpec:
         224
     """
     return _BY_NAME[resolve(name, _BY_NAME, "backbone.name")]
+
+
+def is_in_keras(name: str) -> bool:
+    """Return whether keras.applications has a network with this name, in upper or lower case."""
+    return name.lower() in (spec.name.lower() for spec in _SPECS)
+
+
+def register_backbone(spec: BackboneSpec) -> BackboneSpec:
+    """Add a network of your own to the table, so that configs can use its name.
+
+    Its weights are random, from a weights file or from a workdir; there are no published ones. A network that is
+    registered again, as by a notebook cell that runs twice, replaces the earlier one.
+
+    Raises:
+        InputError: the specification has no `network`, or keras.applications has a network with this name.
+
+    Example:
+        >>> def patches(image):
+        ...     return keras.layers.Conv2D(64, 8, strides=8, activation="relu")(image / 255)
+        >>> spec = BackboneSpec("Patches", "own", image_size=64, minimum_size=8, num_features=64, network=patches)
+        >>> register_backbone(spec).name
+        'Patches'
+    """
+    if not callable(spec.network):
+        raise InputError(f"`network` must be a function from images to a feature map. Received: {spec.network!r}.")
+    if not spec.name.strip() or is_in_keras(spec.name):
+        raise InputError(f"`name` must be one that keras.applications does not use. Received: {spec.name!r}.")
+    for earlier in [name for name in _BY_NAME if name.lower() == spec.name.lower()]:
+        del _BY_NAME[earlier]
+    _BY_NAME[spec.name] = spec
+    return spec
 
 
 def list_backbones(pattern: str = "*") -> list[str]:

@@ -87,7 +87,7 @@ def find_cut_points(model: keras.Model) -> list[CutPoint]:
         model: as for `backbone_output`.
 
     Example:
-        >>> [cut.name for cut in find_cut_points(build_backbone("VGG16", weights="none"))][-2:]
+        >>> [cut.name for cut in find_cut_points(tfl.build_backbone("VGG16", weights="none"))][-2:]
         ['block5_conv3', 'block5_pool']
     """
     nodes = _backbone_nodes(model)
@@ -108,7 +108,7 @@ def find_stages(model: keras.Model) -> list[Stage]:
         At least one stage; all stages together hold every layer of the backbone exactly once.
 
     Example:
-        >>> [stage.cut.name for stage in find_stages(build_backbone("ResNet50", weights="none"))]
+        >>> [stage.cut.name for stage in find_stages(tfl.build_backbone("ResNet50", weights="none"))]
         ['conv1_relu', 'conv2_block3_out', 'conv3_block4_out', 'conv4_block6_out', 'conv5_block3_out']
     """
     nodes = _backbone_nodes(model)

@@ -46,7 +46,7 @@ def build_backbone(name: str, *, image_size: int = 0, alpha: float = 1.0, weight
             belong to another network; or a setting of Keras is not supported (`tfl.keras_settings`).
 
     Example:
-        >>> build_backbone("MobileNetV2", alpha=0.35).output.shape
+        >>> build_backbone("MobileNetV2", alpha=0.35, weights="none").output.shape
         (None, 7, 7, 1280)
     """
     check_keras_settings()
@@ -73,6 +73,7 @@ def weights_fingerprint(model: keras.Model) -> str:
         model: any built Keras model.
 
     Example:
+        >>> model.save("saved.keras")
         >>> weights_fingerprint(model) == weights_fingerprint(keras.saving.load_model("saved.keras"))
         True
     """
@@ -94,7 +95,7 @@ def weights_checksum(model: keras.Model) -> int:
 
     Example:
         >>> before = weights_checksum(model)
-        >>> model.load_weights("other.weights.h5")
+        >>> model.set_weights([weight + 1 for weight in model.get_weights()])
         >>> weights_checksum(model) == before
         False
     """
@@ -117,6 +118,11 @@ def _check(spec: BackboneSpec, image_size: int, alpha: float, weights: str) -> N
         raise InputError(
             f"`backbone.alpha` must be 1 for {spec.name}: only the MobileNet families have a width multiplier. "
             f"Received: backbone.alpha={alpha}, backbone.name={spec.name!r}."
+        )
+    if weights == "imagenet" and spec.network is not None:
+        raise InputError(
+            f"`backbone.weights` must be 'none', a weights file or a tfl workdir for {spec.name}: it is a network of "
+            f"your own, without published weights. Received: backbone.weights={weights!r}."
         )
     if weights == "imagenet" and spec.has_alpha and alpha not in spec.imagenet_alphas:
         raise InputError(

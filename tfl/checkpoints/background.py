@@ -23,7 +23,7 @@ class BackgroundWriter:
 
     Example:
         >>> writer = BackgroundWriter(CheckpointStore("checkpoints"))
-        >>> writer.submit(Checkpoint(step, {name: value.copy() for name, value in arrays.items()}, state))
+        >>> writer.submit(Checkpoint(120, {"head/kernel": kernel.copy()}, {"epoch": 3}))
         >>> writer.wait()
     """
 

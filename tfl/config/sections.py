@@ -31,7 +31,13 @@ _STAGES = Text("a number of stages from the top, a fraction, the name of a stage
 
 @dataclasses.dataclass
 class DataConfig:
-    """Where the images come from, and how they are cut into splits and batches."""
+    """Where the images come from, and how they are cut into splits and batches.
+
+    Example:
+        >>> config = tfl.TransferConfig(data=DataConfig(source="folder:photos", image_size=160))
+        >>> config.validate().data.split
+        (0.7, 0.15, 0.15)
+    """
 
     source: str = option("digits", SOURCE, "Where the labelled images are read from.")
     image_size: int = option(0, Between(0, 4096), "Pixels per side; 0: the size at which the backbone was pre-trained.")
@@ -47,7 +53,13 @@ class DataConfig:
 
 @dataclasses.dataclass
 class BackboneConfig:
-    """Which pretrained network."""
+    """Which pretrained network.
+
+    Example:
+        >>> config = tfl.TransferConfig(backbone=BackboneConfig(name="MobileNetV2", alpha=0.35))
+        >>> config.validate().backbone.weights
+        'imagenet'
+    """
 
     name: str = option("MobileNetV2", Text("a network that scripts/list_backbones.py lists"), "The network.")
     alpha: float = option(1.0, Between(0.01, 10), "Width multiplier; MobileNet families only.")
@@ -56,7 +68,14 @@ class BackboneConfig:
 
 @dataclasses.dataclass
 class PretrainConfig:
-    """The first stage, where no published weights are wanted: train the backbone on another source."""
+    """The first stage, where no published weights are wanted: train the backbone on another source.
+
+    Example:
+        >>> pretrain = PretrainConfig(source="folder:insects", epochs=30)
+        >>> config = tfl.TransferConfig(backbone=tfl.BackboneConfig(weights="none"), pretrain=pretrain)
+        >>> config.validate().pretrain.augmentation
+        'rand'
+    """
 
     source: str = option("", SOURCE_OR_NONE, "Images to pre-train on; empty: no pre-training.")
     epochs: int = option(20, _AT_LEAST_ONE, "Epochs of pre-training.")
@@ -68,7 +87,13 @@ class PretrainConfig:
 
 @dataclasses.dataclass
 class ScratchConfig:
-    """A comparison: the same network on the same labels, without any pre-training."""
+    """A comparison: the same network on the same labels, without any pre-training.
+
+    Example:
+        >>> config = tfl.TransferConfig(scratch=ScratchConfig(epochs=20))
+        >>> config.validate().scratch.learning_rate
+        0.003
+    """
 
     epochs: int = option(0, _NOT_NEGATIVE, "Epochs of training from scratch; 0: no comparison.")
     learning_rate: float = option(3e-3, _LEARNING_RATE, "Learning rate of training from scratch.")
@@ -83,7 +108,13 @@ class TaskConfig:
 
 @dataclasses.dataclass
 class HeadConfig:
-    """What stands on the backbone."""
+    """What stands on the backbone.
+
+    Example:
+        >>> config = tfl.TransferConfig(head=HeadConfig(hidden_units=(256,), dropout=0.2))
+        >>> config.validate().head.pooling
+        'avg'
+    """
 
     pooling: str = option("avg", OneOf(POOLINGS), "How the feature map becomes one vector; gem: generalized mean.")
     hidden_units: tuple[int, ...] = option((), UNITS, "Units of each hidden layer; none: a linear head.")
@@ -101,7 +132,13 @@ class HeadConfig:
 
 @dataclasses.dataclass
 class FeaturesConfig:
-    """What the frozen part of the backbone gives: computed once per image, and kept."""
+    """What the frozen part of the backbone gives: computed once per image, and kept.
+
+    Example:
+        >>> config = tfl.TransferConfig(features=FeaturesConfig(views=8, dtype="float16"))
+        >>> config.validate().features.runtime
+        'auto'
+    """
 
     runtime: str = option("auto", OneOf(RUNTIMES), "What computes the features; auto: the fastest that is installed.")
     store: str = option(
@@ -114,7 +151,13 @@ class FeaturesConfig:
 
 @dataclasses.dataclass
 class ProbeConfig:
-    """Phase 1: the head, solved on the features of the frozen backbone."""
+    """Phase 1: the head, solved on the features of the frozen backbone.
+
+    Example:
+        >>> config = tfl.TransferConfig(probe=ProbeConfig(folds=5, rule="one_standard_error"))
+        >>> config.validate().probe.solver
+        'lbfgs'
+    """
 
     solver: str = option("lbfgs", OneOf(SOLVERS), "How the head is solved; none: it starts at random in phase 2.")
     l2: float = option(0.0, _NOT_NEGATIVE, "Lambda of the head, R = sum of squares; 0: chosen on the validation split.")
@@ -126,7 +169,13 @@ class ProbeConfig:
 
 @dataclasses.dataclass
 class FinetuneConfig:
-    """Phase 2: part of the backbone and the head, trained on from the solution of phase 1."""
+    """Phase 2: part of the backbone and the head, trained on from the solution of phase 1.
+
+    Example:
+        >>> config = tfl.TransferConfig(finetune=FinetuneConfig(epochs=10, unfreeze="2", learning_rate=3e-5))
+        >>> config.validate().finetune.optimizer
+        'adam'
+    """
 
     epochs: int = option(
         0, _NOT_NEGATIVE, "Epochs of fine-tuning; 0: the result is the frozen backbone with its solved head."
@@ -165,7 +214,13 @@ class FinetuneConfig:
 
 @dataclasses.dataclass
 class CheckpointConfig:
-    """How often fine-tuning is saved while it runs; the same command goes on from there."""
+    """How often fine-tuning is saved while it runs; the same command goes on from there.
+
+    Example:
+        >>> config = tfl.TransferConfig(checkpoint=CheckpointConfig(every_seconds=60))
+        >>> config.validate().checkpoint.keep
+        2
+    """
 
     every_seconds: float = option(300.0, _NOT_NEGATIVE, "Seconds between two checkpoints; 0: not by time.")
     every_steps: int = option(0, _NOT_NEGATIVE, "Steps between two checkpoints; 0: not by steps.")
@@ -174,6 +229,12 @@ class CheckpointConfig:
 
 @dataclasses.dataclass
 class ReportConfig:
-    """What report.html shows beside the numbers."""
+    """What report.html shows beside the numbers.
+
+    Example:
+        >>> config = tfl.TransferConfig(report=ReportConfig(gallery=0))
+        >>> config.validate().report.gallery
+        0
+    """
 
     gallery: int = option(6, Between(0, 100), "Images of each kind, with heat maps; 0: none, which saves a second.")

@@ -28,7 +28,8 @@ class EpochFeed:
 
     Example:
         >>> feed = EpochFeed(splits.source, splits.train, image_size=224, batch_size=32, augmentation="light")
-        >>> tfl.fit(model, feed, epochs=5)
+        >>> tfl.compile(model)
+        >>> history = tfl.fit(model, feed, epochs=2)
     """
 
     source: Source

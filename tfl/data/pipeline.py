@@ -60,7 +60,7 @@ def make_dataset(
         float32 (B,), all 1}; another kind of example has another "input".
 
     Example:
-        >>> splits = load_data("digits")
+        >>> splits = tfl.load_data("digits")
         >>> batch = next(iter(make_dataset(splits.source, splits.test, image_size=32, batch_size=8)))
         >>> batch["input"].shape
         TensorShape([8, 32, 32, 3])

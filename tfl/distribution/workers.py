@@ -21,9 +21,9 @@ class Workers:
         index: of this worker, from 0.
 
     Example:
-        >>> workers = Workers(make_strategy())
+        >>> workers = Workers(tf.distribute.get_strategy())
         >>> mine = workers.share(len(values), block=32)
-        >>> whole = workers.gather(slow_function(values[mine]), mine, len(values))
+        >>> whole = workers.gather(np.sqrt(values[mine]), mine, len(values))
     """
 
     def __init__(self, strategy: tf.distribute.Strategy) -> None:

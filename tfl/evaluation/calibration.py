@@ -138,6 +138,10 @@ def fit_temperature(validation: Predictions | None) -> TemperatureFit:
     Returns:
         The temperature, its losses, and the reason if the fit is not an ordinary one.
 
+    Example:
+        >>> temperature = tfl.fit_temperature(validation).temperature
+        >>> calibrated = test.at(temperature).probabilities
+
     Reference:
         Guo et al. 2017, On calibration of modern neural networks, arXiv:1706.04599.
     """

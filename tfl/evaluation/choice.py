@@ -45,7 +45,7 @@ def compare_losses(first: Predictions, second: Predictions, weights: np.ndarray 
 
     Example:
         >>> choice = compare_losses(finetuned, frozen)
-        >>> choice.difference < 0  # fine-tuning is better
+        >>> is_better = choice.high < 0  # fine-tuning is better, by more than chance
     """
     order = np.argsort(second.ids)
     second = second.take(order[np.searchsorted(second.ids, first.ids, sorter=order)])

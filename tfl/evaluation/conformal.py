@@ -67,6 +67,11 @@ def fit_conformal(calibration: Predictions, coverage: float = 0.9, method: str =
     Raises:
         InputError: multilabel predictions, an unknown method or coverage, or no examples.
 
+    Example:
+        >>> sets = tfl.fit_conformal(validation, coverage=0.8)
+        >>> sets.contains(test).shape == (len(test), 3)
+        True
+
     Reference:
         Sadinle et al. 2019, Least ambiguous set-valued classifiers with bounded error levels, arXiv:1609.00451 (lac);
         Romano et al. 2020, Classification with valid and adaptive coverage, arXiv:2006.02544 (aps, not randomised);

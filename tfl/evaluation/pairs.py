@@ -61,6 +61,10 @@ def compare_predictions(first: Predictions, second: Predictions, seed: int = 0) 
     Raises:
         InputError: the two tables have different examples, labels or targets.
 
+    Example:
+        >>> comparison = tfl.compare_predictions(finetuned, frozen)
+        >>> is_better = comparison.difference > 0 and comparison.p_value < 0.05
+
     Reference:
         McNemar 1947, Note on the sampling error of the difference between correlated proportions or percentages;
         Dietterich 1998, Approximate statistical tests for comparing supervised classification learning algorithms.

@@ -27,6 +27,12 @@ class Predictions:
         labels: `(N,)` or `(N, K)`, as in the index.
         logits: `(N, K)` float32; for regression the predicted values.
         task: the task, or its name.
+
+    Example:
+        >>> logits = np.array([[2.0, 0.0], [1.0, 0.0]])
+        >>> table = Predictions(ids=np.arange(2), labels=np.array([0, 1]), logits=logits, task="multiclass")
+        >>> table.metrics()["accuracy"]
+        0.5
     """
 
     ids: np.ndarray
@@ -98,6 +104,11 @@ def predict(
     Raises:
         InputError: the data set never ends, the labels do not fit the target and the outputs, or the pixels do not
             fit a classifier of tfl.
+
+    Example:
+        >>> table = tfl.predict(model, dataset, "multiclass")
+        >>> table.probabilities.shape == (len(table), 3)
+        True
     """
     check_ends(dataset, "dataset")
     task = get_task(target)
@@ -122,6 +133,6 @@ def evaluate(model: keras.Model, dataset: tf.data.Dataset, target: str | Task = 
         InputError: as `predict`.
 
     Example:
-        >>> tfl.evaluate(model, dataset)["accuracy"]
+        >>> accuracy = tfl.evaluate(model, dataset)["accuracy"]
     """
     return predict(model, dataset, target, "evaluate").metrics()

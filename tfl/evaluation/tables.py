@@ -73,6 +73,11 @@ def read_predictions(path: epath.PathLike, target: str | Task = "") -> tuple[Pre
 
     Raises:
         InputError: the file does not exist, or is not a table of predictions.
+
+    Example:
+        >>> table, names = tfl.read_predictions("runs/photos/predictions.csv")
+        >>> names
+        ('ant', 'bee', 'wasp')
     """
     task, path = get_task(target) if target else None, epath.Path(path).expanduser()
     if not path.exists():

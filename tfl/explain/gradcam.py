@@ -35,7 +35,7 @@ def grad_cam(model: keras.Model, images: np.ndarray, classes: Classes = None, la
 
     Example:
         >>> heat = grad_cam(tfl.load_model("runs/photos"), images)
-        >>> pictures = [overlay(image, h) for image, h in zip(images, heat)]
+        >>> pictures = [tfl.overlay(image, h) for image, h in zip(images, heat)]
 
     Reference:
         Selvaraju et al. 2017, Grad-CAM: visual explanations from deep networks via gradient-based

@@ -37,7 +37,7 @@ def occlusion(
 
     Example:
         >>> fall = occlusion(model, images, patch=56)
-        >>> picture = overlay(images[0], np.maximum(fall[0], 0) / fall[0].max())
+        >>> picture = tfl.overlay(images[0], np.maximum(fall[0], 0) / fall[0].max())
 
     Reference:
         Zeiler, Fergus 2014, Visualizing and understanding convolutional networks, arXiv:1311.2901.

@@ -18,7 +18,7 @@ def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
         uint8 `(H, W, 3)`, RGB.
 
     Example:
-        >>> picture = overlay(image, grad_cam(model, image[None])[0])
+        >>> picture = overlay(image, tfl.grad_cam(model, image[None])[0])
     """
     image = np.asarray(image, np.float32)
     if heat.shape != image.shape[:2]:

@@ -1,10 +1,12 @@
 """Use a model of any format in the same way: files or prepared examples in, probabilities out."""
 
+import functools
 import importlib
 import re
 import threading
 import zipfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -13,6 +15,7 @@ import tensorflow as tf
 from etils import epath
 
 from tfl.errors import BadExampleError, InputError
+from tfl.export.format_table import OwnFormat, format_of_folder
 from tfl.export.graph import METADATA_NAME, decode_batch, metadata_from_json, probabilities_of
 from tfl.export.operations import check_operations
 from tfl.export.runner import num_cores
@@ -31,9 +34,14 @@ class Artefact:
 
     Attributes:
         path: the path that it was loaded from.
-        format: "keras", "saved_model", "litert" or "onnx".
+        format: "keras", "saved_model", "litert", "onnx", or a format of your own.
         metadata: labels, image size, target, and the temperature of its probabilities.
         model: the Keras model from images to logits; None for a format without Keras layers.
+
+    Example:
+        >>> artefact = tfl.load_artefact("runs/photos")
+        >>> artefact.format, artefact.metadata.class_names
+        ('keras', ('ant', 'bee', 'wasp'))
     """
 
     def __init__(
@@ -143,7 +151,8 @@ def load_artefact(path: epath.PathLike) -> Artefact:
     more than compute (see `check_operations`), and LiteRT and ONNX have no operations that access files.
 
     Args:
-        path: a finished workdir, a `.keras` file, a SavedModel folder, a `.tflite` or an `.onnx` file.
+        path: a finished workdir, a `.keras` file, a SavedModel folder, a `.tflite` or an `.onnx` file, or a folder of
+            a format of your own (`register_format`).
 
     Raises:
         InputError: the path does not exist or is another kind of file, it has no metadata of tfl, the SavedModel does
@@ -151,7 +160,8 @@ def load_artefact(path: epath.PathLike) -> Artefact:
 
     Example:
         >>> artefact = tfl.load_artefact("runs/photos/export/model.tflite")
-        >>> artefact.predict_bytes([Path("bee.jpg").read_bytes()])
+        >>> artefact.predict_bytes([Path("ant.jpg").read_bytes()]).shape
+        (1, 3)
     """
     path = epath.Path(path).expanduser()
     load = _loader(path)
@@ -167,6 +177,14 @@ def load_artefact(path: epath.PathLike) -> Artefact:
 def _loader(path: epath.Path) -> Callable[[epath.Path], Artefact]:
     if not path.exists():
         raise InputError(f"`model` must be a workdir or an exported model. Received: {str(path)!r}: does not exist.")
+    if path.is_dir() and (path / METADATA_NAME).exists():
+        own = format_of_folder(path)
+        if own is None:
+            raise InputError(
+                f"`model` must be of a format that `register_format` knows. Received: {str(path)!r}: "
+                f"no format {path.suffix.removeprefix('.')!r}."
+            )
+        return functools.partial(_load_own, own)
     if path.is_dir():
         return _load_saved_model if (path / "saved_model.pb").exists() else _load_keras
     loaders = {".keras": _load_keras, ".tflite": _load_litert, ".onnx": _load_onnx}
@@ -232,6 +250,17 @@ def _load_onnx(path: epath.Path) -> Artefact:
     metadata = metadata_from_json(properties[METADATA_NAME])
     (input_info,) = session.get_inputs()
     return Artefact(path, "onnx", metadata, lambda pixels: session.run(None, {input_info.name: pixels})[0])
+
+
+def _load_own(own: OwnFormat, path: epath.Path) -> Artefact:
+    if own.missing:
+        packages = " ".join(own.missing)
+        raise InputError(
+            f"`model` must be of a format whose packages are installed (pip install {packages}). "
+            f"Received: {str(path)!r}."
+        )
+    metadata, run = metadata_from_json((path / METADATA_NAME).read_text()), own.load(Path(path))
+    return Artefact(path, own.name, metadata, lambda pixels: np.asarray(run(pixels), np.float32))
 
 
 def _runtime(name: str) -> Any:

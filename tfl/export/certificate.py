@@ -16,6 +16,7 @@ import scipy.stats
 
 from tfl.errors import InputError
 from tfl.export import runner
+from tfl.export.format_table import own_format
 from tfl.export.operations import check_operations
 from tfl.models.classifier import Metadata
 from tfl.tasks import Task
@@ -49,7 +50,7 @@ class Product:
 
     Attributes:
         path: its present place.
-        format: "saved_model", "litert", "onnx" or "keras".
+        format: "saved_model", "litert", "onnx", "keras", or a format of your own.
         quantize: "none", "dynamic", "float16" or "int8".
     """
 
@@ -148,6 +149,8 @@ def _run(product: Product, reference: Reference, timed: bool) -> tuple[dict[str,
             "prepared": reference.metadata.input.tensors[1],
             "timed": timed,
         }
+        if (own := own_format(product.format)) is not None:
+            request |= {"source": own.source, "function": own.load.__name__, "packages": own.packages}
         (folder / "request.json").write_text(json.dumps(request))
         command = [sys.executable, "-I", runner.__file__, str(folder / "request.json")]
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}

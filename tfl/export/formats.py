@@ -14,13 +14,14 @@ from tensorflow.lite.python.convert_phase import ConverterError
 
 from tfl.errors import InputError
 from tfl.export.certificate import Product
+from tfl.export.format_table import OwnFormat, format_names, own_format
+from tfl.export.graph import METADATA_NAME, metadata_to_json
 from tfl.export.litert_file import QUANTIZATIONS, write_litert
 from tfl.export.onnx_file import write_onnx
 from tfl.export.saved_model import write_saved_model
 from tfl.models.classifier import Metadata, save_model
 from tfl.registry import resolve
 
-FORMATS = ("saved_model", "litert", "onnx", "keras")
 _PACKAGES = {"litert": ("ai_edge_litert",), "onnx": ("onnx", "tf2onnx", "onnxruntime")}  # to write and to run the files
 _NAMES = {"saved_model": "saved_model", "litert": "model.tflite", "onnx": "model.onnx", "keras": "model.keras"}
 
@@ -32,21 +33,24 @@ def check_formats(formats: Sequence[str], quantize: str) -> tuple[tuple[str, ...
         InputError: a format or quantization is unknown, the packages of a format are not installed, or none of the
             formats supports the quantization.
     """
-    resolved = tuple(dict.fromkeys(resolve(name, list(FORMATS), "formats") for name in formats))
+    resolved = tuple(dict.fromkeys(resolve(name, format_names(), "formats") for name in formats))
     quantize = resolve(quantize, list(QUANTIZATIONS), "quantize")
     if not resolved:
-        raise InputError(f"`formats` must name at least one of {', '.join(FORMATS)}. Received: none.")
+        raise InputError(f"`formats` must name at least one of {', '.join(format_names())}. Received: none.")
     if quantize != "none" and "litert" not in resolved:
         raise InputError(
             f"`quantize` must be 'none' where litert is not among the formats: the others hold float32. "
             f"Received: quantize={quantize!r}, formats={','.join(resolved)}."
         )
-    missing = [package for name in resolved for package in _PACKAGES.get(name, ()) if find_spec(package) is None]
-    if missing:
-        raise InputError(
-            f"`formats` must be installed ones: pip install 'tfl[export]'. Received: formats={','.join(resolved)} "
-            f"without {', '.join(missing)}."
-        )
+    for name in resolved:
+        own = own_format(name)
+        missing = own.missing if own else [each for each in _PACKAGES.get(name, ()) if find_spec(each) is None]
+        if missing:
+            remedy = " ".join(missing) if own else "'tfl[export]'"
+            raise InputError(
+                f"`formats` must be installed ones: pip install {remedy}. Received: formats={','.join(resolved)} "
+                f"without {', '.join(missing)}."
+            )
     return resolved, quantize
 
 
@@ -57,7 +61,7 @@ def build(
 
     Args:
         model: images to logits; its `metadata` is written, with the temperature.
-        name: one of `FORMATS`.
+        name: one of `FORMATS`, or a format of your own.
         folder: the folder to write into.
         quantize: the quantization of LiteRT; other formats stay float32.
         calibration: batches of training images, for "int8".
@@ -70,7 +74,9 @@ def build(
     product = Product(folder / product_name(name, quantize), name, quantize)
     try:
         with _quiet():
-            if name == "litert":
+            if (own := own_format(name)) is not None:
+                _write_own(own, model, metadata, product.path)
+            elif name == "litert":
                 write_litert(model, metadata, product.path, quantize, calibration)
             elif name == "keras":
                 save_model(model, product.path)
@@ -86,7 +92,8 @@ def build(
 
 def product_name(name: str, quantize: str) -> str:
     """Return the file name of a format, which includes the quantization, as in `model_int8.tflite`."""
-    return _NAMES[name].replace(".", f"_{quantize}.") if quantize != "none" else _NAMES[name]
+    plain = _NAMES.get(name, f"model.{name}")
+    return plain.replace(".", f"_{quantize}.") if quantize != "none" else plain
 
 
 def named_product(path: Path) -> Product:
@@ -95,11 +102,17 @@ def named_product(path: Path) -> Product:
     Raises:
         InputError: no format has this name.
     """
-    products = [Product(path, name, quantize) for name in FORMATS for quantize in QUANTIZATIONS]
+    products = [Product(path, name, quantize) for name in format_names() for quantize in QUANTIZATIONS]
     for product in products:
         if path.name == product_name(product.format, product.quantize):
             return product
     raise InputError(f"`output` must hold exports under the names that they have. Received: {str(path)!r}.")
+
+
+def _write_own(own: OwnFormat, model: keras.Model, metadata: Metadata, folder: Path) -> None:
+    folder.mkdir()
+    own.write(model, metadata, folder)
+    (folder / METADATA_NAME).write_text(metadata_to_json(metadata))
 
 
 def with_temperature(model: keras.Model, temperature: float) -> keras.Model:

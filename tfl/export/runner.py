@@ -112,6 +112,17 @@ def load_keras(path: Path) -> Loaded:
     return Loaded({"prepared": run}, metadata, {"tfl.json": metadata["class_names"]}, ["keras", "tensorflow"])
 
 
+def load_own(path: Path, source: str, function: str, packages: list[str]) -> Loaded:
+    """Load a folder of a format that the user registered, with the user's own function."""
+    names: dict[str, Any] = {}
+    exec("from __future__ import annotations\n" + source, names)  # its annotations may name what is not imported here
+    metadata = json.loads((path / "tfl.json").read_text())
+    run = names[function](path)
+    return Loaded(
+        {"prepared": lambda inputs: np.asarray(run(inputs))}, metadata, {"tfl.json": metadata["class_names"]}, packages
+    )
+
+
 def num_cores() -> int:
     """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -157,7 +168,11 @@ def main(request: dict[str, Any]) -> None:
     """Load, time and run one artefact; write its probabilities and the measurements."""
     folder, output = Path(request["images"]), Path(request["output"])
     load = {"saved_model": load_saved_model, "litert": load_litert, "onnx": load_onnx, "keras": load_keras}
-    loaded = load[request["format"]](Path(request["path"]))
+    path = Path(request["path"])
+    if "source" in request:
+        loaded = load_own(path, request["source"], request["function"], request["packages"])
+    else:
+        loaded = load[request["format"]](path)
     names = {"prepared": request["prepared"], "bytes": "bytes"}  # in the certificate
     latency = []
     for kind, run in loaded.run.items() if request["timed"] else ():

@@ -80,7 +80,8 @@ def cross_validate_head(
 
     Example:
         >>> result = cross_validate_head(features, labels)
-        >>> result.chosen.logits(features).shape
+        >>> result.chosen.logits(features).shape == (len(labels), 3)
+        True
 
     Reference:
         Breiman, Friedman, Olshen and Stone 1984, Classification and Regression Trees, section 3.4.3

@@ -39,6 +39,12 @@ class View:
         augmentation: "light", "shift" or "rand".
         seed: seed of the augmentation.
         number: number of the version, from 0; it corresponds to the epoch of training.
+
+    Example:
+        >>> extractor = tfl.Extractor(lower, splits.source, 224)
+        >>> features = extractor(splits.train, views=[None, View("light", seed=0, number=0)])
+        >>> len(features.values) == 2 * len(splits.train)
+        True
     """
 
     augmentation: str
@@ -68,10 +74,10 @@ class Extractor:
         dtype: "float32" or "float16", on disk.
 
     Example:
-        >>> extractor = Extractor(split_at_features(model)[0], splits.source, 224)
+        >>> extractor = Extractor(lower, splits.source, 224)
         >>> features = extractor(splits.train)
-        >>> features.values.shape
-        (1259, 1280)
+        >>> len(features.values) == len(splits.train)
+        True
     """
 
     def __init__(

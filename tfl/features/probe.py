@@ -162,6 +162,12 @@ def choose_head(
 
     Raises:
         InputError: as `solve_head`, or there are no validation examples.
+
+    Example:
+        >>> extractor = tfl.Extractor(lower, splits.source, 224)
+        >>> result = tfl.choose_head(extractor(splits.train), extractor(splits.validation))
+        >>> result.chosen.l2 in [point.l2 for point in result.path]
+        True
     """
     if not l2 >= 0:
         raise InputError(f"`l2` must be positive, or 0 to choose it. Received: l2={l2!r}.")

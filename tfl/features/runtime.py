@@ -111,9 +111,9 @@ def make_forward(
             image size.
 
     Example:
-        >>> forward = make_forward(extractor, batch_size=32)
-        >>> forward(images).shape
-        (32, 1280)
+        >>> forward = make_forward(lower, batch_size=32)
+        >>> len(forward(images)) == len(images) <= 32
+        True
     """
     name = resolve(runtime, RUNTIMES, "features.runtime")
     has_openvino = importlib.util.find_spec("openvino") is not None

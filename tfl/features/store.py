@@ -26,10 +26,10 @@ class FeatureStore:
         InputError: `root` is not local, or the process may not write to it.
 
     Example:
-        >>> shelf = FeatureStore(default_store(), max_bytes=5 * 10**10).open(digest, (1280,), "float32")
+        >>> shelf = FeatureStore("features", max_bytes=5 * 10**8).open(digest, features.shape[1:], "float32")
         >>> for row in shelf.missing(keys):
-        ...     shelf.write([keys[row]], forward(images[row : row + 1]))
-        >>> features = shelf.read(keys)
+        ...     shelf.write([keys[row]], features[row : row + 1])
+        >>> stored = shelf.read(keys)
     """
 
     def __init__(self, root: str | os.PathLike[str], max_bytes: int) -> None:

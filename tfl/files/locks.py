@@ -41,7 +41,7 @@ def lock_file(path: str | os.PathLike[str]) -> FileLock:
         path: the file; it is created if it does not exist, stays empty, and is never deleted.
 
     Example:
-        >>> with lock_file("store/.lock"):
+        >>> with lock_file(".lock"):
         ...     pass  # no other handle, of this process or another, holds it here
     """
     return _lock(path, fcntl.LOCK_EX)
@@ -55,7 +55,7 @@ def try_lock_file(path: str | os.PathLike[str], *, shared: bool = False) -> File
         shared: take a shared lock: several handles may hold it together, but no handle can then hold it exclusively.
 
     Example:
-        >>> if try_lock_file("run/.lock") is None:
+        >>> if try_lock_file("runs/.lock") is None:
         ...     raise InputError("another run is at work")
     """
     try:

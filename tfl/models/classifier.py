@@ -131,6 +131,11 @@ def save_model(model: keras.Model, path: epath.PathLike) -> None:
 
     Raises:
         InputError: the metadata belongs to another model, the disk is full or the folder is not writable.
+
+    Example:
+        >>> tfl.save_model(model, "models/insects.keras")
+        >>> tfl.load_model("models/insects.keras").metadata.image_size
+        224
     """
     metadata = getattr(model, "metadata", None)
     if metadata is not None:
@@ -156,6 +161,11 @@ def load_model(path: epath.PathLike) -> keras.Model:
 
     Raises:
         InputError: the file does not exist, is not a Keras model, or the workdir belongs to an unfinished run.
+
+    Example:
+        >>> model = tfl.load_model("runs/photos")
+        >>> model.metadata.class_names
+        ('ant', 'bee', 'wasp')
     """
     check_keras_settings()
     path = epath.Path(path).expanduser()

@@ -36,7 +36,7 @@ def split_frozen(model: keras.Model) -> Halves | None:
         The two halves, or None if the lowest layers are trained.
 
     Example:
-        >>> tfl.unfreeze(model, "1")
+        >>> table = tfl.unfreeze(model, "1")
         >>> halves = split_frozen(model)
         >>> logits = halves.upper(halves.lower(images))
     """

@@ -26,6 +26,10 @@ class HeadSpec:
         pooling: `"avg"`, `"max"` or `"gem"`.
         hidden_units: widths of the hidden ReLU layers, from bottom to top; empty for a linear head.
         dropout: rate in [0, 1) before each dense layer.
+
+    Example:
+        >>> HeadSpec(num_outputs=10, hidden_units=(256,), dropout=0.2).pooling
+        'avg'
     """
 
     num_outputs: int

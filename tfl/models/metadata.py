@@ -44,6 +44,11 @@ class Metadata:
     Raises:
         InputError: a value is not valid: a size, width multiplier or temperature that is not above 0, an unknown
             target, class names that are one string or are repeated, a bit depth that is not 8 to 16.
+
+    Example:
+        >>> metadata = Metadata("MobileNetV2", 1.0, 224, "multiclass", ("ant", "bee"))
+        >>> metadata.num_outputs, metadata.temperature
+        (2, 1.0)
     """
 
     backbone: str

@@ -20,8 +20,9 @@ def computing_in(model: keras.Model, precision: str) -> Iterator[None]:
         precision: "float32", "mixed_bfloat16" or "mixed_float16".
 
     Example:
+        >>> tfl.compile(model)
         >>> with computing_in(model, "mixed_bfloat16"):
-        ...     tfl.fit(model, images, labels)
+        ...     history = tfl.fit(model, images, labels)
 
     Reference:
         Micikevicius et al. 2018, Mixed precision training, arXiv:1710.03740.

@@ -79,7 +79,7 @@ def regularize(model: keras.Model, *, head_l2: float = 0.0, l2: float = 0.0, l2_
         InputError: a negative or non-finite λ, or both `l2` and `l2_sp`.
 
     Example:
-        >>> tfl.unfreeze(model, 1)
+        >>> table = tfl.unfreeze(model, "1")
         >>> tfl.regularize(model, head_l2=1e-3, l2_sp=1e-2)
     """
     for name, strength in (("head_l2", head_l2), ("l2", l2), ("l2_sp", l2_sp)):

@@ -44,7 +44,7 @@ def extract_features(config: TransferConfig, output: epath.PathLike, file_format
         InputError: the config or the data cannot be used, or the output cannot be written.
 
     Example:
-        >>> config = TransferConfig(data=DataConfig(source="folder:photos"))
+        >>> config = tfl.TransferConfig(data=tfl.DataConfig(source="folder:photos"))
         >>> features = tfl.extract_features(config, "features.parquet", "parquet")
     """
     config = checked(config)

@@ -41,6 +41,11 @@ class TransferResult:
         model: the classifier, from images in [0, 255] to logits.
         metrics: the contents of `metrics.json`.
         workdir: the folder of the run.
+
+    Example:
+        >>> result = tfl.transfer(config, "runs/photos")
+        >>> result.metrics["kept"], result.workdir.name
+        ('probe', 'photos')
     """
 
     model: keras.Model
@@ -72,9 +77,9 @@ def transfer(config: TransferConfig, workdir: epath.PathLike, data: Any = None) 
             reported.
 
     Example:
-        >>> config = TransferConfig(data=DataConfig(source="folder:photos"))
+        >>> config = tfl.TransferConfig(data=tfl.DataConfig(source="folder:photos"))
         >>> result = tfl.transfer(config, "runs/photos")
-        >>> result.metrics["test"]["accuracy"]
+        >>> accuracy = result.metrics["test"]["accuracy"]
 
     Reference:
         Kumar et al. 2022, Fine-tuning can distort pretrained features and underperform

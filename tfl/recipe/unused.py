@@ -68,7 +68,7 @@ def unused_options(config: TransferConfig) -> dict[str, str]:
         config: a config that `validate` returned.
 
     Example:
-        >>> config = TransferConfig(finetune=FinetuneConfig(epochs=1, momentum=0.5))
+        >>> config = TransferConfig(finetune=tfl.FinetuneConfig(epochs=1, momentum=0.5))
         >>> unused_options(config.validate())
         {'finetune.momentum': "finetune.optimizer is not 'sgd'"}
     """

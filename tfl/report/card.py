@@ -11,6 +11,7 @@ from typing import Any
 
 import jinja2
 
+from tfl.backbones.catalog import is_in_keras
 from tfl.report.facts import Facts
 from tfl.report.finding import Finding
 from tfl.report.page import describe_model, environment
@@ -58,7 +59,7 @@ def _describe(facts: Facts) -> dict[str, Any]:
     interval = facts.headline_interval
     return {
         "name": facts.name,
-        "base": f"keras-applications/{facts.metadata.backbone}",
+        "base": f"keras-applications/{facts.metadata.backbone}" if is_in_keras(facts.metadata.backbone) else "",
         "source": facts.source,
         "model": describe_model(facts),
         "size": facts.metadata.image_size,

@@ -9,8 +9,9 @@ def find(facts: Facts) -> list[Finding]:
     """Return every finding about a run, the most important first.
 
     Example:
-        >>> for finding in find(read_facts("runs/photos")):
-        ...     print(finding.text)
+        >>> from tfl.report.reading import read_facts
+        >>> [finding.text for finding in find(read_facts("runs/photos"))]
+        ['...']
     """
     findings = [finding for rule in (*result_rules.RULES, *training_rules.RULES) for finding in rule(facts)]
     return sorted(findings, key=lambda finding: -finding.weight)

@@ -62,6 +62,12 @@ def compare_runs(workdirs: Sequence[str], output: str = "") -> list[dict[str, An
     Raises:
         InputError: there are fewer than two runs, a run is not finished, or the runs have different images, labels
             or classes; the message names the first difference.
+
+    Example:
+        >>> table = tfl.compare_runs(["runs/photos", "runs/again"], "comparison.csv")
+        run          accuracy     low    high    loss  difference ...
+        >>> table[1]["difference"]
+        0.0
     """
     folders = {Workdir(workdir).path.resolve() for workdir in workdirs}
     if len(workdirs) < 2 or len(folders) < len(workdirs):

@@ -59,6 +59,10 @@ def evaluate_workdir(
     Raises:
         InputError: the run is not finished, test images are missing or changed, the model does not know a class, or
             there is no such column.
+
+    Example:
+        >>> evaluation = tfl.evaluate_workdir("runs/photos", predictions="predictions.csv")
+        >>> low, high = evaluation["intervals"]["accuracy"]
     """
     run = Workdir.open_finished(workdir)
     config = read_config(run)

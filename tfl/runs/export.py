@@ -16,7 +16,8 @@ from tfl.data import Source, make_dataset, reading_explained
 from tfl.errors import InputError
 from tfl.export import CertificateError, Limits, Reference, certify
 from tfl.export.certificate import differing_files
-from tfl.export.formats import FORMATS, build, check_formats, named_product, with_temperature
+from tfl.export.format_table import FORMATS
+from tfl.export.formats import build, check_formats, named_product, with_temperature
 from tfl.export.litert_file import CALIBRATION_IMAGES
 from tfl.export.publish import CERTIFICATE, open_certificate, publish, read_certificate, reject
 from tfl.models.classifier import load_model
@@ -43,12 +44,16 @@ class ExportOptions:
     """What to export, and how far an export may differ from the trained model.
 
     Attributes:
-        formats: any of "saved_model", "litert", "onnx", "keras".
+        formats: any of "saved_model", "litert", "onnx", "keras", and formats of your own (`register_format`).
         quantize: the quantization of LiteRT: "none", "dynamic", "float16" or "int8".
         temperature: the divisor of the logits; 0: the temperature that the run fitted on validation, 1 if it fitted
             none.
         limits: the largest differences allowed; see `Limits`.
         max_images: the number of test images to compare, evenly spread; 0: all.
+
+    Example:
+        >>> options = ExportOptions(formats=["litert"], quantize="int8")
+        >>> options.validate()
     """
 
     formats: Sequence[str] = FORMATS
@@ -180,6 +185,11 @@ def verify_workdir(
     Raises:
         InputError: nothing was exported there, or certificate.json is not a certificate.
         CertificateError: an artefact is not what was certified; the message says what differs.
+
+    Example:
+        >>> entries = tfl.verify_workdir("runs/photos")
+        >>> entries["model.tflite"]["failures"]
+        []
     """
     folder = _folder(Workdir(workdir), output)
     certificate = read_certificate(folder)

@@ -36,6 +36,10 @@ def predict_files(model: epath.PathLike, files: Sequence[str], output: str = "")
 
     Raises:
         InputError: there is no model, the model has no class names, or no image is usable.
+
+    Example:
+        >>> rows = tfl.predict_files("runs/photos", ["photos/ant", "ant.jpg"], "predicted.csv")
+        >>> path, name, probability, top = rows[-1]
     """
     artefact = load_artefact(model)
     metadata = artefact.metadata

@@ -10,6 +10,7 @@ from etils import epath
 from tfl.errors import InputError
 
 _IN_FOLDER, _SUFFIXES = ("model.keras", "saved_model.pb"), (".keras", ".tflite", ".onnx")
+_OWN_FORMAT = "tfl.json"  # in a folder of a format that `tfl.export.register_format` knows
 _RANGES = {  # lowest, highest
     "port": (0, 65535),
     "max_batch_size": (1, 1024),
@@ -97,6 +98,6 @@ def _problem_of(path: epath.Path) -> str:
     if not path.exists():
         return f"{str(path)!r}: does not exist"
     if path.is_dir():
-        known = [name for name in _IN_FOLDER if (path / name).exists()]
+        known = [name for name in (*_IN_FOLDER, _OWN_FORMAT) if (path / name).exists()]
         return "" if known else f"{str(path)!r}: no {' or '.join(_IN_FOLDER)} in it"
     return "" if path.suffix in _SUFFIXES else f"{str(path)!r}: ends with none of {', '.join(_SUFFIXES)}"

@@ -24,7 +24,8 @@ def open_server(options: ServeOptions) -> "Server":
             installed.
 
     Example:
-        >>> tfl.serving.open_server(ServeOptions("runs/photos", port=8501)).run()
+        >>> server = tfl.serving.open_server(ServeOptions("runs/photos", port=0))  # 0: any free port
+        >>> run = server.run  # run() answers requests until a signal ends it
     """
     options.check()
     for name in _NEEDED:

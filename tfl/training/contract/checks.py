@@ -30,8 +30,9 @@ class Contract:
     weights, the penalty and the learning-rate multipliers of that moment.
 
     Example:
+        >>> tfl.compile(model)
         >>> promise = Contract.before(model, phase="finetune")
-        >>> history = tfl.fit(model, images, labels, epochs=3)
+        >>> history = tfl.fit(model, images, labels, epochs=2)
         >>> record = promise.verify(history)
     """
 
@@ -259,7 +260,8 @@ def check_evaluation(ids: Sequence[Any] | np.ndarray, expected: Sequence[Any] | 
         ContractError: examples are missing, repeated or unknown; the message names them.
 
     Example:
-        >>> check_evaluation(predictions.ids, splits.test)
+        >>> check_evaluation(ids=[3, 1, 2], expected=[1, 2, 3])
+        {'examples': 3, 'each_once': True}
     """
     ids, expected = np.asarray(ids), np.asarray(expected)
     seen, counts = np.unique(ids, return_counts=True)

@@ -117,7 +117,7 @@ def fit(
     Example:
         >>> tfl.compile(model, "adam")
         >>> history = tfl.fit(model, images, labels, epochs=3, seed=1)
-        >>> history.history["accuracy"]
+        >>> accuracy = history.history["accuracy"][-1]
     """
     check_options(unknown, inspect.signature(fit).parameters)
     batch_size = 32 if batch_size is None else batch_size

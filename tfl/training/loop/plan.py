@@ -59,6 +59,11 @@ class CheckpointOptions:
         keep: number of checkpoints to keep, at least 1.
         fingerprint: everything else that training depends on, such as config and data: JSON values by name. If the
             fingerprint of a checkpoint is different, it is refused with an error that names the differences.
+
+    Example:
+        >>> tfl.compile(model)
+        >>> options = CheckpointOptions("training/checkpoints", every_steps=100)
+        >>> history = tfl.fit(model, images, labels, epochs=2, checkpoint=options)
     """
 
     folder: epath.PathLike
@@ -74,6 +79,10 @@ class FitOptions:
 
     Raises:
         InputError: a number is out of range.
+
+    Example:
+        >>> FitOptions(epochs=3, mixup=0.2).seed
+        0
     """
 
     class_weight: Mapping[int, float] | None = None

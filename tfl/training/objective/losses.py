@@ -26,7 +26,8 @@ def make_loss(target: str | Task = "multiclass", label_smoothing: float = 0.0) -
         InputError: the target is unknown, or it does not allow this smoothing.
 
     Example:
-        >>> make_loss("multiclass")(np.array([0]), np.array([[0.0, 0.0]]))  # log 2
+        >>> make_loss("multiclass")(np.array([0]), np.array([[0.0, 0.0]])).numpy()  # log 2
+        array([0.693...], dtype=float32)
 
     Reference:
         Szegedy et al. 2016, Rethinking the Inception architecture, arXiv:1512.00567 (label smoothing).

@@ -36,7 +36,8 @@ def make_optimizer(
         InputError: the name is unknown.
 
     Example:
-        >>> make_optimizer("sgd", 0.01, momentum=0.9, nesterov=True)
+        >>> optimizer = make_optimizer("sgd", 0.01, momentum=0.9, nesterov=True)
+        >>> tfl.compile(model, optimizer)
 
     Reference:
         Loshchilov, Hutter 2019, Decoupled weight decay regularization, arXiv:1711.05101.

@@ -33,7 +33,9 @@ def make_schedule(
         InputError: the name is unknown, or a number is out of range.
 
     Example:
-        >>> make_schedule("cosine", 1e-3, total_steps=1000)
+        >>> schedule = make_schedule("cosine", 1e-3, total_steps=1000)
+        >>> float(schedule(0)) < float(schedule(100)) > float(schedule(900))  # a warm-up, then a descent
+        True
 
     Reference:
         Loshchilov, Hutter 2017, SGDR, arXiv:1608.03983 (cosine); Goyal et al. 2017, arXiv:1706.02677 (warm-up).
