@@ -49,7 +49,7 @@ def validate_config(config: TransferConfig) -> TransferConfig:
 
 def load_splits(config: TransferConfig, data: Any = None) -> Splits:
     """Open and split the data of a config; `data`, if it is given, replaces `config.data.source`."""
-    return load_data(
+    splits = load_data(
         config.data.source if data is None else data,
         split=config.data.split,
         seed=config.seed,
@@ -58,6 +58,9 @@ def load_splits(config: TransferConfig, data: Any = None) -> Splits:
         bit_depth=config.data.bit_depth,
         kind=get_backbone_spec(config.backbone.name).input,
     )
+    if get_task(config.head.target).labels.has_names or splits.index.is_multiclass:
+        return splits
+    return Splits(splits.source.with_index(dataclasses.replace(splits.index, class_names=())))  # rows of values
 
 
 def make_extractor(

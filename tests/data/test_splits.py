@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tfl
+from tfl.build import load_splits
 from tfl.data import assign_splits, count_leaks, find_contradictions, load_data
 from tfl.data.index import make_index, natural_key
 from tfl.errors import InputError
@@ -170,6 +172,25 @@ def test_splits_csv(tmp_path):
     assert len(rows) == len(splits.index)
     assert {row["label"] for row in rows} == {"3", "7"}
     assert [row["split"] for row in rows] == splits.index.splits.tolist()
+
+
+def test_rows_of_numbers_are_written_as_sets_or_as_values(tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (30, 8, 8, 3)).astype(np.uint8)
+    values, sets = rng.normal(100, 1, (30, 2)).astype(np.float32), rng.integers(0, 2, (30, 2)).astype(np.float32)
+    config = tfl.TransferConfig(head=tfl.HeadConfig(target="regression"))
+    for labels, splits, is_set in (
+        (values, load_data((images, values)), False),
+        (sets, load_data((images, sets)), True),
+        (sets, load_splits(config, (images, sets)), False),  # the task says that 0 and 1 are values
+    ):
+        splits.index.write_csv(tmp_path / "splits.csv")
+        for row in csv.DictReader((tmp_path / "splits.csv").open()):
+            label = labels[int(row["id"])]
+            if is_set:
+                assert row["label"].split("|") == ([str(k) for k in np.flatnonzero(label)] or [""])
+            else:
+                np.testing.assert_array_equal(np.array(row["label"].split("|"), np.float32), label)
 
 
 @pytest.mark.parametrize("split", [(0.7, 0.3), (0.5, 0.5, 0.0), (0.6, 0.3, 0.3)])

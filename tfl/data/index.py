@@ -30,7 +30,7 @@ class Index:
     Attributes:
         ids: str, unique: the path within the folder, or the number within the source.
         paths: str, "" if the example is not a file.
-        labels: int64 (N,) class numbers, or float32 (N, K) multi-label or (N,) regression targets.
+        labels: int64 (N,) class numbers, float32 (N, K) multi-label, or float32 (N,) or (N, K) regression targets.
         splits: str, "train", "validation", "test" or "unused"; "" before the data is split.
         sha256: str, of the bytes of the file or of the pixels.
         facts: int64 columns with the results of the scan, by name: for images "width" and "height", in pixels as
@@ -116,15 +116,15 @@ class Index:
             )
 
     def label_texts(self) -> list[str]:
-        """Return every label as text: the class, the present labels joined by "|", or the value."""
-        return [self._label_text(label) for label in self.labels]
-
-    def _label_text(self, label: np.ndarray) -> str:
+        """Return every label as text: the class, the present labels joined by "|", or the values joined by "|"."""
         if self.is_multiclass:
-            return self.class_names[int(label)]
-        if label.ndim:
-            return "|".join(name for name, value in zip(self.class_names, label, strict=True) if value)
-        return str(float(label))
+            return [self.class_names[number] for number in self.labels.tolist()]
+        if self.labels.ndim == 1:
+            return [str(float(value)) for value in self.labels]
+        if self.class_names and np.isin(self.labels, (0, 1)).all():  # rows of values may have names of columns, too
+            names = np.array(self.class_names, object)
+            return ["|".join(names[row > 0]) for row in self.labels]
+        return ["|".join(f"{value:.9g}" for value in row) for row in self.labels.tolist()]
 
 
 def read_splits(path: epath.PathLike) -> list[dict[str, str]]:

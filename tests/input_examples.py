@@ -1,0 +1,89 @@
+"""One example of every kind of input: files as a user has them, which show the signals of `task_examples`.
+
+A new input needs one entry in `INPUTS`; then tests/test_every_task_and_input.py takes it the whole way with every task.
+"""
+
+import base64
+import contextlib
+import dataclasses
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import PIL.Image
+from option_runs import tiny_networks
+
+import tfl
+
+SIZE = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Labelled files.
+
+    Attributes:
+        files: the file of each example, by the id of the example in predictions.csv.
+        options: the options of a run on them, by their dotted names: the source, the network.
+        python: data from Python, if labels of this kind can not come from files; else None.
+    """
+
+    files: dict[str, Path]
+    options: dict[str, Any]
+    python: Any = None
+
+
+@dataclasses.dataclass(frozen=True)
+class InputExample:
+    """How to make data of one kind of input.
+
+    Attributes:
+        write: from a new folder, signals `(N, 3)` and labels to data. Noise must keep a model from being perfect.
+        prepare: from the bytes of a file to the input of a model for one example, without tfl.
+        broken: a body that is no example.
+        instance: from the bytes of a file to an instance in the JSON of a request.
+        networks: a context in which the network of the options is known, and tiny.
+    """
+
+    write: Callable[[Path, np.ndarray, np.ndarray], Data]
+    prepare: Callable[[bytes], np.ndarray]
+    broken: bytes
+    instance: Callable[[bytes], Any] = lambda content: {"b64": base64.b64encode(content).decode()}
+    networks: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+
+
+def write_images(folder: Path, signals: np.ndarray, labels: np.ndarray) -> Data:
+    """Write a PNG file for each example, whose red, green and blue are the signals; names are folders of classes."""
+    rng, is_class = np.random.default_rng(0), labels.dtype.kind == "U"
+    files, pixels = {}, []
+    for number, (signal, label) in enumerate(zip(signals, labels, strict=True)):
+        colour = 70 + 60 * signal + rng.normal(0, 25, 3)
+        pixels.append(np.clip(colour + rng.normal(0, 40, (SIZE, SIZE, 3)), 0, 255).astype(np.uint8))
+        name = f"{label}/{number}.png" if is_class else str(number)
+        files[name] = folder / (name if is_class else f"{name}.png")
+        files[name].parent.mkdir(parents=True, exist_ok=True)
+        PIL.Image.fromarray(pixels[-1]).save(files[name])
+    backbone = folder.with_name("backbone.keras")
+    with tiny_networks():
+        keras.utils.set_random_seed(0)
+        tfl.build_backbone("MobileNet", image_size=SIZE, weights="none").save(backbone)
+    options = {
+        "data.image_size": SIZE,
+        "backbone.name": "MobileNet",
+        "backbone.weights": str(backbone),  # a seed is then that of the splits, not of the network
+        **({"data.source": f"folder:{folder}"} if is_class else {}),
+    }
+    return Data(files, options, None if is_class else (np.stack(pixels), labels))
+
+
+INPUTS: dict[str, InputExample] = {
+    "image": InputExample(
+        write=write_images,
+        prepare=lambda content: np.array(PIL.Image.open(io.BytesIO(content)).convert("RGB")),
+        broken=b"no image at all",
+        networks=tiny_networks,
+    ),
+}

@@ -1,0 +1,169 @@
+"""One example of every task: labels that can be learned, and what the task computes, in NumPy and scikit-learn.
+
+Every example has three numbers in [0, 1], its signals, which its content shows and its label depends on. A new task
+needs one entry in `TASKS`; then tests/test_every_task_and_input.py takes it the whole way.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import scipy.special
+import sklearn.metrics
+
+SIGNALS = 3  # of every example
+Truth = np.ndarray  # labels as a test compares them: class numbers (N,), rows of 0 and 1, or values (N, C)
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskExample:
+    """The labels and the formulas of a task. Scores are `(N, C)` probabilities or values at temperature 1.
+
+    Attributes:
+        draw: from a generator and a count to the signals `(N, 3)` and the labels of a user.
+        parse: from labels in a file and the names of the outputs to the truth.
+        decide: from scores to what is predicted, in the form of the truth.
+        loss: from truth and scores to the mean loss.
+        headline: the same for the main metric.
+        metric: the name of the main metric.
+        at_temperature: from scores to the scores of the logits divided by a temperature.
+        listed: from an answer of the service to names and scores.
+        written: from the cells of a table of predictions and the names to names and scores, with the rounding of the
+            table.
+    """
+
+    draw: Callable[[np.random.Generator, int], tuple[np.ndarray, np.ndarray]]
+    parse: Callable[[Sequence[str], Sequence[str]], Truth]
+    decide: Callable[[np.ndarray], Truth]
+    loss: Callable[[Truth, np.ndarray], float]
+    headline: Callable[[Truth, np.ndarray], float]
+    metric: str
+    at_temperature: Callable[[np.ndarray, float], np.ndarray]
+    listed: Callable[[dict], dict[str, float]]
+    written: Callable[[Sequence[str], Sequence[str]], dict[str, float]]
+
+
+def draw_classes(names: Sequence[str]) -> Callable[[np.random.Generator, int], tuple[np.ndarray, np.ndarray]]:
+    """Return a function that draws equally many examples of each class; class k shows signal k."""
+
+    def draw(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+        numbers = rng.permutation(np.arange(count) % len(names))
+        return np.eye(SIGNALS)[numbers], np.array(names)[numbers]
+
+    return draw
+
+
+def draw_sets(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw sets of three labels; every set occurs."""
+    numbers = rng.permutation(np.arange(count) % 2**SIGNALS)
+    present = (numbers[:, None] >> np.arange(SIGNALS)) & 1
+    return present.astype(np.float64), present.astype(np.float32)
+
+
+def draw_values(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw two values of different units, linear in the signals."""
+    signals = rng.beta(0.3, 0.3, (count, SIGNALS))
+    values = signals @ np.array([[30.0, 0.0], [10.0, 0.2], [0.0, -0.1]]) + [100.0, 0.5]
+    return signals, values.astype(np.float32)
+
+
+def parse_classes(texts: Sequence[str], names: Sequence[str]) -> Truth:
+    """Return class numbers."""
+    return np.array([list(names).index(text) for text in texts])
+
+
+def parse_sets(texts: Sequence[str], names: Sequence[str]) -> Truth:
+    """Return rows of 0 and 1."""
+    return np.array([[name in text.split("|") for name in names] for text in texts]).astype(int)
+
+
+def parse_values(texts: Sequence[str], names: Sequence[str]) -> Truth:
+    """Return rows of values."""
+    return np.array([[float(part) for part in text.split("|")] for text in texts])
+
+
+def loss_of_classes(truth: Truth, scores: np.ndarray) -> float:
+    """Return the mean cross-entropy."""
+    return sklearn.metrics.log_loss(truth, scores, labels=np.arange(scores.shape[1]))
+
+
+def loss_of_sets(truth: Truth, scores: np.ndarray) -> float:
+    """Return the mean binary cross-entropy over examples and labels."""
+    columns = zip(truth.T, scores.T, strict=True)
+    return float(np.mean([sklearn.metrics.log_loss(one, p, labels=[0, 1]) for one, p in columns]))
+
+
+def accuracy_of_classes(truth: Truth, scores: np.ndarray) -> float:
+    """Return the share of the examples whose most probable class is the true one."""
+    return float(sklearn.metrics.accuracy_score(truth, scores.argmax(axis=1)))
+
+
+def accuracy_of_sets(truth: Truth, scores: np.ndarray) -> float:
+    """Return the share of the examples that have every label right."""
+    return float(sklearn.metrics.accuracy_score(truth, scores > 0.5))
+
+
+def read_classes(cells: Sequence[str], names: Sequence[str]) -> dict[str, float]:
+    """Return the five best classes of a row; the best one also has a column of its own."""
+    best, probability, listed = cells
+    pairs = [pair.rsplit(" ", 1) for pair in listed.split("; ")]
+    read = {name: float(value) for name, value in pairs}
+    assert best == pairs[0][0] and abs(float(probability) - read[best]) < 1e-4
+    return read
+
+
+def read_values(cells: Sequence[str], names: Sequence[str]) -> dict[str, float]:
+    """Return the values of a row."""
+    return dict(zip(names, map(float, cells), strict=True))
+
+
+def list_classes(answer: dict) -> dict[str, float]:
+    """Return the classes of an answer, which are sorted."""
+    probabilities = [entry["probability"] for entry in answer["classes"]]
+    assert probabilities == sorted(probabilities, reverse=True)
+    return {entry["class"]: entry["probability"] for entry in answer["classes"]}
+
+
+def list_values(answer: dict) -> dict[str, float]:
+    """Return the values of an answer."""
+    return {entry["name"]: entry["value"] for entry in answer["values"]}
+
+
+_MULTICLASS = TaskExample(
+    draw=draw_classes(("amber", "blue", "cyan")),
+    parse=parse_classes,
+    decide=lambda scores: scores.argmax(axis=1),
+    loss=loss_of_classes,
+    headline=accuracy_of_classes,
+    metric="accuracy",
+    at_temperature=lambda scores, temperature: scipy.special.softmax(np.log(scores) / temperature, axis=1),
+    listed=list_classes,
+    written=read_classes,
+)
+
+TASKS: dict[str, TaskExample] = {
+    "multiclass": _MULTICLASS,
+    "binary": dataclasses.replace(_MULTICLASS, draw=draw_classes(("no", "yes"))),
+    "multilabel": TaskExample(
+        draw=draw_sets,
+        parse=parse_sets,
+        decide=lambda scores: (scores > 0.5).astype(int),
+        loss=loss_of_sets,
+        headline=accuracy_of_sets,
+        metric="accuracy",
+        at_temperature=lambda scores, temperature: scipy.special.expit(scipy.special.logit(scores) / temperature),
+        listed=list_classes,
+        written=read_classes,
+    ),
+    "regression": TaskExample(
+        draw=draw_values,
+        parse=parse_values,
+        decide=lambda scores: scores,
+        loss=lambda truth, scores: float(sklearn.metrics.mean_squared_error(truth, scores)),
+        headline=lambda truth, scores: float(sklearn.metrics.mean_absolute_error(truth, scores)),
+        metric="mean_absolute_error",
+        at_temperature=lambda scores, temperature: scores,
+        listed=list_values,
+        written=read_values,
+    ),
+}
