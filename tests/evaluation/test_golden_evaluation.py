@@ -34,8 +34,11 @@ def fixed(target, seed, count):
 
 def summary_of(target):
     test, validation = fixed(target, 1, 60), fixed(target, 2, 50)
-    parts = {"half": Slicing(("left", "right"), np.arange(60) % 2), "third": Slicing(("x", "y", "z"), np.arange(60) % 3)}
-    return summarize(test, CLASSES[target], temperature=1.5, validation=validation, slicings=parts)
+    parts = {
+        "half": Slicing(("left", "right"), np.arange(60) % 2),
+        "third": Slicing(("x", "y", "z"), np.arange(60) % 3),
+    }
+    return summarize(test, CLASSES[target], temperature=1.5, validation=validation, slicings=parts).to_dict()
 
 
 def leaves(values, path=""):
