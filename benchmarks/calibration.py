@@ -72,7 +72,7 @@ def run(name: str, seed: int) -> tuple[list, list]:
         validation, test = (read_predictions(Path(folder) / "run" / file)[0] for file in files)
     temperature = result.model.metadata.temperature
     before, after = describe_calibration(test), describe_calibration(test.at(temperature))
-    pairs = [value for measure in MEASURES for value in (before[measure], after[measure])]
+    pairs = [value for measure in MEASURES for value in (getattr(before, measure), getattr(after, measure))]
     return [result.metrics["kept"], len(validation), len(test), temperature, *pairs], [validation, test]
 
 

@@ -40,10 +40,10 @@ def write_finished_run(run: Path) -> Path:
     write_predictions(tables["test"], run / "predictions.csv", splits.index.ids, NAMES)
     write_predictions(tables["validation"], run / "validation_predictions.csv", splits.index.ids, NAMES)
     evaluation = summarize(tables["test"], NAMES, temperature=TEMPERATURE, validation=tables["validation"])
-    write_json(run / "evaluation.json", evaluation)
+    write_json(run / "evaluation.json", evaluation.to_dict())
     validation = tables["validation"].metrics()
     metrics = {
-        "test": evaluation["test"],
+        "test": evaluation.test,
         "validation": validation,
         **main_figures(evaluation),
         "kept": "probe",

@@ -41,13 +41,13 @@ def test_calibration_error_equals_a_loop(seed, count, num_bins):
     rows = reliability_bins(sure, right, num_bins)
     for number, row in enumerate(rows):
         inside = (sure > edges[number]) & (sure <= edges[number + 1])
-        assert row["count"] == inside.sum()
+        assert row.count == inside.sum()
         if inside.any():
-            assert row["accuracy"] == pytest.approx(right[inside].mean())
-            assert row["confidence"] == pytest.approx(sure[inside].mean())
+            assert row.accuracy == pytest.approx(right[inside].mean())
+            assert row.confidence == pytest.approx(sure[inside].mean())
             expected += inside.mean() * abs(right[inside].mean() - sure[inside].mean())
         else:
-            assert row["accuracy"] is row["confidence"] is None
+            assert row.accuracy is row.confidence is None
     assert calibration_error(sure, right, num_bins) == pytest.approx(expected)
 
 
@@ -79,10 +79,10 @@ def test_known_errors():
 def test_a_perfect_model_has_the_error_that_chance_gives():
     few, many = honest("multiclass", 100), honest("multiclass", 20_000)
     errors = [describe_calibration(honest("multiclass", 100, seed)) for seed in range(40)]
-    by_chance = np.mean([each["ece_by_chance"] for each in errors])
-    assert np.mean([each["ece"] for each in errors]) == pytest.approx(by_chance, rel=0.15)
-    assert describe_calibration(many)["ece_by_chance"] < describe_calibration(few)["ece_by_chance"] / 8
-    assert describe_calibration(many.at(0.3))["ece"] > 5 * describe_calibration(many.at(0.3))["ece_by_chance"]
+    by_chance = np.mean([each.ece_by_chance for each in errors])
+    assert np.mean([each.ece for each in errors]) == pytest.approx(by_chance, rel=0.15)
+    assert describe_calibration(many).ece_by_chance < describe_calibration(few).ece_by_chance / 8
+    assert describe_calibration(many.at(0.3)).ece > 5 * describe_calibration(many.at(0.3)).ece_by_chance
 
 
 @pytest.mark.parametrize("target", ["multiclass", "binary", "multilabel"])
@@ -98,10 +98,10 @@ def test_the_temperature_that_was_put_in_is_found_and_mends_the_error_elsewhere(
     for nearby in (0.98, 1.02):
         assert fit.loss_after <= mean_loss(validation.at(fit.temperature * nearby))
     before, after = (describe_calibration(table) for table in (test, test.at(fit.temperature)))
-    assert after["ece"] < 0.025
+    assert after.ece < 0.025
     if wrong_by != 1.0:
         for name in ("ece", "adaptive_ece", "loss"):
-            assert after[name] < before[name]
+            assert getattr(after, name) < getattr(before, name)
 
 
 @pytest.mark.parametrize("target", ["multiclass", "binary", "multilabel"])

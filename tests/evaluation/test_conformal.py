@@ -9,6 +9,7 @@ import scipy.special
 from tfl.errors import InputError
 from tfl.evaluation import Predictions, fit_conformal, wilson_interval
 from tfl.evaluation.conformal import describe_conformal
+from tfl.evaluation.rows import to_json
 
 
 def drawn(count, seed, target="multiclass", skew=3.0):
@@ -54,7 +55,7 @@ def test_too_few_examples_promise_only_everything():
     assert (sets.score, sets.threshold) == (math.inf, 0.0)
     assert sets.contains(drawn(10, 1)).all()
     values = drawn(18, 0, "regression")
-    assert [row["coverage"] for row in describe_conformal(values, values)] == [0.8, 0.9]
+    assert [row.coverage for row in describe_conformal(values, values)] == [0.8, 0.9]
 
 
 def test_aps_takes_the_most_probable_until_enough_is_together():
@@ -72,8 +73,8 @@ def test_intervals_are_as_wide_as_the_widest_error_of_all_outputs():
     table = Predictions(np.arange(9), labels, np.stack([np.arange(9) / 10, -np.arange(9) / 5], 1), "regression")
     sets = fit_conformal(table, 0.5)
     assert sets.score == pytest.approx(0.8)
-    (row,) = [row for row in describe_conformal(table, table) if row["coverage"] == 0.8]
-    assert row == {
+    (row,) = [row for row in describe_conformal(table, table) if row.coverage == 0.8]
+    assert to_json(row) == {
         "coverage": 0.8,
         "threshold": pytest.approx(1.4),
         "test_coverage": pytest.approx(8 / 9),

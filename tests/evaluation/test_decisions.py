@@ -18,6 +18,7 @@ from tfl.evaluation import (
     wilson_interval,
 )
 from tfl.evaluation.decisions import confidence_of
+from tfl.evaluation.rows import to_json
 
 
 def drawn(seed, count, num_classes=3):
@@ -32,21 +33,21 @@ def drawn(seed, count, num_classes=3):
 def test_the_selective_curve_is_what_answering_above_the_threshold_gives(seed, count):
     validation, test = drawn(seed, count), drawn(seed + 1, max(1, count // 2))
     curve = selective_curve(validation, test)
-    json.dumps(curve, allow_nan=False)
-    assert curve[0]["threshold"] == 0.0 and curve[0]["coverage"] == curve[0]["validation_coverage"] == 1.0
-    assert curve[0]["accuracy"] == pytest.approx(test.metrics()["accuracy"])
+    json.dumps(to_json(curve), allow_nan=False)
+    assert curve[0].threshold == 0.0 and curve[0].coverage == curve[0].validation_coverage == 1.0
+    assert curve[0].accuracy == pytest.approx(test.metrics()["accuracy"])
     for table, prefix in ((validation, "validation_"), (test, "")):
         sure, right = table.probabilities.max(axis=1), table.logits.argmax(axis=1) == table.labels
         for row in curve:
-            answered = sure >= row["threshold"]
-            assert row[f"{prefix}coverage"] == np.mean(answered)
+            answered = sure >= row.threshold
+            assert getattr(row, f"{prefix}coverage") == np.mean(answered)
             expected = pytest.approx(right[answered].mean()) if answered.any() else None
-            assert row[f"{prefix}accuracy"] == expected
+            assert getattr(row, f"{prefix}accuracy") == expected
             if not prefix and answered.any():
-                assert (row["low"], row["high"]) == wilson_interval(right[answered].sum(), answered.sum())
-                assert (row["coverage_low"], row["coverage_high"]) == wilson_interval(answered.sum(), len(sure))
-    assert [row["threshold"] for row in curve] == sorted({row["threshold"] for row in curve})
-    assert {row["threshold"] for row in curve[1:]} <= set(validation.probabilities.max(axis=1))
+                assert (row.low, row.high) == wilson_interval(right[answered].sum(), answered.sum())
+                assert (row.coverage_low, row.coverage_high) == wilson_interval(answered.sum(), len(sure))
+    assert [row.threshold for row in curve] == sorted({row.threshold for row in curve})
+    assert {row.threshold for row in curve[1:]} <= set(validation.probabilities.max(axis=1))
 
 
 def hesitating(count, seed, wrong_where_unsure=True):
@@ -63,12 +64,12 @@ def test_when_to_say_nothing_is_chosen_on_validation_and_measured_on_test():
     validation, test = hesitating(100, 0), hesitating(80, 1)
     row = choose_dont_know(validation, test)
     assert row is not None and row in selective_curve(validation, test)
-    assert row["validation_coverage"] >= 0.7 and row["validation_accuracy"] >= 0.95
+    assert row.validation_coverage >= 0.7 and row.validation_accuracy >= 0.95
     shuffled = dataclasses.replace(test, labels=np.random.default_rng(2).permutation(test.labels))
     other = choose_dont_know(validation, shuffled)
     assert other is not None
-    assert {k: other[k] for k in ("threshold", "coverage")} == {k: row[k] for k in ("threshold", "coverage")}
-    assert other["accuracy"] < row["accuracy"] - 0.3
+    assert (other.threshold, other.coverage) == (row.threshold, row.coverage)
+    assert other.accuracy < row.accuracy - 0.3
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,8 @@ def test_when_to_say_nothing_is_chosen_on_validation_and_measured_on_test():
 )
 def test_where_no_threshold_is_found_nothing_is_said(validation):
     assert choose_dont_know(validation, hesitating(200, 1)) is None
-    assert "dont_know" not in summarize(hesitating(200, 1), "abc", validation=validation)["decisions"]
+    summary = summarize(hesitating(200, 1), "abc", validation=validation)
+    assert summary.selective.dont_know is None and "dont_know" not in summary.to_dict()["decisions"]
 
 
 @settings(max_examples=60, deadline=None)
@@ -90,23 +92,23 @@ def test_where_no_threshold_is_found_nothing_is_said(validation):
 def test_the_lowest_threshold_that_is_precise_enough_is_found(seed, count):
     validation, test = drawn(seed, count), drawn(seed + 1, count)
     rows = precision_thresholds(validation, ("a", "b", "c"), (0.7, 0.95), test)
-    json.dumps(rows, allow_nan=False)
-    assert [(row["class"], row["precision"]) for row in rows] == [(c, p) for c in "abc" for p in (0.7, 0.95)]
+    json.dumps(to_json(rows), allow_nan=False)
+    assert [(row.name, row.precision) for row in rows] == [(c, p) for c in "abc" for p in (0.7, 0.95)]
     for place, row in enumerate(rows):
         truth, score = validation.labels == place // 2, validation.probabilities[:, place // 2]
         good = [
-            s for s in np.unique(score) if (truth & (score >= s)).any() and truth[score >= s].mean() >= row["precision"]
+            s for s in np.unique(score) if (truth & (score >= s)).any() and truth[score >= s].mean() >= row.precision
         ]
         if not good:
-            assert row["threshold"] is row["recall"] is row["test_precision"] is row["test_recall"] is None
+            assert row.threshold is row.recall is row.test_precision is row.test_recall is None
             continue
-        assert row["threshold"] == good[0]
-        assert row["recall"] == pytest.approx(np.mean(score[truth] >= good[0]))
+        assert row.threshold == good[0]
+        assert row.recall == pytest.approx(np.mean(score[truth] >= good[0]))
         truth, said = test.labels == place // 2, test.probabilities[:, place // 2] >= good[0]
-        assert row["test_precision"] == (pytest.approx(truth[said].mean()) if said.any() else None)
+        assert row.test_precision == (pytest.approx(truth[said].mean()) if said.any() else None)
         if said.any():
-            assert (row["low"], row["high"]) == wilson_interval(int(truth[said].sum()), int(said.sum()))
-        assert row["test_recall"] == (pytest.approx(said[truth].mean()) if truth.any() else None)
+            assert (row.low, row.high) == wilson_interval(int(truth[said].sum()), int(said.sum()))
+        assert row.test_recall == (pytest.approx(said[truth].mean()) if truth.any() else None)
 
 
 def test_a_set_of_labels_is_as_sure_as_its_least_sure_label():
@@ -114,4 +116,4 @@ def test_a_set_of_labels_is_as_sure_as_its_least_sure_label():
     table = Predictions(np.arange(2), np.array([[1, 0], [1, 0]]), logits, "multilabel")
     np.testing.assert_allclose(confidence_of(table), [0.6, 0.9])
     last = selective_curve(table, table)[-1]
-    assert [last[name] for name in ("threshold", "coverage", "accuracy")] == pytest.approx([0.9, 0.5, 0.0])
+    assert [last.threshold, last.coverage, last.accuracy] == pytest.approx([0.9, 0.5, 0.0])

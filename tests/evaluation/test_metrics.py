@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tfl.errors import InputError
 from tfl.evaluation import Predictions, confusion_matrix, per_class_metrics
+from tfl.evaluation.rows import to_json
 from tfl.tasks import get_task
 
 
@@ -156,17 +157,17 @@ def test_each_class_by_itself_equals_scikit_learn(seed, num_classes, count):
     table = Predictions(np.arange(count), labels, logits, "multiclass")
     names = [f"c{c}" for c in range(num_classes)]
     predicted, rows = logits.argmax(axis=1), per_class_metrics(table, names)
-    json.dumps(rows, allow_nan=False)
-    assert [row["class"] for row in rows] == names
+    json.dumps(to_json(rows), allow_nan=False)
+    assert [row.name for row in rows] == names
     for c, row in enumerate(rows):
         truth, said = labels == c, predicted == c
-        assert row["support"] == truth.sum()
-        assert row["precision"] == (pytest.approx(truth[said].mean()) if said.any() else None)
-        assert row["recall"] == (pytest.approx(said[truth].mean()) if truth.any() else None)
-        assert row["f1"] == (pytest.approx(f1_of(truth, said)) if (truth | said).any() else None)
+        assert row.support == truth.sum()
+        assert row.precision == (pytest.approx(truth[said].mean()) if said.any() else None)
+        assert row.recall == (pytest.approx(said[truth].mean()) if truth.any() else None)
+        assert row.f1 == (pytest.approx(f1_of(truth, said)) if (truth | said).any() else None)
         defined = truth.any() and not truth.all()
         auc = skm.roc_auc_score(truth, table.probabilities[:, c]) if defined else None
-        assert row["roc_auc"] == (pytest.approx(auc) if defined else None)
+        assert row.roc_auc == (pytest.approx(auc) if defined else None)
     matrix = confusion_matrix(table, num_classes)
     np.testing.assert_array_equal(
         matrix,

@@ -13,7 +13,7 @@ from tfl.evaluation import (
     slice_by_content,
     wilson_interval,
 )
-from tfl.evaluation.slices import Slicing, slice_by_category, slice_by_number
+from tfl.evaluation.slices import MeasuredSlice, Slicing, slice_by_category, slice_by_number
 
 
 def test_quarters_by_number_hold_about_equally_many_and_say_their_range():
@@ -48,15 +48,20 @@ def test_each_part_has_its_accuracy_and_interval():
     table = Predictions(np.arange(10), np.array([0] * 6 + [1] * 4), logits, "multiclass")
     parts = Slicing(("left", "empty", "right"), np.array([0] * 5 + [2] * 4 + [-1]))
     rows = measure_slices(table, {"side": parts})["side"]
-    assert [(row["slice"], row["num_examples"], row["accuracy"]) for row in rows] == [
+    assert [(row.name, row.num_examples, row.value) for row in rows] == [
         ("left", 5, 1.0),
         ("right", 4, 0.25),
     ]
-    assert (rows[1]["low"], rows[1]["high"]) == wilson_interval(1, 4)
+    assert (rows[1].low, rows[1].high) == wilson_interval(1, 4)
     values = Predictions(np.arange(10), np.zeros(10), np.arange(10.0)[:, None], "regression")
     row = measure_slices(values, {"side": parts})["side"][0]
-    assert row["mean_absolute_error"] == 2.0
-    assert 0.0 < row["low"] < 2.0 < row["high"] < 4.0
+    assert row.value == 2.0
+    assert 0.0 < row.low < 2.0 < row.high < 4.0
+    written = row.to_dict("mean_absolute_error")
+    assert list(written) == ["slice", "num_examples", "mean_absolute_error", "low", "high"]
+    assert MeasuredSlice.from_dict(written, "mean_absolute_error") == row
+    with pytest.raises(ValueError, match="'left' has no accuracy"):
+        MeasuredSlice.from_dict(written, "accuracy")
 
 
 def test_a_column_of_a_file_is_joined_by_id(tmp_path):

@@ -108,7 +108,7 @@ def write_run(path, config, splits, model, measured):
             temperature=TEMPERATURE,
             validation=tables["validation"],
             slicings={"brightness": halves},
-        )
+        ).to_dict()
         write_json(run / "evaluation.json", evaluation)
     metrics = metrics_of(config, splits, tables)
     if config.finetune.epochs:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from tfl.config import ProbeConfig
-from tfl.evaluation import Predictions
+from tfl.evaluation import Evaluation, Predictions
 from tfl.evaluation.calibration import errors_by_chance
 from tfl.report import Facts, find, read_facts
+from tfl.report.run_metrics import RunMetrics
 from tfl.report.wording import count, figure, percent, points, spoken
 
 
@@ -41,25 +42,23 @@ def facts(make_run) -> Facts:
         splits=splits,
         history=[{"epoch": 0, "loss": 0.6, "val_loss": 0.6}, {"epoch": 1, "loss": 0.5, "val_loss": 0.59}],
         table=Predictions(np.arange(30), labels, 5.0 * np.eye(3)[labels], "multiclass"),
-        metrics={
-            **good.metrics,
-            "choice": choice,
-            "test": test,
-            "num_examples": counts,
-            "validation": {"accuracy": 0.98, "loss": 0.1},
-        },
-        evaluation={
-            "temperature": 1.0,
-            "test": test,
-            "intervals": {"accuracy": [0.973, 0.985]},
-            "per_class": [{"class": name, "recall": 0.98, "support": 667} for name in ("ant", "bee", "cat")],
-            "confusion_matrix": [[660, 7, 0], [0, 660, 7], [7, 0, 660]],
-            "calibration": {
-                when: {"ece": 0.01, "ece_by_chance": CHANCE, "bins": [BIN]} for when in ("before", "after")
-            },
-            "decisions": {},
-            "slices": {"brightness": [SLICE]},
-        },
+        metrics=measured(
+            good, choice=choice, test=test, num_examples=counts, validation={"accuracy": 0.98, "loss": 0.1}
+        ).metrics,
+        evaluation=Evaluation.from_dict(
+            {
+                "temperature": 1.0,
+                "test": test,
+                "intervals": {"accuracy": [0.973, 0.985]},
+                "per_class": [{"class": name, "recall": 0.98, "support": 667} for name in ("ant", "bee", "cat")],
+                "confusion_matrix": [[660, 7, 0], [0, 660, 7], [7, 0, 660]],
+                "calibration": {
+                    when: {"ece": 0.01, "ece_by_chance": CHANCE, "bins": [BIN]} for when in ("before", "after")
+                },
+                "decisions": {},
+                "slices": {"brightness": [SLICE]},
+            }
+        ),
     )
 
 
@@ -73,11 +72,14 @@ def texts(facts, kind=None):
 
 
 def evaluated(facts, **values):
-    return dataclasses.replace(facts, evaluation={**facts.evaluation, **values})
+    return dataclasses.replace(facts, evaluation=Evaluation.from_dict({**facts.evaluation.to_dict(), **values}))
 
 
 def measured(facts, **values):
-    return dataclasses.replace(facts, metrics={**facts.metrics, **values})
+    lacking = {"test": {}, "validation": {}, "kept": "", "num_examples": {}, "phases": {}, "contract": {}}
+    read = RunMetrics.from_dict({**lacking, **values})
+    changed = {name: getattr(read, name) for name in values}
+    return dataclasses.replace(facts, metrics=dataclasses.replace(facts.metrics, **changed))
 
 
 def relabelled(facts, split, number, **values):
@@ -88,7 +90,7 @@ def relabelled(facts, split, number, **values):
 
 
 def weak(facts):
-    rows = [dict(row) for row in facts.evaluation["per_class"]]
+    rows = facts.evaluation.to_dict()["per_class"]
     rows[1]["recall"] = 0.6
     return evaluated(facts, per_class=rows)
 
@@ -118,9 +120,9 @@ def calibrated(before, after):
 
 
 def optimistic(facts, number):
-    facts = measured(facts, validation={"accuracy": 1.0}, test={**facts.metrics["test"], "accuracy": 0.95})
-    facts = measured(facts, num_examples={**facts.metrics["num_examples"], "validation": number})
-    return evaluated(facts, test=facts.metrics["test"], intervals={"accuracy": [0.94, 0.97]})
+    facts = measured(facts, validation={"accuracy": 1.0}, test={**facts.metrics.test, "accuracy": 0.95})
+    facts = measured(facts, num_examples={**facts.metrics.num_examples, "validation": number})
+    return evaluated(facts, test=facts.metrics.test, intervals={"accuracy": [0.94, 0.97]})
 
 
 def with_history(losses):
@@ -135,7 +137,7 @@ def with_threshold(accuracy, low, high):
 
 
 def with_difference(low, high):
-    return lambda facts: measured(facts, choice={**facts.metrics["choice"], "low": low, "high": high})
+    return lambda facts: measured(facts, choice={**dataclasses.asdict(facts.metrics.choice), "low": low, "high": high})
 
 
 def by_chance(ece, chance, high):
@@ -147,26 +149,34 @@ def by_chance(ece, chance, high):
 
 
 CASES = {
-    "leak": (lambda f: relabelled(f, "test", 2, sha256="trainant0"), "2 images of validation and test also stand in"),
+    "leak": (
+        lambda f: relabelled(f, "test", 2, sha256="trainant0"),
+        "2 images of validation and test are also in another split, byte for byte",
+    ),
     "leak of validation": (
         lambda f: relabelled(f, "test", 1, sha256=next(r["sha256"] for r in f.splits if r["split"] == "validation")),
-        "1 image of validation and test also stands in another split",
+        "1 image of validation and test is also in another split",
     ),
     "contradiction": (lambda f: relabelled(f, "train", 1, sha256="trainbee1"), "1 image has more than one label"),
     "guessing": (
         lambda f: evaluated(f, per_class=[{"class": "ant", "recall": 1, "support": 99}, {"class": "bee", "support": 1}],
                             intervals={"accuracy": [0.9, 1.0]}),
-        "always saying “ant”, which is right 99.0 % of the time: accuracy is 98.0 %, and may be as low as 90.0 %",
+        "“ant”, which is correct for 99.0 % of the images: the accuracy is 98.0 %, and may be as low as 90.0 %",
     ),
     "small test set": (
         lambda f: evaluated(f, intervals={"accuracy": [0.80, 0.90]}),
-        "known to ±5.0 points only (80.0 % to 90.0 %)",
+        "the accuracy is known only to ±5.0 points (80.0 % to 90.0 %)",
     ),
-    "few labels": (uneven, "“bee” has 5 training images (98.0 % of 667 test images found)"),
-    "uneven": (uneven, "34 training images of “ant”, 5 of “bee”"),
-    "weak class": (weak, "(of 667 test images; 95 % interval 56.2 % to 63.6 %), against 85.3 %"),
+    "few labels": (uneven, "“bee” has 5 training images (the model finds 98.0 % of 667 test images)"),
+    "uneven": (uneven, "34 training images of “ant”, 5 of “bee”. Use the balanced accuracy (98.0 %) rather than"),
+    "weak class": (
+        weak,
+        "60.0 % of the images of “bee” (of 667 test images; 95 % interval 56.2 % to 63.6 %). On average it finds "
+        "85.3 %",
+    ),
     "weak on few images": (  # 4 of 5 are found of what may be found 19 times in 20
-        lambda f: evaluated(f, per_class=[*f.evaluation["per_class"], {"class": "dog", "recall": 0.8, "support": 5}]),
+        lambda f: evaluated(f, per_class=[*f.evaluation.to_dict()["per_class"],
+                                          {"class": "dog", "recall": 0.8, "support": 5}]),
         None,
     ),
     "confused": (
@@ -175,37 +185,44 @@ CASES = {
     ),
     "confused much": (
         lambda f: evaluated(f, confusion_matrix=[[500, 100, 0], [0, 660, 7], [7, 0, 660]]),
-        "100 of 600 “ant” are taken for “bee” (16.7 %)",
+        "100 of 600 images of “ant” are predicted as “bee” (16.7 %)",
     ),
-    "badly calibrated": (calibrated(0.12, 0.08), "off by 8.0 points on average, where chance would make 0.2 points"),
-    "well scaled": (calibrated(0.08, 0.01), "brought the error of the probabilities from 8.0 points to 1.0 points"),
-    "unfreezing": (unpaid, "Unfreezing did not pay (validation loss 0.400 fine-tuned, 0.300 frozen)"),
+    "badly calibrated": (
+        calibrated(0.12, 0.08),
+        "differ from the observed accuracy by 8.0 points on average (12.0 points before temperature scaling). Chance "
+        "explains only 0.2 points",
+    ),
+    "well scaled": (calibrated(0.08, 0.01), "reduced the calibration error from 8.0 points to 1.0 points"),
+    "unfreezing": (unpaid, "Fine-tuning did not improve the model (validation loss 0.400 fine-tuned, 0.300 frozen)"),
     "frozen only": (
         lambda f: measured(f, phases={"probe": {"validation": {"loss": 0.3}}}, kept="probe"),
-        "Nothing was unfrozen.",
+        "No layer was fine-tuned.",
     ),
     "overfitting": (with_history([0.5, 0.4, 0.6]), "lowest after epoch 2 of 3 (0.400) and ended at 0.600"),
-    "unfinished": (with_history([0.6, 0.5, 0.4]), "better when it ended (validation loss 0.500, then 0.400)"),
+    "unfinished": (with_history([0.6, 0.5, 0.4]), "better when training ended (validation loss 0.500, then 0.400)"),
     "small validation": (
-        lambda f: measured(f, num_examples={**f.metrics["num_examples"], "validation": 20}),
+        lambda f: measured(f, num_examples={**f.metrics.num_examples, "validation": 20}),
         "were chosen on 20 validation images",
     ),
     "optimistic validation": (
         lambda f: optimistic(f, 600),
-        "Validation looks better (100 %) than the test (95.0 %), by more than chance: the test images are of",
+        "The validation accuracy (100 %) is higher than that of the test (95.0 %), by more than chance explains.",
     ),
     "validation of few images": (lambda f: optimistic(f, 60), None),  # of which all are right 5 times in 100
-    "sure error": (unsure, "1 of 1 error was made with at least 95.0 % confidence, the first: d."),
+    "sure error": (unsure, "1 of 1 error has at least 95.0 % confidence; the first is d."),
     "slice": (
         lambda f: evaluated(f, slices={"brightness": [{**SLICE, "accuracy": 0.9, "low": 0.88, "high": 0.92}]}),
-        "Weaker where brightness is dark: 90.0 % of 1,000 images are right (at most 92.0 %), against 98.0 % overall",
+        "where brightness is dark: there, 90.0 % of 1,000 images are correct (at most 92.0 %), and 98.0 % of all",
     ),
     "do not know": (
         with_threshold(0.992, 0.987, 0.995),
-        "below 80.0 % confidence, chosen on validation, hands 10.0 % of the test images to a person. Of the "
-        "others 99.2 % are right (98.7 % to 99.5 %), against 98.0 % of all: more than chance",
+        "below 80.0 % confidence (chosen on validation), it leaves 10.0 % of the test images to a person. Of the "
+        "others, 99.2 % are correct (98.7 % to 99.5 %), and 98.0 % of all images: more than chance explains",
     ),
-    "do not know, perhaps": (with_threshold(0.982, 0.974, 0.988), "against 98.0 % of all: may be chance"),
+    "do not know, perhaps": (
+        with_threshold(0.982, 0.974, 0.988),
+        "and 98.0 % of all images: the difference may be chance",
+    ),
     "no threshold found": (lambda f: evaluated(f, decisions={"selective": [], "precision_thresholds": []}), None),
     "paid by chance": (
         with_difference(-0.2, 0.02),
@@ -213,30 +230,30 @@ CASES = {
     ),
     "as good as chance lets see": (  # the input of the complaint: 4.8 points, where a perfect model has 5.5
         by_chance(0.048, 0.055, 0.07),
-        "tell: they are off by 4.8 points on average (T = 1.00; 6.8 points before), and those of a perfect model would",
+        "show: they differ by 4.8 points on average (T = 1.00; 6.8 points before), and those of a perfect model would",
     ),
-    "off by more than chance": (by_chance(0.08, 0.055, 0.07), "Probabilities are off by 8.0 points on average"),
+    "off by more than chance": (by_chance(0.08, 0.055, 0.07), "differ from the observed accuracy by 8.0 points"),
     "from scratch": (
         lambda f: measured(f, comparison={"frozen": {"accuracy": 0.9}, "fine_tuned": {"accuracy": 0.95},
                                           "from_scratch": {"accuracy": 0.6}}),
-        "Pre-training was worth 35.0 points (95 % interval 32.6 points to 37.3 points): test accuracy 95.0 %",
+        "improved the model by 35.0 points (95 % interval 32.6 points to 37.3 points): test accuracy 95.0 %",
     ),
     "worth by chance": (
         lambda f: measured(f, comparison={"fine_tuned": {"accuracy": 0.61}, "from_scratch": {"accuracy": 0.6}}),
-        "What pre-training was worth may be chance (-2.0 points to 4.0 points): test accuracy 61.0 % (fine tuned)",
+        "The gain of pre-training may be chance (-2.0 points to 4.0 points): test accuracy 61.0 % (fine tuned)",
     ),
     "not the best on test": (  # what was kept is compared, though the other is better on test
         lambda f: measured(f, comparison={"frozen": {"accuracy": 0.9}, "fine_tuned": {"accuracy": 0.8},
                                           "from_scratch": {"accuracy": 0.6}}),
-        "Pre-training was worth 20.0 points",
+        "Pre-training improved the model by 20.0 points",
     ),
     "worthless": (
         lambda f: measured(f, comparison={"fine_tuned": {"accuracy": 0.5}, "from_scratch": {"accuracy": 0.6}}),
-        "Pre-training was worth nothing here",
+        "Pre-training did not improve the model",
     ),
     "left out": (
         lambda f: dataclasses.replace(f, quarantine=[{"path": "a.jpg", "reason": "broken"}] * 3),
-        "3 files could not be used and were left out, the first: a.jpg (broken)",
+        "3 files could not be used and were left out. The first is a.jpg (broken)",
     ),
     "skipped": (
         lambda f: dataclasses.replace(f, history=[{"skipped_steps": 2.0}, {"skipped_steps": 1.0}]),
@@ -251,8 +268,8 @@ CASES = {
 
 def test_of_a_good_run_only_the_good_is_said(facts):
     assert texts(facts) == [
-        "Fine-tuning paid and was kept: validation loss 0.500 fine-tuned, 0.600 frozen; each at its own temperature, "
-        "the difference on 60 images is -0.15 to -0.05."
+        "Fine-tuning improved the model and was kept: validation loss 0.500 fine-tuned, 0.600 frozen; each at its own "
+        "temperature, the difference on 60 images is -0.15 to -0.05."
     ]
 
 

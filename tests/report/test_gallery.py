@@ -101,7 +101,11 @@ def test_every_target_has_galleries(make_run, target):
         error = np.abs(facts.probabilities[:, 0] - facts.table.labels)
         assert found[0].cards[0].name == facts.table.ids[error.argmax()]
     else:
-        assert names == ["Most certain errors", "Least certain hits", "Typical examples"]
+        assert names == [
+            "Errors with the highest confidence",
+            "Correct predictions with the lowest confidence",
+            "Typical examples",
+        ]
 
 
 def test_neighbours_of_large_sets_are_looked_for_in_a_part_of_it(make_run, monkeypatch):
@@ -115,7 +119,7 @@ def test_neighbours_of_large_sets_are_looked_for_in_a_part_of_it(make_run, monke
 
 def test_the_place_of_the_heat_is_said():
     heat = np.zeros((30, 30), np.float32)
-    assert gallery._where(heat) == "nothing in the image speaks for it"
+    assert gallery._where(heat) == "no place in the image raises its score"
     heat[2:5, 25:28] = 1
-    assert gallery._where(heat) == "hottest at the top right, at least half as hot over 1.0\xa0% of it"
+    assert gallery._where(heat) == "strongest at the top right, and at least half as strong in 1.0\xa0% of the image"
     assert "the centre" in gallery._where(np.pad([[1.0]], 10).astype(np.float32))

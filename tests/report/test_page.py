@@ -100,7 +100,7 @@ def test_of_a_regression_nothing_is_said_of_classes(make_run):
     evaluation = {**json.loads((run.path / "evaluation.json").read_text()), "decisions": {"conformal": rows}}
     (run.path / "evaluation.json").write_text(json.dumps(evaluation))
     words = Document(page_of(run)).words()
-    assert "they hold the true value as often as stated" in words and "mean width" in words
+    assert "contain the true value as often as promised" in words and "mean width" in words
     assert not re.search(r"true class|classes in a set|0 training images", words)
     card = (Path(run.path) / "MODEL_CARD.md").read_text("utf-8")
     assert "An image of anything else still gets a value." in card and "of the classes" not in card
@@ -127,7 +127,7 @@ def test_the_numbers_are_those_of_the_run(make_run):
     words = Document(page_of(run)).words().replace("\xa0", " ")
     accuracy, (low, high) = run.metrics["test"]["accuracy"], run.evaluation["intervals"]["accuracy"]
     assert f"{100 * accuracy:.1f} % of 60 test images" in words
-    assert f"between {100 * low:.1f} % and {100 * high:.1f} %" in words
+    assert f"interval is {100 * low:.1f} % to {100 * high:.1f} %" in words
     assert f"{100 * run.evaluation['calibration']['after']['ece']:.1f} points" in words
     for row in run.evaluation["per_class"]:
         cells = [f"{row[name]:.3f}" for name in ("precision", "recall", "f1", "roc_auc", "average_precision")]
@@ -170,7 +170,7 @@ def test_a_hundred_classes_and_ten_thousand_images_stay_readable_and_small(make_
 def test_without_images_the_page_says_so(make_run):
     document = Document(page_of(make_run(), with_images=False))
     assert not document.all("img")
-    assert "not at hand" in document.words()
+    assert "not available" in document.words()
 
 
 def test_a_run_that_was_not_fine_tuned_has_no_curves(make_run):
@@ -186,7 +186,7 @@ def test_a_comparison_is_shown(make_run):
     path.write_text(json.dumps({**run.metrics, "comparison": compared}))
     words = Document(page_of(run)).words().replace("\xa0", " ")
     assert "from scratch 0.500 2.000" in words
-    assert "Pre-training was worth 25.0 points (95 % interval 7.7 points to 40.3 points)" in words
+    assert "Pre-training improved the model by 25.0 points (95 % interval 7.7 points to 40.3 points)" in words
 
 
 def test_the_certificate_of_an_export_is_shown(make_run):

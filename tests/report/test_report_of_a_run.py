@@ -29,7 +29,7 @@ def workdir(config, tmp_path_factory):
 
 def test_a_run_ends_with_its_report(workdir):
     text = (workdir / "report.html").read_text("utf-8")
-    assert "Most certain errors" in text or "Least certain hits" in text
+    assert "Errors with the highest confidence" in text or "Correct predictions with the lowest confidence" in text
     assert text.count('<li class="card"') <= 2 + 2 + 4
     assert (workdir / "MODEL_CARD.md").read_text("utf-8").startswith("---\nlibrary_name: keras")
 
@@ -91,5 +91,5 @@ def test_where_the_images_are_others_the_report_has_none(config, tmp_path, capsy
     assert '<li class="card"' in (tmp_path / "run" / "report.html").read_text("utf-8")
     remake_report(tmp_path / "run")
     text = (tmp_path / "run" / "report.html").read_text("utf-8")
-    assert '<li class="card"' not in text and "not at hand" in text
+    assert '<li class="card"' not in text and "not available" in text
     assert "report: without images" in capsys.readouterr().err

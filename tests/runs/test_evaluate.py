@@ -62,7 +62,7 @@ def test_the_temperature_is_that_of_validation_and_travels_with_the_model(run):
     assert read(run)["temperature"] == pytest.approx(fit.temperature, rel=1e-3)
     assert tfl.load_model(run.workdir).metadata.temperature == read(run)["temperature"]
     test, _ = read_predictions(run.workdir / "predictions.csv")  # at temperature 1
-    before, after = (describe_calibration(test.at(t))["ece"] for t in (1.0, fit.temperature))
+    before, after = (describe_calibration(test.at(t)).ece for t in (1.0, fit.temperature))
     assert run.metrics["calibration"]["ece_before"] == pytest.approx(before, abs=1e-3)
     assert run.metrics["calibration"]["ece_after"] == pytest.approx(after, abs=1e-3)
 

@@ -1,5 +1,7 @@
 """Measure how good a model is, from one table of predictions."""
 
+from tfl.evaluation.analyses import ANALYSES
+from tfl.evaluation.analysis import Analysis, Examples
 from tfl.evaluation.calibration import (
     TemperatureFit,
     calibration_error,
@@ -11,6 +13,7 @@ from tfl.evaluation.calibration import (
 from tfl.evaluation.choice import Choice, compare_losses
 from tfl.evaluation.conformal import ConformalSets, fit_conformal
 from tfl.evaluation.decisions import choose_dont_know, precision_thresholds, selective_curve
+from tfl.evaluation.evaluation import Evaluation
 from tfl.evaluation.intervals import bootstrap_intervals, difference_interval, wilson_interval
 from tfl.evaluation.pairs import Comparison, adjust_holm, compare_predictions, paired_interval
 from tfl.evaluation.per_class import confusion_matrix, per_class_metrics
@@ -20,9 +23,13 @@ from tfl.evaluation.summary import main_figures, summarize
 from tfl.evaluation.tables import read_predictions, write_predictions
 
 __all__ = [
+    "ANALYSES",
+    "Analysis",
     "Choice",
     "Comparison",
     "ConformalSets",
+    "Evaluation",
+    "Examples",
     "Predictions",
     "Slicing",
     "TemperatureFit",

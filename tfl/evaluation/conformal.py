@@ -2,13 +2,16 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from tfl.errors import InputError
+from tfl.evaluation.analysis import Analysis, Examples
 from tfl.evaluation.intervals import wilson_interval
 from tfl.evaluation.predictions import Predictions, classification_of
+from tfl.evaluation.rows import rows_from_json
 from tfl.tasks.task import CONFORMAL
 
 COVERAGES = (0.8, 0.9, 0.95, 0.99)
@@ -43,6 +46,43 @@ class ConformalSets:
     def covers(self, table: Predictions) -> np.ndarray:
         """Return whether each set contains the truth, bool `(N,)`; for regression, whether all intervals do."""
         return _scores_of_truth(table, self.method) <= self.score
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MeasuredCoverage:
+    """How prediction sets of one coverage do on test.
+
+    Attributes:
+        coverage: promised share of examples whose set contains the truth.
+        threshold: lowest probability in the set, or half the width of the interval.
+        test_coverage: share of test examples whose set contains the truth.
+        low: lower end of the 95 % interval of `test_coverage` (Wilson); None in older files.
+        high: upper end; None in older files.
+        mean_set_size: mean number of classes in a set, or the width of the interval.
+    """
+
+    coverage: float
+    threshold: float | None
+    test_coverage: float
+    low: float | None = None
+    high: float | None = None
+    mean_set_size: float | None
+
+
+class ConformalAnalysis(Analysis[tuple[MeasuredCoverage, ...]]):
+    """Prediction sets that are calibrated on validation and measured on test."""
+
+    name = CONFORMAL
+    is_decision = True
+
+    def measure(self, examples: Examples) -> tuple[MeasuredCoverage, ...] | None:
+        """Return one row for each coverage."""
+        validation = examples.scaled_validation
+        return describe_conformal(validation, examples.scaled_test) if validation else None
+
+    def from_dict(self, values: Mapping[str, Any]) -> tuple[MeasuredCoverage, ...] | None:
+        """Return the rows from the entry "conformal"; None if there is none."""
+        return rows_from_json(MeasuredCoverage, values[self.name]) if self.name in values else None
 
 
 def fit_conformal(calibration: Predictions, coverage: float = 0.9, method: str = "lac") -> ConformalSets:
@@ -92,14 +132,12 @@ def fit_conformal(calibration: Predictions, coverage: float = 0.9, method: str =
     return ConformalSets(coverage, method, float(scores[rank - 1]) if rank <= len(scores) else math.inf)
 
 
-def describe_conformal(validation: Predictions, test: Predictions) -> list[dict[str, Any]]:
-    """Calibrate sets on validation for several coverages and return their results on test, ready for JSON.
+def describe_conformal(validation: Predictions, test: Predictions) -> tuple[MeasuredCoverage, ...]:
+    """Calibrate sets on validation for several coverages and return their results on test.
 
     Returns:
-        One row for each coverage: "coverage" (promised), "threshold" (lowest probability in the set, or half the
-        width of the interval), "test_coverage" with its 95 % interval (Wilson) as "low" and "high", and
-        "mean_set_size" (number of classes, or width of the interval). For regression, a coverage is absent if there
-        are too few validation examples to promise it.
+        One row for each coverage. For regression, a coverage is absent if there are too few validation examples to
+        promise it.
     """
     rows = []
     for coverage in COVERAGES:
@@ -109,11 +147,17 @@ def describe_conformal(validation: Predictions, test: Predictions) -> list[dict[
         size = 2.0 * sets.score if sets.method == RESIDUAL else float(sets.contains(test).sum(axis=1).mean())
         covered = sets.covers(test)
         low, high = wilson_interval(int(covered.sum()), len(covered))
-        rows.append({
-            "coverage": coverage, "threshold": sets.threshold,
-            "test_coverage": float(covered.mean()), "low": low, "high": high, "mean_set_size": size,
-        })  # fmt: skip
-    return rows
+        rows.append(
+            MeasuredCoverage(
+                coverage=coverage,
+                threshold=sets.threshold,
+                test_coverage=float(covered.mean()),
+                low=low,
+                high=high,
+                mean_set_size=size,
+            )
+        )
+    return tuple(rows)
 
 
 def _scores_of_truth(table: Predictions, method: str) -> np.ndarray:

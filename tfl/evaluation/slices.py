@@ -36,6 +36,41 @@ class Slicing:
     parts: np.ndarray
 
 
+@dataclasses.dataclass(frozen=True)
+class MeasuredSlice:
+    """The headline metric on one part of the examples.
+
+    Attributes:
+        name: name of the part; "slice" in JSON.
+        num_examples: number of examples in the part.
+        value: the headline metric; its name is its key in JSON.
+        low: lower end of the 95 % interval (Wilson for a share, else the bootstrap); None if all values are equal.
+        high: upper end of the same interval.
+    """
+
+    name: str
+    num_examples: int
+    value: float
+    low: float | None
+    high: float | None
+
+    def to_dict(self, metric: str) -> dict[str, Any]:
+        """Return the row, ready for JSON, with the value under the name of its metric."""
+        return {"slice": self.name, "num_examples": self.num_examples, metric: self.value, "low": self.low,
+                "high": self.high}  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], metric: str) -> "MeasuredSlice":
+        """Return the row of a JSON file.
+
+        Raises:
+            ValueError: the row does not have the metric.
+        """
+        if metric not in values:
+            raise ValueError(f"the slice {values['slice']!r} has no {metric}")
+        return cls(values["slice"], values["num_examples"], values[metric], values["low"], values["high"])
+
+
 def slice_by_number(values: np.ndarray, unit: str = "") -> Slicing:
     """Divide examples by a number into at most four parts of about equal size, named by their range.
 
@@ -150,8 +185,8 @@ def measure_examples(source: Source, rows: np.ndarray) -> np.ndarray:
     return np.array([found[row] for row in np.asarray(rows).tolist()])
 
 
-def measure_slices(table: Predictions, slicings: Mapping[str, Slicing]) -> dict[str, list[dict[str, Any]]]:
-    """Return the headline metric of each part, ready for JSON.
+def measure_slices(table: Predictions, slicings: Mapping[str, Slicing]) -> dict[str, tuple[MeasuredSlice, ...]]:
+    """Return the headline metric of each part.
 
     With many parts, expect some chance results: one in twenty 95 % intervals misses the truth.
 
@@ -160,23 +195,20 @@ def measure_slices(table: Predictions, slicings: Mapping[str, Slicing]) -> dict[
         slicings: the ways to divide the examples, by name.
 
     Returns:
-        For each name, one row for each part: "slice", "num_examples", "accuracy" (for regression
-        "mean_absolute_error"), and its 95 % interval "low" and "high" (Wilson; for regression the bootstrap, and None
-        if all values are equal).
+        For each name, one row for each part that has examples.
     """
     headline, values = table.task.headline, table.task.headline_values(np.asarray(table.logits), table.labels)
     measured = {}
     for name, slicing in slicings.items():
-        measured[name] = []
+        rows = []
         for part, text in enumerate(slicing.names):
             chosen = values[slicing.parts == part]
             if not len(chosen):
                 continue
             low, high = wilson_interval(chosen.sum(), len(chosen)) if headline.is_share else mean_interval(chosen)
             low, high = (low, high) if low < high else (None, None)  # equal values do not show how large the error is
-            mean = {headline.metric: float(chosen.mean())}
-            row = {"slice": text, "num_examples": len(chosen), **mean, "low": low, "high": high}
-            measured[name].append(row)
+            rows.append(MeasuredSlice(text, len(chosen), float(chosen.mean()), low, high))
+        measured[name] = tuple(rows)
     return measured
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from tfl.evaluation import (
     Choice,
+    Evaluation,
     Predictions,
     compare_losses,
     fit_temperature,
@@ -79,9 +80,9 @@ def evaluate_kept(run: Run, kept: PhaseResult, phases: Sequence[PhaseResult], ch
         ids, classes = run.splits.index.ids, run.model.metadata.class_names
         write_predictions(test, run.folder / "predictions.csv", ids, classes)
         write_predictions(kept.validation, run.folder / "validation_predictions.csv", ids, classes)
-        write_json(run.folder / "evaluation.json", evaluation)
+        write_json(run.folder / "evaluation.json", evaluation.to_dict())
     metrics = {
-        "test": evaluation["test"],
+        "test": evaluation.test,
         "validation": kept.record["validation"],
         **main_figures(evaluation),
         "kept": kept.name,
@@ -103,7 +104,7 @@ def _contract(phases: Sequence[PhaseResult]) -> dict[str, Any]:
     )
 
 
-def _evaluate(run: Run, test: Predictions, validation: Predictions) -> dict[str, Any]:
+def _evaluate(run: Run, test: Predictions, validation: Predictions) -> Evaluation:
     """Fit the temperature that is saved with the model, and summarize the model on test."""
     fit = fit_temperature(validation)
     if fit.reason and run.task.has_temperature:

@@ -49,10 +49,10 @@ def write_report(
 
 def _render(facts: Facts, model: keras.Model | None, splits: Splits | None, gallery: int | None) -> None:
     most = facts.config.report.gallery if gallery is None else gallery
-    galleries, note = [], "The images were not at hand when this report was made."
+    galleries, note = [], "The images were not available when this report was made."
     if model is not None and splits is not None:
         galleries = make_galleries(facts, model, splits, _features(facts, model, splits), most)
-        note = "" if galleries else "No images were asked for, or there is nothing to show."
+        note = "" if galleries else "No images were requested, or there is nothing to show."
     findings = find(facts)
     _write(facts.path / CARD, render_card(facts, findings))
     # The report is written last: a run without it gets both files again.

@@ -1,6 +1,7 @@
 """Check that the files of a run agree: a value that is in several files must be the same in all of them."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from tfl.files.reading import read_csv, refuse_file
 from tfl.registry import normal_name
 from tfl.report.facts import Facts
 from tfl.runs.recorded import check_recorded_config
+from tfl.tasks.task import PER_CLASS
 
 CLOSE = 1e-3  # tolerance: a second evaluation of a run may round differently
 LOSSES = ("loss", "val_loss")
@@ -46,12 +48,15 @@ def check_facts(facts: Facts) -> None:
         InputError: two files differ.
     """
     check_recorded_config(facts.config, facts.metadata, facts.path / "config.json")
-    _check_metrics(facts, METRICS, facts.metrics)
-    if facts.evaluation:
-        _check_metrics(facts, EVALUATION, facts.evaluation)
+    metrics, evaluation = facts.metrics, facts.evaluation
+    _check_metrics(facts, METRICS, metrics.test, metrics.intervals)
+    if metrics.kept not in (*metrics.phases, "random weights"):
+        raise refuse_file(facts.path / METRICS, f"{metrics.kept!r} is kept, and is not among the phases")
+    if facts.is_measured:
+        _check_metrics(facts, EVALUATION, evaluation.test, evaluation.intervals)
         _check_evaluation(facts, facts.path / EVALUATION)
-    sizes = {name: sum(row["split"] == name for row in facts.splits) for name in facts.metrics["num_examples"]}
-    if facts.splits and sizes != facts.metrics["num_examples"]:
+    sizes = {name: sum(row["split"] == name for row in facts.splits) for name in metrics.num_examples}
+    if facts.splits and sizes != metrics.num_examples:
         raise refuse_file(facts.path / METRICS, f"num_examples is not that of splits.csv, {sizes}")
     if len(facts.history) > facts.config.finetune.epochs:
         raise refuse_file(
@@ -60,51 +65,51 @@ def check_facts(facts: Facts) -> None:
         )
 
 
-def _check_metrics(facts: Facts, name: str, values: dict[str, Any]) -> None:
-    path, test = facts.path / name, values["test"]
+def _check_metrics(
+    facts: Facts, name: str, test: Mapping[str, Any], intervals: Mapping[str, tuple[float, float]]
+) -> None:
+    path = facts.path / name
     if facts.headline not in test:
         raise refuse_file(path, f"test lacks {facts.headline!r}")
-    for metric, (low, high) in values.get("intervals", {}).items():
+    for metric, (low, high) in intervals.items():
         if not low <= high:
             raise refuse_file(path, f"intervals.{metric}: {low} to {high}")
     if len(facts.table) and test["num_examples"] != len(facts.table):
         raise refuse_file(path, f"test.num_examples is {test['num_examples']}, of predictions {len(facts.table)}")
-    if values.get("kept", "random weights") not in (*values.get("phases", {}), "random weights"):
-        raise refuse_file(path, f"{values['kept']!r} is kept, and is not among the phases")
 
 
 def _check_evaluation(facts: Facts, path: epath.Path) -> None:
     evaluation, names = facts.evaluation, list(map(normal_name, facts.metadata.class_names))
-    first, second = facts.metrics["test"], evaluation["test"]
+    first, second = facts.metrics.test, evaluation.test
     for metric in first.keys() & second.keys():
         if not math.isclose(first[metric], second[metric], rel_tol=CLOSE, abs_tol=CLOSE):
             raise refuse_file(path, f"test.{metric} is {second[metric]}, and in {METRICS} {first[metric]}")
-    if not math.isclose(evaluation["temperature"], facts.metadata.temperature, rel_tol=CLOSE):
-        raise refuse_file(path, f"temperature is {evaluation['temperature']}, the model's {facts.metadata.temperature}")
-    per_class = evaluation.get("per_class")
-    if per_class is not None and [normal_name(row["class"]) for row in per_class] != names:
+    if not math.isclose(evaluation.temperature, facts.metadata.temperature, rel_tol=CLOSE):
+        raise refuse_file(path, f"temperature is {evaluation.temperature}, the model's {facts.metadata.temperature}")
+    if PER_CLASS in evaluation.results and [normal_name(row.name) for row in evaluation.per_class] != names:
         raise refuse_file(path, f"per_class has other classes than the model, {', '.join(names)}")
-    if not {
-        normal_name(row["class"]) for row in evaluation.get("decisions", {}).get("precision_thresholds", [])
-    } <= set(names):
+    if not {normal_name(row.name) for row in evaluation.precision_thresholds} <= set(names):
         raise refuse_file(path, "decisions.precision_thresholds has classes that the model does not have")
-    if matrix := evaluation.get("confusion_matrix"):
+    if matrix := evaluation.confusion_matrix:
         if len(matrix) != len(names) or any(len(row) != len(names) for row in matrix):
             raise refuse_file(path, f"confusion_matrix is not {len(names)} x {len(names)}")
         if np.sum(matrix) != second["num_examples"]:
             raise refuse_file(path, f"confusion_matrix has {np.sum(matrix)} examples, test {second['num_examples']}")
-    for cut, rows in evaluation.get("slices", {}).items():
+    for cut, rows in evaluation.slices.items():
         for row in rows:
-            if facts.headline not in row or row["num_examples"] > second["num_examples"]:
-                raise refuse_file(path, f"slices.{cut}: {row['slice']!r} is no part of the test images")
-    _check_ends(evaluation, path)
+            if row.num_examples > second["num_examples"]:
+                raise refuse_file(path, f"slices.{cut}: {row.name!r} is no part of the test images")
 
 
-def _check_ends(values: Any, path: epath.Path) -> None:
-    """Check at any depth that every interval has either no ends, or both ends in the correct order."""
+def check_ends(values: Any, path: epath.Path) -> None:
+    """Check in a JSON file, at any depth, that every interval has either no ends, or both ends in the correct order.
+
+    Raises:
+        InputError: the ends of an interval are in the wrong order, or one is missing.
+    """
     for inner in values.values() if isinstance(values, dict) else values:
         if isinstance(inner, (dict, list)):
-            _check_ends(inner, path)
+            check_ends(inner, path)
     for low, high in (("low", "high"), ("coverage_low", "coverage_high")):
         if isinstance(values, dict) and (low in values or high in values):
             start, end = values.get(low), values.get(high)

@@ -14,8 +14,10 @@ import jinja2
 from tfl.backbones.catalog import is_in_keras
 from tfl.report.facts import Facts
 from tfl.report.finding import Finding
-from tfl.report.page import describe_model, environment
-from tfl.report.results import describe_results
+from tfl.report.head import describe_model
+from tfl.report.page import environment
+from tfl.report.panels import class_tables
+from tfl.report.results import metrics_table, slice_tables
 from tfl.report.story import describe_data, tell_training
 from tfl.report.wording import count, percent
 
@@ -26,6 +28,7 @@ METRIC_IDS = {  # our metric names, and the names on the Hugging Face Hub
     "root_mean_squared_error": "rmse",
     "r2": "r_squared",
 }
+MOST_ROWS = 100  # of a table
 
 
 def render_card(facts: Facts, findings: list[Finding]) -> str:
@@ -39,7 +42,8 @@ def render_card(facts: Facts, findings: list[Finding]) -> str:
     text = template.render(
         pipeline="image-classification" if facts.has_classes else "image-regression",
         card=_describe(facts),
-        results=describe_results(facts),
+        tables=[metrics_table(facts), *class_tables(facts), *slice_tables(facts)],
+        most_rows=MOST_ROWS,
         findings=findings,
     )
     return text.encode("utf-8", "replace").decode("utf-8")
@@ -54,9 +58,8 @@ def _environment() -> jinja2.Environment:
 
 
 def _describe(facts: Facts) -> dict[str, Any]:
-    splits = facts.metrics.get("num_examples", {})
+    splits = facts.metrics.num_examples
     metrics = [(METRIC_IDS[name], value) for name, value in facts.test.items() if name in METRIC_IDS]
-    interval = facts.headline_interval
     return {
         "name": facts.name,
         "base": f"keras-applications/{facts.metadata.backbone}" if is_in_keras(facts.metadata.backbone) else "",
@@ -70,43 +73,44 @@ def _describe(facts: Facts) -> dict[str, Any]:
         "metrics": [(name, round(float(value), 6)) for name, value in metrics if math.isfinite(value)],
         "strange_image": _strange_image(facts),
         "factors": _factors(facts),
-        "metrics_note": "Every test image counts exactly once; the test split was looked at once, at the end."
-        + (" Intervals are at 95 %." if interval else ""),
-        "test_data": f"{count(splits.get('test', 0), 'image')} that were neither trained on nor chosen by. "
+        "metrics_note": "Every test image counts exactly once. The test split was used once, at the end."
+        + (" Intervals are at 95 %." if facts.headline_interval else ""),
+        "test_data": f"{count(splits['test'], 'image')} that were used neither for training nor for any choice. "
         + describe_data(facts),
-        "train_data": f"{count(splits.get('train', 0), 'image')} to train on and {splits.get('validation', 0):,} to "
-        f"choose by, from {facts.source}.",
+        "train_data": f"{count(splits['train'], 'image')} for training and {splits['validation']:,} for choices, from "
+        f"{facts.source}.",
     }
 
 
 def _output(facts: Facts) -> str:
     names = ", ".join(facts.metadata.class_names[:100])
-    sure = f"; divide by the temperature {facts.temperature:.3g} before they become probabilities"
-    return f"{facts.task.output_kind} ({names}, in this order){sure if facts.task.has_temperature else ''}"
+    scaled = f"; divide by the temperature {facts.temperature:.3g} before they become probabilities"
+    return f"{facts.task.output_kind} ({names}, in this order){scaled if facts.task.has_temperature else ''}"
 
 
 def _strange_image(facts: Facts) -> str:
     if not facts.has_classes:
         return "An image of anything else still gets a value"
-    row = facts.evaluation.get("decisions", {}).get("dont_know")
-    sure = "" if row is None else f"; answer “don’t know” below {percent(row['threshold'])} confidence"
-    advice = f"{sure}, which was chosen on {facts.held_out}" if row else ""
+    row = facts.evaluation.selective.dont_know
+    advice = (
+        f"; answer “don’t know” below {percent(row.threshold)} confidence, which was chosen on {facts.held_out}"
+        if row
+        else ""
+    )
     if not facts.task.labels.has_one_class:
         return f"An image that shows none of the labels may still get some of them{advice}"
     return f"An image that shows none of the classes still gets one of them{advice}"
 
 
 def _factors(facts: Facts) -> str:
-    slices = facts.evaluation.get("slices", {})
-    if not slices:
-        return "No slices of the test images were measured beside the classes."
-    parts = []
-    for name, rows in slices.items():
-        sign = 1.0 if facts.task.headline.higher_is_better else -1.0
-        worst = min(rows, key=lambda row: sign * row.get(facts.headline, 0.0), default=None)
+    if not facts.evaluation.slices:
+        return "The run did not measure parts of the test images other than the classes."
+    sign, parts = 1.0 if facts.task.headline.higher_is_better else -1.0, []
+    for name, rows in facts.evaluation.slices.items():
+        worst = min(rows, key=lambda row: sign * row.value, default=None)
         if worst:
-            parts.append(f"{name} (weakest at {worst['slice']}: {facts.write(worst[facts.headline])})")
-    return f"Measured apart: {', '.join(parts)}."
+            parts.append(f"{name} (weakest at {worst.name}: {facts.write(worst.value)})")
+    return f"Measured separately: {', '.join(parts)}."
 
 
 def _markdown(text: Any) -> str:

@@ -11,8 +11,11 @@ from etils import epath
 from tfl.config import PYTHON_DATA, TransferConfig, flatten
 from tfl.data.index import SPLITS, Index, index_of_splits
 from tfl.data.splits import find_contradictions, find_leaks
+from tfl.evaluation.evaluation import Evaluation
 from tfl.evaluation.predictions import Predictions
 from tfl.models.classifier import Metadata
+from tfl.report.certificate import CertifiedFile
+from tfl.report.run_metrics import RunMetrics
 from tfl.report.wording import figure, percent
 from tfl.tasks import Task
 
@@ -26,8 +29,8 @@ class Facts:
         config: the config of the run.
         metadata: the metadata in the model file.
         metrics: the contents of `metrics.json`.
-        evaluation: the contents of `evaluation.json`, {} if there is none.
-        certificate: the contents of `export/certificate.json`, {} if nothing was exported.
+        evaluation: the contents of `evaluation.json`; without results if there is none.
+        certificate: the exported files of `export/certificate.json`; empty if nothing was exported.
         splits: one row per example, from `splits.csv`.
         history: one row per epoch of fine-tuning, from `history.csv`.
         quarantine: one row per file that was left out.
@@ -38,9 +41,9 @@ class Facts:
     path: epath.Path
     config: TransferConfig
     metadata: Metadata
-    metrics: dict[str, Any]
-    evaluation: dict[str, Any]
-    certificate: dict[str, Any]
+    metrics: RunMetrics
+    evaluation: Evaluation
+    certificate: tuple[CertifiedFile, ...]
     splits: list[dict[str, str]]
     history: list[dict[str, float]]
     quarantine: list[dict[str, str]]
@@ -71,12 +74,12 @@ class Facts:
     @property
     def test(self) -> dict[str, Any]:
         """Every scalar metric of the test split."""
-        return self.metrics["test"] | self.evaluation.get("test", {})
+        return {**self.metrics.test, **self.evaluation.test}
 
     @property
-    def intervals(self) -> dict[str, list[float]]:
-        """The 95 % intervals of test metrics, by name."""
-        return self.evaluation.get("intervals", {})
+    def is_measured(self) -> bool:
+        """Whether the run wrote an `evaluation.json`."""
+        return bool(self.evaluation.test)
 
     @property
     def headline(self) -> str:
@@ -88,9 +91,10 @@ class Facts:
         return percent(value) if self.task.headline.is_share else figure(value)
 
     @property
-    def headline_interval(self) -> list[float] | None:
+    def headline_interval(self) -> tuple[float, float] | None:
         """The 95 % interval of the headline metric; for accuracy it is Wilson's, under another name in older runs."""
-        return self.intervals.get(f"{self.headline}_wilson") or self.intervals.get(self.headline)
+        intervals = self.evaluation.intervals
+        return intervals.get(f"{self.headline}_wilson") or intervals.get(self.headline)
 
     @property
     def held_out(self) -> str:
@@ -100,13 +104,13 @@ class Facts:
     @property
     def temperature(self) -> float:
         """The divisor of the logits before they become probabilities."""
-        return float(self.evaluation.get("temperature", self.metadata.temperature))
+        return float(self.evaluation.temperature)
 
     @property
     def phase_losses(self) -> dict[str, float]:
         """The validation loss of each phase; with two phases, the loss at the phase's own temperature."""
-        choice, phases = self.metrics.get("choice", {}), self.metrics.get("phases", {})
-        return {name: choice.get(name, phase["validation"]["loss"]) for name, phase in phases.items()}
+        losses = {name: phase.validation["loss"] for name, phase in self.metrics.phases.items()}
+        return losses | {name: loss for name, loss in self.metrics.choice.losses().items() if name in losses}
 
     @property
     def epoch_losses(self) -> list[float]:

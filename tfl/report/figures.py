@@ -1,11 +1,11 @@
 """Make the charts of a run, each with its finding in words."""
 
 import io
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from tfl.evaluation.calibration import Calibration
 from tfl.report.charts import Chart, Series, draw
 from tfl.report.facts import Facts
 from tfl.report.pictures import data_uri
@@ -46,7 +46,7 @@ def _curve(facts: Facts, name: str, title: str) -> Chart:
 
 
 def _learning_rate(facts: Facts) -> Chart:
-    options, train = facts.config.finetune, facts.metrics["num_examples"]["train"]
+    options, train = facts.config.finetune, facts.metrics.num_examples["train"]
     total = options.epochs * -(-train // facts.config.data.batch_size)
     schedule = make_schedule(options.schedule, options.learning_rate, total, options.warmup_fraction)
     steps = np.unique(np.linspace(0, total - 1, min(total, STEPS)).astype(int)).tolist()
@@ -62,16 +62,15 @@ def _learning_rate(facts: Facts) -> Chart:
 
 def l2_path(facts: Facts) -> Chart | None:
     """Return the chart of the validation loss over the tried values of λ; None if there was only one."""
-    probe = facts.metrics.get("phases", {}).get("probe", {})
-    path = probe.get("path", [])
-    if len(path) < 2:
+    probe = facts.metrics.phases.get("probe")
+    if probe is None or probe.l2 is None or len(probe.path) < 2:
         return None
-    tried, losses = [point["l2"] for point in path], [point["validation_loss"] for point in path]
-    chosen = min(range(len(path)), key=lambda k: abs(np.log(tried[k] / probe["l2"])))
+    best, tried, losses = probe.l2, [point.l2 for point in probe.path], [point.validation_loss for point in probe.path]
+    chosen = min(range(len(tried)), key=lambda k: abs(np.log(tried[k] / best)))
     return draw(
         [Series("", tried, losses), Series("", [tried[chosen]], [losses[chosen]], sizes=[4])],
-        alt=f"Validation loss over {len(path)} values of λ: lowest at λ = {probe['l2']:.3g} with {losses[chosen]:.3f}.",
-        caption=f"λ of the solved head: {probe['l2']:.3g} was chosen (dot) of {len(path)} values.",
+        alt=f"Validation loss over {len(tried)} values of λ: lowest at λ = {best:.3g} with {losses[chosen]:.3f}.",
+        caption=f"Validation loss over λ of the solved head. Of {len(tried)} values, {best:.3g} was chosen (dot).",
         x_label="λ",
         log_x=True,
     )
@@ -79,31 +78,34 @@ def l2_path(facts: Facts) -> Chart | None:
 
 def reliability(facts: Facts) -> list[Chart]:
     """Return the reliability diagrams before and after temperature scaling."""
-    calibration = facts.evaluation.get("calibration", {})
-    names = {"before": "as trained (T = 1)", "after": f"temperature scaled (T = {facts.temperature:.2f})"}
-    return [_reliability(calibration[key], name) for key, name in names.items() if key in calibration]
+    calibration = facts.evaluation.calibration
+    if calibration is None:
+        return []
+    return [
+        _reliability(calibration.before, "as trained (T = 1)"),
+        _reliability(calibration.after, f"temperature scaled (T = {facts.temperature:.2f})"),
+    ]
 
 
-def _reliability(measured: dict[str, Any], name: str) -> Chart:
-    bins = [row for row in measured["bins"] if row["count"]]
-    total = sum(row["count"] for row in bins) or 1
-    gap = sum(row["count"] * (row["confidence"] - row["accuracy"]) for row in bins) / total
-    lean = "too sure" if gap > 0 else "not sure enough"
+def _reliability(measured: Calibration, name: str) -> Chart:
+    bins = [
+        (row.count, row.confidence, row.accuracy)
+        for row in measured.bins
+        if row.count and row.confidence is not None and row.accuracy is not None
+    ]
+    total = sum(count for count, _, _ in bins) or 1
+    gap = sum(count * (confidence - accuracy) for count, confidence, accuracy in bins) / total
+    confidences, accuracies = [confidence for _, confidence, _ in bins], [accuracy for _, _, accuracy in bins]
     return draw(
         [
             Series("", [0, 1], [0, 1], "guide"),
-            Series("", [row["confidence"] for row in bins], [row["accuracy"] for row in bins]),
-            Series(
-                "",
-                [row["confidence"] for row in bins],
-                [row["accuracy"] for row in bins],
-                sizes=[2 + 8 * (row["count"] / total) ** 0.5 for row in bins],
-            ),
+            Series("", confidences, accuracies),
+            Series("", confidences, accuracies, sizes=[2 + 8 * (count / total) ** 0.5 for count, _, _ in bins]),
         ],
-        alt=f"Reliability diagram, {name}: expected calibration error {points(measured['ece'])}; on average the "
-        f"model is {points(abs(gap))} {lean}.",
-        caption=f"{name[:1].upper()}{name[1:]}: error {points(measured['ece'])}. On the dashed line, 80 % sure is "
-        "right 8 times in 10; a larger dot stands for more images.",
+        alt=f"Reliability diagram, {name}: expected calibration error {points(measured.ece)}; on average the "
+        f"confidence is {points(abs(gap))} too {'high' if gap > 0 else 'low'}.",
+        caption=f"{name[:1].upper()}{name[1:]}: error {points(measured.ece)}. On the dashed line, a confidence of "
+        "80 % means correct in 8 of 10 cases. A larger dot means more images.",
         x_label="confidence",
         x_range=(0, 1),
         y_range=(0, 1),
@@ -112,18 +114,18 @@ def _reliability(measured: dict[str, Any], name: str) -> Chart:
 
 def selective(facts: Facts) -> Chart | None:
     """Return the chart of accuracy over the share of images for which the model is confident enough."""
-    rows = sorted(facts.evaluation.get("decisions", {}).get("selective", []), key=lambda row: row["coverage"])
-    rows = [row for row in rows if row["accuracy"] is not None]
+    rows = sorted(facts.evaluation.selective.curve, key=lambda row: row.coverage)
+    rows = [(row.coverage, row.accuracy) for row in rows if row.accuracy is not None]
     if len(rows) < 2:
         return None
-    first, last = rows[0], rows[-1]
+    coverages, accuracies = [coverage for coverage, _ in rows], [accuracy for _, accuracy in rows]
     return draw(
-        [Series("", [row["coverage"] for row in rows], [row["accuracy"] for row in rows])],
-        alt=f"Accuracy over coverage: {percent(last['accuracy'])} on {percent(last['coverage'])} of the images, "
-        f"{percent(first['accuracy'])} on the {percent(first['coverage'])} that are most certain.",
-        caption="Accuracy on the test images that are kept when the least certain ones go to a person; the thresholds "
-        f"are from {facts.held_out}.",
-        x_label="share of images kept",
+        [Series("", coverages, accuracies)],
+        alt=f"Accuracy over coverage: {percent(accuracies[-1])} on {percent(coverages[-1])} of the images, "
+        f"{percent(accuracies[0])} on the {percent(coverages[0])} with the highest confidence.",
+        caption="Accuracy on the test images that the model answers, if it leaves those with the lowest confidence to "
+        f"a person. The thresholds were chosen on {facts.held_out}.",
+        x_label="share of images answered",
         x_range=(0, 1),
     )
 

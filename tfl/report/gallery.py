@@ -1,10 +1,11 @@
-"""Choose photos that are worth a look: confident errors, hits with low confidence, and typical examples.
+"""Choose photos to look at: confident errors, correct predictions with low confidence, and typical examples.
 
 Only these few photos are explained, so that a report takes as long for a million test images as for a hundred.
 """
 
 import dataclasses
 from collections.abc import Callable
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -18,6 +19,7 @@ from tfl.explain import (
     overlay,
     typical_examples,
 )
+from tfl.report.blocks import Block
 from tfl.report.facts import Facts
 from tfl.report.pictures import SMALL, thumbnail
 from tfl.report.wording import figure, percent
@@ -56,7 +58,7 @@ class Card:
 
 
 @dataclasses.dataclass(frozen=True)
-class Gallery:
+class Gallery(Block):
     """Images of one kind.
 
     Attributes:
@@ -65,6 +67,7 @@ class Gallery:
         cards: the images.
     """
 
+    kind: ClassVar[str] = "gallery"
     title: str
     note: str
     cards: list[Card]
@@ -100,30 +103,31 @@ def _choose(facts: Facts, outcomes: Outcomes, most: int) -> list[tuple[str, str,
     if not facts.task.is_classifier:
         order = np.argsort(outcomes.confidence, kind="stable")
         return [
-            ("Largest errors", "Is the label right? Is there anything like it in training?", order[::-1][:most]),
-            ("Smallest errors", "What these have in common is what the model has understood.", order[:most]),
+            ("Largest errors", "Is the label correct? Are there similar images in training?", order[::-1][:most]),
+            ("Smallest errors", "What these images have in common shows what the model predicts well.", order[:most]),
         ]
     return [
         (
-            "Most certain errors",
-            "Look for wrong labels first: an error among training images of the predicted class may be none.",
+            "Errors with the highest confidence",
+            "Check the labels first. If the nearest training images belong to the predicted class, the label may be "
+            "wrong.",
             most_confident_errors(outcomes, most),
         ),
         (
-            "Least certain hits",
-            "Right, but only just: more images like these help most.",
+            "Correct predictions with the lowest confidence",
+            "The model nearly made an error here. More training images like these help most.",
             least_confident_hits(outcomes, most),
         ),
         (
             "Typical examples",
-            "Hits of middling confidence. The heat should lie on what makes the class, not on the background.",
+            "Correct predictions with a medium confidence. The heat should be on the object, not on the background.",
             _typical(facts, outcomes, 2 * most),
         ),
     ]
 
 
 def _typical(facts: Facts, outcomes: Outcomes, most: int) -> np.ndarray:
-    """Return up to two hits of every class; with many classes, one hit for each of the weakest classes."""
+    """Return up to two correct predictions of every class; with many classes, one of each of the weakest classes."""
     if not facts.task.labels.has_one_class:  # an example has several classes: choose among all examples together
         return typical_examples(dataclasses.replace(outcomes, predicted=np.zeros_like(outcomes.predicted)), 0, most)
     number = len(facts.metadata.class_names)
@@ -194,9 +198,9 @@ def _describe_prediction(facts: Facts, outcomes: Outcomes, position: int) -> tup
         decided = facts.task.decide(values[None])[0]
         truth, predicted = (_plain(facts.task.labels.text(value, names)) or "none" for value in (label, decided))
     if not facts.task.is_classifier:
-        return truth, predicted, f"off by {figure(float(confidence))}"
-    of_name = "" if facts.task.labels.has_one_class else f" of {names[outcomes.predicted[position]]}"
-    return truth, predicted, f"{percent(confidence)} sure{of_name}"
+        return truth, predicted, f"error {figure(float(confidence))}"
+    of_name = "" if facts.task.labels.has_one_class else f" in {names[outcomes.predicted[position]]}"
+    return truth, predicted, f"confidence {percent(confidence)}{of_name}"
 
 
 def _plain(label: str) -> str:
@@ -206,8 +210,10 @@ def _plain(label: str) -> str:
 def _where(heat: np.ndarray) -> str:
     """Describe in words where in the image the heat is, for readers who cannot see it."""
     if not heat.any():
-        return "nothing in the image speaks for it"
+        return "no place in the image raises its score"
     row, column = np.unravel_index(int(heat.argmax()), heat.shape)
     place = f"{ROWS[3 * row // heat.shape[0]]} {COLUMNS[3 * column // heat.shape[1]]}"
     place = "centre" if place == "middle centre" else place
-    return f"hottest at the {place}, at least half as hot over {percent(float(np.mean(heat > 0.5)))} of it"
+    return (
+        f"strongest at the {place}, and at least half as strong in {percent(float(np.mean(heat > 0.5)))} of the image"
+    )

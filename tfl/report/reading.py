@@ -6,12 +6,15 @@ from typing import Any
 import numpy as np
 
 from tfl.errors import InputError
+from tfl.evaluation.evaluation import Evaluation
 from tfl.evaluation.predictions import Predictions
-from tfl.files.reading import read_csv, read_json
+from tfl.files.reading import read_csv, read_json, refuse_file
 from tfl.files.schemas import CERTIFICATE, EVALUATION
-from tfl.models.classifier import read_model_metadata
-from tfl.report.agreement import check_facts, read_history
+from tfl.models.classifier import Metadata, read_model_metadata
+from tfl.report.agreement import check_ends, check_facts, read_history
+from tfl.report.certificate import read_certified
 from tfl.report.facts import Facts
+from tfl.report.run_metrics import RunMetrics
 from tfl.runs.recorded import recorded_predictions, recorded_splits
 from tfl.workdir import Workdir, read_config
 
@@ -42,9 +45,9 @@ def read_facts(workdir: Any) -> Facts:
         path=run.path,
         config=read_config(run),
         metadata=metadata,
-        metrics=metrics,
-        evaluation=_values(run, "evaluation.json", EVALUATION),
-        certificate=_values(run, "export/certificate.json", CERTIFICATE),
+        metrics=RunMetrics.from_dict(metrics),
+        evaluation=_evaluation(run, metadata),
+        certificate=read_certified(_values(run, "export/certificate.json", CERTIFICATE)),
         splits=recorded_splits(run) if (run / "splits.csv").exists() else [],
         history=read_history(run / "history.csv") if (run / "history.csv").exists() else [],
         quarantine=_quarantine(run),
@@ -53,6 +56,19 @@ def read_facts(workdir: Any) -> Facts:
     )
     check_facts(facts)
     return facts
+
+
+def _evaluation(run: Workdir, metadata: Metadata) -> Evaluation:
+    """Read `evaluation.json`; an older run may not have written it, or fewer entries."""
+    headline, path = metadata.task.headline.metric, run / "evaluation.json"
+    values = _values(run, path.name, EVALUATION)
+    if not values:
+        return Evaluation(metadata.temperature, headline)
+    check_ends(values, path)
+    try:
+        return Evaluation.from_dict(values, headline)
+    except ValueError as error:
+        raise refuse_file(path, error) from error
 
 
 def _values(run: Workdir, name: str, schema: Mapping[str, Any]) -> dict[str, Any]:

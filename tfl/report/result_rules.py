@@ -4,7 +4,6 @@ A rule is a function from facts to findings; most rules give at most one. The ru
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -18,17 +17,18 @@ HIGH_CONFIDENCE = 0.95
 
 
 def _no_better_than_guessing(facts: Facts) -> Iterator[Finding]:
-    support = [row["support"] for row in facts.evaluation.get("per_class", [])]
-    if not (facts.task.labels.has_one_class and facts.task.headline.is_share) or not support or not sum(support):
+    support = [row.support for row in facts.evaluation.per_class]
+    if not (facts.task.labels.has_one_class and facts.task.headline.is_share) or not sum(support):
         return
-    share, low = max(support) / sum(support), (facts.headline_interval or [facts.test["accuracy"]])[0]
+    value, noun = facts.test[facts.headline], facts.task.headline.noun
+    share, low = max(support) / sum(support), facts.headline_interval[0] if facts.headline_interval else value
     if low <= share:
-        name = facts.evaluation["per_class"][int(np.argmax(support))]["class"]
+        name = facts.evaluation.per_class[int(np.argmax(support))].name
         yield Finding(
             "problem",
             95,
-            f"Not shown to be better than always saying “{name}”, which is right {percent(share)} of the time: "
-            f"accuracy is {percent(facts.test['accuracy'])}, and may be as low as {percent(low)}.",
+            f"The test does not show that the model is better than the constant prediction “{name}”, which is correct "
+            f"for {percent(share)} of the images: the {noun} is {percent(value)}, and may be as low as {percent(low)}.",
         )
 
 
@@ -42,38 +42,42 @@ def _small_test_set(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "advice",
             70 if width > 0.05 else 50,
-            f"With {count(size, 'test image')} the accuracy is known to ±{points(width)} only "
-            f"({percent(interval[0])} to {percent(interval[1])}): smaller differences between two models are chance. "
-            f"±2 points take about {needed:,} images.",
+            f"With {count(size, 'test image')}, the {facts.task.headline.noun} is known only to ±{points(width)} "
+            f"({percent(interval[0])} to {percent(interval[1])}). A smaller difference between two models may be "
+            f"chance. About {needed:,} images give ±2 points.",
         )
 
 
 def _weak_class(facts: Facts) -> Iterator[Finding]:
-    rows = [row for row in facts.evaluation.get("per_class", []) if row.get("recall") is not None and row["support"]]
+    rows = [(row.recall, row) for row in facts.evaluation.per_class if row.recall is not None and row.support]
     if len(rows) < 2:
         return
-    mean = float(np.mean([row["recall"] for row in rows]))
+    mean = float(np.mean([recall for recall, _ in rows]))
     level = 1 - 0.05 / len(rows)  # Bonferroni: the worst of many classes may be low by chance
-    weak = [row for row in rows if row["recall"] < mean - 0.1 and _recall_interval(row, level)[1] < mean]
+    weak = [
+        (recall, row)
+        for recall, row in rows
+        if recall < mean - 0.1 and share_interval(recall, row.support, level)[1] < mean
+    ]
     if weak:
-        worst = min(weak, key=lambda row: row["recall"])
-        low, high = _recall_interval(worst)
+        recall, worst = min(weak, key=lambda entry: entry[0])
+        low, high = share_interval(recall, worst.support)
         yield Finding(
             "problem",
             80,
-            f"“{worst['class']}” is found {percent(worst['recall'])} of the time (of "
-            f"{count(worst['support'], 'test image')}; 95 % interval {percent(low)} to {percent(high)}), "
-            f"against {percent(mean)} of a class on average.",
+            f"The model finds only {percent(recall)} of the images of “{worst.name}” (of "
+            f"{count(worst.support, 'test image')}; 95 % interval {percent(low)} to {percent(high)}). On average it "
+            f"finds {percent(mean)} of a class.",
         )
 
 
-def _recall_interval(row: dict[str, Any], level: float = LEVEL) -> tuple[float, float]:
-    """Return the interval of a class's recall; it is wide if the class has only a few images."""
-    return wilson_interval(round(row["recall"] * row["support"]), row["support"], level)
+def share_interval(share: float, number: int, level: float = LEVEL) -> tuple[float, float]:
+    """Return the interval of a share of `number` examples; it is wide if there are only a few."""
+    return wilson_interval(round(share * number), number, level)
 
 
 def _confused(facts: Facts) -> Iterator[Finding]:
-    matrix = np.array(facts.evaluation.get("confusion_matrix") or np.zeros((0, 0), int))
+    matrix = np.array(facts.evaluation.confusion_matrix)
     if not matrix.size:
         return
     wrong = matrix * (1 - np.eye(len(matrix), dtype=int))
@@ -84,66 +88,61 @@ def _confused(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "problem",
             60,
-            f"{number} of {total} “{names[true]}” are taken for “{names[predicted]}” ({percent(number / total)}): more "
-            "images that tell these two apart, or one class of both.",
+            f"{number} of {total} images of “{names[true]}” are predicted as “{names[predicted]}” "
+            f"({percent(number / total)}). Add training images that show the difference, or merge the two classes.",
         )
 
 
 def _calibration(facts: Facts) -> Iterator[Finding]:
-    calibration = facts.evaluation.get("calibration", {})
-    if "after" not in calibration:
+    calibration = facts.evaluation.calibration
+    if calibration is None:
         return
-    before, after = calibration["before"]["ece"], calibration["after"]["ece"]
-    chance = calibration["after"]["ece_by_chance"]
-    highest = calibration["after"].get("ece_by_chance_high", 1.5 * chance)  # older runs do not have it
+    before, after = calibration.before.ece, calibration.after.ece
+    chance, highest = calibration.after.ece_by_chance, calibration.after.limit_by_chance
     if after > max(0.03, highest):
         yield Finding(
             "problem",
             65,
-            f"Probabilities are off by {points(after)} on average, where chance would make {points(chance)} (before "
-            f"temperature scaling {points(before)}): do not decide by them; more validation images fit a better T.",
+            f"The predicted probabilities differ from the observed accuracy by {points(after)} on average "
+            f"({points(before)} before temperature scaling). Chance explains only {points(chance)}. Do not base "
+            "decisions on these probabilities. More validation images give a better temperature.",
         )
     elif after <= highest:
         scaled = f" (T = {facts.temperature:.2f}; {points(before)} before)" if before - after > 0.01 else ""
         yield Finding(
             "good",
             20,
-            f"Probabilities can be taken at their word, as far as {count(facts.test['num_examples'], 'test image')} "
-            f"tell: they are off by {points(after)} on average{scaled}, and those of a perfect model would be off by "
-            f"{points(chance)} by chance.",
+            f"The predicted probabilities agree with the observed accuracy, as far as "
+            f"{count(facts.test['num_examples'], 'test image')} show: they differ by {points(after)} on "
+            f"average{scaled}, and those of a perfect model would differ by {points(chance)} by chance.",
         )
     elif before - after > 0.01:
         yield Finding(
             "good",
             20,
-            f"Temperature scaling (T = {facts.temperature:.2f}) brought the error of the probabilities from "
-            f"{points(before)} to {points(after)}.",
+            f"Temperature scaling (T = {facts.temperature:.2f}) reduced the calibration error from {points(before)} to "
+            f"{points(after)}.",
         )
 
 
 def _slices(facts: Facts) -> Iterator[Finding]:
-    overall = facts.test.get("accuracy")
-    rows = [
-        (name, row) for name, rows in facts.evaluation.get("slices", {}).items() for row in rows if "accuracy" in row
-    ]
+    if not facts.task.headline.is_share:
+        return
+    overall = facts.test[facts.headline]
+    rows = [(name, row) for name, rows in facts.evaluation.slices.items() for row in rows]
     level = 1 - 0.05 / max(1, len(rows))  # Bonferroni: the weakest of many slices may be low by chance
     weak = [
-        (row["accuracy"], name, row)
-        for name, row in rows
-        if overall is not None and _slice_interval(row, level)[1] < overall
+        (row.value, name, row) for name, row in rows if share_interval(row.value, row.num_examples, level)[1] < overall
     ]
     if weak:
-        accuracy, name, row = min(weak, key=lambda entry: entry[0])
+        value, name, row = min(weak, key=lambda entry: entry[0])
         yield Finding(
             "problem",
             68,
-            f"Weaker where {name} is {row['slice']}: {percent(accuracy)} of {count(row['num_examples'], 'image')} are "
-            f"right (at most {percent(row['high'])}), against {percent(overall)} overall.",
+            f"The model is weaker where {name} is {row.name}: there, {percent(value)} of "
+            f"{count(row.num_examples, 'image')} are correct (at most {percent(row.high)}), and {percent(overall)} of "
+            "all images.",
         )
-
-
-def _slice_interval(row: dict[str, Any], level: float) -> tuple[float, float]:
-    return wilson_interval(round(row["accuracy"] * row["num_examples"]), row["num_examples"], level)
 
 
 def _sure_errors(facts: Facts) -> Iterator[Finding]:
@@ -157,24 +156,24 @@ def _sure_errors(facts: Facts) -> Iterator[Finding]:
             "advice",
             58,
             f"{len(sure)} of {count(int((~outcomes.is_correct).sum()), 'error')} "
-            f"{'was' if len(sure) == 1 else 'were'} made with at least {percent(HIGH_CONFIDENCE)} confidence, "
-            f"the first: {facts.table.ids[sure[0]]}. Check the label before the model.",
+            f"{'has' if len(sure) == 1 else 'have'} at least {percent(HIGH_CONFIDENCE)} confidence; the first is "
+            f"{facts.table.ids[sure[0]]}. Check first whether the label is correct.",
         )
 
 
 def _dont_know(facts: Facts) -> Iterator[Finding]:
     """Report the effect on test of a threshold that was chosen before the test; nothing if there is none."""
-    row, overall = facts.evaluation.get("decisions", {}).get("dont_know"), facts.test.get("accuracy", 1.0)
-    if row is None or row["accuracy"] is None or row.get("low") is None or row.get("high") is None:
+    row, overall = facts.evaluation.selective.dont_know, facts.test.get("accuracy")
+    if overall is None or row is None or row.accuracy is None or row.low is None or row.high is None:
         return
-    between = f"{percent(row['low'])} to {percent(row['high'])}"
-    shown = "more than chance" if row["low"] > overall else "may be chance"
+    between = f"{percent(row.low)} to {percent(row.high)}"
+    shown = "more than chance explains" if row.low > overall else "the difference may be chance"
     yield Finding(
-        "good" if row["low"] > overall else "advice",
+        "good" if row.low > overall else "advice",
         35,
-        f"“Don’t know” below {percent(row['threshold'])} confidence, chosen on {facts.held_out}, hands "
-        f"{percent(1 - row['coverage'])} of the test images to a person. Of the others {percent(row['accuracy'])} are "
-        f"right ({between}), against {percent(overall)} of all: {shown}.",
+        f"If the model answers “don’t know” below {percent(row.threshold)} confidence (chosen on {facts.held_out}), it "
+        f"leaves {percent(1 - row.coverage)} of the test images to a person. Of the others, {percent(row.accuracy)} "
+        f"are correct ({between}), and {percent(overall)} of all images: {shown}.",
     )
 
 

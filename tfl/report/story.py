@@ -1,10 +1,13 @@
 """Describe the request and the training of a run, in sentences and tables."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from tfl.data.index import SPLITS
+from tfl.report.blocks import Block, Charts, Details, Heading, Section, Table, Text
 from tfl.report.facts import Facts
 from tfl.report.figures import curves, l2_path
+from tfl.report.run_metrics import Phase
 from tfl.report.wording import count, figure, spoken
 
 MOST_FILES = 200  # most rows in the list of files that were left out
@@ -12,25 +15,43 @@ MOST_CLASSES = 1000
 PHASES = {"probe": "frozen, solved head", "finetune": "fine-tuned", "from_scratch": "from scratch"}
 
 
-def describe_request(facts: Facts) -> dict[str, Any]:
+def request_section(facts: Facts) -> Section:
     """Return the options, the data, and the files that were left out."""
+    changed = [[name, _option(value), _option(usual)] for name, value, usual in facts.changed_options]
+    options = [[name, _option(value)] for name, value in facts.all_options]
+    caption = "Option, its value in this run, and its default"
+    blocks: list[Block] = [
+        Heading("Options that differ from their defaults"),
+        Table(caption, ["option", "value", "default"], changed, has_numbers=False)
+        if changed
+        else Text("None: every option has its default."),
+        Details(
+            f"All {len(options)} options", [Table("Every option of this run", ["option", "value"], options, False)]
+        ),
+        Heading("Data"),
+        Text(describe_data(facts)),
+        _counts(facts),
+        _left_out(facts),
+    ]
+    return Section("asked", "What was asked", blocks)
+
+
+def _counts(facts: Facts) -> Table:
     splits = _sizes(facts)
-    quarantine = facts.quarantine[:MOST_FILES]
-    counts = facts.class_counts if facts.has_classes else {"all images": splits}
-    rows = [[name, *(f"{split[part]:,}" for part in SPLITS)] for name, split in list(counts.items())[:MOST_CLASSES]]
+    counts = [*list(facts.class_counts.items())[:MOST_CLASSES], ("all images", splits)]
+    rows = [[name, *(f"{split[part]:,}" for part in SPLITS)] for name, split in counts]
     if facts.has_classes:
-        rows.append(["all images", *(f"{splits[part]:,}" for part in SPLITS)])
-    return {
-        "changed": [[name, _option(value), _option(usual)] for name, value, usual in facts.changed_options],
-        "options": [[name, _option(value)] for name, value in facts.all_options],
-        "data": describe_data(facts),
-        "counts_caption": "Images of each class in each split" if facts.has_classes else "Images in each split",
-        "counts_columns": ["class" if facts.has_classes else "", *SPLITS],
-        "counts": rows,
-        "quarantine": [[row["path"], row["reason"]] for row in quarantine],
-        "quarantine_title": f"{count(len(facts.quarantine), 'file')} left out"
-        + (f", of which the first {MOST_FILES}" if len(facts.quarantine) > MOST_FILES else ""),
-    }
+        return Table("Images of each class in each split", ["class", *SPLITS], rows)
+    return Table("Images in each split", ["", *SPLITS], rows)
+
+
+def _left_out(facts: Facts) -> Block:
+    rows = [[row["path"], row["reason"]] for row in facts.quarantine[:MOST_FILES]]
+    if not rows:
+        return Text("Every file could be used.")
+    title = f"{count(len(facts.quarantine), 'file')} left out"
+    title += f", of which the first {MOST_FILES}" if len(facts.quarantine) > MOST_FILES else ""
+    return Details(title, [Table("Files that could not be used", ["path", "reason"], rows, has_numbers=False)])
 
 
 def _option(value: Any) -> str:
@@ -45,86 +66,104 @@ def describe_data(facts: Facts) -> str:
     """Describe the number of images, their source, and whether an image is in more than one split."""
     used = sum(_sizes(facts).values())
     unused = len(facts.splits) - used
-    leaks = (
-        f"{count(facts.leaks, 'image')} that another split holds too"
-        if facts.leaks
-        else "no image that another split holds too"
-    )
+    verb = "is" if facts.leaks == 1 else "are"
+    leaks = f"{count(facts.leaks, 'image')} that {verb}" if facts.leaks else "no image that is"
     return (
-        f"{count(used, 'image')} from {facts.source}, seen at "
+        f"{count(used, 'image')} from {facts.source}, resized to "
         f"{facts.metadata.image_size} x {facts.metadata.image_size} pixels"
         + (f"; {count(unused, 'image')} not used" if unused > 0 else "")
-        + f". Validation and test hold {leaks}, byte for byte."
+        + f". Validation and test have {leaks} also in another split, byte for byte."
     )
 
 
-def describe_training(facts: Facts) -> dict[str, Any]:
+def training_section(facts: Facts) -> Section:
     """Return the description of the phases, the curves, the comparison and the contract."""
-    compared = facts.metrics.get("comparison", {})
-    columns = list(dict.fromkeys(name for metrics in compared.values() for name in metrics))
     path = l2_path(facts)
-    return {
-        "story": tell_training(facts),
-        "charts": [*([path] if path else []), *curves(facts)],
-        "comparison_columns": ["", *map(spoken, columns)],
-        "comparison": [
-            [PHASES.get(name, name.replace("_", " ")), *(figure(metrics.get(column)) for column in columns)]
-            for name, metrics in compared.items()
-        ],
-        "contract": [
-            [PHASES.get(phase, phase), name.replace("_", " "), _found(value)]
-            for phase, checks in facts.metrics.get("contract", {}).items()
-            for name, value in checks.items()
-            if name != "phase"
-        ],
-        "contract_verdict": _contract_verdict(facts),
-    }
+    charts = [*([path] if path else []), *curves(facts)]
+    blocks: list[Block] = [
+        *map(Text, tell_training(facts)),
+        *([Charts(charts)] if charts else []),
+        *_comparison(facts),
+        Heading("The training contract"),
+        Text(_contract_verdict(facts)),
+        Details("What was checked", [_contract(facts)]),
+    ]
+    return Section("happened", "What happened", blocks)
+
+
+def _comparison(facts: Facts) -> list[Block]:
+    compared = facts.metrics.comparison
+    columns = list(dict.fromkeys(name for metrics in compared.values() for name in metrics))
+    rows = [
+        [PHASES.get(name, name.replace("_", " ")), *(figure(metrics.get(column)) for column in columns)]
+        for name, metrics in compared.items()
+    ]
+    table = Table("Test metrics of each way to train the model", ["", *map(spoken, columns)], rows)
+    return [Heading("Compared on the same test images"), table] if rows else []
+
+
+def _contract(facts: Facts) -> Table:
+    rows = [
+        [PHASES.get(phase, phase), name.replace("_", " "), _found(value)]
+        for phase, checks in facts.metrics.contract.items()
+        for name, value in checks.items()
+        if name != "phase"
+    ]
+    return Table("What the contract found in each phase", ["phase", "checked", "found"], rows, has_numbers=False)
 
 
 def tell_training(facts: Facts) -> list[str]:
     """Describe in a few sentences what each phase did, and which phase was kept."""
-    sentences, phases, contract = [], facts.metrics.get("phases", {}), facts.metrics.get("contract", {})
-    if facts.config.pretrain.source:
-        sentences.append(
-            f"Before: the backbone was trained from random weights on {facts.config.pretrain.source}, for "
-            f"{count(facts.config.pretrain.epochs, 'epoch')}; that run has a report of its own, in pretrain/."
+    return [*_tell_phases(facts), _tell_choice(facts)]
+
+
+def _tell_phases(facts: Facts) -> Iterator[str]:
+    phases, pretrain = facts.metrics.phases, facts.config.pretrain
+    if pretrain.source:
+        yield (
+            f"Before: the backbone was trained from random weights on {pretrain.source}, for "
+            f"{count(pretrain.epochs, 'epoch')}. That run has its own report, in pretrain/."
         )
     if "probe" in phases:
-        probe, kept = phases["probe"], contract.get("probe", {})
-        how = f"its head of {count(len(facts.config.head.hidden_units), 'hidden layer')} was trained"
-        how = how if facts.config.head.hidden_units else f"the head was solved with λ = {probe['l2']:.3g}"
-        sentences.append(
-            f"Phase 1: the whole backbone was frozen ({kept.get('frozen_variables', 0):,} variables, of which "
-            f"{kept.get('frozen_changed', 0)} changed) and {how}. Validation: {_validation(probe, facts.headline)}."
+        probe, (frozen, changed), hidden = (
+            phases["probe"],
+            facts.metrics.frozen("probe"),
+            facts.config.head.hidden_units,
+        )
+        how = f"its head of {count(len(hidden), 'hidden layer')} was trained"
+        how = how if hidden or probe.l2 is None else f"the head was solved with λ = {probe.l2:.3g}"
+        yield (
+            f"Phase 1: the whole backbone was frozen ({frozen:,} variables, of which {changed} changed) and {how}. "
+            f"Validation: {_validation(probe, facts.headline)}."
         )
     if "finetune" in phases:
-        tuned, kept = phases["finetune"], contract.get("finetune", {})
-        frozen = kept.get("frozen_variables", 0) + kept.get("below_the_cut_frozen_variables", 0)
-        moved = kept.get("frozen_changed", 0) + kept.get("below_the_cut_frozen_changed", 0)
-        sentences.append(
-            f"Phase 2: “{tuned['unfrozen']}” was unfrozen from the top: "
-            f"{count(tuned['trainable_parameters'], 'parameter')} trained for "
-            f"{count(len(facts.history), 'epoch')}; {frozen:,} variables stayed frozen, of which {moved} "
+        tuned, (frozen, changed) = phases["finetune"], facts.metrics.frozen("finetune")
+        yield (
+            f"Phase 2: “{tuned.unfrozen}” was unfrozen from the top: "
+            f"{count(tuned.trainable_parameters, 'parameter')} trained for "
+            f"{count(len(facts.history), 'epoch')}; {frozen:,} variables stayed frozen, of which {changed} "
             f"changed. Validation: {_validation(tuned, facts.headline)}."
         )
-    name = PHASES.get(facts.metrics.get("kept", ""), facts.metrics.get("kept", ""))
-    return [*sentences, f"Kept, because its validation loss is lower: {name}." if len(phases) > 1 else f"Kept: {name}."]
 
 
-def _validation(phase: dict[str, Any], headline: str) -> str:
+def _tell_choice(facts: Facts) -> str:
+    name = PHASES.get(facts.metrics.kept, facts.metrics.kept)
+    reason = ", because its validation loss is lower" if len(facts.metrics.phases) > 1 else ""
+    return f"Kept{reason}: {name}."
+
+
+def _validation(phase: Phase, headline: str) -> str:
     shown = ("loss", headline)
-    return ", ".join(f"{spoken(k).lower()} {figure(v)}" for k, v in phase["validation"].items() if k in shown)
+    return ", ".join(f"{spoken(k).lower()} {figure(v)}" for k, v in phase.validation.items() if k in shown)
 
 
 def _contract_verdict(facts: Facts) -> str:
-    checks = facts.metrics.get("contract", {})
+    checks = facts.metrics.contract
     if not checks:
         return "Nothing was recorded."
-    seen = checks.get("evaluate test", {})
-    once = (
-        f" Every one of {count(seen['examples'], 'test image')} was counted exactly once." if "examples" in seen else ""
-    )
-    return "Kept: what was frozen did not move by one bit, and the penalty is the one that was asked for." + once
+    examples = checks.get("evaluate test", {}).get("examples")
+    once = "" if examples is None else f" Each of {count(examples, 'test image')} was counted exactly once."
+    return "Kept: no frozen variable changed by a single bit, and the penalty is that of the config." + once
 
 
 def _found(value: Any) -> str:

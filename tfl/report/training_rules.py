@@ -20,43 +20,48 @@ def _leaks(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "problem",
             100,
-            f"{count(facts.leaks, 'image')} of validation and test also {'stands' if facts.leaks == 1 else 'stand'} in "
-            "another split, byte for byte: the results look too good. Remove the copies and train again.",
+            f"{count(facts.leaks, 'image')} of validation and test {'is' if facts.leaks == 1 else 'are'} also in "
+            "another split, byte for byte. The results look better than they are. Remove the copies and train again.",
         )
     if facts.contradictions:
         yield Finding(
             "problem",
             85,
             f"{count(facts.contradictions, 'image')} {'has' if facts.contradictions == 1 else 'have'} more than one "
-            "label: the same file stands in several classes. One of the labels is wrong.",
+            "label: the same file is in several classes. At least one of its labels is wrong.",
         )
 
 
 def _few_labels(facts: Facts) -> Iterator[Finding]:
     train = {name: splits["train"] for name, splits in facts.class_counts.items()}
-    tested = {row["class"]: row for row in facts.evaluation.get("per_class", [])}
     few = sorted((number, name) for name, number in train.items() if number < FEW_LABELS)
     if few:
         number, name = few[0]
-        recall, support = (tested.get(name, {}).get(what) for what in ("recall", "support"))
-        found = f" ({percent(recall)} of {count(support or 0, 'test image')} found)" if recall is not None else ""
-        others = (
-            f", and {count(len(few) - 1, 'other class', 'other classes')} fewer than {FEW_LABELS}" if few[1:] else ""
+        found = "".join(
+            f" (the model finds {percent(row.recall)} of {count(row.support, 'test image')})"
+            for row in facts.evaluation.per_class
+            if row.name == name and row.recall is not None
         )
+        others = f", and {count(len(few) - 1, 'other class', 'other classes')} fewer than {FEW_LABELS}" * bool(few[1:])
         yield Finding(
             "advice",
             75,
-            f"“{name}” has {count(number, 'training image')}{found}{others}: more labels there are the surest gain.",
+            f"“{name}” has {count(number, 'training image')}{found}{others}. More labelled images of such classes are "
+            "the most certain improvement.",
         )
     if train and min(train.values()) and max(train.values()) > 5 * min(train.values()):
         least, most = min(train, key=lambda name: train[name]), max(train, key=lambda name: train[name])
         weighted = facts.config.finetune.class_weight == "balanced"
-        remedy = "" if weighted else " finetune.class_weight=balanced gives rare classes their say."
+        remedy = "" if weighted else " finetune.class_weight=balanced gives rare classes more weight."
+        balanced = facts.test.get("balanced_accuracy")
+        advice = (
+            "" if balanced is None else f" Use the balanced accuracy ({percent(balanced)}) rather than the accuracy."
+        )
         yield Finding(
             "advice",
             55,
-            f"The classes are uneven: {train[most]:,} training images of “{most}”, {train[least]:,} of “{least}”. Look "
-            f"at balanced accuracy ({percent(facts.test.get('balanced_accuracy'))}) rather than accuracy.{remedy}",
+            f"The classes differ in size: {train[most]:,} training images of “{most}”, {train[least]:,} of "
+            f"“{least}”.{advice}{remedy}",
         )
 
 
@@ -66,8 +71,8 @@ def _left_out(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "advice",
             52 if len(facts.quarantine) > 0.01 * len(facts.splits) else 28,
-            f"{count(len(facts.quarantine), 'file')} could not be used and {were} "
-            f"left out, the first: {first['path']} ({first['reason']}).",
+            f"{count(len(facts.quarantine), 'file')} could not be used and {were} left out. The first is "
+            f"{first['path']} ({first['reason']}).",
         )
     skipped = int(sum(row.get("skipped_steps", 0) for row in facts.history))
     if skipped:
@@ -75,7 +80,7 @@ def _left_out(facts: Facts) -> Iterator[Finding]:
             "problem",
             72,
             f"{count(skipped, 'step')} of training had a non-finite loss or gradient and "
-            f"{'was' if skipped == 1 else 'were'} not applied: a smaller finetune.learning_rate avoids them.",
+            f"{'was' if skipped == 1 else 'were'} not applied. A smaller finetune.learning_rate avoids such steps.",
         )
 
 
@@ -85,15 +90,16 @@ def _small_images(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "advice",
             15,
-            f"Half of the images are at most {facts.median_side:g} pixels high or wide and are enlarged to {size}: a "
-            "smaller data.image_size takes less time, and larger originals tell more.",
+            f"Half of the images are at most {facts.median_side:g} pixels high or wide and are enlarged to {size}. A "
+            "smaller data.image_size takes less time. Larger original images show the model more details.",
         )
 
 
 def _validation(facts: Facts) -> Iterator[Finding]:
-    number, interval = facts.metrics.get("num_examples", {}).get("validation", 0), facts.headline_interval
+    metrics = facts.metrics
+    number, validation = metrics.num_examples["validation"], metrics.validation.get(facts.headline)
     if facts.config.probe.folds:
-        number = facts.metrics.get("validation", {}).get("num_examples", number)
+        number = metrics.validation.get("num_examples", number)
     elif number < 50:
         yield Finding(
             "advice",
@@ -101,9 +107,8 @@ def _validation(facts: Facts) -> Iterator[Finding]:
             f"λ and the phase that was kept were chosen on {count(number, 'validation image')}. probe.folds=5 "
             "chooses on all training images instead.",
         )
-    validation = facts.metrics.get("validation", {}).get("accuracy")
     if (
-        interval
+        facts.headline_interval
         and validation is not None
         and facts.task.headline.is_share
         and _is_above_test(validation, number, facts)
@@ -111,34 +116,37 @@ def _validation(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "advice",
             62,
-            f"Validation looks better ({percent(validation)}) than the test ({percent(facts.test['accuracy'])}), by "
-            "more than chance: the test images are of another kind, or validation was chosen on too often.",
+            f"The validation {facts.task.headline.noun} ({percent(validation)}) is higher than that of the test "
+            f"({percent(facts.test[facts.headline])}), by more than chance explains. The test images are of another "
+            "kind, or too many choices were made on validation.",
         )
 
 
-def _is_above_test(accuracy: float, number: int, facts: Facts) -> bool:
-    """Return whether an accuracy on `number` images is above the test accuracy by over 2 points and beyond chance."""
-    test, size = facts.test["accuracy"], facts.test["num_examples"]
-    return accuracy - test > 0.02 and difference_interval(accuracy, number, test, size)[0] > 0
+def _is_above_test(share: float, number: int, facts: Facts) -> bool:
+    """Return whether a share of `number` images is above that of the test by over 2 points and beyond chance."""
+    test, size = facts.test[facts.headline], facts.test["num_examples"]
+    return share - test > 0.02 and difference_interval(share, number, test, size)[0] > 0
 
 
 def _fine_tuning(facts: Facts) -> Iterator[Finding]:
-    losses, choice = facts.phase_losses, facts.metrics.get("choice", {})
+    losses, choice = facts.phase_losses, facts.metrics.choice
     if {"probe", "finetune"} <= losses.keys():
         numbers = f"validation loss {figure(losses['finetune'])} fine-tuned, {figure(losses['probe'])} frozen"
-        known, number = "", choice.get("num_examples", 0)
-        if choice:
-            between = f"{choice['low']:+.3g} to {choice['high']:+.3g}"
-            known = f"; each at its own temperature, the difference on {count(number, 'image')} is {between}"
-        if facts.metrics.get("kept") == "probe":
+        known, is_certain = "", False
+        if choice.low is not None and choice.high is not None:
+            between, is_certain = f"{choice.low:+.3g} to {choice.high:+.3g}", choice.high < 0
+            images = count(choice.num_examples, "image")
+            known = f"; each at its own temperature, the difference on {images} is {between}"
+        if facts.metrics.kept == "probe":
             yield Finding(
                 "advice",
                 45,
-                f"Unfreezing did not pay ({numbers}{known}): the frozen backbone was kept. finetune.epochs=0 saves the "
-                f"time; a smaller finetune.learning_rate than {facts.config.finetune.learning_rate:g} may change it.",
+                f"Fine-tuning did not improve the model ({numbers}{known}), so the frozen backbone was kept. "
+                "finetune.epochs=0 saves the time. A smaller finetune.learning_rate than "
+                f"{facts.config.finetune.learning_rate:g} may give a better result.",
             )
-        elif choice.get("high", 0.0) < 0:
-            yield Finding("good", 25, f"Fine-tuning paid and was kept: {numbers}{known}.")
+        elif is_certain:
+            yield Finding("good", 25, f"Fine-tuning improved the model and was kept: {numbers}{known}.")
         else:
             yield Finding(
                 "advice",
@@ -147,7 +155,9 @@ def _fine_tuning(facts: Facts) -> Iterator[Finding]:
             )
     elif "probe" in losses:
         yield Finding(
-            "advice", 10, "Nothing was unfrozen. finetune.epochs=8 tries it, and keeps it only where it pays."
+            "advice",
+            10,
+            "No layer was fine-tuned. finetune.epochs=8 tries it, and keeps the result only if it is better.",
         )
 
 
@@ -158,38 +168,40 @@ def _overfitting(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "advice",
             40,
-            f"Overfitting: validation loss was lowest after epoch {best + 1} of {len(losses)} ({figure(min(losses))}) "
-            f"and ended at {figure(losses[-1])}. The best epoch was kept; fewer epochs, a smaller learning rate or "
-            "more augmentation go further.",
+            f"Overfitting: the validation loss was lowest after epoch {best + 1} of {len(losses)} "
+            f"({figure(min(losses))}) and ended at {figure(losses[-1])}. The best epoch was kept. Fewer epochs, a "
+            "smaller learning rate or more augmentation may help.",
         )
     if len(losses) >= 3 and int(np.argmin(losses)) == len(losses) - 1 and losses[-1] < 0.97 * losses[-2]:
         yield Finding(
             "advice",
             40,
-            f"Training was still getting better when it ended (validation loss {figure(losses[-2])}, then "
-            f"{figure(losses[-1])}): more epochs than {len(losses)} may help.",
+            f"The model was still getting better when training ended (validation loss {figure(losses[-2])}, then "
+            f"{figure(losses[-1])}). More epochs than {len(losses)} may help.",
         )
 
 
 def _comparison(facts: Facts) -> Iterator[Finding]:
-    compared = facts.metrics.get("comparison", {})
+    compared, headline = facts.metrics.comparison, facts.task.headline
+    if not headline.is_share:
+        return
     # Compare the phase that was kept, not the best one on test.
-    name = {"probe": "frozen", "finetune": "fine_tuned"}.get(facts.metrics.get("kept", ""), "")
-    scratch, kept = (compared.get(each, {}).get("accuracy") for each in ("from_scratch", name))
+    name = {"probe": "frozen", "finetune": "fine_tuned"}.get(facts.metrics.kept, "")
+    scratch, kept = (compared.get(each, {}).get(headline.metric) for each in ("from_scratch", name))
     if scratch is None or kept is None:
         return
     size = facts.test["num_examples"]
     low, high = difference_interval(kept, size, scratch, size)
-    numbers = f"test accuracy {percent(kept)} ({name.replace('_', ' ')}) against {percent(scratch)} from scratch"
+    numbers = f"test {headline.noun} {percent(kept)} ({name.replace('_', ' ')}), and {percent(scratch)} from scratch"
     if low > 0:
-        worth = f"{points(kept - scratch)} (95 % interval {points(low)} to {points(high)})"
-        yield Finding("good", 48, f"Pre-training was worth {worth}: {numbers}.")
+        gain = f"{points(kept - scratch)} (95 % interval {points(low)} to {points(high)})"
+        yield Finding("good", 48, f"Pre-training improved the model by {gain}: {numbers}.")
     elif kept > scratch:
         yield Finding(
-            "advice", 66, f"What pre-training was worth may be chance ({points(low)} to {points(high)}): {numbers}."
+            "advice", 66, f"The gain of pre-training may be chance ({points(low)} to {points(high)}): {numbers}."
         )
     else:
-        yield Finding("advice", 66, f"Pre-training was worth nothing here: {numbers}.")
+        yield Finding("advice", 66, f"Pre-training did not improve the model: {numbers}.")
 
 
 RULES = (

@@ -1,5 +1,6 @@
 """Format numbers in the same way on every page."""
 
+from collections.abc import Callable
 from typing import Any
 
 
@@ -53,3 +54,13 @@ def spoken(name: str) -> str:
     name = "images" if name == "num_examples" else name
     words = name.replace("_", " ").replace(" f1", " F1").replace("roc auc", "ROC AUC").replace(" ece", " ECE")
     return words[:1].upper() + words[1:]
+
+
+def interval(low: float | None, high: float | None, write: Callable[[float], str]) -> str:
+    """Format an interval; a dash if it is not known.
+
+    Example:
+        >>> interval(0.25, 0.5, figure)
+        '0.250 to 0.500'
+    """
+    return figure(None) if low is None or high is None else f"{write(low)} to {write(high)}"

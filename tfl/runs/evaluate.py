@@ -12,6 +12,7 @@ from tfl.config import TransferConfig
 from tfl.data import Source, make_dataset, reading_explained
 from tfl.errors import InputError
 from tfl.evaluation import (
+    Evaluation,
     Predictions,
     predict,
     slice_by_column,
@@ -52,7 +53,7 @@ def evaluate_workdir(
             file.
 
     Returns:
-        The same entries that `evaluation.json` holds for the run's own test images (see `summarize`). The exact
+        The same entries that `evaluation.json` holds for the run's own test images (see `Evaluation`). The exact
         metrics are under "test". The temperature is that of the saved model, and the thresholds are chosen on the
         run's validation images.
 
@@ -91,7 +92,7 @@ def evaluate_workdir(
         temperature=metadata.temperature,
         validation=_recorded_validation(run, metadata, config, recorded),
         slicings=slicings,
-    )
+    ).to_dict()
 
 
 def show_evaluation(evaluation: dict[str, Any], output: str = "") -> None:
@@ -101,21 +102,20 @@ def show_evaluation(evaluation: dict[str, Any], output: str = "") -> None:
         evaluation: the result of `evaluate_workdir`.
         output: the JSON file to write; empty: no file.
     """
-    intervals = evaluation["intervals"]
-    headline = evaluation["headline"]
-    between = ", 95 % interval {:.4g} to {:.4g}".format(*intervals[headline]) if headline in intervals else ""
-    say(f"{headline.replace('_', ' ')} {evaluation['test'][headline]:.4g}{between}")
-    if evaluation.get("absent_classes"):
-        say(f"no example of: {', '.join(evaluation['absent_classes'])}; means over classes are of the others")
-    if "calibration" in evaluation:
-        before, after = (evaluation["calibration"][when]["ece"] for when in ("before", "after"))
-        say(f"calibration error {before:.4f}, {after:.4f} at temperature {evaluation['temperature']:.3g}")
-    for name, rows in evaluation.get("slices", {}).items():
+    measured = Evaluation.from_dict(evaluation)
+    headline, interval = measured.headline, measured.intervals.get(measured.headline)
+    between = f", 95 % interval {interval[0]:.4g} to {interval[1]:.4g}" if interval else ""
+    say(f"{headline.replace('_', ' ')} {measured.test[headline]:.4g}{between}")
+    if measured.absent_classes:
+        say(f"no example of: {', '.join(measured.absent_classes)}; means over classes are of the others")
+    if measured.calibration is not None:
+        before, after = measured.calibration.before.ece, measured.calibration.after.ece
+        say(f"calibration error {before:.4f}, {after:.4f} at temperature {measured.temperature:.3g}")
+    for name, rows in measured.slices.items():
         say(f"by {name}:")
         for row in rows:
-            value = row[headline]
-            between = "" if row["low"] is None else f" ({row['low']:.4g} to {row['high']:.4g})"
-            say(f"  {row['slice']:<32} {row['num_examples']:>6}  {value:.4g}{between}")
+            between = "" if row.low is None else f" ({row.low:.4g} to {row.high:.4g})"
+            say(f"  {row.name:<32} {row.num_examples:>6}  {row.value:.4g}{between}")
     if output:
         with naming_the_output(output):
             write_json(output, evaluation)

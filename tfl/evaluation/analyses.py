@@ -1,0 +1,21 @@
+"""The analyses by name. A task declares which of them apply to it, in `Task.analyses`."""
+
+from typing import Any
+
+from tfl.evaluation.analysis import Analysis
+from tfl.evaluation.calibration import CalibrationAnalysis
+from tfl.evaluation.conformal import ConformalAnalysis
+from tfl.evaluation.decisions import PrecisionAnalysis, SelectiveAnalysis
+from tfl.evaluation.per_class import ConfusionAnalysis, PerClassAnalysis
+
+ANALYSES: dict[str, Analysis[Any]] = {  # in the order of their entries in evaluation.json
+    analysis.name: analysis
+    for analysis in (
+        PerClassAnalysis(),
+        ConfusionAnalysis(),
+        CalibrationAnalysis(),
+        SelectiveAnalysis(),
+        PrecisionAnalysis(),
+        ConformalAnalysis(),
+    )
+}

@@ -1,0 +1,138 @@
+"""What the page shows of each analysis: a list of blocks, empty if the run did not make the analysis."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tfl.evaluation.per_class import ClassMetrics
+from tfl.report.blocks import Block, Charts, Details, Heading, Picture, ShadedTable, Table, Text
+from tfl.report.facts import Facts
+from tfl.report.figures import confusion_picture, reliability, selective
+from tfl.report.wording import count, figure, interval, percent, points, spoken
+from tfl.tasks.task import CALIBRATION, CONFORMAL, CONFUSION, PER_CLASS, PRECISION, SELECTIVE
+
+READABLE_CLASSES = 20  # up to this number of classes the confusion matrix is a table, above it a picture
+FEW_CLASSES = 4  # up to this number of classes the table shows the most frequent confusions at a glance
+MOST_PAIRS = 15
+MOST_ROWS = 1000
+CLASS_COLUMNS = ("precision", "recall", "f1", "roc_auc", "average_precision", "support")
+
+
+def _confusion(facts: Facts) -> list[Block]:
+    matrix, names = np.array(facts.evaluation.confusion_matrix), facts.metadata.class_names
+    if not matrix.size:
+        return []
+    pairs = _frequent_confusions(facts, matrix)
+    table = Table("The most frequent confusions", ["true", "predicted", "images", "share of the class"], pairs, False)
+    heading = Heading("Which classes are confused")
+    if len(matrix) <= READABLE_CLASSES:
+        shades = np.round(0.75 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), 2).tolist()
+        caption = "Confusion matrix of the test split: one row for each true class, one column for each predicted class"
+        square = ShadedTable(caption, "true \\ predicted", names, matrix.tolist(), shades)
+        return [heading, square, *([table] if pairs and len(matrix) > FEW_CLASSES else [])]
+    errors = int(matrix.sum() - np.trace(matrix))
+    alt = f"Confusion matrix of {len(matrix)} classes: {count(errors, 'error')} among {matrix.sum():,} images" + (
+        f", the most frequent: {pairs[0][2]} “{pairs[0][0]}” predicted as “{pairs[0][1]}”." if pairs else "."
+    )
+    caption = (
+        "Confusion matrix: one row for each true class, one column for each predicted class, in the order of the "
+        "classes. A more solid colour means a larger share of the row."
+    )
+    return [heading, Picture(confusion_picture(matrix), alt, caption), *([table] if pairs else [])]
+
+
+def _frequent_confusions(facts: Facts, matrix: np.ndarray) -> list[list[str]]:
+    names, totals = facts.metadata.class_names, matrix.sum(axis=1)
+    wrong = matrix * (1 - np.eye(len(matrix), dtype=int))
+    order = [divmod(int(place), len(matrix)) for place in np.argsort(-wrong, axis=None, kind="stable")[:MOST_PAIRS]]
+    return [
+        [names[i], names[j], str(wrong[i, j]), percent(wrong[i, j] / totals[i])] for i, j in order if wrong[i, j] > 0
+    ]
+
+
+def class_tables(facts: Facts) -> list[Table]:
+    """Return the table of the classes, those with the lowest recall first; empty if there is none."""
+    rows = sorted(facts.evaluation.per_class, key=_recall)[:MOST_ROWS]
+    if not rows:
+        return []
+    columns = [name for name in CLASS_COLUMNS if any(getattr(row, name) is not None for row in rows)]
+    cells = [[row.name, *(figure(getattr(row, name)) for name in columns)] for row in rows]
+    return [Table("Metrics of each class on the test split", ["class", *map(spoken, columns)], cells)]
+
+
+def _recall(row: ClassMetrics) -> float:
+    return row.recall if row.support and row.recall is not None else 2.0
+
+
+def _per_class(facts: Facts) -> list[Block]:
+    tables = class_tables(facts)
+    return [Heading("Each class"), *tables] if tables else []
+
+
+def _calibration(facts: Facts) -> list[Block]:
+    calibration = facts.evaluation.calibration
+    if calibration is None:
+        return []
+    text = (
+        f"Expected calibration error: {points(calibration.before.ece)} as trained, {points(calibration.after.ece)} "
+        f"after temperature scaling with T = {facts.temperature:.2f}. The temperature was fitted on {facts.held_out}. "
+        "It does not change which class is the most probable."
+    )
+    return [Heading("Do confidence and accuracy agree?"), Text(text), Charts(reliability(facts))]
+
+
+def _selective(facts: Facts) -> list[Block]:
+    chart = selective(facts)
+    return [Heading("Answering “don’t know”"), Charts([chart])] if chart else []
+
+
+def _conformal(facts: Facts) -> list[Block]:
+    if facts.has_classes:
+        caption = "Conformal prediction sets contain the true class as often as promised"
+        columns = ["mean classes in a set", "threshold"]
+    else:
+        caption = "Conformal prediction intervals contain the true value as often as promised"
+        columns = ["mean width", "up and down from the value"]
+    rows = [
+        [
+            percent(row.coverage),
+            percent(row.test_coverage),
+            interval(row.low, row.high, percent),
+            figure(row.mean_set_size),
+            figure(row.threshold),
+        ]
+        for row in facts.evaluation.conformal
+    ]
+    title = "Prediction sets" if facts.has_classes else "Prediction intervals"
+    table = Table(caption, ["coverage promised", "coverage on test", "95 % interval", *columns], rows)
+    return [Heading(title), table] if rows else []
+
+
+def _precision_thresholds(facts: Facts) -> list[Block]:
+    rows = [
+        [
+            row.name,
+            percent(row.precision),
+            figure(row.threshold),
+            figure(row.test_precision),
+            interval(row.low, row.high, percent),
+            figure(row.test_recall),
+        ]
+        for row in facts.evaluation.precision_thresholds[:MOST_ROWS]
+    ]
+    caption = (
+        "The lowest probability from which predictions of a class reach the wanted precision; chosen on "
+        f"{facts.held_out}, measured on test"
+    )
+    columns = ["class", "precision wanted", "threshold", "precision on test", "95 % interval", "recall on test"]
+    return [Details("Thresholds for a wanted precision", [Table(caption, columns, rows)])] if rows else []
+
+
+PANELS: dict[str, Callable[[Facts], list[Block]]] = {  # by name of the analysis, in the order of the page
+    CONFUSION: _confusion,
+    PER_CLASS: _per_class,
+    CALIBRATION: _calibration,
+    SELECTIVE: _selective,
+    CONFORMAL: _conformal,
+    PRECISION: _precision_thresholds,
+}
