@@ -63,7 +63,7 @@ def test_the_run_is_a_good_one(run, finished):
     [
         ({"temperature": 0}, "`temperature` must be a finite number above 0"),
         ({"temperature": -1}, "`temperature` must"),
-        ({"temperature": float("nan")}, "no finite number"),
+        ({"temperature": float("nan")}, "not a finite number"),
         ({"temperature": "1"}, "`temperature` must"),
         ({"temperature": True}, "`temperature` must"),
         ({"image_size": 32}, "`image_size` must be that of the model's input, 16"),
@@ -131,10 +131,10 @@ def test_a_config_that_no_run_has_is_refused(run, path, value, rule):
     ("old", "new", "rule"),
     [
         ("{", "[", "Expecting"),
-        ('"seed": 0', '"seed": NaN', "no finite number"),
-        ('"seed": 0', '"seed": 1e999', "no finite number"),
-        ('"seed": 0', '"seed": ' + "9" * 30, "no number of 64 bits"),
-        ('"seed": 0', '"seed": 0, "seed": 1', "'seed' stands in it twice"),
+        ('"seed": 0', '"seed": NaN', "not a finite number"),
+        ('"seed": 0', '"seed": 1e999', "not a finite number"),
+        ('"seed": 0', '"seed": ' + "9" * 30, "not a number of 64 bits"),
+        ('"seed": 0', '"seed": 0, "seed": 1', "'seed' occurs twice"),
         ('"seed": 0', '"seed": ' + "[" * 100_000, "recursion"),
     ],
 )
@@ -150,14 +150,14 @@ def edit_csv(file, change):
 
 
 PREDICTIONS = [
-    (lambda rows: [*rows, rows[-1]], "stands in it twice"),
+    (lambda rows: [*rows, rows[-1]], "occurs twice"),
     (lambda rows: rows[:-1], "it lacks"),
     (lambda rows: [row.rpartition(",")[0] for row in rows], "classes 0, 1"),
     (lambda rows: [rows[0], rows[1].rpartition(",")[0] + ",7", *rows[2:]], "has 7"),
     (lambda rows: [rows[0], rows[1].rpartition(",")[0] + ",-1", *rows[2:]], "has -1"),
     (lambda rows: [rows[0], rows[1].rpartition(",")[0] + ",nan", *rows[2:]], "has nan"),
     (lambda rows: [rows[0], rows[1].rpartition(",")[0] + ",0.99999", *rows[2:]], "add up to"),
-    (lambda rows: [rows[0], rows[1] + ",1", *rows[2:]], "row 2 has 7 cells, the header 6"),
+    (lambda rows: [rows[0], rows[1] + ",1", *rows[2:]], "row 2 has 7 cells and the header has 6"),
     (lambda rows: [rows[0], rows[1].rpartition(",")[0], *rows[2:]], "row 2 has 5 cells"),
     (lambda rows: [rows[0].replace("label", "lable"), *rows[1:]], "no column 'label'"),
     (lambda rows: [rows[0].replace("p_1", "p_0"), *rows[1:]], "the column 'p_0' twice"),
@@ -201,7 +201,7 @@ def test_splits_without_a_column_are_refused(run, finished, place):
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
-        (lambda rows: [*rows, rows[-1]], "stands in it twice"),
+        (lambda rows: [*rows, rows[-1]], "occurs twice"),
         (lambda rows: [row.replace(",test,", ",tset,") for row in rows], "is of the split 'tset'"),
         (lambda rows: [row.replace(",8,8", ",8,-8") for row in rows], "x '-8' pixels"),
     ],
@@ -300,7 +300,7 @@ def test_a_certificate_cannot_lead_out_of_its_folder(run):
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
-        (lambda rows: [*rows, rows[-1]], "epoch '1' stands in it twice"),
+        (lambda rows: [*rows, rows[-1]], "epoch '1' occurs twice"),
         (lambda rows: [rows[0], *rows[2:]], "row 2 is of epoch 1"),
         (lambda rows: [*rows, "2" + rows[-1][1:]], "3 epochs, and finetune.epochs=2"),
         (lambda rows: [rows[0].replace("epoch", "apoch"), *rows[1:]], "no column 'epoch'"),

@@ -206,7 +206,7 @@ def _below(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarra
 def _check_same(there: dict[str, Any], here: dict[str, Any]) -> None:
     names = sorted(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))
     if names:
-        differing = ", ".join(f"{name}={here.get(name)!r} (there: {there.get(name)!r})" for name in names)
+        differing = ", ".join(f"{name}={here.get(name)!r} (recorded: {there.get(name)!r})" for name in names)
         raise InputError(
             f"`checkpoint.folder` must hold checkpoints of the same training. Received: it differs in {differing}."
         )
