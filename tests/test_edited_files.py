@@ -69,11 +69,11 @@ def test_the_run_is_a_good_one(run, finished):
         ({"image_size": 32}, "`image_size` must be that of the model's input, 16"),
         ({"image_size": 16.0}, "`image_size` must be a whole number"),
         ({"target": "multiclas"}, "`target` must be a known name"),
-        ({"target": "binary"}, "must be two for a binary target"),
+        ({"target": "binary"}, "must be two names for a binary target"),
         ({"class_names": "012"}, "`class_names` must be a list"),
-        ({"class_names": ["0", "1", "1"]}, "`class_names` must differ. Received: '1' twice"),
+        ({"class_names": ["0", "1", "1"]}, "`class_names` must be different names. Received: '1' twice"),
         ({"class_names": ["0", "1"]}, "`class_names` must fit the model's 3 outputs"),
-        ({"class_names": ["a\u0308", "\u00e4", "b"]}, "`class_names` must differ"),
+        ({"class_names": ["a\u0308", "\u00e4", "b"]}, "`class_names` must be different names"),
         ({"class_names": [0, 1, 2]}, "`class_names` must be a list of names"),
         ({"alpha": 0}, "`alpha` must"),
         ({"colour": "red"}, "`metadata` must have the entries"),
@@ -95,7 +95,7 @@ def test_the_two_copies_of_the_metadata_must_agree(run):
         run / "model.keras", "tfl.json", lambda text: json.dumps(json.loads(text) | {"class_names": ["2", "1", "0"]})
     )
     for call in (lambda: evaluate_workdir(run), lambda: write_report(run)):
-        refused(call, "`tfl.json` must say the same", "model.keras")
+        refused(call, "`tfl.json` must be equal to the metadata", "model.keras")
 
 
 @pytest.mark.parametrize("values", [{"temperature": -1.0}, {"image_size": 0}, {"class_names": "abc"}])

@@ -36,7 +36,7 @@ def validate_config(config: TransferConfig) -> TransferConfig:
     task, options = get_task(config.head.target, "head.target"), config.finetune
     if options.class_weight == "balanced" and not task.labels.has_one_class:
         raise InputError(
-            "`finetune.class_weight` must be 'none' where an example has no one class. "
+            "`finetune.class_weight` must be 'none' if an example does not have exactly one class. "
             f"Received: finetune.class_weight='balanced', head.target={task.name!r}."
         )
     if options.label_smoothing > 0 and not task.smooths_labels:

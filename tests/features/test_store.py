@@ -141,7 +141,10 @@ def test_wrong_shapes_and_numbers_beyond_float16_are_refused(tmp_path):
     for values in (np.zeros((1, 2)), np.zeros((2, 3)), np.zeros(2)):
         with pytest.raises(ValueError, match="`values` must be"):
             shelf.write(["a", "b"], values)
-    with pytest.raises(InputError, match=r"`features.dtype` must hold the features' 70000. Received: 'float16'"):
+    with pytest.raises(
+        InputError,
+        match=r"`features.dtype` must be a type that can hold the largest feature, 70000. Received: 'float16'",
+    ):
         shelf.write(["a", "b"], np.array([[1, 2], [3, -70000]], np.float32))
     with pytest.raises(InputError, match=r"`features\.dtype` must be float32 or float16"):
         FeatureStore(tmp_path, 1).open("digest", (2,), "int8")
@@ -204,7 +207,7 @@ def test_every_damage_is_found_said_and_made_good(tmp_path, name, capsys):
     assert [keys[position] for position in missing] == lost
     assert not victim.exists()
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "damaged" in line]
-    assert line.endswith(f"features: 1 stored shard(s) damaged, to be computed again. The first: {victim}")
+    assert line.endswith(f"features: 1 stored shard(s) are damaged and are computed again. The first: {victim}")
 
     shelf.write(lost, values[missing])
     assert contents(tmp_path) == before
@@ -532,7 +535,7 @@ def test_where_the_cache_cannot_be_used_features_stay_in_memory_with_one_line(tm
         (tmp_path / "file").write_text("")
     assert open_store(FeaturesConfig()) is None
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("features stay in memory, and are computed again by the next run: `")
+    assert line.startswith("features stay in memory, and the next run computes them again: `")
     if why == "no home":
         with pytest.raises(InputError, match=r"`features.store` must not begin with ~ if the home folder is not"):
             open_store(FeaturesConfig(store="~/features"))

@@ -145,7 +145,7 @@ def check_labels_of_another_source(monkeypatch, result, images, labels):
         assert evaluate(labels[:, [2, 0, 1]], ("2", "0", "1")) == pytest.approx(expected, rel=1e-6)
         assert evaluate(labels[:, [2, 0, 1]]) != expected
         wrong = {
-            "column for every label of the model. Received: none for '1'": (labels[:, [2, 0]], ("2", "0")),
+            "column for every label of the model. Received: no column for '1'": (labels[:, [2, 0]], ("2", "0")),
             "classes that the model knows: '0', '1', '2'. Received: 'a'": (labels, ("0", "1", "a")),
             "Received: class numbers. Did you mean rows of 0 and 1": (np.arange(90) % 3,),
             "`dataset` must be 0 or 1 for multilabel and 3 outputs. Received: ": (2 * labels,),
@@ -153,13 +153,13 @@ def check_labels_of_another_source(monkeypatch, result, images, labels):
     elif target == "regression":
         wrong = {
             "Received: class numbers. Did you mean values as float": (np.arange(90) % 3,),
-            "1 values an image, as the model has. Received: 2": (np.stack([labels, labels], axis=1),),
+            "1 values for each image, as the model has. Received: 2": (np.stack([labels, labels], axis=1),),
         }
     else:
         wrong = {
             "classes that the model knows: '0', '1'. Received: '2'": (np.arange(90) % 3,),
-            "Received: one value each. Did you mean the target 'regression'": (np.arange(90) / 90,),
-            "Received: one value each. Did you mean labels.astype": (np.arange(90) % 2 * 1.0,),
+            "Received: one value for each example. Did you mean the target 'regression'": (np.arange(90) / 90,),
+            "Received: one value for each example. Did you mean labels.astype": (np.arange(90) % 2 * 1.0,),
             "Received: rows of 2 values. Did you mean np.argmax": (np.eye(2)[np.arange(90) % 2],),
         }
     for line, arguments in wrong.items():

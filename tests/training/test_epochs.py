@@ -182,7 +182,7 @@ def test_data_without_a_batch_is_refused(x: Any, steps: int | None) -> None:
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"x": dataset().repeat()}, "`steps_per_epoch` must be given where `x` repeats for ever"),
+        ({"x": dataset().repeat()}, "`steps_per_epoch` must be given if `x` repeats for ever"),
         ({"x": dataset().repeat().filter(lambda x, y: y[0] >= 0)}, "`steps_per_epoch` must be given"),
         ({"x": lambda epoch: dataset().repeat()}, "`steps_per_epoch` must be given"),
         ({"validation_data": dataset().repeat()}, "`validation_data` must end"),

@@ -74,7 +74,7 @@ def test_a_second_start_of_a_finished_training_repeats_nothing(undisturbed, tmp_
     assert start(folder, case).wait() == 0
     assert (folder / "result.npz").stat().st_mtime_ns > before
     assert_same(folder, undisturbed[case])
-    assert "going on from step" in (folder / "log").read_text()
+    assert "continuing from step" in (folder / "log").read_text()
 
 
 @pytest.mark.parametrize("case", CASES)
