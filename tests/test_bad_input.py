@@ -357,7 +357,7 @@ def test_a_photo_that_is_lost_during_the_run_is_named(copy, monkeypatch, damage)
 def test_a_workdir_among_the_photos_is_refused(run):
     photos, _ = run
     for workdir in (photos / "run", photos / "cats" / "run"):
-        with pytest.raises(InputError, match="`workdir` must lie outside of the photos"):
+        with pytest.raises(InputError, match="`workdir` must be outside the folder of the photos"):
             tfl.transfer(config_of(photos), workdir)
         assert not workdir.exists()
 

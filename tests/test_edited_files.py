@@ -166,7 +166,7 @@ PREDICTIONS = [
         "its classes",
     ),
     (lambda rows: [rows[0], "x" + rows[1], *rows[2:]], "does not list 'x"),
-    (lambda rows: [rows[0], rows[1].replace(",0,", ",1,", 1), *rows[2:]], "and in splits.csv '0'"),
+    (lambda rows: [rows[0], rows[1].replace(",0,", ",1,", 1), *rows[2:]], "but '0' in splits.csv"),
     (lambda rows: [rows[0], '"' + rows[1], *rows[2:]], "unexpected end of data"),
     (lambda rows: [], "no column 'id'"),
 ]
@@ -293,7 +293,7 @@ def test_a_certificate_cannot_lead_out_of_its_folder(run):
     """What a certificate of another model lists is deleted: nothing outside of the folder may be in the list."""
     for name in ("../config.json", "..", "", "/tmp", "a/b"):
         edit_json(run / "export" / "certificate.json", "artefacts", value={name: {"files": {}}})
-        refused(lambda: open_certificate(run / "export", {}), "`output` must hold a certificate")
+        refused(lambda: open_certificate(run / "export", {}), "`output` must have a certificate")
     assert (run / "config.json").exists()
 
 

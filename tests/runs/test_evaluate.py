@@ -208,7 +208,7 @@ def test_moved_photos_are_the_runs_own_test_images(photo_run, photos, tmp_path, 
     photos.rename(moved)
     try:
         with pytest.raises(
-            InputError, match=r"`data.source` must name a folder that exists.* `source` names their new"
+            InputError, match=r"`data.source` must name a folder that exists.* give their new place as `source`"
         ):
             evaluate_workdir(photo_run.workdir)
         options = tfl.ExportOptions(formats=["keras"])
@@ -273,5 +273,5 @@ def test_a_run_on_python_data_is_evaluated_on_the_same_data(tmp_path, keras_home
         evaluate_workdir(tmp_path / "w")
     with pytest.raises(InputError, match="gone or changed"):
         evaluate_workdir(tmp_path / "w", data=(255 - data[0], data[1]))
-    with pytest.raises(InputError, match="`source` must be empty where `data` is given"):
+    with pytest.raises(InputError, match="`source` must be empty if `data` is given"):
         evaluate_workdir(tmp_path / "w", "digits", data=data)

@@ -103,7 +103,7 @@ class Artefact:
             self._decode(tf.constant([encoded], tf.string))
         except tf.errors.OpError as error:
             reason = re.sub(r"{{.*?}} ?|\.? \[\[.*", "", " ".join(error.message.split()))[:160]
-            raise InputError(f"`images` must be whole image files. Received: number {number}: {reason}.") from error
+            raise InputError(f"`images` must be undamaged image files. Received: number {number}: {reason}.") from error
 
     def _in_batches(self, run: _Run, images: Any) -> np.ndarray:
         with self._lock:
@@ -116,7 +116,7 @@ def _to_graph_format(number: int, encoded: bytes) -> bytes:
     try:
         return graph_bytes(encoded)
     except BadImageError as error:
-        raise InputError(f"`images` must be whole image files. Received: number {number}: {error}.") from error
+        raise InputError(f"`images` must be undamaged image files. Received: number {number}: {error}.") from error
 
 
 def load_artefact(path: epath.PathLike) -> Artefact:
@@ -144,12 +144,16 @@ def load_artefact(path: epath.PathLike) -> Artefact:
         if isinstance(error, InputError):
             raise
         reason = " ".join(str(error).split())[:200]
-        raise InputError(f"`model` must be a whole artefact of tfl. Received: {str(path)!r}: {reason}.") from error
+        raise InputError(
+            f"`model` must be an undamaged model that tfl exported. Received: {str(path)!r}: {reason}."
+        ) from error
 
 
 def _loader(path: epath.Path) -> Callable[[epath.Path], Artefact]:
     if not path.exists():
-        raise InputError(f"`model` must be a workdir or an exported model. Received: {str(path)!r}: does not exist.")
+        raise InputError(
+            f"`model` must be a workdir or an exported model. Received: {str(path)!r}, which does not exist."
+        )
     if path.is_dir():
         return _load_saved_model if (path / "saved_model.pb").exists() else _load_keras
     loaders = {".keras": _load_keras, ".tflite": _load_litert, ".onnx": _load_onnx}
@@ -164,7 +168,7 @@ def _loader(path: epath.Path) -> Callable[[epath.Path], Artefact]:
 def _load_keras(path: epath.Path) -> Artefact:
     model = load_model(path)
     if model.metadata is None:
-        raise InputError(f"`model` must be a model that tfl saved. Received: {str(path)!r}: no class names in it.")
+        raise InputError(f"`model` must be a model that tfl saved. Received: {str(path)!r}, which has no class names.")
     metadata = model.metadata
     forward = tf.function(lambda pixels: probabilities_of(model(pixels, training=False), metadata))
     shape = (None, *model.input.shape[1:])

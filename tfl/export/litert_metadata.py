@@ -115,10 +115,10 @@ def _describe(metadata: Metadata) -> bytes:
     image = table((0, _RGB), (1, table((0, size), (1, size))))
     input_table = table(
         (0, PIXELS),
-        (1, f"RGB image, {size} by {size} pixels, uint8 in [0, 255] as they are: no normalization."),
+        (1, f"RGB image, {size} by {size} pixels, uint8 in [0, 255], without normalization."),
         (3, table((0, _IMAGE_PROPERTIES), (1, image))),
     )
-    labels = table((0, LABELS_NAME), (1, "One class a line, in the order of the outputs."), (2, _AXIS_LABELS))
+    labels = table((0, LABELS_NAME), (1, "One class on each line, in the order of the outputs."), (2, _AXIS_LABELS))
     kind = "Probability of each class" if metadata.task.is_classifier else "Values"
     output_table = table((0, PROBABILITIES), (1, f"{kind}, float32 ({metadata.target})."), (6, [labels]))
     root = table(
