@@ -74,8 +74,8 @@ def assert_one_line(result: subprocess.CompletedProcess, expected: str) -> None:
     ("classes", "expected"),
     [
         ({}, "no class folders"),
-        ({"cats": 4}, "one class, cats"),
-        ({"cats": 4, "dogs": 0}, "empty class folder"),
+        ({"cats": 4}, "only the class folder cats"),
+        ({"cats": 4, "dogs": 0}, "dogs is empty"),
         ({"cats": 4, "dogs": 2}, "Class 'dogs' of `data.source` must have at least 3 usable images"),
         ({"train/cats": 4, "train/dogs": 4, "val/cats": 4}, "same classes in every split"),
     ],

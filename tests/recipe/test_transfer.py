@@ -261,7 +261,7 @@ def test_a_workdir_belongs_to_its_data(tmp_path, monkeypatch, stopped):
         ((images[:-1], labels[:-1]), r"1 gone \(first: 59\)"),
         ((np.concatenate([images, images]), np.concatenate([labels, labels])), r"60 new \(first: "),
     ):
-        with pytest.raises(InputError, match=f"one of the same data. Received: .*{expected}"):
+        with pytest.raises(InputError, match=f"the folder of a run on the same data. Received: .*{expected}"):
             tfl.transfer(config, tmp_path / "w", data=data)
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "w").rglob("*")}
 

@@ -209,5 +209,5 @@ def test_what_cannot_be_walked_is_refused_in_one_line(options: dict[str, Any], l
 @pytest.mark.parametrize("ask", [tfl.evaluate, lambda model, data: tfl.evaluation.predict(model, data, "multiclass")])
 def test_evaluation_of_an_endless_set_is_refused(ask: Any) -> None:
     endless = dataset().map(lambda x, y: {"image": x, "label": y, "id": y}).repeat()
-    with pytest.raises(InputError, match="`dataset` must end: all of it is read"):
+    with pytest.raises(InputError, match="`dataset` must end, because tfl reads all of it"):
         ask(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]), endless)

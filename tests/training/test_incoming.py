@@ -167,8 +167,11 @@ def one_scaled() -> np.ndarray:
 
 
 SCALED = {
-    "0 to 1": (PIXELS / 255, r"12 of 12 others, image 0 in \[0.*, .*1\]\. Did you mean 255 \* images\?"),
-    "one of twelve": (one_scaled(), r"1 of 12 others, image 7 in .*Did you mean 255 \* images\?"),
+    "0 to 1": (
+        PIXELS / 255,
+        r"12 of 12 other images, the first is number 0 in \[0.*, .*1\]\. Did you mean 255 \* images\?",
+    ),
+    "one of twelve": (one_scaled(), r"1 of 12 other images, the first is number 7 in .*Did you mean 255 \* images\?"),
     "-1 to 1": (PIXELS / 127.5 - 1, r"image 0 in \[-.*Did you mean 127\.5 \* \(images \+ 1\)\?"),
     "standardised": ((PIXELS - 120) / 50, "Did you mean the images before they were normalised"),
     "12 bits": (PIXELS * np.float32(4095 / 255), r"Did you mean images \* \(255 / 4095\)\?"),
@@ -189,7 +192,7 @@ def test_scaled_pixels_to_a_classifier(classifier: keras.Model, case: tuple[np.n
 
 
 def test_zeros_and_ones_are_no_pixels(classifier: keras.Model) -> None:
-    with pytest.raises(InputError, match=r"`x` must have pixels in \[0, 255\]\. Received: none above 1\."):
+    with pytest.raises(InputError, match=r"`x` must have pixels in \[0, 255\]\. Received: no pixel above 1\."):
         tfl.fit(classifier, (PIXELS > 127).astype(np.uint8), NUMBERS)
 
 

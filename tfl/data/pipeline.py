@@ -120,7 +120,7 @@ def make_prediction_dataset(
             reason = describe_excess(result.peak, bit_depth) if isinstance(result, ScannedImage) else str(result)
             bad.append((path, reason))
     if not good:
-        received = f"{len(bad)} that are not. The first: {bad[0][0]} ({bad[0][1]})" if bad else "no file"
+        received = f"{len(bad)} that are not usable, the first: {bad[0][0]} ({bad[0][1]})" if bad else "no file"
         raise InputError(f"`files` must hold at least one usable image. Received: {received}.")
     formats = sorted({result.format for _, result in good})
     columns = {

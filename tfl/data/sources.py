@@ -57,6 +57,6 @@ def _open(source: Any, max_bad_fraction: float, class_names: Sequence[str]) -> S
     if splits and all(isinstance(part, (tuple, list)) and len(part) == 2 for part in splits.values()):
         return load_arrays(splits)
     raise InputError(
-        "`source` must be a source string, (images, labels), a tf.data.Dataset, or a dict of such by split. "
+        "`source` must be a source string, (images, labels), a tf.data.Dataset, or a dict from split to one of these. "
         f"Received: {type(source).__name__}."
     )

@@ -18,7 +18,7 @@ def read_peak(encoded: bytes, content: tf.Tensor) -> int:
 
 def describe_excess(peak: int, bit_depth: int) -> str:
     """Return the reason, for quarantine, if a file uses more bits than `bit_depth`; "" if it does not."""
-    return f"a value of {peak:,}, more than data.bit_depth={bit_depth} admits" if peak >= 2**bit_depth else ""
+    return f"a value of {peak:,}, more than data.bit_depth={bit_depth} allows" if peak >= 2**bit_depth else ""
 
 
 @tf.function(input_signature=(tf.TensorSpec((), tf.string),), autograph=False)
