@@ -66,7 +66,7 @@ def test_a_run_outlives_a_report_that_cannot_be_written(config, tmp_path, monkey
     monkeypatch.setattr(recipe, "write_report", fail)
     result = tfl.transfer(config, tmp_path / "run")
     assert result.metrics["test"]["num_examples"] > 0
-    assert "report.html: not written: `workdir` must be on a disk with free space." in capsys.readouterr().err
+    assert "report.html was not written: `workdir` must be on a disk with free space." in capsys.readouterr().err
     assert Workdir(tmp_path / "run").read_metrics() is not None
 
 

@@ -62,7 +62,9 @@ class PretrainConfig:
     epochs: int = option(20, _AT_LEAST_ONE, "Epochs of pre-training.")
     learning_rate: float = option(3e-3, _LEARNING_RATE, "Learning rate of pre-training.")
     augmentation: str = option(
-        "rand", OneOf(AUGMENTATIONS), "Random changes of the images; strong ones help with classes that are new later."
+        "rand",
+        OneOf(AUGMENTATIONS),
+        "Random changes of the images; strong ones help with classes that this source lacks.",
     )
 
 

@@ -145,7 +145,7 @@ def load_artefact(path: epath.PathLike) -> Artefact:
             raise
         reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"`model` must be an undamaged model that tfl exported. Received: {str(path)!r}: {reason}."
+            f"`model` must be an undamaged model that tfl saved or exported. Received: {str(path)!r}: {reason}."
         ) from error
 
 
