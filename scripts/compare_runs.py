@@ -9,7 +9,7 @@ from absl import flags
 
 from tfl import cli
 
-_OUTPUT = flags.DEFINE_string("output", "", "A .csv or .json file for the table; none where it is empty.")
+_OUTPUT = flags.DEFINE_string("output", "", "A .csv or .json file for the table; empty: no file.")
 
 
 def main(argv: list[str]) -> None:

@@ -14,8 +14,10 @@ from tfl import cli
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of a finished run.", required=True)
 _SOURCE = flags.DEFINE_string("source", "", "Other data, as digits, folder:PATH or tfds:NAME.")
-_SLICES = flags.DEFINE_string("slices", "", "FILE.csv:COLUMN; the file has a column id, as predictions.csv has.")
-_PREDICTIONS = flags.DEFINE_string("predictions", "", "A CSV file for the answer to each image; compare_runs reads it.")
+_SLICES = flags.DEFINE_string(
+    "slices", "", "FILE.csv:COLUMN with the group of each image; its column id has the ids of predictions.csv."
+)
+_PREDICTIONS = flags.DEFINE_string("predictions", "", "A CSV file for the prediction of each image.")
 _OUTPUT = flags.DEFINE_string("output", "", "A JSON file for the whole evaluation: intervals, classes, slices, ...")
 
 

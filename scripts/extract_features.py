@@ -11,7 +11,7 @@ from ml_collections import config_flags
 import tfl
 from tfl import cli
 
-_CONFIG = config_flags.DEFINE_config_file("config", "configs/folder.py", "The recipe, a file in configs/.")
+_CONFIG = config_flags.DEFINE_config_file("config", "configs/folder.py", "The config file; examples are in configs/.")
 _OUTPUT = flags.DEFINE_string("output", None, "A folder (npy) or a file (parquet, tfrecord).", required=True)
 _FORMAT = flags.DEFINE_string("format", "npy", "npy, parquet or tfrecord.")
 

@@ -12,7 +12,7 @@ from tfl import cli
 
 _MODEL = flags.DEFINE_string("model", "", "A finished run, or an exported model of any format.")
 _WORKDIR = flags.DEFINE_string("workdir", "", "Another name for --model.")
-_OUTPUT = flags.DEFINE_string("output", "", "A CSV file; the screen where it is empty.")
+_OUTPUT = flags.DEFINE_string("output", "", "A CSV file for the predictions; empty: the screen.")
 
 
 def main(argv: list[str]) -> None:

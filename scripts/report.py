@@ -10,7 +10,7 @@ from tfl import cli
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of a finished run.", required=True)
 _GALLERY = flags.DEFINE_integer(
-    "gallery", None, "Images of each kind, 0 for none; as the run has it where it is not given.", lower_bound=0
+    "gallery", None, "Images of each kind; 0: none; not given: as in the config of the run.", lower_bound=0
 )
 
 

@@ -11,17 +11,19 @@ from absl import flags
 from tfl import cli
 
 _MODEL = flags.DEFINE_string("model", "", "A finished run, or an exported model of any format.")
-_HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen on; 0.0.0.0: whoever can reach this machine.")
+_HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen on; 0.0.0.0: for all who can reach this machine.")
 _PORT = flags.DEFINE_integer("port", 8501, "Port; 0: a free one.")
-_NAME = flags.DEFINE_string("name", "model", "Of the model, as in /v1/models/NAME.")
-_BATCH = flags.DEFINE_integer("max_batch_size", 32, "Most images that run together; 1: no micro-batching.")
-_WAIT = flags.DEFINE_float("batch_timeout_ms", 2.0, "How long a batch waits for requests that are on their way.")
-_BYTES = flags.DEFINE_integer("max_request_bytes", 16 << 20, "Longest body of a request.")
+_NAME = flags.DEFINE_string("name", "model", "Name of the model in addresses, as in /v1/models/NAME.")
+_BATCH = flags.DEFINE_integer(
+    "max_batch_size", 32, "Most images that run through the network together; 1: no batching."
+)
+_WAIT = flags.DEFINE_float("batch_timeout_ms", 2.0, "Milliseconds that a batch waits for more requests.")
+_BYTES = flags.DEFINE_integer("max_request_bytes", 16 << 20, "Largest body of a request, in bytes.")
 _PIXELS = flags.DEFINE_integer("max_image_pixels", 50_000_000, "Most pixels that an image may have.")
 _QUEUE = flags.DEFINE_integer("queue_size", 256, "Images that may be in the service at once.")
-_TIMEOUT = flags.DEFINE_float("timeout_seconds", 30.0, "After which a request is given up.")
-_DRAIN = flags.DEFINE_float("drain_seconds", 0.0, "How long /readyz says 503 before the service stops.")
-_ORIGIN = flags.DEFINE_list("allow_origin", [], "Other addresses whose pages may read the answers; *: all.")
+_TIMEOUT = flags.DEFINE_float("timeout_seconds", 30.0, "Seconds after which the service gives up a request.")
+_DRAIN = flags.DEFINE_float("drain_seconds", 0.0, "Seconds in which /readyz answers 503 before the service stops.")
+_ORIGIN = flags.DEFINE_list("allow_origin", [], "Other web addresses whose pages may read the answers; *: all.")
 
 
 def main(argv: list[str]) -> None:

@@ -10,10 +10,10 @@ import tfl
 from tfl import cli
 
 _CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "The recipe; override as in --config.data.source=folder:photos."
+    "config", None, "The config file; set an option as in --config.data.source=folder:photos."
 )
 _WORKDIR = flags.DEFINE_string(
-    "workdir", None, "The folder of this run: new, or one of the same config.", required=True
+    "workdir", None, "The folder of this run: a new one, or the folder of a run with the same config.", required=True
 )
 
 flags.mark_flag_as_required("config")

@@ -75,8 +75,8 @@ def assert_one_line(result: subprocess.CompletedProcess, expected: str) -> None:
     ("classes", "expected"),
     [
         ({}, "no class folders"),
-        ({"cats": 4}, "one class, cats"),
-        ({"cats": 4, "dogs": 0}, "empty class folder"),
+        ({"cats": 4}, "only the class folder cats"),
+        ({"cats": 4, "dogs": 0}, "dogs is empty"),
         ({"cats": 4, "dogs": 2}, "Class 'dogs' of `data.source` must have at least 3 usable images"),
         ({"train/cats": 4, "train/dogs": 4, "val/cats": 4}, "same classes in every split"),
     ],
@@ -110,9 +110,9 @@ def test_a_workdir_that_cannot_be_written_is_refused_before_anything_is_read(tmp
 def test_a_damaged_json_file_is_named(copy, name, content):
     photos, workdir = copy
     (workdir / name).write_text(content)
-    with pytest.raises(InputError, match=f"`workdir` must hold whole files. Received: .*{name}"):
+    with pytest.raises(InputError, match=f"`workdir` must have only complete, readable files. Received: .*{name}"):
         tfl.transfer(config_of(photos), workdir)
-    with pytest.raises(InputError, match="must hold whole files"):
+    with pytest.raises(InputError, match="must have only complete, readable files"):
         read_json(workdir / name)
 
 
@@ -151,7 +151,7 @@ def test_only_one_process_works_in_a_workdir(tmp_path):
     )
     (tmp_path / "run" / ".lock").open("a").close()  # `lockf` would be lost with any handle
     second = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert "InputError: `workdir` must be of one run at a time" in second.stderr
+    assert "InputError: `workdir` must be used by one run at a time" in second.stderr
     del first  # as when a process ends
     third = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert third.returncode == 0, third.stderr
@@ -304,7 +304,7 @@ def test_a_full_disk_loses_nothing_and_the_same_command_goes_on(run, tmp_path):
     command = [sys.executable, "scripts/train.py", "--config=configs/folder.py", *flags]
     small = ["bash", "-c", 'ulimit -f 200; exec "$@"', "bash"]
     full = subprocess.run([*small, *command], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert_one_line(full, "`workdir` must have room. Received: ")
+    assert_one_line(full, "`workdir` must be on a disk with free space. Received: ")
     written = {path.name for path in (tmp_path / "run").iterdir()}
     assert not written & {"model.keras", "metrics.json"}
     assert not [name for name in written if name.startswith(".writing")]
@@ -358,7 +358,7 @@ def test_a_photo_that_is_lost_during_the_run_is_named(copy, monkeypatch, damage)
 def test_a_workdir_among_the_photos_is_refused(run):
     photos, _ = run
     for workdir in (photos / "run", photos / "cats" / "run"):
-        with pytest.raises(InputError, match="`workdir` must lie outside of the photos"):
+        with pytest.raises(InputError, match="`workdir` must be outside the folder of the photos"):
             tfl.transfer(config_of(photos), workdir)
         assert not workdir.exists()
 
@@ -366,7 +366,9 @@ def test_a_workdir_among_the_photos_is_refused(run):
 def test_metrics_that_are_none_are_named(copy):
     photos, workdir = copy
     (workdir / "metrics.json").write_text("{}")
-    with pytest.raises(InputError, match=r"`workdir` must hold whole files. Received: .*is a required property"):
+    with pytest.raises(
+        InputError, match=r"`workdir` must have only complete, readable files. Received: .*is a required property"
+    ):
         tfl.transfer(config_of(photos), workdir)
 
 

@@ -70,7 +70,7 @@ def test_the_real_environment_is_read(monkeypatch):
         ('{"cluster": {"worker": ["a:0"]}, "task": {"type": "worker", "index": 0}}', "host:port"),
         ('{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}', "cluster.ps"),
         ('{"cluster": {"worker": ["a:1"], "evaluator": ["b:1"]}, "task": {}}', "cluster.evaluator"),
-        ('{"cluster": {"chief": ["a:1", "b:1"]}, "task": {"type": "chief", "index": 0}}', "one chief at most"),
+        ('{"cluster": {"chief": ["a:1", "b:1"]}, "task": {"type": "chief", "index": 0}}', "at most one chief"),
     ],
 )
 def test_a_mistake_is_one_line(text, expected):

@@ -109,7 +109,7 @@ def test_a_group_of_which_a_member_is_killed_ends_with_the_same_result(two_worke
         os.kill(victims[0], signal.SIGKILL)
         assert group.wait(PATIENCE) == 0, (folder / "log").read_text()[-3000:]
     text = (folder / "log").read_text()
-    assert "going on from step" in text and "launcher:" in text
+    assert "continuing from step" in text and "launcher:" in text
     assert_equal(two_workers, outcome(folder), tolerance=1e-6)
 
 

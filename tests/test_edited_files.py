@@ -63,17 +63,17 @@ def test_the_run_is_a_good_one(run, finished):
     [
         ({"temperature": 0}, "`temperature` must be a finite number above 0"),
         ({"temperature": -1}, "`temperature` must"),
-        ({"temperature": float("nan")}, "no finite number"),
+        ({"temperature": float("nan")}, "not a finite number"),
         ({"temperature": "1"}, "`temperature` must"),
         ({"temperature": True}, "`temperature` must"),
         ({"image_size": 32}, "`image_size` must be that of the model's input, 16"),
         ({"image_size": 16.0}, "`image_size` must be a whole number"),
         ({"target": "multiclas"}, "`target` must be a known name"),
-        ({"target": "binary"}, "must be two for a binary target"),
+        ({"target": "binary"}, "must be two names for a binary target"),
         ({"class_names": "012"}, "`class_names` must be a list"),
-        ({"class_names": ["0", "1", "1"]}, "`class_names` must differ. Received: '1' twice"),
+        ({"class_names": ["0", "1", "1"]}, "`class_names` must be different names. Received: '1' twice"),
         ({"class_names": ["0", "1"]}, "`class_names` must fit the model's 3 outputs"),
-        ({"class_names": ["a\u0308", "\u00e4", "b"]}, "`class_names` must differ"),
+        ({"class_names": ["a\u0308", "\u00e4", "b"]}, "`class_names` must be different names"),
         ({"class_names": [0, 1, 2]}, "`class_names` must be a list of names"),
         ({"alpha": 0}, "`alpha` must"),
         ({"colour": "red"}, "`metadata` must have the entries"),
@@ -95,7 +95,7 @@ def test_the_two_copies_of_the_metadata_must_agree(run):
         run / "model.keras", "tfl.json", lambda text: json.dumps(json.loads(text) | {"class_names": ["2", "1", "0"]})
     )
     for call in (lambda: evaluate_workdir(run), lambda: write_report(run)):
-        refused(call, "`tfl.json` must say the same", "model.keras")
+        refused(call, "`tfl.json` must be equal to the metadata", "model.keras")
 
 
 @pytest.mark.parametrize("values", [{"temperature": -1.0}, {"image_size": 0}, {"class_names": "abc"}])
@@ -131,10 +131,10 @@ def test_a_config_that_no_run_has_is_refused(run, path, value, rule):
     ("old", "new", "rule"),
     [
         ("{", "[", "Expecting"),
-        ('"seed": 0', '"seed": NaN', "no finite number"),
-        ('"seed": 0', '"seed": 1e999', "no finite number"),
-        ('"seed": 0', '"seed": ' + "9" * 30, "no number of 64 bits"),
-        ('"seed": 0', '"seed": 0, "seed": 1', "'seed' stands in it twice"),
+        ('"seed": 0', '"seed": NaN', "not a finite number"),
+        ('"seed": 0', '"seed": 1e999', "not a finite number"),
+        ('"seed": 0', '"seed": ' + "9" * 30, "not a number of 64 bits"),
+        ('"seed": 0', '"seed": 0, "seed": 1', "'seed' occurs twice"),
         ('"seed": 0', '"seed": ' + "[" * 100_000, "recursion"),
     ],
 )
@@ -150,14 +150,14 @@ def edit_csv(file, change):
 
 
 PREDICTIONS = [
-    (lambda rows: [*rows, rows[-1]], "stands in it twice"),
+    (lambda rows: [*rows, rows[-1]], "occurs twice"),
     (lambda rows: rows[:-1], "it lacks"),
     (lambda rows: [row.rpartition(",")[0] for row in rows], "classes 0, 1"),
     (lambda rows: [rows[0], rows[1].rpartition(",")[0] + ",7", *rows[2:]], "has 7"),
     (lambda rows: [rows[0], rows[1].rpartition(",")[0] + ",-1", *rows[2:]], "has -1"),
     (lambda rows: [rows[0], rows[1].rpartition(",")[0] + ",nan", *rows[2:]], "has nan"),
     (lambda rows: [rows[0], rows[1].rpartition(",")[0] + ",0.99999", *rows[2:]], "add up to"),
-    (lambda rows: [rows[0], rows[1] + ",1", *rows[2:]], "row 2 has 7 cells, the header 6"),
+    (lambda rows: [rows[0], rows[1] + ",1", *rows[2:]], "row 2 has 7 cells and the header has 6"),
     (lambda rows: [rows[0], rows[1].rpartition(",")[0], *rows[2:]], "row 2 has 5 cells"),
     (lambda rows: [rows[0].replace("label", "lable"), *rows[1:]], "no column 'label'"),
     (lambda rows: [rows[0].replace("p_1", "p_0"), *rows[1:]], "the column 'p_0' twice"),
@@ -166,7 +166,7 @@ PREDICTIONS = [
         "its classes",
     ),
     (lambda rows: [rows[0], "x" + rows[1], *rows[2:]], "does not list 'x"),
-    (lambda rows: [rows[0], rows[1].replace(",0,", ",1,", 1), *rows[2:]], "and in splits.csv '0'"),
+    (lambda rows: [rows[0], rows[1].replace(",0,", ",1,", 1), *rows[2:]], "but '0' in splits.csv"),
     (lambda rows: [rows[0], '"' + rows[1], *rows[2:]], "unexpected end of data"),
     (lambda rows: [], "no column 'id'"),
 ]
@@ -201,8 +201,8 @@ def test_splits_without_a_column_are_refused(run, finished, place):
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
-        (lambda rows: [*rows, rows[-1]], "stands in it twice"),
-        (lambda rows: [row.replace(",test,", ",tset,") for row in rows], "is of the split 'tset'"),
+        (lambda rows: [*rows, rows[-1]], "occurs twice"),
+        (lambda rows: [row.replace(",test,", ",tset,") for row in rows], "has the split 'tset'"),
         (lambda rows: [row.replace(",8,8", ",8,-8") for row in rows], "x '-8' pixels"),
     ],
 )
@@ -293,14 +293,14 @@ def test_a_certificate_cannot_lead_out_of_its_folder(run):
     """What a certificate of another model lists is deleted: nothing outside of the folder may be in the list."""
     for name in ("../config.json", "..", "", "/tmp", "a/b"):
         edit_json(run / "export" / "certificate.json", "artefacts", value={name: {"files": {}}})
-        refused(lambda: open_certificate(run / "export", {}), "`output` must hold a certificate")
+        refused(lambda: open_certificate(run / "export", {}), "`output` must have a certificate")
     assert (run / "config.json").exists()
 
 
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
-        (lambda rows: [*rows, rows[-1]], "epoch '1' stands in it twice"),
+        (lambda rows: [*rows, rows[-1]], "epoch '1' occurs twice"),
         (lambda rows: [rows[0], *rows[2:]], "row 2 is of epoch 1"),
         (lambda rows: [*rows, "2" + rows[-1][1:]], "3 epochs, and finetune.epochs=2"),
         (lambda rows: [rows[0].replace("epoch", "apoch"), *rows[1:]], "no column 'epoch'"),

@@ -163,7 +163,7 @@ def cell(request, tmp_path_factory) -> Iterator[Cell]:
     folder = tmp_path_factory.mktemp(f"{task}_{kind}")
     signals, labels = TASKS[task].draw(np.random.default_rng(SEED), COUNT)
     options = {
-        "head.target": task,
+        "task.name": task,
         "data.split": (0.5, 0.2, 0.3),
         "data.batch_size": 8,
         "finetune.epochs": 2,

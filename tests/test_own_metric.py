@@ -21,7 +21,7 @@ def run(tmp_path_factory):
     import_code(OF_EXAMPLES, folder, "costs")
     photos = write_photos(folder / "photos", (40, 40))
     with tiny_networks():
-        return tfl.transfer(make_config(photos, folder / "store", {"head.target": "costs"}), folder / "run")
+        return tfl.transfer(make_config(photos, folder / "store", {"task.name": "costs"}), folder / "run")
 
 
 @pytest.mark.parametrize("code", [OF_EXAMPLES, OF_KERAS], ids=["of examples", "of Keras"])

@@ -51,7 +51,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(run_script, tmp_path, flags, expe
 def test_an_option_without_the_recipe_leads_to_it(run_script, tmp_path):
     result = run_script("scripts/train.py", "--config.data.source=digits", f"--workdir={tmp_path / 'w'}")
     assert result.returncode == 2
-    assert "Received: --config.data.source. Did you mean to give the recipe too, as in --config=" in result.stderr
+    assert "Received: --config.data.source. Did you mean to give a config file too, as in --config=" in result.stderr
 
 
 def test_missing_weights_are_one_line_that_says_where_to_put_them(run_script, tmp_path):
@@ -117,7 +117,7 @@ def test_another_config_is_refused_by_naming_what_differs(photos_run, run_script
     _, command, _ = photos_run
     other = run_script(*command[1:], "--config.seed=7", "--config.probe.l2=0.5")
     assert other.returncode == 2
-    assert "differs in probe.l2=0.5 (there: 0.0), seed=7 (there: 0)" in other.stderr
+    assert "differs in probe.l2=0.5 (recorded: 0.0), seed=7 (recorded: 0)" in other.stderr
 
 
 def test_evaluate_gives_the_figures_of_the_run(photos_run, run_script, shared):

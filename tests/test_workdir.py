@@ -29,7 +29,7 @@ def test_a_failing_writer_leaves_the_old_file(tmp_path):
         temporary.write_text("half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(InputError, match=r"`workdir` must have room.*nothing was changed"):
+    with pytest.raises(InputError, match=r"`workdir` must be on a disk with free space.*nothing was changed"):
         write_atomically(target, fail)
     assert json.loads(target.read_text()) == {"x": 1}
     assert leftovers(tmp_path) == ["a.json"]
@@ -60,7 +60,7 @@ except InputError as error:
 """
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert "`workdir` must have room" in result.stderr
+    assert "`workdir` must be on a disk with free space" in result.stderr
     assert json.loads((tmp_path / "a.json").read_text()) == {"old": True}
     assert leftovers(tmp_path) == ["a.json"]
 
@@ -81,7 +81,7 @@ def test_a_workdir_belongs_to_one_config(tmp_path):
     Workdir.open(tmp_path / "w", config).begin(config)
     Workdir.open(tmp_path / "w", config)  # the same again is fine
     other = {"seed": 1, "data": {"source": "digits", "split": (0.7, 0.15, 0.15)}}
-    with pytest.raises(InputError, match=r"which differs in seed=1 \(there: 0\)\.$"):
+    with pytest.raises(InputError, match=r"which differs in seed=1 \(recorded: 0\)\.$"):
         Workdir.open(tmp_path / "w", other)
 
 
@@ -103,7 +103,7 @@ def test_an_option_that_an_older_run_did_not_record_has_its_default_there(tmp_pa
     if path.startswith(MAY_DIFFER):
         Workdir.open(tmp_path, config)
     else:
-        with pytest.raises(InputError, match=rf"which differs in {path}='another' \(there: "):
+        with pytest.raises(InputError, match=rf"which differs in {path}='another' \(recorded: "):
             Workdir.open(tmp_path, config)
 
 
@@ -115,12 +115,12 @@ def test_a_refused_run_changes_nothing_of_the_one_at_work(tmp_path):
         (tmp_path / "w" / ".writing-a").mkdir()
         for refused in (lambda: early.begin(same), lambda: Workdir.open(tmp_path / "w", same)):
             with pytest.raises(
-                InputError, match=r"`workdir` must be of one run at a time.*another run is at work in it"
+                InputError, match=r"`workdir` must be used by one run at a time.*another run is using it"
             ):
                 refused()
         assert first.read_config() == config
         assert (tmp_path / "w" / ".writing-a").exists()
-    with pytest.raises(InputError, match="another run was at work in it meanwhile; start again"):
+    with pytest.raises(InputError, match="another run has used it since this one started; start this run again"):
         early.begin(same)
     assert first.read_config() == config
     with Workdir.open(tmp_path / "w", same) as second:
@@ -173,7 +173,7 @@ def test_a_run_that_is_being_written_is_not_taken_for_a_finished_one(tmp_path, u
         write_json(run / name, {})
     write_json(run / "config.json", TransferConfig().to_dict())
     (tmp_path / "other").mkdir()
-    with pytest.raises(InputError, match=r"must be a finished run. Received: '.*run': .*still being made"):
+    with pytest.raises(InputError, match=r"must be a finished run. Received: '.*run', which .*still training"):
         UNFINISHED_USES[use](str(run))
 
 
@@ -184,7 +184,7 @@ def test_opening_writes_nothing(tmp_path):
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.doc").write_text("mine")
-    with pytest.raises(InputError, match=r"holds 'thesis.doc' but no config.json"):
+    with pytest.raises(InputError, match=r"has 'thesis.doc' but no config.json"):
         Workdir.open(tmp_path, {})
     with pytest.raises(InputError, match="must be a folder"):
         Workdir.open(tmp_path / "thesis.doc", {})
@@ -211,7 +211,7 @@ def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
         (folder / "a").write_text("1")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(InputError, match=r"`workdir` must have room.*nothing was changed"):
+    with pytest.raises(InputError, match=r"`workdir` must be on a disk with free space.*nothing was changed"):
         write_folder_atomically(tmp_path / "x" / "z", fail)
     assert leftovers(tmp_path / "x") == ["y"]
 

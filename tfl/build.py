@@ -36,7 +36,7 @@ def validate_config(config: TransferConfig) -> TransferConfig:
     task, options = get_task(config.task.name, "task.name"), config.finetune
     if options.class_weight == "balanced" and not task.labels.has_one_class:
         raise InputError(
-            "`finetune.class_weight` must be 'none' where an example has no one class. "
+            "`finetune.class_weight` must be 'none' if an example does not have exactly one class. "
             f"Received: finetune.class_weight='balanced', task.name={task.name!r}."
         )
     if options.label_smoothing > 0 and not task.smooths_labels:
@@ -58,7 +58,7 @@ def load_splits(config: TransferConfig, data: Any = None) -> Splits:
         bit_depth=config.data.bit_depth,
         kind=get_backbone_spec(config.backbone.name).input,
     )
-    if get_task(config.head.target).labels.has_names or splits.index.is_multiclass:
+    if get_task(config.task.name).labels.has_names or splits.index.is_multiclass:
         return splits
     return Splits(splits.source.with_index(dataclasses.replace(splits.index, class_names=())))  # rows of values
 

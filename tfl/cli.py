@@ -63,7 +63,7 @@ def _guarded(main: Callable[[list[str]], None], argv: list[str], takes_files: bo
         sys.stderr.write(f"{error}\n")
         sys.exit(128 + error.signal_number)
     except KeyboardInterrupt:
-        sys.stderr.write("\nStopped. The same command goes on from the last finished phase.\n")
+        sys.stderr.write("\nStopped. The same command continues from the last finished phase.\n")
         sys.exit(130)
 
 
@@ -109,10 +109,10 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
         command = next((word for word in _own_flags(argv) if word.endswith(".py") and not word.startswith("-")), "")
         hint = did_you_mean(error.flagname, known)
         if error.flagname.startswith("config.") and "config" in known:
-            hint = " Did you mean to give the recipe too, as in --config=configs/folder.py?"
+            hint = " Did you mean to give a config file too, as in --config=configs/folder.py?"
         if command and not hint:
-            hint = f" Did you mean `-- {command}`, which leaves its flags to it?"
-        _stop(f"Flags must be known ones. Received: --{error.flagname}.{hint} Try --help.")
+            hint = f" Did you mean `-- {command}`, which passes the flags after it to that script?"
+        _stop(f"A flag must be one of this script. Received: --{error.flagname}.{hint} Try --help.")
     except InputError as error:
         _stop(str(error))
     except flags.Error as error:

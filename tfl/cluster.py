@@ -119,13 +119,15 @@ def _check_jobs(jobs: dict[str, Any]) -> None:
     for name, addresses in jobs.items():
         if name not in TASK_TYPES:
             raise InputError(
-                f"`{VARIABLE}` must have tasks of the types chief and worker alone: tfl trains synchronously and has "
+                f"`{VARIABLE}` must have only tasks of the types chief and worker: tfl trains synchronously and has "
                 f"no parameter servers or evaluators. Received: cluster.{name}."
             )
         if not isinstance(addresses, list) or not all(isinstance(address, str) for address in addresses):
-            raise InputError(f"`{VARIABLE}` must list addresses. Received: cluster.{name}={_short(addresses)}.")
+            raise InputError(
+                f"`{VARIABLE}` must list addresses as host:port. Received: cluster.{name}={_short(addresses)}."
+            )
     if len(jobs.get("chief", ())) > 1:
-        raise InputError(f"`{VARIABLE}` must have one chief at most. Received: {len(jobs['chief'])}.")
+        raise InputError(f"`{VARIABLE}` must have at most one chief. Received: {len(jobs['chief'])} chiefs.")
 
 
 def _check_addresses(addresses: Sequence[str]) -> None:
@@ -149,7 +151,7 @@ def _task(task: Any, jobs: dict[str, Any]) -> tuple[str, int]:
     kind, index = str(task["type"]), str(task["index"])  # some orchestrators write the index as a string
     if kind not in jobs:
         raise InputError(
-            f"`{VARIABLE}` must have a task.type of its cluster: {', '.join(jobs)}. Received: {_short(kind)}."
+            f"`{VARIABLE}` must have a task.type that its cluster lists: {', '.join(jobs)}. Received: {_short(kind)}."
             f"{did_you_mean(str(kind), jobs)}"
         )
     if not index.isdecimal() or int(index) >= len(jobs[kind]):

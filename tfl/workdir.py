@@ -79,14 +79,14 @@ class Workdir:
             raise InputError("`workdir` must name a folder. Received: ''.")
         workdir = cls(path)
         if workdir.path.exists() and not workdir.path.is_dir():
-            raise InputError(f"`workdir` must be a folder. Received: {str(workdir.path)!r}: a file.")
+            raise InputError(f"`workdir` must be a folder. Received: {str(workdir.path)!r}, which is a file.")
         has_begun = (workdir / "config.json").exists()
         if has_begun:
             _check_same_config(workdir.path, workdir.read_config(), config)
         elif workdir.path.exists() and _visible(workdir.path):
             raise InputError(
-                f"`workdir` must be a new folder or one of an earlier run. Received: {str(workdir.path)!r}: "
-                f"holds {_visible(workdir.path)[0]!r} but no config.json."
+                f"`workdir` must be a new folder or the folder of an earlier run. Received: {str(workdir.path)!r}, "
+                f"which has {_visible(workdir.path)[0]!r} but no config.json."
             )
         if is_local(workdir.path) and not (workdir / "metrics.json").exists():
             _check_writable(workdir.path)
@@ -125,7 +125,7 @@ class Workdir:
             self._claim()
             if (self / "config.json").exists():
                 self.release()
-                raise self._is_taken("another run was at work in it meanwhile; start again")
+                raise self._is_taken("another run has used it since this one started; start this run again")
         write_json(self / "config.json", config)
         if is_local(self.path):
             for folder in (self.path, self / CHECKPOINTS):
@@ -147,10 +147,10 @@ class Workdir:
         except OSError as error:
             raise explained(error, self.path) from error
         if self._lock is None:
-            raise self._is_taken("another run is at work in it")
+            raise self._is_taken("another run is using it")
 
     def _is_taken(self, reason: str) -> InputError:
-        return InputError(f"`workdir` must be of one run at a time. Received: {str(self.path)!r}: {reason}.")
+        return InputError(f"`workdir` must be used by one run at a time. Received: {str(self.path)!r}: {reason}.")
 
     def __enter__(self) -> "Workdir":
         return self
@@ -174,7 +174,9 @@ class Workdir:
         """
         file = self / "config.json"
         if not file.exists():
-            raise InputError(f"`workdir` must be the folder of a run. Received: {str(self.path)!r}: no config.json.")
+            raise InputError(
+                f"`workdir` must be the folder of a run. Received: {str(self.path)!r}, which has no config.json."
+            )
         values = read_json(file)
         with naming_file(file):
             return move_options(values)
@@ -219,8 +221,8 @@ def check_finished(path: epath.PathLike, argument: str) -> None:
     path = epath.Path(path)
     if (path / "config.json").exists() and not (path / "metrics.json").exists():
         raise InputError(
-            f"`{argument}` must be a finished run. Received: {str(path)!r}: no metrics.json in it: the run is still "
-            "being made, or was stopped; the same command goes on with it."
+            f"`{argument}` must be a finished run. Received: {str(path)!r}, which has no metrics.json. The run is "
+            "still training, or it was stopped and the same command continues it."
         )
 
 
@@ -240,6 +242,6 @@ def _check_same_config(path: epath.Path, recorded: dict[str, Any], config: dict[
     differing = differing_options(recorded, config)
     if differing:
         raise InputError(
-            f"`workdir` must be a new folder or one of the same config. Received: {str(path)!r}, "
+            f"`workdir` must be a new folder or the folder of a run with the same config. Received: {str(path)!r}, "
             f"which differs in {', '.join(differing)}."
         )

@@ -97,14 +97,14 @@ def test_two_such_networks_in_one_are_refused(base, tmp_path):
     twin.name = "twin"
     pair = layers.Concatenate()([layers.GlobalAveragePooling2D()(network(image)) for network in (base, twin)])
     keras.Model(image, layers.Dense(2)(pair)).save(tmp_path / "pair.keras")
-    with pytest.raises(InputError, match=r"must hold the weights of MobileNetV2.*it holds 2 such networks"):
+    with pytest.raises(InputError, match=r"must hold weights that fit MobileNetV2.*it holds 2 networks that fit"):
         build_backbone("MobileNetV2", alpha=0.35, image_size=SIZE, weights=str(tmp_path / "pair.keras"))
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_another_network_is_refused_in_one_line(form, files):
-    with pytest.raises(InputError, match=r"`backbone\.weights` must hold the weights of MobileNet as") as caught:
+    with pytest.raises(InputError, match=r"`backbone\.weights` must hold weights that fit MobileNet with") as caught:
         build_backbone("MobileNet", alpha=0.25, image_size=SIZE, weights=str(files / f"guide_{form}"))
     assert "\n" not in str(caught.value)
-    with pytest.raises(InputError, match=r"`backbone\.weights` must hold the weights of MobileNetV2 as"):
+    with pytest.raises(InputError, match=r"`backbone\.weights` must hold weights that fit MobileNetV2 with"):
         build_backbone("MobileNetV2", alpha=0.5, image_size=SIZE, weights=str(files / f"guide_{form}"))

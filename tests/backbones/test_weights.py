@@ -147,11 +147,11 @@ def test_weights_of_another_network_are_refused_in_one_line(workdir, tmp_path, k
     garbage.write_bytes(b"no weights")
     (tmp_path / "empty").mkdir()
     for name, weights, expected in [
-        ("ResNet50", folder, "holds mobilenetv2 with alpha 0.35.*backbone.name='ResNet50'"),
+        ("ResNet50", folder, "has mobilenetv2 with alpha 0.35.*backbone.name='ResNet50'"),
         ("MobileNetV2", folder, "alpha 0.35.*backbone.alpha=1"),
-        ("MobileNetV2", folder / "model.keras", r"\(3, 3, 3, 16\) there, and \(3, 3, 3, 32\) here"),
-        ("MobileNetV2", file, "must hold the weights of MobileNetV2"),
-        ("MobileNetV2", garbage, "must hold the weights of MobileNetV2"),
+        ("MobileNetV2", folder / "model.keras", r"\(3, 3, 3, 16\) in the file and \(3, 3, 3, 32\) in this network"),
+        ("MobileNetV2", file, "must hold weights that fit MobileNetV2"),
+        ("MobileNetV2", garbage, "must hold weights that fit MobileNetV2"),
         ("MobileNetV2", folder / "config.json", "a weights file"),
         ("MobileNetV2", "imagnet", "'imagenet'.*'imagnet', which does not exist"),
         ("MobileNetV2", tmp_path / "empty", "no model.keras"),
@@ -289,7 +289,7 @@ def test_a_file_is_fetched_once_and_checked(monkeypatch, tmp_path, keras_home):
     assert fetch("weights.h5", origin, file_hash=file_hash) == path == fetch("weights.h5", origin)
     monkeypatch.undo()
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
-    with pytest.raises(InputError, match="not the published file"):
+    with pytest.raises(InputError, match="does not have the published hash"):
         fetch("other.h5", origin, file_hash="0" * 64)
     with h5py.File(path, "a") as file:
         file.attrs["changed"] = 1

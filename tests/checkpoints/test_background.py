@@ -83,7 +83,7 @@ def test_a_best_one_is_not_given_up_for_one_that_is_not():
 
 
 @pytest.fixture
-def predict(monkeypatch):
+def said(monkeypatch):
     lines = []
     monkeypatch.setattr(tfl.checkpoints.background, "say", lines.append)
     return lines
@@ -107,7 +107,7 @@ def test_a_failed_save_is_said_and_the_next_one_tries_again(tmp_path, said, monk
         with pytest.raises(InputError, match="step_00000003"):
             writer.wait()
     assert len(said) == 2
-    assert said[0].startswith("CHECKPOINT NOT SAVED, training goes on with the one before it: `checkpoint.folder` must")
+    assert said[0].startswith("CHECKPOINT NOT SAVED: `checkpoint.folder` must")
     assert str(tmp_path) in said[0]
     assert store.load().step == 1
     writer.submit(make(4))

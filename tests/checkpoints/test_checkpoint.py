@@ -24,7 +24,7 @@ PROGRAM = Path(__file__).with_name("checkpoint_program.py")
 
 
 @pytest.fixture
-def predict(monkeypatch):
+def said(monkeypatch):
     """The lines on the screen."""
     lines = []
     monkeypatch.setattr(tfl.checkpoints.store, "say", lines.append)
@@ -323,7 +323,7 @@ def test_a_full_disk_leaves_the_one_before_and_is_one_line(tmp_path):
     answer = json.loads(result.stdout)
     assert len(answer["outcomes"]) == 20
     for outcome in answer["outcomes"]:
-        assert outcome["error"].startswith("`checkpoint.folder` must have room. Received: ")
+        assert outcome["error"].startswith("`checkpoint.folder` must be on a disk with free space. Received: ")
         assert str(tmp_path) in outcome["error"]
         assert "\n" not in outcome["error"]
         assert (outcome["step"], outcome["same"]) == (1, True)
@@ -342,7 +342,7 @@ def test_a_failure_at_the_last_file_leaves_no_orphan(tmp_path, monkeypatch, said
     def fail(path, fill):
         if moved:
             write(path, fill)
-        raise InputError("`workdir` must have room. Received: no space left.")
+        raise InputError("`workdir` must be on a disk with free space. Received: no space left.")
 
     with monkeypatch.context() as full:
         full.setattr(tfl.checkpoints.store, "write_atomically", fail)
@@ -374,7 +374,7 @@ def check_damaged(folder, file, said):
         assert len(said) == 1
         assert "\n" not in said[0]
         assert str(file) in said[0]
-        assert said[0].endswith(f"Going back to {folder}/step_0000000{expected}.")
+        assert said[0].endswith(f"Continuing from {folder}/step_0000000{expected}.")
     said.clear()
 
 
@@ -436,7 +436,9 @@ def test_what_latest_does_not_name_does_not_count_yet(three, said):
 def test_where_nothing_is_whole_training_does_not_begin_again_in_silence(three):
     for file in three[0].glob("*/arrays.bin"):
         damage(file)
-    with pytest.raises(InputError, match=r"`checkpoint.folder` must hold a whole checkpoint, or none. Received: .*3"):
+    with pytest.raises(
+        InputError, match=r"`checkpoint.folder` must hold an undamaged checkpoint, or none. Received: .*3"
+    ):
         CheckpointStore(three[0]).load()
 
 
@@ -448,7 +450,7 @@ def test_only_numbers_are_read(tmp_path, monkeypatch):
     del manifest["sha256"]
     manifest["arrays"][1]["dtype"] = "object"
     tfl.checkpoints.store.write_sealed(store.folder / "step_00000001" / "manifest.json", manifest)
-    with pytest.raises(InputError, match="no array of numbers has dtype 'object'"):
+    with pytest.raises(InputError, match="the dtype 'object' is not a type of numbers"):
         store.load()
 
 

@@ -38,13 +38,19 @@ def test_rules_between_options_hold_in_any_case():
 @pytest.mark.parametrize(
     ("sections", "expected"),
     [
-        ({"probe": ProbeConfig(folds=1)}, r"`probe\.folds` must be at least 2, or 0 for off"),
-        ({"probe": ProbeConfig(folds=5), "finetune": FinetuneConfig(epochs=1)}, r"must be 0 with finetune\.epochs"),
-        ({"probe": ProbeConfig(folds=5, l2=0.1)}, r"must be 0 with probe\.l2: there is nothing to choose"),
-        ({"probe": ProbeConfig(folds=5), "features": FeaturesConfig(views=2)}, r"must be 0 with features\.views"),
+        ({"probe": ProbeConfig(folds=1)}, r"`probe\.folds` must be 0, or between 2 and 100"),
+        (
+            {"probe": ProbeConfig(folds=5), "finetune": FinetuneConfig(epochs=1)},
+            r"must be 0 if finetune\.epochs is set",
+        ),
+        ({"probe": ProbeConfig(folds=5, l2=0.1)}, r"must be 0 if probe\.l2 is set, because a given lambda"),
+        ({"probe": ProbeConfig(folds=5), "features": FeaturesConfig(views=2)}, r"must be 0 if features\.views is set"),
         ({"features": FeaturesConfig(runtime="openvion")}, "Did you mean 'openvino'"),
         ({"features": FeaturesConfig(dtype="float8")}, r"`features\.dtype` must be a known name"),
-        ({"features": FeaturesConfig(views=2), "data": DataConfig(augmentation="none")}, "must be 0 where nothing is"),
+        (
+            {"features": FeaturesConfig(views=2), "data": DataConfig(augmentation="none")},
+            "must be 0 without augmentation",
+        ),
         ({"features": FeaturesConfig(store="")}, r"`features\.store` must be a folder"),
     ],
 )

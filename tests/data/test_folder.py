@@ -112,7 +112,7 @@ def test_bad_files_are_listed_and_hidden_files_passed_over(tmp_path, capsys):
     assert "0 bytes" in reasons["empty.jpg"]
     assert "truncated JPEG" in reasons["cut.jpg"]
     said = capsys.readouterr().err
-    assert said.count("Passed over: 5 hidden files") == 1 and "2 of 43 files" in said
+    assert said.count("Ignored: 5 files and folders") == 1 and "2 of 43 files" in said
     assert len(splits.index) == 41
     write_quarantine_csv(tmp_path / "q.csv", splits.quarantine)
     rows = list(csv.reader((tmp_path / "q.csv").open(encoding="utf-8")))
@@ -141,8 +141,8 @@ def test_what_other_programs_left_is_never_data_and_said_once(tmp_path, capsys, 
     assert source.index.ids.tolist() == expected.index.ids.tolist()
     assert source.index.class_names == ("ant", "bee") and source.quarantine == ()
     said = capsys.readouterr().err
-    assert said.count("Passed over") == 1
-    assert f"{len(places) * (len(JUNK_FOLDERS) + len(JUNK_FILES))} hidden" in said
+    assert said.count("Ignored") == 1
+    assert f"{len(places) * (len(JUNK_FOLDERS) + len(JUNK_FILES))} files and folders that are hidden" in said
 
 
 def test_names_that_only_remind_of_other_programs_are_classes(tmp_path):
@@ -266,7 +266,7 @@ def test_a_file_larger_than_any_photo_is_not_read(tmp_path):
     file = draw(tmp_path / "x.jpg")
     os.truncate(file, MAX_BYTES + 1)  # a hole: the disk holds nothing of it
     (result,) = scan_files(IMAGE, [str(file)])
-    assert isinstance(result, BadImageError) and "536,870,911 bytes are more than any photo has" in str(result)
+    assert isinstance(result, BadImageError) and "536,870,911 bytes, more than the" in str(result)
 
 
 def test_missing_folder_suggests_a_sibling(tmp_path):
@@ -290,7 +290,7 @@ def test_no_classes(tmp_path):
 def test_empty_class(tmp_path):
     make_classes(tmp_path)
     (tmp_path / "cat").mkdir()
-    with pytest.raises(InputError, match=r"empty class folder .*cat"):
+    with pytest.raises(InputError, match=r"the class folder .*cat is empty"):
         load_data(f"folder:{tmp_path}")
 
 
@@ -312,7 +312,7 @@ def test_class_with_too_few_images(tmp_path):
 def test_splits_with_other_classes(tmp_path):
     make_classes(tmp_path / "train", ("ant", "bee"))
     make_classes(tmp_path / "test", ("ant", "bee", "cat"))
-    with pytest.raises(InputError, match=r"same classes.*cat in test, not in train"):
+    with pytest.raises(InputError, match=r"same classes.*cat in test but not in train"):
         load_data(f"folder:{tmp_path}")
 
 
@@ -329,8 +329,10 @@ def test_leaks_are_told(tmp_path, capsys):
     make_classes(tmp_path / "test", count=3)  # the same seeds, so the same bytes
     load_data(f"folder:{tmp_path}")
     said = capsys.readouterr().err
-    found = re.findall(r"(\d) of (\w+) stand in (\w+) as well", said)
-    assert ("test", "train") in {(other, split) for _, other, split in found} and "Warning: the same images" in said
+    found = re.findall(r"(\d) of (\w+) are also in (\w+)", said)
+    assert ("test", "train") in {
+        (other, split) for _, other, split in found
+    } and "Warning: two splits have the same images" in said
     assert sum(int(number) for number, *_ in found) == 6  # each test image is in train or was cut out of it
 
 

@@ -96,7 +96,7 @@ def test_a_stream_split_without_any_label_is_left_out(capsys):
         ({"train": (IMAGES, NAMES), "test": (IMAGES, NUMBERS)}, "labels of one kind"),
         ({"train": (IMAGES, NUMBERS), "test": (IMAGES, NUMBERS / 2)}, "labels of one kind"),
         ({"train": (IMAGES, NUMBERS), "test": (IMAGES, np.eye(3)[NUMBERS])}, "labels of one kind"),
-        ((IMAGES, [[1, 2], [3]] * 12), "rows of several lengths"),
+        ((IMAGES, [[1, 2], [3]] * 12), "rows of different lengths"),
         ((IMAGES, 3), "24 images and 1 labels"),
         ((IMAGES, np.array([["a", "b"]] * 24)), "numbers in rows"),
     ],

@@ -199,7 +199,7 @@ REFUSED = {
     "one class in each split": ("train/cat test/cat", COUNT),
     "images alone": (".", COUNT),
     "more images beside the classes": ("cat dog .*9", "every image in a class folder"),
-    "an empty class": ("cat dog bird/", "empty class folder"),
+    "an empty class": ("cat dog bird/", "class folder .*bird is empty"),
     "a class of texts": ("cat dog bird/1.txt", "usable images"),
     "an empty split": (pair("train") + " test/", IN_EVERY),
 }

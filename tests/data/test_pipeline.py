@@ -132,7 +132,7 @@ def test_files_of_other_programs_are_not_predicted(photos, tmp_path, capsys):
     for files in ([folder], sorted(folder.glob("[!.]*"))):  # the folder, and what a shell gives for photos/*
         _, paths, bad = make_prediction_dataset(files, ImageInput(8), batch_size=4)
         assert len(paths) == 24 and not bad
-        assert capsys.readouterr().err.count("Passed over") == 1
+        assert capsys.readouterr().err.count("Ignored") == 1
     with pytest.raises(InputError, match="no file"):
         make_prediction_dataset([folder / "@eaDir"], ImageInput(8), batch_size=4)
 

@@ -119,7 +119,7 @@ def test_regression_targets():
         (np.where(IMAGES > 250, np.nan, IMAGES), LABELS, r"\[0, 255\]"),
         (IMAGES[..., :2], LABELS, "shape"),
         (IMAGES, LABELS * 0, "at least two classes"),
-        (IMAGES, np.full(60, np.nan), "60 of 60 without one"),
+        (IMAGES, np.full(60, np.nan), "60 of 60 examples without a label"),
         (IMAGES, np.zeros((60, 2, 2)), "labels of shape"),
     ],
 )

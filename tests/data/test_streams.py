@@ -78,7 +78,7 @@ def test_a_stream_that_changes_later_is_caught_by_its_pixels():
     ],
 )
 def test_endless_streams_are_refused(dataset):
-    with pytest.raises(InputError, match=r"must end: all of it is read"):
+    with pytest.raises(InputError, match=r"must end, because tfl reads all of it"):
         load_data(dataset())
 
 

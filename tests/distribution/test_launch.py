@@ -135,7 +135,10 @@ def test_restarts_are_bounded_and_the_exit_code_is_the_members(launch, tmp_path,
     result = launch("meet('start'); sys.exit(7 if index else 0)", f"--max_restarts={restarts}")
     assert result.returncode == 7
     assert traces(tmp_path, "start") == ["0"] * (restarts + 1) + ["1"] * (restarts + 1)
-    assert f"worker 1 of 2 ended with exit code 7; none of {restarts} restarts is left" in result.stderr
+    assert (
+        f"worker 1 of 2 ended with exit code 7; the group does not start again after {restarts} restarts"
+        in result.stderr
+    )
     assert "Traceback" not in result.stderr
 
 
@@ -239,8 +242,8 @@ def test_a_launcher_in_the_background_leaves_an_ignored_interrupt_ignored(tmp_pa
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--workers=2"], "`command` must stand after --"),
-        (["--workers=2", "--"], "`command` must stand after --"),
+        (["--workers=2"], "`command` must come after --"),
+        (["--workers=2", "--"], "`command` must come after --"),
         (["--workers=0", "--", "-c", "1"], "`workers` must be at least 1. Received: workers=0."),
         (["--max_restarts=-1", "--", "-c", "1"], "`max_restarts` must be at least 0."),
         (["--", "python", "scripts/train.py"], "not with `python`. Received: 'python'."),

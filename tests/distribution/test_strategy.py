@@ -81,10 +81,10 @@ except InputError as error: print(error)
         errors,
         [
             "`strategy=tpu` must have a TPU",
-            "must have a TF_CONFIG of several workers",
+            "`TF_CONFIG` must name several workers for strategy=multi_worker",
             "Did you mean 'mirrored'?",
-            "must be auto inside of a strategy's scope",
-            "must be chosen before TensorFlow has run anything",
+            "must be auto inside the scope of a strategy",
+            "must be chosen before TensorFlow runs anything",
         ],
         strict=True,
     ):
@@ -125,13 +125,13 @@ except InputError as error: print(error)
     result = run(f"ENV, ONE = {tf_config(3)!r}, {tf_config(1)!r}" + code)
     assert result.returncode == 0, result.stderr
     expected = [
-        "must be auto or multi_worker where TF_CONFIG names 3 workers",
-        "must be auto or multi_worker where TF_CONFIG names 3 workers",
+        "must be auto or multi_worker if TF_CONFIG names 3 workers",
+        "must be auto or multi_worker if TF_CONFIG names 3 workers",
         "`TF_CONFIG` must be JSON",
         "must reach the TPU. Received: a-tpu, but metadata.google.internal:80 does not answer",
         "must reach the TPU. Received: grpc://127.0.0.1:9, but 127.0.0.1:9 does not answer",
         "_DefaultDistributionStrategy",  # one worker is no cluster
-        "`strategy` must be chosen before TensorFlow has run anything: multi_worker",
+        "`strategy` must be chosen before TensorFlow runs anything, because multi_worker",
     ]
     for line, part in zip(result.stdout.splitlines(), expected, strict=True):
         assert part in line
@@ -152,7 +152,7 @@ def test_two_processes_sum_over_the_loopback(tmp_path):
     lines = [line for line in result.stderr.splitlines() if "strategy: multi_worker, from TF_CONFIG: worker" in line]
     assert len(lines) == 2  # each says it once
     assert any(line.startswith("strategy: multi_worker, from TF_CONFIG: worker 0 of 2 at 127.0.0.1:") for line in lines)
-    assert all("sums by ring" in line for line in lines)
+    assert all("gradients summed by ring" in line for line in lines)
 
 
 def test_a_worker_that_waits_for_the_others_can_be_interrupted():
@@ -167,7 +167,7 @@ def test_a_worker_that_waits_for_the_others_can_be_interrupted():
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert any("waiting for the others" in line for line in process.stderr)
+    assert any("waiting for the other workers" in line for line in process.stderr)
     time.sleep(1)  # into the wait
     assert process.poll() is None
     process.send_signal(signal.SIGINT)

@@ -89,7 +89,7 @@ def test_a_column_of_a_file_is_joined_by_id(tmp_path):
         slice_by_column(f"{file}:camera", ["other"])
     twice = tmp_path / "twice.csv"
     twice.write_text("id,camera\na,X\na,Y\n")
-    with pytest.raises(InputError, match=r"`slices` must .*twice\.csv': id 'a' stands in it twice"):
+    with pytest.raises(InputError, match=r"`slices` must .*twice\.csv': id 'a' occurs twice"):
         slice_by_column(f"{twice}:camera", ["a"])
 
 
@@ -117,9 +117,9 @@ def test_tables_of_spreadsheets_are_read(tmp_path, text, encoding):
     [
         (TABLE.encode("latin-1"), "note", "in UTF-8 .*'gr��e' in its header"),
         (TABLE.replace("größe", "size").encode("latin-1"), "size", "in UTF-8 .*'groß in row 2|'K�fer/1.png' in row 2"),
-        (TABLE.encode("utf-16-le"), "note", "it holds zero bytes|columns id"),
+        (TABLE.encode("utf-16-le"), "note", "it contains NUL characters|columns id"),
         (TABLE.encode("utf-16")[:-1], "note", "truncated data"),
-        (TABLE.encode() + b"x", "note", "row 4 has 1 cells, the header 3"),
+        (TABLE.encode() + b"x", "note", "row 4 has 1 cells and the header has 3"),
     ],
 )
 def test_tables_of_another_encoding_are_refused_and_not_guessed(tmp_path, content, column, rule):

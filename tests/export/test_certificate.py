@@ -150,7 +150,7 @@ def test_a_file_that_does_not_run_fails(make_model, refer, tmp_path):
     product = build(make_model(), "onnx", tmp_path)
     product.path.write_bytes(b"nothing")
     (failure,) = certify(product, refer(make_model()))["failures"]
-    assert failure.startswith("it does not run in a process of its own: ")
+    assert failure.startswith("it does not run in a separate process without tfl: ")
     assert "\n" not in failure
 
 

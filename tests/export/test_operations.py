@@ -101,7 +101,7 @@ def test_what_runs_at_loading_is_looked_at_too(tmp_path):
 
 def test_a_file_that_is_no_saved_model_is_one_line(tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"\xff\xff\xff not a protocol buffer")
-    with pytest.raises(InputError, match="whole SavedModel"):
+    with pytest.raises(InputError, match="undamaged SavedModel"):
         check_operations(tmp_path)
 
 

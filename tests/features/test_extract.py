@@ -164,7 +164,9 @@ def test_a_store_that_another_process_fills_meanwhile_is_left_for_memory(model, 
 
     monkeypatch.setattr(room, "make_dataset", meanwhile)
     features = Extractor(model, splits.source, SIZE, store=full)(rows)
-    assert "not stored, computed again and kept in memory: `features.max_bytes` must have" in capsys.readouterr().err
+    assert (
+        "not stored, but computed again and kept in memory: `features.max_bytes` must leave" in capsys.readouterr().err
+    )
     wanted = expected(model, splits, rows)
     np.testing.assert_allclose(features.values, wanted, atol=1e-4 * np.abs(wanted).max())
     assert full.used_bytes() <= 10**6
@@ -206,7 +208,7 @@ def test_what_has_no_room_is_kept_in_memory(model, tmp_path, capsys):
     full = FeatureStore(tmp_path / "full", max_bytes=1000)
     features = Extractor(model, splits.source, SIZE, store=full)(splits.train)
     assert isinstance(features.values, np.ndarray)
-    assert "not stored, the store has no room for 3" in capsys.readouterr().err
+    assert "not stored, because features.max_bytes or the disk leaves no room for 3" in capsys.readouterr().err
     assert full.used_bytes() == 0
 
 

@@ -336,7 +336,7 @@ def test_features_with_nan_are_refused():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"labels": [0, 1]}, "`labels` must be one per row of features. Received: 2 for 120."),
+        ({"labels": [0, 1]}, "`labels` must be one for each row of features. Received: 2 labels and 120 rows."),
         (
             {"num_outputs": 2},
             "`labels` must be class numbers from 0 to 1 for multiclass and 2 outputs. Received: 44 of 120 others",

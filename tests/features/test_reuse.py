@@ -83,7 +83,7 @@ def test_storing_is_refused_where_there_is_no_room_and_decided_by_cost(splits, t
     rows = {"train": splits.train, "validation": splits.validation}
     tight = Extractor(lower, splits.source, SIZE, store=tfl.FeatureStore(tmp_path / "a", 1000))
     assert not is_worth_storing(tight, rows, views=1, epochs=9)
-    assert "no store with room" in capsys.readouterr().err
+    assert "the store has no room" in capsys.readouterr().err
     extractor = Extractor(lower, splits.source, SIZE, store=tfl.FeatureStore(tmp_path / "b", 10**9))
     monkeypatch.setattr("tfl.features.reuse._seconds_per_image", lambda *_: (1e-2, 1e-4))
     assert is_worth_storing(extractor, rows, views=1, epochs=3)

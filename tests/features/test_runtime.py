@@ -18,7 +18,7 @@ INSTALLED = ["tensorflow", pytest.param("openvino", marks=needs_openvino)]
 
 
 @pytest.fixture
-def predict(monkeypatch) -> list[str]:
+def said(monkeypatch) -> list[str]:
     """The lines that a person would see."""
     lines: list[str] = []
     monkeypatch.setattr(runtime, "say", lines.append)

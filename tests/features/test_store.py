@@ -141,7 +141,10 @@ def test_wrong_shapes_and_numbers_beyond_float16_are_refused(tmp_path):
     for values in (np.zeros((1, 2)), np.zeros((2, 3)), np.zeros(2)):
         with pytest.raises(ValueError, match="`values` must be"):
             shelf.write(["a", "b"], values)
-    with pytest.raises(InputError, match=r"`features.dtype` must hold the features' 70000. Received: 'float16'"):
+    with pytest.raises(
+        InputError,
+        match=r"`features.dtype` must be a type that can hold the largest feature, 70000. Received: 'float16'",
+    ):
         shelf.write(["a", "b"], np.array([[1, 2], [3, -70000]], np.float32))
     with pytest.raises(InputError, match=r"`features\.dtype` must be float32 or float16"):
         FeatureStore(tmp_path, 1).open("digest", (2,), "int8")
@@ -204,7 +207,7 @@ def test_every_damage_is_found_said_and_made_good(tmp_path, name, capsys):
     assert [keys[position] for position in missing] == lost
     assert not victim.exists()
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "damaged" in line]
-    assert line.endswith(f"features: 1 stored shard(s) damaged, to be computed again. The first: {victim}")
+    assert line.endswith(f"features: 1 stored shard(s) are damaged and are computed again. The first: {victim}")
 
     shelf.write(lost, values[missing])
     assert contents(tmp_path) == before
@@ -434,9 +437,9 @@ def test_the_shelves_that_were_not_used_for_the_longest_time_are_dropped_with_a_
     used = FeatureStore(tmp_path, 10**9).open("in_use", (250,), "float32")
     new = store.open("new", (250,), "float32")
     new.write(make_keys(15), np.ones((15, 250), np.float32))
-    lines = [line.partition("features: ")[2] for line in capsys.readouterr().err.splitlines() if "dropped" in line]
+    lines = [line.partition("features: ")[2] for line in capsys.readouterr().err.splitlines() if "removed" in line]
     assert [line.rpartition("/")[2] for line in lines] == ["oldest-250-float32", "older-250-float32"]
-    assert "dropped that were last used on 1973-03-03, for features.max_bytes is 43.0 kB" in lines[0]
+    assert "last used on 1973-03-03, because features.max_bytes is 43.0 kB" in lines[0]
     assert store.used_bytes() <= 43_000
     left = {path.parent.name.partition("-")[0] for path in shard_files(tmp_path)}
     assert left == {"newer", "in_use", "new", "photos"}
@@ -451,9 +454,9 @@ def test_nothing_is_dropped_where_that_would_not_be_enough(tmp_path, capsys):
     stored = FeatureStore(tmp_path, 10**9).open("in_use", (250,), "float32").read(make_keys(10))  # keeps it in use
     new = store.open("new", (250,), "float32")
     assert store.room_for(8, (250,), "float32") and not store.room_for(12, (250,), "float32")
-    with pytest.raises(StoreFullError, match=r"`features.max_bytes` must have room .* Received: 22.0 kB, which other"):
+    with pytest.raises(StoreFullError, match=r"`features.max_bytes` must leave room .* Received: 22.0 kB, all used by"):
         new.write(make_keys(12), np.ones((12, 250), np.float32))
-    assert contents(tmp_path) == before and "dropped" not in capsys.readouterr().err
+    assert contents(tmp_path) == before and "removed" not in capsys.readouterr().err
     new.write(make_keys(8), np.ones((8, 250), np.float32))
     assert len(stored[:]) == 10 and store.used_bytes() <= 22_000
 
@@ -532,9 +535,9 @@ def test_where_the_cache_cannot_be_used_features_stay_in_memory_with_one_line(tm
         (tmp_path / "file").write_text("")
     assert open_store(FeaturesConfig()) is None
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("features stay in memory, and are computed again by the next run: `")
+    assert line.startswith("features stay in memory, and the next run computes them again: `")
     if why == "no home":
-        with pytest.raises(InputError, match=r"`features.store` must not begin with ~ where the home folder is not"):
+        with pytest.raises(InputError, match=r"`features.store` must not begin with ~ if the home folder is not"):
             open_store(FeaturesConfig(store="~/features"))
         assert not Path("~").exists()
 
@@ -581,7 +584,7 @@ for limit in (0, 1, 100, 500, 4000, 8000):
     lines = result.stdout.splitlines()
     assert len(lines) == 6
     for line in lines:
-        assert line.startswith("InputError 90 missing `features.store` must have room. Received:")
+        assert line.startswith("InputError 90 missing `features.store` must be on a disk with free space. Received:")
         assert line.endswith("no space left; nothing was changed.")
     assert contents(tmp_path) == before
     assert not list(tmp_path.rglob(".writing-*"))

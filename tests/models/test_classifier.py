@@ -190,7 +190,7 @@ def test_a_failed_save_keeps_the_old_file(backbone, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(zipfile.ZipFile, "writestr", full)
-    with pytest.raises(InputError, match="`workdir` must have room"):
+    with pytest.raises(InputError, match="`workdir` must be on a disk with free space"):
         tfl.save_model(model, tmp_path / "model.keras")
     assert (tmp_path / "model.keras").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]

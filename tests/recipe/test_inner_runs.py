@@ -45,14 +45,16 @@ def test_options_of_training_hold_in_both_inner_runs_and_those_of_tuning_are_nam
         assert inner == inner.validate()
     shown = capsys.readouterr().err
     for name in ("pretrain", "scratch"):
-        (line,) = [line for line in shown.splitlines() if line.startswith(f"{name}: not taken over")]
+        (line,) = [
+            line for line in shown.splitlines() if line.startswith(f"{name}: options that do not apply to this run: ")
+        ]
         for option in tuning:
             assert f"finetune.{option}={tuning[option]}" in line
         assert not any(f"finetune.{option}" in line for option in SHARED)
-        assert ("data.train_examples_per_class=9 (0 there)" in line) == (name == "pretrain")
+        assert ("data.train_examples_per_class=9 (this run uses 0)" in line) == (name == "pretrain")
     config(scratch={"epochs": 2}).validate()
     prepare_scratch(config(scratch={"epochs": 2}))
-    assert "not taken over" not in capsys.readouterr().err
+    assert "do not apply" not in capsys.readouterr().err
 
 
 def test_every_option_of_fine_tuning_is_taken_over_or_named(capsys) -> None:

@@ -154,7 +154,7 @@ def test_data_from_python(tmp_path, keras_home, kind):
     assert "from Python data" in (tmp_path / "w" / "MODEL_CARD.md").read_text()
     assert "images from digits" not in (tmp_path / "w" / "report.html").read_text()
     recorded = tfl.TransferConfig.from_dict(json.loads((tmp_path / "w" / "config.json").read_text()))
-    with pytest.raises(tfl.InputError, match="or the same Python data be given"):
+    with pytest.raises(tfl.InputError, match="because this run was trained on Python data"):
         tfl.transfer(recorded, tmp_path / "again")
     assert tfl.transfer(recorded, tmp_path / "w", data=data).metrics == result.metrics
 
@@ -256,7 +256,7 @@ def test_a_workdir_belongs_to_its_data(tmp_path, monkeypatch, stopped):
         ((images[:-1], labels[:-1]), r"1 gone \(first: 59\)"),
         ((np.concatenate([images, images]), np.concatenate([labels, labels])), r"60 new \(first: "),
     ):
-        with pytest.raises(InputError, match=f"one of the same data. Received: .*{expected}"):
+        with pytest.raises(InputError, match=f"the folder of a run on the same data. Received: .*{expected}"):
             tfl.transfer(config, tmp_path / "w", data=data)
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "w").rglob("*")}
 

@@ -90,7 +90,7 @@ def check_self_contained(text, document):
 def test_a_model_that_was_cut_short_is_refused_in_one_line(make_run):
     file = Path(make_run().path) / "model.keras"
     file.write_bytes(file.read_bytes()[:1000])
-    with pytest.raises(InputError, match=r"`model` must be a \.keras file.*cut short"):
+    with pytest.raises(InputError, match=r"`model` must be a \.keras file.*truncated"):
         read_facts(file.parent)
 
 

@@ -59,12 +59,14 @@ def test_another_gallery_is_no_other_run(workdir, config):
 
 def test_a_run_outlives_a_report_that_cannot_be_written(config, tmp_path, monkeypatch, capsys):
     def fail(*arguments, **options):
-        raise InputError("`workdir` must have room. Received: ...: no space left; nothing was changed.")
+        raise InputError(
+            "`workdir` must be on a disk with free space. Received: ...: no space left; nothing was changed."
+        )
 
     monkeypatch.setattr(recipe, "write_report", fail)
     result = tfl.transfer(config, tmp_path / "run")
     assert result.metrics["test"]["num_examples"] > 0
-    assert "report.html: not written: `workdir` must have room." in capsys.readouterr().err
+    assert "report.html was not written: `workdir` must be on a disk with free space." in capsys.readouterr().err
     assert Workdir(tmp_path / "run").read_metrics() is not None
 
 

@@ -145,7 +145,7 @@ def check_labels_of_another_source(monkeypatch, result, images, labels):
         assert evaluate(labels[:, [2, 0, 1]], ("2", "0", "1")) == pytest.approx(expected, rel=1e-6)
         assert evaluate(labels[:, [2, 0, 1]]) != expected
         wrong = {
-            "column for every label of the model. Received: none for '1'": (labels[:, [2, 0]], ("2", "0")),
+            "column for every label of the model. Received: no column for '1'": (labels[:, [2, 0]], ("2", "0")),
             "classes that the model knows: '0', '1', '2'. Received: 'a'": (labels, ("0", "1", "a")),
             "Received: class numbers. Did you mean rows of 0 and 1": (np.arange(90) % 3,),
             "`dataset` must be 0 or 1 for multilabel and 3 outputs. Received: ": (2 * labels,),
@@ -153,13 +153,13 @@ def check_labels_of_another_source(monkeypatch, result, images, labels):
     elif target == "regression":
         wrong = {
             "Received: class numbers. Did you mean values as float": (np.arange(90) % 3,),
-            "1 values an image, as the model has. Received: 2": (np.stack([labels, labels], axis=1),),
+            "1 values for each image, as the model has. Received: 2": (np.stack([labels, labels], axis=1),),
         }
     else:
         wrong = {
             "classes that the model knows: '0', '1'. Received: '2'": (np.arange(90) % 3,),
-            "Received: one value each. Did you mean the target 'regression'": (np.arange(90) / 90,),
-            "Received: one value each. Did you mean labels.astype": (np.arange(90) % 2 * 1.0,),
+            "Received: one value for each example. Did you mean the target 'regression'": (np.arange(90) / 90,),
+            "Received: one value for each example. Did you mean labels.astype": (np.arange(90) % 2 * 1.0,),
             "Received: rows of 2 values. Did you mean np.argmax": (np.eye(2)[np.arange(90) % 2],),
         }
     for line, arguments in wrong.items():
@@ -208,7 +208,7 @@ def test_moved_photos_are_the_runs_own_test_images(photo_run, photos, tmp_path, 
     photos.rename(moved)
     try:
         with pytest.raises(
-            InputError, match=r"`data.source` must name a folder that exists.* `source` names their new"
+            InputError, match=r"`data.source` must name a folder that exists.* give their new place as `source`"
         ):
             evaluate_workdir(photo_run.workdir)
         options = tfl.ExportOptions(formats=["keras"])
@@ -273,5 +273,5 @@ def test_a_run_on_python_data_is_evaluated_on_the_same_data(tmp_path, keras_home
         evaluate_workdir(tmp_path / "w")
     with pytest.raises(InputError, match="gone or changed"):
         evaluate_workdir(tmp_path / "w", data=(255 - data[0], data[1]))
-    with pytest.raises(InputError, match="`source` must be empty where `data` is given"):
+    with pytest.raises(InputError, match="`source` must be empty if `data` is given"):
         evaluate_workdir(tmp_path / "w", "digits", data=data)

@@ -87,11 +87,11 @@ def test_a_tampered_folder_is_caught(exported, tmp_path):
     with pytest.raises(CertificateError) as caught:
         verify_workdir(run)
     text = str(caught.value)
-    assert "model.keras: the SHA-256 of model.keras is not the certified one" in text
+    assert "model.keras: the SHA-256 of model.keras is not the one in the certificate" in text
     assert "model.keras: a probability differs by" in text
     assert "model.tflite: the SHA-256" in text
     assert "model.tflite: it does not run" in text  # the archive has checksums of its own
-    assert "model_new.onnx: not in it" in text
+    assert "model_new.onnx is not in the certificate" in text
     assert "saved_model:" not in text
     assert "model.onnx:" not in text
     assert "\n" not in text
@@ -125,21 +125,23 @@ def test_a_forged_certificate_does_not_hide_other_numbers(run):
 def test_what_is_no_certificate_is_one_line(run, certificate):
     (run / "export").mkdir()
     write_json(run / "export" / "certificate.json", certificate)
-    with pytest.raises(InputError, match="`output` must hold a certificate"):
+    with pytest.raises(InputError, match="`output` must have a certificate"):
         verify_workdir(run)
 
 
 def test_verification_asks_for_the_model_that_was_certified(exported, tmp_path):
     run = shutil.copytree(exported, tmp_path / "run")
     save_model(load_model(run / "model.keras"), run / "model.keras")
-    with pytest.raises(CertificateError, match="model_sha256 is not as certified"):
+    with pytest.raises(CertificateError, match="these differ from the certificate: the model_sha256 of the run"):
         verify_workdir(run)
 
 
 def test_what_fails_is_not_left_in_place(run):
     export_workdir(run, ExportOptions(["litert", "onnx"]))
     before = json.loads((run / "export" / "certificate.json").read_text())
-    with pytest.raises(CertificateError, match=r"is not kept: model.tflite: a probability differs by .*, more than 0"):
+    with pytest.raises(
+        CertificateError, match=r"these were not kept: model.tflite: a probability differs by .*, more than 0"
+    ):
         export_workdir(run, ExportOptions(["litert"], limits=Limits(tolerance=0.0)))
     after = json.loads((run / "export" / "certificate.json").read_text())
     assert files_of(run / "export") == ["certificate.json", "model.onnx"]
@@ -180,7 +182,7 @@ def test_a_model_that_was_not_evaluated_is_refused(run):
     layer = model.get_layer("head_logits")
     layer.set_weights([-weights for weights in layer.get_weights()])
     save_model(model, run / "model.keras")
-    with pytest.raises(CertificateError, match=r"says something else of .* than predictions\.csv"):
+    with pytest.raises(CertificateError, match=r"predictions\.csv have different probabilities for"):
         export_workdir(run, ExportOptions(["onnx"]))
     assert not (run / "export").exists()
     (run / "predictions.csv").unlink()
@@ -211,7 +213,7 @@ def test_an_interrupted_export_leaves_no_entry_about_other_files(run, monkeypatc
         (ExportOptions(["onx"]), "Did you mean 'onnx'"),
         (ExportOptions([]), "`formats` must name at least one"),
         (ExportOptions(["litert"], "int4"), "`quantize`"),
-        (ExportOptions(["onnx", "keras"], "int8"), "where litert is not among the formats"),
+        (ExportOptions(["onnx", "keras"], "int8"), "without the format litert"),
         (ExportOptions(temperature=-1.0), "`temperature` must be at least 0"),
         (ExportOptions(limits=Limits(min_agreement=1.5)), r"`min_agreement` must be in \[0, 1\]"),
     ],
@@ -224,7 +226,7 @@ def test_a_mistake_is_one_line_before_anything_slow(tmp_path, options, expected)
 def test_a_folder_without_a_run_or_exports_is_one_line(run, tmp_path):
     with pytest.raises(InputError, match=r"no config\.json"):
         export_workdir(tmp_path)
-    with pytest.raises(InputError, match="nothing certified in it"):
+    with pytest.raises(InputError, match="has no certified export"):
         verify_workdir(run)
 
 
@@ -252,7 +254,7 @@ def test_the_script_exports_verifies_and_fails_with_2(run_script, run):
     assert run_script("scripts/export.py", f"--workdir={run}", "--verify").returncode == 0
     failed = run_script("scripts/export.py", f"--workdir={run}", "--formats=litert", "--tolerance=0")
     assert failed.returncode == 2
-    assert "is not kept: model.tflite" in failed.stderr.splitlines()[-1]
+    assert "these were not kept: model.tflite" in failed.stderr.splitlines()[-1]
     assert "Traceback" not in failed.stderr
     either = run_script("scripts/predict.py", f"--model={run}", f"--workdir={run}", "x.jpg")
     assert either.returncode == 2

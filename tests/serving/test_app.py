@@ -148,7 +148,7 @@ def test_a_format_without_layers_predicts_but_explains_nothing(serve, ready, lit
     with serve(litert_file) as client:
         answer = ready(client).post(PREDICT, json={"instances": [b64(photo) for photo in photos]})
         np.testing.assert_allclose(probabilities(answer), artefact.predict_bytes(photos), atol=1e-5)
-        assert "Only a workdir or a .keras file" in error(client.post(EXPLAIN, content=photos[0]), 404)
+        assert "The model must be a workdir or a .keras file" in error(client.post(EXPLAIN, content=photos[0]), 404)
         assert client.get("/v1/models/model/metadata").json()["metadata"]["tfl"]["can_explain"] is False
 
 
@@ -204,7 +204,7 @@ def test_a_form_with_one_file_is_that_file(client, photos):
 )
 def test_a_form_with_anything_else_is_refused_in_one_line(client, form):
     message = error(client.post(CLASSIFY, **form), 400)
-    assert message.startswith("A form must have one file and nothing else")
+    assert message.startswith("A form must have exactly one file")
     assert "\n" not in message
     assert "Image" not in message
 

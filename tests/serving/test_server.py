@@ -43,7 +43,7 @@ def model(tmp_path, monkeypatch):
         ({"allow_origin": ["http://u:p@a.b"]}, "Received: 'http://u:p@a.b'."),
         ({"allow_origin": [""]}, "Received: ''."),
         ({"host": "no.such.host.invalid"}, "`host` must be an address"),
-        ({"host": "192.0.2.1"}, "`host` and `port` must be free"),
+        ({"host": "192.0.2.1"}, "`host` and `port` must be an address"),
     ],
 )
 def test_a_mistake_is_told_at_once(model, options, message):
@@ -56,7 +56,7 @@ def test_a_port_in_use_is_told_by_name(model):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(
-            InputError, match=rf"must be free for this program. Received: 127.0.0.1:{port}: Address alr"
+            InputError, match=rf"must be an address that no other program uses. Received: 127.0.0.1:{port}: Address alr"
         ):
             open_server(ServeOptions(model, port=port))
 

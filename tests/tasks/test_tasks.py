@@ -107,7 +107,7 @@ def test_labels_of_another_order_of_names_are_brought_into_the_model_s(table):
     task, _, labels, names = table
     if not task.labels.has_names:
         np.testing.assert_array_equal(task.labels.match(labels, (), names), np.arange(len(names)))
-        with pytest.raises(InputError, match=r"must have 2 values an image"):
+        with pytest.raises(InputError, match=r"must have 2 values for each image"):
             task.labels.match(labels, (), names[:2])
         return
     order = task.labels.match(labels, names[::-1], names)
@@ -120,7 +120,7 @@ def test_a_task_has_a_name_of_its_own():
     class Other(Regression):
         name = "multiclass"
 
-    with pytest.raises(InputError, match=r"must have a name of its own"):
+    with pytest.raises(InputError, match=r"must have a name that no other task has"):
         register_task(Other())
     assert type(register_task(Regression())) is Regression
     with pytest.raises(InputError, match=r"`target` must be a known name.*Did you mean 'regression'"):

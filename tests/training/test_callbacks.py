@@ -239,14 +239,14 @@ def own(y_true: Any, y_pred: Any) -> Any:
     [
         (lambda: "EarlyStopping", {}, "`callbacks` must be Keras callbacks. Received: 'EarlyStopping'"),
         (C.Callback, {"call": True}, "`callbacks` must be Keras callbacks"),
-        (C.SwapEMAWeights, {}, "`callbacks` must not have SwapEMAWeights where the optimizer has no average"),
-        (lambda: C.BackupAndRestore("folder"), {"ema": 0.5}, "BackupAndRestore where weights are averaged"),
+        (C.SwapEMAWeights, {}, "`callbacks` must not have SwapEMAWeights if the optimizer has no average"),
+        (lambda: C.BackupAndRestore("folder"), {"ema": 0.5}, "BackupAndRestore if weights are averaged"),
         (
             lambda: C.ReduceLROnPlateau(),
             {"schedule": True},
-            "ReduceLROnPlateau where a schedule sets the learning rate",
+            "ReduceLROnPlateau if a schedule sets the learning rate",
         ),
-        (lambda: C.LearningRateScheduler(abs), {"schedule": True}, "LearningRateScheduler where a schedule"),
+        (lambda: C.LearningRateScheduler(abs), {"schedule": True}, "LearningRateScheduler if a schedule"),
     ],
 )
 def test_what_would_go_wrong_is_refused_in_one_line(callback: Any, options: dict[str, Any], line: str) -> None:

@@ -137,11 +137,13 @@ def test_what_fits_no_class_is_refused_in_one_line(class_weight: Any, line: str)
 
 def test_where_labels_or_classes_are_not_known_it_is_refused() -> None:
     dataset = tf.data.Dataset.from_tensor_slices((X, Y)).batch(8)
-    with pytest.raises(InputError, match="`class_weight` must be given as numbers where only reading the data"):
+    with pytest.raises(InputError, match="`class_weight` must be given as numbers if the labels are known only"):
         loss("balanced", dataset, None)
     for target, labels in (("multilabel", ROWS), ("regression", ROWS)):
-        with pytest.raises(InputError, match="`class_weight` must be None where an example has no one class"):
+        with pytest.raises(
+            InputError, match="`class_weight` must be None if an example does not have exactly one class"
+        ):
             loss(WEIGHTS, y=labels, loss=target)
     plain = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
-    with pytest.raises(InputError, match="its class names: not known here"):
+    with pytest.raises(InputError, match="its class names: not known"):
         loss({"cat": 1.0}, model=plain)

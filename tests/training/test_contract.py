@@ -121,13 +121,13 @@ def forget_backbone(model: keras.Model) -> None:
 FAULTS: dict[str, tuple[Callable[..., object], str]] = {
     "one bit of a frozen kernel": (
         lambda m, p, h: flip_one_bit(get(m, "conv0/kernel")),
-        "conv0/kernel is frozen and ch",
+        "conv0/kernel is frozen but ch",
     ),
     "one bit of a frozen bias": (
         lambda m, p, h: flip_one_bit(get(m, "conv0/bias")),
-        "conv0/bias is frozen and changed",
+        "conv0/bias is frozen but changed",
     ),
-    "frozen gamma moved": (lambda m, p, h: flip_one_bit(get(m, "bn0/gamma")), "bn0/gamma is frozen and changed"),
+    "frozen gamma moved": (lambda m, p, h: flip_one_bit(get(m, "bn0/gamma")), "bn0/gamma is frozen but changed"),
     "frozen moving mean moved": (
         lambda m, p, h: get(m, "bn0/moving_mean").assign_add(np.ones(4) * 1e-6),
         "bn0/moving_mean is a statistic of a frozen BatchNorm",
@@ -146,7 +146,7 @@ FAULTS: dict[str, tuple[Callable[..., object], str]] = {
     ),
     "statistics of a trained BatchNorm stood still": (
         lambda m, p, h: [v.assign(old) for v, old in p.values if v.path.startswith("bn2/moving")],
-        "bn2 is a BatchNorm that is trained, and its statistics did not change",
+        "bn2 is a trained BatchNorm, but its statistics did not change",
     ),
     "regulariser dropped from one": (
         lambda m, p, h: setattr(get(m, "mix2/kernel"), "regularizer", None),
@@ -163,7 +163,7 @@ FAULTS: dict[str, tuple[Callable[..., object], str]] = {
     "regulariser on a frozen kernel": (lambda m, p, h: pull(m, "conv0/kernel", 1e-3), "conv0/kernel ("),
     "regulariser of strength zero on a bias": (
         lambda m, p, h: pull(m, "head_logits/bias", 0.0),
-        "head_logits/bias is no trained kernel and has a penalty",
+        "head_logits/bias has a penalty but is not a trained kernel",
     ),
     "L2-SP pulls to another start": (
         lambda m, p, h: setattr(
@@ -193,14 +193,17 @@ FAULTS: dict[str, tuple[Callable[..., object], str]] = {
         lambda m, p, h: get(m, "head_logits/bias").assign([0.0, np.inf, 0.0]),
         "head_logits/bias is not finite",
     ),
-    "nothing trained": (lambda m, p, h: restart_all(m, p), "nothing that was to be trained changed"),
-    "head not trained": (lambda m, p, h: restart_head(m, p), "head_logits was to be trained and did not change"),
+    "nothing trained": (lambda m, p, h: restart_all(m, p), "no trained variable changed"),
+    "head not trained": (lambda m, p, h: restart_head(m, p), "head_logits should be trained but did not change"),
     "optimizer without the backbone": (
         lambda m, p, h: forget_backbone(m),
         "mix1/kernel",
     ),
-    "a step too many": (lambda m, p, h: m.optimizer.iterations.assign_add(1), "7 steps were applied, of 6 made"),
-    "a step too few": (lambda m, p, h: setattr(h, "steps", 5), "6 steps were applied, of 5 made"),
+    "a step too many": (
+        lambda m, p, h: m.optimizer.iterations.assign_add(1),
+        "7 steps changed the weights, but 6 were made",
+    ),
+    "a step too few": (lambda m, p, h: setattr(h, "steps", 5), "6 steps changed the weights, but 5 were made"),
     "every step skipped": (
         lambda m, p, h: h.history.update(skipped_steps=[3, 3]),
         "every step was skipped",
@@ -251,12 +254,12 @@ def test_a_phase_without_training_must_leave_the_backbone_alone() -> None:
     model = staged_network()
     tfl.freeze(model, "all")
     promise = Contract.before(model, phase="probe")
-    with pytest.raises(ContractError, match="nothing that was to be trained changed"):
+    with pytest.raises(ContractError, match="no trained variable changed"):
         promise.verify()
     get(model, "head_logits/kernel").assign(np.ones((8, 3)))
     assert promise.verify()["frozen_changed"] == 0
     flip_one_bit(get(model, "mix2/kernel"))
-    with pytest.raises(ContractError, match="mix2/kernel is frozen and changed"):
+    with pytest.raises(ContractError, match="mix2/kernel is frozen but changed"):
         promise.verify()
 
 
@@ -265,7 +268,7 @@ def test_thawed_behind_the_back_during_training_is_caught() -> None:
     model.get_layer("conv1").trainable = True
     history = trained(model, epochs=1)
     model.get_layer("conv1").trainable = False
-    with pytest.raises(ContractError, match="conv1/kernel, conv1/bias is frozen and changed"):
+    with pytest.raises(ContractError, match="conv1/kernel, conv1/bias is frozen but changed"):
         promise.verify(history)
 
 
@@ -283,7 +286,7 @@ def test_no_penalty_asked_means_none_measured() -> None:
     model, promise = prepared(head_l2=0.0)
     assert promise.verify(trained(model))["penalty"] == 0.0
     pull(model, "head_logits/kernel", 1e-4)
-    with pytest.raises(ContractError, match=r"head_logits/kernel .* has another penalty"):
+    with pytest.raises(ContractError, match=r"head_logits/kernel .* does not have the penalty"):
         promise.verify()
 
 

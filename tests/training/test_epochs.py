@@ -182,7 +182,7 @@ def test_data_without_a_batch_is_refused(x: Any, steps: int | None) -> None:
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"x": dataset().repeat()}, "`steps_per_epoch` must be given where `x` repeats for ever"),
+        ({"x": dataset().repeat()}, "`steps_per_epoch` must be given if `x` repeats for ever"),
         ({"x": dataset().repeat().filter(lambda x, y: y[0] >= 0)}, "`steps_per_epoch` must be given"),
         ({"x": lambda epoch: dataset().repeat()}, "`steps_per_epoch` must be given"),
         ({"validation_data": dataset().repeat()}, "`validation_data` must end"),
@@ -209,5 +209,5 @@ def test_what_cannot_be_walked_is_refused_in_one_line(options: dict[str, Any], l
 @pytest.mark.parametrize("ask", [tfl.evaluate, lambda model, data: tfl.evaluation.predict(model, data, "multiclass")])
 def test_evaluation_of_an_endless_set_is_refused(ask: Any) -> None:
     endless = dataset().map(lambda x, y: {"image": x, "label": y, "id": y}).repeat()
-    with pytest.raises(InputError, match="`dataset` must end: all of it is read"):
+    with pytest.raises(InputError, match="`dataset` must end, because tfl reads all of it"):
         ask(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]), endless)

@@ -36,14 +36,19 @@ WRONG = {
         "multiclass",
         3,
         NUMBERS + 1,
-        r"from 0 to 2 .* 4 of 12 others, the first 3, .*labels 0 to 2: NAME - 1\?",
+        r"from 0 to 2 .* 4 of 12 other labels, the first is 3, .*labels 0 to 2: NAME - 1\?",
     ),
-    "1 to K as values": ("multiclass", 3, NUMBERS + 1.0, r"4 of 12 others, the first 3, .*labels 0 to 2: NAME - 1\?"),
+    "1 to K as values": (
+        "multiclass",
+        3,
+        NUMBERS + 1.0,
+        r"4 of 12 other labels, the first is 3, .*labels 0 to 2: NAME - 1\?",
+    ),
     "-1 and 1": ("multiclass", 2, NUMBERS // 2 * 2 - 1, r"8 of 12 others.*labels 0 and 1: \(NAME \+ 1\) // 2\?"),
     "some without": ("multiclass", 3, np.where(NUMBERS, NUMBERS, -1), r"4 of 12 .*leave out the examples"),
     "out of range": ("multiclass", 3, NUMBERS * 4, r"8 of 12 .*a model of 9 outputs"),
-    "fractions": ("multiclass", 3, NUMBERS / 2, "4 of 12 others, the first 0.5.*'regression'"),
-    "many labels": ("multiclass", 3, np.ones((COUNT, 3)), "12 of 12 others, the first adds up to 3.*'multilabel'"),
+    "fractions": ("multiclass", 3, NUMBERS / 2, "4 of 12 other labels, the first is 0.5.*'regression'"),
+    "many labels": ("multiclass", 3, np.ones((COUNT, 3)), "12 of 12 other rows, the first adds up to 3.*'multilabel'"),
     "shares": (keras.losses.CategoricalCrossentropy(), 3, ROWS / 2, "adds up to 0.5.*NAME / NAME.sum"),
     "rows of -1 and 1": ("categorical_crossentropy", 3, 2 * ROWS - 1, "rows of 3 shares .*rows of 0 and 1"),
     "numbers 1 to K": ("categorical_crossentropy", 3, NUMBERS + 1, "labels 0 to 2: NAME - 1"),
@@ -56,9 +61,9 @@ WRONG = {
     "numbers for rows": ("multilabel", 3, NUMBERS, r"rows of 3 values for BinaryCrossentropy.*np.eye\(3\)\[NAME\]"),
     "1 and 2 in rows": ("multilabel", 3, ROWS + 1, "12 of 12 .*labels 0 to 1: NAME - 1"),
     "gaps": ("multilabel", 3, np.where(ROWS, np.nan, 0), "12 of 12 .*leave out the examples"),
-    "no value": ("regression", 1, np.where(NUMBERS, np.inf, 1.0), "8 of 12 others, the first inf.*leave out"),
-    "three signs": ("hinge", 1, NUMBERS - 1, "must be -1 or 1 .* 4 of 12 others, the first 0"),
-    "negative counts": ("poisson", 1, NUMBERS - 1, "at least 0 .* 4 of 12 others, the first -1"),
+    "no value": ("regression", 1, np.where(NUMBERS, np.inf, 1.0), "8 of 12 other labels, the first is inf.*leave out"),
+    "three signs": ("hinge", 1, NUMBERS - 1, "must be -1 or 1 .* 4 of 12 other labels, the first is 0"),
+    "negative counts": ("poisson", 1, NUMBERS - 1, "at least 0 .* 4 of 12 other labels, the first is -1"),
 }
 
 
@@ -127,7 +132,8 @@ def test_missing_labels(gap: Any) -> None:
     labels = np.array(["a", "b", "c"], object)[NUMBERS]
     labels[[4, 7]] = gap
     with pytest.raises(
-        InputError, match=r"`y` must have a label for every example.*2 of 12 without one, the first at 4"
+        InputError,
+        match=r"`y` must have a label for every example.*2 of 12 examples without a label, the first at position 4",
     ):
         tfl.fit(compiled("multiclass", 3), IMAGES, labels)
 
@@ -161,8 +167,11 @@ def one_scaled() -> np.ndarray:
 
 
 SCALED = {
-    "0 to 1": (PIXELS / 255, r"12 of 12 others, image 0 in \[0.*, .*1\]\. Did you mean 255 \* images\?"),
-    "one of twelve": (one_scaled(), r"1 of 12 others, image 7 in .*Did you mean 255 \* images\?"),
+    "0 to 1": (
+        PIXELS / 255,
+        r"12 of 12 other images, the first is number 0 in \[0.*, .*1\]\. Did you mean 255 \* images\?",
+    ),
+    "one of twelve": (one_scaled(), r"1 of 12 other images, the first is number 7 in .*Did you mean 255 \* images\?"),
     "-1 to 1": (PIXELS / 127.5 - 1, r"image 0 in \[-.*Did you mean 127\.5 \* \(images \+ 1\)\?"),
     "standardised": ((PIXELS - 120) / 50, "Did you mean the images before they were normalised"),
     "12 bits": (PIXELS * np.float32(4095 / 255), r"Did you mean images \* \(255 / 4095\)\?"),
@@ -183,7 +192,7 @@ def test_scaled_pixels_to_a_classifier(classifier: keras.Model, case: tuple[np.n
 
 
 def test_zeros_and_ones_are_no_pixels(classifier: keras.Model) -> None:
-    with pytest.raises(InputError, match=r"`x` must have pixels in \[0, 255\]\. Received: none above 1\."):
+    with pytest.raises(InputError, match=r"`x` must have pixels in \[0, 255\]\. Received: no pixel above 1\."):
         tfl.fit(classifier, (PIXELS > 127).astype(np.uint8), NUMBERS)
 
 
@@ -205,10 +214,10 @@ def labelled(images: np.ndarray, labels: np.ndarray) -> tf.data.Dataset:
 def test_evaluation_of_a_stream(classifier: keras.Model) -> None:
     assert tfl.evaluate(classifier, labelled(PIXELS, NUMBERS))["num_examples"] == COUNT
     wrong = {
-        r"4 of 12 others, the first 3, .*labels 0 to 2: dataset - 1": (PIXELS, NUMBERS + 1, "multiclass"),
+        r"4 of 12 other labels, the first is 3, .*labels 0 to 2: dataset - 1": (PIXELS, NUMBERS + 1, "multiclass"),
         r"class numbers \(N,\) for multiclass.*np.argmax\(dataset, axis=1\)": (PIXELS, ROWS, "multiclass"),
         r"be rows of 3 values for regression": (PIXELS, NUMBERS * 0.5, "regression"),
-        r"be 0 or 1 for multilabel .* 12 of 12 others, the first 0.9": (PIXELS, ROWS * 0.9, "multilabel"),
+        r"be 0 or 1 for multilabel .* 12 of 12 other labels, the first is 0.9": (PIXELS, ROWS * 0.9, "multilabel"),
         r"pixels in \[0, 255\].*12 of 12 .*255 \* images": (PIXELS / 255, NUMBERS, "multiclass"),
     }
     for line, (images, labels, target) in wrong.items():

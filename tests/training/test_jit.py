@@ -60,4 +60,4 @@ except tfl.InputError as error:
 
 def test_several_replicas_are_refused():
     result = warm.run(["-c", REFUSED])
-    assert result.stdout.startswith("`jit_compile` must be False on several replicas")
+    assert result.stdout.startswith("`jit_compile` must be False with several replicas")

@@ -179,10 +179,10 @@ def plain(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
 @pytest.mark.parametrize(
     ("metrics", "loss", "outputs", "line"),
     [
-        ([K.AUC()], "regression", 1, "must not need probabilities here: the model predicts values"),
-        ([K.AUC()], plain, 1, "must not need probabilities here: what the outputs mean is not known"),
-        (["accuracy"], "regression", 1, "none of a classifier"),
-        ([K.SparseCategoricalAccuracy()], "binary", 1, "must fit a model of one output"),
+        ([K.AUC()], "regression", 1, "must not need probabilities, because the model predicts values"),
+        ([K.AUC()], plain, 1, "must not need probabilities, because this loss does not tell"),
+        (["accuracy"], "regression", 1, "not a loss of a classifier"),
+        ([K.SparseCategoricalAccuracy()], "binary", 1, "must fit a model with one output"),
         ([K.Mean()], "multiclass", 3, "must compare labels"),
         ([K.AUC(name="auc"), K.AUC(name="auc")], "multiclass", 3, "must have different names"),
         (["accuracyy"], "multiclass", 3, "must be Keras metrics or their names"),

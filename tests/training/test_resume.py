@@ -74,7 +74,7 @@ def test_a_second_start_of_a_finished_training_repeats_nothing(undisturbed, tmp_
     assert start(folder, case).wait() == 0
     assert (folder / "result.npz").stat().st_mtime_ns > before
     assert_same(folder, undisturbed[case])
-    assert "going on from step" in (folder / "log").read_text()
+    assert "continuing from step" in (folder / "log").read_text()
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -171,7 +171,7 @@ def test_the_epoch_of_the_lowest_validation_loss_is_kept_beside_the_newest(tmp_p
 
 def test_another_training_is_refused_by_name(tmp_path) -> None:
     train(tmp_path, CASES["adam"])
-    with pytest.raises(InputError, match=r"differs in seed=1 \(there: 0\)"):
+    with pytest.raises(InputError, match=r"differs in seed=1 \(recorded: 0\)"):
         train(tmp_path, CASES["adam"], fingerprint={"seed": 1})
     with pytest.raises(InputError, match="checkpoints of this model"):
         train(tmp_path, CASES["average"])

@@ -61,19 +61,19 @@ def find_backbone(saved: Sequence[SavedLayer], layers: Sequence[keras.layers.Lay
     theirs = [[tuple(value.shape) for value in layer.values] for layer in saved]
     starts = [n for n in range(len(theirs) - len(shapes) + 1) if theirs[n : n + len(shapes)] == shapes]
     if len(starts) > 1:
-        return f"it holds {len(starts)} such networks: save the one that is wanted alone"
+        return f"it holds {len(starts)} networks that fit; save only the one that you want in a file"
     if starts:
         chosen = saved[starts[0] : starts[0] + len(shapes)]
         return [value for layer in chosen for value in layer.values]
     by_name = {layer.name: layer for layer in saved}
     missing = [layer.name for layer in wanted if layer.name not in by_name]
     if missing:
-        return f"{len(theirs)} layers with weights there, {len(shapes)} here, and {missing[0]} is not among theirs"
+        return f"it has {len(theirs)} layers with weights and this network has {len(shapes)}; it lacks {missing[0]}"
     for layer, mine in zip(wanted, shapes, strict=True):
         other = [tuple(value.shape) for value in by_name[layer.name].values]
         if other != mine:
             there, here = (", ".join(map(str, shapes)) for shapes in (other, mine))
-            return f"{layer.name} is {there} there, and {here} here"
+            return f"{layer.name} has the shapes {there} in the file and {here} in this network"
     return [value for layer in wanted for value in by_name[layer.name].values]
 
 

@@ -62,21 +62,21 @@ def fetch(fname: str, origin: str, *, cache_subdir: str = "models", file_hash: s
     if path.is_file():
         if _is_whole(path, file_hash):
             return str(path)
-        say(f"{path} is damaged: fetching it again.")
+        say(f"{path} is damaged; downloading it again.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as aside:  # renamed when complete: nobody reads half a file
             partial = pathlib.Path(aside) / fname
             _download(origin, partial)
             if not _is_whole(partial, file_hash):
-                raise OSError(f"what came is not the published file, hash {file_hash}")
+                raise OSError(f"the downloaded file does not have the published hash {file_hash}")
             partial.replace(path)
     except OSError as error:
         found = f"the file at {path} is damaged" if path.is_file() else "the file is not there"
         reason = " ".join(str(getattr(error, "reason", error)).split())
         raise InputError(
-            "`backbone.weights` must be at hand or within reach. Received: backbone.weights='imagenet', but "
-            f"{found} and fetching it failed ({reason}). Put {fname} from {origin} into {folder}."
+            "`backbone.weights` must be on this machine or downloadable. Received: backbone.weights='imagenet', but "
+            f"{found} and the download failed ({reason}). Download {origin} and put it as {fname} into {folder}."
         ) from error
     return str(path)
 
@@ -97,4 +97,4 @@ def _download(origin: str, path: pathlib.Path) -> None:
         with tqdm.wrapattr(response, "read", total=total, desc=path.name, dynamic_ncols=True) as source:
             shutil.copyfileobj(source, file)
         if total and path.stat().st_size != total:
-            raise OSError(f"only {path.stat().st_size} of {total} bytes came")
+            raise OSError(f"only {path.stat().st_size} of {total} bytes arrived")

@@ -38,7 +38,7 @@ class SavedWeights:
         Raises:
             InputError: the weights belong to another network, or the file cannot be read.
         """
-        reason = self._load_weights(model) if self.path.suffix == ".h5" else "no weights file"
+        reason = self._load_weights(model) if self.path.suffix == ".h5" else "it is not a weights file"
         if not reason:
             return
         try:
@@ -73,7 +73,7 @@ class SavedWeights:
 
     def _refusal(self, reason: str) -> InputError:
         return InputError(
-            f"`backbone.weights` must hold the weights of {self.spec.name} as it is asked for. "
+            f"`backbone.weights` must hold weights that fit {self.spec.name} with these options. "
             f"Received: backbone.weights={str(self.path)!r} ({reason})."
         )
 
@@ -140,14 +140,14 @@ def _check_workdir(workdir: epath.Path, spec: BackboneSpec, alpha: float) -> Non
     check_finished(workdir, "backbone.weights")
     if not (workdir / "model.keras").exists():
         raise InputError(
-            "`backbone.weights` must name a finished run where it names a folder: it holds no model.keras. "
-            f"Received: backbone.weights={str(workdir)!r}."
+            "`backbone.weights` must be a finished run if it is a folder. "
+            f"Received: backbone.weights={str(workdir)!r}, which has no model.keras."
         )
     if not (workdir / "config.json").exists():
         return  # a plain folder with a model in it: `load` compares the shapes
     theirs = read_config(workdir).backbone
     if (theirs.name.lower(), theirs.alpha) != (spec.name.lower(), alpha):
         raise InputError(
-            f"`backbone.weights` must be of the same network: {workdir} holds {theirs.name} with alpha {theirs.alpha}. "
-            f"Received: backbone.name={spec.name!r}, backbone.alpha={alpha}."
+            f"`backbone.weights` must be a run of the same network, but {workdir} has {theirs.name} with alpha "
+            f"{theirs.alpha}. Received: backbone.name={spec.name!r}, backbone.alpha={alpha}."
         )

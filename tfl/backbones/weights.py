@@ -189,8 +189,8 @@ def _check_finite(model: keras.Model, weights: str) -> None:
     for variable in model.weights:
         if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
             raise InputError(
-                f"`backbone.weights` must be finite: fetch the file again. Received: backbone.weights={weights!r} "
-                f"with NaN or infinity in {variable.path}."
+                f"`backbone.weights` must be finite numbers. Received: backbone.weights={weights!r} with NaN or "
+                f"infinity in {variable.path}. Did you mean to download the file again?"
             )
 
 

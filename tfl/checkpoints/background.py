@@ -63,4 +63,4 @@ class BackgroundWriter:
 
 def _say_failure(kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
     if error is not None:
-        say(f"CHECKPOINT NOT SAVED, training goes on with the one before it: {error}")
+        say(f"CHECKPOINT NOT SAVED: {error} Training continues, and the checkpoint before it is kept.")

@@ -89,7 +89,7 @@ def read_checkpoint(folder: epath.Path) -> Checkpoint:
         file.seek(0, os.SEEK_END)
         expected, found = sum(_num_bytes(entry) for entry in manifest["arrays"]), file.tell()
         if found != expected:
-            raise DamagedError(f"{folder / ARRAYS} is of {found} bytes instead of {expected}")
+            raise DamagedError(f"{folder / ARRAYS} has {found} bytes instead of {expected}")
         file.seek(0)
         arrays = {entry["name"]: _read_array(file, entry, folder) for entry in manifest["arrays"]}
     return Checkpoint(manifest["step"], arrays, manifest["state"])
@@ -103,7 +103,7 @@ def read_manifest(folder: epath.Path) -> dict[str, Any]:
     """
     manifest = read_sealed(folder / MANIFEST)
     if manifest.get("format") != _FORMAT:
-        raise DamagedError(f"{folder / MANIFEST} is of format {manifest.get('format')} instead of {_FORMAT}")
+        raise DamagedError(f"{folder / MANIFEST} has format {manifest.get('format')} instead of {_FORMAT}")
     return manifest
 
 
@@ -156,7 +156,7 @@ def _to_dtype(name: str) -> np.dtype:
         dtype = np.dtype(getattr(ml_dtypes, name, name))
         if _holds_numbers(dtype):
             return dtype
-    raise DamagedError(f"no array of numbers has dtype {name!r}")
+    raise DamagedError(f"the dtype {name!r} is not a type of numbers")
 
 
 @contextlib.contextmanager

@@ -106,8 +106,8 @@ class CheckpointStore:
                 return checkpoint
         if damage:
             raise InputError(
-                f"`checkpoint.folder` must hold a whole checkpoint, or none. Received: {'; '.join(damage)}; "
-                "to begin again, remove the folder."
+                f"`checkpoint.folder` must hold an undamaged checkpoint, or none. Received: {'; '.join(damage)}. "
+                "To begin again, remove the folder."
             )
         return None
 
@@ -196,7 +196,7 @@ def _order(name: str) -> tuple[int, int]:
 
 def _say_damage(damage: list[str], instead: epath.Path | None) -> None:
     if damage:
-        say(f"checkpoint damaged: {'; '.join(damage)}. Going back to {instead or 'none'}.")
+        say(f"checkpoint damaged: {'; '.join(damage)}. Continuing from {instead or 'no checkpoint'}.")
 
 
 @contextlib.contextmanager

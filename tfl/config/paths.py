@@ -90,13 +90,13 @@ def differing_options(recorded: dict[str, Any], config: dict[str, Any]) -> list[
         config: nested options; a missing option gets its default, too.
 
     Returns:
-        "path=value (there: value)" for each option that differs and that changes the result of a run.
+        "path=value (recorded: value)" for each option that differs and that changes the result of a run.
     """
     defaults = flatten(TransferConfig().to_dict())
     both = json.dumps([defaults | flatten(recorded), defaults | flatten(config)])
     old, new = json.loads(both)  # tuples become lists, as in the file
     return [
-        f"{name}={new.get(name)!r} (there: {old.get(name)!r})"
+        f"{name}={new.get(name)!r} (recorded: {old.get(name)!r})"
         for name in sorted(old.keys() | new.keys())
         if not _is_same(old.get(name), new.get(name)) and not name.startswith(MAY_DIFFER)
     ]

@@ -39,13 +39,15 @@ class DataConfig:
         (0.7, 0.15, 0.15)
     """
 
-    source: str = option("digits", SOURCE, "Where the labelled images are read from.")
+    source: str = option("digits", SOURCE, "Where tfl reads the labelled images from.")
     image_size: int = option(0, Between(0, 4096), "Pixels per side; 0: the size at which the backbone was pre-trained.")
-    batch_size: int = option(32, _AT_LEAST_ONE, "Images of one training step, summed over all replicas.")
-    split: tuple[float, float, float] = option((0.7, 0.15, 0.15), SPLIT, "Shares of a source that has no splits.")
-    train_examples_per_class: int = option(0, _NOT_NEGATIVE, "Training images to keep of each class; 0: all.")
+    batch_size: int = option(32, _AT_LEAST_ONE, "Images in one training step, over all replicas together.")
+    split: tuple[float, float, float] = option(
+        (0.7, 0.15, 0.15), SPLIT, "Shares of train, validation and test, for a source that has no splits."
+    )
+    train_examples_per_class: int = option(0, _NOT_NEGATIVE, "Training images that are used of each class; 0: all.")
     max_bad_fraction: float = option(0.1, _SHARE, "The run stops if more than this share of the files cannot be read.")
-    bit_depth: int = option(16, Between(8, 16), "Bits used in PNG files of 16 bits; 12 where values end at 4,095.")
+    bit_depth: int = option(16, Between(8, 16), "Bits that values in 16-bit PNG files use; 12: values up to 4,095.")
     augmentation: str = option(
         "light", OneOf(AUGMENTATIONS), "Random changes of the images in fine-tuning; shift: light without the flip."
     )
@@ -53,7 +55,7 @@ class DataConfig:
 
 @dataclasses.dataclass
 class BackboneConfig:
-    """Which pretrained network.
+    """The pretrained network.
 
     Example:
         >>> config = tfl.TransferConfig(backbone=BackboneConfig(name="MobileNetV2", alpha=0.35))
@@ -61,14 +63,14 @@ class BackboneConfig:
         'imagenet'
     """
 
-    name: str = option("MobileNetV2", Text("a network that scripts/list_backbones.py lists"), "The network.")
+    name: str = option("MobileNetV2", Text("a network that scripts/list_backbones.py lists"), "Name of the network.")
     alpha: float = option(1.0, Between(0.01, 10), "Width multiplier; MobileNet families only.")
     weights: str = option("imagenet", Place("a file, a tfl workdir", ("imagenet", "none")), "Weights to start from.")
 
 
 @dataclasses.dataclass
 class PretrainConfig:
-    """The first stage, where no published weights are wanted: train the backbone on another source.
+    """Pre-training of the backbone on another source, in place of published weights.
 
     Example:
         >>> pretrain = PretrainConfig(source="folder:insects", epochs=30)
@@ -81,13 +83,15 @@ class PretrainConfig:
     epochs: int = option(20, _AT_LEAST_ONE, "Epochs of pre-training.")
     learning_rate: float = option(3e-3, _LEARNING_RATE, "Learning rate of pre-training.")
     augmentation: str = option(
-        "rand", OneOf(AUGMENTATIONS), "Random changes of the images; strong ones help with classes not seen here."
+        "rand",
+        OneOf(AUGMENTATIONS),
+        "Random changes of the images; strong ones help with classes that this source lacks.",
     )
 
 
 @dataclasses.dataclass
 class ScratchConfig:
-    """A comparison: the same network on the same labels, without any pre-training.
+    """The same network, trained on the same labels without any pre-training, for comparison.
 
     Example:
         >>> config = tfl.TransferConfig(scratch=ScratchConfig(epochs=20))
@@ -108,7 +112,7 @@ class TaskConfig:
 
 @dataclasses.dataclass
 class HeadConfig:
-    """What stands on the backbone.
+    """The layers on top of the backbone.
 
     Example:
         >>> config = tfl.TransferConfig(head=HeadConfig(hidden_units=(256,), dropout=0.2))
@@ -117,7 +121,7 @@ class HeadConfig:
     """
 
     pooling: str = option("avg", OneOf(POOLINGS), "How the feature map becomes one vector; gem: generalized mean.")
-    hidden_units: tuple[int, ...] = option((), UNITS, "Units of each hidden layer; none: a linear head.")
+    hidden_units: tuple[int, ...] = option((), UNITS, "Units of each hidden layer; empty: a linear head.")
     dropout: float = option(0.0, Between(0, 0.99), "Dropout rate before each dense layer.")
 
     def __new__(cls, *values: Any, **options: Any) -> Self:
@@ -132,7 +136,7 @@ class HeadConfig:
 
 @dataclasses.dataclass
 class FeaturesConfig:
-    """What the frozen part of the backbone gives: computed once per image, and kept.
+    """The outputs of the frozen part of the backbone, which are computed once per image and stored.
 
     Example:
         >>> config = tfl.TransferConfig(features=FeaturesConfig(views=8, dtype="float16"))
@@ -142,16 +146,22 @@ class FeaturesConfig:
 
     runtime: str = option("auto", OneOf(RUNTIMES), "What computes the features; auto: the fastest that is installed.")
     store: str = option(
-        "cache", Place("a folder", ("cache", "none")), "Where features are kept; cache: $TFL_CACHE, none: memory only."
+        "cache",
+        Place("a folder", ("cache", "none")),
+        "Where features are stored; cache: in $TFL_CACHE, none: only in memory.",
     )
     dtype: str = option("float32", OneOf(FEATURE_DTYPES), "Type of the stored features; float16 takes half the bytes.")
-    views: int = option(0, Between(0, 1000), "Augmented versions of each training image, beside the image itself.")
-    max_bytes: int = option(10 * 10**9, _NOT_NEGATIVE, "Largest size of the store; features that nobody uses go first.")
+    views: int = option(0, Between(0, 1000), "Augmented versions of each training image, in addition to itself.")
+    max_bytes: int = option(
+        10 * 10**9,
+        _NOT_NEGATIVE,
+        "Largest size of the store in bytes; the features used longest ago are removed first.",
+    )
 
 
 @dataclasses.dataclass
 class ProbeConfig:
-    """Phase 1: the head, solved on the features of the frozen backbone.
+    """Phase 1: the head is solved on the features of the frozen backbone.
 
     Example:
         >>> config = tfl.TransferConfig(probe=ProbeConfig(folds=5, rule="one_standard_error"))
@@ -159,17 +169,23 @@ class ProbeConfig:
         'lbfgs'
     """
 
-    solver: str = option("lbfgs", OneOf(SOLVERS), "How the head is solved; none: it starts at random in phase 2.")
-    l2: float = option(0.0, _NOT_NEGATIVE, "Lambda of the head, R = sum of squares; 0: chosen on the validation split.")
-    folds: int = option(0, FOLDS, "Folds of cross-validation, which chooses lambda in place of the validation split.")
+    solver: str = option(
+        "lbfgs", OneOf(SOLVERS), "How the head is solved; none: phase 2 trains it from random weights."
+    )
+    l2: float = option(0.0, _NOT_NEGATIVE, "Lambda of the head's L2 penalty; 0: chosen on the validation split.")
+    folds: int = option(
+        0, FOLDS, "Folds of cross-validation, which chooses lambda in place of the validation split; 0: no folds."
+    )
     rule: str = option(
-        "best", OneOf(FOLD_RULES), "Of folds: the smallest mean loss, or the largest lambda within one error of it."
+        "best",
+        OneOf(FOLD_RULES),
+        "Lambda that the folds choose: that of the smallest mean loss, or the largest within one standard error of it.",
     )
 
 
 @dataclasses.dataclass
 class FinetuneConfig:
-    """Phase 2: part of the backbone and the head, trained on from the solution of phase 1.
+    """Phase 2: the head and part of the backbone are trained, starting from the solution of phase 1.
 
     Example:
         >>> config = tfl.TransferConfig(finetune=FinetuneConfig(epochs=10, unfreeze="2", learning_rate=3e-5))
@@ -182,17 +198,25 @@ class FinetuneConfig:
     )
     unfreeze: str = option("1", _STAGES, "The part of the backbone that is trained; 0: the head alone.")
     batch_norm: str = option(
-        "frozen", OneOf(BATCH_NORMS), "BatchNorm of the trained stages; frozen: inference mode, train: updated."
+        "frozen",
+        OneOf(BATCH_NORMS),
+        "BatchNorm in the trained stages; frozen: it stays in inference mode, train: it is trained.",
     )
     optimizer: str = option("adam", OneOf(OPTIMIZERS), "Optimizer of the head and of the unfrozen stages.")
     learning_rate: float = option(1e-4, _LEARNING_RATE, "Highest learning rate of the schedule.")
     momentum: float = option(0.9, _SHARE, "Momentum of the optimizer; sgd only.")
     nesterov: bool = option(False, Switch(), "Nesterov momentum; sgd only.")
-    schedule: str = option("cosine", OneOf(SCHEDULES), "Learning rate over the steps; cosine: with warm-up.")
-    warmup_fraction: float = option(0.1, _SHARE, "Share of all steps that warm up; cosine only.")
-    layer_decay: float = option(1.0, Between(1e-6, 1), "Learning rate of a stage over that of the stage above it.")
-    l2: float = option(0.0, _NOT_NEGATIVE, "Pull of the trained backbone weights towards zero.")
-    l2_sp: float = option(0.0, _NOT_NEGATIVE, "Pull of the trained backbone weights towards their pretrained values.")
+    schedule: str = option(
+        "cosine", OneOf(SCHEDULES), "How the learning rate changes over the steps; cosine: with warm-up."
+    )
+    warmup_fraction: float = option(0.1, _SHARE, "Share of all steps in which the learning rate rises; cosine only.")
+    layer_decay: float = option(
+        1.0, Between(1e-6, 1), "Learning rate of a stage, divided by that of the stage above it."
+    )
+    l2: float = option(0.0, _NOT_NEGATIVE, "Strength of the pull of trained backbone weights towards zero.")
+    l2_sp: float = option(
+        0.0, _NOT_NEGATIVE, "Strength of the pull of trained backbone weights towards their pretrained values."
+    )
     weight_decay: float = option(0.0, _NOT_NEGATIVE, "Decoupled weight decay, applied by the optimizer.")
     clip_norm: float = option(0.0, _NOT_NEGATIVE, "Largest global norm of the gradient; 0: no clipping.")
     label_smoothing: float = option(0.0, Between(0, 0.99), "Share of each label that is spread over all classes.")
@@ -205,16 +229,18 @@ class FinetuneConfig:
     early_stopping: int = option(
         0, _NOT_NEGATIVE, "Epochs without a lower validation loss before training stops; 0: never."
     )
-    accumulate: int = option(1, Between(1, 4096), "Passes that a batch is divided into, to need less memory.")
-    jit_compile: bool = option(False, Switch(), "Let XLA compile the step: for one GPU or TPU; slower on a CPU.")
+    accumulate: int = option(1, Between(1, 4096), "Parts into which each batch is divided, to need less memory.")
+    jit_compile: bool = option(
+        False, Switch(), "Let XLA compile the training step; for one GPU or TPU, slower on a CPU."
+    )
     max_skipped_steps: int = option(
-        20, _NOT_NEGATIVE, "More steps in a row that are not finite end the run; 0: no limit."
+        20, _NOT_NEGATIVE, "Most steps in a row that may have a loss or gradient that is not finite; 0: no limit."
     )
 
 
 @dataclasses.dataclass
 class CheckpointConfig:
-    """How often fine-tuning is saved while it runs; the same command goes on from there.
+    """How often fine-tuning saves its state; after a stop the same command continues from there.
 
     Example:
         >>> config = tfl.TransferConfig(checkpoint=CheckpointConfig(every_seconds=60))
@@ -222,14 +248,14 @@ class CheckpointConfig:
         2
     """
 
-    every_seconds: float = option(300.0, _NOT_NEGATIVE, "Seconds between two checkpoints; 0: not by time.")
-    every_steps: int = option(0, _NOT_NEGATIVE, "Steps between two checkpoints; 0: not by steps.")
-    keep: int = option(2, Between(1, 1000), "Checkpoints that are kept, beside that of the best epoch.")
+    every_seconds: float = option(300.0, _NOT_NEGATIVE, "Seconds between two checkpoints; 0: no checkpoints by time.")
+    every_steps: int = option(0, _NOT_NEGATIVE, "Steps between two checkpoints; 0: no checkpoints by steps.")
+    keep: int = option(2, Between(1, 1000), "Newest checkpoints that are kept, in addition to that of the best epoch.")
 
 
 @dataclasses.dataclass
 class ReportConfig:
-    """What report.html shows beside the numbers.
+    """What report.html shows in addition to the numbers.
 
     Example:
         >>> config = tfl.TransferConfig(report=ReportConfig(gallery=0))
@@ -237,4 +263,4 @@ class ReportConfig:
         0
     """
 
-    gallery: int = option(6, Between(0, 100), "Images of each kind, with heat maps; 0: none, which saves a second.")
+    gallery: int = option(6, Between(0, 100), "Images of each kind, with heat maps; 0: none, which is faster.")

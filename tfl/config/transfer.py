@@ -37,10 +37,14 @@ class TransferConfig:
         >>> config = config.validate()
     """
 
-    seed: int = option(0, Between(0, 2**31 - 1), "Seed of everything random.")
-    strategy: str = option("auto", STRATEGY, "Devices and workers that train together; auto: from the environment.")
+    seed: int = option(0, Between(0, 2**31 - 1), "Seed of all random choices.")
+    strategy: str = option(
+        "auto",
+        STRATEGY,
+        "Devices and workers that train together; auto: all GPUs, the TPU, or the workers of TF_CONFIG.",
+    )
     precision: str = option("float32", OneOf(PRECISIONS), "Precision of the layers' arithmetic in training.")
-    deterministic: bool = option(False, Switch(), "The same bits from every run, also where that is slower.")
+    deterministic: bool = option(False, Switch(), "Every run gives the same bits, even if that is slower.")
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     backbone: BackboneConfig = dataclasses.field(default_factory=BackboneConfig)
     pretrain: PretrainConfig = dataclasses.field(default_factory=PretrainConfig)
@@ -92,7 +96,7 @@ def _check_together(config: TransferConfig) -> None:
 def _check_solver(config: TransferConfig) -> None:
     if config.probe.solver == "none" and config.finetune.epochs == 0:
         raise InputError(
-            "`finetune.epochs` must be at least 1 where the head is not solved. "
+            "`finetune.epochs` must be at least 1 if the head is not solved. "
             "Received: finetune.epochs=0, probe.solver='none'."
         )
 
@@ -100,29 +104,29 @@ def _check_solver(config: TransferConfig) -> None:
 def _check_views(config: TransferConfig) -> None:
     if config.features.views and config.data.augmentation == "none":
         raise InputError(
-            "`features.views` must be 0 where nothing is augmented. "
+            "`features.views` must be 0 without augmentation. "
             f"Received: features.views={config.features.views}, data.augmentation='none'."
         )
 
 
 def _check_folds(config: TransferConfig) -> None:
     others = {
-        "finetune.epochs": (config.finetune.epochs, "fine-tuning is chosen on the validation split"),
-        "scratch.epochs": (config.scratch.epochs, "training from scratch is chosen on the validation split"),
-        "probe.l2": (config.probe.l2, "there is nothing to choose"),
+        "finetune.epochs": (config.finetune.epochs, "fine-tuning needs the validation split"),
+        "scratch.epochs": (config.scratch.epochs, "training from scratch needs the validation split"),
+        "probe.l2": (config.probe.l2, "a given lambda leaves nothing to choose"),
         "features.views": (config.features.views, "views of one image must not be on both sides of a fold"),
-        "head.hidden_units": (config.head.hidden_units, "only a linear head is solved"),
+        "head.hidden_units": (config.head.hidden_units, "only a linear head can be solved"),
     }
     clash = next((name for name, (value, _) in others.items() if value), None) if config.probe.folds else None
     if clash is not None:
-        rule, received = f"0 with {clash}: {others[clash][1]}", f"{clash}={others[clash][0]}"
+        rule, received = f"0 if {clash} is set, because {others[clash][1]}", f"{clash}={others[clash][0]}"
         raise InputError(f"`probe.folds` must be {rule}. Received: probe.folds={config.probe.folds}, {received}.")
 
 
 def _check_pull(config: TransferConfig) -> None:
     if config.finetune.l2 > 0 and config.finetune.l2_sp > 0:
         raise InputError(
-            "`finetune.l2` and `finetune.l2_sp` must not both be set: each is a pull of the same weights. "
+            "`finetune.l2` and `finetune.l2_sp` must not both be set, because both pull the same weights. "
             f"Received: finetune.l2={config.finetune.l2}, finetune.l2_sp={config.finetune.l2_sp}."
         )
 
@@ -130,6 +134,7 @@ def _check_pull(config: TransferConfig) -> None:
 def _check_weights(config: TransferConfig) -> None:
     if config.pretrain.source and config.backbone.weights != "none":
         raise InputError(
-            "`backbone.weights` must be 'none' where `pretrain.source` makes them. "
-            f"Received: backbone.weights={config.backbone.weights!r}, pretrain.source={config.pretrain.source!r}."
+            "`backbone.weights` must be 'none' if `pretrain.source` is set, because pre-training starts from random "
+            f"weights. Received: backbone.weights={config.backbone.weights!r}, "
+            f"pretrain.source={config.pretrain.source!r}."
         )

@@ -44,8 +44,8 @@ def validate_source(source: str, argument: str) -> str:
     kind = kind.lower()
     if source == PYTHON_DATA:
         raise InputError(
-            f"`{argument}` must name data, or the same Python data be given, as this run was made on them. "
-            f"Received: {source!r}."
+            f"`{argument}` must be a source that tfl can read, or `data` must be given, because this run was trained "
+            f"on Python data. Received: {source!r}."
         )
     if kind not in SOURCES:
         hint = did_you_mean(kind, SOURCES)
@@ -87,6 +87,6 @@ def _validate_strategy(strategy: str, path: str) -> str:
 SOURCE = DataSource("digits[:CLASSES], folder:PATH or tfds:NAME", PYTHON_DATA)
 SOURCE_OR_NONE = DataSource("empty, digits[:CLASSES], folder:PATH or tfds:NAME", "")
 SPLIT = Checked("three positive fractions (train, validation, test) that add up to 1", validate_split)
-FOLDS = Checked("at least 2, or 0 for off, and at most 100", _validate_folds)
+FOLDS = Checked("0, or between 2 and 100", _validate_folds)
 UNITS = Checked("positive integers", _validate_units)
 STRATEGY = Checked(f"one of {', '.join(STRATEGIES)} (N at least 2)", _validate_strategy)

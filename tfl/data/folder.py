@@ -110,7 +110,9 @@ def load_known_classes(
     rows = [("", str(name), file) for name, item in zip(names, folders, strict=True) for file in item.all_files()]
     good, bad = _scan(kind, rows, max_bad_fraction) if rows else ([], ())
     if not good:
-        raise InputError(f"`source` must have {kind.noun[1]} of at least one class. Received: folder:{path} with none.")
+        raise InputError(
+            f"`source` must have {kind.noun[1]} of at least one class. Received: folder:{path}, which has none."
+        )
     found = sorted({row[1] for row, _ in good}, key=natural_key)
     return _make_source(kind, root, good, bad, np.array([found.index(row[1]) for row, _ in good], np.int64), found)
 
@@ -159,7 +161,8 @@ def _check_classes_are_left(lost: set[tuple[str, str]]) -> None:
         split, class_name = min(lost)
         where = f" of {split}" if split else ""
         raise InputError(
-            f"`data.source` must have usable images for every class. Received: class '{class_name}'{where} with none."
+            f"`data.source` must have usable images for every class. Received: class '{class_name}'{where}, which has "
+            "none."
         )
 
 

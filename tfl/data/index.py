@@ -111,8 +111,8 @@ class Index:
         found = [f"{len(names)} {kind} (first: {names[0]})" for kind, names in differing.items() if names]
         if found:
             raise InputError(
-                f"`workdir` must be a new folder or one of the same data. Received: other examples than in its "
-                f"splits.csv: {', '.join(found)}."
+                "`workdir` must be a new folder or the folder of a run on the same data. Received: examples that "
+                f"differ from its splits.csv: {', '.join(found)}."
             )
 
     def label_texts(self) -> list[str]:
@@ -136,7 +136,7 @@ def read_splits(path: epath.PathLike) -> list[dict[str, str]]:
     rows = read_csv(path, COLUMNS, key="id")
     for row in rows:
         if row["split"] not in (*SPLITS, UNUSED):
-            raise refuse_file(path, f"{row['id']!r} is of the split {row['split']!r}")
+            raise refuse_file(path, f"{row['id']!r} has the split {row['split']!r}")
         for name in _facts_in(row):
             if not row[name].isdecimal():
                 raise refuse_file(path, f"{row['id']!r} has the {name} {row[name]!r}, which is not a whole number")
@@ -213,7 +213,7 @@ def describe_order(class_names: Sequence[str]) -> str:
 
     Example:
         >>> describe_order(["2", "10"])
-        "Classes are numbered in natural order: number 0 is '2', which in Keras' order of text is '10'. Map by name."
+        "Classes are numbered in natural order: number 0 is '2', but '10' if Keras sorts them. Match them by name."
     """
     names = list(class_names)
     if names == sorted(names) or names != sorted(names, key=natural_key):
@@ -221,8 +221,8 @@ def describe_order(class_names: Sequence[str]) -> str:
     by_text = sorted(names)
     number = next(number for number, name in enumerate(names) if name != by_text[number])
     return (
-        f"Classes are numbered in natural order: number {number} is {names[number]!r}, which in Keras' order of text "
-        f"is {by_text[number]!r}. Map by name."
+        f"Classes are numbered in natural order: number {number} is {names[number]!r}, but {by_text[number]!r} if "
+        "Keras sorts them. Match them by name."
     )
 
 

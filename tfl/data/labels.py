@@ -85,8 +85,8 @@ def read_labels(labels: np.ndarray, class_names: Sequence[str], ids: Sequence[st
     if len(missing):
         hint = " If -1 is a class, give the classes as text." if labels.dtype.kind == "i" else ""
         raise InputError(
-            f"`source` must have a label for every example. Received: {len(missing)} of {len(labels)} without one "
-            f"({labels[missing[0]]!s}), the first: {ids[missing[0]]}. Did you mean to leave them out?{hint}"
+            f"`source` must have a label for every example. Received: {len(missing)} of {len(labels)} examples without "
+            f"a label ({labels[missing[0]]!s}), the first: {ids[missing[0]]}. Did you mean to leave them out?{hint}"
         )
     if labels.ndim == 2 and labels.shape[1] > 1:
         return _read_rows(labels, class_names)
@@ -101,7 +101,7 @@ def read_labels(labels: np.ndarray, class_names: Sequence[str], ids: Sequence[st
     if len(unknown):
         raise InputError(
             f"`source` must have class numbers from 0 to {len(class_names) - 1}. Received: {len(unknown)} of "
-            f"{len(labels)} others, the first: {labels[unknown[0]]} at {ids[unknown[0]]}."
+            f"{len(labels)} other labels, the first: {labels[unknown[0]]} at {ids[unknown[0]]}."
         )
     return number_classes(np.array(class_names)[labels], "arrays or a data set")
 
@@ -112,7 +112,8 @@ def _read_rows(labels: np.ndarray, class_names: Sequence[str]) -> tuple[np.ndarr
         raise InputError(f"`source` must have numbers in rows of labels. Received: {labels.flat[0]!r}.")
     if len(names) != labels.shape[1]:
         raise InputError(
-            f"`class_names` must have one name a column of labels. Received: {len(names)}, {labels.shape[1]}."
+            f"`class_names` must have one name for each column of labels. Received: {len(names)} names and "
+            f"{labels.shape[1]} columns."
         )
     return labels.astype(np.float32), check_distinct(names, "class_names")
 
@@ -137,4 +138,4 @@ def _means_missing(labels: np.ndarray) -> bool:
 
 
 def _ragged() -> InputError:
-    return InputError("`source` must have labels of shape (N,) or (N, K). Received: rows of several lengths.")
+    return InputError("`source` must have labels of shape (N,) or (N, K). Received: rows of different lengths.")

@@ -117,7 +117,7 @@ def _add_classes(folder: Folder, split: str, layout: Layout) -> None:
             below = ", ".join(item.name for item in nested.folders[:3])
             layout.notes.append(
                 f"The classes are the {len(candidates)} folders in {folder.path}; "
-                f"what stands in folders below them belongs to them, as in {nested.name}: {below}."
+                f"images in folders below a class belong to that class, as in {nested.name}: {below}."
             )
     _note_unread(folder, candidates, layout)
 

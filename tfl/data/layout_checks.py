@@ -47,21 +47,21 @@ def check_classes(folder: Folder, candidates: Sequence[Folder], at_least: int) -
         InputError: they cannot be classes.
     """
     if len(candidates) < at_least:
-        found = f"one class, {candidates[0].name}," if candidates else "no class folders"
-        refuse(f"hold at least two class folders, as in CLASS/1.jpg; found is {found} here", folder)
+        found = f"only the class folder {candidates[0].name}" if candidates else "no class folders"
+        refuse(f"hold at least two class folders, as in CLASS/1.jpg, but it has {found}", folder)
     empty = next((item for item in candidates if not item.num_files), None)
     if empty:
-        refuse(f"have images for every class; there is an empty class folder {empty.path}", folder, "to remove it")
+        refuse(f"have images for every class, but the class folder {empty.path} is empty", folder, "to remove it")
     without = next((item for item in candidates if not item.num_examples), None)
     if without:
         refuse(
-            f"have usable images for every class; there is class '{without.name}' with none",
+            f"have usable images for every class, but class '{without.name}' has none",
             folder,
             f"to move {without.path} elsewhere",
         )
     names = {item.name.lower() for item in candidates}
     if names & IMAGE_WORDS:
-        refuse("hold class folders; images beside labels or masks are a set for detection or segmentation", folder)
+        refuse("hold class folders, and not images beside labels or masks as for detection or segmentation", folder)
     if all(_PART.fullmatch(name) for name in names):
         refuse("hold class folders, not parts of a data set", folder, "to sort them as CLASS/fold1/1.jpg")
     if all(_DATE.fullmatch(name) for name in names) and any(map(is_nested, candidates)):
@@ -86,7 +86,7 @@ def check_nesting(folder: Folder, candidates: Sequence[Folder]) -> None:
     for name, found in owners.items():
         if len(found & nested) > 1 or (name in tops and found != {tops[name]}):
             refuse(
-                f"have all class folders at one level; '{name}' stands in more than one place",
+                f"have all class folders at one level; '{name}' is in more than one place",
                 folder,
                 "to merge the lower folders at the top, or, if the upper ones are the classes, to move their files up",
             )
@@ -109,7 +109,7 @@ def check_same_classes(found: Sequence[ClassFolder]) -> None:
                 hint = f" Names that differ only in case or blanks: {missing[0]!r}, {alike!r}." if alike else ""
                 raise InputError(
                     "`data.source` must have the same classes in every split. "
-                    f"Received: {', '.join(missing[:5])} in {name}, not in {other}.{hint}"
+                    f"Received: {', '.join(missing[:5])} in {name} but not in {other}.{hint}"
                 )
 
 

@@ -33,7 +33,7 @@ def check_ends(dataset: Any, name: str) -> None:
     """
     if isinstance(dataset, tf.data.Dataset) and is_endless(dataset):
         raise InputError(
-            f"`{name}` must end: all of it is read. Received: a dataset that repeats for ever. Did you mean "
+            f"`{name}` must end, because tfl reads all of it. Received: a dataset that repeats for ever. Did you mean "
             "the dataset before .repeat(), or .take(n)?"
         )
 

@@ -119,7 +119,7 @@ def make_prediction_dataset(
         else:
             good.append((path, result))
     if not good:
-        received = f"{len(bad)} that are not. The first: {bad[0][0]} ({bad[0][1]})" if bad else "no file"
+        received = f"{len(bad)} that are not usable, the first: {bad[0][0]} ({bad[0][1]})" if bad else "no file"
         raise InputError(f"`files` must hold at least one usable {kind.noun[0]}. Received: {received}.")
     formats = sorted({result.format for _, result in good})
     columns = {

@@ -24,8 +24,8 @@ def check_bad_fraction(quarantine: Sequence[tuple[str, str]], total: int, max_ba
     path, reason = (lacking or quarantine)[0]
     if len(quarantine) - len(lacking) <= max_bad_fraction * total < len(quarantine):
         raise InputError(
-            f"`data.source` must hold photos whose decoders are installed. Received: {len(lacking)} of {total} files, "
-            f"the first: {path} ({reason})."
+            f"`data.source` must hold photos whose decoders are installed. Received: {len(lacking)} of {total} files "
+            f"without a decoder, the first: {path} ({reason})."
         )
     if len(quarantine) > max_bad_fraction * total:
         raise InputError(

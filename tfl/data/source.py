@@ -36,7 +36,7 @@ def reading_explained() -> Iterator[None]:
         gone = re.search(r"([^{}]+); No such file or directory", text)
         if found is None and gone is None:
             raise
-        reason = f"{found[2]}: {found[1]}" if found else f"{gone[1].strip()}: no such file any more" if gone else ""
+        reason = f"{found[2]}: {found[1]}" if found else f"{gone[1].strip()}: the file no longer exists" if gone else ""
         raise InputError(f"`data` must stay as it is while it is read. Received: {reason}.") from error
 
 
@@ -138,4 +138,7 @@ def warn_of_names_alike(names: Sequence[str]) -> None:
     for group in groups.values():
         if len(group) > 1:
             listing = " and ".join(map(repr, group))
-            progress.say(f"Warning: {listing} are different classes: they differ only in case, blanks or the like.")
+            progress.say(
+                f"Warning: {listing} are different classes, although they differ only in case, blanks or similar "
+                "characters."
+            )

@@ -62,6 +62,6 @@ def _open(source: Any, kind: Input, max_bad_fraction: float, class_names: Sequen
     if splits and all(isinstance(part, (tuple, list)) and len(part) == 2 for part in splits.values()):
         return load_arrays(splits, kind)
     raise InputError(
-        f"`source` must be a source string, ({kind.noun[1]}, labels), a tf.data.Dataset, or a dict of such by split. "
-        f"Received: {type(source).__name__}."
+        f"`source` must be a source string, ({kind.noun[1]}, labels), a tf.data.Dataset, or a dict from split to one "
+        f"of these. Received: {type(source).__name__}."
     )

@@ -170,7 +170,7 @@ def _held_out_counts(class_name: str, count: int, different: int, fractions: dic
         names = ", ".join(("train", *fractions))
         raise InputError(
             f"{subject} must have at least {len(fractions) + 1} usable images, one for each of {names}. "
-            f"Received: {count}{'' if different == count else f', of which only {different} differ'}."
+            f"Received: {count} images{'' if different == count else f', of which only {different} are different'}."
         )
     counts = {part: max(1, round(count * fraction)) for part, fraction in fractions.items()}
     while sum(counts.values()) >= count:
@@ -184,16 +184,18 @@ def _check_every_split(index: Index, splits: np.ndarray, wanted: dict[str, float
         missing = [part for part in ("train", *wanted) if not np.any((splits == part) & (index.labels == label))]
         if wanted and missing:
             raise InputError(
-                f"Class '{name}' of `data.source` must have images of its own. Received: none is left for "
-                f"{' and '.join(missing)}, as the same images stand in other classes."
+                f"Class '{name}' of `data.source` must have images that no other class has. Received: no image for "
+                f"{' and '.join(missing)}, because other classes have the same images."
             )
 
 
 def _warn_of_copies(index: Index) -> None:
     leaks = {pair: count for pair, count in count_leaks(index).items() if count}
     if leaks:
-        found = ", ".join(f"{count} of {other} stand in {split} as well" for (split, other), count in leaks.items())
-        progress.say(f"Warning: the same images on both sides, byte for byte: {found}. Results will look too good.")
+        found = ", ".join(f"{count} of {other} are also in {split}" for (split, other), count in leaks.items())
+        progress.say(
+            f"Warning: two splits have the same images, byte for byte: {found}. The results are too optimistic."
+        )
     contradictions = find_contradictions(index)
     if contradictions:
         names = ", ".join(str(index.ids[row]) for row in contradictions[0][:3])

@@ -59,7 +59,7 @@ def _prepared_builder(tfds: Any, name: str) -> Any:
         if not _is_online():
             folder = data_dir or tfds.core.constants.DATA_DIR
             raise InputError(
-                f"`data.source` must name a data set that is prepared on this machine, as there is no network. "
+                f"`data.source` must name a data set that is prepared on this machine, because there is no network. "
                 f"Received: tfds:{name}, not found in {folder} (TFDS_DATA_DIR sets another folder)."
             ) from error
     progress.say(f"Downloading and preparing tfds:{name} ...")

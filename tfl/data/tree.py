@@ -102,7 +102,7 @@ def read_tree(
             found = sorted(((entry.name, entry.path, entry.is_dir()) for entry in entries), key=_by_name)
     except OSError as error:
         reason = error.strerror or error
-        raise InputError(f"`folder` must be one that can be read. Received: folder={path} ({reason}).") from error
+        raise InputError(f"`folder` must be readable. Received: folder={path} ({reason}).") from error
     wanted = [item for item in found if not is_junk(item[0], is_folder=item[2])]
     linked = above | {real}
     folders = tuple(
@@ -136,8 +136,8 @@ def describe_ignored(names: Iterable[str]) -> str:
     names = list(names)
     different = sorted(set(names), key=natural_key)
     listing = ", ".join(map(repr, different[:4])) + (", ..." if len(different) > 4 else "")
-    subject = f"{len(names)} hidden files and folders, or of other programs"
-    return f"Passed over: {subject} ({listing})." if names else ""
+    subject = f"{len(names)} files and folders that are hidden or belong to other programs"
+    return f"Ignored: {subject} ({listing})." if names else ""
 
 
 def sketch(folder: Folder, depth: int = 3, width: int = 4) -> str:

@@ -62,7 +62,7 @@ def launch_local(command: Sequence[str], workers: int, max_restarts: int = 3) ->
                 return code
             if restart <= max_restarts:
                 say(f"launcher: {reason}; the group starts again (restart {restart} of {max_restarts})")
-    say(f"launcher: {reason}; none of {max_restarts} restarts is left")
+    say(f"launcher: {reason}; the group does not start again after {max_restarts} restarts")
     return code
 
 
@@ -165,7 +165,7 @@ class _Group:
 def _check(command: Sequence[str], workers: int, max_restarts: int) -> None:
     if not command:
         raise InputError(
-            "`command` must stand after --, as in --workers=2 -- scripts/train.py --config=configs/folder.py. "
+            "`command` must come after --, as in --workers=2 -- scripts/train.py --config=configs/folder.py. "
             "Received: none."
         )
     if not command[0].startswith("-") and not Path(command[0]).is_file():

@@ -162,7 +162,7 @@ def check_optimizer(optimizer: keras.optimizers.Optimizer) -> None:
     for name, instead in (("use_ema", "ema"), ("gradient_accumulation_steps", "accumulate")):
         if getattr(optimizer, name, None):
             raise InputError(
-                f"`optimizer` must not have {name} under a strategy of several replicas. "
+                f"`optimizer` must not have {name} with several replicas. "
                 f"Received: {name}={getattr(optimizer, name)!r}. Did you mean `{instead}` of tfl.compile?"
             )
 

@@ -21,8 +21,8 @@ TPU_VARIABLES = ("TPU_NAME", "KUBE_GOOGLE_CLOUD_TPU_ENDPOINTS")  # set on machin
 METADATA_SERVER = "metadata.google.internal:80"  # turns the name of a TPU into an address
 REACH_SECONDS = 3.0
 TOO_LATE = (
-    "`strategy` must be chosen before TensorFlow has run anything: {name} sets up the runtime. "
-    "Received: strategy={name!r} in a process where TensorFlow runs already."
+    "`strategy` must be chosen before TensorFlow runs anything, because {name} changes how TensorFlow starts. "
+    "Received: strategy={name!r}, but TensorFlow has already started in this process."
 )
 
 
@@ -54,18 +54,18 @@ def make_strategy(name: str = "auto") -> tf.distribute.Strategy:
     if tf.distribute.has_strategy():
         if kind == "auto":
             return tf.distribute.get_strategy()
-        raise InputError(f"`strategy` must be auto inside of a strategy's scope. Received: {name!r}.")
+        raise InputError(f"`strategy` must be auto inside the scope of a strategy. Received: {name!r}.")
     cluster = Cluster.from_environment()
     if cluster is not None and cluster.num_workers > 1:
         if kind in ("auto", "multi_worker"):
             return _multi_worker(cluster)
         raise InputError(
-            f"`strategy` must be auto or multi_worker where {VARIABLE} names {cluster.num_workers} workers: "
-            f"each would train a model of its own. Received: {name!r}."
+            f"`strategy` must be auto or multi_worker if {VARIABLE} names {cluster.num_workers} workers; "
+            f"otherwise each of them would train its own model. Received: {name!r}."
         )
     if kind == "multi_worker":
         raise InputError(
-            f"`strategy=multi_worker` must have a {VARIABLE} of several workers, as scripts/launch_local.py sets it. "
+            f"`{VARIABLE}` must name several workers for strategy=multi_worker; scripts/launch_local.py sets it. "
             f"Received: {'none' if cluster is None else 'one worker'}."
         )
     if kind == "tpu" or (kind == "auto" and _tpu_address() is not None):
@@ -84,7 +84,7 @@ def make_deterministic() -> None:
     error. A CPU run of tfl with the same number of threads repeats to the bit even without this call.
     """
     tf.config.experimental.enable_op_determinism()
-    say("deterministic: operations of TensorFlow give the same bits in every run; some are slower for it")
+    say("deterministic: operations of TensorFlow give the same bits in every run; some of them are slower")
 
 
 def num_workers(strategy: tf.distribute.Strategy) -> int:
@@ -125,7 +125,7 @@ def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
     say(
         f"strategy: multi_worker, from {VARIABLE}: worker {cluster.index} of {cluster.num_workers} at "
         f"{cluster.addresses[cluster.index]}, {_count(max(gpus, 1), 'GPU' if gpus else 'CPU')} each, "
-        f"sums by {'NCCL' if gpus else 'ring'}; waiting for the others"
+        f"gradients summed by {'NCCL' if gpus else 'ring'}; waiting for the other workers"
     )
     try:
         with _signals_kept():
@@ -138,7 +138,7 @@ def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
         if "Could not start gRPC server" not in str(error):
             raise
         raise InputError(
-            f"`{VARIABLE}` must give this worker an address that is its own and free. "
+            f"`{VARIABLE}` must give this worker a free address of this machine. "
             f"Received: {cluster.addresses[cluster.index]}."
         ) from None
 
@@ -171,7 +171,7 @@ def _logical_cpus(count: int) -> tf.distribute.Strategy:
     except RuntimeError:
         if len(tf.config.list_logical_devices("CPU")) < count:
             raise InputError(TOO_LATE.format(name=f"cpu:{count}")) from None
-    say(f"strategy: cpu:{count}, by name: {count} logical devices on one CPU")
+    say(f"strategy: cpu:{count}: {count} logical devices on one CPU")
     return tf.distribute.MirroredStrategy([f"CPU:{number}" for number in range(count)])
 
 
@@ -202,7 +202,7 @@ def _tpu_address() -> str | None:
 def _tpu(address: str | None) -> tf.distribute.Strategy:
     if address is None:
         raise InputError(
-            f"`strategy=tpu` must have a TPU: none is on this machine. Received: no {' or '.join(TPU_VARIABLES)}."
+            f"`strategy=tpu` must have a TPU. Received: no TPU on this machine and no {' or '.join(TPU_VARIABLES)}."
         )
     if address != "local":
         _check_reach(address)

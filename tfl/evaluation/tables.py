@@ -87,7 +87,7 @@ def read_predictions(path: epath.PathLike, target: str | Task = "") -> tuple[Pre
     if not {"id", "label"} <= columns.keys() or not names or not len(columns["id"]):
         raise InputError(f"`predictions` must have rows of id, label, {PREFIX}CLASS, ... Received: {str(path)!r}.")
     if (twice := first_twice([normal_name(name) for name in names])) is not None:
-        raise refuse_file(path, f"the class {twice!r} stands in it twice", "predictions")
+        raise refuse_file(path, f"the class {twice!r} occurs twice", "predictions")
     try:
         values = np.stack([np.asarray(columns[PREFIX + name], np.float64) for name in names], axis=1)
         texts = [str(label) for label in columns["label"]]
@@ -119,7 +119,7 @@ def _read_columns(path: epath.Path) -> Mapping[str, Sequence[Any]]:
         except (pyarrow.ArrowException, OSError) as error:
             raise refuse_file(path, error, "predictions") from error
         if (name := first_twice(list(map(str, columns.get("id", ()))))) is not None:
-            raise refuse_file(path, f"id {name!r} stands in it twice", "predictions")
+            raise refuse_file(path, f"id {name!r} occurs twice", "predictions")
         return columns
     rows = read_csv(path, ("id", "label"), key="id", argument="predictions")
     return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}

@@ -61,7 +61,9 @@ def _feature_map(model: keras.Model, layer: str | None) -> keras.KerasTensor:
     maps = {step.name: step.output for step in steps if len(getattr(step.output, "shape", ())) == 4}
     if layer is None:
         if not maps:
-            raise InputError("`model` must have a layer with a feature map (B, h, w, C). Received: one without.")
+            raise InputError(
+                "`model` must have a layer with a feature map (B, h, w, C). Received: a model without such a layer."
+            )
         return list(maps.values())[-1]
     if layer not in maps:
         raise InputError(

@@ -49,7 +49,7 @@ def occlusion(
     if not 1 <= patch <= min(height, width):
         raise InputError(f"`patch` must be between 1 and {min(height, width)} pixels. Received: patch={patch}.")
     if not 1 <= stride <= patch:
-        raise InputError(f"`stride` must be between 1 and the patch, or pixels are skipped. Received: stride={stride}.")
+        raise InputError(f"`stride` must be between 1 and {patch}, the size of the patch. Received: stride={stride}.")
     places = [(top, left) for top in _starts(height, patch, stride) for left in _starts(width, patch, stride)]
     covered = _spread(np.ones(len(places)), places, patch, (height, width))
     forward = tf.function(lambda pixels: model(pixels, training=False))

@@ -55,7 +55,7 @@ def choose_classes(model: keras.Model, logits: np.ndarray, classes: Classes) -> 
             f"`classes` must be one class number, or one for each of {len(logits)} images. Received: {classes!r}."
         )
     if len(chosen) and not (chosen.min() >= 0 and chosen.max() < known):
-        raise InputError(f"`classes` must lie between 0 and {known - 1}. Received: {chosen.min()} to {chosen.max()}.")
+        raise InputError(f"`classes` must be between 0 and {known - 1}. Received: {chosen.min()} to {chosen.max()}.")
     return chosen.astype(np.int64)
 
 

@@ -136,7 +136,7 @@ class Artefact:
 
     def _refusal(self, number: int, reason: Any) -> InputError:
         one, several = self.metadata.input.noun
-        return InputError(f"`{several}` must be whole {one} files. Received: number {number}: {reason}.")
+        return InputError(f"`{several}` must be undamaged {one} files. Received: number {number}: {reason}.")
 
     def _in_batches(self, run: _Run, images: Any) -> np.ndarray:
         with self._lock:
@@ -171,12 +171,16 @@ def load_artefact(path: epath.PathLike) -> Artefact:
         if isinstance(error, InputError):
             raise
         reason = " ".join(str(error).split())[:200]
-        raise InputError(f"`model` must be a whole artefact of tfl. Received: {str(path)!r}: {reason}.") from error
+        raise InputError(
+            f"`model` must be an undamaged model that tfl saved or exported. Received: {str(path)!r}: {reason}."
+        ) from error
 
 
 def _loader(path: epath.Path) -> Callable[[epath.Path], Artefact]:
     if not path.exists():
-        raise InputError(f"`model` must be a workdir or an exported model. Received: {str(path)!r}: does not exist.")
+        raise InputError(
+            f"`model` must be a workdir or an exported model. Received: {str(path)!r}, which does not exist."
+        )
     if path.is_dir() and (path / METADATA_NAME).exists():
         own = format_of_folder(path)
         if own is None:
@@ -199,7 +203,7 @@ def _loader(path: epath.Path) -> Callable[[epath.Path], Artefact]:
 def _load_keras(path: epath.Path) -> Artefact:
     model = load_model(path)
     if model.metadata is None:
-        raise InputError(f"`model` must be a model that tfl saved. Received: {str(path)!r}: no class names in it.")
+        raise InputError(f"`model` must be a model that tfl saved. Received: {str(path)!r}, which has no class names.")
     metadata = model.metadata
     forward = tf.function(lambda inputs: probabilities_of(model(inputs, training=False), metadata))
     shape = (None, *model.input.shape[1:])

@@ -113,7 +113,7 @@ def certify(product: Product, reference: Reference, limits: Limits = Limits(), *
         failures += _number_failures(result, product, limits, reference.metadata.task)
     else:
         shapes = {kind: list(values.shape) for kind, values in outputs.items()}
-        failures.append(f"probabilities of shape {shapes} where {list(reference.probabilities.shape)} was expected")
+        failures.append(f"its probabilities have the shape {shapes}, not {list(reference.probabilities.shape)}")
     measured = {name: report[name] for name in ("latency", "peak_memory_bytes", "runtime", "cores")}
     return result | measured | {"temperature": report["metadata"].get("temperature"), "failures": failures}
 
@@ -128,7 +128,11 @@ def differing_files(path: Path, recorded: Mapping[str, str]) -> list[str]:
     """Return one sentence for each file of an artefact whose SHA-256 is not the recorded one."""
     now = digests(path) if path.exists() else {}
     names = sorted({*now, *recorded})
-    return [f"the SHA-256 of {name} is not the certified one" for name in names if now.get(name) != recorded.get(name)]
+    return [
+        f"the SHA-256 of {name} is not the one in the certificate"
+        for name in names
+        if now.get(name) != recorded.get(name)
+    ]
 
 
 def _files(path: Path) -> list[Path]:
@@ -158,7 +162,7 @@ def _run(product: Product, reference: Reference, timed: bool) -> tuple[dict[str,
             subprocess.run(command, check=True, capture_output=True, text=True, env=environment, timeout=SECONDS)
         except subprocess.SubprocessError as error:
             lines = str(getattr(error, "stderr", "") or error).strip().splitlines()
-            raise CertificateError(f"it does not run in a process of its own: {lines[-1][:300]}") from error
+            raise CertificateError(f"it does not run in a separate process without tfl: {lines[-1][:300]}") from error
         report = json.loads((folder / "report.json").read_text())
         outputs = {kind: np.load(folder / f"probabilities_{kind}.npy") for kind in report["inputs"]}
     if product.format == "keras":  # it gives logits: a user of the file must apply the temperature, too
@@ -189,7 +193,7 @@ def _metadata_failures(report: dict[str, Any], metadata: Metadata) -> list[str]:
         if name != "class_names" and report["metadata"].get(name) != value
     ]
     if "tfl" in report["imported"]:
-        failures.append("tfl was imported to run it")
+        failures.append("it needs tfl to run")
     return failures
 
 

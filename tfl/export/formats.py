@@ -39,7 +39,7 @@ def check_formats(formats: Sequence[str], quantize: str) -> tuple[tuple[str, ...
         raise InputError(f"`formats` must name at least one of {', '.join(format_names())}. Received: none.")
     if quantize != "none" and "litert" not in resolved:
         raise InputError(
-            f"`quantize` must be 'none' where litert is not among the formats: the others hold float32. "
+            f"`quantize` must be 'none' without the format litert, because the other formats store float32. "
             f"Received: quantize={quantize!r}, formats={','.join(resolved)}."
         )
     for name in resolved:
@@ -48,8 +48,8 @@ def check_formats(formats: Sequence[str], quantize: str) -> tuple[tuple[str, ...
         if missing:
             remedy = " ".join(missing) if own else "'tfl[export]'"
             raise InputError(
-                f"`formats` must be installed ones: pip install {remedy}. Received: formats={','.join(resolved)} "
-                f"without {', '.join(missing)}."
+                f"`formats` must be formats whose packages are installed. Received: formats={','.join(resolved)} "
+                f"without {', '.join(missing)}. Did you mean to run pip install {remedy}?"
             )
     return resolved, quantize
 
@@ -86,7 +86,9 @@ def build(
         raise
     except (ValueError, RuntimeError, KeyError, NotImplementedError, ConverterError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise InputError(f"`formats` must be able to hold {metadata.backbone}. Received: {name}: {reason}.") from error
+        raise InputError(
+            f"`formats` must be formats that can store {metadata.backbone}. Received: {name}: {reason}."
+        ) from error
     return product
 
 
@@ -106,7 +108,9 @@ def named_product(path: Path) -> Product:
     for product in products:
         if path.name == product_name(product.format, product.quantize):
             return product
-    raise InputError(f"`output` must hold exports under the names that they have. Received: {str(path)!r}.")
+    raise InputError(
+        f"`output` must have exports under the names that scripts/export.py gives them. Received: {str(path)!r}."
+    )
 
 
 def _write_own(own: OwnFormat, model: keras.Model, metadata: Metadata, folder: Path) -> None:

@@ -114,12 +114,12 @@ def _describe(metadata: Metadata) -> bytes:
     table, kind, size = writer.table, metadata.input, metadata.image_size
     if kind.has_pictures:
         image = table((0, _RGB), (1, table((0, size), (1, size))))
-        what = f"RGB image, {size} by {size} pixels, uint8 in [0, 255] as they are: no normalization."
+        what = f"RGB image, {size} by {size} pixels, uint8 in [0, 255], without normalization."
         content = [(3, table((0, _IMAGE_PROPERTIES), (1, image)))]
     else:
         what, content = f"{kind.noun[1]} of shape {tuple(kind.spec.shape)}, {kind.spec.dtype.name}", []
     input_table = table((0, kind.tensors[1]), (1, what), *content)
-    labels = table((0, LABELS_NAME), (1, "One class a line, in the order of the outputs."), (2, _AXIS_LABELS))
+    labels = table((0, LABELS_NAME), (1, "One class on each line, in the order of the outputs."), (2, _AXIS_LABELS))
     meaning = "Probability of each class" if metadata.task.is_classifier else "Values"
     output_table = table((0, PROBABILITIES), (1, f"{meaning}, float32 ({metadata.target})."), (6, [labels]))
     root = table(

@@ -50,7 +50,7 @@ def check_operations(folder: epath.PathLike) -> None:
         saved.ParseFromString(file.read_bytes())
     except DecodeError as error:
         raise InputError(
-            f"`model` must be a whole SavedModel. Received: {str(file)!r}: it cannot be parsed."
+            f"`model` must be an undamaged SavedModel. Received: {str(file)!r}, which cannot be parsed."
         ) from error
     for graph in saved.meta_graphs:
         library = {function.signature.name: function for function in graph.graph_def.library.function}
@@ -64,7 +64,7 @@ def check_operations(folder: epath.PathLike) -> None:
                 if not only_computes(node.op) and node.op not in library:
                     raise InputError(
                         "`model` must be a SavedModel that only computes, as tfl writes it. "
-                        f"Received: {str(folder)!r} with the operation {node.op} in {name}: it was not loaded."
+                        f"Received: {str(folder)!r} with the operation {node.op} in {name}, so tfl did not load it."
                     )
                 pending.extend(_called_by(node))
 

@@ -27,7 +27,7 @@ def read_certificate(folder: epath.PathLike) -> dict[str, Any]:
         recorded = read_json(file, CERTIFICATE_SCHEMA) if file.exists() else {}
     except InputError as error:
         reason = str(error).partition(": ")[2]
-        raise InputError(f"`output` must hold a certificate that an export wrote. Received: {reason}") from error
+        raise InputError(f"`output` must have a certificate that an export wrote. Received: {reason}") from error
     return {"reference": {}, "artefacts": {}, "rejected": {}, **recorded}
 
 
@@ -45,7 +45,7 @@ def open_certificate(folder: epath.PathLike, reference: dict[str, Any]) -> dict[
     if certificate["reference"] == reference:
         return certificate
     for name in certificate["artefacts"]:
-        say(f"removed: {folder / name}: of another model, temperature or set of test images")
+        say(f"removed: {folder / name}, because it belongs to another model, temperature or set of test images")
         remove(folder / name)
     return {"reference": reference, "artefacts": {}, "rejected": {}}
 

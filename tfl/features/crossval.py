@@ -103,7 +103,7 @@ def cross_validate_head(
             logits[held_out] = heads[chosen].logits(np.asarray(whole.rows.features[held_out], np.float64))
         head = to_head(whole, grid[chosen], minimize(whole, grid[chosen]))
     say(
-        f"head: λ = {grid[chosen]:.3g}, of {len(grid)} values; loss {mean[chosen]:.4f} ± {errors[chosen]:.4f} "
+        f"head: λ = {grid[chosen]:.3g}, chosen from {len(grid)} values; loss {mean[chosen]:.4f} ± {errors[chosen]:.4f} "
         f"over {folds} folds"
     )
     path = tuple(_average(points) for points in zip(*results, strict=True))
@@ -116,8 +116,8 @@ def _split(
     stratified = task.labels.has_one_class
     room = int(np.unique(labels, return_counts=True)[1].max()) if stratified else len(labels)
     if not 2 <= folds <= room:
-        what = "of the largest class" if stratified else "there are"
-        raise InputError(f"`folds` must be from 2 to the {room} examples {what}. Received: folds={folds}.")
+        what = ", the number of examples of the largest class" if stratified else ", the number of examples"
+        raise InputError(f"`folds` must be from 2 to {room}{what}. Received: folds={folds}.")
     numbers = _number_groups(groups, len(labels))
     if len(np.unique(numbers)) == len(labels):  # no two examples share a group
         splitter, numbers = (StratifiedKFold if stratified else KFold)(folds, shuffle=True, random_state=seed), None

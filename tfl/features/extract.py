@@ -192,10 +192,10 @@ class Extractor:
         count = sum(map(len, wanted.values()))
         size = human_size(self.stored_bytes(count))
         if count and not self.has_room(count):
-            say(f"{description}: not stored, the store has no room for {size} more (features.max_bytes, or the disk)")
+            say(f"{description}: not stored, because features.max_bytes or the disk leaves no room for {size} more")
             return False
         if count:
-            say(f"{description}: {count} of {len(rows) * len(views)} to compute, {size} into {shelf.folder.parent}")
+            say(f"{description}: computing {count} of {len(rows) * len(views)}, {size} into {shelf.folder.parent}")
         row_bytes = max(1, math.prod(self.shape) * np.dtype(self.dtype).itemsize)
         shard_rows = max(1, min(SHARD_ROWS, SHARD_BYTES // row_bytes) // BATCH) * BATCH
         try:
@@ -204,7 +204,7 @@ class Extractor:
                 for found, block in _regroup(batches, shard_rows):
                     shelf.write([self._key(row, view) for row in found.tolist()], block)
         except StoreFullError as error:  # another process filled the store in the meantime
-            say(f"{description}: not stored, computed again and kept in memory: {error}")
+            say(f"{description}: not stored, but computed again and kept in memory: {error}")
             return False
         return True
 
@@ -244,7 +244,9 @@ class Extractor:
         try:
             forward = compile_for(known, num_images=num_images)
         except InputError:  # the runtime was installed when the shelf was started, but is not installed now
-            say(f"features: begun by {known}, which is not installed any more; going on with tensorflow")
+            say(
+                f"features: {known} computed the stored ones and is no longer installed; tensorflow computes the others"
+            )
             return compile_for("tensorflow")
         agreed = shelf.agree({"runtime": forward.name})["runtime"]
         return forward if agreed in (forward.name, known) else compile_for(agreed)
@@ -269,7 +271,7 @@ def open_store(options: FeaturesConfig) -> FeatureStore | None:
     try:
         return FeatureStore(default_store(), options.max_bytes)
     except InputError as error:
-        say(f"features stay in memory, and are computed again by the next run: {error}")
+        say(f"features stay in memory, and the next run computes them again: {error}")
         return None
 
 

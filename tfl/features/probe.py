@@ -122,7 +122,9 @@ def solve_head(
         >>> accuracy = np.mean(head.logits(features).argmax(axis=1) == labels)
     """
     if not l2 > 0:
-        raise InputError(f"`l2` must be positive: without it the optimum may be at infinity. Received: l2={l2!r}.")
+        raise InputError(
+            f"`l2` must be positive, because without it the optimum may be at infinity. Received: l2={l2!r}."
+        )
     with single_threaded():
         problem = make_problem(features, labels, target, num_outputs, weights, class_weight)
         return to_head(problem, l2, minimize(problem, l2))
@@ -185,7 +187,7 @@ def choose_head(
         heads[best] = to_head(problem, grid[best], minimize(problem, grid[best], points[best]))
         (scores[best],) = score_heads([heads[best]], *held_out, over_workers)
     if len(grid) > 1:
-        say(f"head: λ = {grid[best]:.3g}, of {len(grid)} values; validation loss {scores[best][0]:.4f}")
+        say(f"head: λ = {grid[best]:.3g}, chosen from {len(grid)} values; validation loss {scores[best][0]:.4f}")
     path = [PathPoint(h.l2, h.objective, *score, h.gradient_norm) for h, score in zip(heads, scores, strict=True)]
     return ProbeResult(heads[best], tuple(path))
 
@@ -216,7 +218,9 @@ def make_problem(
     convex, num_outputs = convex_of(task), num_outputs or _count_outputs(task, labels)
     targets = _checked_targets(task, labels, num_outputs)
     if len(features) != len(labels):
-        raise InputError(f"`labels` must be one per row of features. Received: {len(labels)} for {len(features)}.")
+        raise InputError(
+            f"`labels` must be one for each row of features. Received: {len(labels)} labels and {len(features)} rows."
+        )
     class_weight = weigh_classes(class_weight, task, num_outputs, labels, over_workers)
     example_weights = weigh_examples(labels, weights, class_weight, over_workers)
     rows = make_rows(features, example_weights, exact_spectrum=convex.is_quadratic, over_workers=over_workers)
@@ -259,7 +263,7 @@ def weigh_classes(
     if class_weight is None:
         return None
     if not task.labels.has_one_class:
-        raise InputError(f"`class_weight` must be None where there are no classes. Received: target={task.name!r}.")
+        raise InputError(f"`class_weight` must be None for a task without classes. Received: target={task.name!r}.")
     num_classes = task.num_classes(num_outputs or _count_outputs(task, np.asarray(labels)))
     # With several workers each one sees only a part of the labels.
     return resolve_class_weight(class_weight, num_classes, labels=labels if over_workers is alone else None)

@@ -97,15 +97,15 @@ def is_worth_storing(extractor: Extractor, rows: dict[str, np.ndarray], views: i
     needed = views * len(rows["train"]) + len(rows["validation"])
     size = human_size(extractor.stored_bytes(needed))
     if not extractor.has_room(needed):
-        say(f"fine-tuning runs images through the frozen part in every epoch: no store with room for {size}")
+        say(f"fine-tuning runs images through the frozen part in every epoch, because the store has no room for {size}")
         return False
     run, read = _seconds_per_image(extractor, rows["validation"][:SAMPLE])
     again, stored = epochs * run, views * run + epochs * read
     stores = stored < again
-    decision = f"is stored ({size})" if stores else "runs in every epoch"
+    decision = f"runs once and its output is stored ({size})" if stores else "runs in every epoch"
     say(
-        f"fine-tuning: the frozen part {decision}: {1000 * run:.2g} ms to run it for an image, "
-        f"{1000 * read:.2g} ms to read what it gave, {epochs} epochs, {views} version(s) of each image"
+        f"fine-tuning: the frozen part {decision}: {1000 * run:.2g} ms to run it on an image, "
+        f"{1000 * read:.2g} ms to read its stored output, {epochs} epochs, {views} version(s) of each image"
     )
     return stores
 

@@ -247,4 +247,4 @@ def _principal_axes(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _not_finite() -> InputError:
-    return InputError("`features` must be finite. Received: NaN or infinity among them.")
+    return InputError("`features` must be finite numbers. Received: some NaN or infinity.")

@@ -229,7 +229,7 @@ def _try_openvino(graph: Any, extractor: keras.Model, input_shape: Sequence[int]
     expected = keras.ops.convert_to_numpy(extractor(images, training=False)).astype(np.float32)
     scale, difference = np.abs(expected).max(), np.abs(features - expected).max()
     if not difference <= TOLERANCE * scale:  # also refuses NaN
-        say(f"runtime: tensorflow, because openvino's features are off by {difference / scale:.1e} of their scale")
+        say(f"runtime: tensorflow, because openvino's features differ by {difference / scale:.1e} of the largest one")
         return None
     return forward
 

@@ -48,7 +48,10 @@ def narrowed(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
         stored = np.ascontiguousarray(values, dtype)
     if dtype == np.float16 and (np.isinf(stored) & np.isfinite(values)).any():
         largest = np.abs(values[np.isfinite(values)]).max()
-        raise InputError(f"`features.dtype` must hold the features' {largest:.6g}. Received: 'float16'.")
+        raise InputError(
+            f"`features.dtype` must be a type that can hold the largest feature, {largest:.6g}. Received: 'float16'. "
+            "Did you mean 'float32'?"
+        )
     return stored
 
 

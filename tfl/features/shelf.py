@@ -153,7 +153,7 @@ class Shelf:
             for path in still:
                 path.unlink(missing_ok=True)
         if still:
-            say(f"features: {len(still)} stored shard(s) damaged, to be computed again. The first: {still[0]}")
+            say(f"features: {len(still)} stored shard(s) are damaged and are computed again. The first: {still[0]}")
 
 
 class StoredArray:

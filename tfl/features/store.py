@@ -34,7 +34,10 @@ class FeatureStore:
 
     def __init__(self, root: str | os.PathLike[str], max_bytes: int) -> None:
         if "://" in os.fspath(root):
-            raise InputError(f"`features.store` must be a local folder: it is memory-mapped. Received: {str(root)!r}.")
+            raise InputError(
+                "`features.store` must be a local folder, because its files are memory-mapped. Received: "
+                f"{str(root)!r}."
+            )
         self.root, self.max_bytes = Path(expand_home(root, "features.store")).absolute(), max_bytes
         self._room = StoreRoom(self.root, max_bytes)
         self._shelves: dict[Path, Shelf] = {}  # kept, so that a process checks each shard only once

@@ -26,7 +26,7 @@ def refuse_file(path: epath.PathLike, reason: object, argument: str = "workdir")
         argument: the option that names the file.
     """
     text = " ".join(str(reason).split()).rstrip(".")
-    return InputError(f"`{argument}` must hold whole files. Received: {str(path)!r}: {text}.")
+    return InputError(f"`{argument}` must have only complete, readable files. Received: {str(path)!r}: {text}.")
 
 
 @contextlib.contextmanager
@@ -55,7 +55,7 @@ def read_json(path: epath.PathLike, schema: Mapping[str, Any] | None = None) -> 
     except (ValueError, OSError, RecursionError) as error:
         raise refuse_file(path, error) from error
     if not isinstance(values, dict):
-        raise refuse_file(path, "no JSON object")
+        raise refuse_file(path, "it is not a JSON object")
     if schema is not None and (reason := find_breach(values, schema)):
         raise refuse_file(path, reason)
     return values
@@ -71,12 +71,12 @@ def parse_json(text: str | bytes) -> Any:
     def number(digits: str) -> float:
         value = float(digits)
         if not math.isfinite(value):
-            raise ValueError(f"{digits[:40]} is no finite number")
+            raise ValueError(f"{digits[:40]} is not a finite number")
         return value
 
     def whole(digits: str) -> int:
         if abs(value := int(digits)) >= _LARGEST:
-            raise ValueError(f"{digits[:40]} is no number of 64 bits")
+            raise ValueError(f"{digits[:40]} is not a number of 64 bits")
         return value
 
     return json.loads(text, parse_float=number, parse_int=whole, parse_constant=number, object_pairs_hook=_refuse_twice)
@@ -85,7 +85,7 @@ def parse_json(text: str | bytes) -> Any:
 def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
-        raise ValueError(f"{first_twice([name for name, _ in pairs])!r} stands in it twice")
+        raise ValueError(f"{first_twice([name for name, _ in pairs])!r} occurs twice")
     return values
 
 
@@ -157,8 +157,8 @@ def read_spreadsheet(
         if strange := next((cell for cell in cells if _holds_bytes(cell)), ""):
             place = "in its header" if strange in row and not number else f"in row {number + 2}"
             raise InputError(
-                f"`{argument}` must name a CSV file in UTF-8 (a spreadsheet calls it 'CSV UTF-8'). Received: {path} "
-                f"with {strange!r} {place}."
+                f"`{argument}` must name a CSV file in UTF-8 (spreadsheet programs call this format 'CSV UTF-8'). "
+                f"Received: {path} with {strange!r} {place}."
             )
     return rows
 
@@ -189,16 +189,16 @@ def parse_csv(
     header, *rows = lines or [[]]
     missing = [name for name in columns if name not in header]
     if missing or len(set(header)) < len(header):
-        found = f"no column {missing[0]!r}" if missing else f"the column {first_twice(header)!r} twice"
-        raise refuse_file(path, f"{found} among {', '.join(map(repr, header[:20])) or 'none'}", argument)
+        found = f"it has no column {missing[0]!r}" if missing else f"it has the column {first_twice(header)!r} twice"
+        raise refuse_file(path, f"{found}; its columns: {', '.join(map(repr, header[:20])) or 'none'}", argument)
     if "\0" in text:
-        raise refuse_file(path, "it holds zero bytes", argument)
+        raise refuse_file(path, "it contains NUL characters", argument)
     for number, row in enumerate(rows, start=2):
         if row and len(row) != len(header):
-            raise refuse_file(path, f"row {number} has {len(row)} cells, the header {len(header)}", argument)
+            raise refuse_file(path, f"row {number} has {len(row)} cells and the header has {len(header)}", argument)
     table = [dict(zip(header, row, strict=True)) for row in rows if row]
     if key and (name := first_twice([row[key] for row in table])) is not None:
-        raise refuse_file(path, f"{key} {name!r} stands in it twice", argument)
+        raise refuse_file(path, f"{key} {name!r} occurs twice", argument)
     return table
 
 

@@ -101,8 +101,8 @@ class StoreRoom:
             unused = [(shelf, self._size(shelf)) for shelf in self._unused(held)]
             if excess > sum(size for _, size in unused):
                 raise StoreFullError(
-                    f"`{self.kind.bound}` must have room for what is stored. "
-                    f"Received: {human_size(self.max_bytes)}, which other {self.kind.noun} in {self.root} take up."
+                    f"`{self.kind.bound}` must leave room for what this run stores. Received: "
+                    f"{human_size(self.max_bytes)}, all used by {self.kind.noun} of other runs in {self.root}."
                 )
             self._drop_oldest(unused, excess)
 
@@ -152,7 +152,7 @@ class StoreRoom:
         with contextlib.suppress(OSError):
             shelf.rmdir()
         say(
-            f"{self.kind.noun}: {human_size(size)} dropped that were last used on {last}, for {self.kind.bound} is "
+            f"{self.kind.noun}: removed {human_size(size)}, last used on {last}, because {self.kind.bound} is "
             f"{human_size(self.max_bytes)}: {shelf}"
         )
 

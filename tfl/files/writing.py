@@ -98,7 +98,7 @@ def expand_home(path: epath.PathLike, argument: str) -> epath.Path:
     expanded = epath.Path(path).expanduser()
     if str(expanded).startswith("~") and not expanded.exists():
         raise InputError(
-            f"`{argument}` must not begin with ~ where the home folder is not known (is $HOME set?). "
+            f"`{argument}` must not begin with ~ if the home folder is not known (is $HOME set?). "
             f"Received: {str(path)!r}."
         )
     return expanded
@@ -148,7 +148,9 @@ def explained(error: OSError | RuntimeError, path: epath.Path) -> Exception:
     """Turn an error of the file system into an `InputError` of one line; return any other error unchanged."""
     code = getattr(error, "errno", None)
     if code in NO_ROOM or any(os.strerror(number) in str(error) for number in NO_ROOM):
-        return InputError(f"`workdir` must have room. Received: {str(path)!r}: no space left; nothing was changed.")
+        return InputError(
+            f"`workdir` must be on a disk with free space. Received: {str(path)!r}: no space left; nothing was changed."
+        )
     if isinstance(error, OSError):
         reason = error.strerror or str(error)
         return InputError(f"`workdir` must be writable. Received: {str(path)!r}: {reason}; nothing was changed.")

@@ -42,8 +42,8 @@ def resolve_class_weight(
             raise InputError(f"`class_weight` must be {_FORMS}. Received: {class_weight!r}. Did you mean 'balanced'?")
         if labels is None:
             raise InputError(
-                "`class_weight` must be given as numbers where only reading the data tells the labels. Received: "
-                "'balanced'. Did you mean tfl.training.balanced_class_weight(labels)?"
+                "`class_weight` must be given as numbers if the labels are known only after the data is read. "
+                "Received: 'balanced'. Did you mean tfl.training.balanced_class_weight(labels)?"
             )
         return balanced_class_weight(as_class_numbers(labels))
     if isinstance(class_weight, Mapping):
@@ -89,7 +89,7 @@ def _find_class(key: Any, num_classes: int, class_names: Sequence[str]) -> int:
         name = find_same(key, class_names)
         if name is not None:
             return list(class_names).index(name)
-        known = ", ".join(map(repr, class_names[:12])) if class_names else "not known here"
+        known = ", ".join(map(repr, class_names[:12])) if class_names else "not known"
         raise InputError(
             f"`class_weight` must name classes of the model. Received: {key!r}; its class names: {known}."
             f"{did_you_mean(key, class_names)}"

@@ -85,8 +85,8 @@ def _ends(backbone: keras.Model) -> tuple[Any, Any]:
     except (AttributeError, ValueError):
         inputs, outputs = None, None
     if not inputs or not outputs:
-        remedy = "to begin it with keras.Input" if isinstance(backbone, keras.Sequential) else "a functional model"
-        raise refusal(f"{type(backbone).__name__} {backbone.name!r}, whose layers are not known", remedy)
+        remedy = "to start it with keras.Input" if isinstance(backbone, keras.Sequential) else "a functional model"
+        raise refusal(f"{type(backbone).__name__} {backbone.name!r}, whose layers Keras does not know yet", remedy)
     nested = next((layer for layer in backbone.layers if isinstance(layer, keras.Model)), None)
     if nested is not None:
         raise refusal(
@@ -172,8 +172,8 @@ def load_model(path: epath.PathLike) -> keras.Model:
     file = path / "model.keras" if path.is_dir() else path
     check_finished(path, "model")
     if not file.exists():
-        found = f"no {file.name} in it" if path.is_dir() else "does not exist"
-        raise InputError(f"`model` must be a finished workdir or a .keras file. Received: {str(path)!r}: {found}.")
+        found = f"which has no {file.name}" if path.is_dir() else "which does not exist"
+        raise InputError(f"`model` must be a finished workdir or a .keras file. Received: {str(path)!r}, {found}.")
     with _naming_damage(file):
         return load_classifier(file)
 
@@ -192,9 +192,11 @@ def read_model_metadata(path: epath.PathLike) -> Metadata | None:
 def _naming_damage(file: epath.Path) -> Iterator[None]:
     """Report a damaged `.keras` file in one line; Keras raises a different error for each kind of damage."""
     if not zipfile.is_zipfile(file):
-        raise InputError(f"`model` must be a .keras file. Received: {str(file)!r}: not a zip archive, or cut short.")
+        raise InputError(
+            f"`model` must be a .keras file. Received: {str(file)!r}, which is not a zip archive or is truncated."
+        )
     try:
         yield
     except _DAMAGE as error:
         reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
-        raise InputError(f"`model` must be a whole .keras file. Received: {str(file)!r}: {reason}.") from error
+        raise InputError(f"`model` must be an undamaged .keras file. Received: {str(file)!r}: {reason}.") from error

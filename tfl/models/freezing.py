@@ -175,10 +175,10 @@ def select_layers(model: keras.Model, what: LayerSelection, *, from_top: bool, b
     parsed = _parse(what)
     chosen = _named_by(parsed, backbone_layers(model), find_stages(model), from_top=from_top)
     if chosen and not any(_can_train(model.get_layer(name), batch_norm) for name in chosen):
-        but = ", BatchNormalization aside (batch_norm='frozen')" if batch_norm == "frozen" else ""
+        but = " other than BatchNormalization (batch_norm='frozen')" if batch_norm == "frozen" else ""
         raise InputError(
             f"`what` must reach a layer with trainable weights{but}. Received: what={_written(parsed)!r}, which "
-            f"chooses {len(chosen)} of the backbone's layers and none such. "
+            f"reaches only {len(chosen)} layers without such weights. "
             f"Did you mean '1', the {'top' if from_top else 'lowest'} stage?"
         )
     return chosen
@@ -224,14 +224,14 @@ def _position(what: float | str, layers: Sequence[Any], stages: Sequence[Stage],
     """Return the number of layers below the border that `what` names."""
     if isinstance(what, float):
         if not 0 < what < 1:
-            raise InputError(f"`what` must lie between 0 and 1 where it is a fraction. Received: what={what}.")
+            raise InputError(f"`what` must be between 0 and 1 if it is a fraction. Received: what={what}.")
         count = max(1, round(what * len(layers)))
         return len(layers) - count if from_top else count
     names, by_stage = [layer.name for layer in layers], {stage.name: stage.layers for stage in stages}
     try:
         name = resolve(str(what), [*by_stage, *names, "all"], "what")
     except InputError as error:
-        raise InputError(f"{error} A pattern is written 're:PATTERN'.") from error
+        raise InputError(f"{error} For a pattern write 're:PATTERN'.") from error
     if name == "all":
         return 0 if from_top else len(layers)
     first, last = (by_stage[name][0].name, by_stage[name][-1].name) if name in by_stage else (name, name)

@@ -113,7 +113,7 @@ def check_shape(dtype: Any, shape: Any, rule: LabelRule, name: str) -> None:
         must = f"class numbers (N,) or {rows} for {rule.owner}"
         remedy = f" Did you mean a model of {shape[-1]} outputs?" if shape.rank == 2 else ""
     elif num_outputs == 1:
-        must = f"one number each for {rule.owner} and 1 output"
+        must = f"one number for each example for {rule.owner} and 1 output"
         remedy = f" Did you mean np.argmax({name}, axis=1)?" if rest == (2,) and rule.form != "finite" else ""
     elif are_single and rule.form.startswith("zero"):
         remedy = f" Did you mean np.eye({num_outputs})[{name}]?"
@@ -141,11 +141,11 @@ def _check_kind(labels: np.ndarray, rule: LabelRule, name: str) -> None:
     missing = np.flatnonzero(find_missing(labels)) if labels.dtype.kind in "OSU" else np.zeros(0, int)
     if len(missing):
         raise InputError(
-            f"`{name}` must have a label for every example. Received: {len(missing)} of {len(labels)} without one, the "
-            f"first at {missing[0]}. Did you mean to leave them out?"
+            f"`{name}` must have a label for every example. Received: {len(missing)} of {len(labels)} examples without "
+            f"a label, the first at position {missing[0]}. Did you mean to leave them out?"
         )
     if labels.dtype.kind in "SU":
-        raise _no_numbers(rule, name, f"text, the first {labels.flat[0]!s}")
+        raise _no_numbers(rule, name, f"text, the first is {labels.flat[0]!s}")
     if labels.dtype.kind not in "biuf":
         raise _no_numbers(rule, name, f"labels of type {labels.dtype}")
 
@@ -185,7 +185,7 @@ def _about_rows(rows: tf.Tensor, wrong: tf.Tensor, rule: LabelRule, name: str) -
     )
     return sentence(
         f"`{name}` must be rows of {rule.num_outputs} shares that add up to 1 for {rule.owner}. Received: ",
-        *(counted(wrong), " others, the first adds up to ", as_text(tf.reduce_sum(rows[first])), ". ", remedy),
+        *(counted(wrong), " other rows, the first adds up to ", as_text(tf.reduce_sum(rows[first])), ". ", remedy),
     )
 
 
@@ -196,7 +196,7 @@ def _about_numbers(values: tf.Tensor, wrong: tf.Tensor, rule: LabelRule, name: s
     outputs = f"{rule.num_outputs} output{'s' if rule.num_outputs > 1 else ''}"
     return sentence(
         f"`{name}` must be {must} for {rule.owner} and {outputs}. Received: ",
-        *(counted(wrong), " others, the first ", as_text(first)),
+        *(counted(wrong), " other labels, the first is ", as_text(first)),
         *(", all in [", as_text(low), ", ", as_text(high), "].", _remedy(values, low, high, rule, name)),
     )
 

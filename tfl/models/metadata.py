@@ -131,7 +131,7 @@ class Metadata:
             InputError: the metadata belongs to another model.
         """
         if len(model.inputs) != 1 or len(model.outputs) != 1:
-            raise InputError("`metadata` must be of a model with one input and one output.")
+            raise InputError("`metadata` must belong to a model with one input and one output.")
         entrance, outputs = model.inputs[0].shape, model.outputs[0].shape
         wanted = self.input.spec.shape
         if not wanted.is_compatible_with(entrance[1:]):
@@ -150,7 +150,7 @@ def _checked_names(names: Any, task: Task) -> tuple[str, ...]:
     if not isinstance(names, (tuple, list)) or not names or not all(isinstance(name, str) for name in names):
         raise InputError(f"`class_names` must be a list of names. Received: class_names={names!r}.")
     if (name := first_twice([normal_name(name) for name in names])) is not None:
-        raise InputError(f"`class_names` must differ. Received: {name!r} twice.")
+        raise InputError(f"`class_names` must be different names. Received: {name!r} twice.")
     task.check_names(names)
     return tuple(str(name) for name in names)
 
@@ -242,7 +242,9 @@ def read_metadata(file: Any) -> Metadata | None:
         if METADATA_FILE in archive.namelist():
             values.insert(0, parse_json(archive.read(METADATA_FILE)))
     if len(values) == 2 and values[0] != values[1]:
-        raise InputError(f"`{METADATA_FILE}` must say the same as the model's config. Received: another one.")
+        raise InputError(
+            f"`{METADATA_FILE}` must be equal to the metadata in the model's config. Received: two that differ."
+        )
     return Metadata.from_dict(values[0]) if values else None
 
 

@@ -50,7 +50,10 @@ def extract_features(config: TransferConfig, output: epath.PathLike, file_format
     config = checked(config)
     write = _FORMATS[resolve(file_format, list(_FORMATS), "format")]
     if write is _write_parquet and importlib.util.find_spec("pyarrow") is None:
-        raise InputError("`format` must be one that is installed: pip install 'tfl[parquet]'. Received: 'parquet'.")
+        raise InputError(
+            "`format` must be a format whose packages are installed. Received: 'parquet'. Did you mean to run pip "
+            "install 'tfl[parquet]'?"
+        )
     _check_output(output, is_folder=write is _write_npy)
     output = epath.Path(output).expanduser()
     splits = load_splits(config)
@@ -78,7 +81,7 @@ def _check_output(name: epath.PathLike, *, is_folder: bool) -> None:
     output = epath.Path(name).expanduser()
     if not os.fspath(name) or (output.exists() and output.is_dir() != is_folder):
         kind = "folder" if is_folder else "file"
-        raise InputError(f"`output` must be a {kind}, new or to be replaced. Received: {os.fspath(name)!r}.")
+        raise InputError(f"`output` must be a new {kind}, or one to replace. Received: {os.fspath(name)!r}.")
     existing = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
     if "://" not in str(output) and not os.access(existing, os.W_OK):
         raise InputError(f"`output` must be writable. Received: {str(output)!r}: {existing} is read-only.")

@@ -74,11 +74,11 @@ def _part_to_reuse(run: Run) -> Part | None:
         return None
     because = None
     if options.mixup or options.cutmix:
-        because = "mixup and cutmix mix the images themselves"
+        because = "mixup and cutmix change the images"
     elif data.augmentation != "none" and not run.config.features.views:
-        because = f"augmentation {data.augmentation!r} changes them (features.views stores some versions)"
+        because = f"augmentation {data.augmentation!r} changes the images (features.views > 0 stores some versions)"
     if because:
-        say(f"fine-tuning runs images through the frozen part in every epoch: {because}")
+        say(f"fine-tuning runs images through the frozen part in every epoch, because {because}")
         return None
     halves.upper.penalty_request = run.model.penalty_request
     extractor = run.extractor(halves.lower)
@@ -176,9 +176,9 @@ def _check_converged(run: Run, history: keras.callbacks.History) -> None:
     trained = losses[skipped < history.steps // len(history.epoch)]  # the other epochs applied no step
     if 2 * skipped.sum() >= history.steps or not np.isfinite(trained[-1]):
         raise InputError(
-            "`finetune.learning_rate` must be small enough for training to converge. Received: finetune."
-            f"learning_rate={run.config.finetune.learning_rate}: {skipped.sum()} of {history.steps} steps had a "
-            f"non-finite loss or gradient, and the validation loss ended at {losses[-1]:.4g}."
+            "`finetune.learning_rate` must be small enough for training to converge. Received: "
+            f"finetune.learning_rate={run.config.finetune.learning_rate}: in {skipped.sum()} of {history.steps} steps "
+            f"the loss or gradient was not finite, and the last validation loss is {losses[-1]:.4g}."
         )
 
 

@@ -44,7 +44,7 @@ def prepare_pretraining(config: TransferConfig) -> Pretraining:
         inner = validate_config(inner)
     except InputError as error:
         text = str(error).replace("`data.source`", "`pretrain.source`")
-        raise InputError(f"{text} That is for the run on pretrain.source={config.pretrain.source!r}.") from error
+        raise InputError(f"{text} This is about pre-training on pretrain.source={config.pretrain.source!r}.") from error
     _say_differences(config, inner, "pretrain", ("task.name", "data.train_examples_per_class"))
     return Pretraining(inner, splits)
 
@@ -86,6 +86,6 @@ def _say_differences(config: TransferConfig, inner: TransferConfig, name: str, o
         section, _, field = option.partition(".")
         requested, actual, usual = (getattr(getattr(place, section), field) for place in (config, inner, default))
         if requested not in (usual, actual):
-            differences.append(f"{option}={requested} ({actual} there)")
+            differences.append(f"{option}={requested} (this run uses {actual})")
     if differences:
-        say(f"{name}: not taken over: {', '.join(differences)}")
+        say(f"{name}: options that do not apply to this run: {', '.join(differences)}")

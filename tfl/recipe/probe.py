@@ -169,5 +169,5 @@ def _train_hidden_head(run: Run, extractor: Extractor) -> _Head:
             verbose=False,
         )
     best = int(np.argmin(history.history[monitor]))
-    say(f"hidden head: {len(history.epoch)} epochs on stored features, best {best + 1}")
+    say(f"hidden head: {len(history.epoch)} epochs on stored features, the best is epoch {best + 1}")
     return _Head(l2, {"l2": l2, "epochs": len(history.epoch), "best_epoch": best + 1})

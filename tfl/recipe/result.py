@@ -97,10 +97,10 @@ def restore_phase(run: Run, name: str, part: Part) -> PhaseResult | None:
         stored = read_json(file, PROBE_CHECKPOINT)
         run.model.set_weights(load_model(file.with_suffix(".keras")).get_weights())
     except InputError as error:
-        say(f"{name}: done again, what an earlier start stored is damaged: {error}")
+        say(f"{name}: runs again, because its stored result is damaged: {error}")
         return None
     validation, evaluated = predictions(run, part, "validation")
-    say(f"{name}: finished by an earlier start of this run; going on from there")
+    say(f"{name}: an earlier start of this run finished this phase; continuing from its result")
     record, weights = stored["phase"], run.model.get_weights()
     return PhaseResult(name, record, stored["contract"], evaluated, validation, record["l2"], part, weights)
 

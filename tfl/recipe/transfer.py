@@ -99,7 +99,7 @@ def transfer(config: TransferConfig, workdir: epath.PathLike, data: Any = None) 
 
 def _say_unused(config: TransferConfig) -> None:
     for path, reason in unused_options(config).items():
-        say(f"Warning: {path}={value_of(config, path)!r} has no effect: {reason}.")
+        say(f"Warning: {path}={value_of(config, path)!r} has no effect, because {reason}.")
 
 
 def _run(config: TransferConfig, workdir: epath.PathLike, data: Any, splits: Splits | None = None) -> TransferResult:
@@ -147,7 +147,7 @@ def _report(run: Workdir, config: TransferConfig, model: keras.Model, splits: Sp
         write_report(run.path, model, splits, gallery=config.report.gallery)
     except (InputError, tf.errors.OpError) as error:
         reason = str(error).partition("\n")[0]
-        say(f"{REPORT}: not written: {reason} The run is finished; scripts/report.py writes it.")
+        say(f"{REPORT} was not written: {reason} The run is finished; scripts/report.py can write the report.")
 
 
 def _backbone(config: TransferConfig, weights: str) -> keras.Model:
@@ -190,7 +190,10 @@ def _check_outside_of_photos(run: Workdir, config: TransferConfig) -> None:
     for source in (config.data.source, config.pretrain.source):
         kind, _, folder = source.partition(":")
         if kind == "folder" and epath.Path(folder).expanduser().resolve() in run.path.resolve().parents:
-            raise InputError(f"`workdir` must lie outside of the photos. Received: {str(run.path)!r} below {folder}.")
+            raise InputError(
+                f"`workdir` must be outside the folder of the photos. Received: {str(run.path)!r}, which is inside "
+                f"{folder}."
+            )
 
 
 def _classifier(backbone: keras.Model, config: TransferConfig, splits: Splits) -> keras.Model:

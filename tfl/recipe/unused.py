@@ -23,12 +23,12 @@ _RULES: tuple[_Rule, ...] = (  # the options, the reason why they have no effect
     (tuple(f"finetune.{name}" for name in _EVERY_TRAINING), "finetune.epochs is 0", lambda c: not _trains(c)),
     (
         ("precision", "checkpoint.every_seconds", "checkpoint.every_steps", "checkpoint.keep"),
-        "nothing is fine-tuned or pre-trained: the head is solved in float32",
+        "nothing is fine-tuned or pre-trained, and the head is solved in float32",
         lambda c: not _trains(c),
     ),
     (
         ("head.dropout", "data.batch_size"),
-        "the head is solved, not trained batch by batch",
+        "the head is solved and not trained batch by batch",
         lambda c: not (_trains(c) or c.head.hidden_units),
     ),
     (
@@ -49,7 +49,7 @@ _RULES: tuple[_Rule, ...] = (  # the options, the reason why they have no effect
     (("finetune.warmup_fraction",), "finetune.schedule is not 'cosine'", lambda c: c.finetune.schedule != "cosine"),
     (
         ("finetune.batch_norm", "finetune.l2", "finetune.l2_sp", "finetune.layer_decay"),
-        "finetune.unfreeze is '0': the head alone is trained",
+        "finetune.unfreeze is '0', so only the head is trained",
         lambda c: c.finetune.unfreeze == "0",
     ),
     (("pretrain.epochs", "pretrain.learning_rate", "pretrain.augmentation"), "pretrain.source is empty",

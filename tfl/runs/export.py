@@ -92,7 +92,7 @@ class _Run:
     def rows(self, split: str, limit: int) -> np.ndarray:
         rows = recorded_rows(self.data, recorded_splits(self.workdir), self.source, split)
         if not len(rows):
-            raise InputError(f"`workdir` must have {split} images. Received: {str(self.workdir.path)!r}: none.")
+            raise InputError(f"`workdir` must have {split} images. Received: {str(self.workdir.path)!r} without any.")
         return rows[np.linspace(0, len(rows) - 1, limit).astype(int)] if 0 < limit < len(rows) else rows
 
     def dataset(self, rows: np.ndarray) -> tf.data.Dataset:
@@ -152,7 +152,7 @@ def export_workdir(
                 failed.append(f"{product.path.name}: {'; '.join(entry['failures'])}")
             else:
                 publish(folder, certificate, entry, product.path)
-    _finish(failed, "is not kept")
+    _finish(failed, "these were not kept")
     say("written:\n" + "\n".join(f"  {folder / name}" for name in (*certificate["artefacts"], CERTIFICATE)))
     show_label_order(run.model.metadata)
     return certificate
@@ -194,14 +194,19 @@ def verify_workdir(
     folder = _folder(Workdir(workdir), output)
     certificate = read_certificate(folder)
     if not certificate["artefacts"]:
-        raise InputError(f"`output` must be a folder of exports. Received: {str(folder)!r}: nothing certified in it.")
+        raise InputError(
+            f"`output` must be a folder of exports. Received: {str(folder)!r}, which has no certified export."
+        )
     recorded = certificate["reference"]
     if not all(isinstance(recorded.get(name), (int, float)) for name in ("temperature", "max_images")):
-        raise InputError(f"`output` must hold a certificate that says how it was made. Received: {str(folder)!r}.")
+        raise InputError(
+            "`output` must have a certificate with its temperature and its number of images. Received: "
+            f"{str(folder)!r}."
+        )
     run = _open(workdir, float(recorded["temperature"]), data, source)
     rows = run.rows("test", int(recorded["max_images"]))
     reference = _reference(run, rows)
-    _finish(_differences(recorded, _describe(run, reference)), "is not what was certified")
+    _finish(_differences(recorded, _describe(run, reference)), "these differ from the certificate")
     failed: list[str] = []
     entries: dict[str, Any] = {}
     for name, old in certificate["artefacts"].items():
@@ -213,8 +218,12 @@ def verify_workdir(
             failures += entries[name]["failures"]
         failed += [f"{name}: {failure}" for failure in failures]
     names = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
-    failed += [f"{name}: not in it" for name in names if name not in certificate["artefacts"] and name != CERTIFICATE]
-    _finish(failed, "is not what was certified")
+    failed += [
+        f"{name} is not in the certificate"
+        for name in names
+        if name not in certificate["artefacts"] and name != CERTIFICATE
+    ]
+    _finish(failed, "these differ from the certificate")
     say(f"verified: {', '.join(entries)}")
     return entries
 
@@ -233,7 +242,9 @@ def _open(workdir: epath.PathLike, temperature: float, data: Any, source: str) -
     config = read_config(run)
     model = load_model(run.path)
     if model.metadata is None:
-        raise InputError(f"`workdir` must hold a model that tfl saved. Received: {str(workdir)!r}: no class names.")
+        raise InputError(
+            f"`workdir` must have a model that tfl saved. Received: {str(workdir)!r}, whose model has no class names."
+        )
     check_recorded_config(config, model.metadata, run / "config.json")
     model = with_temperature(model, temperature or model.metadata.temperature)
     return _Run(run, model, *open_recorded(config, source, data))
@@ -275,8 +286,8 @@ def _check_recorded(run: _Run, ids: np.ndarray, probabilities: np.ndarray) -> No
         then = recorded[name]
         if not np.abs(values - then).max() <= _RECORDED * max(1.0, float(np.abs(then).max())):
             raise CertificateError(
-                f"`workdir` must hold the model that was evaluated. Received: {str(run.workdir.path)!r}: model.keras "
-                f"says something else of {name} than predictions.csv."
+                f"`workdir` must have the model that was evaluated. Received: {str(run.workdir.path)!r}, where "
+                f"model.keras and predictions.csv have different probabilities for {name}."
             )
 
 
@@ -291,9 +302,11 @@ def _describe(run: _Run, reference: Reference) -> dict[str, Any]:
 
 
 def _differences(recorded: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    return [f"{name} is not as certified" for name, value in now.items() if recorded.get(name) != value]
+    return [f"the {name} of the run" for name, value in now.items() if recorded.get(name) != value]
 
 
 def _finish(failed: Sequence[str], verdict: str) -> None:
     if failed:
-        raise CertificateError(f"Every artefact must say what the trained model says; {verdict}: {' | '.join(failed)}.")
+        raise CertificateError(
+            f"Every exported file must give the same results as the trained model; {verdict}: {' | '.join(failed)}."
+        )

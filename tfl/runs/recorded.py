@@ -27,7 +27,7 @@ def recorded_splits(run: Workdir) -> list[dict[str, str]]:
     """Read the splits.csv of a run: id, path, label, split, sha256, ... of every image."""
     file = run / "splits.csv"
     if not file.exists():
-        raise InputError(f"`workdir` must be a finished run. Received: {str(run.path)!r}: no splits.csv.")
+        raise InputError(f"`workdir` must be a finished run. Received: {str(run.path)!r}, which has no splits.csv.")
     return read_splits(file)
 
 
@@ -51,10 +51,12 @@ def recorded_predictions(
     """
     file = run / {"test": "predictions.csv", "validation": "validation_predictions.csv"}[split]
     if not file.exists():
-        raise InputError(f"`workdir` must be a finished run. Received: {str(run.path)!r}: no {file.name}.")
+        raise InputError(f"`workdir` must be a finished run. Received: {str(run.path)!r}, which has no {file.name}.")
     table, names = read_predictions(file, target)
     if class_names and [*map(normal_name, names)] != [*map(normal_name, class_names)]:
-        raise refuse_file(file, f"its classes are {', '.join(names)}, the model's {', '.join(class_names)}")
+        raise refuse_file(
+            file, f"its classes are {', '.join(names)}, and those of the model are {', '.join(class_names)}"
+        )
     _check_listed(file, split, recorded_splits(run))
     return table, names
 
@@ -71,7 +73,7 @@ def _check_listed(file: Any, split: str, recorded: Rows) -> None:
         raise refuse_file(file, f"it lacks {missing!r}, which splits.csv lists for {split}")
     for name, label in labels.items():
         if not _is_same_label(label, listed[name]):
-            raise refuse_file(file, f"the label of {name!r} is {label!r}, and in splits.csv {listed[name]!r}")
+            raise refuse_file(file, f"the label of {name!r} is {label!r}, but {listed[name]!r} in splits.csv")
 
 
 def _is_same_label(first: str, second: str) -> bool:
@@ -98,7 +100,7 @@ def check_recorded_config(config: TransferConfig, metadata: Metadata, path: Any)
     }
     for name, (recorded, model) in pairs.items():
         if recorded != model:
-            raise refuse_file(path, f"{name} is {recorded!r}, and {model!r} in the model")
+            raise refuse_file(path, f"{name} is {recorded!r}, but {model!r} in the model")
 
 
 def open_recorded(
@@ -119,7 +121,7 @@ def open_recorded(
         InputError: the data cannot be opened.
     """
     if source and data is not None:
-        raise InputError(f"`source` must be empty where `data` is given. Received: source={source!r}.")
+        raise InputError(f"`source` must be empty if `data` is given. Received: source={source!r}.")
     most, depth = config.data.max_bad_fraction, config.data.bit_depth
     kind = get_backbone_spec(config.backbone.name).input
     if data is not None:
@@ -130,7 +132,7 @@ def open_recorded(
     except InputError as error:
         if source or "folder that exists" not in str(error):
             raise
-        raise InputError(f"{error} Where the photos were moved, `source` names their new place.") from error
+        raise InputError(f"{error} If the photos were moved, give their new place as `source`.") from error
 
 
 def recorded_rows(data: Source, recorded: Rows, source: str, split: str = "test") -> np.ndarray:
@@ -153,8 +155,8 @@ def recorded_rows(data: Source, recorded: Rows, source: str, split: str = "test"
     wanted, lost = _lost(data, recorded, split)
     if lost:
         raise InputError(
-            f"`data.source` of the run must still hold its {split} images; `source` names others. Received: {source} "
-            f"with {len(lost)} of {len(wanted)} gone or changed, the first: {lost[0]}."
+            f"`data.source` of the run must still have its {split} images; if they were moved, give `source`. "
+            f"Received: {source} with {len(lost)} of {len(wanted)} missing or changed, the first: {lost[0]}."
         )
     return np.flatnonzero(np.isin(data.index.ids, wanted)).astype(np.int64)
 
@@ -175,7 +177,7 @@ def held_out_rows(data: Source, recorded: Rows, *, folds: bool = False) -> np.nd
     """
     wanted, lost = _lost(data, recorded, "test")
     if wanted and not lost:
-        say(f"The source holds the run's own {len(wanted)} test images; these are evaluated.")
+        say(f"The source has all {len(wanted)} test images of the run, so only these are evaluated.")
         return np.flatnonzero(np.isin(data.index.ids, wanted)).astype(np.int64)
     own = [rows for rows in map(data.index.rows, ("test", "validation")) if len(rows)]
     rows = own[0] if own else np.arange(len(data.index))
@@ -200,4 +202,4 @@ def _warn_of_seen(digests: np.ndarray, recorded: Rows, *, folds: bool) -> None:
         counts["chosen"] = 0
     uses = " and ".join(f"{verb} on {count}" for verb, count in counts.items() if count)
     if uses:
-        say(f"Warning: the model was {uses} of these {len(digests)} images: results will look too good.")
+        say(f"Warning: the model was {uses} of these {len(digests)} images, so the results are too optimistic.")

@@ -96,11 +96,16 @@ class _Service:
         self._check(name)
         metadata = self.model.metadata
         if not self.model.can_explain:
-            raise RequestError(404, "Only a workdir or a .keras file can be explained: other formats have no layers.")
+            raise RequestError(
+                404,
+                "The model must be a workdir or a .keras file to be explained, because other formats have no layers.",
+            )
         top, wanted = _read_top(request), request.query_params.get("class")
         same = None if wanted is None else find_same(wanted, metadata.class_names)
         if wanted is not None and same is None:
-            raise RequestError(400, f"`class` must be one of the model's.{did_you_mean(wanted, metadata.class_names)}")
+            raise RequestError(
+                400, f"`class` must be a class of the model.{did_you_mean(wanted, metadata.class_names)}"
+            )
         row, pixels = await self._look(request)
         best = int(metadata.task.explained_output(row[None])[0])
         number = best if same is None else metadata.class_names.index(same)
@@ -146,7 +151,9 @@ class _Service:
             async with asyncio.timeout(seconds):
                 yield
         except TimeoutError as error:
-            raise RequestError(504, f"There was no answer within {seconds:g} seconds.", retry_after=1) from error
+            raise RequestError(
+                504, f"The service did not answer within {seconds:g} seconds. Try again.", retry_after=1
+            ) from error
 
     def _check(self, name: str) -> None:
         _check_name(name, self.model.options.name)
@@ -195,7 +202,7 @@ def _add_state_routes(app: FastAPI, model: ServedModel) -> None:
     @app.post("/v1/models/{name}")
     async def refuse_verb(name: str) -> Response:
         _check_name(name, options.name)
-        raise RequestError(405, "A model must be asked by a verb, as in /v1/models/NAME:predict.", allow="GET, HEAD")
+        raise RequestError(405, "The address must end with a verb, as in /v1/models/NAME:predict.", allow="GET, HEAD")
 
     @get("/v1/models/{name}/metadata")
     async def tell_metadata(name: str) -> Response:
@@ -206,9 +213,9 @@ def _add_state_routes(app: FastAPI, model: ServedModel) -> None:
 def _check_name(name: str, own: str) -> None:
     name, colon, verb = name.partition(":")
     if name != own:
-        raise RequestError(404, f"The model must be one that is served. Received: {name[:80]!r}. Known: {own!r}.")
+        raise RequestError(404, f"The model must be {own!r}, which this service has. Received: {name[:80]!r}.")
     if verb in VERBS:
-        raise RequestError(405, "The verbs of a model must be asked by POST.", allow="POST")
+        raise RequestError(405, "The verbs of a model must be requested with POST.", allow="POST")
     if colon:
         known = ", ".join(VERBS)
         raise RequestError(404, f"The verb must be one of {known}. Received: {verb[:80]!r}.{did_you_mean(verb, VERBS)}")

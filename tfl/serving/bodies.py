@@ -38,7 +38,7 @@ async def read_body(request: Request, max_bytes: int, timeout: float, room: Room
         except TimeoutError as error:
             raise RequestError(408, f"The body must arrive within {timeout:g} seconds.") from error
         except ClientDisconnect as error:
-            raise RequestError(499, "The client has gone away.") from error
+            raise RequestError(499, "The client closed the connection.") from error
     return bytes(body)
 
 

@@ -9,7 +9,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from tfl.serving.limits import RequestError
 
-_ONE_FILE = "A form must have one file and nothing else, as in `curl -F file=@bee.jpg`."
+_ONE_FILE = "A form must have exactly one file, as in `curl -F file=@bee.jpg`."
 _URL_SAFE = str.maketrans("-_", "+/")
 
 

@@ -49,7 +49,9 @@ class Room:
             if wanted > self.places:
                 raise RequestError(413, f"A request must have at most {self.places} {self._what}. Received: {wanted}.")
             if self.taken - held + wanted > self.places:
-                raise RequestError(503, f"The service is busy: {self.taken} {self._what} are under way.", retry_after=1)
+                raise RequestError(
+                    503, f"The service is busy with {self.taken} {self._what}. Try again later.", retry_after=1
+                )
             self.taken += wanted - held
             held = wanted
 

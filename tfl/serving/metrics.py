@@ -22,7 +22,7 @@ class Metrics:
         self.requests = Counter("tfl_requests", "Requests that were answered.", labels, registry=registry)
         self.seconds = Histogram(
             "tfl_request_seconds",
-            "From a request's head to its answer.",
+            "Time from the headers of a request to its answer.",
             ("route",),
             buckets=_SECONDS,
             registry=registry,
@@ -31,15 +31,17 @@ class Metrics:
             "tfl_batch_images", "Images that ran through the network together.", buckets=_IMAGES, registry=registry
         )
         self.batch_seconds = Histogram(
-            "tfl_batch_seconds", "A batch in the network.", buckets=_SECONDS, registry=registry
+            "tfl_batch_seconds", "Time of a batch in the network.", buckets=_SECONDS, registry=registry
         )
         self.decode_seconds = Histogram(
-            "tfl_decode_seconds", "An image from bytes to pixels.", buckets=_SECONDS, registry=registry
+            "tfl_decode_seconds", "Time to turn the bytes of an image into pixels.", buckets=_SECONDS, registry=registry
         )
-        self.batch_size = Gauge("tfl_batch_size", "Images that may run together, as measured.", registry=registry)
-        queue = Gauge("tfl_queue_images", "Images in the service, waiting or at work.", registry=registry)
+        self.batch_size = Gauge(
+            "tfl_batch_size", "Most images that may run together, as measured at the start.", registry=registry
+        )
+        queue = Gauge("tfl_queue_images", "Images in the service, waiting or being processed.", registry=registry)
         queue.set_function(count_images)
-        Gauge("tfl_ready", "1 while requests are answered.", registry=registry).set_function(is_ready)
+        Gauge("tfl_ready", "1 while the service is ready for requests.", registry=registry).set_function(is_ready)
         ProcessCollector(registry=registry)  # memory, processor time, open files
 
     def to_text(self) -> bytes:

@@ -73,5 +73,5 @@ class ErrorResponses:
             if has_begun:  # too late for another response
                 raise
             logging.exception("A request failed: %s %s", scope["method"], scope["path"][:200])
-            error = "The service has a bug, or its machine a trouble; its log says more."
+            error = "The service failed because of a bug or a problem of its machine. Its log has the details."
             await JSONResponse({"error": error}, 500)(scope, receive, send)

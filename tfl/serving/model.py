@@ -79,7 +79,7 @@ class ServedModel:
             (self._network, patience, "The network"),
         ):
             if (seconds := pool.stalled_seconds) > most:
-                return f"{what} has been at the same work for {seconds:.0f} seconds."
+                return f"{what} has worked on the same task for {seconds:.0f} seconds."
         return ""
 
     @property

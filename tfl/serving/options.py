@@ -96,8 +96,8 @@ def _check_origin(origin: str) -> None:
 def _problem_of(path: epath.Path) -> str:
     """Return what is obviously wrong with a path; other problems are found when the model is loaded, which is slow."""
     if not path.exists():
-        return f"{str(path)!r}: does not exist"
+        return f"{str(path)!r}, which does not exist"
     if path.is_dir():
         known = [name for name in (*_IN_FOLDER, _OWN_FORMAT) if (path / name).exists()]
-        return "" if known else f"{str(path)!r}: no {' or '.join(_IN_FOLDER)} in it"
-    return "" if path.suffix in _SUFFIXES else f"{str(path)!r}: ends with none of {', '.join(_SUFFIXES)}"
+        return "" if known else f"{str(path)!r}, which has no {' or '.join(_IN_FOLDER)}"
+    return "" if path.suffix in _SUFFIXES else f"{str(path)!r}, which ends with none of {', '.join(_SUFFIXES)}"

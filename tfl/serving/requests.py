@@ -83,7 +83,7 @@ def _is_named(value: Any) -> bool:
 def _only_value(named: dict[str, Any], names: Sequence[str], key: str) -> Any:
     """Return the value of an object whose one entry must be the input of the signature."""
     if len(named) != 1 or next(iter(named)) not in names:
-        raise _bad(f"Each of `{key}` must have the one input `{names[0]}`", list(named))
+        raise _bad(f"Each of `{key}` must have only the input `{names[0]}`", list(named))
     return next(iter(named.values()))
 
 

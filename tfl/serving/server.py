@@ -32,7 +32,9 @@ def open_server(options: ServeOptions) -> "Server":
         try:
             importlib.import_module(name)
         except ImportError as error:
-            raise InputError(f"To serve, install the extra: pip install 'tfl[serve]'. Received: no {name}.") from error
+            raise InputError(
+                f"The packages for serving must be installed: pip install 'tfl[serve]'. Received: no {name}."
+            ) from error
     return Server(options, _listen(options.host, options.port))
 
 
@@ -52,7 +54,8 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         raise InputError(
-            f"`host` and `port` must be free for this program. Received: {host}:{port}: {error.strerror}."
+            f"`host` and `port` must be an address that no other program uses. Received: {host}:{port}: "
+            f"{error.strerror}."
         ) from error
     return listening
 
@@ -113,7 +116,10 @@ class Server:
         options = self._options
         say(f"serving {options.model} at {self.url}, for programs at {self.url}/v1/models/{options.name}:predict")
         if options.host not in ("127.0.0.1", "::1", "localhost"):
-            say("Warning: whoever can reach this address can use the model: there are no passwords and no encryption.")
+            say(
+                "Warning: everyone who can reach this address can use the model, because the service has no passwords "
+                "and no encryption."
+            )
 
 
 class _Drain:

@@ -72,7 +72,7 @@ def register_task(task: Task) -> Task:
         InputError: another task has this name.
     """
     if type(_TASKS.get(task.name, task)) is not type(task):
-        raise InputError(f"`task` must have a name of its own. Received: {task.name!r}, which is another task's.")
+        raise InputError(f"`task` must have a name that no other task has. Received: {task.name!r}.")
     _TASKS[task.name] = task
     if task.name not in TARGETS:
         TARGETS.append(task.name)

@@ -153,7 +153,7 @@ class Binary(SigmoidOutputs, OneClass):
     def check_names(self, names: Sequence[str]) -> None:
         """See `Task`."""
         if len(names) != 2:
-            raise InputError(f"`class_names` must be two for a binary target. Received: {len(names)}.")
+            raise InputError(f"`class_names` must be two names for a binary target. Received: {len(names)} names.")
 
     def scores(self, outputs: np.ndarray, temperature: float = 1.0) -> np.ndarray:
         """See `Task`; the negative class first."""

@@ -170,7 +170,7 @@ class SetLabels(LabelFormat):
         lacking = [name for number, name in enumerate(known) if number not in numbers]
         if lacking:
             raise InputError(
-                f"`source` must have a column for every label of the model. Received: none for "
+                f"`source` must have a column for every label of the model. Received: no column for "
                 f"{', '.join(map(repr, lacking))}."
             )
         return np.argsort(numbers)
@@ -209,7 +209,9 @@ class ValueLabels(LabelFormat):
         """See `LabelFormat`."""
         found = labels.shape[1] if labels.ndim == 2 else 1
         if found != len(known):
-            raise InputError(f"`source` must have {len(known)} values an image, as the model has. Received: {found}.")
+            raise InputError(
+                f"`source` must have {len(known)} values for each image, as the model has. Received: {found} values."
+            )
         return np.arange(found)
 
 
@@ -221,7 +223,7 @@ def _describe_numbers(labels: np.ndarray) -> str:
         return f"rows of {labels.shape[1]} values. Did you mean {remedy}?"
     is_whole = bool((labels == np.round(labels)).all())
     remedy = "labels.astype(int)" if is_whole else "the target 'regression'"
-    return f"one value each. Did you mean {remedy}?"
+    return f"one value for each example. Did you mean {remedy}?"
 
 
 def _number_names(names: Sequence[str], known: Sequence[str]) -> np.ndarray:
@@ -234,7 +236,7 @@ def _number_names(names: Sequence[str], known: Sequence[str]) -> np.ndarray:
     unknown = [name for name, same in zip(names, found, strict=True) if same is None]
     if unknown:
         alike = next((name for name in known if look_alike(name, unknown[0])), None)
-        hint = f" The model has {alike!r}: names must be equal in case and blanks." if alike else ""
+        hint = f" The model has {alike!r}; names must be equal also in case and blanks." if alike else ""
         raise InputError(
             f"`source` must have classes that the model knows: {', '.join(map(repr, known))}. "
             f"Received: {', '.join(map(repr, unknown))}.{hint or did_you_mean(unknown[0], known)}"

@@ -60,7 +60,7 @@ def test_the_range_is_said_with_the_remedy(tmp_path, capsys):
     source = f"folder:{draw(tmp_path, 12)}"
     load_source(source)
     assert (
-        "Warning: 16 images of 16 bits hold no value above 4,095: of 256 levels 17 are left. "
+        "Warning: 16 images of 16 bits have no value above 4,095, so only 17 of 256 levels are used. "
         "Did you mean data.bit_depth=12?"
     ) in capsys.readouterr().err
     opened = load_source(source, bit_depth=12)
@@ -73,8 +73,8 @@ def test_each_split_is_judged_for_itself(tmp_path, capsys):
     draw(draw(draw(tmp_path, 16, splits=("train",)), 10, splits=("validation",)), 8, splits=("test",))
     load_source(f"folder:{tmp_path}")
     said = capsys.readouterr().err
-    assert "16 images of 16 bits in validation hold no value above 1,023" in said and "bit_depth=10" in said
-    assert "16 images of 16 bits in test hold no value above 255: of 256 levels 2 are left" in said
+    assert "16 images of 16 bits in validation have no value above 1,023" in said and "bit_depth=10" in said
+    assert "16 images of 16 bits in test have no value above 255, so only 2 of 256 levels are used" in said
     assert "in train" not in said
 
 

@@ -212,12 +212,12 @@ def test_what_cannot_be_shown_is_refused():
     assert "mode F" in refusal(encode(Image.fromarray(grey.astype(np.float32)), "TIFF"))
     dim = Image.fromarray((grey * 4000).astype(np.uint16))
     assert scan_image(encode(dim, "TIFF"), is_file=True).peak == 4000  # data.bit_depth says what that means
-    assert "16 bits a colour that is nearly black" in refusal(colour_tiff(RNG.integers(0, 4096, (6, 5, 3))))
+    assert "16 bits for each colour that is nearly black" in refusal(colour_tiff(RNG.integers(0, 4096, (6, 5, 3))))
     bright = colour_tiff(RNG.integers(60000, 65536, (6, 5, 3)))
     assert scan(bright)[1].min() >= 60000 // 256
     assert "raw file of a camera" in refusal(encode(RGB, "TIFF", tiffinfo={254: 1}))
     assert "raw file of a camera" in refusal(encode(RGB, "TIFF", tiffinfo={50706: b"\1\4\0\0"}))
-    assert "from files, by folder:PATH" in _refusal_of_bytes(encode(RGB, "AVIF"))
+    assert "from files (folder:PATH)" in _refusal_of_bytes(encode(RGB, "AVIF"))
 
 
 def _refusal_of_bytes(encoded: bytes) -> str:
@@ -314,7 +314,7 @@ def test_a_photo_that_changes_and_a_png_that_goes_stop_the_reading_by_name(tmp_p
     assert "2.jpg: changed since it was checked" in refusal()
     photo.write_bytes(content)
     Path(source.replacements[source.index.ids.tolist().index("a/2.jpg")]).unlink()
-    assert ".png: no such file any more" in refusal()
+    assert ".png: the file no longer exists" in refusal()
 
 
 def test_without_the_extra_the_line_names_it(tmp_path, monkeypatch, capsys):
@@ -324,7 +324,9 @@ def test_without_the_extra_the_line_names_it(tmp_path, monkeypatch, capsys):
     with pytest.raises(InputError) as caught:
         load_source(f"folder:{tmp_path / 'photos'}")
     line = str(caught.value)
-    assert line.startswith("`data.source` must hold photos whose decoders are installed. Received: 2 of 11 files")
+    assert line.startswith(
+        "`data.source` must hold photos whose decoders are installed. Received: 2 of 11 files without a decoder"
+    )
     assert line.endswith("HEIC, whose decoder is not installed: pip install 'tfl[photos]').") and "\n" not in line
     assert len(load_source(f"folder:{tmp_path / 'photos'}", 0.5).quarantine) == 3
     assert "pip install 'tfl[photos]'" in capsys.readouterr().err

@@ -26,8 +26,8 @@ BAD = {
     "a little above 1": (cubic(), r"image 0 in \[0, 1\.0005\]\. Did you mean 255 \* images"),
     "up to 1.2": (IMAGES / 255 * 1.2, r"\[0, 1\.2\]\. Did you mean 255 \* images"),
     "one of 96": (one_scaled(), r"image 41 in \[0\.\d+, 0?1?\.\d+\]\. Did you mean 255 \* images"),
-    "booleans": (IMAGES > 127, r"none above 1\. Did you mean 255 \* images"),
-    "zeros and ones": ((IMAGES > 127).astype(np.uint8), r"none above 1\. Did you mean 255 \* images"),
+    "booleans": (IMAGES > 127, r"no pixel above 1\. Did you mean 255 \* images"),
+    "zeros and ones": ((IMAGES > 127).astype(np.uint8), r"no pixel above 1\. Did you mean 255 \* images"),
     "-1 to 1": (IMAGES / 127.5 - 1, r"\[-1, 1\]\. Did you mean 127\.5 \* \(images \+ 1\)"),
     "standardised": ((IMAGES - 120) / 50, "before they were normalised"),
     "12 bits": (np.round(IMAGES * (4095 / 255)), r"4095\]\. Did you mean images \* \(255 / 4095\)"),
@@ -52,7 +52,7 @@ def test_bad_pixels_of_streams(name):
 
 @pytest.mark.parametrize("make", [lambda x, y: (x, y), lambda x, y: tf.data.Dataset.from_tensor_slices((x, y))])
 def test_each_split_is_judged_for_itself(make):
-    for scaled, match in ((IMAGES / 255, r"image test/0 in \[0, 1\]"), ((IMAGES > 9) * 1, "none above 1 in test")):
+    for scaled, match in ((IMAGES / 255, r"image test/0 in \[0, 1\]"), ((IMAGES > 9) * 1, "no pixel above 1 in test")):
         with pytest.raises(InputError, match=match):
             load_data({"train": make(IMAGES, LABELS), "test": make(scaled, LABELS)})
 
@@ -63,7 +63,7 @@ def test_black_frames_and_dark_splits(capsys):
     load_data((images, LABELS))
     assert "nearly black" not in capsys.readouterr().err
     load_data((np.round(IMAGES / 16), LABELS))
-    assert "no pixel is above 16 of 255: the images are nearly black. Did you mean 15.94 * images?" in (
+    assert "no pixel is above 16 of 255, so the images are nearly black. Did you mean 15.94 * images?" in (
         capsys.readouterr().err
     )
 

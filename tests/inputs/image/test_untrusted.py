@@ -84,7 +84,7 @@ def test_passes_of_a_jpeg_count_as_well_as_its_pixels(decode):
     status, message = refusal(decode, with_passes(11, 96))
     assert status == 413
     assert message.endswith("at most 10,000 pixels, counted once for every 10 passes. Received: 18,432.")
-    assert refusal(decode, with_passes(5000, 8)) == (413, "The image is a JPEG of more than 100 passes.")
+    assert refusal(decode, with_passes(5000, 8)) == (413, "The image is a JPEG with more than 100 passes.")
 
 
 def test_a_jpeg_that_is_damaged_in_the_middle_is_refused(decode):

@@ -23,7 +23,7 @@ def read_peak(encoded: bytes, content: tf.Tensor) -> int:
 
 def describe_excess(peak: int, bit_depth: int) -> str:
     """Return the reason, for quarantine, if a file uses more bits than `bit_depth`; "" if it does not."""
-    return f"a value of {peak:,}, more than data.bit_depth={bit_depth} admits" if peak >= 2**bit_depth else ""
+    return f"a value of {peak:,}, more than data.bit_depth={bit_depth} allows" if peak >= 2**bit_depth else ""
 
 
 def check_depths(bit_depth: int, peaks: np.ndarray, ids: np.ndarray, splits: np.ndarray) -> None:
@@ -41,10 +41,10 @@ def check_depths(bit_depth: int, peaks: np.ndarray, ids: np.ndarray, splits: np.
     over = np.flatnonzero(peaks >= 2**bit_depth)
     if len(over):
         raise InputError(
-            f"`data.bit_depth` must be as many bits as the files hold. Received: data.bit_depth={bit_depth}, and "
-            f"{len(over)} of {np.count_nonzero(peaks)} images of 16 bits with more, the first: "
-            f"{ids[over[0]]} with {peaks[over[0]]:,}. "
-            f"Did you mean data.bit_depth={_least_depth(int(peaks.max()))}?"
+            "`data.bit_depth` must be at least the number of bits that the files use. Received: "
+            f"data.bit_depth={bit_depth}, but {len(over)} of {np.count_nonzero(peaks)} images of 16 bits have larger "
+            f"values, the first: {ids[over[0]]} with {peaks[over[0]]:,}. Did you mean "
+            f"data.bit_depth={_least_depth(int(peaks.max()))}?"
         )
     if bit_depth < FULL_DEPTH and not peaks.any():
         progress.say(f"data.bit_depth={bit_depth} changes nothing: no file is a PNG of 16 bits with colours.")
@@ -53,8 +53,8 @@ def check_depths(bit_depth: int, peaks: np.ndarray, ids: np.ndarray, splits: np.
         peak, count = int(own.max(initial=0)), np.count_nonzero(own)
         if count and _least_depth(peak) < bit_depth:
             progress.say(
-                f"Warning: {count} images of 16 bits{f' in {split}' if split else ''} hold no value above {peak:,}: "
-                f"of 256 levels {round(255 * peak / (2**bit_depth - 1)) + 1} are left. "
+                f"Warning: {count} images of 16 bits{f' in {split}' if split else ''} have no value above {peak:,}, "
+                f"so only {round(255 * peak / (2**bit_depth - 1)) + 1} of 256 levels are used. "
                 f"Did you mean data.bit_depth={_least_depth(peak)}?"
             )
 

@@ -85,7 +85,7 @@ def read_structure(content: bytes) -> JpegStructure:
     for _ in range(_MAX_SEGMENTS):
         marker = _MARKER.search(content, at)
         if marker is None:
-            raise BadImageError("broken or truncated JPEG: no end of the image")
+            raise BadImageError("broken or truncated JPEG: it has no end marker")
         at, code = marker.end(), marker[1][0]
         if code == _END_OF_IMAGE:
             return JpegStructure(passes, header, at)
@@ -93,7 +93,7 @@ def read_structure(content: bytes) -> JpegStructure:
             header = header or at
             passes += 1
             if passes > MAX_PASSES:
-                raise BadImageError(f"a JPEG of more than {MAX_PASSES} passes")
+                raise BadImageError(f"a JPEG with more than {MAX_PASSES} passes")
         if code not in _ALONE:
             at += int.from_bytes(content[at : at + 2], "big")
     raise BadImageError(f"broken or truncated JPEG: more than {_MAX_SEGMENTS:,} segments")
@@ -148,6 +148,6 @@ def _check_rest(content: bytes, structure: JpegStructure) -> None:
     # Old cameras put a preview after the image, and declare it in their own notes.
     is_preview = b"Exif\0\0" in header and size < structure.end / 4
     if content.find(_START_OF_IMAGE, start, start + _GAP) >= 0 and not is_preview:
-        raise BadImageError("a JPEG with another one behind it: two files joined, or a film")
+        raise BadImageError("a JPEG with another one behind it, as in joined files or a film")
     if size > MAX_REST:
         raise BadImageError(f"a JPEG with {size:,} bytes of other data behind it, more than {MAX_REST:,}")

@@ -52,7 +52,7 @@ def cached_png(encoded: bytes, sha256: str, kind: str, data_set: str = "") -> tu
             write_atomically(path, lambda temporary: temporary.write_bytes(made))
         except InputError as error:
             reason = str(error).replace("`workdir`", "`TFL_CACHE`")
-            raise InputError(f"{reason} Photos of {kind} are kept there as PNG.") from error
+            raise InputError(f"{reason} tfl stores {kind} photos there as PNG.") from error
     return path, content
 
 

@@ -148,7 +148,7 @@ def _check_not_raw(image: Image.Image, encoded: bytes) -> None:
     """Refuse raw files of cameras: they begin like a TIFF, and Pillow would read the thumbnail in them."""
     tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
     if _DNG_VERSION in tags or int(tags.get(_NEW_SUBFILE_TYPE, 0)) & 1 or (tags and encoded[8:10] == b"CR"):
-        raise BadImageError("a raw file of a camera, or a thumbnail stands first in it: save the photo as JPEG or TIFF")
+        raise BadImageError("a raw file of a camera, or a file that starts with a thumbnail; save it as JPEG or TIFF")
 
 
 def _to_rgb(image: Image.Image, kind: str, *, is_deep: bool) -> np.ndarray:
@@ -168,7 +168,9 @@ def _to_rgb(image: Image.Image, kind: str, *, is_deep: bool) -> np.ndarray:
 def _check_range(rgb: np.ndarray, kind: str, is_deep: bool) -> None:
     """Refuse 16-bit colours that use at most 12 bits: Pillow reads only the upper 8 bits."""
     if is_deep and 0 < rgb.max(initial=0) <= _TWELVE_BITS >> 8:
-        raise BadImageError(f"{kind} of 16 bits a colour that is nearly black: save it as PNG, and see data.bit_depth")
+        raise BadImageError(
+            f"{kind} with 16 bits for each colour that is nearly black; save it as PNG and see data.bit_depth"
+        )
 
 
 def _pillow_orientation(encoded: bytes, kind: str) -> int | None:

@@ -93,7 +93,7 @@ def describe_wrong_pixels(images: tf.Tensor, name: str, start: int = 0) -> tf.Te
         least, most = low[first], high[first]
         return sentence(
             f"`{name}` must have pixels in [0, 255], as the model takes them. Received: ",
-            *(counted(wrong), " others, image ", tf.strings.as_string(first + start)),
+            *(counted(wrong), " other images, the first is number ", tf.strings.as_string(first + start)),
             *(" in [", as_text(least), ", ", as_text(most), "].", first_of(*_remedies(least, most))),
         )
 
@@ -114,11 +114,12 @@ def check_split(peak: float, split: str, name: str = "source") -> None:
     where = f" in {split}" if split else ""
     if 0 < peak <= 1:
         raise InputError(
-            f"`{name}` must have pixels in [0, 255]. Received: none above {peak:g}{where}. Did you mean 255 * images?"
+            f"`{name}` must have pixels in [0, 255]. Received: no pixel above {peak:g}{where}. Did you mean 255 * "
+            "images?"
         )
     if peak < _DARK:
         remedy = f" Did you mean {255 / peak:.4g} * images?" if peak else ""
-        progress.say(f"Warning: no pixel{where} is above {peak:g} of 255: the images are nearly black.{remedy}")
+        progress.say(f"Warning: no pixel{where} is above {peak:g} of 255, so the images are nearly black.{remedy}")
 
 
 def _remedies(low: Any, high: Any) -> list[tuple[Any, str]]:
@@ -133,5 +134,5 @@ def _remedies(low: Any, high: Any) -> list[tuple[Any, str]]:
         ((low >= -_SCALED / 2) & (high < _SCALED), " Did you mean 127.5 * (images + 1)?"),
         (low < 0, " Did you mean the images before they were normalised?"),
         *scales,
-        (high == high, " Did you mean 8 bits a colour?"),
+        (high == high, " Did you mean 8 bits for each colour?"),
     ]

@@ -73,14 +73,12 @@ def scan_image(encoded: bytes, *, is_file: bool = False, data_set: str = "") -> 
         raise BadImageError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
     if kind == "JPEG" and count_work(encoded, width * height) > MAX_PIXELS:
         raise BadImageError(
-            f"the passes over {width} x {height} pixels are more than those of {MAX_PIXELS:,} in a photo"
+            f"a JPEG of {width} x {height} pixels with so many passes that it needs too much time to decode"
         )
     check_whole(encoded, kind)
     if needs_pillow(encoded, kind):
         if not is_file:
-            raise BadImageError(
-                f"{kind} without a decoder in the graph: such photos are read from files, by folder:PATH"
-            )
+            raise BadImageError(f"{kind}, which tfl reads only from files (folder:PATH)")
         return _scan_photo(encoded, content, kind, data_set)
     try:
         if kind != "JPEG":
@@ -151,7 +149,9 @@ def scan_image_file(path: str, data_set: str) -> ScannedImage:
         content = file.read(_HEAD_BYTES)
         if sniff(content):  # do not read gigabytes of video
             if status.st_size > MAX_BYTES:
-                raise BadImageError(f"{status.st_size:,} bytes are more than any photo has, {MAX_BYTES:,}")
+                raise BadImageError(
+                    f"{status.st_size:,} bytes, more than the {MAX_BYTES:,} bytes that a photo may have"
+                )
             content += file.read()
         return scan_image(content, is_file=True, data_set=data_set)
 

@@ -28,7 +28,7 @@ def check_whole(content: bytes, kind: str) -> None:
     elif kind == "PNG":
         end = content.find(_PNG_END)
         if end >= 0 and content.startswith(_PNG_START, end + len(_PNG_END)):
-            raise BadImageError("a PNG with another one behind it: two files joined")
+            raise BadImageError("a PNG with another one behind it, as in joined files")
     elif kind == "WebP":
         _check_webp_size(content)
 

@@ -16,7 +16,7 @@ async function learn() {
     about = (await response.json()).metadata.tfl;
     const names = about.class_names;
     const some = names.slice(0, 8).join(", ") + (names.length > 8 ? ", ..." : "");
-    const kind = about.has_names ? "It tells apart " : "It gives ";
+    const kind = about.has_names ? "It distinguishes " : "It gives ";
     find("about").textContent = kind + (names.length > 8 ? names.length + " " + about.noun + ": " : "") + some + ".";
   } catch (error) {
     find("about").textContent = "The service cannot be reached.";
@@ -27,7 +27,7 @@ async function ask(file) {
   const turn = ++newest;
   const verb = about && about.can_explain ? ":explain" : ":classify";
   find("result").hidden = true;
-  say("Looking at " + file.name + ".");
+  say("Classifying " + file.name + ".");
   let answer;
   try {
     const response = await fetch(address + verb + "?top=10", {
@@ -51,9 +51,9 @@ async function show(file, answer) {
   find("heat").hidden = !answer.overlay;
   if (answer.overlay) {
     find("overlay").src = answer.overlay;
-    find("overlay").alt = "The photo in grey, with what speaks for " + answer.explained + " in orange";
+    find("overlay").alt = "The photo in grey, with the evidence for " + answer.explained + " in orange";
     find("overlay").style.aspectRatio = photo.naturalWidth + " / " + photo.naturalHeight;
-    find("caption").textContent = "What speaks for " + answer.explained;
+    find("caption").textContent = "Evidence for " + answer.explained;
   }
   const isClasses = Boolean(answer.classes);
   const rows = isClasses ? answer.classes.map((row) => [row.class, row.probability])

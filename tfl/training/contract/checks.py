@@ -112,8 +112,8 @@ class Contract:
         frozen = [(v, old) for v, old in self.values if v.path not in set(self.trainable) and id(v) not in moving]
         changed = [v.path for v, old in frozen if not _same_bits(v.numpy(), old)]
         weights = [path for path in changed if path.rpartition("/")[2] not in _STATISTICS]
-        _complain(broken, "is frozen and changed", weights)
-        _complain(broken, "is a statistic of a frozen BatchNorm and changed", sorted(set(changed) - set(weights)))
+        _complain(broken, "is frozen but changed", weights)
+        _complain(broken, "is a statistic of a frozen BatchNorm but changed", sorted(set(changed) - set(weights)))
         return {"frozen_variables": len(frozen), "frozen_changed": len(changed)}
 
     def _check_statistics(self, broken: list[str], applied: int | None) -> dict[str, Any]:
@@ -121,7 +121,7 @@ class Contract:
         old = {id(v): value for v, value in self.values}
         still = [layer.name for layer in training if all(_same_bits(v.numpy(), old[id(v)]) for v in _statistics(layer))]
         if applied:
-            _complain(broken, "is a BatchNorm that is trained, and its statistics did not change", still)
+            _complain(broken, "is a trained BatchNorm, but its statistics did not change", still)
         return {"batch_norm_frozen": len(self.norms) - len(training), "batch_norm_trained": len(training)}
 
     def _check_penalty(self, broken: list[str]) -> dict[str, Any]:
@@ -153,11 +153,11 @@ class Contract:
                 wrong.append(f"{variable.path} ({pull:.6g} instead of {expected:.6g})")
             elif variable.regularizer is not None and not (is_kernel(variable) and variable.trainable):
                 stray.append(variable.path)
-        _complain(broken, "has another penalty than was asked", wrong)
-        _complain(broken, "is no trained kernel and has a penalty", stray)
+        _complain(broken, "does not have the penalty that was set", wrong)
+        _complain(broken, "has a penalty but is not a trained kernel", stray)
         # A solved kernel can be zero if the features carry no information, so check the strengths and not the sums.
         if self.penalty.head_l2 + self.penalty.l2 > 0 and asked and not any(strengths):
-            broken.append("a penalty was asked and nothing that is trained has one")
+            broken.append("a penalty was set, but no trained variable has one")
         return {"penalty": measured, "penalty_expected": total}
 
     def _check_steps(self, broken: list[str], history: Any, steps: int | None) -> dict[str, Any]:
@@ -165,14 +165,14 @@ class Contract:
         base = self.iterations if self.model.optimizer is self.optimizer else 0
         applied = int(self.model.optimizer.iterations.numpy()) - base
         if applied != done - skipped:
-            broken.append(f"{applied} steps were applied, of {done} made and {skipped} skipped")
+            broken.append(f"{applied} steps changed the weights, but {done} were made and {skipped} of them skipped")
         if steps is not None and done != steps:
             broken.append(f"{done} steps were made instead of {steps}")
         if done and skipped == done:
-            broken.append("every step was skipped: no loss, or no gradient, was finite")
+            broken.append("every step was skipped, because no loss or no gradient was finite")
         known = [id(v) for v in self.model.optimizer._trainable_variables]
         missing = [v.path for v in self.model.trainable_variables if id(v) not in known]
-        _complain(broken, "is trainable and unknown to the optimizer", missing)
+        _complain(broken, "is trainable, but the optimizer does not know it", missing)
         return {"steps": done, "skipped_steps": skipped}
 
     def _measure(self, broken: list[str]) -> list[Update] | None:
@@ -183,7 +183,7 @@ class Contract:
         if any(not np.isfinite(v.numpy()).all() for v in self.model.variables if "float" in str(v.dtype)):
             return None  # `_check_trained` reports it; a step from such values measures nothing
         if [v.path for v in cached.trainer.variables] != self.trainable:
-            broken.append("what the last step trained is not what was asked")
+            broken.append("the last step trained other variables than those that are trainable")
             return None
         return measure_updates(cached.trainer)
 
@@ -195,9 +195,9 @@ class Contract:
         same = [v.path for v, old in trained if _same_bits(v.numpy(), old)]
         if trained and len(same) == len(trained):
             if not may_be_as_before:
-                broken.append("nothing that was to be trained changed")
+                broken.append("no trained variable changed")
         elif updates is not None:
-            _complain(broken, "was to be trained and did not change", self._still_layers(updates, set(same)))
+            _complain(broken, "should be trained but did not change", self._still_layers(updates, set(same)))
         return {"trained_variables": len(trained) - len(same)}
 
     def _still_layers(self, updates: Sequence[Update], same: set[str]) -> list[str]:

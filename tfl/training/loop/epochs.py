@@ -97,7 +97,7 @@ class Epochs:
         dataset = self.feed.dataset(number, first)
         if is_endless(dataset):
             raise InputError(
-                "`steps_per_epoch` must be given where `x` repeats for ever. Received: steps_per_epoch=None. "
+                "`steps_per_epoch` must be given if `x` repeats for ever. Received: steps_per_epoch=None. "
                 "Did you mean the dataset before .repeat()?"
             )
         shares = self.feed.shares

@@ -149,8 +149,8 @@ def fit(
                 if num_workers(strategy_of(model)) == 1:
                     raise
                 raise WorkerLostError(
-                    "Another worker was lost: all must start again, and go on from the last checkpoint. TensorFlow: "
-                    + " ".join(str(error).split())[:200]
+                    "Another worker was lost. Start all workers again; they continue from the last checkpoint. "
+                    "TensorFlow: " + " ".join(str(error).split())[:200]
                 ) from error
 
 
@@ -257,7 +257,7 @@ class _Run:
             if last or best or stop or self.recovery.is_due(0, 0.0):
                 self.recovery.save(Position(epoch + 1), best=best)
             if stop:
-                guard.leave(f"after epoch {epoch + 1}, which is")
+                guard.leave(f"after epoch {epoch + 1}, whose state is")
         return logs
 
     def _validate(self, feed: Feed, watcher: Watcher | None) -> dict[str, Any]:

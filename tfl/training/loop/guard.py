@@ -50,8 +50,8 @@ class Guard(Watcher):
         if limit and int(self.trainer.totals.skipped_in_a_row.numpy()) > limit:
             or_precision = "" if self.trainer.loss_scale is None else ", or mixed_bfloat16 in place of mixed_float16"
             raise InputError(
-                f"`max_skipped_steps` must not be exceeded. Received: more than {limit} steps in a row had a loss or "
-                f"gradient that is not finite, in epoch {self.epoch + 1}; none was applied. Their examples: "
+                f"`max_skipped_steps` must not be exceeded. Received: more than {limit} steps in a row with a loss or "
+                f"gradient that is not finite, in epoch {self.epoch + 1}; all were skipped. Their examples: "
                 f"{self._skipped_names()}. Did you mean a smaller learning rate{or_precision}?"
             )
         if self.recovery is not None and self.recovery.is_due(done, seconds):
@@ -68,7 +68,7 @@ class Guard(Watcher):
         """
         if self.recovery is not None:
             self.recovery.save(Position(self.epoch, done))
-        self.leave(f"in epoch {self.epoch + 1} after {done} of its steps, which are")
+        self.leave(f"in epoch {self.epoch + 1} after {done} of its steps; this state is")
 
     def leave(self, after: str) -> None:
         """End training as `stop` does, after everything is saved.
@@ -83,7 +83,8 @@ class Guard(Watcher):
         if self.recovery is not None:
             self.recovery.finish()
         raise StoppedError(
-            f"Stopped by {signal.Signals(number).name} {after} saved. The same command goes on from there.", int(number)
+            f"Stopped by {signal.Signals(number).name} {after} saved. The same command continues from there.",
+            int(number),
         )
 
     def report_skipped(self) -> None:
@@ -92,7 +93,8 @@ class Guard(Watcher):
         names = self._skipped_names()
         if skipped:
             logging.warning(
-                "Epoch %d: %d of %d steps had a non-finite loss or gradient and were not applied. Their examples: %s.",
+                "Epoch %d: %d of %d steps had a loss or gradient that is not finite and were skipped. "
+                "Their examples: %s.",
                 self.epoch + 1,
                 skipped,
                 steps,

@@ -67,13 +67,17 @@ def check_callbacks(callbacks: Sequence[Callback], model: keras.Model, *, averag
     scheduled, has_average = isinstance(rate, _SCHEDULE), bool(getattr(optimizer, "use_ema", False))
     backup, instead = keras.callbacks.BackupAndRestore, "Did you mean `checkpoint` of tfl.fit?"
     rules = [
-        (_SETTERS, scheduled, f"where a schedule sets the learning rate. Received: {type(rate).__name__}."),
-        (backup, averages, f"where weights are averaged, as it saves the average. Received: ema > 0. {instead}"),
-        (backup, workers > 1, f"where several workers must go on together. Received: {workers} workers. {instead}"),
+        (_SETTERS, scheduled, f"if a schedule sets the learning rate. Received: {type(rate).__name__}."),
+        (backup, averages, f"if weights are averaged, because it saves the average. Received: ema > 0. {instead}"),
+        (
+            backup,
+            workers > 1,
+            f"with several workers, because they must continue together. Received: {workers} workers. {instead}",
+        ),
         (
             keras.callbacks.SwapEMAWeights,
             not has_average,
-            "where the optimizer has no average. Received: use_ema=False. Did you mean `ema` of tfl.compile?",
+            "if the optimizer has no average. Received: use_ema=False. Did you mean `ema` of tfl.compile?",
         ),
     ]
     for callback in callbacks:
@@ -103,8 +107,9 @@ def choose_modes(callbacks: Sequence[Callback], metrics: Sequence[keras.metrics.
         if direction is None:
             known = ["loss", *(known for known, way in directions.items() if way is not None)]
             raise InputError(
-                f"`mode` of {type(callback).__name__} must be 'min' or 'max' where it is not known for what is "
-                f"monitored. Received: monitor={callback.monitor!r}, mode='auto'.{did_you_mean(name, known)}"
+                f"`mode` of {type(callback).__name__} must be 'min' or 'max', because it is not known which values of "
+                f"this metric are better. Received: monitor={callback.monitor!r}, "
+                f"mode='auto'.{did_you_mean(name, known)}"
             )
         callback.mode = "max" if direction == "up" else "min"
 

@@ -111,7 +111,8 @@ def weigh_classes(class_weight: Any, model: keras.Model, labels: Any) -> dict[in
         and (task.labels.has_names or not ends_in_probabilities(model))
     ):
         raise InputError(
-            f"`class_weight` must be None where an example has no one class. Received: target={task.name!r}."
+            "`class_weight` must be None if an example does not have exactly one class. Received: "
+            f"target={task.name!r}."
         )
     names = getattr(getattr(model, "metadata", None), "class_names", ())
     return resolve_class_weight(class_weight, max(2, model.output_shape[-1]), names, labels)

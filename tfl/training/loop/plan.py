@@ -187,8 +187,8 @@ def halve_batches(model: keras.Model, error: tf.errors.ResourceExhaustedError) -
         raise error
     model._tfl_plan = dataclasses.replace(plan, accumulate=2 * plan.accumulate)
     say(
-        f"memory ran out in the first step: each batch is gone over in {2 * plan.accumulate} parts, whose gradients "
-        "add up (finetune.accumulate)"
+        f"memory ran out in the first step; each batch is now divided into {2 * plan.accumulate} parts, whose "
+        "gradients are added (finetune.accumulate)"
     )
 
 
@@ -221,13 +221,13 @@ def make_trainer(model: keras.Model, options: FitOptions = FitOptions()) -> Trai
     """
     plan = plan_of(model)
     if not model.trainable_variables:
-        raise InputError("`model` must have trainable variables: everything is frozen.")
+        raise InputError("`model` must have trainable variables. Received: a model in which everything is frozen.")
     model.optimizer = bind_optimizer(model.optimizer, model)
     if tf.distribute.get_strategy().num_replicas_in_sync > 1:
         check_optimizer(model.optimizer)
         if plan.jit_compile:
             raise InputError(
-                "`jit_compile` must be False on several replicas: XLA has no sums between them. Received: True."
+                "`jit_compile` must be False with several replicas, because XLA cannot sum over them. Received: True."
             )
     multipliers = plan.layer_decay
     if not isinstance(multipliers, Mapping):

@@ -64,7 +64,7 @@ class Recovery:
         if Workers(self.trainer.strategy).mean(step) != [step]:
             raise InputError(
                 "`checkpoint.folder` must be on a file system that all workers see. Received: "
-                f"{self.options.folder}: here is step {step}, other workers find another."
+                f"{self.options.folder}, where this worker finds step {step} and other workers find another step."
             )
         if checkpoint is None:
             return None
@@ -73,8 +73,8 @@ class Recovery:
         wrong = [name for name, v in variables.items() if name not in arrays or v.shape != arrays[name].shape]
         if wrong:
             raise InputError(
-                f"`checkpoint.folder` must hold checkpoints of this model. Received: {self.options.folder}: "
-                f"{wrong[0]} is not the same there."
+                f"`checkpoint.folder` must hold checkpoints of this model. Received: {self.options.folder}, "
+                f"where {wrong[0]} is missing or has another shape."
             )
         summed = {id(v) for v in self.trainer.summed}
         sums = {name: v for name, v in variables.items() if id(v) in summed}
@@ -88,7 +88,10 @@ class Recovery:
         self.history.epoch, self.history.steps = state["epochs"], state["steps"]
         self.trainer.model.stop_training = state["stop_training"]
         position = Position(state["epoch"], state["batch"])
-        say(f"going on from step {checkpoint.step}: epoch {position.epoch + 1}, {position.batch} of its batches done")
+        say(
+            f"continuing from step {checkpoint.step}: epoch {position.epoch + 1}, {position.batch} of its batches are "
+            "done"
+        )
         return position
 
     def steps_until(self, batch: int) -> int | None:
@@ -206,7 +209,7 @@ def _below(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarra
 def _check_same(there: dict[str, Any], here: dict[str, Any]) -> None:
     names = sorted(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))
     if names:
-        differing = ", ".join(f"{name}={here.get(name)!r} (there: {there.get(name)!r})" for name in names)
+        differing = ", ".join(f"{name}={here.get(name)!r} (recorded: {there.get(name)!r})" for name in names)
         raise InputError(
             f"`checkpoint.folder` must hold checkpoints of the same training. Received: it differs in {differing}."
         )

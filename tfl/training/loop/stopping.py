@@ -41,5 +41,5 @@ class StopListener:
         if self.signal_number and number == signal.SIGINT:
             raise KeyboardInterrupt
         if not self.signal_number:
-            say(f"{signal.Signals(number).name}: saving after the running steps; Ctrl-C to stop at once")
+            say(f"{signal.Signals(number).name}: saving after the running steps; press Ctrl-C to stop at once")
         self.signal_number = self.signal_number or number

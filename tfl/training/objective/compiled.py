@@ -81,7 +81,7 @@ def resolve_loss(loss: Any, model: keras.Model) -> tuple[keras.losses.Loss, Task
     loss = of_one_output(loss, model, "loss")
     if isinstance(loss, (list, tuple)):
         if len(loss) != 1:
-            raise InputError(f"`loss` must be one for a model of one output. Received: {len(loss)} losses.")
+            raise InputError(f"`loss` must be one loss for a model with one output. Received: {len(loss)} losses.")
         loss = loss[0]
     if loss is None:
         loss = recorded_task(model) or DEFAULT
@@ -90,12 +90,10 @@ def resolve_loss(loss: Any, model: keras.Model) -> tuple[keras.losses.Loss, Task
         if task.activation and ends_in_probabilities(model):
             raise InputError(
                 f"`model` must end in logits for loss={task.name!r}. Received: a model that ends in softmax or "
-                "sigmoid. Did you mean to leave that activation out, or a Keras loss on probabilities?"
+                "sigmoid. Did you mean to remove that activation, or a Keras loss on probabilities?"
             )
         if task.activation == "softmax" and model.output_shape[-1] == 1:
-            raise InputError(
-                f"`model` must have one output for each class with loss={task.name!r}. Received: 1 output."
-            )
+            raise InputError(f"`model` must have one output for each class for loss={task.name!r}. Received: 1 output.")
         return task.loss(), task
     found = _find(loss)
     if is_stock(found):
@@ -125,7 +123,7 @@ def _find(loss: Any) -> keras.losses.Loss:
         return keras.src.losses.losses.LossFunctionWrapper(found, name=name)
     if found.reduction not in _REDUCTIONS:
         raise InputError(
-            "`loss` must have reduction 'sum_over_batch_size' or 'none': tfl averages over the batch. "
+            "`loss` must have reduction 'sum_over_batch_size' or 'none', because tfl averages over the batch. "
             f"Received: reduction={found.reduction!r}."
         )
     if type(found).__call__ is not keras.losses.Loss.__call__:
@@ -138,7 +136,7 @@ def _known_name(name: str) -> str:
     if stock is not None:
         return stock.__name__
     if name not in ("bce", "BCE", "kld", "KLD", "mae", "MAE", "mse", "MSE", "mape", "MAPE", "msle", "MSLE"):
-        raise ValueError(f"no such name.{did_you_mean(name, task_names())}")
+        raise ValueError(f"this name is unknown.{did_you_mean(name, task_names())}")
     return name
 
 
@@ -152,9 +150,9 @@ def _on_outputs(loss: keras.losses.Loss, model: keras.Model) -> keras.losses.Los
     if name_of(loss) in _OF_BATCHES:
         raise InputError(f"`loss` must give one value for each example of outputs (B, K). Received: {name}.")
     if model.output_shape[-1] == 1 and (is_sparse(loss) or is_categorical(loss)):
-        raise InputError(f"`model` must have one output for each class with {name}. Received: 1 output.")
+        raise InputError(f"`model` must have one output for each class for {name}. Received: 1 output.")
     if name_of(loss) in _OF_PROBABILITIES and not probabilities:
-        raise InputError(f"`model` must end in a softmax or sigmoid with {name}. Received: a model that gives logits.")
+        raise InputError(f"`model` must end in a softmax or sigmoid for {name}. Received: a model that gives logits.")
     config = loss.get_config()
     if "from_logits" not in config or config["from_logits"] == (not probabilities):
         return loss

@@ -129,7 +129,9 @@ def _find(metric: Any, defaults: list[keras.metrics.Metric]) -> keras.metrics.Me
     """Look up one metric; "accuracy" is the accuracy of the target."""
     if metric in ("accuracy", "acc"):
         if not defaults or defaults[0].name != "accuracy":
-            raise InputError(f"`metrics` must fit the loss: it is none of a classifier. Received: {metric!r}.")
+            raise InputError(
+                f"`metrics` must fit the loss, and this one is not a loss of a classifier. Received: {metric!r}."
+            )
         return defaults[0]
     try:
         found: Any = keras.metrics.get(metric)
@@ -149,13 +151,15 @@ def _check_fits(
 ) -> None:
     received = f"Received: {metric.name!r} ({type(metric).__name__})"
     if output_shape[-1] == 1 and (is_sparse(metric) or is_categorical(metric)):
-        raise InputError(f"`metrics` must fit a model of one output: it has no classes to choose from. {received}.")
+        raise InputError(
+            f"`metrics` must fit a model with one output, which has no classes to choose from. {received}."
+        )
     if name_of(metric) in ("mean", "sum"):
         raise InputError(f"`metrics` must compare labels with predictions. {received}.")
     if known or name_of(metric) not in _NEED_PROBABILITIES or takes_outputs(metric):
         return
-    why = "the model predicts values" if task else "what the outputs mean is not known with this loss"
+    why = "the model predicts values" if task else "this loss does not tell what the outputs mean"
     raise InputError(
-        f"`metrics` must not need probabilities here: {why}. {received}. "
+        f"`metrics` must not need probabilities, because {why}. {received}. "
         "Did you mean a model that ends in softmax or sigmoid, or from_logits=True?"
     )

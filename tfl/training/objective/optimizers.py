@@ -74,7 +74,9 @@ def bind_optimizer(optimizer: keras.optimizers.Optimizer, model: keras.Model) ->
     if optimizer.built or misplaced:
         if not misplaced and [id(v) for v in optimizer._trainable_variables] == [id(v) for v in wanted]:
             return optimizer
-        logging.info("The trainable variables changed after compiling: a new %s is built for them.", optimizer.name)
+        logging.info(
+            "The trainable variables changed after compiling, so tfl builds a new %s for them.", optimizer.name
+        )
         stale, optimizer = optimizer, type(optimizer).from_config(optimizer.get_config())
         for name in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern"):
             if hasattr(stale, name):

@@ -93,7 +93,7 @@ def make_feed(x: Any, y: ArrayLike | None, batch_size: int, seed: int | None, sa
     """
     if isinstance(x, tf.data.Dataset) or callable(x):
         if y is not None or sample_weight is not None:
-            raise InputError("`y` must be None where `x` is a dataset, which brings its own labels.")
+            raise InputError("`y` must be None if `x` is a dataset, which has its own labels.")
         if isinstance(x, tf.data.Dataset):
             return Feed(lambda epoch, start: x.skip(start), stream=x)
         if hasattr(x, "from_batch"):  # an `EpochFeed`, or an object with the same methods
@@ -101,7 +101,7 @@ def make_feed(x: Any, y: ArrayLike | None, batch_size: int, seed: int | None, sa
         by_epoch: Any = functools.lru_cache(maxsize=1)(x)  # so that `x` is called only once per epoch
         return Feed(lambda epoch, start: by_epoch(epoch).skip(start))
     if y is None:
-        raise InputError("`y` must be given where `x` is an array.")
+        raise InputError("`y` must be given if `x` is an array.")
     return _array_feed(np.asarray(x), np.asarray(y), batch_size, seed, sample_weight)
 
 
