@@ -7,13 +7,15 @@ import base64
 import contextlib
 import dataclasses
 import io
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import PIL.Image
+from doc_code import code_under, import_code
 from option_runs import tiny_networks
 
 import tfl
@@ -79,11 +81,50 @@ def write_images(folder: Path, signals: np.ndarray, labels: np.ndarray) -> Data:
     return Data(files, options, None if is_class else (np.stack(pixels), labels))
 
 
+def write_rows(folder: Path, signals: np.ndarray, labels: np.ndarray) -> Data:
+    """Write a text file for each example, with noisy copies of its signals as numbers; folders are classes."""
+    rng, is_class = np.random.default_rng(0), labels.dtype.kind == "U"
+    files, rows = {}, []
+    for number, (signal, label) in enumerate(zip(signals, labels, strict=True)):
+        centre = signal + rng.normal(0, 0.4, len(signal))
+        rows.append(np.float32(8 + 6 * np.tile(centre, 4) + rng.normal(0, 2, 4 * len(signal))))
+        name = f"{label}/{number}.txt" if is_class else str(number)
+        files[name] = folder / (name if is_class else f"{name}.txt")
+        files[name].parent.mkdir(parents=True, exist_ok=True)
+        files[name].write_text(",".join(map(str, rows[-1].tolist())))
+    backbone = folder.with_name("backbone.keras")
+    keras.utils.set_random_seed(0)
+    tfl.build_backbone("Columns", image_size=len(rows[0]), weights="none").save(backbone)
+    options = {
+        "data.image_size": len(rows[0]),
+        "data.augmentation": "none",
+        "backbone.name": "Columns",
+        "backbone.weights": str(backbone),
+        **({"data.source": f"folder:{folder}"} if is_class else {}),
+    }
+    return Data(files, options, None if is_class else (np.stack(rows), labels))
+
+
+@contextlib.contextmanager
+def input_of_the_docs() -> Iterator[None]:
+    """Register the input and the backbone of docs/extending.md, which tfl does not have."""
+    with tempfile.TemporaryDirectory() as folder:
+        import_code(ROW, Path(folder), "row_input")
+        yield
+
+
+(ROW,) = code_under("An input of your own")
 INPUTS: dict[str, InputExample] = {
     "image": InputExample(
         write=write_images,
         prepare=lambda content: np.array(PIL.Image.open(io.BytesIO(content)).convert("RGB")),
         broken=b"no image at all",
         networks=tiny_networks,
+    ),
+    "row": InputExample(
+        write=write_rows,
+        prepare=lambda content: np.array(content.decode().split(","), np.float32),
+        broken=b"1,2,three",
+        networks=input_of_the_docs,
     ),
 }

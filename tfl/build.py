@@ -10,6 +10,7 @@ from tfl.config import FeaturesConfig, TransferConfig, absolute_paths
 from tfl.data import Source, Splits, load_data
 from tfl.errors import InputError
 from tfl.features import Extractor, FeatureStore
+from tfl.inputs import Input, get_input
 from tfl.keras_settings import check_keras_settings
 from tfl.tasks import get_task
 
@@ -44,7 +45,21 @@ def validate_config(config: TransferConfig) -> TransferConfig:
             f"`finetune.label_smoothing` must be 0 for {task.name}. "
             f"Received: finetune.label_smoothing={options.label_smoothing}, task.name={task.name!r}."
         )
+    kind = input_of_config(config)
+    used = {"data.augmentation": config.data.augmentation if options.epochs or config.features.views else "none"}
+    for name, augmentation in used.items():
+        if augmentation not in kind.augmentations:
+            raise InputError(
+                f"`{name}` must be one of {', '.join(kind.augmentations)} for {kind.noun[1]}. "
+                f"Received: {name}={augmentation!r}."
+            )
     return config
+
+
+def input_of_config(config: TransferConfig) -> Input:
+    """Return the input that the backbone of a config takes, for examples of the config's size."""
+    spec = get_backbone_spec(config.backbone.name)
+    return get_input(spec.input, "input").sized(config.data.image_size or spec.image_size)
 
 
 def load_splits(config: TransferConfig, data: Any = None) -> Splits:
@@ -56,7 +71,7 @@ def load_splits(config: TransferConfig, data: Any = None) -> Splits:
         max_bad_fraction=config.data.max_bad_fraction,
         train_examples_per_class=config.data.train_examples_per_class,
         bit_depth=config.data.bit_depth,
-        kind=get_backbone_spec(config.backbone.name).input,
+        kind=input_of_config(config),
     )
     if get_task(config.task.name).labels.has_names or splits.index.is_multiclass:
         return splits

@@ -26,7 +26,8 @@ class BackboneSpec:
         num_features: channels of the feature map, at alpha=1.
         imagenet_alphas: width multipliers with published weights; empty if the network has no multiplier.
         network: of a network of your own: a function from RGB in [0, 255], a Keras tensor (B, S, S, 3), to the feature
-            map (B, h, w, C); see `register_backbone`. None: the network of keras.applications.
+            map (B, h, w, C); see `register_backbone`. It may also return vectors (B, C), and with another `input` it
+            takes what that prepares. None: the network of keras.applications.
         input: what an example is, the name of an input in `tfl.inputs`.
     """
 
@@ -70,10 +71,10 @@ class BackboneSpec:
 
         maps: Any = self.network(input_tensor) if self.network else None
         shape = tuple(maps.shape) if keras.backend.is_keras_tensor(maps) else type(maps).__name__
-        if not isinstance(shape, tuple) or len(shape) != 4 or shape[-1] != self.num_features:
+        if not isinstance(shape, tuple) or len(shape) not in (2, 4) or shape[-1] != self.num_features:
             raise InputError(
-                f"`network` of {self.name} must return a feature map (B, h, w, {self.num_features}), a Keras tensor. "
-                f"Received: {shape}."
+                f"`network` of {self.name} must return a feature map (B, h, w, {self.num_features}) or vectors "
+                f"(B, {self.num_features}), a Keras tensor. Received: {shape}."
             )
         return keras.Model(input_tensor, maps, name="network")
 

@@ -43,16 +43,19 @@ _KERNELS: dict[type, str] = {  # the layers that a scale and a shift can be fold
 class Forward:
     """The compiled frozen part of a model, which runs on batches of images.
 
-    Every batch runs at the same size. A short batch is filled with black images, whose features are then removed. So
+    Every batch runs at the same size. A short batch is filled with zeros (black images), whose features are then removed. So
     the features of an image do not depend on the number of other images in the batch.
 
     Attributes:
         name: name of the runtime, "tensorflow" or "openvino".
         input_shape: (batch size, S, S, 3) of the images that run together.
+        dtype: of the images, uint8; another kind of example may have another type.
     """
 
-    def __init__(self, name: str, run: Callable[[np.ndarray], np.ndarray], input_shape: Sequence[int]) -> None:
-        self.name = name
+    def __init__(
+        self, name: str, run: Callable[[np.ndarray], np.ndarray], input_shape: Sequence[int], dtype: Any = np.uint8
+    ) -> None:
+        self.name, self.dtype = name, np.dtype(dtype)
         self.input_shape = tuple(input_shape)
         self._run = run
 
@@ -70,13 +73,13 @@ class Forward:
         """
         images = np.asarray(images)
         batch_size, *size = self.input_shape
-        if images.dtype != np.uint8 or list(images.shape[1:]) != size or not 0 < len(images) <= batch_size:
+        if images.dtype != self.dtype or list(images.shape[1:]) != size or not 0 < len(images) <= batch_size:
             raise InputError(
-                f"`images` must be 1 to {batch_size} uint8 images of shape {tuple(size)}. "
+                f"`images` must be 1 to {batch_size} {self.dtype} images of shape {tuple(size)}. "
                 f"Received: {images.dtype} of shape {images.shape}."
             )
         missing = batch_size - len(images)
-        whole = np.concatenate([images, np.zeros((missing, *size), np.uint8)]) if missing else images
+        whole = np.concatenate([images, np.zeros((missing, *size), self.dtype)]) if missing else images
         return self._run(np.ascontiguousarray(whole))[: len(images)]
 
 
@@ -127,8 +130,9 @@ def make_forward(
     input_shape = (batch_size, *extractor.input.shape[1:])
     if None in input_shape:
         raise InputError(f"`extractor` must take images of one size. Received: an input of shape {input_shape[1:]}.")
-    graph = _trace(extractor, input_shape, np.uint8 if sample is None else sample.dtype)
-    plain = Forward("tensorflow", lambda images: graph(tf.constant(images)).numpy(), input_shape)
+    dtype = np.uint8 if sample is None else sample.dtype
+    graph = _trace(extractor, input_shape, dtype)
+    plain = Forward("tensorflow", lambda images: graph(tf.constant(images)).numpy(), input_shape, dtype)
     is_worth_timing = (num_images is None or num_images >= _WORTH_TIMING) and not tf.config.list_physical_devices("GPU")
     if name == "tensorflow" or not has_openvino or (name == "auto" and not is_worth_timing):
         return plain
@@ -140,7 +144,7 @@ def make_forward(
     return _fastest(plain, other, sample)
 
 
-def _trace(extractor: keras.Model, input_shape: Sequence[int], dtype: Any = tf.uint8) -> Any:
+def _trace(extractor: keras.Model, input_shape: Sequence[int], dtype: Any) -> Any:
     """Return the concrete function of `extractor` in inference mode, with norms folded and weights copied."""
     values, biases = _fold(extractor)
     # The function captures tensors. As constants in the graph, the optimizer would copy and search through them.
@@ -221,7 +225,7 @@ def _kernel(convolution: Any) -> Any:
 def _try_openvino(graph: Any, extractor: keras.Model, input_shape: Sequence[int], images: np.ndarray) -> Forward | None:
     """Return the OpenVINO function of a graph; None, after a message, if it fails or differs from the network."""
     try:
-        forward = Forward("openvino", _compile_openvino(graph), input_shape)
+        forward = Forward("openvino", _compile_openvino(graph), input_shape, images.dtype)
         features = forward(images)
     except (ImportError, RuntimeError) as error:  # OpenVINO raises no other errors
         say(f"runtime: tensorflow, because openvino cannot run this network ({' '.join(str(error).split())[:160]})")

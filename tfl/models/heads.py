@@ -42,7 +42,7 @@ def pool(feature_map: keras.KerasTensor, pooling: str) -> keras.KerasTensor:
     """Reduce a feature map to one vector per image.
 
     Args:
-        feature_map: `(B, h, w, C)`.
+        feature_map: `(B, h, w, C)`; vectors `(B, C)` stay as they are.
         pooling: `"avg"` (mean over positions), `"max"`, or `"gem"`: the generalised mean
             `(mean(max(x, 1e-6)^p))^(1/p)` with p = 3, between the two.
 
@@ -54,6 +54,8 @@ def pool(feature_map: keras.KerasTensor, pooling: str) -> keras.KerasTensor:
     """
     pooling = resolve(pooling, POOLINGS, "head.pooling")
     name = HEAD_PREFIX + "pool"
+    if len(feature_map.shape) == 2:
+        return layers.Identity(name=name)(feature_map)
     if pooling == "max":
         return layers.GlobalMaxPooling2D(name=name)(feature_map)
     if pooling == "gem":

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tfl.backbones import get_backbone_spec
+from tfl.build import input_of_config
 from tfl.config import PYTHON_DATA, TransferConfig
 from tfl.data import Source, load_source
 from tfl.data.index import read_splits
@@ -123,7 +123,7 @@ def open_recorded(
     if source and data is not None:
         raise InputError(f"`source` must be empty if `data` is given. Received: source={source!r}.")
     most, depth = config.data.max_bad_fraction, config.data.bit_depth
-    kind = get_backbone_spec(config.backbone.name).input
+    kind = input_of_config(config)
     if data is not None:
         return load_source(data, most, bit_depth=depth, kind=kind), PYTHON_DATA
     try:
