@@ -180,7 +180,7 @@ def test_rows_of_numbers_are_written_as_sets_or_as_values(tmp_path):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (30, 8, 8, 3)).astype(np.uint8)
     values, sets = rng.normal(100, 1, (30, 2)).astype(np.float32), rng.integers(0, 2, (30, 2)).astype(np.float32)
-    config = tfl.TransferConfig(head=tfl.HeadConfig(target="regression"))
+    config = tfl.TransferConfig(task=tfl.TaskConfig(name="regression"))
     for labels, splits, is_set in (
         (values, load_data((images, values)), False),
         (sets, load_data((images, sets)), True),
