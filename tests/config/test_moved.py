@@ -89,10 +89,10 @@ def test_a_run_of_an_older_version_opens_and_is_finished(older, finished, capsys
 
 def test_the_old_name_in_a_workdir_counts(older):
     set_target(older, "regression")
-    with pytest.raises(InputError, match=r"task.name is 'regression', and 'multiclass' in the model.*") as caught:
+    with pytest.raises(InputError, match=r"task.name is 'regression', but 'multiclass' in the model.*") as caught:
         evaluate_workdir(older)
     assert "config.json" in str(caught.value)
-    with pytest.raises(InputError, match=r"differs in task.name='multiclass' \(there: 'regression'\)\.$"):
+    with pytest.raises(InputError, match=r"differs in task.name='multiclass' \(recorded: 'regression'\)\.$"):
         Workdir.open(older, tfl.TransferConfig.from_dict(Workdir(older).read_config() | {"task": {}}).to_dict())
     set_target(older, "regression", task={"name": "multiclass"})
     for call in (lambda: evaluate_workdir(older), lambda: write_report(older), lambda: Workdir.open(older, {})):
