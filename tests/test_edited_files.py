@@ -203,7 +203,7 @@ def test_splits_without_a_column_are_refused(run, finished, place):
     [
         (lambda rows: [*rows, rows[-1]], "occurs twice"),
         (lambda rows: [row.replace(",test,", ",tset,") for row in rows], "has the split 'tset'"),
-        (lambda rows: [row.replace(",8,8", ",8,-8") for row in rows], "x '-8' pixels"),
+        (lambda rows: [row.replace(",8,8", ",8,-8") for row in rows], "has the height '-8'"),
     ],
 )
 def test_splits_that_no_run_has_are_refused(run, change, rule):

@@ -22,32 +22,38 @@ ALLOWED = {
 
 def assumes(source):
     """Return the lines of a text that import from the room of images, name the kind, or use the facts of images."""
-    lines = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tfl.inputs.image"):
-            lines.add(node.lineno)
-        elif isinstance(node, ast.ImportFrom) and node.module == "tfl.inputs" and _names(node) & {KIND, "ImageInput"}:
-            lines.add(node.lineno)
-        elif isinstance(node, ast.Import) and any(name.name.startswith("tfl.inputs.image") for name in node.names):
-            lines.add(node.lineno)
-        elif isinstance(node, ast.Constant) and node.value in ({KIND} | FACTS):
-            lines.add(node.lineno)
-        elif isinstance(node, ast.Tuple) and _is_shape_of_pixels(node):
-            lines.add(node.lineno)
-        elif isinstance(node, ast.Attribute) and node.attr in ("decode_image", "decode_jpeg", "decode_png"):
-            lines.add(node.lineno)
-    return sorted(lines)
+    return sorted({node.lineno for node in ast.walk(ast.parse(source)) if any(rule(node) for rule in RULES)})
 
 
-def _names(node):
-    return {alias.name for alias in node.names}
+def _imports_images(node):
+    if isinstance(node, ast.Import):
+        return any(alias.name.startswith("tfl.inputs.image") for alias in node.names)
+    if not isinstance(node, ast.ImportFrom):
+        return False
+    names = {alias.name for alias in node.names}
+    return (node.module or "").startswith("tfl.inputs.image") or (
+        node.module == "tfl.inputs" and bool(names & {KIND, "ImageInput"})
+    )
+
+
+def _names_the_kind(node):
+    return isinstance(node, ast.Constant) and node.value in {KIND} | FACTS
+
+
+def _decodes(node):
+    return isinstance(node, ast.Attribute) and node.attr in ("decode_image", "decode_jpeg", "decode_png")
 
 
 def _is_shape_of_pixels(node):
     """Return whether a tuple has two equal sides and ends with 3, such as (size, size, 3)."""
+    if not isinstance(node, ast.Tuple):
+        return False
     parts = [ast.dump(part) for part in node.elts[-3:]]
     is_rgb = len(parts) == 3 and isinstance(node.elts[-1], ast.Constant) and node.elts[-1].value == 3
     return is_rgb and parts[0] == parts[1] and not isinstance(node.elts[-2], ast.Constant)
+
+
+RULES = (_imports_images, _names_the_kind, _decodes, _is_shape_of_pixels)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tfl.errors import InputError
 from tfl.evaluation import Predictions, write_predictions
 from tfl.evaluation.pairs import mcnemar
 from tfl.evaluation.tables import read_column
-from tfl.inputs.image.image_input import FACTS
+from tfl.inputs import ImageInput
 from tfl.runs.compare import compare_runs
 from tfl.workdir import write_csv, write_json
 
@@ -39,7 +39,7 @@ def write_run(folder, logits, labels=LABELS, classes=CLASSES, target="multiclass
     write_predictions(table, folder / "predictions.csv", ids, classes)
     texts = read_column(folder / "predictions.csv", "label")
     rows = [(name, "", texts[name], "test", f"digest of {name}", 0, 0) for name in ids]
-    write_csv(folder / "splits.csv", (*COLUMNS, *FACTS), rows)
+    write_csv(folder / "splits.csv", (*COLUMNS, *ImageInput.facts), rows)
     return str(folder)
 
 

@@ -134,19 +134,22 @@ def read_splits(path: epath.PathLike) -> list[dict[str, str]]:
         InputError: a column is missing, an id occurs twice, or a split or size is not valid.
     """
     rows = read_csv(path, COLUMNS, key="id")
+    facts = _facts_in(rows[0]) if rows else []
+    if missing := [name for name in facts if name not in rows[0]]:
+        raise refuse_file(path, f"no column {missing[0]!r}")
     for row in rows:
         if row["split"] not in (*SPLITS, UNUSED):
             raise refuse_file(path, f"{row['id']!r} has the split {row['split']!r}")
-        for name in _facts_in(row):
+        for name in facts:
             if not row[name].isdecimal():
                 raise refuse_file(path, f"{row['id']!r} has the {name} {row[name]!r}, which is not a whole number")
     return rows
 
 
 def _facts_in(row: Mapping[str, str]) -> list[str]:
-    """Return the columns of a table that are facts of any kind of example; other columns are not read."""
-    known = {name for kind in input_names() for name in get_input(kind).facts}
-    return [name for name in row if name in known]
+    """Return the facts of the kind of example that a table is of: it has at least one of them as a column."""
+    kinds = (get_input(name).facts for name in input_names())
+    return list(next((facts for facts in kinds if any(name in row for name in facts)), ()))
 
 
 def index_of_splits(rows: Sequence[Mapping[str, str]]) -> Index:

@@ -43,8 +43,8 @@ _KERNELS: dict[type, str] = {  # the layers that a scale and a shift can be fold
 class Forward:
     """The compiled frozen part of a model, which runs on batches of images.
 
-    Every batch runs at the same size. A short batch is filled with zeros (black images), whose features are then removed. So
-    the features of an image do not depend on the number of other images in the batch.
+    Every batch runs at the same size. A short batch is filled with zeros (black images), whose features are then
+    removed. So the features of an image do not depend on the number of other images in the batch.
 
     Attributes:
         name: name of the runtime, "tensorflow" or "openvino".
