@@ -10,6 +10,8 @@ from doc_code import code_under, import_code, lines_of
 from option_runs import make_config, tiny_networks, write_photos
 
 import tfl
+from tfl import tasks
+from tfl.config import TARGETS
 
 OF_EXAMPLES, OF_KERAS = code_under("A metric of your own")
 
@@ -21,7 +23,9 @@ def run(tmp_path_factory):
     import_code(OF_EXAMPLES, folder, "costs")
     photos = write_photos(folder / "photos", (40, 40))
     with tiny_networks():
-        return tfl.transfer(make_config(photos, folder / "store", {"task.name": "costs"}), folder / "run")
+        yield tfl.transfer(make_config(photos, folder / "store", {"task.name": "costs"}), folder / "run")
+    TARGETS.remove("costs")
+    del tasks._TASKS["costs"]
 
 
 @pytest.mark.parametrize("code", [OF_EXAMPLES, OF_KERAS], ids=["of examples", "of Keras"])
