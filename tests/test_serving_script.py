@@ -150,7 +150,7 @@ def test_the_end_does_not_wait_for_an_image_that_takes_for_ever(run, tmp_path, s
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--model=nowhere"], "Received: 'nowhere': does not exist."),
+        (["--model=nowhere"], "Received: 'nowhere', which does not exist."),
         ([], "`model` must be a finished workdir or an exported model. Received: none."),
         (["--model=nowhere", "--port=99999"], "`port` must be between 0 and 65535."),
         (["--model=nowhere", "--prot=1"], "Did you mean 'port'?"),

@@ -101,7 +101,7 @@ def test_a_failed_save_is_said_and_the_next_one_tries_again(tmp_path, said, monk
 
         full.setattr("tfl.checkpoints.store.write_checkpoint", fail)
         writer.submit(make(2))
-        with pytest.raises(InputError, match=r"`checkpoint.folder` must have room"):
+        with pytest.raises(InputError, match=r"`checkpoint.folder` must be on a disk with free space"):
             writer.wait()
         writer.submit(make(3))  # does not raise: training goes on
         with pytest.raises(InputError, match="step_00000003"):

@@ -346,7 +346,7 @@ def test_a_failure_at_the_last_file_leaves_no_orphan(tmp_path, monkeypatch, said
 
     with monkeypatch.context() as full:
         full.setattr(tfl.checkpoints.store, "write_atomically", fail)
-        with pytest.raises(InputError, match=r"^`checkpoint.folder` must have room"):
+        with pytest.raises(InputError, match=r"^`checkpoint.folder` must be on a disk with free space"):
             store.save(make(2))
     assert_same(CheckpointStore(tmp_path).load(), make(2 if moved else 1))
     assert names_in(tmp_path) == ["LATEST", "step_00000001", "step_00000002"][: 3 if moved else 2]

@@ -106,7 +106,7 @@ except InputError as error: print("too late" if "before TensorFlow" in str(error
     line, late = result.stdout.splitlines()
     assert json.loads(line) == [["MirroredStrategy", 3, 1, 0], [6.0] * 3, True]
     assert late == "too late"
-    assert said(result) == ["strategy: cpu:3, by name: 3 logical devices on one CPU"]
+    assert said(result) == ["strategy: cpu:3: 3 logical devices on one CPU"]
 
 
 def test_what_does_not_fit_the_environment_is_one_line_at_once():

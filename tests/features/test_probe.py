@@ -339,7 +339,7 @@ def test_features_with_nan_are_refused():
         ({"labels": [0, 1]}, "`labels` must be one for each row of features. Received: 2 labels and 120 rows."),
         (
             {"num_outputs": 2},
-            "`labels` must be class numbers from 0 to 1 for multiclass and 2 outputs. Received: 44 of 120 others",
+            "`labels` must be class numbers from 0 to 1 for multiclass and 2 outputs. Received: 44 of 120 other labels",
         ),
         ({"labels": np.eye(3)[np.arange(120) % 3]}, "Did you mean np.argmax.labels, axis=1"),
         ({"labels": np.arange(120) % 3 + 1, "num_outputs": 3}, "Did you mean labels 0 to 2: labels - 1"),

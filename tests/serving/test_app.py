@@ -154,7 +154,7 @@ def test_a_format_without_layers_predicts_but_explains_nothing(serve, ready, lit
 
 @pytest.mark.parametrize("verb", ["predict", "classify", "explain"])
 def test_another_model_another_path_another_method(client, verb):
-    assert "Known: 'model'" in error(client.post(f"/v1/models/modl:{verb}", content=b"x"), 404)
+    assert "must be 'model'" in error(client.post(f"/v1/models/modl:{verb}", content=b"x"), 404)
     error(client.get(f"/v1/models/model:{verb}"), 405)
     error(client.post(f"/v2/models/model:{verb}"), 404)
     error(client.get("/v1/models/other"), 404)

@@ -70,7 +70,7 @@ def test_places_are_held_by_what_has_arrived_and_not_by_what_was_announced():
             await asyncio.sleep(0)
         assert room.taken == 80
         assert await read_body(request(part(b"y" * 70, more=False)), 100, PATIENCE, room) == b"y" * 70
-        with pytest.raises(RequestError, match="busy: 80 bytes") as caught:
+        with pytest.raises(RequestError, match="busy with 80 bytes") as caught:
             await read_body(request(part(b"z" * 71, more=False)), 100, PATIENCE, room)
         assert (caught.value.status, caught.value.headers) == (503, {"retry-after": "1"})
         loop = asyncio.get_running_loop()

@@ -44,7 +44,7 @@ WRONG = {
         NUMBERS + 1.0,
         r"4 of 12 other labels, the first is 3, .*labels 0 to 2: NAME - 1\?",
     ),
-    "-1 and 1": ("multiclass", 2, NUMBERS // 2 * 2 - 1, r"8 of 12 others.*labels 0 and 1: \(NAME \+ 1\) // 2\?"),
+    "-1 and 1": ("multiclass", 2, NUMBERS // 2 * 2 - 1, r"8 of 12 other labels.*labels 0 and 1: \(NAME \+ 1\) // 2\?"),
     "some without": ("multiclass", 3, np.where(NUMBERS, NUMBERS, -1), r"4 of 12 .*leave out the examples"),
     "out of range": ("multiclass", 3, NUMBERS * 4, r"8 of 12 .*a model of 9 outputs"),
     "fractions": ("multiclass", 3, NUMBERS / 2, "4 of 12 other labels, the first is 0.5.*'regression'"),
@@ -142,7 +142,7 @@ def test_a_source_of_more_classes_than_outputs() -> None:
     splits = tfl.load_data("digits")
     feed = tfl.EpochFeed(splits.source, splits.train, image_size=32, batch_size=8)
     with pytest.raises(
-        InputError, match=r"`x.source` must be class numbers from 0 to 2 .*the first 3, all in \[0, 9\]"
+        InputError, match=r"`x.source` must be class numbers from 0 to 2 .*the first is 3, all in \[0, 9\]"
     ):
         tfl.fit(compiled("multiclass", 3), feed)
 
@@ -172,7 +172,7 @@ SCALED = {
         r"12 of 12 other images, the first is number 0 in \[0.*, .*1\]\. Did you mean 255 \* images\?",
     ),
     "one of twelve": (one_scaled(), r"1 of 12 other images, the first is number 7 in .*Did you mean 255 \* images\?"),
-    "-1 to 1": (PIXELS / 127.5 - 1, r"image 0 in \[-.*Did you mean 127\.5 \* \(images \+ 1\)\?"),
+    "-1 to 1": (PIXELS / 127.5 - 1, r"number 0 in \[-.*Did you mean 127\.5 \* \(images \+ 1\)\?"),
     "standardised": ((PIXELS - 120) / 50, "Did you mean the images before they were normalised"),
     "12 bits": (PIXELS * np.float32(4095 / 255), r"Did you mean images \* \(255 / 4095\)\?"),
     "booleans": (PIXELS > 127, r"Did you mean 255 \* images\?"),

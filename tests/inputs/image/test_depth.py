@@ -81,7 +81,7 @@ def test_each_split_is_judged_for_itself(tmp_path, capsys):
 def test_files_with_more_bits_are_refused(tmp_path):
     draw(tmp_path, 12)
     (tmp_path / "dark" / "9.png").write_bytes(deep_png(np.full((4, 4, 1), 5000)))
-    line = r"data.bit_depth=12, and 1 of 17 .*the first: dark/9.png with 5,000\. Did you mean data.bit_depth=14\?"
+    line = r"data.bit_depth=12, but 1 of 17 .*the first: dark/9.png with 5,000\. Did you mean data.bit_depth=14\?"
     with pytest.raises(InputError, match=line):
         tfl.load_data(f"folder:{tmp_path}", bit_depth=12)
 
@@ -142,7 +142,7 @@ def test_a_model_keeps_the_depth_of_its_images(tmp_path):
     with pytest.raises(InputError, match="values of more than 12 bits"):
         artefact.predict_bytes([deeper])
     (tmp_path / "deeper.png").write_bytes(deeper)
-    with pytest.raises(InputError, match=r"a value of 5,000, more than data\.bit_depth=12 admits"):
+    with pytest.raises(InputError, match=r"a value of 5,000, more than data\.bit_depth=12 allows"):
         predict_files(result.workdir, [str(tmp_path / "deeper.png")])
 
 
