@@ -14,7 +14,8 @@ from tfl.evaluation import (
     fit_temperature,
     reliability_bins,
 )
-from tfl.evaluation.calibration import BOUNDS, mean_loss
+from tfl.evaluation.calibration import mean_loss
+from tfl.evaluation.temperature import BOUNDS
 
 
 def honest(target, count, seed=0, outputs=3):

@@ -17,8 +17,8 @@ from tfl.evaluation import (
     summarize,
     wilson_interval,
 )
-from tfl.evaluation.decisions import confidence_of
 from tfl.evaluation.rows import to_json
+from tfl.evaluation.selective import confidence_of
 
 
 def drawn(seed, count, num_classes=3):

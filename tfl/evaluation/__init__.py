@@ -3,24 +3,24 @@
 from tfl.evaluation.analyses import ANALYSES
 from tfl.evaluation.analysis import Analysis, Examples
 from tfl.evaluation.calibration import (
-    TemperatureFit,
     calibration_error,
     confidences,
     describe_calibration,
-    fit_temperature,
     reliability_bins,
 )
 from tfl.evaluation.choice import Choice, compare_losses
 from tfl.evaluation.conformal import ConformalSets, fit_conformal
-from tfl.evaluation.decisions import choose_dont_know, precision_thresholds, selective_curve
 from tfl.evaluation.evaluation import Evaluation
 from tfl.evaluation.intervals import bootstrap_intervals, difference_interval, wilson_interval
 from tfl.evaluation.pairs import Comparison, adjust_holm, compare_predictions, paired_interval
 from tfl.evaluation.per_class import confusion_matrix, per_class_metrics
 from tfl.evaluation.predictions import Predictions, evaluate, predict
+from tfl.evaluation.selective import choose_dont_know, selective_curve
 from tfl.evaluation.slices import Slicing, measure_examples, measure_slices, slice_by_column, slice_by_content
 from tfl.evaluation.summary import main_figures, summarize
 from tfl.evaluation.tables import read_predictions, write_predictions
+from tfl.evaluation.temperature import TemperatureFit, fit_temperature
+from tfl.evaluation.thresholds import precision_thresholds
 
 __all__ = [
     "ANALYSES",

@@ -5,8 +5,9 @@ from typing import Any
 from tfl.evaluation.analysis import Analysis
 from tfl.evaluation.calibration import CalibrationAnalysis
 from tfl.evaluation.conformal import ConformalAnalysis
-from tfl.evaluation.decisions import PrecisionAnalysis, SelectiveAnalysis
 from tfl.evaluation.per_class import ConfusionAnalysis, PerClassAnalysis
+from tfl.evaluation.selective import SelectiveAnalysis
+from tfl.evaluation.thresholds import PrecisionAnalysis
 
 ANALYSES: dict[str, Analysis[Any]] = {  # in the order of their entries in evaluation.json
     analysis.name: analysis

@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from tfl.evaluation.calibration import fit_temperature
 from tfl.evaluation.intervals import mean_interval
 from tfl.evaluation.predictions import Predictions
+from tfl.evaluation.temperature import fit_temperature
 
 
 @dataclasses.dataclass(frozen=True)

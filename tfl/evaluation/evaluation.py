@@ -7,9 +7,10 @@ from typing import Any
 from tfl.evaluation.analyses import ANALYSES
 from tfl.evaluation.calibration import CalibrationResult
 from tfl.evaluation.conformal import MeasuredCoverage
-from tfl.evaluation.decisions import PrecisionThreshold, SelectiveResult
 from tfl.evaluation.per_class import ClassMetrics, Matrix, absent_classes
+from tfl.evaluation.selective import SelectiveResult
 from tfl.evaluation.slices import MeasuredSlice
+from tfl.evaluation.thresholds import PrecisionThreshold
 from tfl.tasks.task import CALIBRATION, CONFORMAL, CONFUSION, PER_CLASS, PRECISION, SELECTIVE
 
 

@@ -62,6 +62,14 @@ def wilson_interval(successes: int, trials: int, level: float = LEVEL) -> tuple[
     return float(interval.low), float(interval.high)
 
 
+def share_with_interval(hits: np.ndarray) -> tuple[float, float, float] | tuple[None, None, None]:
+    """Return a share and the two ends of its Wilson interval; None if there is nothing to count."""
+    if not len(hits):
+        return None, None, None
+    low, high = wilson_interval(int(hits.sum()), len(hits))
+    return float(hits.mean()), low, high
+
+
 def difference_interval(
     first: float, first_count: int, second: float, second_count: int, level: float = LEVEL
 ) -> tuple[float, float]:

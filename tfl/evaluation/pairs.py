@@ -11,6 +11,7 @@ from tfl.errors import InputError
 from tfl.evaluation.intervals import LEVEL, NUM_RESAMPLES, percentiles
 from tfl.evaluation.predictions import Predictions
 from tfl.evaluation.resampling import draw_counts
+from tfl.tasks import Headline
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Comparison:
     """Difference between two models on the same examples.
 
     Attributes:
-        metric: "accuracy", or "mean_absolute_error" for regression.
+        headline: the metric that is compared: the headline metric of the task.
         first: the metric of the first model.
         second: the metric of the second model.
         difference: first - second.
@@ -31,7 +32,7 @@ class Comparison:
         p_value: probability of a difference at least as large if the two models are equally good.
     """
 
-    metric: str
+    headline: Headline
     first: float
     second: float
     difference: float
@@ -41,6 +42,11 @@ class Comparison:
     only_second: int
     test: str
     p_value: float
+
+    @property
+    def metric(self) -> str:
+        """The name of the metric: "accuracy", or "mean_absolute_error" for regression."""
+        return self.headline.metric
 
 
 def compare_predictions(first: Predictions, second: Predictions, seed: int = 0) -> Comparison:
@@ -78,7 +84,7 @@ def compare_predictions(first: Predictions, second: Predictions, seed: int = 0) 
     better, worse = counts if headline.higher_is_better else counts[::-1]
     test, p_value = ("McNemar", mcnemar(better, worse)) if headline.is_share else ("Wilcoxon", wilcoxon(gains))
     own, other = (float(value.mean()) for value in values)
-    return Comparison(headline.metric, own, other, own - other, low, high, better, worse, test, p_value)
+    return Comparison(headline, own, other, own - other, low, high, better, worse, test, p_value)
 
 
 def paired_interval(first: Predictions, second: Predictions, metric: str, seed: int = 0) -> tuple[float, float]:

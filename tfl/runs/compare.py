@@ -183,15 +183,15 @@ def sentence(best: str, row: dict[str, Any], comparison: Comparison, num_example
         num_examples: the number of test examples.
         num_compared: the number of runs that are compared with the best run.
     """
-    metric, p_value, is_accuracy = comparison.metric.replace("_", " "), row["p_holm"], comparison.metric == "accuracy"
+    headline, metric, p_value = comparison.headline, comparison.headline.noun, row["p_holm"]
     if not comparison.only_first and not comparison.only_second:
-        how = "right and wrong on the same" if is_accuracy else "equally far off on each of"
+        how = "right and wrong on the same" if headline.is_share else "equally far off on each of"
         return f"{best} and {row['run']} are {how} {num_examples} images."
-    # A smaller error is better. The sentence says by how much the best run is better.
+    # The sentence says by how much the best run is better, also where a smaller value is better.
     gain, low, high = comparison.difference, comparison.low, comparison.high
-    gain, low, high = (gain, low, high) if is_accuracy else (-gain, 0.0 - high, 0.0 - low)
+    gain, low, high = (gain, low, high) if headline.higher_is_better else (-gain, 0.0 - high, 0.0 - low)
     size = f"{gain:.4f} (95 % interval {low:+.4f} to {high:+.4f})"
-    verb = "right" if is_accuracy else "closer"
+    verb = "right" if headline.is_share else "closer"
     counts = f"it alone is {verb} on {comparison.only_first} images, the other alone on {comparison.only_second}"
     how = f"{comparison.test}, p = {p_value:.2g}" + (f" after Holm for {num_compared}" if num_compared > 1 else "")
     if p_value < 1 - LEVEL:
