@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from etils import epath
 
+from tfl.data.label_formats import label_format_of
 from tfl.errors import InputError
 from tfl.files.reading import read_csv, refuse_file
 from tfl.inputs import get_input, input_names
@@ -117,14 +118,10 @@ class Index:
 
     def label_texts(self) -> list[str]:
         """Return every label as text: the class, the present labels joined by "|", or the values joined by "|"."""
-        if self.is_multiclass:
-            return [self.class_names[number] for number in self.labels.tolist()]
-        if self.labels.ndim == 1:
-            return [str(float(value)) for value in self.labels]
-        if self.class_names and np.isin(self.labels, (0, 1)).all():  # rows of values may have names of columns, too
-            names = np.array(self.class_names, object)
-            return ["|".join(names[row > 0]) for row in self.labels]
-        return ["|".join(f"{value:.9g}" for value in row) for row in self.labels.tolist()]
+        if self.labels.ndim == 1 and not self.is_multiclass:
+            return [str(float(value)) for value in self.labels]  # as in the splits.csv of earlier versions
+        labels = label_format_of(self.labels, self.class_names)
+        return [labels.text(label, self.class_names) for label in self.labels]
 
 
 def read_splits(path: epath.PathLike) -> list[dict[str, str]]:

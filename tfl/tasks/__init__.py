@@ -9,11 +9,11 @@ The other packages use only these declarations. To add a task, write a subclass 
 import numpy as np
 
 from tfl.config import TARGETS
+from tfl.data.label_formats import SEPARATOR, ClassLabels, LabelFormat, SetLabels, ValueLabels
 from tfl.errors import InputError
 from tfl.registry import resolve
 from tfl.tasks.classes import Binary, Multiclass, OneClass
 from tfl.tasks.classification import ROUNDING, Classification
-from tfl.tasks.label_formats import SEPARATOR, ClassLabels, LabelFormat, SetLabels, ValueLabels
 from tfl.tasks.label_sets import Multilabel
 from tfl.tasks.task import Headline, Outcomes, Statistic, Task
 from tfl.tasks.values import Regression

@@ -8,11 +8,11 @@ import numpy as np
 import scipy.special
 import tensorflow as tf
 
+from tfl.data.label_formats import ClassLabels, LabelFormat
 from tfl.errors import InputError
 from tfl.tasks import statistics
 from tfl.tasks.classification import ROUNDING, Classification
 from tfl.tasks.convex import Convex, SoftmaxCrossEntropy
-from tfl.tasks.label_formats import ClassLabels, LabelFormat
 from tfl.tasks.scores import TOP_K, class_metrics, positive_class_metrics, top_k_metrics
 from tfl.tasks.sigmoid import SigmoidOutputs
 from tfl.tasks.task import CONFORMAL, CONFUSION, OF_CLASSIFIERS, Outcomes, Statistic, check_smoothing

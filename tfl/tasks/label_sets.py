@@ -6,8 +6,8 @@ import numpy as np
 import scipy.special
 import tensorflow as tf
 
+from tfl.data.label_formats import LabelFormat, SetLabels
 from tfl.tasks import statistics
-from tfl.tasks.label_formats import LabelFormat, SetLabels
 from tfl.tasks.scores import label_metrics
 from tfl.tasks.sigmoid import SigmoidOutputs
 from tfl.tasks.task import Outcomes, Statistic

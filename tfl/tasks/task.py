@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfl.data.label_formats import LabelFormat
 from tfl.errors import InputError
 from tfl.tasks.convex import Convex
-from tfl.tasks.label_formats import LabelFormat
 
 CALIBRATION, PER_CLASS, CONFUSION = "calibration", "per_class", "confusion_matrix"
 SELECTIVE, PRECISION, CONFORMAL = "selective", "precision_thresholds", "conformal"

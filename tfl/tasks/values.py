@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfl.data.label_formats import LabelFormat, ValueLabels
 from tfl.tasks.convex import Convex, SquaredError
-from tfl.tasks.label_formats import LabelFormat, ValueLabels
 from tfl.tasks.scores import value_metrics
 from tfl.tasks.statistics import value_errors
 from tfl.tasks.task import CONFORMAL, Headline, Outcomes, Statistic, Task, check_smoothing

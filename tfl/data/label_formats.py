@@ -215,6 +215,19 @@ class ValueLabels(LabelFormat):
         return np.arange(found)
 
 
+def label_format_of(labels: np.ndarray, names: Sequence[str]) -> LabelFormat:
+    """Return the format of the labels of an index.
+
+    Args:
+        labels: int64 `(N,)`, or float32 `(N,)` or `(N, K)`.
+        names: of classes or labels; rows of values may have names of columns, too.
+    """
+    if labels.dtype.kind == "i":
+        return ClassLabels()
+    is_set = labels.ndim == 2 and bool(names) and bool(np.isin(labels, (0, 1)).all())
+    return SetLabels() if is_set else ValueLabels()
+
+
 def _describe_numbers(labels: np.ndarray) -> str:
     """Describe labels that are not class numbers, and say what to do."""
     if labels.ndim == 2:
