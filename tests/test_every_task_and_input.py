@@ -202,7 +202,7 @@ def test_it_trains_and_its_metrics_are_those_of_its_predictions(cell):
     assert metrics["test"]["loss"] < min(by_chance)
 
 
-def test_a_run_stopped_in_its_second_epoch_goes_on_to_the_same_bits(cell, monkeypatch):
+def test_a_run_stopped_in_its_second_epoch_goes_on_to_the_same_bits(cell, monkeypatch, capsys):
     epochs: list[int] = []
 
     class Watched(finetune.StepScalars):
@@ -219,7 +219,11 @@ def test_a_run_stopped_in_its_second_epoch_goes_on_to_the_same_bits(cell, monkey
         cell.run("stopped")
     assert epochs == [0, 1] and not (cell.folder / "stopped" / "metrics.json").exists()
     epochs.append(-1)
+    capsys.readouterr()
     resumed = cell.run("stopped")
+    said, several = capsys.readouterr().err, get_input(cell.kind).noun[1]
+    assert f"{several}: train" in said and f"on {len(cell.table.ids)} {several}" in said
+    assert speaks_of_images(said, cell.folder) == (cell.kind == "image")
     assert epochs == [0, 1, -1, 1]  # the first epoch was not repeated
     assert_same_bits(resumed.model.get_weights(), cell.whole.model.get_weights())
     for name in ("predictions.csv", "validation_predictions.csv", "history.csv", "evaluation.json"):
@@ -325,5 +329,13 @@ def test_report_and_card_have_the_main_metric_and_nothing_unfilled(cell):
         words = " ".join(text.split())
         assert " ".join((cell.task.metric.replace("_", " ").capitalize(), *figures)) in words
         assert re.findall(r"\b(?:None|nan|NaN|inf|Undefined)\b|\{\{|\}\}|\{%|%\}", words) == []
+        assert speaks_of_images(words, cell.folder) == (cell.kind == "image")
+    content = re.sub(r"<style.*?</style>", "", page, flags=re.DOTALL)
+    assert speaks_of_images(content, cell.folder) == (cell.kind == "image")  # also descriptions of charts
     has_pictures = get_input(cell.kind).has_pictures
     assert (page.count('<li class="card"') > 0) == has_pictures
+
+
+def speaks_of_images(text: str, folder: Path) -> bool:
+    """Return whether a text has the word "image" or "images"; paths of the run and names of options do not count."""
+    return re.search(r"\bimages?\b", text.replace(str(folder), ""), re.IGNORECASE) is not None

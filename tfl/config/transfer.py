@@ -114,7 +114,7 @@ def _check_folds(config: TransferConfig) -> None:
         "finetune.epochs": (config.finetune.epochs, "fine-tuning needs the validation split"),
         "scratch.epochs": (config.scratch.epochs, "training from scratch needs the validation split"),
         "probe.l2": (config.probe.l2, "a given lambda leaves nothing to choose"),
-        "features.views": (config.features.views, "views of one image must not be on both sides of a fold"),
+        "features.views": (config.features.views, "views of one example must not be on both sides of a fold"),
         "head.hidden_units": (config.head.hidden_units, "only a linear head can be solved"),
     }
     clash = next((name for name, (value, _) in others.items() if value), None) if config.probe.folds else None

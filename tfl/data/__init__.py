@@ -111,5 +111,11 @@ def load_data(
     """
     validate_split(split)
     opened = load_source(source, max_bad_fraction, bit_depth=bit_depth, kind=kind)
-    index = assign_splits(opened.index, split=split, seed=seed, train_examples_per_class=train_examples_per_class)
+    index = assign_splits(
+        opened.index,
+        split=split,
+        seed=seed,
+        train_examples_per_class=train_examples_per_class,
+        nouns=opened.kind.noun,
+    )
     return Splits(opened.with_index(index))

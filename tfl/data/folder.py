@@ -73,13 +73,13 @@ def load_folder(path: str, kind: Input, max_bad_fraction: float = 0.1) -> FileSo
     if not root.is_dir():
         raise InputError(f"`data.source` must name a folder that exists. Received: folder:{path}.{_sibling(root)}")
     tree = read_tree(root, kind.may_be)
-    layout = recognise(tree)
+    layout = recognise(tree, kind.noun)
     for line in (describe_ignored(tree.ignored), *layout.notes):
         if line:
             progress.say(line)
     rows = [(split, class_name, file) for split, class_name, folder in layout.classes for file in folder.all_files()]
     good, bad = _scan(kind, rows, max_bad_fraction)
-    _check_classes_are_left({row[:2] for row in rows} - {row[:2] for row, _ in good})
+    _check_classes_are_left(kind, {row[:2] for row in rows} - {row[:2] for row, _ in good})
     return _make_source(kind, root, good, bad, *number_classes([row[1] for row, _ in good], f"folder:{path}"))
 
 
@@ -156,13 +156,13 @@ def _make_source(
     )
 
 
-def _check_classes_are_left(lost: set[tuple[str, str]]) -> None:
+def _check_classes_are_left(kind: Input, lost: set[tuple[str, str]]) -> None:
     if lost:
         split, class_name = min(lost)
         where = f" of {split}" if split else ""
         raise InputError(
-            f"`data.source` must have usable images for every class. Received: class '{class_name}'{where}, which has "
-            "none."
+            f"`data.source` must have usable {kind.noun[1]} for every class. Received: class '{class_name}'{where}, "
+            "which has none."
         )
 
 

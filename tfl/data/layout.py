@@ -36,19 +36,25 @@ class Layout:
     Attributes:
         classes: in the order train, validation, test; a class may have several folders.
         notes: lines for the user about decisions that are not obvious.
+        nouns: the name of one example and of several, for messages.
     """
 
     classes: list[ClassFolder]
     notes: list[str]
+    nouns: tuple[str, str]
 
 
-def recognise(root: Folder) -> Layout:
+def recognise(root: Folder, nouns: tuple[str, str]) -> Layout:
     """Find the class folders below a folder, also below split folders and wrapper folders.
+
+    Args:
+        root: the folder.
+        nouns: the name of one example and of several, for messages.
 
     Raises:
         InputError: there are no class folders, or the tree can be read in two ways; the message draws the tree.
     """
-    layout = Layout([], [])
+    layout = Layout([], [], nouns)
     top = _unwrap(root, layout)
     if top is not root:
         layout.notes.append(f"The data is read from {top.path}.")
@@ -84,7 +90,7 @@ def _split_folders(top: Folder, layout: Layout) -> list[tuple[str, Folder]]:
     clash = any(item.num_examples and not _UNLABELLED.search(item.name) for item in others)
     if clash or len(set(names)) < len(names) or "train" not in names:
         refuse("hold each split folder (train, validation, test) once and no class folders beside them", top)
-    flat = [item for _, item in splits if not _class_candidates(_unwrap(item, Layout([], [])))]
+    flat = [item for _, item in splits if not _class_candidates(_unwrap(item, Layout([], [], layout.nouns)))]
     if flat:
         train = next(item for split, item in splits if split == "train")
         advice = "" if train in flat else f"folder:{train.path}"
@@ -104,7 +110,7 @@ def _class_candidates(folder: Folder) -> list[Folder]:
 
 def _add_classes(folder: Folder, split: str, layout: Layout) -> None:
     candidates = _class_candidates(folder)
-    check_classes(folder, candidates, at_least=1 if split else 2)  # splits are compared later
+    check_classes(folder, candidates, layout.nouns[1], at_least=1 if split else 2)  # splits are compared later
     swapped = _splits_below(candidates)
     if swapped and not split:
         layout.classes += swapped
@@ -117,7 +123,7 @@ def _add_classes(folder: Folder, split: str, layout: Layout) -> None:
             below = ", ".join(item.name for item in nested.folders[:3])
             layout.notes.append(
                 f"The classes are the {len(candidates)} folders in {folder.path}; "
-                f"images in folders below a class belong to that class, as in {nested.name}: {below}."
+                f"{layout.nouns[1]} in folders below a class belong to that class, as in {nested.name}: {below}."
             )
     _note_unread(folder, candidates, layout)
 
@@ -137,9 +143,9 @@ def _splits_below(candidates: Sequence[Folder]) -> list[ClassFolder]:
 def _note_unread(folder: Folder, read: Sequence[Folder], layout: Layout) -> None:
     """Note the files and folders beside `read` that are not read; refuse a folder with most images directly in it."""
     if folder.own_examples and folder.own_examples * 2 >= folder.num_examples:
-        refuse("have every image in a class folder", folder)
+        refuse(f"have every {layout.nouns[0]} in a class folder", folder)
     if folder.own_examples:
         layout.notes.append(f"Not read: {folder.own_examples} files beside the folders in {folder.path}.")
     for item in folder.folders:
         if item not in read:
-            layout.notes.append(f"Not read: {item.path}: it has no class folders with images.")
+            layout.notes.append(f"Not read: {item.path}: it has no class folders with {layout.nouns[1]}.")

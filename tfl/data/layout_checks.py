@@ -35,12 +35,13 @@ def is_nested(folder: Folder) -> bool:
     return folder.own_examples * 2 < folder.num_examples
 
 
-def check_classes(folder: Folder, candidates: Sequence[Folder], at_least: int) -> None:
+def check_classes(folder: Folder, candidates: Sequence[Folder], several: str, at_least: int) -> None:
     """Check the number, the images and the names of folders that may be classes.
 
     Args:
         folder: that contains them.
         candidates: the folders.
+        several: the name of several examples, for messages.
         at_least: smallest number of them.
 
     Raises:
@@ -51,17 +52,17 @@ def check_classes(folder: Folder, candidates: Sequence[Folder], at_least: int) -
         refuse(f"hold at least two class folders, as in CLASS/1.jpg, but it has {found}", folder)
     empty = next((item for item in candidates if not item.num_files), None)
     if empty:
-        refuse(f"have images for every class, but the class folder {empty.path} is empty", folder, "to remove it")
+        refuse(f"have {several} for every class, but the class folder {empty.path} is empty", folder, "to remove it")
     without = next((item for item in candidates if not item.num_examples), None)
     if without:
         refuse(
-            f"have usable images for every class, but class '{without.name}' has none",
+            f"have usable {several} for every class, but class '{without.name}' has none",
             folder,
             f"to move {without.path} elsewhere",
         )
     names = {item.name.lower() for item in candidates}
     if names & IMAGE_WORDS:
-        refuse("hold class folders, and not images beside labels or masks as for detection or segmentation", folder)
+        refuse(f"hold class folders, and not {several} beside labels or masks as for detection or segmentation", folder)
     if all(_PART.fullmatch(name) for name in names):
         refuse("hold class folders, not parts of a data set", folder, "to sort them as CLASS/fold1/1.jpg")
     if all(_DATE.fullmatch(name) for name in names) and any(map(is_nested, candidates)):

@@ -22,6 +22,7 @@ def assign_splits(
     split: Sequence[float] = (0.7, 0.15, 0.15),
     seed: int = 0,
     train_examples_per_class: int = 0,
+    nouns: tuple[str, str] = ("image", "images"),
 ) -> Index:
     """Give every example of an index its split.
 
@@ -35,6 +36,7 @@ def assign_splits(
         split: fractions of train, validation and test.
         seed: of the hash that orders the examples of a class.
         train_examples_per_class: maximum number of train examples per class, the others become "unused"; 0: all.
+        nouns: the name of one example and of several, for messages.
 
     Returns:
         The index with new `splits`.
@@ -54,9 +56,9 @@ def assign_splits(
         wanted = {"validation": split[1], "test": split[2]}
     else:
         wanted = {}
-    _cut(index, splits, wanted, seed, train_examples_per_class)
+    _cut(index, splits, wanted, seed, train_examples_per_class, nouns)
     result = dataclasses.replace(index, splits=splits)
-    _warn_of_copies(result)
+    _warn_of_copies(result, nouns)
     return result
 
 
@@ -92,7 +94,9 @@ def _copies(contents: np.ndarray) -> list[np.ndarray]:
     return [group for group in groups if len(group) > 1]
 
 
-def _cut(index: Index, splits: np.ndarray, wanted: dict[str, float], seed: int, cap: int) -> None:
+def _cut(
+    index: Index, splits: np.ndarray, wanted: dict[str, float], seed: int, cap: int, nouns: tuple[str, str]
+) -> None:
     """Move examples of "train" to the other splits, class by class, in place; copies of one image stay together.
 
     They stay together even if their labels differ.
@@ -102,7 +106,7 @@ def _cut(index: Index, splits: np.ndarray, wanted: dict[str, float], seed: int, 
     placed = ~in_train
     for name, rows in _classes(index, np.flatnonzero(in_train)).items():
         ranked = _ranked(index, rows, name, seed)
-        counts = _held_out_counts(name, len(rows), len(np.unique(contents[rows])), wanted)
+        counts = _held_out_counts(name, len(rows), len(np.unique(contents[rows])), wanted, nouns[1])
         firsts = ranked[np.sort(np.unique(contents[ranked], return_index=True)[1])]
         groups = [copies.get(int(contents[row]), np.array([row])) for row in firsts if not placed[row]]
         sizes = {
@@ -124,7 +128,7 @@ def _cut(index: Index, splits: np.ndarray, wanted: dict[str, float], seed: int, 
         if cap:
             splits[ranked[splits[ranked] == "train"][cap:]] = UNUSED
     if index.is_multiclass:
-        _check_every_split(index, splits, wanted)
+        _check_every_split(index, splits, wanted, nouns)
 
 
 def _choose(sizes: list[int], room: int, at_least: int, keep: int) -> set[int]:
@@ -163,14 +167,16 @@ def _ranked(index: Index, rows: np.ndarray, class_name: str, seed: int) -> np.nd
     return np.array(sorted(rows, key=key), np.int64)
 
 
-def _held_out_counts(class_name: str, count: int, different: int, fractions: dict[str, float]) -> dict[str, int]:
+def _held_out_counts(
+    class_name: str, count: int, different: int, fractions: dict[str, float], several: str
+) -> dict[str, int]:
     """Round the fractions to whole examples, at least one in each split and in train."""
     if different <= len(fractions):
         subject = f"Class '{class_name}' of `data.source`" if class_name else "`data.source`"
         names = ", ".join(("train", *fractions))
         raise InputError(
-            f"{subject} must have at least {len(fractions) + 1} usable images, one for each of {names}. "
-            f"Received: {count} images{'' if different == count else f', of which only {different} are different'}."
+            f"{subject} must have at least {len(fractions) + 1} usable {several}, one for each of {names}. "
+            f"Received: {count} {several}{'' if different == count else f', of which only {different} are different'}."
         )
     counts = {part: max(1, round(count * fraction)) for part, fraction in fractions.items()}
     while sum(counts.values()) >= count:
@@ -178,28 +184,29 @@ def _held_out_counts(class_name: str, count: int, different: int, fractions: dic
     return counts
 
 
-def _check_every_split(index: Index, splits: np.ndarray, wanted: dict[str, float]) -> None:
-    """Refuse a class that has no images in some split, because its images are also in other classes."""
+def _check_every_split(index: Index, splits: np.ndarray, wanted: dict[str, float], nouns: tuple[str, str]) -> None:
+    """Refuse a class that has no examples in some split, because its examples are also in other classes."""
     for label, name in enumerate(index.class_names):
         missing = [part for part in ("train", *wanted) if not np.any((splits == part) & (index.labels == label))]
         if wanted and missing:
             raise InputError(
-                f"Class '{name}' of `data.source` must have images that no other class has. Received: no image for "
-                f"{' and '.join(missing)}, because other classes have the same images."
+                f"Class '{name}' of `data.source` must have {nouns[1]} that no other class has. Received: no "
+                f"{nouns[0]} for {' and '.join(missing)}, because other classes have the same {nouns[1]}."
             )
 
 
-def _warn_of_copies(index: Index) -> None:
+def _warn_of_copies(index: Index, nouns: tuple[str, str]) -> None:
     leaks = {pair: count for pair, count in count_leaks(index).items() if count}
     if leaks:
         found = ", ".join(f"{count} of {other} are also in {split}" for (split, other), count in leaks.items())
         progress.say(
-            f"Warning: two splits have the same images, byte for byte: {found}. The results are too optimistic."
+            f"Warning: two splits have the same {nouns[1]}, byte for byte: {found}. The results are too optimistic."
         )
     contradictions = find_contradictions(index)
     if contradictions:
         names = ", ".join(str(index.ids[row]) for row in contradictions[0][:3])
+        have = f"{nouns[1]} have" if len(contradictions) > 1 else f"{nouns[0]} has"
         progress.say(
-            f"Warning: {len(contradictions)} image{'s have' if len(contradictions) > 1 else ' has'} more than one "
-            f"label, the first: {names}. One of the labels is wrong."
+            f"Warning: {len(contradictions)} {have} more than one label, the first: {names}. "
+            "One of the labels is wrong."
         )

@@ -110,7 +110,7 @@ def certify(product: Product, reference: Reference, limits: Limits = Limits(), *
     failures = _metadata_failures(report, reference.metadata)
     if all(values.shape == reference.probabilities.shape for values in outputs.values()):
         result |= _compare(outputs, reference)
-        failures += _number_failures(result, product, limits, reference.metadata.task)
+        failures += _number_failures(result, product, limits, reference.metadata)
     else:
         shapes = {kind: list(values.shape) for kind, values in outputs.items()}
         failures.append(f"its probabilities have the shape {shapes}, not {list(reference.probabilities.shape)}")
@@ -220,14 +220,15 @@ def is_right(scores: np.ndarray, labels: np.ndarray, task: Task) -> np.ndarray:
     return task.outcomes(scores, labels).is_correct
 
 
-def _number_failures(result: dict[str, Any], product: Product, limits: Limits, task: Task) -> list[str]:
+def _number_failures(result: dict[str, Any], product: Product, limits: Limits, metadata: Metadata) -> list[str]:
     """Return one sentence if the artefact differs by more than the limits; NaN counts as a difference."""
     share, difference = result["agreement"], result["max_difference"]
-    what = "top-1 agreement" if task.is_classifier else "agreement of values"
+    what = "top-1 agreement" if metadata.task.is_classifier else "agreement of values"
     if product.quantize != "none":
         count = result["num_images"]
         wrong = round((1 - share) * count)
-        text = f"{what} {share:.2%} is below {limits.min_agreement:.2%} ({wrong} of {count} images differ)"
+        differ = f"{wrong} of {count} {metadata.input.noun[1]} differ"
+        text = f"{what} {share:.2%} is below {limits.min_agreement:.2%} ({differ})"
         return [] if share >= limits.min_agreement and np.isfinite(difference) else [text]
     text = f"a probability differs by {difference:.2g}, more than {limits.tolerance:.2g}"
     return [] if difference <= limits.tolerance else [text]

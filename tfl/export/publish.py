@@ -31,7 +31,7 @@ def read_certificate(folder: epath.PathLike) -> dict[str, Any]:
     return {"reference": {}, "artefacts": {}, "rejected": {}, **recorded}
 
 
-def open_certificate(folder: epath.PathLike, reference: dict[str, Any]) -> dict[str, Any]:
+def open_certificate(folder: epath.PathLike, reference: dict[str, Any], several: str = "examples") -> dict[str, Any]:
     """Return the certificate to continue with.
 
     Artefacts of another model, temperature or set of test images are removed and reported.
@@ -39,13 +39,14 @@ def open_certificate(folder: epath.PathLike, reference: dict[str, Any]) -> dict[
     Args:
         folder: the export folder.
         reference: the description of the model and the images that all artefacts are compared with.
+        several: the name of several examples, for messages.
     """
     folder = epath.Path(folder)
     certificate = read_certificate(folder)
     if certificate["reference"] == reference:
         return certificate
     for name in certificate["artefacts"]:
-        say(f"removed: {folder / name}, because it belongs to another model, temperature or set of test images")
+        say(f"removed: {folder / name}, because it belongs to another model, temperature or set of test {several}")
         remove(folder / name)
     return {"reference": reference, "artefacts": {}, "rejected": {}}
 

@@ -236,7 +236,8 @@ class Extractor:
 
     def _make_forward(self, sample: np.ndarray, num_images: int) -> Forward:
         """Compile the frozen part; each shelf uses one runtime only, so its bytes do not depend on timing."""
-        compile_for = functools.partial(make_forward, self.model, batch_size=BATCH, sample=sample)
+        several = self.source.kind.noun[1]
+        compile_for = functools.partial(make_forward, self.model, batch_size=BATCH, sample=sample, examples=several)
         shelf = self._shelf()
         if shelf is None or self.runtime != "auto":
             return compile_for(self.runtime, num_images=num_images)

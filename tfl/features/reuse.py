@@ -95,17 +95,20 @@ def is_worth_storing(extractor: Extractor, rows: dict[str, np.ndarray], views: i
         epochs: number of epochs of the phase.
     """
     needed = views * len(rows["train"]) + len(rows["validation"])
-    size = human_size(extractor.stored_bytes(needed))
+    size, kind = human_size(extractor.stored_bytes(needed)), extractor.source.kind
     if not extractor.has_room(needed):
-        say(f"fine-tuning runs images through the frozen part in every epoch, because the store has no room for {size}")
+        say(
+            f"fine-tuning runs {kind.noun[1]} through the frozen part in every epoch, because the store has no room "
+            f"for {size}"
+        )
         return False
     run, read = _seconds_per_image(extractor, rows["validation"][:SAMPLE])
     again, stored = epochs * run, views * run + epochs * read
     stores = stored < again
     decision = f"runs once and its output is stored ({size})" if stores else "runs in every epoch"
     say(
-        f"fine-tuning: the frozen part {decision}: {1000 * run:.2g} ms to run it on an image, "
-        f"{1000 * read:.2g} ms to read its stored output, {epochs} epochs, {views} version(s) of each image"
+        f"fine-tuning: the frozen part {decision}: {1000 * run:.2g} ms to run it on {kind.one_example}, "
+        f"{1000 * read:.2g} ms to read its stored output, {epochs} epochs, {views} version(s) of each {kind.noun[0]}"
     )
     return stores
 

@@ -50,12 +50,18 @@ class Forward:
         name: name of the runtime, "tensorflow" or "openvino".
         input_shape: (batch size, S, S, 3) of the images that run together.
         dtype: of the images, uint8; another kind of example may have another type.
+        examples: the name of several examples, for messages.
     """
 
     def __init__(
-        self, name: str, run: Callable[[np.ndarray], np.ndarray], input_shape: Sequence[int], dtype: Any = np.uint8
+        self,
+        name: str,
+        run: Callable[[np.ndarray], np.ndarray],
+        input_shape: Sequence[int],
+        dtype: Any = np.uint8,
+        examples: str = "images",
     ) -> None:
-        self.name, self.dtype = name, np.dtype(dtype)
+        self.name, self.dtype, self.examples = name, np.dtype(dtype), examples
         self.input_shape = tuple(input_shape)
         self._run = run
 
@@ -75,7 +81,7 @@ class Forward:
         batch_size, *size = self.input_shape
         if images.dtype != self.dtype or list(images.shape[1:]) != size or not 0 < len(images) <= batch_size:
             raise InputError(
-                f"`images` must be 1 to {batch_size} {self.dtype} images of shape {tuple(size)}. "
+                f"`images` must be 1 to {batch_size} {self.dtype} {self.examples} of shape {tuple(size)}. "
                 f"Received: {images.dtype} of shape {images.shape}."
             )
         missing = batch_size - len(images)
@@ -90,6 +96,7 @@ def make_forward(
     batch_size: int,
     sample: np.ndarray | None = None,
     num_images: int | None = None,
+    examples: str = "images",
 ) -> Forward:
     """Compile the frozen part of a model into one inference function.
 
@@ -105,6 +112,7 @@ def make_forward(
             runtimes; None uses noise.
         num_images: number of images to run. Below 5,000 "auto" means TensorFlow, because timing would cost more than
             a faster runtime saves. None means many.
+        examples: the name of several examples, for messages.
 
     Returns:
         The compiled function.
@@ -129,16 +137,18 @@ def make_forward(
         raise InputError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}.")
     input_shape = (batch_size, *extractor.input.shape[1:])
     if None in input_shape:
-        raise InputError(f"`extractor` must take images of one size. Received: an input of shape {input_shape[1:]}.")
+        raise InputError(
+            f"`extractor` must take {examples} of one size. Received: an input of shape {input_shape[1:]}."
+        )
     dtype = np.uint8 if sample is None else sample.dtype
     graph = _trace(extractor, input_shape, dtype)
-    plain = Forward("tensorflow", lambda images: graph(tf.constant(images)).numpy(), input_shape, dtype)
+    plain = Forward("tensorflow", lambda images: graph(tf.constant(images)).numpy(), input_shape, dtype, examples)
     is_worth_timing = (num_images is None or num_images >= _WORTH_TIMING) and not tf.config.list_physical_devices("GPU")
     if name == "tensorflow" or not has_openvino or (name == "auto" and not is_worth_timing):
         return plain
     if sample is None:
         sample = np.random.default_rng(0).integers(0, 256, input_shape, np.uint8)
-    other = _try_openvino(graph, extractor, input_shape, sample[:_CHECKED])
+    other = _try_openvino(graph, extractor, plain, sample[:_CHECKED])
     if other is None or name == "openvino":
         return other or plain
     return _fastest(plain, other, sample)
@@ -222,10 +232,10 @@ def _kernel(convolution: Any) -> Any:
     return getattr(convolution, _KERNELS[type(convolution)])
 
 
-def _try_openvino(graph: Any, extractor: keras.Model, input_shape: Sequence[int], images: np.ndarray) -> Forward | None:
+def _try_openvino(graph: Any, extractor: keras.Model, plain: Forward, images: np.ndarray) -> Forward | None:
     """Return the OpenVINO function of a graph; None, after a message, if it fails or differs from the network."""
     try:
-        forward = Forward("openvino", _compile_openvino(graph), input_shape, images.dtype)
+        forward = Forward("openvino", _compile_openvino(graph), plain.input_shape, images.dtype, plain.examples)
         features = forward(images)
     except (ImportError, RuntimeError) as error:  # OpenVINO raises no other errors
         say(f"runtime: tensorflow, because openvino cannot run this network ({' '.join(str(error).split())[:160]})")
@@ -275,5 +285,5 @@ def _fastest(plain: Forward, other: Forward, sample: np.ndarray) -> Forward:
             break
     first, second = sorted(seconds, key=lambda forward: seconds[forward])
     rates = [plain.input_shape[0] / seconds[forward] for forward in (first, second)]
-    say(f"runtime: {first.name}, {rates[0]:.0f} images/s ({second.name} {rates[1]:.0f})")
+    say(f"runtime: {first.name}, {rates[0]:.0f} {plain.examples}/s ({second.name} {rates[1]:.0f})")
     return first

@@ -231,6 +231,11 @@ class Input(abc.ABC):
 
     # What people see.
 
+    @property
+    def one_example(self) -> str:
+        """The noun of one example with its article, such as "an image"."""
+        return f"{'an' if self.noun[0][:1].lower() in tuple('aeiou') else 'a'} {self.noun[0]}"
+
     def decoder(self, most: int) -> Decoder:
         """Return the decoder for examples from untrusted clients.
 

@@ -72,13 +72,13 @@ def _part_to_reuse(run: Run) -> Part | None:
     options, data, halves = run.config.finetune, run.config.data, split_frozen(run.model)
     if halves is None or not halves.lower.weights or options.epochs == 1:
         return None
-    because = None
+    because, examples = None, run.splits.source.kind.noun[1]
     if options.mixup or options.cutmix:
-        because = "mixup and cutmix change the images"
+        because = f"mixup and cutmix change the {examples}"
     elif data.augmentation != "none" and not run.config.features.views:
-        because = f"augmentation {data.augmentation!r} changes the images (features.views > 0 stores some versions)"
+        because = f"augmentation {data.augmentation!r} changes the {examples} (features.views > 0 stores some versions)"
     if because:
-        say(f"fine-tuning runs images through the frozen part in every epoch, because {because}")
+        say(f"fine-tuning runs {examples} through the frozen part in every epoch, because {because}")
         return None
     halves.upper.penalty_request = run.model.penalty_request
     extractor = run.extractor(halves.lower)

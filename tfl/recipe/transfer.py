@@ -29,7 +29,7 @@ from tfl.recipe.probe import solve_head
 from tfl.recipe.run import Run
 from tfl.recipe.unused import unused_options
 from tfl.report import REPORT, write_report
-from tfl.tasks import Headline, Task, get_task
+from tfl.tasks import Task, get_task
 from tfl.workdir import Workdir, write_json
 
 
@@ -234,25 +234,29 @@ def _write_splits(splits: Splits, run: Workdir) -> None:
         splits.index.write_csv(run / "splits.csv")
         write_quarantine_csv(run / "quarantine.csv", splits.quarantine)
     counts = ", ".join(f"{name} {len(getattr(splits, name))}" for name in ("train", "validation", "test"))
-    say(f"images: {counts}" + (f"; {len(splits.class_names)} classes" if splits.class_names else ""))
+    say(
+        f"{splits.source.kind.noun[1]}: {counts}"
+        + (f"; {len(splits.class_names)} classes" if splits.class_names else "")
+    )
 
 
 def _describe_headline(
-    headline: Headline, metrics: dict[str, Any], intervals: Mapping[str, Sequence[float]] | None = None
+    metadata: Metadata, metrics: dict[str, Any], intervals: Mapping[str, Sequence[float]] | None = None
 ) -> str:
     """Return the headline metric of a split with its interval, as one line; a share gets a Wilson interval."""
+    headline = metadata.task.headline
     value, count, interval = metrics[headline.metric], metrics["num_examples"], (intervals or {}).get(headline.metric)
     if headline.is_share:
         interval = wilson_interval(round(value * count), count)
     digits = headline.digits
     between = f" (95 % interval {interval[0]:{digits}} to {interval[1]:{digits}})" if interval else ""
-    return f"{headline.noun} {value:{digits}}{between} on {count} images"
+    return f"{headline.noun} {value:{digits}}{between} on {count} {metadata.input.noun[1]}"
 
 
 def _say_result(result: TransferResult) -> None:
-    metrics, headline = result.metrics, result.model.metadata.task.headline
+    metrics, metadata = result.metrics, result.model.metadata
     for name, values in metrics.get("comparison", {}).items():
-        say(f"{name.replace('_', ' ') + ':':<14} test {_describe_headline(headline, values)}")
+        say(f"{name.replace('_', ' ') + ':':<14} test {_describe_headline(metadata, values)}")
     say("written:\n" + "\n".join(f"  {path}" for path in Workdir(result.workdir).files()))
-    show_label_order(result.model.metadata)
-    say(f"kept: {metrics['kept']}; test {_describe_headline(headline, metrics['test'], metrics.get('intervals'))}")
+    show_label_order(metadata)
+    say(f"kept: {metrics['kept']}; test {_describe_headline(metadata, metrics['test'], metrics.get('intervals'))}")

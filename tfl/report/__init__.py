@@ -49,10 +49,13 @@ def write_report(
 
 def _render(facts: Facts, model: keras.Model | None, splits: Splits | None, gallery: int | None) -> None:
     most = facts.config.report.gallery if gallery is None else gallery
-    galleries, note = [], "The images were not available when this report was made."
+    examples = facts.nouns[1]
+    galleries, note = [], f"The {examples} were not available when this report was made."
     if model is not None and splits is not None:
         galleries = make_galleries(facts, model, splits, _features(facts, model, splits), most)
-        note = "" if galleries else "No images were requested, or there is nothing to show."
+        note = "" if galleries else f"No {examples} were requested, or there is nothing to show."
+    if not facts.has_pictures:
+        note = f"The {examples} of this run are not pictures, so the page does not show them."
     findings = find(facts)
     _write(facts.path / CARD, render_card(facts, findings))
     # The report is written last: a run without it gets both files again.
@@ -79,7 +82,7 @@ def remake_report(workdir: epath.PathLike, gallery: int | None = None) -> None:
         splits = load_splits(facts.config)
         splits.index.check_same(facts.splits)
     except InputError as error:
-        say(f"report: without images: {error}")
+        say(f"report: without {facts.nouns[1]}: {error}")
         _render(facts, None, None, gallery)
         return
     _render(facts, load_model(facts.path), splits, gallery)

@@ -98,7 +98,7 @@ def _check_evaluation(facts: Facts, path: epath.Path) -> None:
     for cut, rows in evaluation.slices.items():
         for row in rows:
             if row.num_examples > second["num_examples"]:
-                raise refuse_file(path, f"slices.{cut}: {row.name!r} is no part of the test images")
+                raise refuse_file(path, f"slices.{cut}: {row.name!r} is no part of the test {facts.nouns[1]}")
 
 
 def check_ends(values: Any, path: epath.Path) -> None:

@@ -19,7 +19,7 @@ from tfl.report.page import environment
 from tfl.report.panels import class_tables
 from tfl.report.results import metrics_table, slice_tables
 from tfl.report.story import describe_data, tell_training
-from tfl.report.wording import count, percent
+from tfl.report.wording import percent, sentence_start
 
 METRIC_IDS = {  # our metric names, and the names on the Hugging Face Hub
     "accuracy": "accuracy",
@@ -40,7 +40,7 @@ def render_card(facts: Facts, findings: list[Finding]) -> str:
     """
     template = _environment().get_template("model_card.md")
     text = template.render(
-        pipeline="image-classification" if facts.has_classes else "image-regression",
+        pipeline=f"{facts.metadata.input.name}-{'classification' if facts.has_classes else 'regression'}",
         card=_describe(facts),
         tables=[metrics_table(facts), *class_tables(facts), *slice_tables(facts)],
         most_rows=MOST_ROWS,
@@ -65,19 +65,21 @@ def _describe(facts: Facts) -> dict[str, Any]:
         "base": f"keras-applications/{facts.metadata.backbone}" if is_in_keras(facts.metadata.backbone) else "",
         "source": facts.source,
         "model": describe_model(facts),
-        "size": facts.metadata.image_size,
+        "input": _input(facts),
+        "examples": facts.nouns[1],
+        "with_people": f"people {'on' if facts.has_pictures else 'in'} the {facts.nouns[1]}",
         "output": _output(facts),
         "training": " ".join(tell_training(facts)),
         "made": f"seed {facts.config.seed}" + (f", {facts.seconds:.0f} s" if facts.seconds else ""),
         "metric_ids": [name for name, _ in metrics],
         "metrics": [(name, round(float(value), 6)) for name, value in metrics if math.isfinite(value)],
-        "strange_image": _strange_image(facts),
+        "strange": _strange(facts),
         "factors": _factors(facts),
-        "metrics_note": "Every test image counts exactly once. The test split was used once, at the end."
+        "metrics_note": f"Every test {facts.nouns[0]} counts exactly once. The test split was used once, at the end."
         + (" Intervals are at 95 %." if facts.headline_interval else ""),
-        "test_data": f"{count(splits['test'], 'image')} that were used neither for training nor for any choice. "
+        "test_data": f"{facts.count(splits['test'])} that were used neither for training nor for any choice. "
         + describe_data(facts),
-        "train_data": f"{count(splits['train'], 'image')} for training and {splits['validation']:,} for choices, from "
+        "train_data": f"{facts.count(splits['train'])} for training and {splits['validation']:,} for choices, from "
         f"{facts.source}.",
     }
 
@@ -88,23 +90,29 @@ def _output(facts: Facts) -> str:
     return f"{facts.task.output_kind} ({names}, in this order){scaled if facts.task.has_temperature else ''}"
 
 
-def _strange_image(facts: Facts) -> str:
+def _input(facts: Facts) -> str:
+    return f"{'RGB ' if facts.has_pictures else ''}{facts.nouns[1]}, {facts.shape}; preprocessing is inside the model"
+
+
+def _strange(facts: Facts) -> str:
+    """Describe what the model answers for an example that is not like those of training."""
+    one = sentence_start(facts.metadata.input.one_example)
     if not facts.has_classes:
-        return "An image of anything else still gets a value"
-    row = facts.evaluation.selective.dont_know
+        return f"{one} of anything else still gets a value"
+    row, shows = facts.evaluation.selective.dont_know, "shows" if facts.has_pictures else "has"
     advice = (
         f"; answer “don’t know” below {percent(row.threshold)} confidence, which was chosen on {facts.held_out}"
         if row
         else ""
     )
     if not facts.task.labels.has_one_class:
-        return f"An image that shows none of the labels may still get some of them{advice}"
-    return f"An image that shows none of the classes still gets one of them{advice}"
+        return f"{one} that {shows} none of the labels may still get some of them{advice}"
+    return f"{one} that {shows} none of the classes still gets one of them{advice}"
 
 
 def _factors(facts: Facts) -> str:
     if not facts.evaluation.slices:
-        return "The run did not measure parts of the test images other than the classes."
+        return f"The run did not measure parts of the test {facts.nouns[1]} other than the classes."
     sign, parts = 1.0 if facts.task.headline.higher_is_better else -1.0, []
     for name, rows in facts.evaluation.slices.items():
         worst = min(rows, key=lambda row: sign * row.value, default=None)

@@ -42,8 +42,13 @@ def read_certified(certificate: Mapping[str, Any]) -> tuple[CertifiedFile, ...]:
     return tuple(from_json(CertifiedFile, {**entry, "name": name}) for name, entry in entries.items())
 
 
-def certificate_table(files: Sequence[CertifiedFile]) -> Table:
-    """Return the table of the exported files, one row for each."""
+def certificate_table(files: Sequence[CertifiedFile], examples: str) -> Table:
+    """Return the table of the exported files, one row for each.
+
+    Args:
+        files: the exported files.
+        examples: the word for examples.
+    """
     rows = [
         [
             file.name,
@@ -54,5 +59,6 @@ def certificate_table(files: Sequence[CertifiedFile]) -> Table:
         ]
         for file in files
     ]
-    columns = ["file", "quantized", *map(spoken, NUMBERS), "size", "verdict"]
+    names = (spoken(name.replace("images", examples)) for name in NUMBERS)
+    columns = ["file", "quantized", *names, "size", "verdict"]
     return Table("The certificate of every exported file", columns, rows)

@@ -16,7 +16,7 @@ from tfl.evaluation.predictions import Predictions
 from tfl.models.classifier import Metadata
 from tfl.report.certificate import CertifiedFile
 from tfl.report.run_metrics import RunMetrics
-from tfl.report.wording import figure, percent
+from tfl.report.wording import count, figure, percent, spoken
 from tfl.tasks import Task
 
 
@@ -60,6 +60,35 @@ class Facts:
         """Where the images come from, in words."""
         source = self.config.data.source
         return "Python data" if source == PYTHON_DATA else source
+
+    @property
+    def nouns(self) -> tuple[str, str]:
+        """The name of one example and of several, such as "image" and "images"."""
+        return self.metadata.input.noun
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether the examples are pictures, which the report can show."""
+        return self.metadata.input.has_pictures
+
+    @property
+    def shape(self) -> str:
+        """The size of a prepared example, in words."""
+        size, kind = self.metadata.image_size, self.metadata.input
+        return f"resized to {size} x {size} pixels" if kind.has_pictures else f"of shape {tuple(kind.spec.shape)}"
+
+    def count(self, number: int, kind: str = "") -> str:
+        """Format a number of examples, for example "12 test images".
+
+        Args:
+            number: of the examples.
+            kind: a word before the noun.
+        """
+        return count(number, *(f"{kind} {noun}".strip() for noun in self.nouns))
+
+    def spoken(self, name: str) -> str:
+        """Format the name of a metric as words."""
+        return spoken(name, self.nouns[1])
 
     @property
     def task(self) -> Task:

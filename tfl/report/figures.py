@@ -82,12 +82,12 @@ def reliability(facts: Facts) -> list[Chart]:
     if calibration is None:
         return []
     return [
-        _reliability(calibration.before, "as trained (T = 1)"),
-        _reliability(calibration.after, f"temperature scaled (T = {facts.temperature:.2f})"),
+        _reliability(facts, calibration.before, "as trained (T = 1)"),
+        _reliability(facts, calibration.after, f"temperature scaled (T = {facts.temperature:.2f})"),
     ]
 
 
-def _reliability(measured: Calibration, name: str) -> Chart:
+def _reliability(facts: Facts, measured: Calibration, name: str) -> Chart:
     bins = [
         (row.count, row.confidence, row.accuracy)
         for row in measured.bins
@@ -105,7 +105,7 @@ def _reliability(measured: Calibration, name: str) -> Chart:
         alt=f"Reliability diagram, {name}: expected calibration error {points(measured.ece)}; on average the "
         f"confidence is {points(abs(gap))} too {'high' if gap > 0 else 'low'}.",
         caption=f"{name[:1].upper()}{name[1:]}: error {points(measured.ece)}. On the dashed line, a confidence of "
-        "80 % means correct in 8 of 10 cases. A larger dot means more images.",
+        f"80 % means correct in 8 of 10 cases. A larger dot means more {facts.nouns[1]}.",
         x_label="confidence",
         x_range=(0, 1),
         y_range=(0, 1),
@@ -113,7 +113,7 @@ def _reliability(measured: Calibration, name: str) -> Chart:
 
 
 def selective(facts: Facts) -> Chart | None:
-    """Return the chart of accuracy over the share of images for which the model is confident enough."""
+    """Return the chart of accuracy over the share of examples for which the model is confident enough."""
     rows = sorted(facts.evaluation.selective.curve, key=lambda row: row.coverage)
     rows = [(row.coverage, row.accuracy) for row in rows if row.accuracy is not None]
     if len(rows) < 2:
@@ -121,11 +121,11 @@ def selective(facts: Facts) -> Chart | None:
     coverages, accuracies = [coverage for coverage, _ in rows], [accuracy for _, accuracy in rows]
     return draw(
         [Series("", coverages, accuracies)],
-        alt=f"Accuracy over coverage: {percent(accuracies[-1])} on {percent(coverages[-1])} of the images, "
+        alt=f"Accuracy over coverage: {percent(accuracies[-1])} on {percent(coverages[-1])} of the {facts.nouns[1]}, "
         f"{percent(accuracies[0])} on the {percent(coverages[0])} with the highest confidence.",
-        caption="Accuracy on the test images that the model answers, if it leaves those with the lowest confidence to "
-        f"a person. The thresholds were chosen on {facts.held_out}.",
-        x_label="share of images answered",
+        caption=f"Accuracy on the test {facts.nouns[1]} that the model answers, if it leaves those with the lowest "
+        f"confidence to a person. The thresholds were chosen on {facts.held_out}.",
+        x_label=f"share of {facts.nouns[1]} answered",
         x_range=(0, 1),
     )
 

@@ -65,12 +65,14 @@ class Gallery(Block):
         title: the kind of the images.
         note: what to look for.
         cards: the images.
+        nouns: the name of one example and of several.
     """
 
     kind: ClassVar[str] = "gallery"
     title: str
     note: str
     cards: list[Card]
+    nouns: tuple[str, str] = ("image", "images")
 
 
 def make_galleries(
@@ -96,26 +98,34 @@ def make_galleries(
         return []
     positions = np.unique(np.concatenate([chosen for _, _, chosen in kinds]))
     cards = dict(zip(positions.tolist(), _cards(facts, outcomes, positions, model, splits, features), strict=True))
-    return [Gallery(title, note, [cards[position] for position in chosen.tolist()]) for title, note, chosen in kinds]
+    return [
+        Gallery(title, note, [cards[position] for position in chosen.tolist()], facts.nouns)
+        for title, note, chosen in kinds
+    ]
 
 
 def _choose(facts: Facts, outcomes: Outcomes, most: int) -> list[tuple[str, str, np.ndarray]]:
+    several = facts.nouns[1]
     if not facts.task.is_classifier:
         order = np.argsort(outcomes.confidence, kind="stable")
         return [
-            ("Largest errors", "Is the label correct? Are there similar images in training?", order[::-1][:most]),
-            ("Smallest errors", "What these images have in common shows what the model predicts well.", order[:most]),
+            ("Largest errors", f"Is the label correct? Are there similar {several} in training?", order[::-1][:most]),
+            (
+                "Smallest errors",
+                f"What these {several} have in common shows what the model predicts well.",
+                order[:most],
+            ),
         ]
     return [
         (
             "Errors with the highest confidence",
-            "Check the labels first. If the nearest training images belong to the predicted class, the label may be "
-            "wrong.",
+            f"Check the labels first. If the nearest training {several} belong to the predicted class, the label may "
+            "be wrong.",
             most_confident_errors(outcomes, most),
         ),
         (
             "Correct predictions with the lowest confidence",
-            "The model nearly made an error here. More training images like these help most.",
+            f"The model nearly made an error here. More training {several} like these help most.",
             least_confident_hits(outcomes, most),
         ),
         (

@@ -61,11 +61,11 @@ def describe_head(facts: Facts) -> Head:
 
 def _heading(facts: Facts) -> str:
     value = facts.test[facts.headline]
-    images = f"{facts.test['num_examples']:,} test images that the model had not seen"
+    examples = f"{facts.test['num_examples']:,} test {facts.nouns[1]} that the model had not seen"
     if not facts.task.headline.is_share:
-        return f"Off by {figure(value)} on average on {images}"
+        return f"Off by {figure(value)} on average on {examples}"
     correct = "are predicted correctly" if facts.task.labels.has_one_class else "have every label predicted correctly"
-    return f"{percent(value)} of {images} {correct}"
+    return f"{percent(value)} of {examples} {correct}"
 
 
 def describe_model(facts: Facts) -> str:
@@ -101,7 +101,7 @@ def _calibration(facts: Facts) -> Iterator[Tile]:
     before, after = facts.evaluation.calibration.before, facts.evaluation.calibration.after
     note = (
         f"{points(before.ece)} before temperature scaling; a perfect model would have about "
-        f"{points(after.ece_by_chance)} on so many images"
+        f"{points(after.ece_by_chance)} on so many {facts.nouns[1]}"
     )
     if after.ece <= after.limit_by_chance:
         note = f"no more than chance: {note}"

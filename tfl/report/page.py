@@ -38,7 +38,7 @@ def render_page(facts: Facts, findings: list[Finding], galleries: list[Gallery],
     Args:
         facts: the facts of the run.
         findings: the findings, the most important first.
-        galleries: images with their explanations.
+        galleries: examples with their explanations.
         note: the reason if there are no galleries.
     """
     style = (importlib.resources.files("tfl.report") / "templates" / "style.css").read_text("utf-8")
@@ -58,6 +58,7 @@ def render_page(facts: Facts, findings: list[Finding], galleries: list[Gallery],
                 *_shipped(facts),
                 _again(facts),
             ],
+            has_pictures=facts.has_pictures,
             version=VERSION,
         )
     )
@@ -72,7 +73,8 @@ def _how_to_look(facts: Facts) -> str:
     )
     if not facts.has_classes:
         return text
-    return text + " Below are the training images with the most similar features, and the cosine of their features."
+    near = f"the training {facts.nouns[1]} with the most similar features"
+    return f"{text} Below are {near}, and the cosine of their features."
 
 
 def _advice(findings: list[Finding]) -> list[Block]:
@@ -85,8 +87,9 @@ def _advice(findings: list[Finding]) -> list[Block]:
 def _shipped(facts: Facts) -> list[Section]:
     if not facts.certificate:
         return []
-    text = "Each exported file was loaded in a new process and compared with the trained model on test images."
-    return [Section("shipped", "What is shipped", [Text(text), certificate_table(facts.certificate)])]
+    several = facts.nouns[1]
+    text = f"Each exported file was loaded in a new process and compared with the trained model on test {several}."
+    return [Section("shipped", "What is shipped", [Text(text), certificate_table(facts.certificate, several)])]
 
 
 def _again(facts: Facts) -> Section:

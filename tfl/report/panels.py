@@ -23,7 +23,9 @@ def _confusion(facts: Facts) -> list[Block]:
     if not matrix.size:
         return []
     pairs = _frequent_confusions(facts, matrix)
-    table = Table("The most frequent confusions", ["true", "predicted", "images", "share of the class"], pairs, False)
+    table = Table(
+        "The most frequent confusions", ["true", "predicted", facts.nouns[1], "share of the class"], pairs, False
+    )
     heading = Heading("Which classes are confused")
     if len(matrix) <= READABLE_CLASSES:
         shades = np.round(0.75 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), 2).tolist()
@@ -31,7 +33,8 @@ def _confusion(facts: Facts) -> list[Block]:
         square = ShadedTable(caption, "true \\ predicted", names, matrix.tolist(), shades)
         return [heading, square, *([table] if pairs and len(matrix) > FEW_CLASSES else [])]
     errors = int(matrix.sum() - np.trace(matrix))
-    alt = f"Confusion matrix of {len(matrix)} classes: {count(errors, 'error')} among {matrix.sum():,} images" + (
+    among = f"among {matrix.sum():,} {facts.nouns[1]}"
+    alt = f"Confusion matrix of {len(matrix)} classes: {count(errors, 'error')} {among}" + (
         f", the most frequent: {pairs[0][2]} “{pairs[0][0]}” predicted as “{pairs[0][1]}”." if pairs else "."
     )
     caption = (

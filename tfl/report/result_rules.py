@@ -28,7 +28,8 @@ def _no_better_than_guessing(facts: Facts) -> Iterator[Finding]:
             "problem",
             95,
             f"The test does not show that the model is better than the constant prediction “{name}”, which is correct "
-            f"for {percent(share)} of the images: the {noun} is {percent(value)}, and may be as low as {percent(low)}.",
+            f"for {percent(share)} of the {facts.nouns[1]}: the {noun} is {percent(value)}, and may be as low as "
+            f"{percent(low)}.",
         )
 
 
@@ -42,9 +43,9 @@ def _small_test_set(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "advice",
             70 if width > 0.05 else 50,
-            f"With {count(size, 'test image')}, the {facts.task.headline.noun} is known only to ±{points(width)} "
+            f"With {facts.count(size, 'test')}, the {facts.task.headline.noun} is known only to ±{points(width)} "
             f"({percent(interval[0])} to {percent(interval[1])}). A smaller difference between two models may be "
-            f"chance. About {needed:,} images give ±2 points.",
+            f"chance. About {needed:,} {facts.nouns[1]} give ±2 points.",
         )
 
 
@@ -65,8 +66,8 @@ def _weak_class(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "problem",
             80,
-            f"The model finds only {percent(recall)} of the images of “{worst.name}” (of "
-            f"{count(worst.support, 'test image')}; 95 % interval {percent(low)} to {percent(high)}). On average it "
+            f"The model finds only {percent(recall)} of the {facts.nouns[1]} of “{worst.name}” (of "
+            f"{facts.count(worst.support, 'test')}; 95 % interval {percent(low)} to {percent(high)}). On average it "
             f"finds {percent(mean)} of a class.",
         )
 
@@ -84,12 +85,12 @@ def _confused(facts: Facts) -> Iterator[Finding]:
     true, predicted = np.unravel_index(int(wrong.argmax()), wrong.shape)
     number, total = int(wrong[true, predicted]), int(matrix[true].sum())
     if number >= 3 and number / total >= 0.1:
-        names = facts.metadata.class_names
+        names, examples = facts.metadata.class_names, facts.nouns[1]
         yield Finding(
             "problem",
             60,
-            f"{number} of {total} images of “{names[true]}” are predicted as “{names[predicted]}” "
-            f"({percent(number / total)}). Add training images that show the difference, or merge the two classes.",
+            f"{number} of {total} {examples} of “{names[true]}” are predicted as “{names[predicted]}” "
+            f"({percent(number / total)}). Add training {examples} that show the difference, or merge the two classes.",
         )
 
 
@@ -105,7 +106,7 @@ def _calibration(facts: Facts) -> Iterator[Finding]:
             65,
             f"The predicted probabilities differ from the observed accuracy by {points(after)} on average "
             f"({points(before)} before temperature scaling). Chance explains only {points(chance)}. Do not base "
-            "decisions on these probabilities. More validation images give a better temperature.",
+            f"decisions on these probabilities. More validation {facts.nouns[1]} give a better temperature.",
         )
     elif after <= highest:
         scaled = f" (T = {facts.temperature:.2f}; {points(before)} before)" if before - after > 0.01 else ""
@@ -113,7 +114,7 @@ def _calibration(facts: Facts) -> Iterator[Finding]:
             "good",
             20,
             f"The predicted probabilities agree with the observed accuracy, as far as "
-            f"{count(facts.test['num_examples'], 'test image')} show: they differ by {points(after)} on "
+            f"{facts.count(facts.test['num_examples'], 'test')} show: they differ by {points(after)} on "
             f"average{scaled}, and those of a perfect model would differ by {points(chance)} by chance.",
         )
     elif before - after > 0.01:
@@ -140,8 +141,8 @@ def _slices(facts: Facts) -> Iterator[Finding]:
             "problem",
             68,
             f"The model is weaker where {name} is {row.name}: there, {percent(value)} of "
-            f"{count(row.num_examples, 'image')} are correct (at most {percent(row.high)}), and {percent(overall)} of "
-            "all images.",
+            f"{facts.count(row.num_examples)} are correct (at most {percent(row.high)}), and {percent(overall)} of "
+            f"all {facts.nouns[1]}.",
         )
 
 
@@ -172,8 +173,8 @@ def _dont_know(facts: Facts) -> Iterator[Finding]:
         "good" if row.low > overall else "advice",
         35,
         f"If the model answers “don’t know” below {percent(row.threshold)} confidence (chosen on {facts.held_out}), it "
-        f"leaves {percent(1 - row.coverage)} of the test images to a person. Of the others, {percent(row.accuracy)} "
-        f"are correct ({between}), and {percent(overall)} of all images: {shown}.",
+        f"leaves {percent(1 - row.coverage)} of the test {facts.nouns[1]} to a person. Of the others, "
+        f"{percent(row.accuracy)} are correct ({between}), and {percent(overall)} of all {facts.nouns[1]}: {shown}.",
     )
 
 

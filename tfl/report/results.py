@@ -29,7 +29,7 @@ def metrics_table(facts: Facts) -> Table:
     names = [facts.headline, *(name for name in test if name not in (facts.headline, "num_examples")), "num_examples"]
     rows = [
         [
-            spoken(name),
+            facts.spoken(name),
             figure(test[name]),
             interval(*intervals.get(name, (None, None)), figure),
             figure(validation.get(name)),
@@ -43,12 +43,12 @@ def metrics_table(facts: Facts) -> Table:
 
 
 def slice_tables(facts: Facts) -> list[Table]:
-    """Return one table for each way to divide the test images."""
+    """Return one table for each way to divide the test examples."""
     metric = spoken(facts.headline).lower()
     return [
         Table(
             f"Test {metric} by {name}, with 95 % intervals (1 of 20 misses the true value by chance)",
-            [name, "images", metric, "95 % interval"],
+            [name, facts.nouns[1], metric, "95 % interval"],
             [_slice(facts, row) for row in rows[:MOST_ROWS]],
         )
         for name, rows in facts.evaluation.slices.items()

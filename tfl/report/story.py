@@ -8,7 +8,7 @@ from tfl.report.blocks import Block, Charts, Details, Heading, Section, Table, T
 from tfl.report.facts import Facts
 from tfl.report.figures import curves, l2_path
 from tfl.report.run_metrics import Phase
-from tfl.report.wording import count, figure, spoken
+from tfl.report.wording import count, figure, sentence_start, spoken
 
 MOST_FILES = 200  # most rows in the list of files that were left out
 MOST_CLASSES = 1000
@@ -38,11 +38,12 @@ def request_section(facts: Facts) -> Section:
 
 def _counts(facts: Facts) -> Table:
     splits = _sizes(facts)
-    counts = [*list(facts.class_counts.items())[:MOST_CLASSES], ("all images", splits)]
+    counts = [*list(facts.class_counts.items())[:MOST_CLASSES], (f"all {facts.nouns[1]}", splits)]
     rows = [[name, *(f"{split[part]:,}" for part in SPLITS)] for name, split in counts]
+    examples = sentence_start(facts.nouns[1])
     if facts.has_classes:
-        return Table("Images of each class in each split", ["class", *SPLITS], rows)
-    return Table("Images in each split", ["", *SPLITS], rows)
+        return Table(f"{examples} of each class in each split", ["class", *SPLITS], rows)
+    return Table(f"{examples} in each split", ["", *SPLITS], rows)
 
 
 def _left_out(facts: Facts) -> Block:
@@ -63,15 +64,14 @@ def _sizes(facts: Facts) -> dict[str, int]:
 
 
 def describe_data(facts: Facts) -> str:
-    """Describe the number of images, their source, and whether an image is in more than one split."""
+    """Describe the number of examples, their source, and whether an example is in more than one split."""
     used = sum(_sizes(facts).values())
     unused = len(facts.splits) - used
     verb = "is" if facts.leaks == 1 else "are"
-    leaks = f"{count(facts.leaks, 'image')} that {verb}" if facts.leaks else "no image that is"
+    leaks = f"{facts.count(facts.leaks)} that {verb}" if facts.leaks else f"no {facts.nouns[0]} that is"
     return (
-        f"{count(used, 'image')} from {facts.source}, resized to "
-        f"{facts.metadata.image_size} x {facts.metadata.image_size} pixels"
-        + (f"; {count(unused, 'image')} not used" if unused > 0 else "")
+        f"{facts.count(used)} from {facts.source}, {facts.shape}"
+        + (f"; {facts.count(unused)} not used" if unused > 0 else "")
         + f". Validation and test have {leaks} also in another split, byte for byte."
     )
 
@@ -98,8 +98,8 @@ def _comparison(facts: Facts) -> list[Block]:
         [PHASES.get(name, name.replace("_", " ")), *(figure(metrics.get(column)) for column in columns)]
         for name, metrics in compared.items()
     ]
-    table = Table("Test metrics of each way to train the model", ["", *map(spoken, columns)], rows)
-    return [Heading("Compared on the same test images"), table] if rows else []
+    table = Table("Test metrics of each way to train the model", ["", *map(facts.spoken, columns)], rows)
+    return [Heading(f"Compared on the same test {facts.nouns[1]}"), table] if rows else []
 
 
 def _contract(facts: Facts) -> Table:
@@ -162,7 +162,7 @@ def _contract_verdict(facts: Facts) -> str:
     if not checks:
         return "Nothing was recorded."
     examples = checks.get("evaluate test", {}).get("examples")
-    once = "" if examples is None else f" Each of {count(examples, 'test image')} was counted exactly once."
+    once = "" if examples is None else f" Each of {facts.count(examples, 'test')} was counted exactly once."
     return "Kept: no frozen variable changed by a single bit, and the penalty is that of the config." + once
 
 

@@ -20,14 +20,14 @@ def _leaks(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "problem",
             100,
-            f"{count(facts.leaks, 'image')} of validation and test {'is' if facts.leaks == 1 else 'are'} also in "
+            f"{facts.count(facts.leaks)} of validation and test {'is' if facts.leaks == 1 else 'are'} also in "
             "another split, byte for byte. The results look better than they are. Remove the copies and train again.",
         )
     if facts.contradictions:
         yield Finding(
             "problem",
             85,
-            f"{count(facts.contradictions, 'image')} {'has' if facts.contradictions == 1 else 'have'} more than one "
+            f"{facts.count(facts.contradictions)} {'has' if facts.contradictions == 1 else 'have'} more than one "
             "label: the same file is in several classes. At least one of its labels is wrong.",
         )
 
@@ -38,7 +38,7 @@ def _few_labels(facts: Facts) -> Iterator[Finding]:
     if few:
         number, name = few[0]
         found = "".join(
-            f" (the model finds {percent(row.recall)} of {count(row.support, 'test image')})"
+            f" (the model finds {percent(row.recall)} of {facts.count(row.support, 'test')})"
             for row in facts.evaluation.per_class
             if row.name == name and row.recall is not None
         )
@@ -46,8 +46,8 @@ def _few_labels(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "advice",
             75,
-            f"“{name}” has {count(number, 'training image')}{found}{others}. More labelled images of such classes are "
-            "the most certain improvement.",
+            f"“{name}” has {facts.count(number, 'training')}{found}{others}. More labelled {facts.nouns[1]} of such "
+            "classes are the most certain improvement.",
         )
     if train and min(train.values()) and max(train.values()) > 5 * min(train.values()):
         least, most = min(train, key=lambda name: train[name]), max(train, key=lambda name: train[name])
@@ -60,7 +60,7 @@ def _few_labels(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "advice",
             55,
-            f"The classes differ in size: {train[most]:,} training images of “{most}”, {train[least]:,} of "
+            f"The classes differ in size: {train[most]:,} training {facts.nouns[1]} of “{most}”, {train[least]:,} of "
             f"“{least}”.{advice}{remedy}",
         )
 
@@ -86,12 +86,13 @@ def _left_out(facts: Facts) -> Iterator[Finding]:
 
 def _small_images(facts: Facts) -> Iterator[Finding]:
     size = facts.metadata.image_size
-    if 0 < facts.median_side < size / 2:
+    if facts.has_pictures and 0 < facts.median_side < size / 2:
         yield Finding(
             "advice",
             15,
-            f"Half of the images are at most {facts.median_side:g} pixels high or wide and are enlarged to {size}. A "
-            "smaller data.image_size takes less time. Larger original images show the model more details.",
+            f"Half of the {facts.nouns[1]} are at most {facts.median_side:g} pixels high or wide and are enlarged to "
+            f"{size}. A smaller data.image_size takes less time. Larger original {facts.nouns[1]} show the model more "
+            "details.",
         )
 
 
@@ -104,8 +105,8 @@ def _validation(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "advice",
             30,
-            f"λ and the phase that was kept were chosen on {count(number, 'validation image')}. probe.folds=5 "
-            "chooses on all training images instead.",
+            f"λ and the phase that was kept were chosen on {facts.count(number, 'validation')}. probe.folds=5 "
+            f"chooses on all training {facts.nouns[1]} instead.",
         )
     if (
         facts.headline_interval
@@ -117,13 +118,13 @@ def _validation(facts: Facts) -> Iterator[Finding]:
             "advice",
             62,
             f"The validation {facts.task.headline.noun} ({percent(validation)}) is higher than that of the test "
-            f"({percent(facts.test[facts.headline])}), by more than chance explains. The test images are of another "
-            "kind, or too many choices were made on validation.",
+            f"({percent(facts.test[facts.headline])}), by more than chance explains. The test {facts.nouns[1]} are of "
+            "another kind, or too many choices were made on validation.",
         )
 
 
 def _is_above_test(share: float, number: int, facts: Facts) -> bool:
-    """Return whether a share of `number` images is above that of the test by over 2 points and beyond chance."""
+    """Return whether a share of `number` examples is above that of the test by over 2 points and beyond chance."""
     test, size = facts.test[facts.headline], facts.test["num_examples"]
     return share - test > 0.02 and difference_interval(share, number, test, size)[0] > 0
 
@@ -135,8 +136,8 @@ def _fine_tuning(facts: Facts) -> Iterator[Finding]:
         known, is_certain = "", False
         if choice.low is not None and choice.high is not None:
             between, is_certain = f"{choice.low:+.3g} to {choice.high:+.3g}", choice.high < 0
-            images = count(choice.num_examples, "image")
-            known = f"; each at its own temperature, the difference on {images} is {between}"
+            examples = facts.count(choice.num_examples)
+            known = f"; each at its own temperature, the difference on {examples} is {between}"
         if facts.metrics.kept == "probe":
             yield Finding(
                 "advice",
@@ -151,7 +152,7 @@ def _fine_tuning(facts: Facts) -> Iterator[Finding]:
             yield Finding(
                 "advice",
                 32,
-                f"Fine-tuning was kept, but its gain may be chance: {numbers}{known or ', on few images'}.",
+                f"Fine-tuning was kept, but its gain may be chance: {numbers}{known or f', on few {facts.nouns[1]}'}.",
             )
     elif "probe" in losses:
         yield Finding(

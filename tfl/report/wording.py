@@ -44,16 +44,25 @@ def figure(value: Any) -> str:
     return str(value)
 
 
-def spoken(name: str) -> str:
+def sentence_start(text: str) -> str:
+    """Return a text with a capital letter at its start."""
+    return text[:1].upper() + text[1:]
+
+
+def spoken(name: str, examples: str = "images") -> str:
     """Format the name of a metric as words.
+
+    Args:
+        name: of the metric.
+        examples: the word for examples; the name of a number of examples becomes this word.
 
     Example:
         >>> spoken("macro_f1"), spoken("mean_absolute_error")
         ('Macro F1', 'Mean absolute error')
     """
-    name = "images" if name == "num_examples" else name
+    name = examples if name == "num_examples" else name
     words = name.replace("_", " ").replace(" f1", " F1").replace("roc auc", "ROC AUC").replace(" ece", " ECE")
-    return words[:1].upper() + words[1:]
+    return sentence_start(words)
 
 
 def interval(low: float | None, high: float | None, write: Callable[[float], str]) -> str:

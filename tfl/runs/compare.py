@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+from tfl.build import input_of_config
+from tfl.config import TransferConfig
 from tfl.errors import InputError
 from tfl.evaluation import Comparison, Predictions, adjust_holm, compare_predictions, read_predictions, wilson_interval
 from tfl.evaluation.intervals import LEVEL, bootstrap_intervals
 from tfl.evaluation.tables import read_column
+from tfl.inputs import Input
 from tfl.registry import normal_name
 from tfl.runs.recorded import recorded_predictions, recorded_splits
 from tfl.tasks import get_task
@@ -29,12 +32,14 @@ class RunPredictions:
         table: the predictions, sorted by id.
         class_names: the class names, in the order of the columns.
         digests: the SHA-256 of each test image, by its id.
+        several: the name of several examples; "" for a file of predictions, which does not tell it.
     """
 
     name: str
     table: Predictions
     class_names: tuple[str, ...]
     digests: dict[str, str]
+    several: str = ""
 
     @functools.cached_property
     def metrics(self) -> dict[str, Any]:
@@ -74,6 +79,7 @@ def compare_runs(workdirs: Sequence[str], output: str = "") -> list[dict[str, An
         raise InputError(f"`workdirs` must be two or more different runs. Received: {', '.join(workdirs) or 'none'}.")
     runs = [_read_run(workdir) for workdir in workdirs]
     runs = [runs[0], *(_matched(run, runs[0]) for run in runs[1:])]
+    several = _several_of(runs)
     best, *others = sorted(runs, key=_badness)
     comparisons = [compare_predictions(best.table, other.table) for other in others]
     adjusted = adjust_holm([comparison.p_value for comparison in comparisons])
@@ -82,10 +88,10 @@ def compare_runs(workdirs: Sequence[str], output: str = "") -> list[dict[str, An
         rows.append(_figures(other) | _difference(comparison, p_holm))
     _say_table(rows)
     for row, comparison in zip(rows[1:], comparisons, strict=True):
-        sys.stdout.write(sentence(best.name, row, comparison, len(best.table), len(others)) + "\n")
+        sys.stdout.write(sentence(best.name, row, comparison, len(best.table), len(others), several) + "\n")
     if len(others) > 1:
         sys.stdout.write(
-            f"{best.name} was picked on these {len(best.table)} images: its own figure is a little too good.\n"
+            f"{best.name} was picked on these {len(best.table)} {several}: its own figure is a little too good.\n"
         )
     if output:
         _write(output, rows)
@@ -98,10 +104,24 @@ def _read_run(workdir: str) -> RunPredictions:
         table, class_names = read_predictions(path)
         return _sorted(workdir, table, class_names, read_column(path))
     run = Workdir.open_finished(workdir, "workdirs")
-    task = get_task(read_config(run).task.name)
+    config = read_config(run)
+    task = get_task(config.task.name)
     table, class_names = recorded_predictions(run, "test", task.compared_as)
     digests = {row["id"]: row["sha256"] for row in recorded_splits(run) if row["split"] == "test"}
-    return _sorted(workdir, table, class_names, digests)
+    return dataclasses.replace(_sorted(workdir, table, class_names, digests), several=_several(config))
+
+
+def _several(config: TransferConfig) -> str:
+    """Return the name of several examples of a run."""
+    try:
+        return input_of_config(config).noun[1]
+    except InputError:  # its backbone or input is not registered
+        return Input.noun[1]
+
+
+def _several_of(runs: Sequence[RunPredictions]) -> str:
+    """Return the name of several examples of some runs; files of predictions alone are taken for those of images."""
+    return next((run.several for run in runs if run.several), "images")
 
 
 def _sorted(name: str, table: Predictions, class_names: Sequence[str], digests: dict[str, str]) -> RunPredictions:
@@ -115,7 +135,8 @@ def _matched(run: RunPredictions, first: RunPredictions) -> RunPredictions:
     problem = _difference_in_data(run, first)
     if problem:
         raise InputError(
-            f"`workdirs` must be of the same test images. Received: {first.name} and {run.name}: {problem}."
+            f"`workdirs` must be of the same test {_several_of([first, run])}. "
+            f"Received: {first.name} and {run.name}: {problem}."
         )
     table = run.table
     columns = [run.class_names.index(name) for name in first.class_names]
@@ -173,7 +194,14 @@ def _difference(comparison: Comparison, p_holm: float) -> dict[str, Any]:
     }
 
 
-def sentence(best: str, row: dict[str, Any], comparison: Comparison, num_examples: int, num_compared: int) -> str:
+def sentence(
+    best: str,
+    row: dict[str, Any],
+    comparison: Comparison,
+    num_examples: int,
+    num_compared: int,
+    several: str,
+) -> str:
     """Describe in one plain sentence how a run compares with the best run.
 
     Args:
@@ -182,17 +210,18 @@ def sentence(best: str, row: dict[str, Any], comparison: Comparison, num_example
         comparison: the comparison of the two runs, with the best run first.
         num_examples: the number of test examples.
         num_compared: the number of runs that are compared with the best run.
+        several: the name of several examples.
     """
     headline, metric, p_value = comparison.headline, comparison.headline.noun, row["p_holm"]
     if not comparison.only_first and not comparison.only_second:
         how = "right and wrong on the same" if headline.is_share else "equally far off on each of"
-        return f"{best} and {row['run']} are {how} {num_examples} images."
+        return f"{best} and {row['run']} are {how} {num_examples} {several}."
     # The sentence says by how much the best run is better, also where a smaller value is better.
     gain, low, high = comparison.difference, comparison.low, comparison.high
     gain, low, high = (gain, low, high) if headline.higher_is_better else (-gain, 0.0 - high, 0.0 - low)
     size = f"{gain:.4f} (95 % interval {low:+.4f} to {high:+.4f})"
     verb = "right" if headline.is_share else "closer"
-    counts = f"it alone is {verb} on {comparison.only_first} images, the other alone on {comparison.only_second}"
+    counts = f"it alone is {verb} on {comparison.only_first} {several}, the other alone on {comparison.only_second}"
     how = f"{comparison.test}, p = {p_value:.2g}" + (f" after Holm for {num_compared}" if num_compared > 1 else "")
     if p_value < 1 - LEVEL:
         return f"{best} is better than {row['run']}: {metric} by {size}; {counts}. That is more than chance ({how})."

@@ -92,7 +92,10 @@ class _Run:
     def rows(self, split: str, limit: int) -> np.ndarray:
         rows = recorded_rows(self.data, recorded_splits(self.workdir), self.source, split)
         if not len(rows):
-            raise InputError(f"`workdir` must have {split} images. Received: {str(self.workdir.path)!r} without any.")
+            raise InputError(
+                f"`workdir` must have {split} {self.data.kind.noun[1]}. "
+                f"Received: {str(self.workdir.path)!r} without any."
+            )
         return rows[np.linspace(0, len(rows) - 1, limit).astype(int)] if 0 < limit < len(rows) else rows
 
     def dataset(self, rows: np.ndarray) -> tf.data.Dataset:
@@ -139,7 +142,8 @@ def export_workdir(
     rows = run.rows("test", options.max_images)
     calibration = _pixels(run, run.rows("train", CALIBRATION_IMAGES)) if quantize == "int8" else ()
     reference = _reference(run, rows)
-    certificate = open_certificate(folder, _describe(run, reference) | {"max_images": options.max_images})
+    several = run.data.kind.noun[1]
+    certificate = open_certificate(folder, _describe(run, reference) | {"max_images": options.max_images}, several)
     failed = []
     with tempfile.TemporaryDirectory() as name:
         for format_name in formats:
@@ -200,7 +204,7 @@ def verify_workdir(
     recorded = certificate["reference"]
     if not all(isinstance(recorded.get(name), (int, float)) for name in ("temperature", "max_images")):
         raise InputError(
-            "`output` must have a certificate with its temperature and its number of images. Received: "
+            "`output` must have a certificate with its temperature and its number of examples. Received: "
             f"{str(folder)!r}."
         )
     run = _open(workdir, float(recorded["temperature"]), data, source)

@@ -155,8 +155,8 @@ def recorded_rows(data: Source, recorded: Rows, source: str, split: str = "test"
     wanted, lost = _lost(data, recorded, split)
     if lost:
         raise InputError(
-            f"`data.source` of the run must still have its {split} images; if they were moved, give `source`. "
-            f"Received: {source} with {len(lost)} of {len(wanted)} missing or changed, the first: {lost[0]}."
+            f"`data.source` of the run must still have its {split} {data.kind.noun[1]}; if they were moved, give "
+            f"`source`. Received: {source} with {len(lost)} of {len(wanted)} missing or changed, the first: {lost[0]}."
         )
     return np.flatnonzero(np.isin(data.index.ids, wanted)).astype(np.int64)
 
@@ -175,13 +175,14 @@ def held_out_rows(data: Source, recorded: Rows, *, folds: bool = False) -> np.nd
     Returns:
         Rows in the index of `data`, int64.
     """
+    several = data.kind.noun[1]
     wanted, lost = _lost(data, recorded, "test")
     if wanted and not lost:
-        say(f"The source has all {len(wanted)} test images of the run, so only these are evaluated.")
+        say(f"The source has all {len(wanted)} test {several} of the run, so only these are evaluated.")
         return np.flatnonzero(np.isin(data.index.ids, wanted)).astype(np.int64)
     own = [rows for rows in map(data.index.rows, ("test", "validation")) if len(rows)]
     rows = own[0] if own else np.arange(len(data.index))
-    _warn_of_seen(data.index.sha256[rows], recorded, folds=folds)
+    _warn_of_seen(data.index.sha256[rows], recorded, several, folds=folds)
     return rows
 
 
@@ -192,7 +193,7 @@ def _lost(data: Source, recorded: Rows, split: str) -> tuple[list[str], list[str
     return list(wanted), [name for name, digest in wanted.items() if digests.get(name) != digest]
 
 
-def _warn_of_seen(digests: np.ndarray, recorded: Rows, *, folds: bool) -> None:
+def _warn_of_seen(digests: np.ndarray, recorded: Rows, several: str, *, folds: bool) -> None:
     splits = {"trained": {"train", "validation"} if folds else {"train"}, "chosen": {"validation"}}
     counts = {
         verb: int(np.isin(digests, [row["sha256"] for row in recorded if row["split"] in names]).sum())
@@ -202,4 +203,4 @@ def _warn_of_seen(digests: np.ndarray, recorded: Rows, *, folds: bool) -> None:
         counts["chosen"] = 0
     uses = " and ".join(f"{verb} on {count}" for verb, count in counts.items() if count)
     if uses:
-        say(f"Warning: the model was {uses} of these {len(digests)} images, so the results are too optimistic.")
+        say(f"Warning: the model was {uses} of these {len(digests)} {several}, so the results are too optimistic.")

@@ -120,7 +120,8 @@ class _Service:
         """Return the probabilities `(C,)` and the pixels of the one image in the body of a request."""
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind.startswith(_NOT_IMAGES) and kind != _FORM:
-            raise RequestError(415, f"The body must be the image file itself, or a form with it. Received: {kind}.")
+            one = self.model.nouns[0]
+            raise RequestError(415, f"The body must be the {one} file itself, or a form with it. Received: {kind}.")
         body = await self._read(request)
         if kind == _FORM:
             body = await read_form(body, request.headers)

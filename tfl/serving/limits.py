@@ -29,11 +29,12 @@ class Room:
     Attributes:
         places: the number of places.
         taken: the number of places in use.
+        what: the content of the places, for messages.
     """
 
     def __init__(self, places: int, what: str) -> None:
         self.places, self.taken = places, 0
-        self._what = what
+        self.what = what
 
     @contextlib.contextmanager
     def take(self, count: int) -> Iterator[Callable[[int], None]]:
@@ -47,10 +48,10 @@ class Room:
         def hold(wanted: int) -> None:
             nonlocal held
             if wanted > self.places:
-                raise RequestError(413, f"A request must have at most {self.places} {self._what}. Received: {wanted}.")
+                raise RequestError(413, f"A request must have at most {self.places} {self.what}. Received: {wanted}.")
             if self.taken - held + wanted > self.places:
                 raise RequestError(
-                    503, f"The service is busy with {self.taken} {self._what}. Try again later.", retry_after=1
+                    503, f"The service is busy with {self.taken} {self.what}. Try again later.", retry_after=1
                 )
             self.taken += wanted - held
             held = wanted

@@ -28,18 +28,18 @@ class Metrics:
             registry=registry,
         )
         self.batch_images = Histogram(
-            "tfl_batch_images", "Images that ran through the network together.", buckets=_IMAGES, registry=registry
+            "tfl_batch_images", "Examples that ran through the network together.", buckets=_IMAGES, registry=registry
         )
         self.batch_seconds = Histogram(
             "tfl_batch_seconds", "Time of a batch in the network.", buckets=_SECONDS, registry=registry
         )
         self.decode_seconds = Histogram(
-            "tfl_decode_seconds", "Time to turn the bytes of an image into pixels.", buckets=_SECONDS, registry=registry
+            "tfl_decode_seconds", "Time to decode an example.", buckets=_SECONDS, registry=registry
         )
         self.batch_size = Gauge(
-            "tfl_batch_size", "Most images that may run together, as measured at the start.", registry=registry
+            "tfl_batch_size", "Most examples that may run together, as measured at the start.", registry=registry
         )
-        queue = Gauge("tfl_queue_images", "Images in the service, waiting or being processed.", registry=registry)
+        queue = Gauge("tfl_queue_images", "Examples in the service, waiting or being processed.", registry=registry)
         queue.set_function(count_images)
         Gauge("tfl_ready", "1 while the service is ready for requests.", registry=registry).set_function(is_ready)
         ProcessCollector(registry=registry)  # memory, processor time, open files

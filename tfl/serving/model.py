@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfl.explain import grad_cam, overlay
 from tfl.export import Artefact, load_artefact
 from tfl.export.runner import num_cores
+from tfl.inputs import Input
 from tfl.inputs.untrusted import Checked, Decoder, RefusedError
 from tfl.models.classifier import Metadata
 from tfl.serving.batching import Batcher
@@ -45,7 +46,7 @@ class ServedModel:
 
     def __init__(self, options: ServeOptions) -> None:
         self.options = options
-        self.room = Room(options.queue_size, "images")
+        self.room = Room(options.queue_size, Input.noun[1])  # until the model is loaded and tells the name
         self.metrics = Metrics(lambda: self.room.taken, lambda: self.is_ready)
         self.failure: BaseException | None = None
         self.is_draining = False
@@ -75,7 +76,7 @@ class ServedModel:
             return "The model is being loaded."
         patience = self.options.timeout_seconds
         for pool, most, what in (
-            (self._decoders, min(STALLED_SECONDS, patience), "Every thread that decodes images"),
+            (self._decoders, min(STALLED_SECONDS, patience), f"Every thread that decodes {self.nouns[1]}"),
             (self._network, patience, "The network"),
         ):
             if (seconds := pool.stalled_seconds) > most:
@@ -105,6 +106,11 @@ class ServedModel:
             RequestError: 503; the model is not loaded yet.
         """
         return self._parts.artefact.metadata
+
+    @property
+    def nouns(self) -> tuple[str, str]:
+        """The name of one example and of several."""
+        return Input.noun if self._loaded is None else self.metadata.input.noun
 
     @property
     def can_explain(self) -> bool:
@@ -142,6 +148,7 @@ class ServedModel:
         run = functools.partial(self._run, artefact)
         batcher = Batcher(run, self._network, batch_size, options.batch_timeout_ms / 1000)
         self._loaded = _Loaded(artefact, decode, batcher)
+        self.room.what = self.nouns[1]
         on_ready()
         await batcher.run()
 
