@@ -140,7 +140,7 @@ def test_one_image_under_two_labels_is_said_and_stays_in_one_split(capsys):
         assert all(len(index.rows(name)) for name in ("train", "validation", "test"))
     assert [index.sha256[rows].tolist() for rows in find_contradictions(index)] == [[d] * 2 for d in digests[2:6]]
     said = capsys.readouterr().err
-    assert "4 images have more than one label, the first: c0/2, c1/2. One of the labels is wrong." in said
+    assert "4 examples have more than one label, the first: c0/2, c1/2. One of the labels is wrong." in said
 
 
 def test_contradictions_of_other_labels_than_classes():
@@ -154,10 +154,10 @@ def test_contradictions_of_other_labels_than_classes():
 
 def test_a_class_of_copies_alone_is_refused():
     with pytest.raises(
-        InputError, match=r"Class 'c1'.*at least 3 usable images.*Received: 9 images, of which only 2 are different"
+        InputError, match=r"Class 'c1'.*at least 3 usable examples.*Received: 9 examples, of which only 2 are different"
     ):
         assign_splits(index_of([4, 9], sha256=[*"abcd", *"xxxxxyyyy"]))
-    with pytest.raises(InputError, match=r"Class 'c1' of `data.source` must have images that no other class has"):
+    with pytest.raises(InputError, match=r"Class 'c1' of `data.source` must have examples that no other class has"):
         assign_splits(index_of([30, 3], sha256=[*map(str, range(30)), "0", "1", "2"]), split=(0.9, 0.05, 0.05))
 
 

@@ -153,7 +153,7 @@ def check_labels_of_another_source(monkeypatch, result, images, labels):
     elif target == "regression":
         wrong = {
             "Received: class numbers. Did you mean values as float": (np.arange(90) % 3,),
-            "1 values for each image, as the model has. Received: 2": (np.stack([labels, labels], axis=1),),
+            "1 values for each example, as the model has. Received: 2": (np.stack([labels, labels], axis=1),),
         }
     else:
         wrong = {

@@ -107,7 +107,7 @@ def test_labels_of_another_order_of_names_are_brought_into_the_model_s(table):
     task, _, labels, names = table
     if not task.labels.has_names:
         np.testing.assert_array_equal(task.labels.match(labels, (), names), np.arange(len(names)))
-        with pytest.raises(InputError, match=r"must have 2 values for each image"):
+        with pytest.raises(InputError, match=r"must have 2 values for each example"):
             task.labels.match(labels, (), names[:2])
         return
     order = task.labels.match(labels, names[::-1], names)

@@ -70,14 +70,13 @@ class LabelFormat(abc.ABC):
         return labels[:, order] if labels.ndim == 2 else labels
 
     @abc.abstractmethod
-    def match(self, labels: np.ndarray, names: Sequence[str], known: Sequence[str], one: str = "image") -> np.ndarray:
+    def match(self, labels: np.ndarray, names: Sequence[str], known: Sequence[str]) -> np.ndarray:
         """Return the mapping from the labels of another source to the labels of a model.
 
         Args:
             labels: of the source.
             names: class names of the source.
             known: class names of the model.
-            one: the name of one example, for messages.
 
         Returns:
             For classes: for each class of the source its number in the model; the source may have fewer classes. Else:
@@ -125,7 +124,7 @@ class ClassLabels(LabelFormat):
         """See `LabelFormat`."""
         return order[labels]
 
-    def match(self, labels: np.ndarray, names: Sequence[str], known: Sequence[str], one: str = "image") -> np.ndarray:
+    def match(self, labels: np.ndarray, names: Sequence[str], known: Sequence[str]) -> np.ndarray:
         """See `LabelFormat`."""
         return _number_names(names, known)
 
@@ -165,7 +164,7 @@ class SetLabels(LabelFormat):
         """See `LabelFormat`."""
         return [{names[k] for k in np.flatnonzero(row).tolist()} for row in labels]
 
-    def match(self, labels: np.ndarray, names: Sequence[str], known: Sequence[str], one: str = "image") -> np.ndarray:
+    def match(self, labels: np.ndarray, names: Sequence[str], known: Sequence[str]) -> np.ndarray:
         """See `LabelFormat`."""
         numbers = _number_names(names, known)
         lacking = [name for number, name in enumerate(known) if number not in numbers]
@@ -206,12 +205,12 @@ class ValueLabels(LabelFormat):
         """See `LabelFormat`."""
         return labels.tolist()
 
-    def match(self, labels: np.ndarray, names: Sequence[str], known: Sequence[str], one: str = "image") -> np.ndarray:
+    def match(self, labels: np.ndarray, names: Sequence[str], known: Sequence[str]) -> np.ndarray:
         """See `LabelFormat`."""
         found = labels.shape[1] if labels.ndim == 2 else 1
         if found != len(known):
             raise InputError(
-                f"`source` must have {len(known)} values for each {one}, as the model has. Received: {found} values."
+                f"`source` must have {len(known)} values for each example, as the model has. Received: {found} values."
             )
         return np.arange(found)
 

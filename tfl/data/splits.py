@@ -14,6 +14,7 @@ import numpy as np
 from tfl import progress
 from tfl.data.index import SPLITS, UNUSED, Index
 from tfl.errors import InputError
+from tfl.inputs import Input
 
 
 def assign_splits(
@@ -22,7 +23,7 @@ def assign_splits(
     split: Sequence[float] = (0.7, 0.15, 0.15),
     seed: int = 0,
     train_examples_per_class: int = 0,
-    nouns: tuple[str, str] = ("image", "images"),
+    nouns: tuple[str, str] = Input.noun,
 ) -> Index:
     """Give every example of an index its split.
 

@@ -72,7 +72,7 @@ class Gallery(Block):
     title: str
     note: str
     cards: list[Card]
-    nouns: tuple[str, str] = ("image", "images")
+    nouns: tuple[str, str]
 
 
 def make_galleries(

@@ -152,7 +152,7 @@ def _order(data: Source, metadata: Metadata) -> np.ndarray:
     misfit = labels.describe_misfit(index.labels)
     if misfit:
         raise InputError(f"`source` must have labels that fit the model, {metadata.target}. Received: {misfit}")
-    return labels.match(index.labels, index.class_names, metadata.class_names, data.kind.noun[0])
+    return labels.match(index.labels, index.class_names, metadata.class_names)
 
 
 def _predict(model: keras.Model, data: Source, rows: np.ndarray, order: np.ndarray) -> Predictions:
