@@ -105,7 +105,13 @@ class ScratchConfig:
 
 @dataclasses.dataclass
 class TaskConfig:
-    """What the model learns."""
+    """What the model learns.
+
+    Example:
+        >>> config = tfl.TransferConfig(task=TaskConfig(name="Multilabel"))
+        >>> config.validate().task.name
+        'multilabel'
+    """
 
     name: str = option("multiclass", OneOf(TARGETS), "What is predicted for an image.")
 
