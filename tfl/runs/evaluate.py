@@ -70,7 +70,7 @@ def evaluate_workdir(
     model, metadata = _load_named(workdir)
     check_recorded_config(config, metadata, run / "config.json")
     known = metadata.class_names if source and metadata.task.labels.has_names else ()
-    source_data, name = open_recorded(config, source, data, known)
+    source_data, name = open_recorded(config, metadata.input, source, data, known)
     order, recorded = _order(source_data, metadata), recorded_splits(run)
     if source:
         rows = held_out_rows(source_data, recorded, folds=bool(config.probe.folds))

@@ -251,7 +251,7 @@ def _open(workdir: epath.PathLike, temperature: float, data: Any, source: str) -
         )
     check_recorded_config(config, model.metadata, run / "config.json")
     model = with_temperature(model, temperature or model.metadata.temperature)
-    return _Run(run, model, *open_recorded(config, source, data))
+    return _Run(run, model, *open_recorded(config, model.metadata.input, source, data))
 
 
 def _folder(run: _Run | Workdir, output: epath.PathLike) -> epath.Path:

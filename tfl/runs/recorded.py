@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from tfl.build import input_of_config
 from tfl.config import PYTHON_DATA, TransferConfig
 from tfl.data import Source, load_source
 from tfl.data.index import read_splits
@@ -14,6 +13,7 @@ from tfl.errors import InputError
 from tfl.evaluation.predictions import Predictions
 from tfl.evaluation.tables import read_column, read_predictions
 from tfl.files.reading import refuse_file
+from tfl.inputs import Input
 from tfl.models.metadata import Metadata
 from tfl.progress import say
 from tfl.registry import normal_name
@@ -104,12 +104,13 @@ def check_recorded_config(config: TransferConfig, metadata: Metadata, path: Any)
 
 
 def open_recorded(
-    config: TransferConfig, source: str = "", data: Any = None, class_names: Sequence[str] = ()
+    config: TransferConfig, kind: Input, source: str = "", data: Any = None, class_names: Sequence[str] = ()
 ) -> tuple[Source, str]:
     """Open the data of a run again.
 
     Args:
         config: the config of the run.
+        kind: the input of its model.
         source: the new place of its images; empty: they were not moved.
         data: the same Python data again, if the run was made on Python data.
         class_names: the class names of the model; a folder may have only some of them.
@@ -123,7 +124,6 @@ def open_recorded(
     if source and data is not None:
         raise InputError(f"`source` must be empty if `data` is given. Received: source={source!r}.")
     most, depth = config.data.max_bad_fraction, config.data.bit_depth
-    kind = input_of_config(config)
     if data is not None:
         return load_source(data, most, bit_depth=depth, kind=kind), PYTHON_DATA
     try:
