@@ -116,8 +116,8 @@ def test_metadata_is_checked_where_it_is_made(values):
         (("data", "split"), 0.5, "`data.split` must be of type tuple"),
         (("data", "split"), [0.5, 0.5], "`data.split` must be three"),
         (("head", "target"), "multiclas", "`head.target` must be a known name"),
-        (("head", "target"), "regression", "head.target is 'regression', and 'multiclass' in the model"),
-        (("backbone", "alpha"), 0.5, "backbone.alpha is 0.5, and 1.0 in the model"),
+        (("head", "target"), "regression", "head.target is 'regression', but 'multiclass' in the model"),
+        (("backbone", "alpha"), 0.5, "backbone.alpha is 0.5, but 1.0 in the model"),
         (("finetune", "learning_rate"), -1, "`finetune.learning_rate` must be at least"),
     ],
 )
