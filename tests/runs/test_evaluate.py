@@ -271,7 +271,7 @@ def test_a_run_on_python_data_is_evaluated_on_the_same_data(tmp_path, keras_home
     assert evaluate_workdir(tmp_path / "w", data=data)["test"] == pytest.approx(result.metrics["test"], rel=1e-4)
     with pytest.raises(InputError, match="the same Python data"):
         evaluate_workdir(tmp_path / "w")
-    with pytest.raises(InputError, match="gone or changed"):
+    with pytest.raises(InputError, match="missing or changed"):
         evaluate_workdir(tmp_path / "w", data=(255 - data[0], data[1]))
     with pytest.raises(InputError, match="`source` must be empty if `data` is given"):
         evaluate_workdir(tmp_path / "w", "digits", data=data)
