@@ -171,7 +171,7 @@ def test_evaluation_keeps_to_the_images_that_the_run_was_tested_on(copy):
     shutil.copy(
         next((photos / "cats").glob("later_*")), photos / Path(tested[0]).relative_to(Path(tested[0]).parents[1])
     )
-    with pytest.raises(InputError, match=f"1 of {len(tested)} gone or changed"):
+    with pytest.raises(InputError, match=f"1 of {len(tested)} missing or changed"):
         evaluate_workdir(workdir)
 
 

@@ -102,6 +102,12 @@ def resolve(name: str, known: Iterable[str], argument: str) -> str:
     raise InputError(f"`{argument}` must be a known name. Received: {name!r}.{hint}{listing}")
 
 
+def is_redefined(old: object, new: object) -> bool:
+    """Return whether two objects are of one class, or of one class that was defined again in the same place."""
+    places = {(type(item).__module__, type(item).__qualname__) for item in (old, new)}
+    return len(places) == 1
+
+
 def normal_name(name: str) -> str:
     """Return a name in the Unicode form NFC, so that names that look the same have the same characters.
 

@@ -234,7 +234,7 @@ def test_features_that_differ_are_not_taken(off, small, said, monkeypatch):
         runtime, "_compile_openvino", lambda graph: lambda images: off * compile_openvino(graph)(images)
     )
     assert make_forward(small, "openvino", batch_size=4).name == "tensorflow"
-    assert len(said) == 1 and "off by" in said[0]
+    assert len(said) == 1 and "differ by" in said[0]
 
 
 def test_without_the_extra_tensorflow_runs_and_openvino_is_refused(small, said, monkeypatch):

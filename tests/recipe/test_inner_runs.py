@@ -75,7 +75,7 @@ def test_every_option_of_fine_tuning_is_taken_over_or_named(capsys) -> None:
 def test_pretraining_learns_what_its_own_labels_are(target: str, capsys) -> None:
     inner = prepare_pretraining(config(task={"name": target}))
     assert inner.config.task.name == "multiclass" and inner.splits.class_names == ("3", "4", "5")
-    assert f"task.name={target} (multiclass there)" in capsys.readouterr().err
+    assert f"task.name={target} (this run uses multiclass)" in capsys.readouterr().err
 
 
 def test_the_target_of_labels() -> None:
@@ -88,7 +88,7 @@ def test_the_target_of_labels() -> None:
 
 
 def test_cross_validation_and_the_comparison_from_scratch_do_not_go_together() -> None:
-    with pytest.raises(InputError, match=r"`probe.folds` must be 0 with scratch.epochs.*validation"):
+    with pytest.raises(InputError, match=r"`probe.folds` must be 0 if scratch.epochs is set.*validation"):
         config(probe={"folds": 3}, scratch={"epochs": 2})
     assert prepare_pretraining(config(probe={"folds": 3})).config.probe.folds == 0
 

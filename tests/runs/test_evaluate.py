@@ -17,6 +17,7 @@ from tfl.config import ReportConfig
 from tfl.data import load_source
 from tfl.data.arrays import load_arrays
 from tfl.errors import InputError
+from tfl.inputs import ImageInput
 from tfl.evaluation import describe_calibration, fit_temperature, read_predictions
 from tfl.files.reading import read_csv
 from tfl.runs.compare import compare_runs
@@ -135,7 +136,7 @@ def check_labels_of_another_source(monkeypatch, result, images, labels):
     """Columns come into the model's order by their names; labels of another kind are one line."""
 
     def evaluate(labels, names=()):
-        other = load_arrays({"": (255 - images, labels)}, names)
+        other = load_arrays({"": (255 - images, labels)}, ImageInput(), names)
         monkeypatch.setattr("tfl.runs.recorded.load_source", lambda *arguments: other)
         return evaluate_workdir(result.workdir, "tfds:other")["test"]
 
@@ -198,7 +199,7 @@ def test_moved_photos_are_the_runs_own_test_images(photo_run, photos, tmp_path, 
     again = evaluate_workdir(photo_run.workdir, f"folder:{moved}")
     said = capsys.readouterr().err
     assert again["test"] == pytest.approx(first["test"], rel=1e-4)
-    assert f"the run's own {first['test']['num_examples']} test images" in said
+    assert f"all {first['test']['num_examples']} test images of the run" in said
     assert "Warning" not in said
     name = read_predictions(photo_run.workdir / "predictions.csv")[0].ids[0]
     (moved / name).write_bytes((moved / "cat" / "1.png").read_bytes() + b" ")  # one is another image now
@@ -269,9 +270,9 @@ def test_a_run_on_python_data_is_evaluated_on_the_same_data(tmp_path, keras_home
     config = dataclasses.replace(PLAIN, data=tfl.DataConfig(image_size=32), report=ReportConfig(gallery=0))
     result = tfl.transfer(config, tmp_path / "w", data=data)
     assert evaluate_workdir(tmp_path / "w", data=data)["test"] == pytest.approx(result.metrics["test"], rel=1e-4)
-    with pytest.raises(InputError, match="the same Python data"):
+    with pytest.raises(InputError, match="trained on Python data"):
         evaluate_workdir(tmp_path / "w")
-    with pytest.raises(InputError, match="gone or changed"):
+    with pytest.raises(InputError, match="missing or changed"):
         evaluate_workdir(tmp_path / "w", data=(255 - data[0], data[1]))
     with pytest.raises(InputError, match="`source` must be empty if `data` is given"):
         evaluate_workdir(tmp_path / "w", "digits", data=data)

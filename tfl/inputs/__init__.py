@@ -9,7 +9,7 @@ from tfl.errors import InputError
 from tfl.inputs.batches import input_of
 from tfl.inputs.image.image_input import ImageInput
 from tfl.inputs.input import Input, Scanned
-from tfl.registry import resolve
+from tfl.registry import is_redefined, resolve
 
 __all__ = ["ImageInput", "Input", "Scanned", "get_input", "input_names", "input_of", "register_input"]
 
@@ -41,10 +41,12 @@ def input_names() -> list[str]:
 def register_input(kind: Input) -> Input:
     """Register an input under its name, so that backbones and model files can use the name.
 
+    A class that is defined again, as by a notebook cell that runs twice, replaces the earlier one.
+
     Raises:
         InputError: another input has this name.
     """
-    if type(_INPUTS.get(kind.name, kind)) is not type(kind):
+    if not is_redefined(_INPUTS.get(kind.name, kind), kind):
         raise InputError(f"`kind` must have a name of its own. Received: {kind.name!r}, which is another input's.")
     _INPUTS[kind.name] = kind
     return kind

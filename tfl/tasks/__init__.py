@@ -11,7 +11,7 @@ import numpy as np
 from tfl.config import TARGETS
 from tfl.data.label_formats import SEPARATOR, ClassLabels, LabelFormat, SetLabels, ValueLabels
 from tfl.errors import InputError
-from tfl.registry import resolve
+from tfl.registry import is_redefined, resolve
 from tfl.tasks.classes import Binary, Multiclass, OneClass
 from tfl.tasks.classification import ROUNDING, Classification
 from tfl.tasks.label_sets import Multilabel
@@ -68,10 +68,12 @@ def task_names() -> list[str]:
 def register_task(task: Task) -> Task:
     """Register a task under its name, so that configs and model files can use the name.
 
+    A class that is defined again, as by a notebook cell that runs twice, replaces the earlier one.
+
     Raises:
         InputError: another task has this name.
     """
-    if type(_TASKS.get(task.name, task)) is not type(task):
+    if not is_redefined(_TASKS.get(task.name, task), task):
         raise InputError(f"`task` must have a name that no other task has. Received: {task.name!r}.")
     _TASKS[task.name] = task
     if task.name not in TARGETS:
