@@ -17,9 +17,9 @@ from tfl.config import ReportConfig
 from tfl.data import load_source
 from tfl.data.arrays import load_arrays
 from tfl.errors import InputError
-from tfl.inputs import ImageInput
 from tfl.evaluation import describe_calibration, fit_temperature, read_predictions
 from tfl.files.reading import read_csv
+from tfl.inputs import ImageInput
 from tfl.runs.compare import compare_runs
 from tfl.runs.evaluate import evaluate_workdir, show_evaluation
 from tfl.runs.predict import predict_files
