@@ -3,6 +3,7 @@
 import difflib
 import unicodedata
 from collections.abc import Iterable
+from typing import Any
 
 from tfl.errors import InputError
 
@@ -102,10 +103,18 @@ def resolve(name: str, known: Iterable[str], argument: str) -> str:
     raise InputError(f"`{argument}` must be a known name. Received: {name!r}.{hint}{listing}")
 
 
-def is_redefined(old: object, new: object) -> bool:
-    """Return whether two objects are of one class, or of one class that was defined again in the same place."""
-    places = {(type(item).__module__, type(item).__qualname__) for item in (old, new)}
-    return len(places) == 1
+def register(table: dict[str, Any], item: Any, argument: str) -> None:
+    """Add an object with a `name` to a table by name.
+
+    A class that is defined again, as by a notebook cell that runs twice, replaces the earlier one.
+
+    Raises:
+        InputError: the table has an object of another class with this name.
+    """
+    places = {(type(each).__module__, type(each).__qualname__) for each in (table.get(item.name, item), item)}
+    if len(places) > 1:
+        raise InputError(f"`{argument}` must have a name that no other {argument} has. Received: {item.name!r}.")
+    table[item.name] = item
 
 
 def normal_name(name: str) -> str:

@@ -5,11 +5,10 @@
 The other packages use only what an input declares. To add one, write a subclass of `Input` and call `register_input`.
 """
 
-from tfl.errors import InputError
 from tfl.inputs.batches import input_of
 from tfl.inputs.image.image_input import ImageInput
 from tfl.inputs.input import Input, Scanned
-from tfl.registry import is_redefined, resolve
+from tfl.registry import register, resolve
 
 __all__ = ["ImageInput", "Input", "Scanned", "get_input", "input_names", "input_of", "register_input"]
 
@@ -46,7 +45,5 @@ def register_input(kind: Input) -> Input:
     Raises:
         InputError: another input has this name.
     """
-    if not is_redefined(_INPUTS.get(kind.name, kind), kind):
-        raise InputError(f"`kind` must have a name of its own. Received: {kind.name!r}, which is another input's.")
-    _INPUTS[kind.name] = kind
+    register(_INPUTS, kind, "kind")
     return kind

@@ -10,8 +10,7 @@ import numpy as np
 
 from tfl.config import TARGETS
 from tfl.data.label_formats import SEPARATOR, ClassLabels, LabelFormat, SetLabels, ValueLabels
-from tfl.errors import InputError
-from tfl.registry import is_redefined, resolve
+from tfl.registry import register, resolve
 from tfl.tasks.classes import Binary, Multiclass, OneClass
 from tfl.tasks.classification import ROUNDING, Classification
 from tfl.tasks.label_sets import Multilabel
@@ -73,9 +72,7 @@ def register_task(task: Task) -> Task:
     Raises:
         InputError: another task has this name.
     """
-    if not is_redefined(_TASKS.get(task.name, task), task):
-        raise InputError(f"`task` must have a name that no other task has. Received: {task.name!r}.")
-    _TASKS[task.name] = task
+    register(_TASKS, task, "task")
     if task.name not in TARGETS:
         TARGETS.append(task.name)
     return task
