@@ -158,10 +158,9 @@ def slice_by_content(source: Source, rows: np.ndarray, *, measured: bool = True)
         name: slice_by_number(values, by) if isinstance(by, str) else Slicing(tuple(by), values)
         for name, (values, by) in source.kind.slice_by_facts(facts).items()
     }
-    measure = source.kind.slice_by_content() if measured else None
-    if measure is not None:
-        name, unit = measure[:2]
-        slicings[name] = slice_by_number(measure_examples(source, rows), unit)
+    measure = source.kind.measure
+    if measured and measure is not None:
+        slicings[measure.name] = slice_by_number(measure_examples(source, rows), measure.unit)
     return {name: slicing for name, slicing in slicings.items() if len(np.unique(slicing.parts)) > 1}
 
 
@@ -169,19 +168,18 @@ def measure_examples(source: Source, rows: np.ndarray) -> np.ndarray:
     """Return what the input of a source measures of each example, for images the mean luminance in [0, 255].
 
     Args:
-        source: source of the examples; its input has a measure, see `Input.slice_by_content`.
+        source: source of the examples; its input has a measure, see `Input.measure`.
         rows: N positions in the index of the source.
 
     Returns:
         float64 `(N,)`, in the order of `rows`.
     """
-    measure = source.kind.slice_by_content()
+    measure = source.kind.measure
     if measure is None:
-        raise InputError(f"`source` must hold examples that can be measured. Received: {source.kind.noun[1]}.")
-    name, _, function, kind = measure
+        raise InputError(f"`source` must have examples that can be measured. Received: {source.kind.noun[1]}.")
     found = {}
-    for batch in track(make_dataset(source, rows, image_size=kind.size, batch_size=32), name, unit="batch"):
-        found |= dict(zip(batch["id"].numpy().tolist(), function(batch["input"].numpy()).tolist(), strict=True))
+    for batch in track(make_dataset(source, rows, image_size=measure.size, batch_size=32), measure.name, unit="batch"):
+        found |= dict(zip(batch["id"].numpy().tolist(), measure.function(batch["input"].numpy()).tolist(), strict=True))
     return np.array([found[row] for row in np.asarray(rows).tolist()])
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import hashlib
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -44,6 +44,23 @@ class Scanned:
     def facts(self) -> Mapping[str, int]:
         """Whole numbers by name, one for each name in `Input.facts`."""
         return {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Measure:
+    """A number for each prepared example, by which evaluation divides the examples into slices.
+
+    Attributes:
+        name: of the number, such as "brightness".
+        unit: text after a number, such as "of 255".
+        size: of the prepared examples that `function` takes; smaller ones are faster.
+        function: from a batch of prepared examples to their numbers, `(B, ...)` to `(B,)`.
+    """
+
+    name: str
+    unit: str
+    size: int
+    function: Callable[[np.ndarray], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -256,20 +273,18 @@ class Input(abc.ABC):
         """Return the median size of the originals in the unit of `size`; 0 if it is not known."""
         return 0.0
 
-    def slice_by_facts(self, facts: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        """Return ways to divide the examples by their facts: name -> numbers with a unit, or parts with names.
+    def slice_by_facts(self, facts: Mapping[str, np.ndarray]) -> dict[str, tuple[np.ndarray, str | Sequence[str]]]:
+        """Return ways to divide N examples by their facts.
 
         Returns:
-            For each name `(values, unit)`, N numbers to be divided by their range; or `(parts, names)`, the number
-            of the part of each example and the names of the parts.
+            For each name `(values, unit)`, N numbers that evaluation divides by their range; or `(parts, names)`, the
+            number of the part of each example and the names of the parts.
         """
         return {}
 
-    def slice_by_content(self) -> tuple[str, str, Any, "Input"] | None:
-        """Return a measure of prepared examples that divides them: name, unit, function and input; None: there is none.
-
-        The function takes a batch of examples that the returned input has prepared, and returns a number for each.
-        """
+    @property
+    def measure(self) -> Measure | None:
+        """A number of each prepared example that divides the examples; None: there is none."""
         return None
 
 

@@ -20,7 +20,7 @@ from tfl.inputs.image.photos import graph_bytes
 from tfl.inputs.image.pixels import check_image, check_pixels, check_split, describe_wrong_pixels
 from tfl.inputs.image.scan import ScannedImage, scan_image, scan_image_file
 from tfl.inputs.image.untrusted import ImageDecoder
-from tfl.inputs.input import Input, Scanned
+from tfl.inputs.input import Input, Measure, Scanned
 
 RULES = 2  # part of the name of stored features: raise it when decoding, resizing or augmentation changes pixels
 SMALL = 64  # pixels per side of the images for measuring brightness
@@ -163,7 +163,7 @@ class ImageInput(Input):
         sides = np.minimum(*(facts[name] for name in self.facts))
         return float(np.median(sides)) if len(sides) else 0.0
 
-    def slice_by_facts(self, facts: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    def slice_by_facts(self, facts: Mapping[str, np.ndarray]) -> dict[str, tuple[np.ndarray, str | Sequence[str]]]:
         """Divide by the number of pixels, and by the shape; not if an image has no known size."""
         width, height = (facts[name].astype(float) for name in self.facts)
         if not (width > 0).all():
@@ -173,9 +173,10 @@ class ImageInput(Input):
             "shape": (np.searchsorted(SQUARE, width / height), SHAPES),
         }
 
-    def slice_by_content(self) -> tuple[str, str, Any, "ImageInput"]:
-        """Divide by the mean luminance; reduced images are faster, and change the mean by less than 1."""
-        return "brightness", "of 255", lambda images: images.mean(axis=(1, 2)) @ np.array(LUMINANCE), self.sized(SMALL)
+    @property
+    def measure(self) -> Measure:
+        """The mean luminance; reduced images are faster, and change it by less than 1."""
+        return Measure("brightness", "of 255", SMALL, lambda images: images.mean(axis=(1, 2)) @ np.array(LUMINANCE))
 
     def sized(self, size: int) -> "ImageInput":
         """Return the same input for images with `size` pixels per side."""
