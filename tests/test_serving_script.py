@@ -115,14 +115,14 @@ FOR_EVER = """
 import sys, threading
 from tfl import cli
 from tfl.inputs.image.untrusted import ImageDecoder
-decode, calls, begun = Decoder.decode, [], sys.argv.pop()
+decode, calls, begun = ImageDecoder.decode, [], sys.argv.pop()
 def decode_the_warm_up_alone(decoder, image):
     if len(calls) == 2:
         open(begun, "w").close()
         threading.Event().wait()
     calls.append(image)
     return decode(decoder, image)
-Decoder.decode = decode_the_warm_up_alone
+ImageDecoder.decode = decode_the_warm_up_alone
 sys.argv[0] = "scripts/serve.py"
 exec(open("scripts/serve.py").read(), {"__name__": "__main__"})
 """

@@ -256,7 +256,9 @@ def test_offline_one_line_names_file_address_and_folder(name, offline, asked_of_
     fname, origin, _ = asked_of_keras(name)
     with pytest.raises(InputError, match="no route after 10 s") as raised:
         build_backbone(name)
-    assert f"Put {fname} from {origin} into {offline}." in str(raised.value) and "\n" not in str(raised.value)
+    assert f"Download {origin} and put it as {fname} into {offline}." in str(raised.value) and "\n" not in str(
+        raised.value
+    )
     assert not list(offline.iterdir())
 
 

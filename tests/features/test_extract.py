@@ -13,9 +13,11 @@ import tfl
 from tfl.data import make_dataset
 from tfl.features import Extractor, FeatureStore, View
 from tfl.features import extract as room
+from tfl.inputs import ImageInput
 from tfl.models.classifier import split_at_features
 
 SIZE = 32
+IMAGES = ImageInput(SIZE)
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -92,19 +94,20 @@ def test_nothing_is_computed_twice_and_a_changed_pixel_is(model, store, computed
 
 
 def test_other_weights_sizes_and_graphs_have_other_digests_and_the_same_the_same(model):
-    digest = room._digest(model, SIZE)
-    assert room._digest(build(), SIZE) == digest  # built later in the same process
+    digest = room._digest(model, IMAGES)
+    assert room._digest(build(), IMAGES) == digest  # built later in the same process
     frozen = build()
     frozen.trainable = False
-    assert room._digest(frozen, SIZE) == digest
-    assert room._digest(build(1), SIZE) != digest
-    assert room._digest(model, SIZE + 1) != digest
-    assert room._digest(keras.Model(model.input, keras.ops.relu(model.output)), SIZE) != digest
+    assert room._digest(frozen, IMAGES) == digest
+    assert room._digest(build(1), IMAGES) != digest
+    assert room._digest(model, ImageInput(SIZE + 1)) != digest
+    assert room._digest(keras.Model(model.input, keras.ops.relu(model.output)), IMAGES) != digest
     code = (
-        "import keras, tfl; keras.layers.Dense(1); keras.utils.set_random_seed(0); from tfl.features import extract;"
+        "import keras, tfl; keras.layers.Dense(1); keras.utils.set_random_seed(0);"
+        "from tfl.features import extract; from tfl.inputs import ImageInput;"
         f"m = tfl.build_backbone('MobileNetV2', image_size={SIZE}, alpha=0.35, weights='none');"
         "from tfl.models.classifier import split_at_features;"
-        f"print(extract._digest(split_at_features(tfl.build_classifier(m, tfl.HeadSpec(3)))[0], {SIZE}))"
+        f"print(extract._digest(split_at_features(tfl.build_classifier(m, tfl.HeadSpec(3)))[0], ImageInput({SIZE})))"
     )
     other = warm.run(["-c", code], cwd=ROOT)
     assert other.stdout.strip() == digest, other.stderr

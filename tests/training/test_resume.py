@@ -259,7 +259,7 @@ def test_out_of_memory_in_the_first_step_divides_the_batch(capsys) -> None:
         tfl.compile(model, "adam", loss="multiclass")
         tfl.fit(model, x, y, batch_size=16, epochs=2, verbose=False)
         weights.append(model.get_weights())
-    assert "in 4 parts" in capsys.readouterr().err
+    assert "into 4 parts" in capsys.readouterr().err
     for limited, free in zip(*weights, strict=True):
         np.testing.assert_allclose(limited, free, atol=1e-6)
 

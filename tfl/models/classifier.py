@@ -94,7 +94,8 @@ def _ends(backbone: keras.Model) -> tuple[Any, Any]:
             f"build_classifier(backbone.get_layer({nested.name!r}), ...), "
             "or backbone.weights=FILE, which finds a known network in a saved one",
         )
-    if len(inputs) != 1 or len(outputs) != 1 or len(outputs[0].shape) not in (2, 4):
+    ranks = (4,) if len(inputs[0].shape) == 4 else (2, 4)  # `head.pooling` is for the maps of a network on images
+    if len(inputs) != 1 or len(outputs) != 1 or len(outputs[0].shape) not in ranks:
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in outputs)
         raise refusal(f"{len(inputs)} inputs and outputs of shape {shapes}", "the model up to the layer before pooling")
     return inputs[0], outputs[0]

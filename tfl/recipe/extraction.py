@@ -81,7 +81,7 @@ def _check_output(name: epath.PathLike, *, is_folder: bool) -> None:
     output = epath.Path(name).expanduser()
     if not os.fspath(name) or (output.exists() and output.is_dir() != is_folder):
         kind = "folder" if is_folder else "file"
-        raise InputError(f"`output` must be a new {kind}, or one to replace. Received: {os.fspath(name)!r}.")
+        raise InputError(f"`output` must be a {kind}, a new one or one that exists. Received: {os.fspath(name)!r}.")
     existing = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
     if "://" not in str(output) and not os.access(existing, os.W_OK):
         raise InputError(f"`output` must be writable. Received: {str(output)!r}: {existing} is read-only.")
