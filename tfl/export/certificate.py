@@ -160,7 +160,13 @@ def _run(product: Product, reference: Reference, timed: bool) -> tuple[dict[str,
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
         try:
             subprocess.run(
-                command, check=True, capture_output=True, text=True, errors="replace", env=environment, timeout=SECONDS
+                command,
+                check=True,
+                capture_output=True,
+                encoding="locale",
+                errors="replace",
+                env=environment,
+                timeout=SECONDS,
             )
         except subprocess.SubprocessError as error:
             lines = str(getattr(error, "stderr", "") or error).strip().splitlines()
