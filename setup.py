@@ -32,6 +32,7 @@ setup(
         "absl-py>=2.3",
         "ml_collections>=1.1.0",
         "etils[epath,epy]>=1.13",
+        "filelock>=4.3",  # locks where Python has no fcntl
         "numpy>=2.0",
         "scikit-learn>=1.7",
         "scipy>=1.15",

@@ -44,7 +44,8 @@ def _guarded(main: Callable[[list[str]], None], argv: list[str], takes_files: bo
         if tensorflow:
             check_keras_settings()
             import_tensorflow_quietly()
-        sys.stdout.reconfigure(errors="surrogateescape")  # file names may not be UTF-8  # pyright: ignore
+        encoding = "utf-8" if os.name == "nt" else None  # Windows would write a file in the code page of the country
+        sys.stdout.reconfigure(encoding=encoding, errors="surrogateescape")  # file names may not be UTF-8  # pyright: ignore
         main(argv)
         sys.stdout.flush()
     except InputError as error:

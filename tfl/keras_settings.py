@@ -46,7 +46,7 @@ def _settings_of_files() -> dict[str, tuple[object, str]]:
     """Return the settings that Keras will read, each with its value and the name of its place."""
     file = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "keras.json"
     try:
-        values = json.loads(file.read_text())
+        values = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError):  # Keras ignores such a file too
         values = {}
     settings = {name: (value, str(file)) for name, value in values.items()} if isinstance(values, dict) else {}

@@ -27,7 +27,7 @@ CHECKPOINTS = "checkpoints"  # folder of the states from which an interrupted ru
 def write_json(path: epath.PathLike, values: Any) -> None:
     """Write `values` as indented JSON, atomically. NaN is refused, because JSON has no NaN."""
     text = json.dumps(values, indent=2, allow_nan=False) + "\n"
-    write_atomically(path, lambda temporary: temporary.write_text(text))
+    write_atomically(path, lambda temporary: temporary.write_bytes(text.encode()))
 
 
 def write_csv(path: epath.PathLike, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

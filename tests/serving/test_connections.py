@@ -9,6 +9,7 @@ import pytest
 import uvicorn
 from warm import PATIENCE
 
+from tfl.serving import connections
 from tfl.serving.connections import HEAD_BYTES, Connection, max_connections
 
 WHOLE, HALF = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/1.1\r\nHo"
@@ -114,3 +115,8 @@ def test_a_head_has_at_most_so_many_bytes(serve):
 
 def test_files_are_left_for_other_things():
     assert 100 < max_connections() <= 4096
+
+
+def test_without_a_known_limit_of_files_the_limit_is_that_of_windows(monkeypatch):
+    monkeypatch.setattr(connections, "resource", None)
+    assert max_connections() == 256

@@ -26,7 +26,9 @@ POLL_SECONDS = 0.05
 FAILURE_GRACE = 5.0  # seconds from SIGTERM to SIGKILL after a failure: a worker that waits in a sum never ends
 STOP_GRACE = 60.0  # the same after a stop by the user: the step ends, and the chief writes its checkpoint
 NOT_TRIED_AGAIN = (2, 128 + signal.SIGINT, 128 + signal.SIGTERM)  # bad input; stopped by the user
-SIGNALS = {signal.SIGINT: signal.SIGINT, signal.SIGTERM: signal.SIGTERM, signal.SIGHUP: signal.SIGTERM}
+SIGNALS = {signal.SIGINT: signal.SIGINT, signal.SIGTERM: signal.SIGTERM}
+if hasattr(signal, "SIGHUP"):  # not on Windows
+    SIGNALS[signal.SIGHUP] = signal.SIGTERM
 PR_SET_PDEATHSIG = 1
 
 
@@ -48,7 +50,7 @@ def launch_local(command: Sequence[str], workers: int, max_restarts: int = 3) ->
         0 if all workers ended with 0, else the exit code of the worker that failed first (128 + n for signal n).
 
     Raises:
-        InputError: the command does not exist, or a number is out of range.
+        InputError: the command does not exist, a number is out of range, or the system is Windows.
 
     Example:
         >>> launch_local(["-c", "print('hello')"], workers=1)
@@ -163,6 +165,8 @@ class _Group:
 
 
 def _check(command: Sequence[str], workers: int, max_restarts: int) -> None:
+    if not hasattr(os, "killpg"):
+        raise InputError(f"`launch_local` must run on Linux or macOS. Received: {sys.platform}.")
     if not command:
         raise InputError(
             "`command` must come after --, as in --workers=2 -- scripts/train.py --config=configs/folder.py. "

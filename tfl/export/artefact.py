@@ -212,7 +212,7 @@ def _load_keras(path: epath.Path) -> Artefact:
 
 
 def _load_saved_model(path: epath.Path) -> Artefact:
-    metadata = metadata_from_json((path / "assets" / METADATA_NAME).read_text())
+    metadata = metadata_from_json((path / "assets" / METADATA_NAME).read_text("utf-8"))
     check_operations(path)
     loaded: Any = tf.saved_model.load(str(path))
     of_bytes, of_prepared = loaded.signatures[BYTES_SIGNATURE], loaded.signatures[prepared_signature(metadata)]
@@ -263,7 +263,7 @@ def _load_own(own: OwnFormat, path: epath.Path) -> Artefact:
             f"`model` must be of a format whose packages are installed (pip install {packages}). "
             f"Received: {str(path)!r}."
         )
-    metadata, run = metadata_from_json((path / METADATA_NAME).read_text()), own.load(Path(path))
+    metadata, run = metadata_from_json((path / METADATA_NAME).read_text("utf-8")), own.load(Path(path))
     return Artefact(path, own.name, metadata, lambda pixels: np.asarray(run(pixels), np.float32))
 
 

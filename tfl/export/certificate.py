@@ -90,8 +90,8 @@ def certify(product: Product, reference: Reference, limits: Limits = Limits(), *
     Returns:
         The entry for certificate.json: `files` (SHA-256 of each), `bytes`, `runtime`, `max_difference`,
         `agreement`, `accuracy` with its 95 % Wilson interval, `latency` (median and 95th percentile in ms of warm
-        calls, for each input and batch size), `peak_memory_bytes`, and `failures`: one sentence for each failed check,
-        empty if the artefact passes.
+        calls, for each input and batch size), `peak_memory_bytes` (None where the system does not tell it), and
+        `failures`: one sentence for each failed check, empty if the artefact passes.
     """
     result: dict[str, Any] = {
         "format": product.format,
@@ -155,15 +155,23 @@ def _run(product: Product, reference: Reference, timed: bool) -> tuple[dict[str,
         }
         if (own := own_format(product.format)) is not None:
             request |= {"source": own.source, "function": own.load.__name__, "packages": own.packages}
-        (folder / "request.json").write_text(json.dumps(request))
+        (folder / "request.json").write_text(json.dumps(request), "utf-8")
         command = [sys.executable, "-I", runner.__file__, str(folder / "request.json")]
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
         try:
-            subprocess.run(command, check=True, capture_output=True, text=True, env=environment, timeout=SECONDS)
+            subprocess.run(
+                command,
+                check=True,
+                capture_output=True,
+                encoding="locale",
+                errors="replace",
+                env=environment,
+                timeout=SECONDS,
+            )
         except subprocess.SubprocessError as error:
             lines = str(getattr(error, "stderr", "") or error).strip().splitlines()
             raise CertificateError(f"it does not run in a separate process without tfl: {lines[-1][:300]}") from error
-        report = json.loads((folder / "report.json").read_text())
+        report = json.loads((folder / "report.json").read_text("utf-8"))
         outputs = {kind: np.load(folder / f"probabilities_{kind}.npy") for kind in report["inputs"]}
     if product.format == "keras":  # it gives logits: a user of the file must apply the temperature, too
         temperature, task = float(report["metadata"]["temperature"]), reference.metadata.task

@@ -116,7 +116,7 @@ def named_product(path: Path) -> Product:
 def _write_own(own: OwnFormat, model: keras.Model, metadata: Metadata, folder: Path) -> None:
     folder.mkdir()
     own.write(model, metadata, folder)
-    (folder / METADATA_NAME).write_text(metadata_to_json(metadata))
+    (folder / METADATA_NAME).write_text(metadata_to_json(metadata), "utf-8")
 
 
 def with_temperature(model: keras.Model, temperature: float) -> keras.Model:

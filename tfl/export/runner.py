@@ -7,7 +7,6 @@ it, so its outputs are those that any user of the artefact gets. Its one argumen
 import importlib.metadata
 import json
 import os
-import resource
 import sys
 import time
 import zipfile
@@ -17,7 +16,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
 BATCH = 32
+STATUS = Path("/proc/self/status")  # only on Linux
 _OF_BYTES = ("serving_bytes", "serving_default")
 SECONDS, REPEATS, WARMUPS = 3.0, 50, 2  # limits of timing, for each batch size
 
@@ -45,7 +50,7 @@ def load_saved_model(path: Path) -> Loaded:
     loaded: Any = tf.saved_model.load(str(path))
     of_bytes = loaded.signatures["serving_bytes"]
     (of_prepared,) = (loaded.signatures[name] for name in loaded.signatures if name not in _OF_BYTES)
-    metadata = json.loads((path / "assets" / "tfl.json").read_text())
+    metadata = json.loads((path / "assets" / "tfl.json").read_text("utf-8"))
     raw_name, prepared_name = _input_of(of_bytes).name, _input_of(of_prepared).name
     blank = tf.zeros((1, *_input_of(of_prepared).shape[1:]), _input_of(of_prepared).dtype)
     names = of_prepared(**{prepared_name: blank})["class_names"].numpy()[0]
@@ -116,7 +121,7 @@ def load_own(path: Path, source: str, function: str, packages: list[str]) -> Loa
     """Load a folder of a format that the user registered, with the user's own function."""
     names: dict[str, Any] = {}
     exec("from __future__ import annotations\n" + source, names)  # its annotations may name what is not imported here
-    metadata = json.loads((path / "tfl.json").read_text())
+    metadata = json.loads((path / "tfl.json").read_text("utf-8"))
     run = names[function](path)
     return Loaded(
         {"prepared": lambda inputs: np.asarray(run(inputs))}, metadata, {"tfl.json": metadata["class_names"]}, packages
@@ -140,15 +145,16 @@ def measure(run: Callable[[Any], np.ndarray], images: Any) -> dict[str, float]:
     return {"median_ms": 1000 * float(np.median(times)), "p95_ms": 1000 * float(np.percentile(times, 95))}
 
 
-def peak_memory() -> int:
-    """Return the peak memory of this process, in bytes.
+def peak_memory() -> int | None:
+    """Return the peak memory of this process, in bytes; None where the system does not tell it (Windows).
 
     On Linux `ru_maxrss` starts at the memory of the parent process, so /proc/self/status is read first.
     """
-    status = Path("/proc/self/status")
-    if status.exists():
-        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    if STATUS.exists():
+        lines = dict(line.split(":", 1) for line in STATUS.read_text("utf-8").splitlines())
         return 1024 * int(lines["VmHWM"].split()[0])
+    if resource is None:
+        return None
     unit = 1 if sys.platform == "darwin" else 1024
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
@@ -192,8 +198,8 @@ def main(request: dict[str, Any]) -> None:
     for kind, run in loaded.run.items():
         parts = [run(images) for images in batches(folder, kind, request["count"])]
         np.save(output / f"probabilities_{names[kind]}.npy", np.concatenate(parts))
-    (output / "report.json").write_text(json.dumps(report))
+    (output / "report.json").write_text(json.dumps(report), "utf-8")
 
 
 if __name__ == "__main__":
-    main(json.loads(Path(sys.argv[1]).read_text()))
+    main(json.loads(Path(sys.argv[1]).read_text("utf-8")))

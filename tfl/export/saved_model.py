@@ -60,7 +60,7 @@ def write_saved_model(model: keras.Model, metadata: Metadata, path: epath.PathLi
     module.weights = [variable.value for variable in model.variables]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / METADATA_NAME
-        file.write_text(metadata_to_json(metadata))
+        file.write_text(metadata_to_json(metadata), "utf-8")
         module.metadata = tf.saved_model.Asset(str(file))  # saved to the folder `assets`
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         tf.saved_model.save(module, str(path), signatures, options)

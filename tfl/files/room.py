@@ -7,6 +7,7 @@ import math
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from tfl.errors import InputError
@@ -98,8 +99,8 @@ class StoreRoom:
         if excess <= 0:
             return
         with contextlib.ExitStack() as held:
-            unused = [(shelf, self._size(shelf)) for shelf in self._unused(held)]
-            if excess > sum(size for _, size in unused):
+            unused = self._unused(held)
+            if excess > sum(map(self._size, unused)):
                 raise StoreFullError(
                     f"`{self.kind.bound}` must leave room for what this run stores. Received: "
                     f"{human_size(self.max_bytes)}, all used by {self.kind.noun} of other runs in {self.root}."
@@ -111,12 +112,13 @@ class StoreRoom:
         with self.lock(), contextlib.ExitStack() as held:
             excess = self.used_bytes() - self.max_bytes
             if excess > 0:
-                self._drop_oldest([(shelf, self._size(shelf)) for shelf in self._unused(held)], excess)
+                self._drop_oldest(self._unused(held), excess)
 
-    def _drop_oldest(self, unused: list[tuple[Path, int]], excess: int) -> None:
-        for shelf, size in unused:
+    def _drop_oldest(self, unused: Mapping[Path, FileLock], excess: int) -> None:
+        for shelf, lock in unused.items():
             if excess > 0:
-                self._drop(shelf, size)
+                size = self._size(shelf)
+                self._drop(shelf, size, lock)
                 excess -= size
 
     def _shelves(self) -> list[Path]:
@@ -132,23 +134,29 @@ class StoreRoom:
                 total += path.stat().st_size
         return total
 
-    def _unused(self, held: contextlib.ExitStack) -> list[Path]:
-        """Return the unused shelves, the most recently used one last, and hold their locks."""
-        unused = []
+    def _unused(self, held: contextlib.ExitStack) -> dict[Path, FileLock]:
+        """Return the unused shelves with their locks, which are held; the most recently used one comes last."""
+        unused = {}
         for shelf in sorted(self._shelves(), key=lambda path: (path / LOCK).stat().st_mtime_ns):
             lock = try_lock_file(shelf / LOCK)
             if lock is not None and held.enter_context(lock).holds:  # without locks, a shelf may be in use
-                unused.append(shelf)
+                unused[shelf] = lock
         return unused
 
-    def _drop(self, shelf: Path, size: int) -> None:
-        """Delete the files of tfl in a shelf, and then the shelf if it is empty."""
+    def _drop(self, shelf: Path, size: int, lock: FileLock) -> None:
+        """Delete the files of tfl in a shelf, and then the shelf if it is empty.
+
+        The file of the lock comes last, after the release, because Windows does not delete an open file. No other
+        process takes the lock meanwhile: the lock of the room, which `use` waits for, is held.
+        """
         last = datetime.date.fromtimestamp((shelf / LOCK).stat().st_mtime)
         for path in shelf.iterdir():
             if path.name.startswith(UNFINISHED):
                 shutil.rmtree(path, ignore_errors=True)
-            elif self.kind.files.fullmatch(path.name) or path.name in (*self.kind.records, LOCK):
+            elif self.kind.files.fullmatch(path.name) or path.name in self.kind.records:
                 path.unlink(missing_ok=True)
+        lock.release()
+        (shelf / LOCK).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             shelf.rmdir()
         say(

@@ -14,6 +14,7 @@ from tfl.errors import InputError
 
 UNFINISHED = ".writing-"  # prefix of the temporary folders
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_IS_POSIX = os.name == "posix"
 
 
 def write_atomically(path: epath.PathLike, write: Callable[[epath.Path], object]) -> None:
@@ -134,10 +135,10 @@ def is_local(path: epath.Path) -> bool:
 
 
 def sync(path: epath.Path) -> None:
-    """Force a file or folder to the disk; object stores do not need this."""
-    if not is_local(path):
+    """Force a file or folder to the disk; object stores do not need this, and Windows cannot do it for folders."""
+    if not is_local(path) or not (_IS_POSIX or path.is_file()):
         return
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY if _IS_POSIX else os.O_RDWR)  # Windows syncs only what may be written
     try:
         os.fsync(descriptor)
     finally:

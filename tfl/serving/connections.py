@@ -1,20 +1,26 @@
 """Limit idle connections, so that clients that open connections and send nothing do not block others."""
 
 import asyncio
-import resource
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
 HEAD_SECONDS = 10.0  # time for the head of a request, from the connection or the head's first byte to its last byte
 HEAD_BYTES = 16 << 10
 _MOST = 4096
+_FILES_ON_WINDOWS = 512  # sockets that its `select` takes
 
 
 def max_connections() -> int:
     """Return how many connections may be open: at most half of the files that the process may open."""
-    return min(_MOST, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+    files = _FILES_ON_WINDOWS if resource is None else resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return min(_MOST, files // 2)
 
 
 class Connection(H11Protocol):

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import importlib
+import os
 import signal
 import socket
 import threading
@@ -48,7 +49,8 @@ def _listen(host: str, port: int) -> socket.socket:
     # If the protocol is given, asyncio sends every part of a response at once (TCP_NODELAY), which saves 40 ms each.
     listening = socket.socket(family, kind, protocol)
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # otherwise a restart must wait a minute
+        if os.name == "posix":  # otherwise a restart must wait a minute; on Windows it would share the port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
         listening.listen(_BACKLOG)
     except OSError as error:
