@@ -17,12 +17,24 @@ _MAX_RESTARTS = flags.DEFINE_integer("max_restarts", 3, "How often the group sta
 
 def main(argv: list[str]) -> None:
     """Start the group, and end with its exit code."""
-    command = argv[1:]
-    if command and command[0] in COMMANDS:
-        command = ["-m", "tfl", *command]
-    sys.exit(launch_local(command, _WORKERS.value, _MAX_RESTARTS.value))
+    sys.exit(launch_local(argv[1:], _WORKERS.value, _MAX_RESTARTS.value))
 
 
 def run() -> None:
     """Run the command with the words of `sys.argv`."""
-    cli.run(main, takes_files=True, tensorflow=False)
+    cli.run(main, translate=as_program, takes_files=True, tensorflow=False)
+
+
+def as_program(words: list[str]) -> list[str]:
+    """Return the words with what `launch_local` runs in place of a command of tfl.
+
+    Example:
+        >>> as_program(["--workers=2", "train", "photos"])
+        ['--workers=2', '--', '-m', 'tfl', 'train', 'photos']
+    """
+    own = words.index("--") if "--" in words else len(words)
+    position = next((number for number, word in enumerate(words[:own]) if word in COMMANDS), own)
+    command = words[position:] if position < own else words[own + 1 :]
+    if not command or command[0] not in COMMANDS:
+        return words
+    return [*words[:position], "--", "-m", "tfl", *command]

@@ -92,8 +92,8 @@ def with_source(config: TransferConfig, words: Sequence[str]) -> TransferConfig:
         raise InputError(f"`source` must be given once. Received: {received}.")
     if words:
         return dataclasses.replace(config, data=dataclasses.replace(config.data, source=guess_source(words[0])))
-    chosen = flags.FLAGS["recipe"].present or flags.FLAGS["config"].config_filename != find_recipe(DEFAULT)
-    if not given and not chosen:
+    file = config_flags.get_config_filename(flags.FLAGS["config"])
+    if not given and not flags.FLAGS["recipe"].present and file == find_recipe(DEFAULT):
         raise InputError("`source` must be given, as in `tfl train photos`. Received: none.")
     return config
 
