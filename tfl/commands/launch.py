@@ -26,12 +26,7 @@ def run() -> None:
 
 
 def as_program(words: list[str]) -> list[str]:
-    """Return the words with what `launch_local` runs in place of a command of tfl.
-
-    Example:
-        >>> as_program(["--workers=2", "train", "photos"])
-        ['--workers=2', '--', '-m', 'tfl', 'train', 'photos']
-    """
+    """Return the words with `-- -m tfl train` in place of `train`, with or without dashes before it."""
     own = words.index("--") if "--" in words else len(words)
     position = next((number for number, word in enumerate(words[:own]) if word in COMMANDS), own)
     command = words[position:] if position < own else words[own + 1 :]

@@ -110,7 +110,7 @@ def named_product(path: Path) -> Product:
         if path.name == product_name(product.format, product.quantize):
             return product
     raise InputError(
-        f"`output` must have exports under the names that scripts/export.py gives them. Received: {str(path)!r}."
+        f"`output` must have exports under the names that `tfl export` gives them. Received: {str(path)!r}."
     )
 
 
