@@ -136,3 +136,11 @@ def test_backbones_and_options_are_listed(run_without_tensorflow):
     assert "--config.finetune.learning_rate: " in text and "--config.pretrain.learning_rate: " in text
     assert text.count("--config.") == 3
     assert run_without_tensorflow("options").stdout.count("  --config.") > 50
+
+
+@pytest.mark.slow  # imports TensorFlow in a new process, as the peer
+def test_the_benchmark_of_mistakes_times_ten(run_cold):
+    result = run_cold("benchmarks/mistakes.py", "--rounds=1")
+    assert result.returncode == 0, result.stderr
+    rows = [line.split("|")[1:-1] for line in result.stdout.splitlines()[2:]]
+    assert len(rows) == 10 and all(float(seconds.strip().removesuffix(" s")) > 0 for _, seconds, _ in rows)
