@@ -75,9 +75,9 @@ def with_named_recipe(words: list[str]) -> list[str]:
 def with_recipe(words: list[str]) -> list[str]:
     """Do the same, with the recipe `folder` if the words name none."""
     words = with_named_recipe(words)
-    return (
-        words if any(word.startswith("--config=") for word in words) else [f"--config={find_recipe(DEFAULT)}", *words]
-    )
+    if any(word.startswith("--config=") for word in words):
+        return words
+    return [f"--config={find_recipe(DEFAULT)}", *words]
 
 
 def with_source(config: TransferConfig, words: Sequence[str]) -> TransferConfig:
