@@ -1,29 +1,47 @@
 """Packaging of tfl; tool settings stand in pyproject.toml."""
 
 from pathlib import Path
+from typing import Any
 
 from setuptools import find_packages, setup
 
-VERSION: dict[str, str] = {}
-exec(Path(__file__).with_name("tfl").joinpath("version.py").read_text(encoding="utf-8"), VERSION)
+ROOT = Path(__file__).parent
+VERSION: dict[str, Any] = {}
+exec((ROOT / "tfl" / "version.py").read_text(encoding="utf-8"), VERSION)
 FAST_CPU = ["openvino>=2026.4"]
 PARQUET = ["pyarrow>=20.0"]
 EXPORT = ["ai-edge-litert>=2.3", "onnx>=1.23", "onnxruntime>=1.32", "tf2onnx>=1.17"]
 SERVE = ["fastapi>=0.115", "uvicorn>=0.34", "prometheus_client>=0.21", "python-multipart>=0.0.20"]
 PHOTOS = ["pillow-heif>=1.1"]
-TEST = ["pytest>=9.0", "pytest-xdist>=3.8", "hypothesis>=6.150", "httpx>=0.28", "pandas>=2.3"]
+TEST = ["setuptools>=77", "pytest>=9.0", "pytest-xdist>=3.8", "hypothesis>=6.150", "httpx>=0.28", "pandas>=2.3"]
 EXTRAS = [*FAST_CPU, *PARQUET, *EXPORT, *SERVE, *PHOTOS]
 
 setup(
-    name="tfl",
+    name=VERSION["DISTRIBUTION"],
     version=VERSION["VERSION"],
     description="Transfer learning with Keras, from a folder of photos to a classifier that you can trust and ship.",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
+    author="The authors of tfl",
     license="Apache-2.0",
+    license_files=["LICENSE"],
+    keywords=["transfer learning", "fine-tuning", "image classification", "Keras", "TensorFlow"],
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
+    ],
     python_requires=">=3.11",
-    packages=find_packages(include=["tfl", "tfl.*"]),
-    package_data={"tfl.report": ["templates/*"], "tfl.serving": ["templates/*"]},
+    packages=[*find_packages(include=["tfl", "tfl.*"]), "tfl.configs"],
+    package_dir={"tfl.configs": "configs"},  # without a checkout the command finds the recipes inside the package
+    package_data={"tfl": ["py.typed"], "tfl.report": ["templates/*"], "tfl.serving": ["templates/*"]},
+    entry_points={"console_scripts": ["tfl = tfl.__main__:main"]},
     install_requires=[
         "tensorflow>=2.21",
         "keras>=3.15.1",
@@ -47,9 +65,9 @@ setup(
     ],
     extras_require={
         "fast-cpu": FAST_CPU,  # a second runtime for extracting features
-        "parquet": PARQUET,  # scripts/extract_features.py --format=parquet
-        "export": EXPORT,  # scripts/export.py --formats=litert,onnx
-        "serve": SERVE,  # scripts/serve.py
+        "parquet": PARQUET,  # tfl features --format=parquet
+        "export": EXPORT,  # tfl export --formats=litert,onnx
+        "serve": SERVE,  # tfl serve
         "photos": PHOTOS,  # HEIC
         "test": [*TEST, *EXTRAS],
         "dev": [

@@ -20,6 +20,7 @@ ROOMS = [  # from the ground up: a file imports from rooms that stand before its
     "build",
     *("runs", "report", "serving"),
     *("recipe", "__init__"),
+    *("commands", "__main__"),
 ]
 SOURCES = sorted((ROOT / "tfl").rglob("*.py"))
 

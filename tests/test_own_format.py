@@ -16,7 +16,7 @@ from tfl.export import CertificateError, format_table, register_format
 from tfl.serving import ServeOptions
 from tfl.serving.app import create_app
 
-pytest.importorskip("openvino", reason="the format in the docs is OpenVINO's: pip install 'tfl[fast-cpu]'")
+pytest.importorskip("openvino", reason="the format in the docs is OpenVINO's: pip install 'tfl-transfer[fast-cpu]'")
 (CODE,) = code_under("An export format of your own")
 
 

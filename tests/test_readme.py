@@ -45,14 +45,16 @@ def run(command, home, **environment):
 
 
 def test_commands_of_the_readme_run_in_their_order(home):
-    ran = []
+    ran = {}
     for line in commands(ROOT / "README.md"):
         if not ELSEWHERE.match(line):
-            words = shlex.split(line.replace(".venv/bin/python", sys.executable))
-            assert words[0] == sys.executable
-            run(words[1:], home)
-            ran.append(words[1])
-    assert ran == ["scripts/train.py", "scripts/evaluate.py", "scripts/predict.py"]
+            words = shlex.split(line.replace(".venv/bin/tfl", ".venv/bin/python -m tfl"))
+            assert words.pop(0) == ".venv/bin/python"
+            ran[" ".join(words[:3] if words[0] == "-m" else words[:1])] = run(words, home)
+    commands_of_tfl = ["-m tfl train", "-m tfl evaluate", "-m tfl predict"]
+    assert list(ran) == [*commands_of_tfl, "scripts/train.py", "scripts/evaluate.py", "scripts/predict.py"]
+    assert "this run is finished" in ran["scripts/train.py"].stderr  # it is the same run
+    assert ran["-m tfl predict"].stdout == ran["scripts/predict.py"].stdout
     assert {"model.keras", "metrics.json", "predictions.csv"} <= {p.name for p in (home / "runs/photos").iterdir()}
 
 

@@ -21,7 +21,7 @@ _CONTEXT.set_forkserver_preload(["tensorflow", "keras", "scipy.special", "sklear
 
 
 class Process:
-    """Like `subprocess.Popen`, for a Python program: a script and its arguments, or "-c" and its text."""
+    """Like `subprocess.Popen`, for a Python program: a script and its arguments, "-c" and a text, "-m" and a module."""
 
     def __init__(
         self,
@@ -94,6 +94,9 @@ def _run(command: list[str], places: tuple[str, str, str], environment: dict[str
     if command[0] == "-c":
         sys.argv = ["-c", *command[2:]]
         exec(command[1], {"__name__": "__main__"})
+    elif command[0] == "-m":
+        sys.argv = command[1:]
+        runpy.run_module(command[1], run_name="__main__", alter_sys=True)
     else:
         sys.argv, sys.path = command, [str(Path(command[0]).resolve().parent), *sys.path]
         runpy.run_path(command[0], run_name="__main__")

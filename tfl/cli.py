@@ -1,4 +1,4 @@
-"""What every script does around its one call: start quietly, print one line for a user error, return an exit code."""
+"""What every command does around its one call: start quietly, print one line for a user error, return an exit code."""
 
 import importlib
 import itertools
@@ -11,42 +11,65 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
-from tfl.config import check_option, move_flags
+from tfl.config import SHORT_NAMES, check_option, move_flags, nearest_option
 from tfl.config.listing import options_text
 from tfl.errors import InputError, StoppedError, WorkerLostError
 from tfl.files.writing import NO_ROOM
 from tfl.keras_settings import check_keras_settings
-from tfl.registry import did_you_mean
+from tfl.registry import did_you_mean, in_our_words
 
 USAGE_EXIT_CODE = 2
 HELP_FLAGS = ("help", "helpshort", "helpfull", "?")
 WORKER_LOST_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: another attempt may succeed
 
 
-def run(main: Callable[[list[str]], None], *, takes_files: bool = False, tensorflow: bool = True) -> None:
-    """Run the `main` of a script: a user error gives one line and exit code 2, a bug keeps its traceback.
+def run(
+    main: Callable[[list[str]], None],
+    *,
+    check: Callable[[list[str]], object] | None = None,
+    translate: Callable[[list[str]], list[str]] = list,
+    takes_files: bool = False,
+    tensorflow: bool = True,
+) -> None:
+    """Run the `main` of a command: a user error gives one line and exit code 2, a bug keeps its traceback.
 
     Args:
-        main: called with the arguments that are not flags; the first one is the script's name.
-        takes_files: whether `main` uses such arguments; if not, they are refused.
+        main: called with the arguments that are not flags; the first one is the name of the command.
+        check: called with the same arguments before TensorFlow is imported, so that a mistake is answered at once.
+        translate: returns the words after the name of the command in the form that the flags have.
+        takes_files: whether `main` uses arguments that are not flags; if not, they are refused.
         tensorflow: whether to import TensorFlow, quietly, before `main`.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # has an effect only before TensorFlow is imported
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     logging.set_verbosity(logging.WARNING)
-    app.run(lambda argv: _guarded(main, argv, takes_files, tensorflow), flags_parser=_parse_flags)
+    _show_flags_of(main.__module__)
 
-
-def _guarded(main: Callable[[list[str]], None], argv: list[str], takes_files: bool, tensorflow: bool) -> None:
-    try:
+    def work(argv: list[str]) -> None:
         if len(argv) > 1 and not takes_files:
             raise InputError(f"Arguments must be flags, as in --name=value. Received: {' '.join(argv[1:])}.")
         if tensorflow:
             check_keras_settings()
+        if check is not None:
+            check(argv)
+        if tensorflow:
             import_tensorflow_quietly()
+        main(argv)
+
+    app.run(lambda argv: _guarded(work, argv), flags_parser=lambda argv: _parse_flags(argv, translate))
+
+
+def _show_flags_of(module: str) -> None:
+    """Let `--help` list the flags of a module: absl lists those of the script alone."""
+    for flag in flags.FLAGS.get_key_flags_for_module(module):
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+
+
+def _guarded(work: Callable[[list[str]], None], argv: list[str]) -> None:
+    try:
         encoding = "utf-8" if os.name == "nt" else None  # Windows would write a file in the code page of the country
         sys.stdout.reconfigure(encoding=encoding, errors="surrogateescape")  # file names may not be UTF-8  # pyright: ignore
-        main(argv)
+        work(argv)
         sys.stdout.flush()
     except InputError as error:
         _stop(str(error))
@@ -98,22 +121,16 @@ def import_tensorflow_quietly() -> None:
             os.close(keep)
 
 
-def _parse_flags(argv: Sequence[str]) -> list[str]:
+def _parse_flags(argv: Sequence[str], translate: Callable[[list[str]], list[str]]) -> list[str]:
     """Parse flags as absl does, but print one line and exit with code 2 for a user error."""
     try:
         # ml_collections reads the overrides in `sys.argv` itself, so their new names must stand there.
-        argv = sys.argv[:] = [*argv[:1], *move_flags(flags.FLAGS.read_flags_from_files(argv[1:], force_gnu=False))]
+        words = flags.FLAGS.read_flags_from_files(argv[1:], force_gnu=False)
+        argv = sys.argv[:] = [*argv[:1], *move_flags(translate(words))]
         _check_config_flags(argv)
         return _parse_or_help(argv)
     except flags.UnrecognizedFlagError as error:
-        known = [name for name in flags.FLAGS if not name.startswith(("test_", "config."))]
-        command = next((word for word in _own_flags(argv) if word.endswith(".py") and not word.startswith("-")), "")
-        hint = did_you_mean(error.flagname, known)
-        if error.flagname.startswith("config.") and "config" in known:
-            hint = " Did you mean to give a config file too, as in --config=configs/folder.py?"
-        if command and not hint:
-            hint = f" Did you mean `-- {command}`, which passes the flags after it to that script?"
-        _stop(f"A flag must be one of this script. Received: --{error.flagname}.{hint} Try --help.")
+        _stop(f"A flag must be one of {_name(argv)}. Received: --{error.flagname}.{_hint(error, argv)} Try --help.")
     except InputError as error:
         _stop(str(error))
     except flags.Error as error:
@@ -121,6 +138,31 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
     except BrokenPipeError:
         _discard_output()
         sys.exit()
+
+
+def _name(argv: Sequence[str]) -> str:
+    return "this script" if argv[0].endswith(".py") else f"`{argv[0]}`"
+
+
+def _hint(error: flags.UnrecognizedFlagError, argv: Sequence[str]) -> str:
+    """Return " Did you mean ...?" for a flag that does not exist, "" if nothing is similar."""
+    known = [name for name in flags.FLAGS if not name.startswith(("test_", "config."))]
+    if error.flagname.startswith("config.") and "config" in known:
+        return " Did you mean to give a config file too, as in --config=configs/folder.py?"
+    name = in_our_words(error.flagname)
+    option = nearest_option(name) if "config" in known else ""
+    if name not in known and option.rpartition(".")[2] == name:  # an option that has no flag of its own
+        return f" Did you mean '{_flag_of(option, known)}'?"
+    hint = did_you_mean(error.flagname, known)
+    command = next((word for word in _own_flags(argv) if word.endswith(".py") and not word.startswith("-")), "")
+    if command and not hint:
+        return f" Did you mean `-- {command}`, which passes the flags after it to that script?"
+    return hint
+
+
+def _flag_of(option: str, known: Sequence[str]) -> str:
+    short = next((name for name, path in SHORT_NAMES.items() if path == option and name in known), "")
+    return short or f"config.{option}"
 
 
 def _input_error_behind(error: BaseException | None) -> str:

@@ -11,11 +11,12 @@ import pytest
 from tfl.config.listing import list_options, options_page
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SCRIPTS = sorted(path.name for path in (ROOT / "scripts").glob("*.py") if "DEFINE_config" in path.read_text())
+SCRIPTS = ["extract_features.py", "train.py"]
+COMMANDS = {path.stem for path in (ROOT / "tfl" / "commands").glob("*.py") if "recipes.define(" in path.read_text()}
 
 
-def test_there_are_scripts_with_a_config():
-    assert SCRIPTS == ["extract_features.py", "train.py"]
+def test_these_scripts_call_the_commands_with_a_config():
+    assert {"features", "train"} == COMMANDS
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -7,6 +7,7 @@ from tfl.config.paths import (
     check_option,
     differing_options,
     flatten,
+    nearest_option,
     value_of,
 )
 from tfl.config.sections import (
@@ -30,6 +31,7 @@ from tfl.config.sections import (
     ScratchConfig,
     TaskConfig,
 )
+from tfl.config.short import SHORT_NAMES, long_flags
 from tfl.config.transfer import TransferConfig
 from tfl.config.values import (
     PYTHON_DATA,
@@ -47,6 +49,7 @@ __all__ = [
     "PYTHON_DATA",
     "RUNTIMES",
     "SCHEDULES",
+    "SHORT_NAMES",
     "TARGETS",
     "BackboneConfig",
     "CheckpointConfig",
@@ -64,8 +67,10 @@ __all__ = [
     "check_option",
     "differing_options",
     "flatten",
+    "long_flags",
     "move_flags",
     "move_options",
+    "nearest_option",
     "validate_source",
     "validate_split",
     "value_of",

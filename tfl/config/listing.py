@@ -7,7 +7,9 @@ from typing import Any
 from absl import flags
 
 from tfl.config.option import Rule, is_section
+from tfl.config.paths import nearest_option
 from tfl.config.transfer import TransferConfig
+from tfl.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,11 +36,22 @@ def list_options(section: Any = TransferConfig, prefix: str = "") -> Iterator[Op
             yield Option(prefix + field.name, field.default, field.metadata["rule"], field.metadata["help"])
 
 
-def options_text() -> str:
-    """Return the list of options in the format of absl's flags, with lines as wide as the screen."""
+def options_text(*words: str) -> str:
+    """Return the list of options in the format of absl's flags, with lines as wide as the screen.
+
+    Args:
+        words: parts of the names of the options to list; without words: all options.
+
+    Raises:
+        InputError: no option has such a name.
+    """
     lines = ["Options of --config:"]
-    for title, options in _by_section():
-        lines += ["", flags.text_wrap(title)]
+    sections = [(title, [o for o in options if _is_asked(o, words)]) for title, options in _by_section()]
+    if not any(options for _, options in sections):
+        hint = f" Did you mean '{nearest_option(words[0])}'?" if nearest_option(words[0]) else ""
+        raise InputError(f"`words` must be part of the name of an option. Received: {' '.join(words)}.{hint}")
+    for title, options in sections:
+        lines += ["", flags.text_wrap(title)] if options else []
         for option in options:
             rule = f"(default: {option.default!r}; {option.rule.describe()})"
             lines.append(flags.text_wrap(f"--config.{option.path}: {option.help}", None, "    ", "  "))
@@ -59,6 +72,10 @@ def options_page() -> str:
             rule = option.rule.describe().replace("|", "\\|")
             lines.append(f"| `{option.path}` | `{option.default!r}` | {rule} | {option.help} |")
     return "\n".join(lines) + "\n"
+
+
+def _is_asked(option: Option, words: tuple[str, ...]) -> bool:
+    return not words or any(word.lower() in option.path for word in words)
 
 
 def _by_section() -> Iterator[tuple[str, list[Option]]]:

@@ -34,10 +34,10 @@ def check_option(path: str) -> None:
     Example:
         >>> check_option("data.source")
     """
-    section, known = TransferConfig(), flatten(TransferConfig().to_dict())
+    section = TransferConfig()
     for name in path.split("."):
         if not dataclasses.is_dataclass(section) or not hasattr(section, name):
-            nearest = _nearest_option(path, list(known))
+            nearest = nearest_option(path)
             hint = f" Did you mean '{nearest}'?" if nearest else ""
             raise InputError(f"`config.{path}` must be an option.{hint} Try --help.")
         section = getattr(section, name)
@@ -45,11 +45,16 @@ def check_option(path: str) -> None:
         raise InputError(f"`config.{path}` must name one option in that section, as in config.{path}.NAME=value.")
 
 
-def _nearest_option(path: str, known: list[str]) -> str:
+def nearest_option(path: str) -> str:
     """Return the option that was probably meant, "" if none is similar; compare its own name first, then its section.
 
     Whole paths are not compared, because paths in the same section have most of their letters in common.
+
+    Example:
+        >>> nearest_option("finetune.lr")
+        'finetune.learning_rate'
     """
+    known = list(flatten(TransferConfig().to_dict()))
     section, _, name = path.rpartition(".")
     if name.lower() in _OLD_NAMES:
         return _OLD_NAMES[name.lower()]

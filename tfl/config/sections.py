@@ -63,7 +63,7 @@ class BackboneConfig:
         'imagenet'
     """
 
-    name: str = option("MobileNetV2", Text("a network that scripts/list_backbones.py lists"), "Name of the network.")
+    name: str = option("MobileNetV2", Text("a network that `tfl backbones` lists"), "Name of the network.")
     alpha: float = option(1.0, Between(0.01, 10), "Width multiplier; MobileNet families only.")
     weights: str = option("imagenet", Place("a file, a tfl workdir", ("imagenet", "none")), "Weights to start from.")
 

@@ -1,7 +1,6 @@
 """`folder:PATH`: a folder of class folders, with or without split folders above them."""
 
 import dataclasses
-import difflib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from tfl.data.quarantine import check_bad_fraction
 from tfl.data.source import Source, number_classes
 from tfl.data.tree import describe_ignored, read_tree
 from tfl.errors import InputError
+from tfl.files.existing import existing_folder
 from tfl.files.writing import expand_home
 from tfl.inputs import Input, Scanned
 from tfl.inputs.input import HASH_BUCKETS
@@ -69,9 +69,7 @@ def load_folder(path: str, kind: Input, max_bad_fraction: float = 0.1) -> FileSo
         InputError: the folder does not exist or has no classes, a class has no images, splits have different classes,
             or the tree can be read in two ways.
     """
-    root = Path(expand_home(path, "data.source"))
-    if not root.is_dir():
-        raise InputError(f"`data.source` must name a folder that exists. Received: folder:{path}.{_sibling(root)}")
+    root = existing_folder(path, "data.source")
     tree = read_tree(root, kind.may_be)
     layout = recognise(tree, kind.noun)
     for line in (describe_ignored(tree.ignored), *layout.notes):
@@ -164,14 +162,6 @@ def _check_classes_are_left(kind: Input, lost: set[tuple[str, str]]) -> None:
             f"`data.source` must have usable {kind.noun[1]} for every class. Received: class '{class_name}'{where}, "
             "which has none."
         )
-
-
-def _sibling(root: Path) -> str:
-    """Suggest an existing folder with a similar name beside the missing folder."""
-    parent = root.parent
-    names = [item.name for item in parent.iterdir() if item.is_dir()] if parent.is_dir() else []
-    nearest = difflib.get_close_matches(root.name, names, n=1, cutoff=0.5)
-    return f" Did you mean '{parent / nearest[0]}'?" if nearest else ""
 
 
 def encode_paths(paths: Iterable[str]) -> np.ndarray:

@@ -65,7 +65,7 @@ def make_strategy(name: str = "auto") -> tf.distribute.Strategy:
         )
     if kind == "multi_worker":
         raise InputError(
-            f"`{VARIABLE}` must name several workers for strategy=multi_worker; scripts/launch_local.py sets it. "
+            f"`{VARIABLE}` must name several workers for strategy=multi_worker; `tfl launch` sets it. "
             f"Received: {'none' if cluster is None else 'one worker'}."
         )
     if kind == "tpu" or (kind == "auto" and _tpu_address() is not None):

@@ -12,6 +12,7 @@ from tfl.files.reading import first_twice, read_csv, refuse_file
 from tfl.files.writing import write_atomically
 from tfl.registry import normal_name
 from tfl.tasks import Task, get_task, task_of_scores
+from tfl.version import install_command
 from tfl.workdir import write_csv
 
 PREFIX = "p_"  # of the columns of probabilities or values
@@ -131,7 +132,7 @@ def _import_parquet(path: epath.PathLike) -> tuple[Any, Any]:
         import pyarrow.parquet
     except ImportError as error:
         raise InputError(
-            f"`predictions` must be CSV where pyarrow is not installed (pip install 'tfl[parquet]'). "
+            f"`predictions` must be CSV where pyarrow is not installed ({install_command('parquet')}). "
             f"Received: {str(path)!r}."
         ) from error
     return pyarrow, pyarrow.parquet

@@ -21,6 +21,7 @@ from tfl.export.operations import check_operations
 from tfl.export.runner import num_cores
 from tfl.export.saved_model import BYTES_SIGNATURE, prepared_signature
 from tfl.models.classifier import Metadata, load_model
+from tfl.version import install_command
 
 BATCH = 32  # most images in one call of the model, to limit memory
 
@@ -273,7 +274,7 @@ def _runtime(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise InputError(
-            f"`model` must be of a format whose runtime is installed: pip install 'tfl[export]'. Received: no {name}."
+            f"`model` must be of a format whose runtime is installed: {install_command('export')}. Received: no {name}."
         ) from error
 
 

@@ -21,6 +21,7 @@ from tfl.export.onnx_file import write_onnx
 from tfl.export.saved_model import write_saved_model
 from tfl.models.classifier import Metadata, save_model
 from tfl.registry import resolve
+from tfl.version import install_command
 
 _PACKAGES = {"litert": ("ai_edge_litert",), "onnx": ("onnx", "tf2onnx", "onnxruntime")}  # to write and to run the files
 _NAMES = {"saved_model": "saved_model", "litert": "model.tflite", "onnx": "model.onnx", "keras": "model.keras"}
@@ -46,10 +47,10 @@ def check_formats(formats: Sequence[str], quantize: str) -> tuple[tuple[str, ...
         own = own_format(name)
         missing = own.missing if own else [each for each in _PACKAGES.get(name, ()) if find_spec(each) is None]
         if missing:
-            remedy = " ".join(missing) if own else "'tfl[export]'"
+            remedy = f"pip install {' '.join(missing)}" if own else install_command("export")
             raise InputError(
                 f"`formats` must be formats whose packages are installed. Received: formats={','.join(resolved)} "
-                f"without {', '.join(missing)}. Did you mean to run pip install {remedy}?"
+                f"without {', '.join(missing)}. Did you mean to run {remedy}?"
             )
     return resolved, quantize
 
@@ -109,7 +110,7 @@ def named_product(path: Path) -> Product:
         if path.name == product_name(product.format, product.quantize):
             return product
     raise InputError(
-        f"`output` must have exports under the names that scripts/export.py gives them. Received: {str(path)!r}."
+        f"`output` must have exports under the names that `tfl export` gives them. Received: {str(path)!r}."
     )
 
 

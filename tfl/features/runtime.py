@@ -27,6 +27,7 @@ from tfl.config import RUNTIMES
 from tfl.errors import InputError
 from tfl.progress import say
 from tfl.registry import resolve
+from tfl.version import install_command
 
 TOLERANCE = 1e-4  # largest allowed difference between two runtimes, relative to the largest feature
 
@@ -130,7 +131,7 @@ def make_forward(
     has_openvino = importlib.util.find_spec("openvino") is not None
     if name == "openvino" and not has_openvino:
         raise InputError(
-            "`features.runtime` must be an installed runtime: pip install 'tfl[fast-cpu]'. "
+            f"`features.runtime` must be an installed runtime: {install_command('fast-cpu')}. "
             "Received: features.runtime='openvino'."
         )
     if batch_size < 1:

@@ -23,6 +23,7 @@ from tfl.models.heads import HeadSpec
 from tfl.models.inference import Outputs
 from tfl.progress import say
 from tfl.registry import resolve
+from tfl.version import install_command
 from tfl.workdir import write_csv
 
 
@@ -51,8 +52,8 @@ def extract_features(config: TransferConfig, output: epath.PathLike, file_format
     write = _FORMATS[resolve(file_format, list(_FORMATS), "format")]
     if write is _write_parquet and importlib.util.find_spec("pyarrow") is None:
         raise InputError(
-            "`format` must be a format whose packages are installed. Received: 'parquet'. Did you mean to run pip "
-            "install 'tfl[parquet]'?"
+            "`format` must be a format whose packages are installed. Received: 'parquet'. Did you mean to run "
+            f"{install_command('parquet')}?"
         )
     _check_output(output, is_folder=write is _write_npy)
     output = epath.Path(output).expanduser()

@@ -147,7 +147,7 @@ def _report(run: Workdir, config: TransferConfig, model: keras.Model, splits: Sp
         write_report(run.path, model, splits, gallery=config.report.gallery)
     except (InputError, tf.errors.OpError) as error:
         reason = str(error).partition("\n")[0]
-        say(f"{REPORT} was not written: {reason} The run is finished; scripts/report.py can write the report.")
+        say(f"{REPORT} was not written: {reason} The run is finished; `tfl report` can write the report.")
 
 
 def _backbone(config: TransferConfig, weights: str) -> keras.Model:

@@ -1,4 +1,4 @@
-"""Compare finished runs: which is best, by how much, and is it more than chance (`scripts/compare_runs.py`)."""
+"""Compare finished runs: which is best, by how much, and is it more than chance (`tfl compare`)."""
 
 import dataclasses
 import functools
@@ -55,7 +55,7 @@ def compare_runs(workdirs: Sequence[str], output: str = "") -> list[dict[str, An
 
     Args:
         workdirs: the folders of at least two finished runs with the same test images; or files of predictions on the
-            same images, as `scripts/evaluate.py --source --predictions` writes them.
+            same images, as `tfl evaluate --source --predictions` writes them.
         output: the file to write the table to, `.json` or CSV; empty: no file.
 
     Returns:

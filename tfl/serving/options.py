@@ -74,7 +74,7 @@ class ServeOptions:
             raise InputError(f"`name` must consist of letters, digits, '.', '_' and '-'. Received: {self.name!r}.")
         for origin in self.allow_origin:
             _check_origin(origin)
-        problem = _problem_of(epath.Path(self.model).expanduser()) if self.model else "none"
+        problem = problem_of_model(self.model) if self.model else "none"
         if problem:
             raise InputError(f"`model` must be a finished workdir or an exported model. Received: {problem}.")
 
@@ -93,8 +93,9 @@ def _check_origin(origin: str) -> None:
         )
 
 
-def _problem_of(path: epath.Path) -> str:
+def problem_of_model(model: epath.PathLike) -> str:
     """Return what is obviously wrong with a path; other problems are found when the model is loaded, which is slow."""
+    path = epath.Path(model).expanduser()
     if not path.exists():
         return f"{str(path)!r}, which does not exist"
     if path.is_dir():

@@ -12,6 +12,7 @@ from typing import Any
 from tfl.errors import InputError
 from tfl.progress import say
 from tfl.serving.options import ServeOptions
+from tfl.version import install_command
 
 _NEEDED = ("fastapi", "uvicorn", "prometheus_client", "python_multipart")
 _KEEP_ALIVE_SECONDS, _BACKLOG = 75, 1024
@@ -34,7 +35,7 @@ def open_server(options: ServeOptions) -> "Server":
             importlib.import_module(name)
         except ImportError as error:
             raise InputError(
-                f"The packages for serving must be installed: pip install 'tfl[serve]'. Received: no {name}."
+                f"The packages for serving must be installed: {install_command('serve')}. Received: no {name}."
             ) from error
     return Server(options, _listen(options.host, options.port))
 

@@ -327,9 +327,11 @@ def test_without_the_extra_the_line_names_it(tmp_path, monkeypatch, capsys):
     assert line.startswith(
         "`data.source` must hold photos whose decoders are installed. Received: 2 of 11 files without a decoder"
     )
-    assert line.endswith("HEIC, whose decoder is not installed: pip install 'tfl[photos]').") and "\n" not in line
+    assert (
+        line.endswith("HEIC, whose decoder is not installed: pip install 'tfl-transfer[photos]').") and "\n" not in line
+    )
     assert len(load_source(f"folder:{tmp_path / 'photos'}", 0.5).quarantine) == 3
-    assert "pip install 'tfl[photos]'" in capsys.readouterr().err
+    assert "pip install 'tfl-transfer[photos]'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("why", ["no home", "a file in its place"])

@@ -152,4 +152,6 @@ def test_photos_that_the_graph_cannot_decode_are_those_of_training_too(decode, f
 def test_a_photo_without_a_decoder_is_refused_by_the_name_of_its_extra(decode, monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     status, message = refusal(decode, b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40))
-    assert status == 415 and message.endswith("HEIC, whose decoder is not installed: pip install 'tfl[photos]'.")
+    assert status == 415 and message.endswith(
+        "HEIC, whose decoder is not installed: pip install 'tfl-transfer[photos]'."
+    )

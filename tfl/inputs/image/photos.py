@@ -18,8 +18,9 @@ from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, features
 from tfl.errors import BadImageError
 from tfl.inputs.image.formats import PHOTO_FORMATS, is_plain_bmp, sniff
 from tfl.inputs.image.orientation import exif_orientation, png_orientation, webp_orientation
+from tfl.version import install_command
 
-EXTRA = "pip install 'tfl[photos]'"
+EXTRA = install_command("photos")
 _PLUGINS = {
     "AVIF": ("AVIF",),
     "TIFF": ("TIFF",),

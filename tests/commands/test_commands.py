@@ -1,0 +1,119 @@
+"""The commands as a user types them, from a folder of photos to a report, an export and a service."""
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import warm
+from option_runs import write_photos
+
+import tfl
+
+SMALL = ["--backbone=MobileNet", "--config.backbone.alpha=0.25", "--config.backbone.weights=none", "--image_size=32"]
+OPTIONS = [*SMALL, "--epochs=1", "--batch_size=8", "--unfreeze=1", "--seed=3"]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """An empty folder with photos, in which `tfl train photos` has run."""
+    folder = tmp_path_factory.mktemp("home")
+    write_photos(folder / "photos", (14, 14))
+    done = tfl_command(folder, "train", "photos", *OPTIONS)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def tfl_command(home, *words):
+    return warm.run(["-m", "tfl", *words], os.environ, home)
+
+
+def test_train_needs_a_folder_alone(home):
+    config = json.loads((home / "runs" / "photos" / "config.json").read_text())
+    assert config["data"]["source"] == f"folder:{home / 'photos'}"
+    assert (config["seed"], config["data"]["batch_size"], config["finetune"]["unfreeze"]) == (3, 8, "1")
+    recipe = (ROOT / "configs" / "folder.py").read_text()
+    assert "ema=0.9" in recipe and config["finetune"]["ema"] == 0.9
+
+
+def test_command_script_and_python_give_the_same_numbers(home):
+    long = ["--config.backbone.name=MobileNet", "--config.data.image_size=32", "--config.finetune.epochs=1"]
+    long += ["--config.data.batch_size=8", "--config.finetune.unfreeze=1", "--config.seed=3", *SMALL[1:3]]
+    long += [f"--config={ROOT / 'configs' / 'folder.py'}", "--config.data.source=folder:photos"]
+    long.sort(key=lambda word: not word.startswith("--config="))
+    script = warm.run([ROOT / "scripts" / "train.py", *long, "--workdir=runs/script"], os.environ, home)
+    assert script.returncode == 0, script.stderr
+    config = tfl.TransferConfig(
+        seed=3,
+        data=tfl.DataConfig(source=f"folder:{home / 'photos'}", image_size=32, batch_size=8),
+        backbone=tfl.BackboneConfig(name="MobileNet", alpha=0.25, weights="none"),
+        finetune=tfl.FinetuneConfig(epochs=1, unfreeze="1", learning_rate=1e-4, mixup=0.2, ema=0.9),
+    )
+    tfl.transfer(config, home / "runs" / "python")
+    command, *others = (read_metrics(home, name) for name in ("photos", "script", "python"))
+    assert others == [command, command]
+
+
+def read_metrics(home, name):
+    metrics = json.loads((home / "runs" / name / "metrics.json").read_text())
+    return {part: metrics[part] for part in ("test", "validation", "phases")}
+
+
+def test_the_same_words_again_say_that_the_run_is_finished(home):
+    again = tfl_command(home, "train", "photos", *OPTIONS)
+    assert again.returncode == 0 and "this run is finished" in again.stderr
+    other = tfl_command(home, "train", "photos", *OPTIONS[:-1])
+    assert other.returncode == 2 and "differs in seed=0 (recorded: 3)" in other.stderr
+
+
+def test_a_run_may_stand_with_its_flag_or_without(home):
+    run, flag = "runs/photos", "--workdir=runs/photos"
+    test = json.loads((home / run / "metrics.json").read_text())["test"]
+    for words in ([run], [flag], [run, "--source=photos/../photos"]):
+        evaluated = tfl_command(home, "evaluate", *words)
+        assert json.loads(evaluated.stdout) == pytest.approx(test), evaluated.stderr
+    for words in ([run], [flag]):
+        (home / run / "report.html").unlink()
+        reported = tfl_command(home, "report", *words, "--gallery=0")
+        assert reported.returncode == 0 and (home / run / "report.html").exists(), reported.stderr
+
+
+def test_predict_takes_the_model_as_its_first_word_or_by_a_flag(home):
+    files = ["photos/class_0/0.png", "photos/class_1"]
+    first, *others = (
+        tfl_command(home, "predict", *words, *files).stdout
+        for words in (["runs/photos"], ["--model=runs/photos"], ["--workdir=runs/photos"])
+    )
+    rows = list(csv.DictReader(first.splitlines()))
+    assert len(rows) == 15 and rows[0]["path"] == files[0]
+    assert others == [first, first]
+
+
+def test_export_writes_a_model_that_predicts_alike(home):
+    exported = tfl_command(home, "export", "runs/photos", "--formats=keras")
+    assert exported.returncode == 0, exported.stderr
+    outputs = [
+        tfl_command(home, "predict", model, "photos/class_0").stdout
+        for model in ("runs/photos", "runs/photos/export/model.keras")
+    ]
+    assert outputs[0] == outputs[1] != ""
+
+
+def test_features_of_a_folder_and_a_comparison(home):
+    wanted = tfl_command(home, "features", "photos", *SMALL, "--output=features")
+    assert wanted.returncode == 0, wanted.stderr
+    assert np.load(home / "features" / "features.npy").shape == (28, 256)
+    small = [word for word in OPTIONS if not word.startswith("--epochs")]
+    assert tfl_command(home, "train", "photos", *small, "--epochs=0", "--workdir=runs/frozen").returncode == 0
+    compared = tfl_command(home, "compare", "runs/photos", "runs/frozen")
+    assert compared.returncode == 0 and "runs/frozen" in compared.stdout, compared.stderr
+
+
+def test_launch_passes_words_and_exit_code_on(home):
+    again = tfl_command(home, "launch", "--workers=1", "train", "photos", *OPTIONS)
+    assert again.returncode == 0 and "this run is finished" in again.stderr
+    other = tfl_command(home, "launch", "--workers=1", "--", "train", "photos", "--seed=4", *OPTIONS[:-1])
+    assert other.returncode == 2 and "differs in seed=4 (recorded: 3)" in other.stderr

@@ -1,0 +1,18 @@
+"""The subcommands of `tfl`, one module each; the scripts in `scripts/` call the same modules.
+
+A module has flags, `main(argv)` and `run()`. Its flags are global, so only one of these modules may be imported.
+"""
+
+COMMANDS = {
+    "train": "train, evaluate and save a model, with a report",
+    "evaluate": "measure a finished run on its test split or on other data",
+    "predict": "predict files, as CSV",
+    "report": "write the report of a finished run again",
+    "compare": "compare finished runs: which is better, and is it more than chance",
+    "export": "write SavedModel, LiteRT, ONNX and Keras files with a certificate",
+    "serve": "predict over HTTP, with a web page",
+    "features": "write the features of a frozen backbone for other programs",
+    "backbones": "list the pretrained networks",
+    "options": "list the options that --config.OPTION=VALUE sets",
+    "launch": "run a command as several workers on this machine",
+}

@@ -1,0 +1,123 @@
+"""The recipe of a command, and the options that its flags change."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from ml_collections import config_flags
+
+from tfl.backbones import get_backbone_spec
+from tfl.commands.places import check_source, guess_source
+from tfl.config import SHORT_NAMES, TransferConfig, absolute_paths, long_flags
+from tfl.config.listing import list_options
+from tfl.errors import InputError
+from tfl.registry import did_you_mean
+
+DEFAULT = "folder"
+flags.disclaim_key_flags()  # `define` defines the flags of the module that calls it
+
+
+def define(*names: str) -> Any:
+    """Define `--config`, `--recipe` and short flags, and return the holder of the config."""
+    flags.DEFINE_string("recipe", DEFAULT, f"A recipe: {', '.join(sorted(recipes()))}, or a file.")
+    options = {option.path: option for option in list_options()}
+    for name in names:
+        option = options[SHORT_NAMES[name]]
+        flags.DEFINE_string(name, None, f"Short for --config.{option.path}: {option.help}")
+    return config_flags.DEFINE_config_file(
+        "config", None, "A recipe in a file; set any option as in --config.data.split=0.6,0.2,0.2."
+    )
+
+
+def recipes() -> dict[str, Path]:
+    """Return the recipes that come with tfl, by name: those of the package, or of `configs/` in a checkout.
+
+    Example:
+        >>> sorted(recipes())
+        ['flowers', 'folder', 'hymenoptera', 'quickstart']
+    """
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "configs"
+    folder = installed if installed.is_dir() else package.parent / "configs"
+    return {file.stem: file for file in folder.glob("*.py")}
+
+
+def find_recipe(name: str) -> str:
+    """Return the file of a recipe.
+
+    Raises:
+        InputError: there is no such recipe.
+    """
+    known = recipes()
+    if name not in known and not Path(name).is_file():
+        hint = did_you_mean(name, known) or f" Known: {', '.join(sorted(known))}."
+        raise InputError(f"`recipe` must be a known recipe or a file. Received: {name!r}.{hint}")
+    return str(known.get(name, name))
+
+
+def with_named_recipe(words: list[str]) -> list[str]:
+    """Return the words of a command as ml_collections reads them: `--config=FILE` first, then the options.
+
+    Raises:
+        InputError: the recipe or an option is given twice, or there is no such recipe.
+    """
+    names = [name for name in SHORT_NAMES if name in flags.FLAGS]
+    files, rest = _take(words, "config")
+    named, _ = _take(words, "recipe")
+    if len(files) + len(named) > 1:
+        raise InputError(f"`recipe` must be given once. Received: {' '.join([*named, *files])}.")
+    files = files or [find_recipe(name) for name in named]
+    return [*(f"--config={file}" for file in files), *long_flags(rest, names)]
+
+
+def with_recipe(words: list[str]) -> list[str]:
+    """Do the same, with the recipe `folder` if the words name none."""
+    words = with_named_recipe(words)
+    if any(word.startswith("--config=") for word in words):
+        return words
+    return [f"--config={find_recipe(DEFAULT)}", *words]
+
+
+def with_source(config: TransferConfig, words: Sequence[str]) -> TransferConfig:
+    """Return the config of a command, with the source that its words name.
+
+    Raises:
+        InputError: the source is given twice or not at all.
+    """
+    given = "data.source" in config_flags.get_override_values(flags.FLAGS["config"])
+    if len(words) + given > 1:
+        received = " ".join([*words, *(["--config.data.source"] * given)])
+        raise InputError(f"`source` must be given once. Received: {received}.")
+    if words:
+        return dataclasses.replace(config, data=dataclasses.replace(config.data, source=guess_source(words[0])))
+    file = config_flags.get_config_filename(flags.FLAGS["config"])
+    if not given and not flags.FLAGS["recipe"].present and file == find_recipe(DEFAULT):
+        raise InputError("`source` must be given, as in `tfl train photos`. Received: none.")
+    return config
+
+
+def checked(config: TransferConfig) -> TransferConfig:
+    """Check what can be checked without TensorFlow, and return the config as a workdir records it.
+
+    Raises:
+        InputError: an option breaks its rule, there is no such backbone, or a folder does not exist.
+    """
+    config = absolute_paths(config.validate())
+    name = get_backbone_spec(config.backbone.name).name
+    check_source(config.data.source, "data.source")
+    check_source(config.pretrain.source, "pretrain.source")
+    return dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, name=name))
+
+
+def _take(words: Sequence[str], name: str) -> tuple[list[str], list[str]]:
+    """Return the values of a flag, as in --name=value or --name value, and the other words."""
+    values, rest, left = [], [], iter(words)
+    for word in left:
+        flag, equals, value = word.lstrip("-").partition("=")
+        if word.startswith("-") and flag == name:
+            values.append(value if equals else next(left, ""))
+        else:
+            rest.append(word)
+    return values, rest
