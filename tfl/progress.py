@@ -1,12 +1,17 @@
 """Messages and progress bars for the user, on stderr only."""
 
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from tqdm import tqdm
+from tqdm import TqdmExperimentalWarning
 
 from tfl.errors import readable
+
+with warnings.catch_warnings():  # `tqdm.auto` would take an iterator of every data set that it shows, beside our own
+    warnings.simplefilter("ignore", TqdmExperimentalWarning)
+    from tqdm.autonotebook import tqdm  # a bar of the notebook where there is one
 
 T = TypeVar("T")
 

@@ -9,6 +9,7 @@ from tfl.config.paths import (
     flatten,
     value_of,
 )
+from tfl.config.recipes import folder_recipe, source_of
 from tfl.config.sections import (
     AUGMENTATIONS,
     BATCH_NORMS,
@@ -64,8 +65,10 @@ __all__ = [
     "check_option",
     "differing_options",
     "flatten",
+    "folder_recipe",
     "move_flags",
     "move_options",
+    "source_of",
     "validate_source",
     "validate_split",
     "value_of",
