@@ -15,13 +15,14 @@ from tfl.config import TransferConfig
 from tfl.data import Splits, make_dataset, reading_explained
 from tfl.data.splits import hold_out
 from tfl.errors import InputError
-from tfl.estimators.examples import as_examples, is_matrix, open_examples
+from tfl.estimators.examples import as_examples, open_examples
 from tfl.estimators.options import PARAMETERS, in_words_of_estimators, make_config, needs_validation
 from tfl.features import make_feature_dataset, open_store
 from tfl.features.extract import BATCH
 from tfl.inputs import get_input
 from tfl.models.classifier import split_at_features
 from tfl.models.inference import run_over
+from tfl.progress import quiet
 from tfl.recipe.evaluate import set_temperature
 from tfl.recipe.run import Run
 from tfl.recipe.transfer import fit_phases, make_backbone, make_classifier, prepared
@@ -54,6 +55,7 @@ class TransferEstimator(BaseEstimator):
         store: str = "cache",
         options: dict[str, Any] | None = None,
         random_state: Any = 0,
+        verbose: bool = False,
     ) -> None:
         self.backbone = backbone
         self.alpha = alpha
@@ -70,6 +72,7 @@ class TransferEstimator(BaseEstimator):
         self.store = store
         self.options = options
         self.random_state = random_state
+        self.verbose = verbose
 
     @reading_explained()
     def _fit(self, examples: Any, labels: np.ndarray, class_names: tuple[str, ...] = ()) -> None:
@@ -80,7 +83,7 @@ class TransferEstimator(BaseEstimator):
             labels: int64 `(N,)` class numbers, or float32 `(N,)` or `(N, K)` values.
             class_names: in the order of the class numbers; empty for values.
         """
-        with in_words_of_estimators():
+        with in_words_of_estimators(), quiet(not self.verbose):
             config = prepared(self._config(examples))
             share = self._share(config)
             kind = dataclasses.replace(input_of_config(config), bit_depth=config.data.bit_depth)
@@ -100,8 +103,8 @@ class TransferEstimator(BaseEstimator):
         """Return the scores of examples, `(N, C)` float64; features of a frozen backbone come from the store."""
         check_is_fitted(self)
         metadata: Any = self.model_.metadata
-        with in_words_of_estimators():
-            examples = self._examples(X, reset=False)
+        examples = self._examples(X, reset=False)
+        with in_words_of_estimators(), quiet(not self.verbose):
             source = open_examples(examples, np.zeros(len(examples), np.float32), (), metadata.input)
             rows = np.arange(len(source.index))
             model, dataset = self.model_, None
@@ -117,7 +120,8 @@ class TransferEstimator(BaseEstimator):
 
     def _examples(self, X: Any, *, reset: bool) -> Any:
         """Return X in the form of `as_examples`; the rows of a matrix are checked as scikit-learn does."""
-        matrix = is_matrix(get_input(get_backbone_spec(self.backbone).input, "input"))
+        with in_words_of_estimators():
+            matrix = self._takes_matrix()
         if not matrix:
             return as_examples(X)
         return validate_data(self, X, reset=reset, dtype=np.float32, ensure_min_samples=2 if reset else 1)
@@ -127,6 +131,10 @@ class TransferEstimator(BaseEstimator):
         if isinstance(examples, np.ndarray) and examples.ndim == 2 and not config.data.image_size:
             config.data.image_size = examples.shape[1]  # the size of a row is the number of its columns
         return config
+
+    def _takes_matrix(self) -> bool:
+        """Return whether X is a matrix (N, columns): whether an example of the backbone is one row of numbers."""
+        return get_input(get_backbone_spec(self.backbone).input, "input").sized(1).spec.shape.rank == 1
 
     def _share(self, config: TransferConfig) -> float:
         share = self.validation_fraction
@@ -138,7 +146,7 @@ class TransferEstimator(BaseEstimator):
         tags: Any = super().__sklearn_tags__()
         matrix = False
         with contextlib.suppress(InputError):  # an unknown backbone is refused by `fit`
-            matrix = is_matrix(get_input(get_backbone_spec(self.backbone).input, "input"))
+            matrix = self._takes_matrix()
         tags.input_tags.two_d_array, tags.input_tags.three_d_array = matrix, not matrix
         tags.input_tags.string = not matrix
         tags.target_tags.required = True

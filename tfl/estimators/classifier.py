@@ -39,6 +39,7 @@ class TransferClassifier(ClassifierMixin, TransferEstimator):
         options: more options of a run by their dotted names (docs/options.md), such as
             `{"finetune.class_weight": "balanced"}`.
         random_state: seed of folds, shuffling and augmentation.
+        verbose: whether to show progress and messages; warnings are always shown.
 
     Attributes:
         classes_: the classes in the order of the columns of `predict_proba`.
@@ -95,4 +96,5 @@ class TransferClassifier(ClassifierMixin, TransferEstimator):
         Args:
             X: as for `fit`.
         """
-        return self.classes_[self._scores(X).argmax(axis=1)]
+        columns = self._scores(X).argmax(axis=1)
+        return self.classes_[columns]

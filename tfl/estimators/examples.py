@@ -37,11 +37,6 @@ def as_examples(X: Any) -> Any:
     return X
 
 
-def is_matrix(kind: Input) -> bool:
-    """Return whether an example of this kind is one row of numbers, so that X is a matrix (N, columns)."""
-    return kind.sized(1).spec.shape.rank == 1
-
-
 def open_examples(examples: Any, labels: np.ndarray, class_names: Sequence[str], kind: Input) -> Source:
     """Make a source from examples of `as_examples`; the ids are the row numbers.
 
