@@ -214,15 +214,15 @@ def test_errors_name_the_parameters(classifier, digits, changes, message):
 
 def test_errors_name_x_and_y(classifier, digits):
     images, classes = digits
-    with pytest.raises(InputError, match="`X` must be usable image files. Received: .*gone.png"):
+    with pytest.raises(InputError, match=r"`X` must be usable image files. Received: .*gone.png"):
         classifier.fit(["gone.png", "gone.png"], ["a", "b"])
-    with pytest.raises(InputError, match="`X` must have one column of paths. Received: 2 columns"):
+    with pytest.raises(InputError, match=r"`X` must have one column of paths. Received: 2 columns"):
         classifier.fit(pd.DataFrame({"a": ["x"], "b": ["y"]}), ["a"])
-    with pytest.raises(InputError, match="`X` must be paths, all of them. Received: 3 at row 1"):
+    with pytest.raises(InputError, match=r"`X` must be paths, all of them. Received: 3 at row 1"):
         classifier.fit(["x", 3], ["a", "b"])
-    with pytest.raises(InputError, match="`y` must have at least two classes. Received: 1 class"):
+    with pytest.raises(InputError, match=r"`y` must have at least two classes. Received: 1 class"):
         classifier.fit(images, ["a"] * len(images))
-    with pytest.raises(InputError, match="`y` must be given"):
+    with pytest.raises(InputError, match=r"`y` must be given"):
         classifier.fit(images, None)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         classifier.fit(images, classes[:-1])

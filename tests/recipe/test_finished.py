@@ -1,5 +1,6 @@
 """A source in place of a config, and what can be asked of a finished run."""
 
+import importlib.util
 import json
 import os
 from pathlib import Path
@@ -7,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from finished_run import NAMES, write_finished_run
-from option_runs import build_tiny, write_photos
+from option_runs import write_photos
 
 import tfl
-from tfl.config import TransferConfig, folder_recipe, source_of
+from tfl.config import absolute_paths, folder_recipe, source_of
 from tfl.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -25,15 +28,20 @@ def photos(tmp_path_factory):
 
 
 def test_a_source_gets_the_recipe_of_the_config_file(photos, tmp_path, monkeypatch):
-    monkeypatch.setattr("keras.applications.MobileNetV2", build_tiny)
+    """The run itself is that of docs/python.md, which a test runs."""
+    ran = []
+    monkeypatch.setattr("tfl.recipe.transfer._run", lambda config, *_: ran.append(config))
+    monkeypatch.setattr("tfl.recipe.transfer._say_result", lambda result: None)
     monkeypatch.chdir(photos.parent)
-    result = tfl.transfer("photos", tmp_path / "run")
-    recorded = TransferConfig.from_dict(json.loads((tmp_path / "run" / "config.json").read_text()))
-    expected = folder_recipe(f"folder:{photos}").validate()
-    assert recorded == expected and recorded.finetune.epochs == 8
-    again = tfl.transfer(f"folder:{photos}", tmp_path / "run")  # the same run: it is finished
-    assert again.metrics == result.metrics
-    assert tfl.transfer(Path("photos"), tmp_path / "run").metrics == result.metrics
+    for source in ("photos", Path("photos"), f"folder:{photos}", folder_recipe("photos")):
+        tfl.transfer(source, tmp_path / "run")
+    spec = importlib.util.spec_from_file_location("folder", ROOT / "configs" / "folder.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    expected = module.get_config()
+    assert expected == folder_recipe("folder:photos")
+    assert ran == [absolute_paths(expected.validate())] * 4
+    assert (ran[0].finetune.epochs, ran[0].finetune.unfreeze, ran[0].data.source) == (8, "2", f"folder:{photos}")
 
 
 def test_a_path_is_a_source_only_if_there_is_a_folder(photos, tmp_path, monkeypatch):
@@ -42,13 +50,13 @@ def test_a_path_is_a_source_only_if_there_is_a_folder(photos, tmp_path, monkeypa
     assert source_of("folder:photos") == "folder:photos"
     (photos.parent / "digits").mkdir()
     assert source_of("digits") == "digits"
-    with pytest.raises(InputError, match="must be digits, folder:PATH or tfds:NAME. Received: 'photoz'"):
+    with pytest.raises(InputError, match=r"must be digits, folder:PATH or tfds:NAME. Received: 'photoz'"):
         tfl.transfer("photoz", tmp_path / "run")
-    with pytest.raises(InputError, match="Received: 'photos'. Did you mean 'folder:photos'?"):
+    with pytest.raises(InputError, match=r"Received: 'photos'. Did you mean 'folder:photos'?"):
         tfl.transfer(tfl.TransferConfig(data=tfl.DataConfig(source="photos")), tmp_path / "run")
-    with pytest.raises(InputError, match="`config` must be a TransferConfig, a source .* Received: int"):
+    with pytest.raises(InputError, match=r"`config` must be a TransferConfig, a source .* Received: int"):
         tfl.transfer(3, tmp_path / "run")
-    with pytest.raises(InputError, match="`config` must be a TransferConfig if `data` is given"):
+    with pytest.raises(InputError, match=r"`config` must be a TransferConfig if `data` is given"):
         tfl.transfer("photos", tmp_path / "run", data=(np.zeros((4, 8, 8)), [0, 1, 0, 1]))
     assert not (tmp_path / "run").exists()
 
@@ -63,7 +71,7 @@ def test_a_finished_run_is_opened_again(finished, tmp_path):
     assert repr(result).endswith(f" on {count} images)") and "\n" not in repr(result)
     html = result._repr_html_()
     assert accuracy in html and "probe (phases: probe, finetune)" in html and str(finished) in html
-    with pytest.raises(InputError, match="has no config.json"):
+    with pytest.raises(InputError, match=r"has no config.json"):
         tfl.load_run(tmp_path)
 
 
