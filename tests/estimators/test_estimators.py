@@ -158,15 +158,18 @@ def test_a_grid_search_in_a_pipeline_runs_the_backbone_once_over_each_image(clas
 
 def test_fine_tuning_holds_out_a_share_and_changes_the_backbone(classifier, digits):
     images, classes = digits
+    classifier.set_params(l2=0.01)  # too strong for the frozen features, so that fine-tuning is better
     tuned = clone(classifier).set_params(
-        epochs=3, unfreeze=1, learning_rate=1e-3, augmentation="none", options={"finetune.ema": 0.5}
+        epochs=4, unfreeze=1, learning_rate=3e-3, augmentation="none", options={"finetune.schedule": "constant"}
     )
     tuned.fit(images, classes)
     frozen = clone(classifier).fit(images, classes)
-    assert not tuned.is_frozen_ and tuned.score(images, classes) > 0.9
+    assert (tuned.is_frozen_, frozen.is_frozen_) == (False, True)
+    temperatures = [each.model_.metadata.temperature for each in (tuned, frozen)]
+    assert temperatures[0] != 1 and temperatures[1] == 1  # the share that was held out gives it
     below = [split_at_features(each.model_)[0] for each in (tuned, frozen)]
     assert weights_fingerprint(below[0]) != weights_fingerprint(below[1])
-    assert (tuned.config_.finetune.ema, tuned.config_.probe.folds, frozen.config_.probe.folds) == (0.5, 0, 3)
+    assert tuned.config_.finetune.schedule == "constant"
     copy = pickle.loads(pickle.dumps(tuned))
     np.testing.assert_array_equal(copy.predict_proba(images), tuned.predict_proba(images))
 
@@ -174,14 +177,15 @@ def test_fine_tuning_holds_out_a_share_and_changes_the_backbone(classifier, digi
 def test_a_regressor_solves_ridge_regression(digits, tmp_path):
     images, _ = digits
     values = np.stack([images.mean(axis=(1, 2)), 1000 - images[:, :4].mean(axis=(1, 2))], axis=1)
-    regressor = tfl.TransferRegressor(**SMALL, store=str(tmp_path / "store"), l2=1e-3)
+    regressor = tfl.TransferRegressor(**SMALL, store=str(tmp_path / "store"), l2=1e-4)
     for targets in (values, values[:, 0]):
         fitted = clone(regressor).fit(images, targets)
         features = features_of(split_at_features(fitted.model_)[0], images)
         scale = targets.std(axis=0)
-        oracle = Ridge(alpha=2 * 1e-3 * len(images), solver="svd").fit(features, targets / scale)
-        np.testing.assert_allclose(fitted.predict(images), oracle.predict(features) * scale, rtol=1e-3)
-        assert fitted.predict(images).shape == targets.shape and fitted.score(images, targets) > 0.5
+        oracle = Ridge(alpha=1e-4 * targets.size, solver="svd").fit(features, targets / scale)
+        predicted = fitted.predict(images)
+        np.testing.assert_allclose(predicted / scale, oracle.predict(features), atol=2e-3)
+        assert predicted.shape == targets.shape and np.ptp(predicted / scale, axis=0).min() > 1
 
 
 def test_the_defaults_are_those_of_a_run():
