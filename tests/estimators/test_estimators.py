@@ -2,7 +2,6 @@
 
 import inspect
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -234,9 +233,12 @@ def test_errors_name_x_and_y(classifier, digits):
         classifier.predict(images)
 
 
-def test_nothing_is_said_unless_asked(classifier, digits, capsys):
+def test_nothing_but_warnings_is_said_unless_asked(classifier, digits, capsys):
     classifier.fit(*digits).predict(digits[0])
     assert "features" not in capsys.readouterr().err
     classifier.set_params(verbose=True).fit(*digits)
     assert "head: λ = " in capsys.readouterr().err
-    assert not list(Path().glob("checkpoints"))
+    classifier.set_params(verbose=False, unfreeze="2").fit(*digits)
+    assert capsys.readouterr().err.strip().splitlines() == [
+        "Warning: finetune.unfreeze='2' has no effect, because finetune.epochs is 0."
+    ]
