@@ -242,3 +242,13 @@ def test_nothing_but_warnings_is_said_unless_asked(classifier, digits, capsys):
     assert capsys.readouterr().err.strip().splitlines() == [
         "Warning: finetune.unfreeze='2' has no effect, because finetune.epochs is 0."
     ]
+
+
+def test_a_fit_that_is_stopped_does_not_promise_to_continue(classifier, digits, monkeypatch):
+    def stop(run):
+        raise tfl.StoppedError("the same command continues from there", 2)
+
+    monkeypatch.setattr("tfl.estimators.base.fit_phases", stop)
+    with pytest.raises(KeyboardInterrupt, match="signal 2 stopped the fit"):
+        classifier.fit(*digits)
+    assert not hasattr(classifier, "model_")

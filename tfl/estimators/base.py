@@ -14,7 +14,7 @@ from tfl.build import input_of_config, make_extractor
 from tfl.config import TransferConfig
 from tfl.data import Splits, make_dataset, reading_explained
 from tfl.data.splits import hold_out
-from tfl.errors import InputError
+from tfl.errors import InputError, StoppedError
 from tfl.estimators.examples import as_examples, open_examples
 from tfl.estimators.options import PARAMETERS, in_words_of_estimators, make_config, needs_validation
 from tfl.features import make_feature_dataset, open_store
@@ -92,7 +92,10 @@ class TransferEstimator(BaseEstimator):
             model = make_classifier(make_backbone(config, config.backbone.weights), config, splits)
             with tempfile.TemporaryDirectory() as folder:
                 run = Run(config, splits, model, Workdir(folder))
-                kept, _, _ = fit_phases(run)
+                try:
+                    kept, _, _ = fit_phases(run)
+                except StoppedError as stop:  # a run would continue from its workdir, and an estimator has none
+                    raise KeyboardInterrupt(f"signal {stop.signal_number} stopped the fit") from stop
             if len(kept.validation):
                 set_temperature(run, kept.validation)
         self.model_, self.l2_, self.config_ = run.model, kept.head_l2, config

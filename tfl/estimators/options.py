@@ -52,6 +52,8 @@ def make_config(parameters: Mapping[str, Any], task: str) -> TransferConfig:
         setattr(value_of(config, section) if section else config, name, value)
     if needs_validation(config) or config.probe.l2:
         config.probe.folds = 0  # another split chooses λ, or nothing is left to choose
+    if config.finetune.epochs:
+        config.checkpoint.every_seconds = 0.0  # nothing continues a fit that was stopped
     return config
 
 

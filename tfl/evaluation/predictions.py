@@ -77,7 +77,8 @@ class Predictions:
 
     def __repr__(self) -> str:
         headline = self.task.headline
-        value = f", {headline.noun} {self.metrics()[headline.metric]:{headline.digits}}" if len(self) else ""
+        mean = self.task.headline_values(self.logits, self.labels).mean() if len(self) else 0.0
+        value = f", {headline.noun} {mean:{headline.digits}}" if len(self) else ""
         return f"Predictions({len(self)} examples, {self.task.name}{value})"
 
     def _repr_html_(self) -> str:

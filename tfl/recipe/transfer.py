@@ -35,7 +35,9 @@ from tfl.workdir import Workdir, write_json
 
 
 @reading_explained()
-def transfer(config: TransferConfig | str, workdir: epath.PathLike, data: Any = None) -> TransferResult:
+def transfer(
+    config: TransferConfig | str | os.PathLike[str], workdir: epath.PathLike, data: Any = None
+) -> TransferResult:
     """Train a classifier on a pretrained backbone and your data, evaluate it and save it.
 
     Phase 1 runs the frozen backbone once over the images and solves the head on its features. Phase 2
@@ -88,7 +90,7 @@ def prepared(config: TransferConfig) -> TransferConfig:
     return config
 
 
-def _config_of(config: TransferConfig | str, data: Any) -> TransferConfig:
+def _config_of(config: TransferConfig | str | os.PathLike[str], data: Any) -> TransferConfig:
     if isinstance(config, TransferConfig):
         return config
     if not isinstance(config, (str, os.PathLike)):
