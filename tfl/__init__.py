@@ -38,6 +38,7 @@ with epy.lazy_api_imports(globals()):
     )
     from tfl.data import EpochFeed, Splits, load_data, make_dataset
     from tfl.errors import BadExampleError, BadImageError, ContractError, InputError, StoppedError, WorkerLostError
+    from tfl.estimators import TransferClassifier, TransferRegressor
     from tfl.evaluation import (
         Predictions,
         compare_predictions,
@@ -61,7 +62,8 @@ with epy.lazy_api_imports(globals()):
         unfreeze,
     )
     from tfl.recipe.extraction import extract_features
-    from tfl.recipe.transfer import TransferResult, transfer
+    from tfl.recipe.finished import TransferResult, load_run
+    from tfl.recipe.transfer import transfer
     from tfl.report import remake_report
     from tfl.runs.compare import compare_runs
     from tfl.runs.evaluate import evaluate_workdir
@@ -89,3 +91,6 @@ if not TYPE_CHECKING:  # a type checker reads the imports above
         value = _import_name(name)
         globals()[name] = value  # the next access neither imports nor reads the settings
         return value
+
+    def __dir__() -> list[str]:
+        return [*__all__, "__version__"]

@@ -34,6 +34,10 @@ class InputError(ValueError):
     def __init__(self, message: str) -> None:
         super().__init__(readable(message))
 
+    def _render_traceback_(self) -> list[str]:
+        """Return the lines that IPython and notebooks show in place of a traceback."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class BadExampleError(ValueError):
     """A file that cannot be used as an example; the message is the reason that `quarantine.csv` gives.

@@ -17,10 +17,9 @@ from collections.abc import Iterator
 import h5py
 from keras.src.backend import config as keras_config
 from keras.src.utils import file_utils
-from tqdm import tqdm
 
 from tfl.errors import InputError
-from tfl.progress import say
+from tfl.progress import say, tqdm
 
 _TIMEOUT = 10  # seconds without an answer
 

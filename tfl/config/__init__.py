@@ -10,6 +10,7 @@ from tfl.config.paths import (
     nearest_option,
     value_of,
 )
+from tfl.config.recipes import folder_recipe, source_of
 from tfl.config.sections import (
     AUGMENTATIONS,
     BATCH_NORMS,
@@ -67,10 +68,12 @@ __all__ = [
     "check_option",
     "differing_options",
     "flatten",
+    "folder_recipe",
     "long_flags",
     "move_flags",
     "move_options",
     "nearest_option",
+    "source_of",
     "validate_source",
     "validate_split",
     "value_of",

@@ -1,6 +1,7 @@
 """Rules of single options that need more than one line: sources, splits, folds, units and strategies."""
 
 import dataclasses
+import os
 from collections.abc import Sequence
 
 from tfl.cluster import STRATEGIES, parse_strategy
@@ -48,7 +49,8 @@ def validate_source(source: str, argument: str) -> str:
             f"on Python data. Received: {source!r}."
         )
     if kind not in SOURCES:
-        hint = did_you_mean(kind, SOURCES)
+        is_folder = os.path.isdir(os.path.expanduser(source))  # noqa: PTH111, PTH112
+        hint = f" Did you mean 'folder:{source}'?" if is_folder else did_you_mean(kind, SOURCES)
         raise InputError(f"`{argument}` must be digits, folder:PATH or tfds:NAME. Received: {source!r}.{hint}")
     if kind != "digits" and not name:
         raise InputError(f"`{argument}` must name what to read, as in {kind}:NAME. Received: {source!r}.")

@@ -8,13 +8,14 @@ import numpy as np
 
 from tfl.config import validate_split
 from tfl.data.feed import EpochFeed
-from tfl.data.index import Index
+from tfl.data.index import SPLITS, Index
 from tfl.data.pipeline import explain_lost, make_dataset, make_prediction_dataset
 from tfl.data.quarantine import write_quarantine_csv
 from tfl.data.source import Source, reading_explained
 from tfl.data.sources import load_source
 from tfl.data.splits import assign_splits, count_leaks, find_contradictions
 from tfl.inputs import Input
+from tfl.notebook import html_table
 
 __all__ = [
     "EpochFeed",
@@ -75,6 +76,22 @@ class Splits:
     def test(self) -> np.ndarray:
         """Rows for the reported results."""
         return self.index.rows("test")
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{name} {len(self.index.rows(name))}" for name in SPLITS)
+        classes = f"; {len(self.class_names)} classes" if self.class_names else ""
+        left_out = f"; {len(self.quarantine)} files left out" if self.quarantine else ""
+        return f"Splits({len(self.index)} {self.source.kind.noun[1]}: {counts}{classes}{left_out})"
+
+    def _repr_html_(self) -> str:
+        rows = [self.index.rows(name) for name in SPLITS]
+        table = [("all", *map(len, rows))]
+        if self.index.is_multiclass:
+            table += [
+                (name, *(int(np.sum(self.index.labels[part] == label)) for part in rows))
+                for label, name in enumerate(self.class_names)
+            ]
+        return html_table(("class", *SPLITS), table, repr(self))
 
 
 def load_data(

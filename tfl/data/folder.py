@@ -78,7 +78,9 @@ def load_folder(path: str, kind: Input, max_bad_fraction: float = 0.1) -> FileSo
     rows = [(split, class_name, file) for split, class_name, folder in layout.classes for file in folder.all_files()]
     good, bad = _scan(kind, rows, max_bad_fraction)
     _check_classes_are_left(kind, {row[:2] for row in rows} - {row[:2] for row, _ in good})
-    return _make_source(kind, root, good, bad, *number_classes([row[1] for row, _ in good], f"folder:{path}"))
+    return _make_source(
+        kind, _ids(root, good), good, bad, *number_classes([row[1] for row, _ in good], f"folder:{path}")
+    )
 
 
 def load_known_classes(
@@ -112,7 +114,29 @@ def load_known_classes(
             f"`source` must have {kind.noun[1]} of at least one class. Received: folder:{path}, which has none."
         )
     found = sorted({row[1] for row, _ in good}, key=natural_key)
-    return _make_source(kind, root, good, bad, np.array([found.index(row[1]) for row, _ in good], np.int64), found)
+    labels = np.array([found.index(row[1]) for row, _ in good], np.int64)
+    return _make_source(kind, _ids(root, good), good, bad, labels, found)
+
+
+def load_files(files: Sequence[str], labels: np.ndarray, class_names: Sequence[str], kind: Input) -> FileSource:
+    """Make a source from a list of files; their numbers in the list are their ids, and a file may occur twice.
+
+    Args:
+        files: N paths; `~` is the home folder.
+        labels: N labels in the form of an index.
+        class_names: in the order of the label numbers; empty for values.
+        kind: what the files hold.
+
+    Raises:
+        InputError: one of the files cannot be used.
+    """
+    paths = [str(expand_home(file, "source")) for file in files]
+    scanned = scan_files(kind, paths)
+    bad = next((pair for pair in zip(paths, scanned, strict=True) if not isinstance(pair[1], Scanned)), None)
+    if bad is not None:
+        raise InputError(f"`source` must be usable {kind.noun[0]} files. Received: {bad[0]}: {bad[1]}.")
+    rows = [(("", "", path), result) for path, result in zip(paths, scanned, strict=True)]
+    return _make_source(kind, [str(number) for number in range(len(rows))], rows, (), labels, class_names)
 
 
 def _scan(kind: Input, rows: Sequence[Row], max_bad_fraction: float) -> tuple[list[tuple[Row, Scanned]], Bad]:
@@ -123,16 +147,20 @@ def _scan(kind: Input, rows: Sequence[Row], max_bad_fraction: float) -> tuple[li
     return [(row, result) for row, result in scanned if isinstance(result, Scanned)], bad
 
 
+def _ids(root: Path, good: Sequence[tuple[Row, Scanned]]) -> list[str]:
+    return [Path(file).relative_to(root).as_posix() for (_, _, file), _ in good]
+
+
 def _make_source(
     kind: Input,
-    root: Path,
+    ids: Sequence[str],
     good: Sequence[tuple[Row, Scanned]],
     bad: Bad,
     labels: np.ndarray,
     class_names: Sequence[str],
 ) -> FileSource:
     index, order = make_index(
-        [Path(file).relative_to(root).as_posix() for (_, _, file), _ in good],
+        ids,
         labels,
         class_names,
         splits=[split for (split, _, _), _ in good],

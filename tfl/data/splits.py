@@ -63,6 +63,27 @@ def assign_splits(
     return result
 
 
+def hold_out(index: Index, share: float, *, seed: int = 0, nouns: tuple[str, str] = Input.noun) -> Index:
+    """Use every example for training, but a share of each class for validation; there is no test split.
+
+    Args:
+        index: splits of its own are ignored.
+        share: of validation; 0: every example is for training.
+        seed: as for `assign_splits`.
+        nouns: as for `assign_splits`.
+
+    Returns:
+        The index with new `splits`.
+
+    Raises:
+        InputError: a class has too few different examples.
+    """
+    splits = np.full(len(index), "train", f"<U{max(map(len, SPLITS))}")
+    if share:
+        _cut(index, splits, {"validation": share}, seed, 0, nouns)
+    return dataclasses.replace(index, splits=splits)
+
+
 def find_leaks(index: Index) -> dict[tuple[str, str], np.ndarray]:
     """Find the examples whose exact content is also in another split, for every pair of splits.
 

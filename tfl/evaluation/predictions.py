@@ -14,6 +14,7 @@ from tfl.models.batch_checks import guard_batches
 from tfl.models.classifier import input_of_model
 from tfl.models.inference import run_over
 from tfl.models.labels import rule_of_task
+from tfl.notebook import html_table
 from tfl.tasks import Classification, Task, get_task
 
 
@@ -73,6 +74,19 @@ class Predictions:
     def correct(self) -> np.ndarray:
         """Return whether each prediction is correct, bool `(N,)`; always False for regression."""
         return self.task.is_correct(np.asarray(self.logits), self.labels)
+
+    def __repr__(self) -> str:
+        headline = self.task.headline
+        mean = self.task.headline_values(self.logits, self.labels).mean() if len(self) else 0.0
+        value = f", {headline.noun} {mean:{headline.digits}}" if len(self) else ""
+        return f"Predictions({len(self)} examples, {self.task.name}{value})"
+
+    def _repr_html_(self) -> str:
+        scores = self.probabilities
+        header = ("id", "label", "predicted", *(f"score {number}" for number in range(scores.shape[1])))
+        texts = ([str(row) for row in column] for column in (self.ids, self.labels, self.task.decide(scores)))
+        rows = zip(*texts, *(map(float, column) for column in scores.T), strict=True)
+        return html_table(header, rows, repr(self))
 
 
 def classification_of(table: Predictions) -> Classification:

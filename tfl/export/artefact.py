@@ -205,6 +205,16 @@ def _load_keras(path: epath.Path) -> Artefact:
     model = load_model(path)
     if model.metadata is None:
         raise InputError(f"`model` must be a model that tfl saved. Received: {str(path)!r}, which has no class names.")
+    return artefact_of_model(model, path)
+
+
+def artefact_of_model(model: keras.Model, path: epath.Path) -> Artefact:
+    """Return a classifier in memory as an artefact.
+
+    Args:
+        model: a classifier with metadata.
+        path: where it is saved, or would be.
+    """
     metadata = model.metadata
     forward = tf.function(lambda inputs: probabilities_of(model(inputs, training=False), metadata))
     shape = (None, *model.input.shape[1:])

@@ -15,10 +15,14 @@ import keras
 from tfl.backbones.stages import Stage, backbone_layers, find_stages, head_layers
 from tfl.config import BATCH_NORMS
 from tfl.errors import InputError
+from tfl.notebook import html_table
 from tfl.progress import say
 from tfl.registry import did_you_mean, resolve
 
 LayerSelection = int | float | str | re.Pattern[str]
+
+
+_HEADER = ("stage", "layers", "number", "parameters", "trainable", "batch norm")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,12 +54,7 @@ class FreezeTable:
         return sum(row.trainable for row in self.rows)
 
     def __str__(self) -> str:
-        lines = [("stage", "layers", "number", "parameters", "trainable", "batch norm")]
-        for row in self.rows:
-            counts = (str(row.num_layers), f"{row.parameters:,}", f"{row.trainable:,}")
-            lines.append((row.stage, row.layers, *counts, row.batch_norm))
-        total = str(sum(row.num_layers for row in self.rows))
-        lines.append(("total", "", total, f"{self.parameters:,}", f"{self.trainable:,}", ""))
+        lines = [_HEADER, *(tuple(map(_with_commas, cells)) for cells in self._cells())]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         return "\n".join(
             "  ".join(
@@ -64,6 +63,24 @@ class FreezeTable:
             ).rstrip()
             for line in lines
         )
+
+    def __repr__(self) -> str:
+        trained = ", ".join(row.stage for row in self.rows if row.trainable) or "nothing"
+        return f"FreezeTable(trains {trained}: {self.trainable:,} of {self.parameters:,} parameters)"
+
+    def _repr_html_(self) -> str:
+        return html_table(_HEADER, self._cells())
+
+    def _cells(self) -> list[tuple[str | int, ...]]:
+        total = sum(row.num_layers for row in self.rows)
+        return [
+            *(dataclasses.astuple(row) for row in self.rows),
+            ("total", "", total, self.parameters, self.trainable, ""),
+        ]
+
+
+def _with_commas(cell: str | int) -> str:
+    return f"{cell:,}" if isinstance(cell, int) else cell
 
 
 def freeze(model: keras.Model, what: LayerSelection = "all", *, batch_norm: str = "frozen") -> FreezeTable:

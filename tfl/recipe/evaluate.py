@@ -104,14 +104,20 @@ def _contract(phases: Sequence[PhaseResult]) -> dict[str, Any]:
     )
 
 
-def _evaluate(run: Run, test: Predictions, validation: Predictions) -> Evaluation:
-    """Fit the temperature that is saved with the model, and summarize the model on test."""
+def set_temperature(run: Run, validation: Predictions) -> float:
+    """Fit the temperature on held-out predictions, give it to the metadata of the model, and return it."""
     fit = fit_temperature(validation)
     if fit.reason and run.task.has_temperature:
         say(f"temperature {fit.temperature:.3g}: {fit.reason}")
     run.model.metadata = dataclasses.replace(run.model.metadata, temperature=fit.temperature)
+    return fit.temperature
+
+
+def _evaluate(run: Run, test: Predictions, validation: Predictions) -> Evaluation:
+    """Fit the temperature that is saved with the model, and summarize the model on test."""
+    temperature = set_temperature(run, validation)
     slicings = None
     if run.folder.writes:  # only the worker that writes files needs the slices
         slicings = slice_by_content(run.splits.source, test.ids)
     names = run.model.metadata.class_names
-    return summarize(test, names, temperature=fit.temperature, validation=validation, slicings=slicings)
+    return summarize(test, names, temperature=temperature, validation=validation, slicings=slicings)

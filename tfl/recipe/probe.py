@@ -10,6 +10,7 @@ import numpy as np
 from tfl.evaluation import Predictions
 from tfl.features import Extractor, ProbeResult, assign_head, choose_head, cross_validate_head
 from tfl.features.extract import BATCH
+from tfl.features.probe import solve_head as solve_one_head
 from tfl.features.rows import fits_in_memory
 from tfl.models.classifier import logits_layer, split_at_features
 from tfl.models.freezing import freeze
@@ -97,6 +98,10 @@ def _solve_linear_head(run: Run, extractor: Extractor) -> _Head:
         class_weight=run.class_weight,
     )
     views, train, validation = [None, *run.views()], run.rows("train"), run.rows("validation")
+    if not len(validation):  # every example is for training, and λ is given
+        features = _targets(run, run.features(extractor, train, views, "features of train"))
+        head = solve_one_head(features.values, features.labels, **solve.keywords)
+        return _take_head(run, ProbeResult(head, ()))
     few = fits_in_memory(len(views) * len(train), extractor.shape[0])
     if few or run.workers.number == 1 or len(validation) < BATCH * run.workers.number:
         return _take_head(run, solve(*(_targets(run, outputs) for outputs in _features(run, extractor))))

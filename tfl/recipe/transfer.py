@@ -1,7 +1,7 @@
 """The whole run, from data to a saved and evaluated classifier. Read `transfer` first: it shows all steps."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import os
 from typing import Any
 
 import keras
@@ -10,12 +10,11 @@ from etils import epath
 
 from tfl.backbones import build_backbone, get_backbone_spec
 from tfl.build import checked, load_splits
-from tfl.config import PYTHON_DATA, TransferConfig, value_of
+from tfl.config import PYTHON_DATA, TransferConfig, folder_recipe, value_of
 from tfl.data import Splits, reading_explained, write_quarantine_csv
 from tfl.data.index import read_splits
 from tfl.distribution.strategy import make_deterministic, make_strategy
 from tfl.errors import InputError
-from tfl.evaluation import wilson_interval
 from tfl.models.classifier import Metadata, build_classifier, load_model, save_model
 from tfl.models.freezing import select_layers
 from tfl.models.heads import HeadSpec
@@ -24,8 +23,10 @@ from tfl.models.metadata import show_label_order
 from tfl.progress import say
 from tfl.recipe.evaluate import evaluate_kept, keep_the_better
 from tfl.recipe.finetune import finetune
+from tfl.recipe.finished import TransferResult, describe_headline
 from tfl.recipe.inner_runs import Pretraining, prepare_pretraining, prepare_scratch
 from tfl.recipe.probe import solve_head
+from tfl.recipe.result import PhaseResult
 from tfl.recipe.run import Run
 from tfl.recipe.unused import unused_options
 from tfl.report import REPORT, write_report
@@ -33,28 +34,10 @@ from tfl.tasks import Task, get_task
 from tfl.workdir import Workdir, write_json
 
 
-@dataclasses.dataclass(frozen=True)
-class TransferResult:
-    """The result of a run.
-
-    Attributes:
-        model: the classifier, from images in [0, 255] to logits.
-        metrics: the contents of `metrics.json`.
-        workdir: the folder of the run.
-
-    Example:
-        >>> result = tfl.transfer(config, "runs/photos")
-        >>> result.metrics["kept"], result.workdir.name
-        ('probe', 'photos')
-    """
-
-    model: keras.Model
-    metrics: dict[str, Any]
-    workdir: epath.Path
-
-
 @reading_explained()
-def transfer(config: TransferConfig, workdir: epath.PathLike, data: Any = None) -> TransferResult:
+def transfer(
+    config: TransferConfig | str | os.PathLike[str], workdir: epath.PathLike, data: Any = None
+) -> TransferResult:
     """Train a classifier on a pretrained backbone and your data, evaluate it and save it.
 
     Phase 1 runs the frozen backbone once over the images and solves the head on its features. Phase 2
@@ -62,7 +45,8 @@ def transfer(config: TransferConfig, workdir: epath.PathLike, data: Any = None) 
     validation loss is lower. The test split is used once, at the end.
 
     Args:
-        config: all options; see `tfl.config`.
+        config: all options; see `tfl.config`. Or a source, "folder:photos" or the path of a folder: then the options
+            are those of the recipe for your own photos (`configs/folder.py`).
         workdir: the folder of the run. If you repeat the same command, an unfinished run continues from its last
             finished phase, and a finished run is only reported as finished.
         data: data to use instead of `config.data.source`: `(images, labels)` arrays, a dict of splits, or a
@@ -77,29 +61,46 @@ def transfer(config: TransferConfig, workdir: epath.PathLike, data: Any = None) 
             reported.
 
     Example:
+        >>> result = tfl.transfer("photos", "runs/tuned")  # the recipe: a solved head, then fine-tuning
         >>> config = tfl.TransferConfig(data=tfl.DataConfig(source="folder:photos"))
-        >>> result = tfl.transfer(config, "runs/photos")
+        >>> result = tfl.transfer(config, "runs/photos")  # your own options: here the solved head alone
         >>> accuracy = result.metrics["test"]["accuracy"]
 
     Reference:
         Kumar et al. 2022, Fine-tuning can distort pretrained features and underperform
         out-of-distribution, arXiv:2202.10054 (solve the head first, then fine-tune).
     """
+    config = _config_of(config, data)
     if data is not None:
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, source=PYTHON_DATA))
-    config = checked(config)
-    _say_unused(config)
-    make_strategy(config.strategy)  # must come before any other TensorFlow operation
-    if config.deterministic:
-        make_deterministic()
+    config = prepared(config)
     result = _run(config, workdir, data)
     _say_result(result)
     return result
 
 
-def _say_unused(config: TransferConfig) -> None:
+def prepared(config: TransferConfig) -> TransferConfig:
+    """Check a config, warn about options without effect, and prepare TensorFlow for it; return the checked config."""
+    config = checked(config)
     for path, reason in unused_options(config).items():
         say(f"Warning: {path}={value_of(config, path)!r} has no effect, because {reason}.")
+    make_strategy(config.strategy)  # must come before any other TensorFlow operation
+    if config.deterministic:
+        make_deterministic()
+    return config
+
+
+def _config_of(config: TransferConfig | str | os.PathLike[str], data: Any) -> TransferConfig:
+    if isinstance(config, TransferConfig):
+        return config
+    if not isinstance(config, (str, os.PathLike)):
+        raise InputError(
+            "`config` must be a TransferConfig, a source such as 'folder:photos', or the path of a folder. "
+            f"Received: {type(config).__name__}."
+        )
+    if data is not None:
+        raise InputError(f"`config` must be a TransferConfig if `data` is given. Received: config={str(config)!r}.")
+    return folder_recipe(os.fspath(config))
 
 
 def _run(config: TransferConfig, workdir: epath.PathLike, data: Any, splits: Splits | None = None) -> TransferResult:
@@ -116,20 +117,18 @@ def _run(config: TransferConfig, workdir: epath.PathLike, data: Any, splits: Spl
 
 
 def _train(config: TransferConfig, folder: Workdir, data: Any, splits: Splits | None) -> TransferResult:
-    backbone = _backbone(config, config.backbone.weights)
+    backbone = make_backbone(config, config.backbone.weights)
     splits = _data(config, data, folder, splits)
-    model = _classifier(backbone, config, splits)
+    model = make_classifier(backbone, config, splits)
     pretraining = prepare_pretraining(config) if config.pretrain.source else None
     scratch = prepare_scratch(config) if config.scratch.epochs else None
     folder.begin(config.to_dict())  # from here on the folder belongs to this config: all its inputs were found
     _write_splits(splits, folder)
     if pretraining is not None:
-        model = _classifier(_pretrained(config, folder, pretraining), config, splits)
+        model = make_classifier(_pretrained(config, folder, pretraining), config, splits)
     run = Run(config, splits, model, folder)
-    probe = solve_head(run)
-    tuned = finetune(run, probe)
-    kept, choice = keep_the_better(run, probe, tuned)
-    metrics = evaluate_kept(run, kept, [phase for phase in (probe, tuned) if phase is not None], choice)
+    kept, phases, choice = fit_phases(run)
+    metrics = evaluate_kept(run, kept, phases, choice)
     if scratch is not None:
         metrics["comparison"]["from_scratch"] = _from_scratch(scratch, folder, data)
     if folder.writes:
@@ -137,6 +136,18 @@ def _train(config: TransferConfig, folder: Workdir, data: Any, splits: Splits | 
         write_json(folder / "metrics.json", metrics)  # the last result: this file marks the run as finished
     _report(folder, config, model, splits)
     return TransferResult(model, metrics, folder.path)
+
+
+def fit_phases(run: Run) -> tuple[PhaseResult, list[PhaseResult], dict[str, Any]]:
+    """Run both phases; the model then has the weights of the better one.
+
+    Returns:
+        The phase that is kept, all phases, and the losses that decided; see `keep_the_better`.
+    """
+    probe = solve_head(run)
+    tuned = finetune(run, probe)
+    kept, choice = keep_the_better(run, probe, tuned)
+    return kept, [phase for phase in (probe, tuned) if phase is not None], choice
 
 
 def _report(run: Workdir, config: TransferConfig, model: keras.Model, splits: Splits) -> None:
@@ -150,7 +161,8 @@ def _report(run: Workdir, config: TransferConfig, model: keras.Model, splits: Sp
         say(f"{REPORT} was not written: {reason} The run is finished; `tfl report` can write the report.")
 
 
-def _backbone(config: TransferConfig, weights: str) -> keras.Model:
+def make_backbone(config: TransferConfig, weights: str) -> keras.Model:
+    """Build the backbone of a config, and check that it has the layers that are to be trained."""
     keras.utils.set_random_seed(config.seed)  # all random weights come from this seed
     with make_strategy(config.strategy).scope():
         backbone = build_backbone(
@@ -168,7 +180,7 @@ def _pretrained(config: TransferConfig, run: Workdir, pretraining: Pretraining) 
     say(f"pre-training on {config.pretrain.source}, in {run / 'pretrain'}")
     _run(pretraining.config, run / "pretrain", None, pretraining.splits)
     say(f"transfer to {config.data.source}")
-    return _backbone(config, str(run / "pretrain"))
+    return make_backbone(config, str(run / "pretrain"))
 
 
 def _from_scratch(scratch: TransferConfig, run: Workdir, data: Any) -> dict[str, Any]:
@@ -196,7 +208,8 @@ def _check_outside_of_photos(run: Workdir, config: TransferConfig) -> None:
             )
 
 
-def _classifier(backbone: keras.Model, config: TransferConfig, splits: Splits) -> keras.Model:
+def make_classifier(backbone: keras.Model, config: TransferConfig, splits: Splits) -> keras.Model:
+    """Put the head that a config and the classes of its data need on a backbone."""
     spec, task = get_backbone_spec(config.backbone.name), get_task(config.task.name)
     names = _output_names(task, splits)
     head = HeadSpec(
@@ -240,23 +253,10 @@ def _write_splits(splits: Splits, run: Workdir) -> None:
     )
 
 
-def _describe_headline(
-    metadata: Metadata, metrics: dict[str, Any], intervals: Mapping[str, Sequence[float]] | None = None
-) -> str:
-    """Return the headline metric of a split with its interval, as one line; a share gets a Wilson interval."""
-    headline = metadata.task.headline
-    value, count, interval = metrics[headline.metric], metrics["num_examples"], (intervals or {}).get(headline.metric)
-    if headline.is_share:
-        interval = wilson_interval(round(value * count), count)
-    digits = headline.digits
-    between = f" (95 % interval {interval[0]:{digits}} to {interval[1]:{digits}})" if interval else ""
-    return f"{headline.noun} {value:{digits}}{between} on {count} {metadata.input.noun[1]}"
-
-
 def _say_result(result: TransferResult) -> None:
     metrics, metadata = result.metrics, result.model.metadata
     for name, values in metrics.get("comparison", {}).items():
-        say(f"{name.replace('_', ' ') + ':':<14} test {_describe_headline(metadata, values)}")
+        say(f"{name.replace('_', ' ') + ':':<14} test {describe_headline(metadata, values)}")
     say("written:\n" + "\n".join(f"  {path}" for path in Workdir(result.workdir).files()))
     show_label_order(metadata)
-    say(f"kept: {metrics['kept']}; test {_describe_headline(metadata, metrics['test'], metrics.get('intervals'))}")
+    say(f"kept: {metrics['kept']}; test {describe_headline(metadata, metrics['test'], metrics.get('intervals'))}")

@@ -43,7 +43,7 @@ def predict_files(model: epath.PathLike, files: Sequence[str], output: str = "")
     """
     artefact = load_artefact(model)
     metadata = artefact.metadata
-    paths, probabilities = _predict_each(artefact, files)
+    paths, probabilities = predict_each(artefact, files)
     task, names = metadata.task, metadata.class_names
     header = ["path", *task.table_header(names, TOP)]
     rows = [[path, *task.table_row(row, names, TOP)] for path, row in zip(paths, probabilities, strict=True)]
@@ -55,7 +55,20 @@ def predict_files(model: epath.PathLike, files: Sequence[str], output: str = "")
     return rows
 
 
-def _predict_each(artefact: Artefact, files: Sequence[str]) -> tuple[list[str], np.ndarray]:
+def answer_files(artefact: Artefact, files: Sequence[str], top: int = TOP) -> list[dict[str, Any]]:
+    """Return the answer of the task for each usable file, with its path.
+
+    Args:
+        artefact: the model.
+        files: files, and folders that are searched with all their subfolders.
+        top: number of classes in an answer, the most probable ones.
+    """
+    task, names = artefact.metadata.task, artefact.metadata.class_names
+    pairs = zip(*predict_each(artefact, files), strict=True)
+    return [{"path": path, **task.answer(row, names, top)} for path, row in pairs]
+
+
+def predict_each(artefact: Artefact, files: Sequence[str]) -> tuple[list[str], np.ndarray]:
     """Return the paths of the usable files, and the model's outputs for them, (N, outputs)."""
     kind = artefact.metadata.input
     dataset, paths, bad = make_prediction_dataset(files, kind, BATCH)
