@@ -52,6 +52,8 @@ MISTAKES = [
         "`recipe` must be a known recipe or a file. Received: 'foldr'. Did you mean 'folder'?",
     ),
     ("train digits --recipe=folder --config=configs/folder.py", "`recipe` must be given once."),
+    ("train digits --backbone=VGG16 --config.backbone.alpha=0.35", "`backbone.alpha` must be 1 for VGG16"),
+    ("train digits --image_size=8", "`data.image_size` must be at least 32 for MobileNetV2."),
     ("train digits --config=configs/foldr.py", "Did you mean 'configs/folder.py'?"),
     ("train digits --workdir=tests", "`workdir` must be a new folder"),
     ("features phots --output=x", "`source` must be a folder of photos"),

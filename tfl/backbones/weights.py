@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras.src.applications import efficientnet
 from keras.src.backend.common import global_state
 
-from tfl.backbones.catalog import BackboneSpec, get_backbone_spec
+from tfl.backbones.catalog import BackboneSpec, check_backbone, get_backbone_spec
 from tfl.backbones.published import published_weights
 from tfl.backbones.saved import copy_weights, find_weights
 from tfl.errors import InputError
@@ -52,7 +52,7 @@ def build_backbone(name: str, *, image_size: int = 0, alpha: float = 1.0, weight
     check_keras_settings()
     spec = get_backbone_spec(name)
     image_size = image_size or spec.image_size
-    _check(spec, image_size, alpha, weights)
+    check_backbone(spec, image_size, alpha, weights)
     saved = None if weights in ("imagenet", "none") else find_weights(weights, spec, alpha)
     with _names_from_zero():
         nested = _build(spec, image_size, alpha, "imagenet" if weights == "imagenet" else None)
@@ -106,29 +106,6 @@ def weights_checksum(model: keras.Model) -> int:
             value = tf.bitcast(value, tf.uint16)
         checksum = zlib.crc32(memoryview(value), checksum)
     return checksum
-
-
-def _check(spec: BackboneSpec, image_size: int, alpha: float, weights: str) -> None:
-    if image_size < spec.minimum_size:
-        raise InputError(
-            f"`data.image_size` must be at least {spec.minimum_size} for {spec.name}. "
-            f"Received: data.image_size={image_size}."
-        )
-    if not spec.has_alpha and alpha != 1:
-        raise InputError(
-            f"`backbone.alpha` must be 1 for {spec.name}: only the MobileNet families have a width multiplier. "
-            f"Received: backbone.alpha={alpha}, backbone.name={spec.name!r}."
-        )
-    if weights == "imagenet" and spec.network is not None:
-        raise InputError(
-            f"`backbone.weights` must be 'none', a weights file or a tfl workdir for {spec.name}: it is a network of "
-            f"your own, without published weights. Received: backbone.weights={weights!r}."
-        )
-    if weights == "imagenet" and spec.has_alpha and alpha not in spec.imagenet_alphas:
-        raise InputError(
-            f"`backbone.alpha` must be one of {', '.join(f'{known:g}' for known in spec.imagenet_alphas)} for the "
-            f"ImageNet weights of {spec.name}. Received: backbone.alpha={alpha}."
-        )
 
 
 def _build(spec: BackboneSpec, image_size: int, alpha: float, weights: str | None) -> keras.Model:

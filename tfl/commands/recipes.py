@@ -8,7 +8,7 @@ from typing import Any
 from absl import flags
 from ml_collections import config_flags
 
-from tfl.backbones import get_backbone_spec
+from tfl.backbones.catalog import check_backbone, get_backbone_spec
 from tfl.commands.places import check_source, guess_source
 from tfl.config import SHORT_NAMES, TransferConfig, absolute_paths, long_flags
 from tfl.config.listing import list_options
@@ -66,7 +66,7 @@ def with_named_recipe(words: list[str]) -> list[str]:
     names = [name for name in SHORT_NAMES if name in flags.FLAGS]
     files, rest = _take(words, "config")
     named, _ = _take(words, "recipe")
-    if len(files) + len(named) > 1:
+    if named and len(files) + len(named) > 1:
         raise InputError(f"`recipe` must be given once. Received: {' '.join([*named, *files])}.")
     files = files or [find_recipe(name) for name in named]
     return [*(f"--config={file}" for file in files), *long_flags(rest, names)]
@@ -102,13 +102,14 @@ def checked(config: TransferConfig) -> TransferConfig:
     """Check what can be checked without TensorFlow, and return the config as a workdir records it.
 
     Raises:
-        InputError: an option breaks its rule, there is no such backbone, or a folder does not exist.
+        InputError: an option breaks its rule, the backbone cannot be built with it, or a folder does not exist.
     """
     config = absolute_paths(config.validate())
-    name = get_backbone_spec(config.backbone.name).name
+    spec, backbone = get_backbone_spec(config.backbone.name), config.backbone
+    check_backbone(spec, config.data.image_size or spec.image_size, backbone.alpha, backbone.weights)
     check_source(config.data.source, "data.source")
     check_source(config.pretrain.source, "pretrain.source")
-    return dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, name=name))
+    return dataclasses.replace(config, backbone=dataclasses.replace(backbone, name=spec.name))
 
 
 def _take(words: Sequence[str], name: str) -> tuple[list[str], list[str]]:
