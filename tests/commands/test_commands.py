@@ -11,6 +11,7 @@ import warm
 from option_runs import write_photos
 
 import tfl
+from tfl.config import folder_recipe
 
 SMALL = ["--backbone=MobileNet", "--config.backbone.alpha=0.25", "--config.backbone.weights=none", "--image_size=32"]
 OPTIONS = [*SMALL, "--epochs=1", "--batch_size=8", "--unfreeze=1", "--seed=3"]
@@ -35,8 +36,7 @@ def test_train_needs_a_folder_alone(home):
     config = json.loads((home / "runs" / "photos" / "config.json").read_text())
     assert config["data"]["source"] == f"folder:{home / 'photos'}"
     assert (config["seed"], config["data"]["batch_size"], config["finetune"]["unfreeze"]) == (3, 8, "1")
-    recipe = (ROOT / "configs" / "folder.py").read_text()
-    assert "ema=0.9" in recipe and config["finetune"]["ema"] == 0.9
+    assert folder_recipe().finetune.ema == config["finetune"]["ema"] == 0.9 != tfl.FinetuneConfig().ema
 
 
 def test_command_script_and_python_give_the_same_numbers(home):

@@ -88,5 +88,5 @@ def test_other_files_are_refused(tmp_path, content, rule):
 
 def test_parquet_without_pyarrow_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(InputError, match=r"tfl\[parquet\]"):
+    with pytest.raises(InputError, match=r"tfl-transfer\[parquet\]"):
         write_predictions(drawn("binary"), tmp_path / "p.parquet", [str(row) for row in range(40)], ("a", "b"))

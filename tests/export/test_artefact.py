@@ -173,12 +173,12 @@ def test_a_litert_file_has_a_signature_from_pixels_to_probabilities(
 def test_a_runtime_that_is_missing_is_one_line(tmp_path, make_model, monkeypatch, name, package):
     path = write(make_model(), tmp_path, name)
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(InputError, match=rf"pip install 'tfl\[export\]'. Received: no {package}"):
+    with pytest.raises(InputError, match=rf"pip install 'tfl-transfer\[export\]'. Received: no {package}"):
         load_artefact(path)
 
 
 def test_a_format_that_is_not_installed_is_refused_at_once(monkeypatch):
     monkeypatch.setattr("tfl.export.formats.find_spec", lambda name: None if name == "tf2onnx" else name)
     assert check_formats(["litert"], "int8") == (("litert",), "int8")
-    with pytest.raises(InputError, match=r"without tf2onnx.*pip install 'tfl\[export\]'"):
+    with pytest.raises(InputError, match=r"without tf2onnx.*pip install 'tfl-transfer\[export\]'"):
         check_formats(["litert", "onnx"], "none")

@@ -240,7 +240,7 @@ def test_features_that_differ_are_not_taken(off, small, said, monkeypatch):
 def test_without_the_extra_tensorflow_runs_and_openvino_is_refused(small, said, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert make_forward(small, batch_size=4).name == "tensorflow" and not said
-    with pytest.raises(InputError, match=r"pip install 'tfl\[fast-cpu\]'"):
+    with pytest.raises(InputError, match=r"pip install 'tfl-transfer\[fast-cpu\]'"):
         make_forward(small, "openvino", batch_size=4)
 
 

@@ -63,7 +63,7 @@ def test_a_port_in_use_is_told_by_name(model):
 
 def test_a_missing_package_names_the_extra(model, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    with pytest.raises(InputError, match=r"pip install 'tfl\[serve\]'. Received: no uvicorn."):
+    with pytest.raises(InputError, match=r"pip install 'tfl-transfer\[serve\]'. Received: no uvicorn."):
         open_server(ServeOptions(model, port=0))
 
 
