@@ -46,13 +46,12 @@ def validate_config(config: TransferConfig) -> TransferConfig:
             f"Received: finetune.label_smoothing={options.label_smoothing}, task.name={task.name!r}."
         )
     kind = input_of_config(config)
-    used = {"data.augmentation": config.data.augmentation if options.epochs or config.features.views else "none"}
-    for name, augmentation in used.items():
-        if augmentation not in kind.augmentations:
-            raise InputError(
-                f"`{name}` must be one of {', '.join(kind.augmentations)} for {kind.noun[1]}. "
-                f"Received: {name}={augmentation!r}."
-            )
+    augments = options.epochs > 0 or config.features.views > 0
+    if augments and config.data.augmentation not in kind.augmentations:
+        raise InputError(
+            f"`data.augmentation` must be one of {', '.join(kind.augmentations)} for {kind.noun[1]}. "
+            f"Received: data.augmentation={config.data.augmentation!r}."
+        )
     return config
 
 

@@ -70,13 +70,14 @@ def load_arrays(splits: Mapping[str, tuple[Any, Any]], kind: Input, class_names:
         ids += names
         owners += [split] * count
     numbers, label_names = read_labels(_joined(labels), class_names, ids)
+    facts = [kind.facts_of(example) for example in examples]
     index, order = make_index(
         ids,
         numbers,
         label_names,
         splits=owners,
         sha256=[hashlib.sha256(example.tobytes()).hexdigest() for example in examples],
-        facts={name: [kind.facts_of(example)[name] for example in examples] for name in kind.facts},
+        facts={name: [own[name] for own in facts] for name in kind.facts},
     )
     sizes = np.array([examples[place].size for place in order], np.int64)
     values = np.concatenate([examples[place].reshape(-1) for place in order])

@@ -133,7 +133,7 @@ def read_splits(path: epath.PathLike) -> list[dict[str, str]]:
     rows = read_csv(path, COLUMNS, key="id")
     facts = _facts_in(rows[0]) if rows else []
     if missing := [name for name in facts if name not in rows[0]]:
-        raise refuse_file(path, f"no column {missing[0]!r}")
+        raise refuse_file(path, f"it has no column {missing[0]!r}")
     for row in rows:
         if row["split"] not in (*SPLITS, UNUSED):
             raise refuse_file(path, f"{row['id']!r} has the split {row['split']!r}")

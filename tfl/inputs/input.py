@@ -7,7 +7,7 @@ import hashlib
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import tensorflow as tf
@@ -134,7 +134,7 @@ class Input(abc.ABC):
         """Return all that decides what `prepare` and `augment` give: a part of the name of stored features."""
         return [self.name, self.size, self.bit_depth]
 
-    def sized(self, size: int) -> "Input":
+    def sized(self, size: int) -> Self:
         """Return the same input for prepared examples of another size."""
         return dataclasses.replace(self, size=size)
 

@@ -178,10 +178,6 @@ class ImageInput(Input):
         """The mean luminance; reduced images are faster, and change it by less than 1."""
         return Measure("brightness", "of 255", SMALL, lambda images: images.mean(axis=(1, 2)) @ np.array(LUMINANCE))
 
-    def sized(self, size: int) -> "ImageInput":
-        """Return the same input for images with `size` pixels per side."""
-        return dataclasses.replace(self, size=size)
-
 
 def to_pixels(image: tf.Tensor, formats: Sequence[str], bit_depth: int = 16) -> tf.Tensor:
     """Convert an undecoded example to uint8 (H, W, 3): decode bytes, round float pixels, repeat grey three times."""

@@ -11,7 +11,7 @@ import tensorflow as tf
 class Examples(NamedTuple):
     """The examples of a batch, one row for each example."""
 
-    images: tf.Tensor  # (B, H, W, C), any dtype
+    inputs: tf.Tensor  # (B, H, W, C), any dtype
     labels: tf.Tensor  # float32 (B, K)
     weights: tf.Tensor  # float32 (B,)
 
@@ -96,7 +96,7 @@ def mix_batch(
     Returns:
         float32 images; labels whose shares add up to 1; and their weights.
     """
-    pool, images = pool or batch, tf.cast(batch.images, tf.float32)
+    pool, images = pool or batch, tf.cast(batch.inputs, tf.float32)
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 5))
     count = tf.shape(pool.weights)[0]
     order = tf.argsort(tf.random.stateless_uniform([count], seeds[0]))
@@ -107,17 +107,17 @@ def mix_batch(
 
     def by_mixup() -> tuple[tf.Tensor, tf.Tensor]:
         factor = sample_beta(alphas[0], seeds[1])
-        return mixup(images, other.images, factor), factor
+        return mixup(images, other.inputs, factor), factor
 
     def by_cutmix() -> tuple[tf.Tensor, tf.Tensor]:
         centre = tf.random.stateless_uniform([2], seeds[3])
-        return cutmix(images, other.images, sample_beta(alphas[1], seeds[2]), centre)
+        return cutmix(images, other.inputs, sample_beta(alphas[1], seeds[2]), centre)
 
     if alphas[0] and alphas[1]:
         mixed, factor = tf.cond(tf.random.stateless_uniform([], seeds[4]) < 0.5, by_mixup, by_cutmix)
     else:
         mixed, factor = by_mixup() if alphas[0] else by_cutmix()
-    mixed.set_shape(batch.images.shape)
+    mixed.set_shape(batch.inputs.shape)
     return Examples(mixed, *_mix_labels(batch, other, factor))
 
 

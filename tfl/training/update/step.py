@@ -328,7 +328,7 @@ class Trainer:
             pool=Examples(*(gather_over_replicas(values, batch.share) for values in examples)),
             start=batch.start,
         )
-        return batch._replace(inputs=mixed.images, labels=mixed.labels, weights=mixed.weights)
+        return batch._replace(**mixed._asdict())
 
 
 def _repeat(count: tf.Tensor, body: Any, *, parallel: int) -> None:
