@@ -27,7 +27,7 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 
 options: $(VENV)/.installed
-	$(BIN)/python -m tfl.config > docs/options.md
+	$(BIN)/python -m tfl.config > docs/reference/options.md
 
 $(VENV)/.installed: setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -1,6 +1,6 @@
-"""Make the table of docs/results.md: tfl and the recipe of the Keras guide on the same images, one run each.
+"""Make the table of docs/benchmarks/results.md: tfl and the recipe of the Keras guide on the same images, one run each.
 
-    KERAS_HOME=COPY python benchmarks/results.py --data=../shared/data --output=docs/results.md
+    KERAS_HOME=COPY python benchmarks/results.py --data=../shared/data --output=docs/benchmarks/results.md
 
 COPY is a copy of ../shared/weights/keras_home. Both get the same training and test images: if a set has no split,
 tfl makes one, and the guide gets the same files. tfl uses part of the training images for validation. The guide
@@ -19,7 +19,7 @@ from pathlib import Path
 from absl import app, flags
 
 _DATA = flags.DEFINE_string("data", "../shared/data", "Folder of the data sets.")
-_OUTPUT = flags.DEFINE_string("output", "docs/results.md", "The table.")
+_OUTPUT = flags.DEFINE_string("output", "docs/benchmarks/results.md", "The table.")
 _ONLY = flags.DEFINE_list("only", [], "Data sets to run; all where empty. Figures of the others are kept.")
 _FIGURES = flags.DEFINE_string("figures", "benchmarks/results.json", "Where the figures are collected.")
 

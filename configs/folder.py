@@ -5,8 +5,9 @@ Command:
 
 PATH has one folder per class, or the folders train, val and test with one folder per class in each.
 
-Expected: docs/results.md. On the 245 + 153 ants and bees, with MobileNetV2 (alpha 0.35), the test accuracy for the
-seeds 0, 1, 2 is: frozen 0.902, 0.908, 0.889; fine-tuned 0.915, 0.915, 0.889, of which validation keeps the first.
+Expected: docs/benchmarks/results.md. On the 245 + 153 ants and bees, with MobileNetV2 (alpha 0.35), the test accuracy
+for the seeds 0, 1, 2 is: frozen 0.902, 0.908, 0.889; fine-tuned 0.915, 0.915, 0.889, of which validation keeps the
+first.
 Hardware: 2 CPU cores. Minutes: 1-2.
 """
 

@@ -1,11 +1,11 @@
-"""The code of docs/extending.md: tests import it from the page, so that what readers copy is what runs."""
+"""The code of docs/how-to/extending.md: tests import it from the page, so that what readers copy is what runs."""
 
 import importlib.util
 import re
 from pathlib import Path
 from types import ModuleType
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "how-to" / "extending.md"
 
 
 def code_under(heading: str) -> list[str]:

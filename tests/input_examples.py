@@ -107,7 +107,7 @@ def write_rows(folder: Path, signals: np.ndarray, labels: np.ndarray) -> Data:
 
 @contextlib.contextmanager
 def input_of_the_docs() -> Iterator[None]:
-    """Register the input and the backbone of docs/extending.md, which tfl does not have."""
+    """Register the input and the backbone of docs/how-to/extending.md, which tfl does not have."""
     with tempfile.TemporaryDirectory() as folder:
         import_code(ROW, Path(folder), "row_input")
         yield

@@ -1,4 +1,4 @@
-"""Nothing is chosen on test: every choice stays where the test labels are shuffled, and docs/evaluation.md lists it."""
+"""Nothing is chosen on test: every choice of docs/explanation/evaluation.md stays if the test labels are shuffled."""
 
 import csv
 import json
@@ -12,7 +12,7 @@ from sklearn import datasets
 import tfl
 from tfl.config import ReportConfig
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "evaluation.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "explanation" / "evaluation.md"
 MEASURED = {  # what is computed from test labels, as paths of evaluation.json; a dot and a name lead on, * is any place
     *("test", "intervals", "per_class", "confusion_matrix", "calibration", "slices"),
     *("decisions.selective.*.accuracy", "decisions.selective.*.low", "decisions.selective.*.high"),

@@ -13,7 +13,7 @@ import yaml
 from tfl.cluster import Cluster, make_tf_config, parse_strategy
 from tfl.errors import InputError
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "distributed.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "explanation" / "distributed.md"
 TWO = ["10.0.0.1:2222", "10.0.0.2:2222"]
 
 

@@ -35,7 +35,7 @@ from tfl.serving import ServeOptions
 from tfl.serving.app import create_app
 from tfl.tasks import get_task, task_names
 
-OWN_INPUTS = ["row"]  # of docs/extending.md, for which no line of tfl is written
+OWN_INPUTS = ["row"]  # of docs/how-to/extending.md, for which no line of tfl is written
 INPUT_NAMES = [*(name for name in input_names() if name not in OWN_INPUTS), *OWN_INPUTS]
 TASK_NAMES = [name for name in task_names() if type(get_task(name)).__module__.startswith("tfl.")]  # not those of tests
 CELLS = [(task, kind) for task in TASK_NAMES for kind in INPUT_NAMES if task in TASKS and kind in INPUTS]

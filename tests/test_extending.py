@@ -20,7 +20,7 @@ from tfl.serving.app import create_app
 from tfl.tasks import Headline, OneClass, register_task
 from tfl.tasks.convex import SigmoidCrossEntropy
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "how-to" / "extending.md"
 
 
 class Ordinal(OneClass):

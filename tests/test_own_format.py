@@ -1,4 +1,4 @@
-"""An export format that tfl does not have, defined in docs/extending.md, gets a certificate and is served."""
+"""An export format that tfl does not have, defined in docs/how-to/extending.md, gets a certificate and is served."""
 
 import json
 import subprocess

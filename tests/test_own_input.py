@@ -1,4 +1,4 @@
-"""Rows of a table, an input that tfl does not have: the code of docs/extending.md, on data in memory and in files.
+"""Rows of a table, an input that tfl does not have: the code of docs/how-to/extending.md, in memory and in files.
 
 tests/test_every_task_and_input.py takes the same input through the whole contract, with every task.
 """

@@ -1,4 +1,4 @@
-"""A metric that tfl does not have, defined in docs/extending.md, is measured, bounded and shown everywhere."""
+"""A metric that tfl does not have, defined in docs/how-to/extending.md, is measured, bounded and shown everywhere."""
 
 import csv
 import json

@@ -93,7 +93,7 @@ def test_the_licence_is_the_whole_apache_licence():
 def test_every_hint_to_install_an_extra_names_this_distribution_and_an_extra_that_exists():
     setup = (ROOT / "setup.py").read_text()
     extras = re.findall(r'^        "([\w-]+)": ', setup[setup.index("extras_require") :], flags=re.MULTILINE)
-    files = [*(ROOT / "tfl").rglob("*.py"), *(ROOT / "docs").glob("*.md"), ROOT / "README.md"]
+    files = [*(ROOT / "tfl").rglob("*.py"), *(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]
     for path in files:
         text = path.read_text()
         assert "'tfl[" not in text, path

@@ -1,4 +1,4 @@
-"""The examples of docs/python.md run in their order, on small photos and a network of three layers."""
+"""The examples of docs/how-to/python.md run in their order, on small photos and a network of three layers."""
 
 import dataclasses
 import re
@@ -10,7 +10,7 @@ from option_runs import build_tiny, write_photos
 import tfl
 from tfl.backbones import catalog
 
-PAGE = (Path(__file__).resolve().parents[1] / "docs" / "python.md").read_text()
+PAGE = (Path(__file__).resolve().parents[1] / "docs" / "how-to" / "python.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
@@ -26,7 +26,7 @@ def test_the_examples_of_the_page_run(tmp_path, monkeypatch, capsys):
     (tmp_path / "ant.jpg").write_bytes(tf.io.encode_jpeg(picture).numpy())
     names = {}
     for block in BLOCKS:
-        exec(compile(block, "docs/python.md", "exec"), names)
+        exec(compile(block, "docs/how-to/python.md", "exec"), names)
     result, printed = names["result"], capsys.readouterr().out
     assert result.workdir.name == "photos" and {"probe", "finetune"} <= result.metrics["phases"].keys()
     assert printed.count("photos/ant/") == 30 and "ant.jpg" in printed

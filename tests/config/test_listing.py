@@ -65,7 +65,7 @@ def test_help_ends_quietly_where_its_reader_has_seen_enough(buffered):
 
 
 def test_the_page_of_options_is_as_written_now():
-    assert (ROOT / "docs" / "options.md").read_text() == options_page(), "run `make options`"
+    assert (ROOT / "docs" / "reference" / "options.md").read_text() == options_page(), "run `make options`"
 
 
 def test_the_command_writes_the_page():

@@ -97,7 +97,7 @@ def test_pandas_reads_classes_as_the_docs_say(tmp_path):
     (tmp_path / "table.csv").write_text(
         "path,class,probability\na.jpg,NA,0.5\nb.jpg,07,0.6\nc.jpg,None,0.7\nd.jpg,'=1,1.0\n"
     )
-    docs = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text()
+    docs = (Path(__file__).parents[2] / "docs" / "explanation" / "evaluation.md").read_text()
     (example,) = re.findall(r"```python\nimport pandas as pd\n(.*?)```", docs, re.DOTALL)
     names = {"pd": pandas, "__name__": "docs"}
     exec(example.replace("predictions.csv", str(tmp_path / "table.csv")), names)

@@ -28,7 +28,7 @@ def photos(tmp_path_factory):
 
 
 def test_a_source_gets_the_recipe_of_the_config_file(photos, tmp_path, monkeypatch):
-    """The run itself is that of docs/python.md, which a test runs."""
+    """The run itself is that of docs/how-to/python.md, which a test runs."""
     ran = []
     monkeypatch.setattr("tfl.recipe.transfer._run", lambda config, *_: ran.append(config))
     monkeypatch.setattr("tfl.recipe.transfer._say_result", lambda result: None)

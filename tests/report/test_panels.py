@@ -17,7 +17,7 @@ from tfl.report.blocks import Block
 from tfl.report.panels import PANELS
 from tfl.tasks import get_task
 
-EXTENDING = Path(__file__).resolve().parents[2] / "docs" / "extending.md"
+EXTENDING = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "extending.md"
 TEMPLATES = Path(tfl.report.__file__).parent / "templates"
 
 

@@ -1,4 +1,4 @@
-"""Write the page of all options: `python -m tfl.config > docs/options.md`."""
+"""Write the page of all options: `python -m tfl.config > docs/reference/options.md`."""
 
 import sys
 

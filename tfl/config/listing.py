@@ -1,4 +1,4 @@
-"""The list of all options, for `--help` and for the page `docs/options.md`."""
+"""The list of all options, for `--help` and for the page `docs/reference/options.md`."""
 
 import dataclasses
 from collections.abc import Iterator

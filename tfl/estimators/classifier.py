@@ -36,7 +36,7 @@ class TransferClassifier(ClassifierMixin, TransferEstimator):
         augmentation: random changes of the images in fine-tuning: "none", "light", "shift" or "rand".
         validation_fraction: share of X that is held out if `epochs` > 0.
         store: folder of the features; "cache": the user's cache, "none": only in memory.
-        options: more options of a run by their dotted names (docs/options.md), such as
+        options: more options of a run by their dotted names (docs/reference/options.md), such as
             `{"finetune.class_weight": "balanced"}`.
         random_state: seed of folds, shuffling and augmentation.
         verbose: whether to show progress and messages; warnings are always shown.

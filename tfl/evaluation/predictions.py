@@ -64,7 +64,10 @@ class Predictions:
         return dataclasses.replace(self, ids=self.ids[rows], labels=self.labels[rows], logits=self.logits[rows])
 
     def metrics(self) -> dict[str, Any]:
-        """Return the exact metrics of this table, ready for JSON; docs/evaluation.md lists the metrics of each task."""
+        """Return the exact metrics of this table, ready for JSON.
+
+        docs/explanation/evaluation.md lists the metrics of each task.
+        """
         return self.task.measure(self.logits, self.labels) if len(self) else {"num_examples": 0}
 
     def losses(self) -> np.ndarray:
@@ -141,7 +144,7 @@ def evaluate(model: keras.Model, dataset: tf.data.Dataset, target: str | Task = 
         target: the task, or its name.
 
     Returns:
-        The metrics by name, ready for JSON; docs/evaluation.md lists the metrics of each task.
+        The metrics by name, ready for JSON; docs/explanation/evaluation.md lists the metrics of each task.
 
     Raises:
         InputError: as `predict`.

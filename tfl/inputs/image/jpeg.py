@@ -3,7 +3,8 @@
 libjpeg only warns about damage. This check turns every warning into an error, and checks two things that the decoder
 does not: the number of passes (scans), and the data after the image. Phones put pictures and videos there on purpose.
 
-Some changed bytes still decode to other blocks without a warning: JPEG has no checksum. docs/data.md has figures.
+Some changed bytes still decode to other blocks without a warning: JPEG has no checksum. docs/benchmarks/data.md has
+figures.
 """
 
 import dataclasses
