@@ -1,4 +1,4 @@
-"""Measure the figures of docs/benchmarks/evaluation.md: calibration error before and after temperature, coverage of sets.
+"""Measure for docs/benchmarks/evaluation.md: calibration error before and after temperature, coverage of sets.
 
     KERAS_HOME=COPY python benchmarks/calibration.py --data=../shared/data
 

@@ -1,4 +1,4 @@
-"""Compare two rules that choose phase and epoch, for docs/benchmarks/evaluation.md: loss at temperature 1, or at its own.
+"""Compare two rules that choose phase and epoch for docs/benchmarks/evaluation.md: at temperature 1, or at its own.
 
     KERAS_HOME=COPY python benchmarks/choosing.py --data=../shared/data
 
