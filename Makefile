@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKDIR ?= runs/quickstart
 
-.PHONY: quickstart test test-fast lint types format options clean
+.PHONY: quickstart test test-fast lint types format reference options docs clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/python scripts/train.py --config=configs/quickstart.py --workdir=$(WORKDIR)
@@ -26,8 +26,12 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-options: $(VENV)/.installed
-	$(BIN)/python -m tfl.config > docs/reference/options.md
+options: reference
+reference: $(VENV)/.installed
+	$(BIN)/python .ci/reference.py
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/mkdocs build --strict --quiet --config-file .ci/mkdocs.yml
 
 $(VENV)/.installed: setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

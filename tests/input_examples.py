@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 import PIL.Image
-from doc_code import code_under, import_code
+from doc_blocks import code_under, import_code
 from option_runs import tiny_networks
 
 import tfl

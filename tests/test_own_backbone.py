@@ -4,7 +4,7 @@ import dataclasses
 import json
 
 import pytest
-from doc_code import code_under, import_code, lines_of
+from doc_blocks import code_under, import_code, lines_of
 from keras import layers
 from option_runs import make_config, write_photos
 

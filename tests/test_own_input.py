@@ -9,7 +9,7 @@ import json
 import numpy as np
 import pytest
 import sklearn.datasets
-from doc_code import code_under, import_code, lines_of
+from doc_blocks import code_under, import_code, lines_of
 from option_runs import make_config
 
 import tfl

@@ -6,7 +6,7 @@ import json
 import keras
 import numpy as np
 import pytest
-from doc_code import code_under, import_code, lines_of
+from doc_blocks import code_under, import_code, lines_of
 from option_runs import make_config, tiny_networks, write_photos
 
 import tfl

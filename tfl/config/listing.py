@@ -64,7 +64,7 @@ def options_page() -> str:
     lines = [
         "# Options",
         "",
-        "Each can be set as in `--config.data.batch_size=64`, or in Python. Written by `make options`.",
+        "Each can be set as in `--config.data.batch_size=64`, or in Python. Written by `make reference`.",
     ]
     for title, options in _by_section():
         lines += ["", f"## {title}", "", "| option | default | must be | what it does |", "|---|---|---|---|"]
