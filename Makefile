@@ -31,7 +31,7 @@ reference: $(VENV)/.installed
 	$(BIN)/python .ci/reference.py
 
 docs: $(VENV)/.installed-dev
-	$(BIN)/mkdocs build --strict --quiet --config-file .ci/mkdocs.yml
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --config-file .ci/mkdocs.yml
 
 $(VENV)/.installed: setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

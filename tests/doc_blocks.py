@@ -1,8 +1,8 @@
 """The blocks of code in README and docs: every block is run by a test, or a comment above it says why not.
 
-    <!-- not run: it needs a GPU -->         the test of the docs skips the next block, but checks the flags of commands
-    <!-- run by: tests/test_extending.py -->    another test runs the next block
-    <!-- prints -->                             the next block is what the block above it prints
+<!-- not run: it needs a GPU -->         the test of the docs skips the next block, but checks the flags of commands
+<!-- run by: tests/test_extending.py -->    another test runs the next block
+<!-- prints -->                             the next block is what the block above it prints
 """
 
 import dataclasses

@@ -1,8 +1,8 @@
 """Run what the docs show, with networks of three layers: a command (`tfl train photos`), or Python from a file.
 
-    doc_program.py tfl train photos
-    doc_program.py python scripts/train.py --config=configs/folder.py
-    doc_program.py blocks FILE.json
+doc_program.py tfl train photos
+doc_program.py python scripts/train.py --config=configs/folder.py
+doc_program.py blocks FILE.json
 """
 
 import dataclasses
