@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKDIR ?= runs/quickstart
 
-.PHONY: quickstart test test-fast lint types format reference options docs clean
+.PHONY: quickstart test test-fast lint types format reference docs clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/python scripts/train.py --config=configs/quickstart.py --workdir=$(WORKDIR)
@@ -26,7 +26,6 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-options: reference
 reference: $(VENV)/.installed
 	$(BIN)/python .ci/reference.py
 

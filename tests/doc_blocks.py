@@ -15,7 +15,10 @@ from types import ModuleType
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXTENDING = ROOT / "docs" / "how-to" / "extending.md"
-COMMANDS, SHOWN = ("sh",), ("text", "json", "yaml", "csv", "pycon")  # languages: what is typed, what is only shown
+COMMANDS, SHOWN = (
+    ("sh", "bash"),
+    ("text", "json", "yaml", "csv", "pycon"),
+)  # languages: what is typed, what is only shown
 FENCE = re.compile(r"(?:^<!-- ([^\n]*) -->\n+)?^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -54,6 +57,17 @@ def code_under(heading: str) -> list[str]:
     pattern = rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)"
     (section,) = re.findall(pattern, EXTENDING.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     return [text for _, language, text in FENCE.findall(section) if language == "python"]
+
+
+def files_of_a_run() -> set[str]:
+    """Return the names in the table of docs/reference/workdir.md; the name of a folder ends with a slash."""
+    page = ROOT / "docs" / "reference" / "workdir.md"
+    return set(re.findall(r"^\| `([^`]+)` \|", page.read_text("utf-8"), re.MULTILINE))
+
+
+def names_in(folder: Path) -> set[str]:
+    """Return the names in a folder in the same form."""
+    return {f"{path.name}/" if path.is_dir() else path.name for path in folder.iterdir()}
 
 
 def import_code(code: str, folder: Path, name: str) -> ModuleType:

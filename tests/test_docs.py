@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 import warm
-from doc_blocks import COMMANDS, PAGES, ROOT, SHOWN, Block, blocks_of, words_of
+from doc_blocks import COMMANDS, PAGES, ROOT, SHOWN, Block, blocks_of, files_of_a_run, names_in, words_of
 from option_runs import write_photos
 
 from tfl.commands import COMMANDS as COMMANDS_OF_TFL
@@ -46,9 +46,13 @@ def home_with_runs(home, tmp_path_factory):
     """The same with two finished runs."""
     folder = tmp_path_factory.mktemp("with_runs") / "home"
     shutil.copytree(home, folder, symlinks=True)
+    files = sorted(path.relative_to(folder / "photos") for path in (folder / "photos").rglob("*.png"))
+    rows = [f"{file.as_posix()},{('phone', 'reflex')[number % 2]}" for number, file in enumerate(files)]
+    (folder / "cameras.csv").write_text("\n".join(["id,camera", *rows]))
     code = "import tfl\ntfl.transfer('photos', 'runs/photos')\n"
     code += "tfl.transfer(tfl.TransferConfig(data=tfl.DataConfig(source='folder:photos')), 'runs/frozen')"
     run_python([code], folder)
+    shutil.copy(folder / "runs" / "photos" / "predictions.csv", folder)
     return folder
 
 
@@ -131,11 +135,13 @@ def follow(page: Path, home: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if any(b.runs for b in blocks_of(page))], ids=name_of)
 def test_everything_on_the_page_runs(page, request, tmp_path):
-    source = request.getfixturevalue("home" if page.name in FRESH else "home_with_runs")
-    shutil.copytree(source, tmp_path / "home", symlinks=True)
-    printed = follow(page, tmp_path / "home")
+    home = request.getfixturevalue("home" if page.name in FRESH else "home_with_runs")
+    if page.name in FRESH:
+        home = shutil.copytree(home, tmp_path / "home", symlinks=True)
+    printed = follow(page, home)
     if page.name == "README.md":
-        check_the_ways_agree(tmp_path / "home")
+        check_the_ways_agree(home)
+        assert names_in(home / "runs" / "photos") == files_of_a_run() - {"pretrain/", "scratch/"}
         predicted = [text for line, text in printed.items() if "predict" in line]
         assert len(predicted) == 2 and predicted[0] == predicted[1]
 
@@ -187,8 +193,8 @@ def check_flags(line: str) -> None:
 def help_of(script: str) -> str:
     """Return the text that names the flags of a script or a benchmark."""
     source = (ROOT / script).read_text("utf-8")
-    found = re.search(r"from tfl\.commands import (\w+)", source)
-    return section_of(found[1]) if found else source
+    found = re.search(r"from tfl\.commands import (?:places, |recipes, )?(\w+)", source)
+    return section_of(found[1]) + "config" if found else source
 
 
 def section_of(command: str) -> str:

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from doc_blocks import files_of_a_run, names_in
 from scipy.stats import binomtest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -188,3 +189,4 @@ def test_the_quickstart_runs_both_stages_and_compares(run_script, tmp_path):
         assert f"{name.replace('_', ' ') + ':':<14} {line}\n" in result.stderr
         assert values["num_examples"] == metrics["test"]["num_examples"]
     assert str(tmp_path / "w" / "model.keras") in result.stderr
+    assert names_in(tmp_path / "w") == files_of_a_run() - {"export/"}
