@@ -201,8 +201,7 @@ def _naming_damage(file: epath.Path) -> Iterator[None]:
     except _DAMAGE as error:
         text = " ".join(str(error).split())
         if "`Lambda` layer" in text and "disallowed" in text:  # the whole message is a paragraph about security
-            raise InputError(
-                f"`model` must be a .keras file without Python code. Received: {str(file)!r}, which has a `Lambda` layer."
-            ) from error
+            found = f"{str(file)!r}, which has a `Lambda` layer"
+            raise InputError(f"`model` must be a .keras file without Python code. Received: {found}.") from error
         reason = text[:200].rstrip(".") or type(error).__name__
         raise InputError(f"`model` must be an undamaged .keras file. Received: {str(file)!r}: {reason}.") from error
