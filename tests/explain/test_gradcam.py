@@ -161,6 +161,14 @@ def test_mistakes_are_named():
         grad_cam(keras.Sequential([keras.Input((8, 8, 3)), layers.Flatten(), layers.Dense(2)]), images[:, :8, :8])
 
 
+def test_a_nested_model_is_refused_in_one_line():
+    image = keras.Input((SIZE, SIZE, 3))
+    inner = keras.Model(image, layers.Conv2D(4, 3)(image))
+    outer = keras.Sequential([keras.Input((SIZE, SIZE, 3)), inner, layers.GlobalAveragePooling2D(), layers.Dense(2)])
+    with pytest.raises(InputError, match=r"without a nested model\. Received: .*`occlusion`"):
+        grad_cam(outer, images_of(1))
+
+
 def test_a_sequential_model_is_explained_as_the_functional_one():
     steps = [layers.Conv2D(4, 3, activation="relu"), layers.GlobalAveragePooling2D(), layers.Dense(3)]
     keras.utils.set_random_seed(0)

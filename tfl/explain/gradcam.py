@@ -30,8 +30,8 @@ def grad_cam(model: keras.Model, images: np.ndarray, classes: Classes = None, la
         float32 `(N, H, W)` in [0, 1], resized bilinearly to the size of the images.
 
     Raises:
-        InputError: the layer or class does not exist, the layer has no feature map, or the images are not in
-            [0, 255].
+        InputError: the layer or class does not exist, the layer has no feature map or is in a nested model, or the
+            images are not in [0, 255].
 
     Example:
         >>> heat = grad_cam(tfl.load_model("runs/photos"), images)
@@ -81,7 +81,7 @@ def _activations_and_slopes(
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         if halves is None:
             tape.watch(pixels)
-            activations, logits = keras.Model(model.inputs, [tensor, model.outputs[0]])(pixels, training=False)
+            activations, logits = _both(model, tensor)(pixels, training=False)
         else:
             with tape.stop_recording():  # the layers below need no gradient
                 activations = halves[0](pixels, training=False)
@@ -98,3 +98,14 @@ def _halves(model: keras.Model, tensor: keras.KerasTensor) -> tuple[keras.Model,
         return keras.Model(model.inputs, tensor), keras.Model(tensor, model.outputs[0])
     except ValueError:
         return None
+
+
+def _both(model: keras.Model, tensor: keras.KerasTensor) -> keras.Model:
+    """Return the model from the images to a tensor and to the outputs."""
+    try:
+        return keras.Model(model.inputs, [tensor, model.outputs[0]])
+    except ValueError as error:  # the tensor belongs to the graph of an inner model
+        raise InputError(
+            f"`model` must have all its layers in one graph, without a nested model. Received: {model.name!r}. "
+            "Did you mean `occlusion`, which needs no layers?"
+        ) from error

@@ -199,5 +199,9 @@ def _naming_damage(file: epath.Path) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+        text = " ".join(str(error).split())
+        if "`Lambda` layer" in text and "disallowed" in text:  # the whole message is a paragraph about security
+            found = f"{str(file)!r}, which has a `Lambda` layer"
+            raise InputError(f"`model` must be a .keras file without Python code. Received: {found}.") from error
+        reason = text[:200].rstrip(".") or type(error).__name__
         raise InputError(f"`model` must be an undamaged .keras file. Received: {str(file)!r}: {reason}.") from error
