@@ -30,8 +30,8 @@ _SEEDS = flags.DEFINE_string(
     None,
     "Train once for each seed, as in 0,1,2, or 3 for the same seeds; the workdir gets the folders seed_0, seed_1, ... "
     "and study.html with the mean and its interval over the seeds. A seed changes the division of a source that does "
-    "not have train, validation and test of its own, the random start of what is trained, the order of the examples, "
-    "and their augmentation.",
+    "not have train, validation and test of its own, the random start of the layers that are trained, the order "
+    "of the examples, and their augmentation.",
 )
 
 

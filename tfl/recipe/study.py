@@ -2,7 +2,7 @@
 
 import gc
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from etils import epath
@@ -27,8 +27,8 @@ def run_study(config: _Config, workdir: epath.PathLike, seeds: int | Iterable[in
     """Train once for each seed, and give the mean of the test metrics with its interval over the seeds.
 
     A seed changes the division of a source that does not have train, validation and test of its own, the random start
-    of what is trained, the order of the examples, and their augmentation. Everything else is the same in all runs. The
-    result says whether the seeds have the same test examples.
+    of the layers that are trained, the order of the examples, and their augmentation. Everything else is the same in
+    all runs. The result says whether the runs have the same test examples.
 
     Each run has its own folder in `workdir` (`seed_0` and so on), which is the folder of an ordinary run. `study.json`,
     `study.csv` and `study.html` are written after each run. If you repeat the same command, finished runs are kept and
@@ -56,30 +56,43 @@ def run_study(config: _Config, workdir: epath.PathLike, seeds: int | Iterable[in
     numbers = check_seeds(seeds)
     config = checked(with_seed(config_of(config, data), numbers[0]))
     folder = open_study(workdir, config, numbers)
-    runs: list[SeedRun] = []
+    places = {seed: folder / seed_folder(seed) for seed in numbers}
+    runs = {seed: run for seed in numbers if (run := _finished(with_seed(config, seed), places[seed]))}
+    study = _written(folder, config, numbers, runs)
     for place, seed in enumerate(numbers, start=1):
-        say(f"study: seed {seed}, run {place} of {len(numbers)}, in {folder / seed_folder(seed)}")
-        runs.append(_run_seed(with_seed(config, seed), folder / seed_folder(seed), data))
-        study = StudyResult(folder.path, config, numbers, tuple(runs))
-        if folder.writes:
-            write_study(study)
-            write_study_page(study)
+        if seed in runs:
+            continue
+        say(f"study: seed {seed}, run {place} of {len(numbers)}, in {places[seed]}")
+        seeded = with_seed(config, seed)
+        metrics = transfer(seeded, places[seed], data).metrics
+        runs[seed] = read_seed_run(Workdir(places[seed]), metrics, seeded)
+        study = _written(folder, config, numbers, runs)
         gc.collect()  # the model of the run is in circles, which Python would keep for long
     _say_study(study)
     return study
 
 
-def _run_seed(config: TransferConfig, path: epath.Path, data: Any) -> SeedRun:
-    """Do one run, or continue it; a finished run is only read."""
-    with Workdir.open(path, config.to_dict()) as run:
-        metrics = run.read_metrics()
+def _finished(config: TransferConfig, path: epath.Path) -> SeedRun | None:
+    """Return a run that is finished, None for any other; write its report if it has none."""
+    run = Workdir(path)
+    metrics = run.read_metrics()
     if metrics is None:
-        metrics = transfer(config, path, data).metrics
-    else:
-        say(f"{path}: this run is finished")
-        if run.writes and not (path / REPORT).exists():
-            remake_report(path)
+        return None
+    say(f"{path}: this run is finished")
+    if run.writes and not (path / REPORT).exists():
+        remake_report(path)
     return read_seed_run(run, metrics, config)
+
+
+def _written(
+    folder: Workdir, config: TransferConfig, seeds: tuple[int, ...], runs: Mapping[int, SeedRun]
+) -> StudyResult:
+    """Return the study with the runs that are finished, and write its files."""
+    study = StudyResult(folder.path, config, seeds, tuple(runs[seed] for seed in seeds if seed in runs))
+    if folder.writes and runs:
+        write_study(study)
+        write_study_page(study)
+    return study
 
 
 def _say_study(study: StudyResult) -> None:
@@ -90,9 +103,10 @@ def _say_study(study: StudyResult) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     table = ["  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
     say("\n".join(table))
-    for _, sentence in cautions(study, lambda value: f"{value:{digits}}"):
-        say(sentence)
-    say(describe_examples(study))
+    for kind, sentence in cautions(study, lambda value: f"{value:{digits}}"):
+        if kind == "problem":
+            say(sentence)
+    say(describe_examples(study)[0])
     over = f"95 % interval over {len(study.runs)} seeds {between(study.interval, digits)}"
     say(f"{noun} {study.mean:{digits}}, {over}")
     say(f"open {study.workdir / STUDY_PAGE}")

@@ -34,7 +34,7 @@ def render_study(study: StudyResult) -> str:
     findings = [Finding(kind, 100 - place, text) for place, (kind, text) in enumerate(warned)]
     sections = [
         Section("good", "How good it is", _results(study)),
-        Section("seeds", "What a seed changes", [Text(CHANGES), *_note(describe_examples(study))]),
+        Section("seeds", "What a seed changes", [Text(CHANGES), *_examples(study)]),
         Section("again", "To do it again", _again(study)),
     ]
     return fill_template(_head(study), findings, sections, has_pictures=False)
@@ -44,8 +44,8 @@ def _write(study: StudyResult) -> Callable[[float], str]:
     return percent if study.headline.is_share else figure
 
 
-def _note(text: str) -> list[Block]:
-    return [Text(text)] if text else []
+def _examples(study: StudyResult) -> list[Block]:
+    return [Text(" ".join(describe_examples(study)))] if len(study.runs) > 1 else []
 
 
 def _head(study: StudyResult) -> Head:
@@ -89,7 +89,7 @@ def _sameness(study: StudyResult) -> str:
 def _results(study: StudyResult) -> list[Block]:
     blocks: list[Block] = [_table(study), Charts([dot_plot(study)])]
     if len(study.runs) > 1:
-        caption = "All metrics of the test split over the seeds"
+        caption = "All metrics of the test split over the seeds; an interval may pass the end of a metric's range"
         rows = [
             [
                 spoken(name, study.nouns[1]),

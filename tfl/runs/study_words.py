@@ -1,18 +1,18 @@
 """What a study says and what it does not say, in plain sentences for the screen and for its page."""
 
 import collections
+import math
 from collections.abc import Callable, Iterator
 
 from tfl.evaluation.intervals import student_factor
-from tfl.runs.study import StudyResult
+from tfl.runs.study import StudyResult, between
 
 FEW, ENOUGH = 5, 10  # seeds: below FEW the interval of the mean is wide; ENOUGH is for comparison
 CHANGES = (
     "A seed changes the division of a source that does not have train, validation and test of its own, the random "
-    "start of what is trained, the order of the examples, and their augmentation."
+    "start of the layers that are trained, the order of the examples, and their augmentation."
 )
 _PHASES = {"probe": "frozen", "finetune": "fine-tuned"}
-_INSIDE = ("the random start of what is trained", "the order of the examples", "augmentation")
 
 Write = Callable[[float], str]
 
@@ -27,31 +27,35 @@ def spoken_phase(kept: str) -> str:
     return _PHASES.get(kept, kept)
 
 
-def describe_examples(study: StudyResult) -> str:
-    """Say whether the seeds have the same test examples, and so what the interval of the mean is about."""
+def describe_examples(study: StudyResult) -> tuple[str, str]:
+    """Say whether the runs have the same test examples, and what this means for the interval of the mean.
+
+    Two runs that share examples are not independent. So the interval is too narrow if each seed divides the same data
+    in its own way.
+
+    Reference:
+        Nadeau and Bengio 2003, Inference for the generalization error.
+    """
     same, (_, several) = study.same_examples, study.nouns
-    if len(study.runs) < 2:
-        return ""
+    own = f"The interval of each run is about its test {several}."
     if not same:
-        return f"It is not known whether the runs have the same test {several}, because a run has no splits.csv."
-    own = f"The interval of one run is about its test {several}."
+        return f"It is not known whether the runs have the same test {several}: a run has no splits.csv.", own
     if not same["test"]:
         return (
-            f"The test {several} differ between the seeds, because each seed divided the data in its own way. So the "
-            f"interval of the mean is about the division and about the random choices of training. The runs share "
-            f"most of their {several}, so for other data it is too narrow. {own}"
+            f"The test {several} differ between the seeds: each seed divided the data in its own way.",
+            "So the interval of the mean is about this division and the random choices of training. The runs share "
+            f"many {several}, so for other data the interval is too narrow. {own}",
         )
     count = int(study.runs[0].test["num_examples"])
-    choices = f"{', '.join(_INSIDE[:-1])} and {_INSIDE[-1]}"
     if same["train"] and same["validation"]:
         return (
-            f"All seeds have the same training, validation and test {several} ({count:,} for the test). So the "
-            f"interval of the mean is about {choices} alone. {own}"
+            f"All seeds have the same {count:,} test {several}, and the same for training and validation.",
+            f"So the interval of the mean is about the random choices of training alone. {own}",
         )
     return (
-        f"All seeds have the same {count:,} test {several}, and each has its own division into training and "
-        f"validation. So the interval of the mean is about this division, {choices}, and not about the choice of "
-        f"test {several}. {own}"
+        f"All seeds have the same {count:,} test {several}; each divided the rest into training and validation.",
+        "So the interval of the mean is about this division and the random choices of training, and not about the "
+        f"choice of test {several}. {own}",
     )
 
 
@@ -83,11 +87,11 @@ def cautions(study: StudyResult, write: Write) -> Iterator[tuple[str, str]]:
     low, high = study.interval
     if min(study.values) == max(study.values):
         yield "advice", f"All runs have the same {noun}, {write(study.mean)}. So their interval has no width."
-    elif study.headline.is_share and not 0 <= low <= high <= 1:
+    elif not _lowest(study) <= low <= high <= _highest(study):
         yield (
             "problem",
-            f"The interval, {low:.2f} to {high:.2f}, goes beyond what an {noun} can be: {number} seeds say little "
-            "about the mean.",
+            f"The interval {between(study.interval, study.headline.digits)} has values that no {noun} can have: "
+            f"{number} seeds say little about the mean.",
         )
     if number < FEW:
         yield (
@@ -100,3 +104,13 @@ def cautions(study: StudyResult, write: Write) -> Iterator[tuple[str, str]]:
         "advice",
         f"Report the mean, and not the best of the {number} runs: the best of several test results is too good.",
     )
+
+
+def _lowest(study: StudyResult) -> float:
+    """Return the lowest value that the main metric can have."""
+    return 0.0 if study.headline.is_share or study.headline.metric.endswith("_error") else -math.inf
+
+
+def _highest(study: StudyResult) -> float:
+    """Return the highest value that the main metric can have."""
+    return 1.0 if study.headline.is_share else math.inf
