@@ -86,7 +86,7 @@ def cautions(study: StudyResult, write: Write) -> Iterator[tuple[str, str]]:
         return
     low, high = study.interval
     if min(study.values) == max(study.values):
-        yield "advice", f"All runs have the same {noun}, {write(study.mean)}. So their interval has no width."
+        yield "problem", f"All runs have the same {noun}, {write(study.mean)}. So their interval has no width."
     elif not _lowest(study) <= low <= high <= _highest(study):
         yield (
             "problem",
