@@ -68,10 +68,21 @@ def place(tmp_path_factory) -> Iterator[Path]:
         (folder / "ant.jpg").write_bytes(tf.io.encode_jpeg(picture).numpy())
         tfl.transfer(make("config", {}), "runs/photos")
         shutil.copytree(folder / "runs" / "photos", folder / "runs" / "again")
+        write_study(folder / "runs")
         tfl.export_workdir("runs/photos", tfl.ExportOptions(formats=["litert"]))
         patch.setitem(catalog._BY_NAME, "Patches", catalog.get_backbone_spec("MobileNetV2"))  # forgotten at the end,
         patch.setitem(format_table._OWN, "plain", None)  # and so is what examples put in their place
         yield folder
+
+
+def write_study(runs: Path) -> None:
+    """Let the finished run be each run of a study."""
+    for seed in range(3):
+        run = runs / "study" / f"seed_{seed}"
+        shutil.copytree(runs / "photos", run)
+        config = json.loads((run / "config.json").read_text())
+        (run / "config.json").write_text(json.dumps(config | {"seed": seed}))
+    tfl.run_study(make("config", {}), runs / "study", seeds=3)
 
 
 # What the text around an example gives its reader. Each function is called with the other values that are needed.

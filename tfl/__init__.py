@@ -63,12 +63,14 @@ with epy.lazy_api_imports(globals()):
     )
     from tfl.recipe.extraction import extract_features
     from tfl.recipe.finished import TransferResult, load_run
+    from tfl.recipe.study import run_study
     from tfl.recipe.transfer import transfer
     from tfl.report import remake_report
     from tfl.runs.compare import compare_runs
     from tfl.runs.evaluate import evaluate_workdir
     from tfl.runs.export import ExportOptions, export_workdir, verify_workdir
     from tfl.runs.predict import predict_files
+    from tfl.runs.study import StudyResult, load_study
     from tfl.training import (
         CheckpointOptions,
         FitOptions,

@@ -17,8 +17,17 @@ from tfl.errors import InputError
 from tfl.files.locks import FileLock, try_lock_file
 from tfl.files.reading import naming_file, read_json
 from tfl.files.schemas import METRICS
+from tfl.files.seed_folders import refuse_study
 from tfl.files.spreadsheets import guard_cells
-from tfl.files.writing import expand_home, explained, is_local, make_folder, sweep_unfinished, write_atomically
+from tfl.files.writing import (
+    expand_home,
+    explained,
+    is_local,
+    make_folder,
+    sweep_unfinished,
+    write_atomically,
+    write_text,
+)
 from tfl.progress import say
 
 CHECKPOINTS = "checkpoints"  # folder of the states from which an interrupted run continues
@@ -26,8 +35,7 @@ CHECKPOINTS = "checkpoints"  # folder of the states from which an interrupted ru
 
 def write_json(path: epath.PathLike, values: Any) -> None:
     """Write `values` as indented JSON, atomically. NaN is refused, because JSON has no NaN."""
-    text = json.dumps(values, indent=2, allow_nan=False) + "\n"
-    write_atomically(path, lambda temporary: temporary.write_bytes(text.encode()))
+    write_text(path, json.dumps(values, indent=2, allow_nan=False) + "\n")
 
 
 def write_csv(path: epath.PathLike, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -66,6 +74,20 @@ class Workdir:
         self._lock: FileLock | None = None
 
     @classmethod
+    def at(cls, path: epath.PathLike) -> "Workdir":
+        """Return the folder with a path, which may exist or not.
+
+        Raises:
+            InputError: `path` is empty, or is a file.
+        """
+        if not str(path):
+            raise InputError("`workdir` must name a folder. Received: ''.")
+        workdir = cls(path)
+        if workdir.path.exists() and not workdir.path.is_dir():
+            raise InputError(f"`workdir` must be a folder. Received: {str(workdir.path)!r}, which is a file.")
+        return workdir
+
+    @classmethod
     def open(cls, path: epath.PathLike, config: dict[str, Any]) -> "Workdir":
         """Check that a run of `config` may use `path`; nothing is written yet, so a mistake leaves no files.
 
@@ -75,18 +97,15 @@ class Workdir:
             InputError: `path` is empty, is a file, is not writable, holds other files, belongs to another config, or
                 another run works in it.
         """
-        if not str(path):
-            raise InputError("`workdir` must name a folder. Received: ''.")
-        workdir = cls(path)
-        if workdir.path.exists() and not workdir.path.is_dir():
-            raise InputError(f"`workdir` must be a folder. Received: {str(workdir.path)!r}, which is a file.")
+        workdir = cls.at(path)
+        refuse_study(workdir.path, "workdir")
         has_begun = (workdir / "config.json").exists()
         if has_begun:
             _check_same_config(workdir.path, workdir.read_config(), config)
-        elif workdir.path.exists() and _visible(workdir.path):
+        elif workdir.path.exists() and workdir.visible():
             raise InputError(
                 f"`workdir` must be a new folder or the folder of an earlier run. Received: {str(workdir.path)!r}, "
-                f"which has {_visible(workdir.path)[0]!r} but no config.json."
+                f"which has {workdir.visible()[0]!r} but no config.json."
             )
         if is_local(workdir.path) and not (workdir / "metrics.json").exists():
             _check_writable(workdir.path)
@@ -106,6 +125,7 @@ class Workdir:
             InputError: the folder is not the folder of a run, or the run is not finished.
         """
         workdir = cls(path)
+        refuse_study(workdir.path, argument)
         workdir.read_config()
         check_finished(workdir.path, argument)
         return workdir
@@ -190,7 +210,11 @@ class Workdir:
 
     def files(self) -> list[str]:
         """Return the paths of the files and folders in the workdir, for the last lines on the screen."""
-        return sorted(str(self.path / name) for name in _visible(self.path))
+        return [str(self.path / name) for name in self.visible()]
+
+    def visible(self) -> list[str]:
+        """Return the names of the files and folders in the workdir, without hidden ones, in order."""
+        return sorted(entry.name for entry in self.path.iterdir() if not entry.name.startswith("."))
 
 
 def read_config(workdir: epath.PathLike) -> TransferConfig:
@@ -216,9 +240,10 @@ def check_finished(path: epath.PathLike, argument: str) -> None:
         argument: the caller's name for it, for the message.
 
     Raises:
-        InputError: the folder holds the config of a run, but not its results.
+        InputError: the folder holds the config of a run, but not its results; or it holds the runs of a study.
     """
     path = epath.Path(path)
+    refuse_study(path, argument)
     if (path / "config.json").exists() and not (path / "metrics.json").exists():
         raise InputError(
             f"`{argument}` must be a finished run. Received: {str(path)!r}, which has no metrics.json. The run is "
@@ -232,10 +257,6 @@ def _check_writable(path: epath.Path) -> None:
     if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
         reason = f"{existing} is read-only" if existing.is_dir() else f"{existing} is a file"
         raise InputError(f"`workdir` must be writable. Received: {str(path)!r}: {reason}.")
-
-
-def _visible(path: epath.Path) -> list[str]:
-    return sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))
 
 
 def _check_same_config(path: epath.Path, recorded: dict[str, Any], config: dict[str, Any]) -> None:

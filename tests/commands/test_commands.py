@@ -69,6 +69,18 @@ def test_the_same_words_again_say_that_the_run_is_finished(home):
     assert other.returncode == 2 and "differs in seed=0 (recorded: 3)" in other.stderr
 
 
+def test_a_study_trains_once_for_each_seed_as_the_runs_do_alone(home):
+    done = tfl_command(home, "train", "photos", *OPTIONS[:-1], "--seeds=3,4", "--workdir=runs/study")
+    assert done.returncode == 0, done.stderr
+    assert read_metrics(home, "study/seed_3") == read_metrics(home, "photos")
+    values = [read_metrics(home, f"study/seed_{seed}")["test"]["accuracy"] for seed in (3, 4)]
+    *_, result, page = done.stderr.splitlines()
+    assert result.startswith(f"test accuracy {sum(values) / 2:.4f}, 95 % interval over 2 seeds ")
+    assert page == "open runs/study/study.html" and (home / "runs" / "study" / "study.html").exists()
+    evaluated = tfl_command(home, "evaluate", "runs/study")
+    assert evaluated.returncode == 2 and "which is a study with the runs seed_3, seed_4." in evaluated.stderr
+
+
 def test_a_run_may_stand_with_its_flag_or_without(home):
     run, flag = "runs/photos", "--workdir=runs/photos"
     test = json.loads((home / run / "metrics.json").read_text())["test"]

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfl.evaluation import Predictions, bootstrap_intervals, wilson_interval
-from tfl.evaluation.intervals import mean_interval, percentiles
+from tfl.evaluation.intervals import mean_interval, percentiles, student_interval
 from tfl.evaluation.resampling import draw_counts
 
 
@@ -92,3 +93,20 @@ def test_the_interval_of_a_mean_is_that_of_its_standard_error():
     values = np.random.default_rng(0).normal(3.0, 2.0, 400)
     half = 1.96 * values.std() / 20
     assert mean_interval(values) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.03)
+
+
+@settings(max_examples=50, deadline=None)
+@given(values=st.lists(st.floats(0, 1), min_size=2, max_size=12), level=st.floats(0.5, 0.99))
+def test_the_interval_over_seeds_is_that_of_a_t_test(values, level):
+    if np.ptp(values) < 1e-9:
+        assert student_interval(values) == pytest.approx((values[0], values[0]), abs=1e-7)
+        return
+    expected = scipy.stats.ttest_1samp(values, 0).confidence_interval(level)
+    assert student_interval(values, level) == pytest.approx((expected.low, expected.high), rel=1e-9, abs=1e-9)
+
+
+def test_two_seeds_have_a_wide_interval_and_one_has_none():
+    """By hand: the standard deviation is 0.1 / sqrt(2), t of one degree of freedom is tan(0.475 pi) = 12.7062."""
+    half = np.tan(0.475 * np.pi) * 0.1 / np.sqrt(2) / np.sqrt(2)
+    assert student_interval([0.8, 0.9]) == pytest.approx((0.85 - half, 0.85 + half))
+    assert student_interval([0.8]) is None

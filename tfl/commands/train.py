@@ -2,15 +2,20 @@
 
 tfl train photos
 tfl train photos --backbone=ResNet50V2 --epochs=20 --config.head.dropout=0.2
+tfl train photos --seeds=0,1,2
 tfl train --recipe=quickstart --workdir=runs/quickstart
 """
 
 from absl import flags
+from ml_collections import config_flags
 
 import tfl
 from tfl import cli
 from tfl.commands import places, recipes
 from tfl.config import SHORT_NAMES, TransferConfig
+from tfl.config.seeds import parse_seeds
+from tfl.errors import InputError
+from tfl.runs.study_folder import open_study
 from tfl.workdir import Workdir
 
 _CONFIG = recipes.define(*SHORT_NAMES)
@@ -20,18 +25,35 @@ _WORKDIR = flags.DEFINE_string(
     "The folder of this run: a new one, or the folder of a run with the same config; not given: runs/ and the name of "
     "the source.",
 )
+_SEEDS = flags.DEFINE_string(
+    "seeds",
+    None,
+    "Train once for each seed, as in 0,1,2, or 3 for the same seeds; the workdir gets the folders seed_0, seed_1, ... "
+    "and study.html with the mean and its interval over the seeds. A seed changes the division of a source that does "
+    "not have train, validation and test of its own, the random start of the layers that are trained, the order "
+    "of the examples, and their augmentation.",
+)
 
 
 def check(argv: list[str]) -> None:
     """Refuse what cannot be trained, before TensorFlow is imported."""
     config, workdir = _asked(argv)
+    seeds = _asked_seeds()
+    if seeds:
+        open_study(workdir, recipes.checked(config), seeds)
+        return
     with Workdir.open(workdir, recipes.checked(config).to_dict()):
         pass
 
 
 def main(argv: list[str]) -> None:
     """Train."""
-    tfl.transfer(*_asked(argv))
+    config, workdir = _asked(argv)
+    seeds = _asked_seeds()
+    if seeds:
+        tfl.run_study(config, workdir, seeds)
+    else:
+        tfl.transfer(config, workdir)
 
 
 def run() -> None:
@@ -42,3 +64,14 @@ def run() -> None:
 def _asked(argv: list[str]) -> tuple[TransferConfig, str]:
     config = recipes.with_source(_CONFIG.value, argv[1:])
     return config, places.name_workdir(config.data.source) if _WORKDIR.value is None else _WORKDIR.value
+
+
+def _asked_seeds() -> tuple[int, ...]:
+    """Return the seeds of a study; () for one run."""
+    if _SEEDS.value is None:
+        return ()
+    if "seed" in config_flags.get_override_values(flags.FLAGS["config"]):
+        raise InputError(
+            f"`seeds` must be given without `seed`. Received: --seeds={_SEEDS.value} and --seed={_CONFIG.value.seed}."
+        )
+    return parse_seeds(_SEEDS.value)

@@ -1,12 +1,13 @@
 """95 % intervals: how large the error of a figure may be because the test images are only a sample."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import scipy.stats
 
 from tfl.evaluation.predictions import Predictions
 from tfl.evaluation.resampling import draw_counts
+from tfl.tasks import Headline
 
 LEVEL = 0.95
 NUM_RESAMPLES = 1000
@@ -102,3 +103,51 @@ def mean_interval(values: Iterable[float], *, level: float = LEVEL, seed: int = 
     means = [counts @ values / len(values) for counts in draw_counts(len(values), NUM_RESAMPLES, seed)]
     low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def student_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, float] | None:
+    """Return Student's t interval of the mean of independent values, for example of runs with different seeds.
+
+    It takes the values as a sample of a normal distribution. It is not cut at the ends of a metric's range, so that
+    the interval of two values shows how little they say.
+
+    Args:
+        values: one for each run.
+        level: how often the interval contains the true mean.
+
+    Returns:
+        `(low, high)`; None for fewer than two values.
+
+    Reference:
+        Student 1908, The probable error of a mean.
+    """
+    if len(values) < 2:
+        return None
+    half = student_factor(len(values), level) * np.std(values, ddof=1)
+    return float(np.mean(values) - half), float(np.mean(values) + half)
+
+
+def student_factor(count: int, level: float = LEVEL) -> float:
+    """Return the half width of the interval of a mean of `count` values, in standard deviations of the values.
+
+    Example:
+        >>> [round(student_factor(count), 1) for count in (2, 3, 5, 10)]
+        [9.0, 2.5, 1.2, 0.7]
+    """
+    return float(scipy.stats.t.ppf((1 + level) / 2, count - 1) / np.sqrt(count))
+
+
+def headline_interval(
+    headline: Headline, metrics: Mapping[str, float], intervals: Mapping[str, Sequence[float]] | None = None
+) -> Sequence[float] | None:
+    """Return the interval of the main metric of a run, `(low, high)`: Wilson's for a share; None if it is not known.
+
+    Args:
+        headline: of the task.
+        metrics: of one split.
+        intervals: by metric, from the bootstrap.
+    """
+    if headline.is_share:
+        count = int(metrics["num_examples"])
+        return wilson_interval(round(metrics[headline.metric] * count), count)
+    return (intervals or {}).get(headline.metric)

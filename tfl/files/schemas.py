@@ -62,6 +62,7 @@ _FINETUNE = _object(
     ["unfrozen", "trainable_parameters", "validation"],
 )
 _CONTRACT = _object({"examples": COUNT, "frozen_variables": COUNT, "frozen_changed": COUNT, "skipped_steps": COUNT})
+_KEPT = {"enum": ["probe", "finetune", "random weights"]}
 
 METRICS = _object(
     {
@@ -71,7 +72,7 @@ METRICS = _object(
         "calibration": _object(
             {"temperature": POSITIVE, "ece_before": SHARE, "ece_after": SHARE, "ece_by_chance": SHARE}
         ),
-        "kept": {"enum": ["probe", "finetune", "random weights"]},
+        "kept": _KEPT,
         "choice": _object(
             {
                 "finetune": SIZE,
@@ -89,6 +90,35 @@ METRICS = _object(
     },
     ["test", "validation", "kept", "num_examples", "phases", "contract"],
 )  # metrics.json
+
+_OVER_SEEDS = {"mean": NUMBER, "standard_deviation": SIZE_OR_NONE, "low": NUMBER_OR_NONE, "high": NUMBER_OR_NONE}
+_SEED = {"type": "integer", "minimum": 0}
+STUDY = _object(
+    {
+        "metric": TEXT,
+        **_OVER_SEEDS,
+        "seeds": _list_of(_SEED, minItems=2, uniqueItems=True),
+        "runs": _list_of(
+            _object(
+                {
+                    "seed": _SEED,
+                    "folder": FILE_NAME,
+                    "kept": _KEPT,
+                    "low": NUMBER_OR_NONE,
+                    "high": NUMBER_OR_NONE,
+                    "test": _SCORES,
+                    "examples": _objects_of(TEXT),
+                },
+                ["seed", "kept", "low", "high", "test", "examples"],
+            ),
+            minItems=1,
+        ),
+        "same_examples": _objects_of({"type": "boolean"}),
+        "metrics": _objects_of(_object(_OVER_SEEDS)),
+        "config": {"type": "object"},
+    },
+    ["seeds", "runs", "config"],
+)  # study.json
 
 _CALIBRATION = _object(
     {

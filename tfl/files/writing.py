@@ -35,6 +35,16 @@ def write_atomically(path: epath.PathLike, write: Callable[[epath.Path], object]
         sync(path.parent)
 
 
+def write_text(path: epath.PathLike, text: str) -> None:
+    """Write a text in UTF-8, atomically.
+
+    Raises:
+        InputError: the disk is full or the folder is not writable; `path` is unchanged.
+    """
+    content = text.encode("utf-8")
+    write_atomically(path, lambda temporary: temporary.write_bytes(content))
+
+
 def write_folder_atomically(path: epath.PathLike, write: Callable[[epath.Path], object]) -> None:
     """Let `write` fill a temporary folder with files, then rename it to `path`: the complete folder, or none.
 

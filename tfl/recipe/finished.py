@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from etils import epath
 
-from tfl.evaluation import wilson_interval
+from tfl.evaluation.intervals import headline_interval
 from tfl.export.artefact import artefact_of_model
 from tfl.models.classifier import Metadata, load_model
 from tfl.notebook import html_table
@@ -99,9 +99,8 @@ def describe_headline(
 ) -> str:
     """Return the headline metric of a split with its interval, as one line; a share gets a Wilson interval."""
     headline = metadata.task.headline
-    value, count, interval = metrics[headline.metric], metrics["num_examples"], (intervals or {}).get(headline.metric)
-    if headline.is_share:
-        interval = wilson_interval(round(value * count), count)
+    value, count = metrics[headline.metric], metrics["num_examples"]
+    interval = headline_interval(headline, metrics, intervals)
     digits = headline.digits
     between = f" (95 % interval {interval[0]:{digits}} to {interval[1]:{digits}})" if interval else ""
     return f"{headline.noun} {value:{digits}}{between} on {count} {metadata.input.noun[1]}"

@@ -70,10 +70,7 @@ def transfer(
         Kumar et al. 2022, Fine-tuning can distort pretrained features and underperform
         out-of-distribution, arXiv:2202.10054 (solve the head first, then fine-tune).
     """
-    config = _config_of(config, data)
-    if data is not None:
-        config = dataclasses.replace(config, data=dataclasses.replace(config.data, source=PYTHON_DATA))
-    config = prepared(config)
+    config = prepared(config_of(config, data))
     result = _run(config, workdir, data)
     _say_result(result)
     return result
@@ -90,7 +87,10 @@ def prepared(config: TransferConfig) -> TransferConfig:
     return config
 
 
-def _config_of(config: TransferConfig | str | os.PathLike[str], data: Any) -> TransferConfig:
+def config_of(config: TransferConfig | str | os.PathLike[str], data: Any) -> TransferConfig:
+    """Return the config of a run on a source or on Python data, from the first argument of `transfer`."""
+    if isinstance(config, TransferConfig) and data is not None:
+        return dataclasses.replace(config, data=dataclasses.replace(config.data, source=PYTHON_DATA))
     if isinstance(config, TransferConfig):
         return config
     if not isinstance(config, (str, os.PathLike)):

@@ -1,7 +1,6 @@
 """Write the report of a run, which shows how far to trust the model, and its model card."""
 
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import numpy as np
@@ -11,7 +10,7 @@ from tfl.build import load_splits, make_extractor
 from tfl.data import Splits
 from tfl.errors import InputError
 from tfl.features import open_store
-from tfl.files.writing import write_atomically
+from tfl.files.writing import write_text
 from tfl.models.classifier import load_model, split_at_features
 from tfl.progress import say
 from tfl.report.card import render_card
@@ -57,9 +56,9 @@ def _render(facts: Facts, model: keras.Model | None, splits: Splits | None, gall
     if not facts.has_pictures:
         note = f"The {examples} of this run are not pictures, so the page does not show them."
     findings = find(facts)
-    _write(facts.path / CARD, render_card(facts, findings))
+    write_text(facts.path / CARD, render_card(facts, findings))
     # The report is written last: a run without it gets both files again.
-    _write(facts.path / REPORT, render_page(facts, findings, galleries, note))
+    write_text(facts.path / REPORT, render_page(facts, findings, galleries, note))
 
 
 def remake_report(workdir: epath.PathLike, gallery: int | None = None) -> None:
@@ -93,12 +92,3 @@ def _features(facts: Facts, model: keras.Model, splits: Splits) -> Callable[[np.
     options = facts.config.features
     extractor = make_extractor(split_at_features(model)[0], splits.source, options, open_store(options))
     return lambda rows: np.asarray(extractor(rows, description="features for the report").values)
-
-
-def _write(path: epath.Path, text: str) -> None:
-    content = text.encode("utf-8")
-
-    def write(temporary: Any) -> None:
-        temporary.write_bytes(content)
-
-    write_atomically(path, write)

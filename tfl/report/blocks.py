@@ -35,8 +35,21 @@ class Text(Block):
 
 
 @dataclasses.dataclass(frozen=True)
+class Link:
+    """A cell of a table that leads to another file.
+
+    Attributes:
+        text: of the link.
+        address: of the file, relative to the page.
+    """
+
+    text: str
+    address: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Table(Block):
-    """A table; the first cell of a row names the row.
+    """A table; the first cell of a row names the row. A cell may be a `Link`.
 
     Attributes:
         caption: what the table shows.

@@ -39,4 +39,9 @@ def command_again(facts: Facts) -> str:
         f"tfl.transfer(tfl.TransferConfig.from_dict(json.load(open({str(facts.path / 'config.json')!r}))), "
         f"{str(facts.path) + '-again'!r}{given})"
     )
+    return python_command(code)
+
+
+def python_command(code: str) -> str:
+    """Return a shell command that runs some Python code."""
     return f"python -c {shlex.quote(code)}"

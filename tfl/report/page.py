@@ -12,7 +12,7 @@ from tfl.report.environment import command_again, describe_environment
 from tfl.report.facts import Facts
 from tfl.report.finding import Finding
 from tfl.report.gallery import Gallery
-from tfl.report.head import describe_head
+from tfl.report.head import Head, describe_head
 from tfl.report.results import results_section
 from tfl.report.story import request_section, training_section
 from tfl.version import VERSION
@@ -41,24 +41,37 @@ def render_page(facts: Facts, findings: list[Finding], galleries: list[Gallery],
         galleries: examples with their explanations.
         note: the reason if there are no galleries.
     """
+    sections = [
+        request_section(facts),
+        training_section(facts),
+        results_section(facts),
+        Section("look", "Look at it", [Text(note or _how_to_look(facts)), *galleries]),
+        Section("next", "What to do next", _advice(findings)),
+        *_shipped(facts),
+        _again(facts),
+    ]
+    return fill_template(describe_head(facts), findings, sections, has_pictures=facts.has_pictures)
+
+
+def fill_template(head: Head, findings: list[Finding], sections: list[Section], *, has_pictures: bool) -> str:
+    """Return the text of a page.
+
+    Args:
+        head: the first screen.
+        findings: the findings, the most important first; the first screen shows three of them.
+        sections: the sections below it; the results are in the section "good".
+        has_pictures: whether the page contains pictures of the data set.
+    """
     style = (importlib.resources.files("tfl.report") / "templates" / "style.css").read_text("utf-8")
     text = (
         environment()
         .get_template("report.html")
         .render(
-            head=describe_head(facts),
+            head=head,
             style=Markup(style),  # safe: it is a file of this package
             first=Findings(findings[:FIRST]),
-            sections=[
-                request_section(facts),
-                training_section(facts),
-                results_section(facts),
-                Section("look", "Look at it", [Text(note or _how_to_look(facts)), *galleries]),
-                Section("next", "What to do next", _advice(findings)),
-                *_shipped(facts),
-                _again(facts),
-            ],
-            has_pictures=facts.has_pictures,
+            sections=sections,
+            has_pictures=has_pictures,
             version=VERSION,
         )
     )

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from etils import epath
 
 from tfl.errors import InputError
+from tfl.files.seed_folders import refuse_study
 
 _IN_FOLDER, _SUFFIXES = ("model.keras", "saved_model.pb"), (".keras", ".tflite", ".onnx")
 _OWN_FORMAT = "tfl.json"  # in a folder of a format that `tfl.export.register_format` knows
@@ -74,6 +75,7 @@ class ServeOptions:
             raise InputError(f"`name` must consist of letters, digits, '.', '_' and '-'. Received: {self.name!r}.")
         for origin in self.allow_origin:
             _check_origin(origin)
+        refuse_study(epath.Path(self.model).expanduser(), "model")
         problem = problem_of_model(self.model) if self.model else "none"
         if problem:
             raise InputError(f"`model` must be a finished workdir or an exported model. Received: {problem}.")
