@@ -86,5 +86,8 @@ def test_a_result_predicts_files_as_the_run_does(finished, photos, capsys):
         assert (best["class"], f"{best['probability']:.6f}") == (name, probability)
         assert best["probability"] >= second["probability"]
     assert "left out: " in capsys.readouterr().err
+    html = answers._repr_html_()
+    assert html.count("<tr>") == 1 + len(answers) and html.count('<img src="data:image/jpeg;base64,') == len(answers)
+    assert f"<td>{answers[0]['path']}</td><td>{rows[0][1]}</td><td>{rows[0][2]}</td>" in html
     (one,) = tfl.load_run(finished).predict(os.fspath(next(folder.iterdir())))
     assert one in tfl.load_run(finished).predict(folder, top=5)
