@@ -41,7 +41,7 @@ class DataConfig:
 
     source: str = option("digits", SOURCE, "Where tfl reads the labelled images from.")
     columns: str = option(
-        "", TABLE_COLUMNS, "What the columns of a table mean; path, label, split, group. Empty: by their usual names."
+        "", TABLE_COLUMNS, "Columns of a table, as in path=file,label=red+green,group=patient; empty: by usual names."
     )
     image_size: int = option(0, Between(0, 4096), "Pixels per side; 0: the size at which the backbone was pre-trained.")
     batch_size: int = option(32, _AT_LEAST_ONE, "Images in one training step, over all replicas together.")

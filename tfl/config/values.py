@@ -76,7 +76,7 @@ def parse_columns(text: str) -> dict[str, str]:
         if role not in COLUMNS or not equals or not name or role in given:
             hint = did_you_mean(role, COLUMNS) if role not in COLUMNS else ""
             raise InputError(
-                f"`data.columns` must name columns as in path=file,label=red+green; known: {', '.join(COLUMNS)}. "
+                f"`data.columns` must be empty, or name columns as in path=file,label=red+green; known: {', '.join(COLUMNS)}. "
                 f"Received: {part!r}.{hint}"
             )
         given[role] = name
