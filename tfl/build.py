@@ -71,6 +71,8 @@ def load_splits(config: TransferConfig, data: Any = None) -> Splits:
         train_examples_per_class=config.data.train_examples_per_class,
         bit_depth=config.data.bit_depth,
         kind=input_of_config(config),
+        columns=config.data.columns,
+        labels=get_task(config.task.name).labels,
     )
     if get_task(config.task.name).labels.has_names or splits.index.is_multiclass:
         return splits

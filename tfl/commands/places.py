@@ -58,7 +58,9 @@ def name_workdir(source: str) -> str:
         ('runs/photos', 'runs/digits-0-4')
     """
     kind, _, name = source.partition(":")
-    name = Path(name).expanduser().resolve().name if kind == "folder" else source.removeprefix("tfds:")
+    path = Path(name).expanduser()
+    names = {"folder": path.resolve().name, "csv": path.stem, "tfds": name}
+    name = names.get(kind, source)
     name = re.sub(r"[^\w.-]+", "-", name).strip("-.")
     return f"runs/{name or 'run'}"
 
