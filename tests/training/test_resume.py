@@ -174,7 +174,7 @@ def test_a_checkpoint_that_fit_did_not_write_is_refused(tmp_path) -> None:
     model = build()
     tfl.compile(model, tfl.make_optimizer("sgd", 0.1), loss="multiclass")
     images = np.zeros((8, 16, 16, 3), np.uint8)
-    with pytest.raises(InputError, match="must hold checkpoints of `tfl.fit`.*'batch' is missing"):
+    with pytest.raises(InputError, match=r"must hold checkpoints of `tfl.fit`.*'batch' is missing"):
         tfl.fit(model, images, np.arange(8) % 3, epochs=1, checkpoint=CheckpointOptions(tmp_path), verbose=False)
 
 

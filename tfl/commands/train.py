@@ -9,6 +9,7 @@ from absl import flags
 
 import tfl
 from tfl import cli
+from tfl.checks import check_config
 from tfl.commands import places, recipes
 from tfl.config import SHORT_NAMES, TransferConfig
 from tfl.workdir import Workdir
@@ -25,7 +26,7 @@ _WORKDIR = flags.DEFINE_string(
 def check(argv: list[str]) -> None:
     """Refuse what cannot be trained, before TensorFlow is imported."""
     config, workdir = _asked(argv)
-    with Workdir.open(workdir, recipes.checked(config).to_dict()):
+    with Workdir.open(workdir, check_config(config).to_dict()):
         pass
 
 

@@ -10,6 +10,7 @@ from tfl.errors import InputError
 from tfl.registry import did_you_mean
 
 SOURCES = ("digits", "folder", "csv", "tfds")
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")  # suffixes of the files of csv:FILE
 COLUMNS = ("path", "label", "split", "group")  # what the columns of a table mean
 PYTHON_DATA = "python"  # recorded as the source if the data were passed as Python objects
 
@@ -76,8 +77,8 @@ def parse_columns(text: str) -> dict[str, str]:
         if role not in COLUMNS or not equals or not name or role in given:
             hint = did_you_mean(role, COLUMNS) if role not in COLUMNS else ""
             raise InputError(
-                f"`data.columns` must be empty, or name columns as in path=file,label=red+green; known: {', '.join(COLUMNS)}. "
-                f"Received: {part!r}.{hint}"
+                "`data.columns` must be empty, or name columns as in path=file,label=red+green; known: "
+                f"{', '.join(COLUMNS)}. Received: {part!r}.{hint}"
             )
         given[role] = name
     return given

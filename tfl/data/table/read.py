@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from tfl.errors import InputError
+from tfl.files.existing import existing_table
 from tfl.files.reading import first_twice, holds_bytes
 from tfl.files.spreadsheets import unguard_cells
-from tfl.files.writing import expand_home
 from tfl.version import install_command
 
-SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet")
 LONGEST = 100  # most lines of one record
 
 
@@ -45,9 +44,7 @@ def read_table(path: str) -> Table:
     Raises:
         InputError: there is no such file, it has no header, or a column occurs twice.
     """
-    file = Path(expand_home(path, "data.source"))
-    if not file.is_file():
-        raise InputError(f"`data.source` must name a table that exists. Received: csv:{path}.")
+    file = existing_table(path, "data.source")
     suffix = file.suffix.lower()
     if suffix == ".parquet":
         return _read_parquet(file)
