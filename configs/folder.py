@@ -11,9 +11,12 @@ first.
 Hardware: 2 CPU cores. Minutes: 1-2.
 """
 
-from tfl.config import TransferConfig, folder_recipe
+from tfl.config import DataConfig, FinetuneConfig, TransferConfig
 
 
 def get_config() -> TransferConfig:
     """Solve the head, then train the top two stages at a small learning rate, and keep the better of the two."""
-    return folder_recipe()
+    return TransferConfig(
+        data=DataConfig(source="folder:photos"),
+        finetune=FinetuneConfig(epochs=8, unfreeze="2", learning_rate=1e-4, mixup=0.2, ema=0.9),
+    )

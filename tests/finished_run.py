@@ -13,7 +13,7 @@ from tfl.evaluation.summary import main_figures, summarize
 from tfl.models import HeadSpec, build_classifier, save_model
 from tfl.workdir import write_csv, write_json
 
-NAMES, SIZE, TEMPERATURE = ("0", "1", "2"), 16, 1.5
+NAMES, SIZE, TEMPERATURE = ("0", "1", "2"), 32, 1.5
 
 
 def write_finished_run(run: Path) -> Path:

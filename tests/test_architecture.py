@@ -12,12 +12,12 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = [  # from the ground up: a file imports from rooms that stand before its own, and from its own room
     *("version", "errors", "registry", "progress", "notebook", "cluster", "keras_settings", "config"),
-    *("files", "workdir", "cli"),
+    *("files", "recipes", "workdir", "cli"),
     *("distribution", "checkpoints"),
     *("inputs", "backbones", "data", "tasks", "models"),
     *("features", "training.objective", "training.update", "training.contract", "training.loop", "training"),
     *("evaluation", "explain", "export"),
-    "build",
+    *("checks", "build"),
     *("runs", "report", "serving"),
     *("recipe", "estimators", "__init__"),
     *("commands", "__main__"),

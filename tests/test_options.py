@@ -23,6 +23,7 @@ EFFECTS = {
     "seed": ({}, 1, "weights"),
     "precision": (TUNED, "mixed_bfloat16", "weights"),
     "data.source": ({}, "folder:OTHER", "weights"),
+    "data.columns": ({"data.source": "csv:TABLE"}, "label=other", "weights"),
     "data.image_size": ({}, 48, "weights"),
     "data.batch_size": (TUNED, 8, "weights"),
     "data.split": ({}, (0.5, 0.25, 0.25), "weights"),
@@ -121,6 +122,14 @@ def test_what_an_inner_run_takes_over_is_not_called_unused():
     assert set(unused_options(config)) == {"finetune.momentum"}
 
 
+def write_table(photos, table):
+    """A table of photos with their folder as "label", and whether their number is odd as "other"."""
+    files = sorted(photos.glob("*/*"))
+    rows = [f"{file},{file.parent.name},{'odd' if int(file.stem) % 2 else 'even'}" for file in files]
+    table.write_text("\n".join(["path,label,other", *rows]))
+    return table
+
+
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
     """Names that the options above use, and what they stand for."""
@@ -133,6 +142,7 @@ def sources(tmp_path_factory):
         "TWO": write_photos(folder / "two", (12, 12), seed=2),
         "DEEP": write_photos(folder / "deep", (12, 12), seed=2, deep=True),
         "BAD": folder / "bad",
+        "TABLE": write_table(folder / "two", folder / "table.csv"),
         "RUN": folder / "run",
     }
     with tiny_networks():
@@ -179,6 +189,6 @@ def _run(options, sources, workdir, capsys) -> Shown:
 
 def _place(value, sources):
     for name, path in sources.items():
-        if value in (name, f"folder:{name}"):
+        if value in (name, f"folder:{name}", f"csv:{name}"):
             return value.replace(name, str(path))
     return value

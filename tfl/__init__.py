@@ -65,6 +65,7 @@ with epy.lazy_api_imports(globals()):
     from tfl.recipe.finished import TransferResult, load_run
     from tfl.recipe.study import run_study
     from tfl.recipe.transfer import transfer
+    from tfl.recipes import load_recipe
     from tfl.report import remake_report
     from tfl.runs.compare import compare_runs
     from tfl.runs.evaluate import evaluate_workdir

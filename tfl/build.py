@@ -6,7 +6,8 @@ from typing import Any
 import keras
 
 from tfl.backbones import get_backbone_spec
-from tfl.config import FeaturesConfig, TransferConfig, absolute_paths
+from tfl.checks import check_config
+from tfl.config import FeaturesConfig, TransferConfig
 from tfl.data import Source, Splits, load_data
 from tfl.errors import InputError
 from tfl.features import Extractor, FeatureStore
@@ -19,12 +20,10 @@ def checked(config: TransferConfig) -> TransferConfig:
     """Return the config with the official spelling of every name, also of the backbone, and with absolute paths.
 
     Raises:
-        InputError: an option breaks its rule, or there is no such backbone.
+        InputError: an option breaks its rule, or does not fit the task, the backbone or the data.
     """
     check_keras_settings()
-    config = absolute_paths(validate_config(config))
-    name = get_backbone_spec(config.backbone.name).name
-    return dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, name=name))
+    return validate_config(check_config(config))
 
 
 def validate_config(config: TransferConfig) -> TransferConfig:
@@ -71,6 +70,8 @@ def load_splits(config: TransferConfig, data: Any = None) -> Splits:
         train_examples_per_class=config.data.train_examples_per_class,
         bit_depth=config.data.bit_depth,
         kind=input_of_config(config),
+        columns=config.data.columns,
+        labels=get_task(config.task.name).labels,
     )
     if get_task(config.task.name).labels.has_names or splits.index.is_multiclass:
         return splits

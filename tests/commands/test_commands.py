@@ -11,7 +11,6 @@ import warm
 from option_runs import write_photos
 
 import tfl
-from tfl.config import folder_recipe
 
 SMALL = ["--backbone=MobileNet", "--config.backbone.alpha=0.25", "--config.backbone.weights=none", "--image_size=32"]
 OPTIONS = [*SMALL, "--epochs=1", "--batch_size=8", "--unfreeze=1", "--seed=3"]
@@ -36,7 +35,7 @@ def test_train_needs_a_folder_alone(home):
     config = json.loads((home / "runs" / "photos" / "config.json").read_text())
     assert config["data"]["source"] == f"folder:{home / 'photos'}"
     assert (config["seed"], config["data"]["batch_size"], config["finetune"]["unfreeze"]) == (3, 8, "1")
-    assert folder_recipe().finetune.ema == config["finetune"]["ema"] == 0.9 != tfl.FinetuneConfig().ema
+    assert tfl.load_recipe().finetune.ema == config["finetune"]["ema"] == 0.9 != tfl.FinetuneConfig().ema
 
 
 def test_command_script_and_python_give_the_same_numbers(home):

@@ -28,7 +28,7 @@ MISTAKES = [
     ("train", "`source` must be given, as in `tfl train photos`."),
     (
         "train phots",
-        "`source` must be a folder of photos, digits or tfds:NAME. Received: 'phots', which does not exist.",
+        "tfds:NAME. Received: 'phots', which does not exist.",
     ),
     ("train setup.py", "Received: 'setup.py', which is a file."),
     ("train {folder}s", "Did you mean '{folder}'?"),

@@ -11,7 +11,7 @@ import pytest
 from tfl.config import DataConfig, TransferConfig, value_of
 from tfl.config.listing import list_options
 from tfl.config.option import Between, Checked, OneOf, Switch, Text
-from tfl.config.values import FOLDS, SPLIT, STRATEGY, UNITS, DataSource
+from tfl.config.values import FOLDS, SPLIT, STRATEGY, TABLE_COLUMNS, UNITS, DataSource
 from tfl.errors import InputError
 from tfl.registry import _ELSEWHERE, _OURS, did_you_mean, resolve
 
@@ -20,7 +20,13 @@ OPTIONS = {option.path: option for option in list_options()}
 NAMES = {path: option.rule.names for path, option in OPTIONS.items() if isinstance(option.rule, OneOf)}
 RANGES = {path: option.rule for path, option in OPTIONS.items() if isinstance(option.rule, Between)}
 WORDS = {path: o.rule.words for path, o in OPTIONS.items() if isinstance(o.rule, Text) and o.rule.words}
-BREAKS = {FOLDS: 1, SPLIT: (0.5, 0.5), STRATEGY: "cpu:1", UNITS: (64, 0)}  # a value that each rule refuses
+BREAKS = {
+    FOLDS: 1,
+    TABLE_COLUMNS: "price",
+    SPLIT: (0.5, 0.5),
+    STRATEGY: "cpu:1",
+    UNITS: (64, 0),
+}  # a value that each rule refuses
 
 
 def with_option(path, value):
@@ -131,7 +137,13 @@ def test_bad_sources_are_refused(source, hint):
 
 
 SPELLINGS = (str.upper, str.title, str.swapcase)
-FREE_TEXT = {"data.source", "pretrain.source", "backbone.name", "strategy"}  # each has a test of its own
+FREE_TEXT = {
+    "data.source",
+    "data.columns",
+    "pretrain.source",
+    "backbone.name",
+    "strategy",
+}  # each has a test of its own
 
 
 def test_every_option_of_text_has_one_spelling():

@@ -11,7 +11,7 @@ from finished_run import NAMES, write_finished_run
 from option_runs import write_photos
 
 import tfl
-from tfl.config import absolute_paths, folder_recipe, source_of
+from tfl.config import absolute_paths
 from tfl.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,24 +33,19 @@ def test_a_source_gets_the_recipe_of_the_config_file(photos, tmp_path, monkeypat
     monkeypatch.setattr("tfl.recipe.transfer._run", lambda config, *_: ran.append(config))
     monkeypatch.setattr("tfl.recipe.transfer._say_result", lambda result: None)
     monkeypatch.chdir(photos.parent)
-    for source in ("photos", Path("photos"), f"folder:{photos}", folder_recipe("photos")):
+    for source in ("photos", Path("photos"), f"folder:{photos}", tfl.load_recipe("folder", photos)):
         tfl.transfer(source, tmp_path / "run")
     spec = importlib.util.spec_from_file_location("folder", ROOT / "configs" / "folder.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     expected = module.get_config()
-    assert expected == folder_recipe("folder:photos")
     assert ran == [absolute_paths(expected.validate())] * 4
     assert (ran[0].finetune.epochs, ran[0].finetune.unfreeze, ran[0].data.source) == (8, "2", f"folder:{photos}")
 
 
-def test_a_path_is_a_source_only_if_there_is_a_folder(photos, tmp_path, monkeypatch):
+def test_a_wrong_source_is_answered(photos, tmp_path, monkeypatch):
     monkeypatch.chdir(photos.parent)
-    assert source_of("photos") == "folder:photos"
-    assert source_of("folder:photos") == "folder:photos"
-    (photos.parent / "digits").mkdir()
-    assert source_of("digits") == "digits"
-    with pytest.raises(InputError, match=r"must be digits, folder:PATH or tfds:NAME. Received: 'photoz'"):
+    with pytest.raises(InputError, match=r"`source` must be a folder of photos, .*'photoz'.* Did you mean 'photos'?"):
         tfl.transfer("photoz", tmp_path / "run")
     with pytest.raises(InputError, match=r"Received: 'photos'. Did you mean 'folder:photos'?"):
         tfl.transfer(tfl.TransferConfig(data=tfl.DataConfig(source="photos")), tmp_path / "run")
@@ -86,5 +81,8 @@ def test_a_result_predicts_files_as_the_run_does(finished, photos, capsys):
         assert (best["class"], f"{best['probability']:.6f}") == (name, probability)
         assert best["probability"] >= second["probability"]
     assert "left out: " in capsys.readouterr().err
+    html = answers._repr_html_()
+    assert html.count("<tr>") == 1 + len(answers) and html.count('<img src="data:image/jpeg;base64,') == len(answers)
+    assert f"<td>{answers[0]['path']}</td><td>{rows[0][1]}</td><td>{rows[0][2]}</td>" in html
     (one,) = tfl.load_run(finished).predict(os.fspath(next(folder.iterdir())))
     assert one in tfl.load_run(finished).predict(folder, top=5)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tfl.files.pictures import thumbnail
 from tfl.report import read_facts
 from tfl.report.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Series, draw, ticks
 from tfl.report.figures import confusion_picture, curves, l2_path, reliability, selective
-from tfl.report.pictures import thumbnail
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (0.83, 0.91), (-3, 12), (1e-5, 3e-4), (0, 60000)])

@@ -15,7 +15,7 @@ import warm
 from resume_program import BATCH, CASES, EPOCHS, build, train
 
 import tfl
-from tfl.checkpoints.store import CheckpointStore
+from tfl.checkpoints.store import Checkpoint, CheckpointStore
 from tfl.errors import InputError
 from tfl.training import CheckpointOptions
 from tfl.training.loop.scalars import StepScalars
@@ -167,6 +167,15 @@ def test_the_epoch_of_the_lowest_validation_loss_is_kept_beside_the_newest(tmp_p
     store = CheckpointStore(tmp_path)
     assert best < 4, "the last epoch is the best: this test could not fail"
     assert store.load().state["epoch"] == 5 and store.load_best().state["epoch"] == best + 1
+
+
+def test_a_checkpoint_that_fit_did_not_write_is_refused(tmp_path) -> None:
+    CheckpointStore(tmp_path).save(Checkpoint(3, {"w": np.zeros(2)}, {"epoch": 1}))
+    model = build()
+    tfl.compile(model, tfl.make_optimizer("sgd", 0.1), loss="multiclass")
+    images = np.zeros((8, 16, 16, 3), np.uint8)
+    with pytest.raises(InputError, match=r"must hold checkpoints of `tfl.fit`.*'batch' is missing"):
+        tfl.fit(model, images, np.arange(8) % 3, epochs=1, checkpoint=CheckpointOptions(tmp_path), verbose=False)
 
 
 def test_another_training_is_refused_by_name(tmp_path) -> None:

@@ -12,6 +12,7 @@ from absl import flags
 
 from tfl import cli
 from tfl.commands import places
+from tfl.files.existing import check_source
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of a finished run; it may also stand without --workdir=.")
 _SOURCE = flags.DEFINE_string("source", "", "Other data, as a folder, digits or tfds:NAME.")
@@ -25,7 +26,7 @@ _OUTPUT = flags.DEFINE_string("output", "", "A JSON file for the whole evaluatio
 def check(argv: list[str]) -> None:
     """Refuse what is no finished run, and a source that does not exist, before TensorFlow is imported."""
     places.finished_run(argv[1:], _WORKDIR.value)
-    places.check_source(places.other_source(_SOURCE.value), "source")
+    check_source(places.other_source(_SOURCE.value), "source")
 
 
 def main(argv: list[str]) -> None:

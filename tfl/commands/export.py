@@ -9,6 +9,7 @@ from absl import flags
 
 from tfl import cli
 from tfl.commands import places
+from tfl.files.existing import check_source
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of a finished run; it may also stand without --workdir=.")
 _SOURCE = flags.DEFINE_string("source", "", "New place of the run's images if they were moved, as a folder.")
@@ -29,7 +30,7 @@ _VERIFY = flags.DEFINE_bool("verify", False, "Check existing exports against the
 def check(argv: list[str]) -> None:
     """Refuse what is no finished run, and a source that does not exist, before TensorFlow is imported."""
     places.finished_run(argv[1:], _WORKDIR.value)
-    places.check_source(places.other_source(_SOURCE.value), "source")
+    check_source(places.other_source(_SOURCE.value), "source")
 
 
 def main(argv: list[str]) -> None:

@@ -10,6 +10,7 @@ from absl import flags
 
 import tfl
 from tfl import cli
+from tfl.checks import check_config
 from tfl.commands import recipes
 
 _CONFIG = recipes.define("backbone", "image_size", "seed")
@@ -19,7 +20,7 @@ _FORMAT = flags.DEFINE_string("format", "npy", "npy, parquet or tfrecord.")
 
 def check(argv: list[str]) -> None:
     """Refuse what cannot be read, before TensorFlow is imported."""
-    recipes.checked(recipes.with_source(_CONFIG.value, argv[1:]))
+    check_config(recipes.with_source(_CONFIG.value, argv[1:]))
 
 
 def main(argv: list[str]) -> None:

@@ -4,50 +4,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from tfl.config import validate_source
-from tfl.config.values import SOURCES
 from tfl.errors import InputError
-from tfl.files.existing import existing_folder, nearest
+from tfl.files.existing import guess_source
 from tfl.serving.options import problem_of_model
 from tfl.workdir import Workdir, check_finished
-
-
-def guess_source(word: str) -> str:
-    """Return the source string that a word means: a path is a folder of photos.
-
-    Raises:
-        InputError: there is no such folder, and the word is no source string.
-
-    Example:
-        >>> guess_source("photos"), guess_source("digits:0-4")
-        ('folder:photos', 'digits:0-4')
-    """
-    kind = word.partition(":")[0].lower()
-    is_folder = Path(word).expanduser().is_dir()
-    if kind in SOURCES and is_folder:
-        raise InputError(
-            f"`source` must have one meaning. Received: {word!r}, which is also a folder. Did you mean 'folder:{word}'?"
-        )
-    if kind in SOURCES:
-        return validate_source(word, "source")
-    if is_folder:
-        return f"folder:{word}"
-    problem = "which is a file" if Path(word).is_file() else "which does not exist"
-    raise InputError(
-        f"`source` must be a folder of photos, digits or tfds:NAME. Received: {word!r}, {problem}."
-        f"{nearest(Path(word).expanduser())}"
-    )
-
-
-def check_source(source: str, argument: str) -> None:
-    """Refuse the source of a folder that does not exist.
-
-    Raises:
-        InputError: there is no such folder.
-    """
-    kind, _, path = source.partition(":")
-    if kind.lower() == "folder" and path:
-        existing_folder(path, argument)
 
 
 def name_workdir(source: str) -> str:
@@ -58,7 +18,9 @@ def name_workdir(source: str) -> str:
         ('runs/photos', 'runs/digits-0-4')
     """
     kind, _, name = source.partition(":")
-    name = Path(name).expanduser().resolve().name if kind == "folder" else source.removeprefix("tfds:")
+    path = Path(name).expanduser()
+    names = {"folder": path.resolve().name, "csv": path.stem, "tfds": name}
+    name = names.get(kind, source)
     name = re.sub(r"[^\w.-]+", "-", name).strip("-.")
     return f"runs/{name or 'run'}"
 

@@ -2,20 +2,17 @@
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from absl import flags
 from ml_collections import config_flags
 
-from tfl.backbones.catalog import check_backbone, get_backbone_spec
-from tfl.commands.places import check_source, guess_source
-from tfl.config import SHORT_NAMES, TransferConfig, absolute_paths, long_flags
+from tfl.config import SHORT_NAMES, TransferConfig, long_flags
 from tfl.config.listing import list_options
 from tfl.errors import InputError
-from tfl.registry import did_you_mean
+from tfl.files.existing import guess_source
+from tfl.recipes import DEFAULT, find_recipe, recipes
 
-DEFAULT = "folder"
 flags.disclaim_key_flags()  # `define` defines the flags of the module that calls it
 
 
@@ -29,32 +26,6 @@ def define(*names: str) -> Any:
     return config_flags.DEFINE_config_file(
         "config", None, "A recipe in a file; set any option as in --config.data.split=0.6,0.2,0.2."
     )
-
-
-def recipes() -> dict[str, Path]:
-    """Return the recipes that come with tfl, by name: those of the package, or of `configs/` in a checkout.
-
-    Example:
-        >>> sorted(recipes())
-        ['flowers', 'folder', 'hymenoptera', 'quickstart']
-    """
-    package = Path(__file__).resolve().parents[1]
-    installed = package / "configs"
-    folder = installed if installed.is_dir() else package.parent / "configs"
-    return {file.stem: file for file in folder.glob("*.py")}
-
-
-def find_recipe(name: str) -> str:
-    """Return the file of a recipe.
-
-    Raises:
-        InputError: there is no such recipe.
-    """
-    known = recipes()
-    if name not in known and not Path(name).is_file():
-        hint = did_you_mean(name, known) or f" Known: {', '.join(sorted(known))}."
-        raise InputError(f"`recipe` must be a known recipe or a file. Received: {name!r}.{hint}")
-    return str(known.get(name, name))
 
 
 def with_named_recipe(words: list[str]) -> list[str]:
@@ -96,20 +67,6 @@ def with_source(config: TransferConfig, words: Sequence[str]) -> TransferConfig:
     if not given and not flags.FLAGS["recipe"].present and file == find_recipe(DEFAULT):
         raise InputError("`source` must be given, as in `tfl train photos`. Received: none.")
     return config
-
-
-def checked(config: TransferConfig) -> TransferConfig:
-    """Check what can be checked without TensorFlow, and return the config as a workdir records it.
-
-    Raises:
-        InputError: an option breaks its rule, the backbone cannot be built with it, or a folder does not exist.
-    """
-    config = absolute_paths(config.validate())
-    spec, backbone = get_backbone_spec(config.backbone.name), config.backbone
-    check_backbone(spec, config.data.image_size or spec.image_size, backbone.alpha, backbone.weights)
-    check_source(config.data.source, "data.source")
-    check_source(config.pretrain.source, "pretrain.source")
-    return dataclasses.replace(config, backbone=dataclasses.replace(backbone, name=spec.name))
 
 
 def _take(words: Sequence[str], name: str) -> tuple[list[str], list[str]]:

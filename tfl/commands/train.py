@@ -11,6 +11,7 @@ from ml_collections import config_flags
 
 import tfl
 from tfl import cli
+from tfl.checks import check_config
 from tfl.commands import places, recipes
 from tfl.config import SHORT_NAMES, TransferConfig
 from tfl.config.seeds import parse_seeds
@@ -40,9 +41,9 @@ def check(argv: list[str]) -> None:
     config, workdir = _asked(argv)
     seeds = _asked_seeds()
     if seeds:
-        open_study(workdir, recipes.checked(config), seeds)
+        open_study(workdir, check_config(config), seeds)
         return
-    with Workdir.open(workdir, recipes.checked(config).to_dict()):
+    with Workdir.open(workdir, check_config(config).to_dict()):
         pass
 
 

@@ -8,9 +8,9 @@ from tfl.config.paths import (
     differing_options,
     flatten,
     nearest_option,
+    set_options,
     value_of,
 )
-from tfl.config.recipes import folder_recipe, source_of
 from tfl.config.sections import (
     AUGMENTATIONS,
     BATCH_NORMS,
@@ -68,12 +68,11 @@ __all__ = [
     "check_option",
     "differing_options",
     "flatten",
-    "folder_recipe",
     "long_flags",
     "move_flags",
     "move_options",
     "nearest_option",
-    "source_of",
+    "set_options",
     "validate_source",
     "validate_split",
     "value_of",

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from etils import epath
@@ -26,6 +27,24 @@ def value_of(config: Any, path: str) -> Any:
     for name in path.split("."):
         config = getattr(config, name)
     return config
+
+
+def set_options(config: TransferConfig, options: Mapping[str, Any]) -> None:
+    """Set options of a config by their dotted names.
+
+    Raises:
+        InputError: there is no such option.
+
+    Example:
+        >>> config = TransferConfig()
+        >>> set_options(config, {"data.batch_size": 8, "seed": 1})
+        >>> config.data.batch_size, config.seed
+        (8, 1)
+    """
+    for path, value in options.items():
+        check_option(path)
+        section, _, name = path.rpartition(".")
+        setattr(value_of(config, section) if section else config, name, value)
 
 
 def check_option(path: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from tfl.config.moved import refuse_moved
 from tfl.config.option import Between, OneOf, Place, Switch, Text, option
-from tfl.config.values import FOLDS, SOURCE, SOURCE_OR_NONE, SPLIT, UNITS
+from tfl.config.values import FOLDS, SOURCE, SOURCE_OR_NONE, SPLIT, TABLE_COLUMNS, UNITS
 
 AUGMENTATIONS = ("none", "light", "shift", "rand")
 BATCH_NORMS = ("frozen", "train")
@@ -40,6 +40,9 @@ class DataConfig:
     """
 
     source: str = option("digits", SOURCE, "Where tfl reads the labelled images from.")
+    columns: str = option(
+        "", TABLE_COLUMNS, "Columns of a table, as in path=file,label=red+green,group=patient; empty: by usual names."
+    )
     image_size: int = option(0, Between(0, 4096), "Pixels per side; 0: the size at which the backbone was pre-trained.")
     batch_size: int = option(32, _AT_LEAST_ONE, "Images in one training step, over all replicas together.")
     split: tuple[float, float, float] = option(

@@ -9,7 +9,9 @@ from tfl.config.option import Checked, Rule, absolute_path
 from tfl.errors import InputError
 from tfl.registry import did_you_mean
 
-SOURCES = ("digits", "folder", "tfds")
+SOURCES = ("digits", "folder", "csv", "tfds")
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")  # suffixes of the files of csv:FILE
+COLUMNS = ("path", "label", "split", "group")  # what the columns of a table mean
 PYTHON_DATA = "python"  # recorded as the source if the data were passed as Python objects
 
 
@@ -28,7 +30,7 @@ class DataSource(Rule):
 
     def absolute(self, value: str) -> str:
         kind, colon, name = value.partition(":")
-        return kind + colon + absolute_path(name) if kind == "folder" and name else value
+        return kind + colon + absolute_path(name) if kind in ("folder", "csv") and name else value
 
 
 def validate_source(source: str, argument: str) -> str:
@@ -51,10 +53,40 @@ def validate_source(source: str, argument: str) -> str:
     if kind not in SOURCES:
         is_folder = os.path.isdir(os.path.expanduser(source))  # noqa: PTH111, PTH112
         hint = f" Did you mean 'folder:{source}'?" if is_folder else did_you_mean(kind, SOURCES)
-        raise InputError(f"`{argument}` must be digits, folder:PATH or tfds:NAME. Received: {source!r}.{hint}")
+        raise InputError(
+            f"`{argument}` must be digits, folder:PATH, csv:FILE or tfds:NAME. Received: {source!r}.{hint}"
+        )
     if kind != "digits" and not name:
         raise InputError(f"`{argument}` must name what to read, as in {kind}:NAME. Received: {source!r}.")
     return kind + colon + name
+
+
+def parse_columns(text: str) -> dict[str, str]:
+    """Return the columns that `data.columns` names, by their meaning.
+
+    Raises:
+        InputError: the text is not of the form "path=file,label=red+green".
+
+    Example:
+        >>> parse_columns("label=red+green, split=fold")
+        {'label': 'red+green', 'split': 'fold'}
+    """
+    given: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        role, equals, name = (piece.strip() for piece in part.partition("="))
+        if role not in COLUMNS or not equals or not name or role in given:
+            hint = did_you_mean(role, COLUMNS) if role not in COLUMNS else ""
+            raise InputError(
+                "`data.columns` must be empty, or name columns as in path=file,label=red+green; known: "
+                f"{', '.join(COLUMNS)}. Received: {part!r}.{hint}"
+            )
+        given[role] = name
+    return given
+
+
+def _validate_columns(text: str, path: str) -> str:
+    parse_columns(text)
+    return text
 
 
 def validate_split(split: Sequence[float], path: str = "data.split") -> tuple[float, ...]:
@@ -86,8 +118,9 @@ def _validate_strategy(strategy: str, path: str) -> str:
     return f"{kind}:{count}" if count else kind
 
 
-SOURCE = DataSource("digits[:CLASSES], folder:PATH or tfds:NAME", PYTHON_DATA)
-SOURCE_OR_NONE = DataSource("empty, digits[:CLASSES], folder:PATH or tfds:NAME", "")
+SOURCE = DataSource("digits[:CLASSES], folder:PATH, csv:FILE or tfds:NAME", PYTHON_DATA)
+SOURCE_OR_NONE = DataSource("empty, digits[:CLASSES], folder:PATH, csv:FILE or tfds:NAME", "")
+TABLE_COLUMNS = Checked("empty, or columns of a table, as in path=file,label=red+green", _validate_columns)
 SPLIT = Checked("three positive fractions (train, validation, test) that add up to 1", validate_split)
 FOLDS = Checked("0, or between 2 and 100", _validate_folds)
 UNITS = Checked("positive integers", _validate_units)

@@ -9,6 +9,7 @@ import numpy as np
 from tfl.config import validate_split
 from tfl.data.feed import EpochFeed
 from tfl.data.index import SPLITS, Index
+from tfl.data.label_formats import LabelFormat
 from tfl.data.pipeline import explain_lost, make_dataset, make_prediction_dataset
 from tfl.data.quarantine import write_quarantine_csv
 from tfl.data.source import Source, reading_explained
@@ -103,6 +104,8 @@ def load_data(
     train_examples_per_class: int = 0,
     bit_depth: int = 16,
     kind: str | Input = "image",
+    columns: str = "",
+    labels: LabelFormat | None = None,
 ) -> Splits:
     """Open a source and divide it into train, validation and test.
 
@@ -114,6 +117,8 @@ def load_data(
         train_examples_per_class: maximum number of training examples per class; 0: all.
         bit_depth: number of bits that 16-bit PNG files really use, 8 to 16; see `Source.at_depth`.
         kind: what an example is; see `tfl.inputs`.
+        columns: which column of a table is what; see `load_source`.
+        labels: the format of the labels of a table; None: the format that they seem to have.
 
     Returns:
         The splits, with the source and its index.
@@ -127,7 +132,7 @@ def load_data(
         (1259, 269, 269)
     """
     validate_split(split)
-    opened = load_source(source, max_bad_fraction, bit_depth=bit_depth, kind=kind)
+    opened = load_source(source, max_bad_fraction, bit_depth=bit_depth, kind=kind, columns=columns, labels=labels)
     index = assign_splits(
         opened.index,
         split=split,

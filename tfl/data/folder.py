@@ -78,7 +78,7 @@ def load_folder(path: str, kind: Input, max_bad_fraction: float = 0.1) -> FileSo
     rows = [(split, class_name, file) for split, class_name, folder in layout.classes for file in folder.all_files()]
     good, bad = _scan(kind, rows, max_bad_fraction)
     _check_classes_are_left(kind, {row[:2] for row in rows} - {row[:2] for row, _ in good})
-    return _make_source(
+    return make_file_source(
         kind, _ids(root, good), good, bad, *number_classes([row[1] for row, _ in good], f"folder:{path}")
     )
 
@@ -115,7 +115,7 @@ def load_known_classes(
         )
     found = sorted({row[1] for row, _ in good}, key=natural_key)
     labels = np.array([found.index(row[1]) for row, _ in good], np.int64)
-    return _make_source(kind, _ids(root, good), good, bad, labels, found)
+    return make_file_source(kind, _ids(root, good), good, bad, labels, found)
 
 
 def load_files(files: Sequence[str], labels: np.ndarray, class_names: Sequence[str], kind: Input) -> FileSource:
@@ -136,7 +136,7 @@ def load_files(files: Sequence[str], labels: np.ndarray, class_names: Sequence[s
     if bad is not None:
         raise InputError(f"`source` must be usable {kind.noun[0]} files. Received: {bad[0]}: {bad[1]}.")
     rows = [(("", "", path), result) for path, result in zip(paths, scanned, strict=True)]
-    return _make_source(kind, [str(number) for number in range(len(rows))], rows, (), labels, class_names)
+    return make_file_source(kind, [str(number) for number in range(len(rows))], rows, (), labels, class_names)
 
 
 def _scan(kind: Input, rows: Sequence[Row], max_bad_fraction: float) -> tuple[list[tuple[Row, Scanned]], Bad]:
@@ -151,14 +151,26 @@ def _ids(root: Path, good: Sequence[tuple[Row, Scanned]]) -> list[str]:
     return [Path(file).relative_to(root).as_posix() for (_, _, file), _ in good]
 
 
-def _make_source(
+def make_file_source(
     kind: Input,
     ids: Sequence[str],
     good: Sequence[tuple[Row, Scanned]],
     bad: Bad,
     labels: np.ndarray,
     class_names: Sequence[str],
+    groups: Sequence[str] | None = None,
 ) -> FileSource:
+    """Make a source of files that were scanned.
+
+    Args:
+        kind: what the files hold.
+        ids: N names of the examples.
+        good: for each example its split, class and file, and what the scan found.
+        bad: (path, reason) of the files that are left out.
+        labels: N labels in the form of an index.
+        class_names: in the order of the label numbers; empty for values.
+        groups: N names; examples of one group are never in two splits. None: there are no groups.
+    """
     index, order = make_index(
         ids,
         labels,
@@ -167,6 +179,7 @@ def _make_source(
         sha256=[result.sha256 for _, result in good],
         facts={name: [result.facts[name] for _, result in good] for name in kind.facts},
         paths=[file for (_, _, file), _ in good],
+        groups=groups,
     )
     fingerprints = np.array([result.fingerprint for _, result in good], np.int64)[order]
     formats = tuple(sorted({result.format for _, result in good}))

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from etils import epath
+from scipy import sparse
 
 from tfl.data.label_formats import label_format_of
 from tfl.errors import InputError
@@ -37,6 +38,7 @@ class Index:
         facts: int64 columns with the results of the scan, by name: for images "width" and "height", in pixels as
             displayed (after EXIF orientation); 0 if unknown.
         class_names: K names; empty for regression targets.
+        groups: str, examples of one group are never in two splits; "" for an example of no group. Empty: no groups.
     """
 
     ids: np.ndarray
@@ -46,6 +48,7 @@ class Index:
     sha256: np.ndarray
     facts: Mapping[str, np.ndarray]
     class_names: tuple[str, ...]
+    groups: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.str_))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -81,6 +84,22 @@ class Index:
         first: dict[object, int] = {}
         keys = (key if key[0] else row for row, key in enumerate(sized))
         return np.array([first.setdefault(key, row) for row, key in enumerate(keys)], np.int64)
+
+    def together(self) -> np.ndarray:
+        """Return int64 (N,) numbers, equal for examples that must stay in the same split.
+
+        These are examples with the same content or of the same group, also by way of other examples.
+        """
+        contents = self.contents()
+        if not len(self.groups):
+            return contents
+        names, groups = np.unique(self.groups, return_inverse=True)
+        rows, has_group = np.arange(len(self)), self.groups != ""
+        size = 2 * len(self) + len(names)  # one node for each example, each content and each group
+        ends = np.concatenate([len(self) + contents, 2 * len(self) + groups.reshape(-1)[has_group]])
+        starts = np.concatenate([rows, rows[has_group]])
+        graph = sparse.coo_matrix((np.ones(len(starts), bool), (starts, ends)), shape=(size, size))
+        return sparse.csgraph.connected_components(graph, directed=False)[1][: len(self)].astype(np.int64)
 
     def write_csv(self, path: epath.PathLike) -> None:
         """Write the table as `splits.csv`, with class names as labels."""
@@ -167,6 +186,7 @@ def make_index(
     sha256: Sequence[str],
     facts: Mapping[str, Sequence[int]],
     paths: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
 ) -> tuple[Index, np.ndarray]:
     """Build an index with its rows in the fixed order of `Index`.
 
@@ -178,6 +198,7 @@ def make_index(
         sha256: N digests.
         facts: by name, N whole numbers that the scan found.
         paths: N paths, or None if there are no files.
+        groups: N names of groups, or None if there are no groups.
 
     Returns:
         The index, and int64 (N,): for each row of the index, its position in the arguments.
@@ -201,6 +222,7 @@ def make_index(
         sha256=column(sha256),
         facts={name: np.asarray(values, np.int64)[order] for name, values in facts.items()},
         class_names=tuple(class_names),
+        groups=column(groups) if groups is not None else np.zeros(0, np.str_),
     )
     return index, order
 

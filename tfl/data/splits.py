@@ -1,7 +1,7 @@
 """Divide a data set into train, validation and test, so that no choice is made on the reported test examples.
 
 The split of an example depends on a hash of (seed, class, id): a new photo in a folder does not shuffle the others
-across the splits. Copies of one image go to the split of the first of them.
+across the splits. Copies of one image go to the split of the first of them, and so do the examples of one group.
 """
 
 import dataclasses
@@ -109,6 +109,16 @@ def find_contradictions(index: Index) -> list[np.ndarray]:
     return [rows for rows in _copies(index.contents()) if len(set(labels[rows])) > 1]
 
 
+def _groups_in_two_splits(index: Index) -> list[str]:
+    """Return the groups with examples in several splits: only a source with splits of its own can have them."""
+    if not len(index.groups):
+        return []
+    used = np.isin(index.splits, SPLITS) & (index.groups != "")
+    pairs = np.unique(np.stack([index.groups[used], index.splits[used]], axis=1), axis=0)
+    names, counts = np.unique(pairs[:, 0], return_counts=True)
+    return names[counts > 1].tolist()
+
+
 def _copies(contents: np.ndarray) -> list[np.ndarray]:
     """Return the rows of each content that occurs more than once."""
     order = np.argsort(contents, kind="stable")
@@ -119,11 +129,11 @@ def _copies(contents: np.ndarray) -> list[np.ndarray]:
 def _cut(
     index: Index, splits: np.ndarray, wanted: dict[str, float], seed: int, cap: int, nouns: tuple[str, str]
 ) -> None:
-    """Move examples of "train" to the other splits, class by class, in place; copies of one image stay together.
+    """Move examples of "train" to the other splits, class by class, in place.
 
-    They stay together even if their labels differ.
+    Copies of one image, and the examples of one group, stay together even if their labels differ.
     """
-    contents, in_train = index.contents(), splits == "train"
+    contents, in_train = index.together(), splits == "train"
     copies = {int(contents[rows[0]]): rows[in_train[rows]] for rows in _copies(contents)}
     placed = ~in_train
     for name, rows in _classes(index, np.flatnonzero(in_train)).items():
@@ -213,7 +223,8 @@ def _check_every_split(index: Index, splits: np.ndarray, wanted: dict[str, float
         if wanted and missing:
             raise InputError(
                 f"Class '{name}' of `data.source` must have {nouns[1]} that no other class has. Received: no "
-                f"{nouns[0]} for {' and '.join(missing)}, because other classes have the same {nouns[1]}."
+                f"{nouns[0]} for {' and '.join(missing)}, because other classes have the same {nouns[1]}"
+                f"{' or groups' if len(index.groups) else ''}."
             )
 
 
@@ -223,6 +234,12 @@ def _warn_of_copies(index: Index, nouns: tuple[str, str]) -> None:
         found = ", ".join(f"{count} of {other} are also in {split}" for (split, other), count in leaks.items())
         progress.say(
             f"Warning: two splits have the same {nouns[1]}, byte for byte: {found}. The results are too optimistic."
+        )
+    shared = _groups_in_two_splits(index)
+    if shared:
+        progress.say(
+            f"Warning: {len(shared)} groups are in more than one split, the first: {shared[0]!r}. The results may be "
+            "too optimistic."
         )
     contradictions = find_contradictions(index)
     if contradictions:

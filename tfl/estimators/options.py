@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from tfl.config import PYTHON_DATA, TransferConfig, check_option, value_of
+from tfl.config import PYTHON_DATA, TransferConfig, check_option, set_options
 from tfl.errors import InputError
 
 PARAMETERS = {
@@ -47,9 +47,7 @@ def make_config(parameters: Mapping[str, Any], task: str) -> TransferConfig:
     values["seed"] = _seed(parameters["random_state"])
     values["finetune.unfreeze"] = str(values["finetune.unfreeze"])
     values |= _checked(parameters["options"] or {}) | {"task.name": task, "data.source": PYTHON_DATA}
-    for path, value in values.items():
-        section, _, name = path.rpartition(".")
-        setattr(value_of(config, section) if section else config, name, value)
+    set_options(config, values)
     if needs_validation(config) or config.probe.l2:
         config.probe.folds = 0  # another split chooses λ, or nothing is left to choose
     if config.finetune.epochs:

@@ -1,8 +1,10 @@
 """Check a path of the user before anything slow starts: it must exist; if not, suggest its nearest neighbour."""
 
 import difflib
+from collections.abc import Callable
 from pathlib import Path
 
+from tfl.config.values import SOURCES, TABLES, validate_source
 from tfl.errors import InputError
 from tfl.files.writing import expand_home
 
@@ -19,9 +21,70 @@ def existing_folder(path: str, argument: str) -> Path:
     return root
 
 
-def nearest(path: Path) -> str:
-    """Return " Did you mean ...?" with the folder beside a missing path that has a similar name, "" if none has."""
+def existing_table(path: str, argument: str) -> Path:
+    """Return the file that `csv:FILE` names, without `~`.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    file = Path(expand_home(path, argument))
+    if not file.is_file():
+        hint = nearest(file, Path.is_file)
+        raise InputError(f"`{argument}` must name a table that exists. Received: csv:{path}.{hint}")
+    return file
+
+
+def check_source(source: str, argument: str) -> None:
+    """Refuse the source of a folder or a table that does not exist.
+
+    Raises:
+        InputError: it does not exist.
+    """
+    kind, _, path = source.partition(":")
+    if kind.lower() == "folder" and path:
+        existing_folder(path, argument)
+    elif kind.lower() == "csv" and path:
+        existing_table(path, argument)
+
+
+def guess_source(word: str, argument: str = "source") -> str:
+    """Return the source string that a word means: a path is a folder of examples, or a table of them.
+
+    Raises:
+        InputError: there is no such folder or table, and the word is no source string.
+
+    Example:
+        >>> guess_source("photos"), guess_source("digits:0-4")
+        ('folder:photos', 'digits:0-4')
+    """
+    kind, path = word.partition(":")[0].lower(), Path(word).expanduser()
+    is_folder = path.is_dir()
+    if kind in SOURCES and is_folder:
+        raise InputError(
+            f"`{argument}` must have one meaning. Received: {word!r}, which is also a folder. "
+            f"Did you mean 'folder:{word}'?"
+        )
+    if kind in SOURCES:
+        return validate_source(word, argument)
+    if is_folder:
+        return f"folder:{word}"
+    if path.is_file() and path.suffix.lower() in TABLES:
+        return f"csv:{word}"
+    problem = "which is a file" if path.is_file() else "which does not exist"
+    raise InputError(
+        f"`{argument}` must be a folder of photos, a table ({', '.join(TABLES)}), digits or tfds:NAME. "
+        f"Received: {word!r}, {problem}.{nearest(path)}"
+    )
+
+
+def nearest(path: Path, may_be: Callable[[Path], bool] = Path.is_dir) -> str:
+    """Return " Did you mean ...?" with what stands beside a missing path under a similar name, "" if nothing does.
+
+    Args:
+        path: that is missing.
+        may_be: says of a path whether it may be meant; the default takes folders.
+    """
     parent = path.parent
-    names = [item.name for item in parent.iterdir() if item.is_dir()] if parent.is_dir() else []
+    names = [item.name for item in parent.iterdir() if may_be(item)] if parent.is_dir() else []
     similar = difflib.get_close_matches(path.name, names, n=1, cutoff=0.5)
     return f" Did you mean '{parent / similar[0]}'?" if similar else ""

@@ -154,7 +154,7 @@ def read_spreadsheet(
     rows = parse_csv(text, path, key=key if delimiter else "", argument=argument, delimiter=delimiter or ",")
     for number, row in enumerate(rows):
         cells = (*row, *(row[name] for name in columns if name in row and not (name == key and row[name] in known)))
-        if strange := next((cell for cell in cells if _holds_bytes(cell)), ""):
+        if strange := next((cell for cell in cells if holds_bytes(cell)), ""):
             place = "in its header" if strange in row and not number else f"in row {number + 2}"
             raise InputError(
                 f"`{argument}` must name a CSV file in UTF-8 (spreadsheet programs call this format 'CSV UTF-8'). "
@@ -163,7 +163,7 @@ def read_spreadsheet(
     return rows
 
 
-def _holds_bytes(text: str) -> bool:
+def holds_bytes(text: str) -> bool:
     """Return whether a text contains bytes that were not UTF-8."""
     return any("\udc80" <= character <= "\udcff" for character in text)
 

@@ -125,7 +125,7 @@ def _cross_validate(run: Run, extractor: Extractor) -> _Head:
         target=run.task,
         num_outputs=logits_layer(run.model).units,
         class_weight=run.class_weight,
-        groups=run.splits.index.contents()[rows],
+        groups=run.splits.index.together()[rows],
         rule=run.config.probe.rule,
         seed=run.config.seed,
     )

@@ -10,7 +10,7 @@ from etils import epath
 
 from tfl.backbones import build_backbone, get_backbone_spec
 from tfl.build import checked, load_splits
-from tfl.config import PYTHON_DATA, TransferConfig, folder_recipe, value_of
+from tfl.config import PYTHON_DATA, TransferConfig, value_of
 from tfl.data import Splits, reading_explained, write_quarantine_csv
 from tfl.data.index import read_splits
 from tfl.distribution.strategy import make_deterministic, make_strategy
@@ -29,6 +29,7 @@ from tfl.recipe.probe import solve_head
 from tfl.recipe.result import PhaseResult
 from tfl.recipe.run import Run
 from tfl.recipe.unused import unused_options
+from tfl.recipes import load_recipe
 from tfl.report import REPORT, write_report
 from tfl.tasks import Task, get_task
 from tfl.workdir import Workdir, write_json
@@ -100,7 +101,7 @@ def config_of(config: TransferConfig | str | os.PathLike[str], data: Any) -> Tra
         )
     if data is not None:
         raise InputError(f"`config` must be a TransferConfig if `data` is given. Received: config={str(config)!r}.")
-    return folder_recipe(os.fspath(config))
+    return load_recipe(source=config)
 
 
 def _run(config: TransferConfig, workdir: epath.PathLike, data: Any, splits: Splits | None = None) -> TransferResult:

@@ -6,9 +6,9 @@ import numpy as np
 from PIL import Image
 
 from tfl.evaluation.calibration import Calibration
+from tfl.files.pictures import data_uri
 from tfl.report.charts import Chart, Series, draw
 from tfl.report.facts import Facts
-from tfl.report.pictures import data_uri
 from tfl.report.wording import count, percent, points
 from tfl.training.objective.schedules import make_schedule
 

@@ -19,9 +19,9 @@ from tfl.explain import (
     overlay,
     typical_examples,
 )
+from tfl.files.pictures import SMALL, thumbnail
 from tfl.report.blocks import Block
 from tfl.report.facts import Facts
-from tfl.report.pictures import SMALL, thumbnail
 from tfl.report.wording import figure, percent
 from tfl.tasks import Outcomes
 

@@ -13,6 +13,7 @@ from tfl.errors import InputError
 from tfl.export import Artefact, load_artefact
 from tfl.files.spreadsheets import guard_cells
 from tfl.progress import say, track
+from tfl.runs.answers import Answers
 from tfl.workdir import naming_the_output, write_csv
 
 BATCH = 32
@@ -55,7 +56,7 @@ def predict_files(model: epath.PathLike, files: Sequence[str], output: str = "")
     return rows
 
 
-def answer_files(artefact: Artefact, files: Sequence[str], top: int = TOP) -> list[dict[str, Any]]:
+def answer_files(artefact: Artefact, files: Sequence[str], top: int = TOP) -> Answers:
     """Return the answer of the task for each usable file, with its path.
 
     Args:
@@ -64,8 +65,10 @@ def answer_files(artefact: Artefact, files: Sequence[str], top: int = TOP) -> li
         top: number of classes in an answer, the most probable ones.
     """
     task, names = artefact.metadata.task, artefact.metadata.class_names
-    pairs = zip(*predict_each(artefact, files), strict=True)
-    return [{"path": path, **task.answer(row, names, top)} for path, row in pairs]
+    pairs = list(zip(*predict_each(artefact, files), strict=True))
+    answers = [{"path": path, **task.answer(row, names, top)} for path, row in pairs]
+    table = [task.table_header(names, top), *(task.table_row(row, names, top) for _, row in pairs)]
+    return Answers(answers, table, artefact.metadata.input)
 
 
 def predict_each(artefact: Artefact, files: Sequence[str]) -> tuple[list[str], np.ndarray]:

@@ -17,7 +17,7 @@ from tfl.inputs import Input
 from tfl.models.metadata import Metadata
 from tfl.progress import say
 from tfl.registry import normal_name
-from tfl.tasks import Task
+from tfl.tasks import Task, get_task
 from tfl.workdir import Workdir
 
 Rows = Sequence[dict[str, str]]
@@ -124,10 +124,13 @@ def open_recorded(
     if source and data is not None:
         raise InputError(f"`source` must be empty if `data` is given. Received: source={source!r}.")
     most, depth = config.data.max_bad_fraction, config.data.bit_depth
+    table = {"columns": config.data.columns, "labels": get_task(config.task.name).labels}
     if data is not None:
-        return load_source(data, most, bit_depth=depth, kind=kind), PYTHON_DATA
+        return load_source(data, most, bit_depth=depth, kind=kind, **table), PYTHON_DATA
+    if not (source or config.data.source).startswith("csv:"):
+        table["columns"] = ""  # the new place may be a folder
     try:
-        opened = load_source(source or config.data.source, most, class_names, depth, kind)
+        opened = load_source(source or config.data.source, most, class_names, depth, kind, **table)
         return opened, source or config.data.source
     except InputError as error:
         if source or "folder that exists" not in str(error):

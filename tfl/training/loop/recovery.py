@@ -21,6 +21,8 @@ from tfl.progress import say
 from tfl.training.loop.plan import CheckpointOptions
 from tfl.training.update.step import Trainer
 
+_STATE = ("epoch", "batch", "epochs", "history", "steps", "stop_training", "fingerprint", "none")
+
 
 @dataclasses.dataclass(frozen=True)
 class Position:
@@ -68,6 +70,12 @@ class Recovery:
             )
         if checkpoint is None:
             return None
+        missing = [name for name in _STATE if name not in checkpoint.state]
+        if missing:
+            raise InputError(
+                f"`checkpoint.folder` must hold checkpoints of `tfl.fit`. Received: {self.options.folder}, where "
+                f"{missing[0]!r} is missing."
+            )
         _check_same(checkpoint.state["fingerprint"], dict(self.options.fingerprint))
         arrays, state, variables = checkpoint.arrays, checkpoint.state, self._variables()
         wrong = [name for name, v in variables.items() if name not in arrays or v.shape != arrays[name].shape]

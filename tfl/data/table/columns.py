@@ -1,0 +1,72 @@
+"""Find out what each column of a table means."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from tfl.config.values import COLUMNS
+from tfl.errors import InputError
+from tfl.registry import did_you_mean
+
+# The usual names of each column, in lower case without separators; the first one that a table has is taken.
+USUAL = {
+    "path": ("path", "filepath", "imagepath", "file", "filename", "image", "imagefile", "imagename", "img", "imageid"),
+    "label": ("label", "labels", "class", "classname", "category", "target", "tags", "value", "y"),
+    "split": ("split", "subset", "partition", "fold"),
+    "group": ("group", "groupid", "patient", "patientid", "subject", "subjectid"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """The names of the columns of a table by their meaning; "" if there is none.
+
+    Attributes:
+        path: the files.
+        labels: the labels: one column of classes, of labels joined by "|" or of values, or several columns.
+        split: the split of each row.
+        group: rows of one group are never in two splits.
+    """
+
+    path: str
+    labels: tuple[str, ...]
+    split: str = ""
+    group: str = ""
+
+
+def find_columns(names: Sequence[str], given: Mapping[str, str], table: str) -> Columns:
+    """Find the columns of a table: those that are given, and the usual names for the others.
+
+    Args:
+        names: of all columns.
+        given: by meaning, from `parse_columns`.
+        table: its name, for messages.
+
+    Raises:
+        InputError: a given column does not exist, or there is no column of files or of labels.
+
+    Example:
+        >>> find_columns(["file_name", "Breed", "age"], {"label": "age"}, "dogs.csv")
+        Columns(path='file_name', labels=('age',), split='', group='')
+    """
+    found = {role: given.get(role) or _usual(role, names) for role in COLUMNS}
+    labels = tuple(part.strip() for part in found["label"].split("+")) if found["label"] else ()
+    if found["label"] in names:  # a column may have a plus in its name
+        labels = (found["label"],)
+    for name in (found["path"], *labels, found["split"], found["group"]):
+        if name and name not in names:
+            raise InputError(
+                f"`data.columns` must name columns of {table}: {', '.join(names)}. Received: {name!r}."
+                f"{did_you_mean(name, names)}"
+            )
+    for role, value in (("path", found["path"]), ("label", labels)):
+        if not value:
+            raise InputError(
+                f"`data.columns` must say which column is the {role}, as in {role}=NAME, because {table} has no column "
+                f"named {role}. Received: the columns {', '.join(names)}."
+            )
+    return Columns(found["path"], labels, found["split"], found["group"])
+
+
+def _usual(role: str, names: Sequence[str]) -> str:
+    plain = {"".join(filter(str.isalnum, name.lower())): name for name in reversed(names)}
+    return next((plain[word] for word in USUAL[role] if word in plain), "")

@@ -1,0 +1,183 @@
+"""Read a table of any format as columns of text. A row that cannot be read is named, and the others are read."""
+
+import csv
+import dataclasses
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tfl.errors import InputError
+from tfl.files.existing import existing_table
+from tfl.files.reading import first_twice, holds_bytes
+from tfl.files.spreadsheets import unguard_cells
+from tfl.version import install_command
+
+LONGEST = 100  # most lines of one record
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """The rows of a table, all cells as text; a missing cell is "".
+
+    Attributes:
+        name: of the table, for messages.
+        names: of the columns.
+        rows: the cells of each usable row, in the order of `names`.
+        places: where each row stands, as "labels.csv:7", 7 being the line.
+        bad: (place, reason) of each row that cannot be read.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    rows: list[list[str]]
+    places: list[str]
+    bad: list[tuple[str, str]]
+
+
+def read_table(path: str) -> Table:
+    """Read a file; its suffix says its format.
+
+    Args:
+        path: a file of comma-, semicolon- or tab-separated values, of JSON objects (one in each line), or Parquet.
+
+    Raises:
+        InputError: there is no such file, it has no header, or a column occurs twice.
+    """
+    file = existing_table(path, "data.source")
+    suffix = file.suffix.lower()
+    if suffix == ".parquet":
+        return _read_parquet(file)
+    try:
+        content = file.read_bytes()
+        is_utf16 = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+        text = content.decode("utf-16") if is_utf16 else content.decode("utf-8-sig", "surrogateescape")
+    except (OSError, UnicodeError) as error:
+        raise InputError(f"`data.source` must name a table that can be read. Received: {file}: {error}.") from error
+    return _read_json_lines(file, text) if suffix in (".jsonl", ".ndjson") else _read_csv(file, text)
+
+
+def table_of_frame(frame: Any) -> Table:
+    """Return the rows of a pandas DataFrame.
+
+    Raises:
+        InputError: a column occurs twice.
+    """
+    names = [str(name) for name in frame.columns]
+    rows = [[_text(value) for value in row] for row in frame.itertuples(index=False, name=None)]
+    return _checked("DataFrame", names, rows, [f"row {number}" for number in range(len(rows))], [])
+
+
+def _read_csv(file: Path, text: str) -> Table:
+    lines = text.splitlines(keepends=True)
+    header = lines[0] if lines else ""
+    delimiter = max(",;\t", key=header.count)
+    rows, places, bad = [], [], []
+    names: list[str] = []
+    for number, cells, reason in _records(lines, delimiter):
+        place = f"{file.name}:{number}"
+        if not names:
+            names = [name.strip() for name in cells]
+        elif reason or len(cells) != len(names):
+            bad.append((place, reason or f"{len(cells)} cells, but the header has {len(names)}"))
+        elif strange := _strange(cells):
+            bad.append((place, strange))
+        else:
+            rows.append([cell.strip() for cell in cells])
+            places.append(place)
+    return _checked(str(file), names, rows, places, bad)
+
+
+def _records(lines: Sequence[str], delimiter: str) -> Iterator[tuple[int, list[str], str]]:
+    """Yield the number of the first line of each record, its cells, and why it cannot be read, or "".
+
+    A quotation mark that is never closed would swallow the lines below it. So a record of several lines that does not
+    fit the header is read again, line by line.
+    """
+    width, start = 0, 0
+    while start < len(lines):
+        cells, used, reason = *_record(lines, start, delimiter), ""
+        if used == 0 or (used > 1 and width and len(cells) != width):
+            cells, used, reason = [], 1, "a quotation mark that is not closed or not doubled"
+        if reason or any(cell.strip() for cell in cells):
+            width = width or len(cells)
+            yield start + 1, next(iter(unguard_cells([cells]))), reason
+        start += used
+
+
+def _record(lines: Sequence[str], start: int, delimiter: str) -> tuple[list[str], int]:
+    """Return the cells of a record and the number of its lines; 0 if its quotation marks do not fit."""
+    end, marks = start + 1, lines[start].count('"')
+    while marks % 2 and end < min(len(lines), start + LONGEST):
+        marks += lines[end].count('"')
+        end += 1
+    try:
+        (cells,) = csv.reader(lines[start:end], delimiter=delimiter, strict=True) if lines[start].strip() else ([],)
+    except (csv.Error, ValueError):
+        return [], 0
+    return cells, end - start
+
+
+def _read_json_lines(file: Path, text: str) -> Table:
+    objects, places, bad = [], [], []
+    for number, line in enumerate(text.splitlines(), start=1):
+        place = f"{file.name}:{number}"
+        try:
+            found = json.loads(line) if line.strip() else {}
+        except ValueError as error:
+            bad.append((place, f"no JSON: {error}"))
+            continue
+        if not isinstance(found, dict):
+            bad.append((place, "no JSON object"))
+        elif strange := _strange([_text(value) for value in found.values()]):
+            bad.append((place, strange))
+        elif found:
+            objects.append(found)
+            places.append(place)
+    names = list(dict.fromkeys(name for found in objects for name in found))
+    return _checked(str(file), names, [[_text(found.get(name)) for name in names] for found in objects], places, bad)
+
+
+def _read_parquet(file: Path) -> Table:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError:
+        raise InputError(
+            f"`data.source` needs pyarrow for a Parquet file: {install_command('parquet')}. Received: csv:{file}."
+        ) from None
+    try:
+        columns = parquet.read_table(file).to_pydict()
+    except (OSError, ArrowException) as error:
+        raise InputError(f"`data.source` must name a table that can be read. Received: {file}: {error}.") from error
+    rows = [[_text(value) for value in row] for row in zip(*columns.values(), strict=True)]
+    return _checked(str(file), list(columns), rows, [f"{file.name}:row {number}" for number in range(len(rows))], [])
+
+
+def _checked(
+    name: str, names: Sequence[str], rows: list[list[str]], places: list[str], bad: list[tuple[str, str]]
+) -> Table:
+    twice = first_twice(names)
+    if twice is not None:
+        raise InputError(
+            f"`data.source` must have different columns. Received: {name} with the column {twice!r} twice."
+        )
+    if not rows and not bad:
+        raise InputError(f"`data.source` must have a header and at least one row. Received: {name}, which has none.")
+    return Table(name, tuple(names), rows, places, bad)
+
+
+def _strange(cells: Sequence[str]) -> str:
+    """Return what is wrong with the characters of a row, "" if nothing is."""
+    if any("\0" in cell for cell in cells):
+        return "it contains NUL characters"
+    strange = next(filter(holds_bytes, cells), None)
+    return "" if strange is None else f"{strange!r} is not UTF-8"
+
+
+def _text(value: Any) -> str:
+    """Return a value as the text that a CSV file would have: "" for a missing one, "a|b" for a list."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType") or value != value:
+        return ""
+    if isinstance(value, (list, tuple)) or type(value).__name__ == "ndarray":
+        return "|".join(map(_text, value))
+    return str(value).strip()
