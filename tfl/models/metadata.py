@@ -110,6 +110,11 @@ class Metadata:
         return cls(**{name: values[name] for name in entries & known})
 
     @property
+    def network(self) -> str:
+        """The network with its width, such as "MobileNetV2 (alpha 0.35)"."""
+        return self.backbone + (f" (alpha {self.alpha:g})" if self.alpha != 1 else "")
+
+    @property
     def task(self) -> Task:
         """The task that `target` names."""
         return get_task(self.target)
