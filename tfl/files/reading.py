@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,6 @@ from etils import epath
 
 from tfl.errors import InputError
 from tfl.files.spreadsheets import unguard_cells
-from tfl.files.writing import is_local
 
 _LARGEST = 2**63  # whole numbers from here on do not fit into int64
 
@@ -29,11 +27,6 @@ def refuse_file(path: epath.PathLike, reason: object, argument: str = "workdir")
     """
     text = " ".join(str(reason).split()).rstrip(".")
     return InputError(f"`{argument}` must have only complete, readable files. Received: {str(path)!r}: {text}.")
-
-
-def modified(path: epath.Path) -> int:
-    """Return the time of the last change in seconds; epath also looks up the owner, who may have no name."""
-    return int(os.stat(path).st_mtime if is_local(path) else path.stat().mtime)  # noqa: PTH116
 
 
 @contextlib.contextmanager

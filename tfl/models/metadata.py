@@ -253,6 +253,16 @@ def read_metadata(file: Any) -> Metadata | None:
     return Metadata.from_dict(values[0]) if values else None
 
 
+def read_date(file: Any) -> str:
+    """Return the day on which Keras wrote a `.keras` file, such as "2026-05-04"; "" if the file does not say it.
+
+    The time of the file itself is often that of a copy.
+    """
+    with zipfile.ZipFile(file) as archive:
+        written = json.loads(archive.read("metadata.json")) if "metadata.json" in archive.namelist() else {}
+    return str(written.get("date_saved", "")).partition("@")[0]
+
+
 def _revive(content: bytes) -> keras.Model:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.keras"

@@ -1,15 +1,18 @@
 """Read the facts about a run from its workdir, once, for the report and the model card."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from etils import epath
 
 from tfl.errors import InputError
 from tfl.evaluation.evaluation import Evaluation
 from tfl.evaluation.predictions import Predictions
-from tfl.files.reading import modified, read_csv, read_json
+from tfl.files.reading import read_csv, read_json
 from tfl.files.schemas import CERTIFICATE, EVALUATION
+from tfl.files.writing import is_local
 from tfl.models.classifier import Metadata, read_model_metadata
 from tfl.report.agreement import check_ends, check_facts, read_history
 from tfl.report.certificate import read_certified
@@ -76,5 +79,10 @@ def _quarantine(run: Workdir) -> list[dict[str, str]]:
 
 
 def _seconds(run: Workdir) -> float | None:
-    start, end = (modified(run / name) for name in ("config.json", "metrics.json"))
+    start, end = (_modified(run / name) for name in ("config.json", "metrics.json"))
     return end - start if end > start else None
+
+
+def _modified(path: epath.Path) -> int:
+    """Return the time of the last change; epath also looks up the owner, who may have no name in a container."""
+    return int(os.stat(path).st_mtime if is_local(path) else path.stat().mtime)  # noqa: PTH116

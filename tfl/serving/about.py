@@ -1,6 +1,5 @@
 """What a visitor must know about the model that answers: its run, its result on test, and its promise."""
 
-import datetime
 from typing import Any, NamedTuple
 
 from etils import epath
@@ -9,15 +8,15 @@ from tfl.errors import InputError
 from tfl.evaluation.conformal import MeasuredCoverage, choose_coverage
 from tfl.evaluation.evaluation import Evaluation
 from tfl.export.publish import read_certificate
-from tfl.files.reading import modified
-from tfl.models.classifier import Metadata
+from tfl.models.metadata import Metadata, read_date
 from tfl.progress import say
 from tfl.runs.recorded import recorded_evaluation
 from tfl.serving.certainty import Certainty
 from tfl.serving.options import ServeOptions
 from tfl.workdir import Workdir, read_config
 
-_RUN_FILES = ("config.json", "metrics.json")
+MODEL = "model.keras"  # of a run
+_RUN_FILES = ("config.json", "metrics.json", MODEL)
 
 
 class _Origin(NamedTuple):
@@ -67,12 +66,11 @@ def read_about(model: epath.PathLike, metadata: Metadata) -> About:
     """
     path = _full(model)
     origin = _origin_of(path)
-    file = origin.run / _RUN_FILES[-1] if origin else path
-    day = datetime.datetime.fromtimestamp(modified(file), datetime.UTC).date().isoformat()
+    file = origin.run / MODEL if origin else path
     facts: dict[str, Any] = {
-        "run": origin.run.path.name if origin else "",
-        "date": day,
+        "name": origin.run.path.name if origin else "",
         "network": metadata.network,
+        "date": read_date(file) if file.suffix == ".keras" else "",
     }
     if origin is None or not origin.is_evaluated:
         return About(facts, None)
@@ -95,7 +93,7 @@ def _origin_of(path: epath.Path) -> _Origin | None:
     """Find the run of a model: the path is its folder, its model file, or one of its certified exports."""
     if _is_run(path):
         return _Origin(Workdir(path), is_evaluated=True)
-    if path.name == "model.keras" and _is_run(path.parent):
+    if path.name == MODEL and _is_run(path.parent):
         return _Origin(Workdir(path.parent), is_evaluated=True)
     if not _is_run(path.parent.parent):
         return None

@@ -49,7 +49,9 @@ class Certainty:
     def result(self) -> str:
         """How the promise was kept on test, in words."""
         row, several = self.measured, self.metadata.input.noun[1]
-        ends = f" (95 % interval {_percent(row.low)} to {_percent(row.high)})" if row.low is not None and row.high is not None else ""
+        ends = ""
+        if row.low is not None and row.high is not None:
+            ends = f" (95\N{NO-BREAK SPACE}% interval {_percent(row.low)} to {_percent(row.high)})"
         return f"Measured on the test {several}: {_percent(row.test_coverage)}{ends}."
 
     def to_dict(self) -> dict[str, Any]:
@@ -95,4 +97,4 @@ def _in_words(names: Sequence[str], count: int, several: str) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{round(100 * share, 1):g} %"
+    return f"{round(100 * share, 1):g}\N{NO-BREAK SPACE}%"
