@@ -27,7 +27,7 @@ def evaluation_with(rows: list[dict[str, Any]], temperature: float = TEMPERATURE
     return {
         "temperature": temperature,
         "headline": "accuracy",
-        "test": {"accuracy": 0.9, "num_examples": 1200},
+        "test": {"loss": 0.3, "accuracy": 0.9, "num_examples": 1200},
         "intervals": {"accuracy": [0.5, 0.6], "accuracy_wilson": [0.88, 0.92]},
         "decisions": {"conformal": rows},
     }

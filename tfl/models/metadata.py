@@ -258,9 +258,11 @@ def read_date(file: Any) -> str:
 
     The time of the file itself is often that of a copy.
     """
-    with zipfile.ZipFile(file) as archive:
-        written = json.loads(archive.read("metadata.json")) if "metadata.json" in archive.namelist() else {}
-    return str(written.get("date_saved", "")).partition("@")[0]
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return str(json.loads(archive.read("metadata.json"))["date_saved"]).partition("@")[0]
+    except (zipfile.BadZipFile, LookupError, OSError, TypeError, ValueError):
+        return ""
 
 
 def _revive(content: bytes) -> keras.Model:

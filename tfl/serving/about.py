@@ -8,6 +8,7 @@ from tfl.errors import InputError
 from tfl.evaluation.conformal import MeasuredCoverage, choose_coverage
 from tfl.evaluation.evaluation import Evaluation
 from tfl.export.publish import read_certificate
+from tfl.files.writing import is_local
 from tfl.models.metadata import Metadata, read_date
 from tfl.progress import say
 from tfl.runs.recorded import recorded_evaluation
@@ -86,7 +87,8 @@ def read_about(model: epath.PathLike, metadata: Metadata) -> About:
 
 
 def _full(model: epath.PathLike) -> epath.Path:
-    return epath.Path(model).expanduser().resolve()
+    path = epath.Path(model).expanduser()
+    return path.resolve() if is_local(path) else path  # "." gets a name
 
 
 def _origin_of(path: epath.Path) -> _Origin | None:

@@ -65,6 +65,7 @@ function showFacts(several) {
 async function take(files) {
   const chosen = [...files];
   if (!chosen.length) return;
+  if (!about) say("Waiting for the model.", false);
   await learned;
   const mine = batch;
   mine.all += chosen.length;

@@ -18,7 +18,7 @@ function addCard(file, hasPictures) {
   const verdict = make("p", "Waiting.", "verdict quiet");
   body.append(title, verdict);
   const pictures = make("div", "", "pictures");
-  if (hasPictures) pictures.append(picture(URL.createObjectURL(file), file.name, ""));
+  if (hasPictures) pictures.append(picture(URL.createObjectURL(file), "Preview of " + file.name, ""));
   card.append(pictures, body);
   pictures.hidden = !hasPictures;
   document.getElementById("cards").append(card);
