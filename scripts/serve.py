@@ -1,4 +1,4 @@
-"""Predict the classes of photos over HTTP, with the REST API of TensorFlow Serving and a web page to try it.
+"""Let a model answer over HTTP, with the REST API of TensorFlow Serving and a web page for people.
 
 The model is a finished run, or an export of it from scripts/export.py: .keras, .tflite, .onnx or a SavedModel folder.
 

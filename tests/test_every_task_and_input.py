@@ -34,6 +34,7 @@ from tfl.recipe.transfer import TransferResult
 from tfl.serving import ServeOptions
 from tfl.serving.app import create_app
 from tfl.tasks import get_task, task_names
+from tfl.tasks.task import CONFORMAL
 
 OWN_INPUTS = ["row"]  # of docs/how-to/extending.md, for which no line of tfl is written
 INPUT_NAMES = [*(name for name in input_names() if name not in OWN_INPUTS), *OWN_INPUTS]
@@ -304,6 +305,10 @@ def test_the_service_answers_as_the_artefact(cell):
             body = {"instances": [cell.input.instance(content)]}
             (prediction,) = client.post("/v1/models/model:predict", json=body).json()["predictions"]
             assert prediction == {"class_names": list(cell.table.names), "probabilities": list(map(like, expected))}
+        about = client.get("/v1/models/model/metadata").json()["metadata"]["tfl"]
+        assert about["run"]["test"]["value"] == cell.whole.metrics["test"][cell.task.metric]
+        assert about["run"]["name"] == "whole" and about["input"]["noun"] == list(get_input(cell.kind).noun)
+        assert (about["certainty"] is not None) == (CONFORMAL in get_task(cell.name).analyses)
         refused = client.post("/v1/models/model:classify", content=cell.input.broken)
         assert 400 <= refused.status_code < 500
         assert len(refused.json()["error"]) > 10 and "\n" not in refused.json()["error"]

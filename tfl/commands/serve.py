@@ -1,4 +1,4 @@
-"""Predict the classes of photos over HTTP, with the REST API of TensorFlow Serving and a web page to try it.
+"""Let a model answer over HTTP, with the REST API of TensorFlow Serving and a web page for people.
 
 The model is a finished run, or an export of it: .keras, .tflite, .onnx or a SavedModel folder.
 
@@ -16,14 +16,16 @@ _MODEL = flags.DEFINE_string(
 )
 _HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen on; 0.0.0.0: for all who can reach this machine.")
 _PORT = flags.DEFINE_integer("port", 8501, "Port; 0: a free one.")
-_NAME = flags.DEFINE_string("name", "model", "Name of the model in addresses, as in /v1/models/NAME.")
+_NAME = flags.DEFINE_string("name", "model", "Name of the model in addresses, as in /v1/models/NAME, and on the page.")
 _BATCH = flags.DEFINE_integer(
-    "max_batch_size", 32, "Most images that run through the network together; 1: no batching."
+    "max_batch_size", 32, "Most examples (such as images) that run through the network together; 1: no batching."
 )
 _WAIT = flags.DEFINE_float("batch_timeout_ms", 2.0, "Milliseconds that a batch waits for more requests.")
 _BYTES = flags.DEFINE_integer("max_request_bytes", 16 << 20, "Largest body of a request, in bytes.")
-_PIXELS = flags.DEFINE_integer("max_image_pixels", 50_000_000, "Most pixels that an image may have.")
-_QUEUE = flags.DEFINE_integer("queue_size", 256, "Images that may be in the service at once.")
+_PIXELS = flags.DEFINE_integer(
+    "max_image_pixels", 50_000_000, "Most pixels that an image may have; for other examples the most bytes."
+)
+_QUEUE = flags.DEFINE_integer("queue_size", 256, "Examples that may be in the service at once.")
 _TIMEOUT = flags.DEFINE_float("timeout_seconds", 30.0, "Seconds after which the service gives up a request.")
 _DRAIN = flags.DEFINE_float("drain_seconds", 0.0, "Seconds in which /readyz answers 503 before the service stops.")
 _ORIGIN = flags.DEFINE_list("allow_origin", [], "Other web addresses whose pages may read the answers; *: all.")

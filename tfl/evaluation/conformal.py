@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,11 @@ from tfl.evaluation.analysis import Analysis, Examples
 from tfl.evaluation.intervals import wilson_interval
 from tfl.evaluation.predictions import Predictions, classification_of
 from tfl.evaluation.rows import rows_from_json
-from tfl.tasks.task import CONFORMAL
+from tfl.tasks.task import CONFORMAL, Task
 
 COVERAGES = (0.8, 0.9, 0.95, 0.99)
 METHODS = ("lac", "aps")
+LEAST_COVERAGE, HALF = 0.9, 0.5  # of the sets that people see
 RESIDUAL = "residual"  # the only method of regression
 
 
@@ -41,7 +42,11 @@ class ConformalSets:
 
     def contains(self, table: Predictions) -> np.ndarray:
         """Return which classes are in the set of each example, bool `(N, C)`; a set may be empty or hold all."""
-        return _class_scores(table, self.method) <= self.score
+        return self.names(table.probabilities)
+
+    def names(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return which classes are in the set of each row of probabilities, bool `(N, C)`."""
+        return _class_scores(probabilities, self.method) <= self.score
 
     def covers(self, table: Predictions) -> np.ndarray:
         """Return whether each set contains the truth, bool `(N,)`; for regression, whether all intervals do."""
@@ -67,6 +72,13 @@ class MeasuredCoverage:
     low: float | None = None
     high: float | None = None
     mean_set_size: float | None
+
+    def sets(self, task: Task) -> ConformalSets:
+        """Return the rule whose results these are; its threshold must be known."""
+        threshold = float(self.threshold or 0.0)
+        if task.is_classifier:
+            return ConformalSets(self.coverage, METHODS[0], 1.0 - threshold)
+        return ConformalSets(self.coverage, RESIDUAL, threshold)
 
 
 class ConformalAnalysis(Analysis[tuple[MeasuredCoverage, ...]]):
@@ -132,6 +144,29 @@ def fit_conformal(calibration: Predictions, coverage: float = 0.9, method: str =
     return ConformalSets(coverage, method, float(scores[rank - 1]) if rank <= len(scores) else math.inf)
 
 
+def choose_coverage(rows: Sequence[MeasuredCoverage], task: Task) -> MeasuredCoverage | None:
+    """Choose the prediction sets by which a model tells people that it is not sure; validation alone decides.
+
+    It is the lowest coverage of at least `LEAST_COVERAGE` whose sets hold every class with a probability above one
+    half. If the accuracy is above the coverage, the sets of this coverage are empty for examples that the model
+    predicts well.
+
+    Args:
+        rows: the results of several coverages, calibrated on validation.
+        task: the task of the model.
+
+    Returns:
+        The row; with no such row that of the highest coverage; None if validation was too small for any promise.
+    """
+    usable = [
+        row
+        for row in sorted(rows, key=lambda row: row.coverage)
+        if row.coverage >= LEAST_COVERAGE and row.threshold is not None and (row.threshold or not task.is_classifier)
+    ]
+    full = [row for row in usable if not task.is_classifier or (row.threshold or 0.0) <= HALF]
+    return next(iter([*full, *reversed(usable)]), None)
+
+
 def describe_conformal(validation: Predictions, test: Predictions) -> tuple[MeasuredCoverage, ...]:
     """Calibrate sets on validation for several coverages and return their results on test.
 
@@ -164,11 +199,10 @@ def _scores_of_truth(table: Predictions, method: str) -> np.ndarray:
     if method == RESIDUAL:
         return np.abs(table.task.as_targets(table.labels, table.logits.shape[1]) - table.logits).max(axis=1)
     labels = classification_of(table).as_classes(table.labels)
-    return _class_scores(table, method)[np.arange(len(labels)), labels]
+    return _class_scores(table.probabilities, method)[np.arange(len(labels)), labels]
 
 
-def _class_scores(table: Predictions, method: str) -> np.ndarray:
-    probabilities = table.probabilities
+def _class_scores(probabilities: np.ndarray, method: str) -> np.ndarray:
     if method == "lac":
         return 1.0 - probabilities
     order = np.argsort(-probabilities, axis=1, kind="stable")

@@ -35,6 +35,11 @@ class Evaluation:
     slices: Mapping[str, tuple[MeasuredSlice, ...]] = dataclasses.field(default_factory=dict)
 
     @property
+    def headline_interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of the headline metric; for accuracy it is Wilson's, under another name in older runs."""
+        return self.intervals.get(f"{self.headline}_wilson") or self.intervals.get(self.headline)
+
+    @property
     def per_class(self) -> tuple[ClassMetrics, ...]:
         """The metrics of each class; empty if they do not apply."""
         return self.results.get(PER_CLASS, ())

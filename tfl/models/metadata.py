@@ -110,6 +110,11 @@ class Metadata:
         return cls(**{name: values[name] for name in entries & known})
 
     @property
+    def network(self) -> str:
+        """The network with its width, such as "MobileNetV2 (alpha 0.35)"."""
+        return self.backbone + (f" (alpha {self.alpha:g})" if self.alpha != 1 else "")
+
+    @property
     def task(self) -> Task:
         """The task that `target` names."""
         return get_task(self.target)
@@ -246,6 +251,18 @@ def read_metadata(file: Any) -> Metadata | None:
             f"`{METADATA_FILE}` must be equal to the metadata in the model's config. Received: two that differ."
         )
     return Metadata.from_dict(values[0]) if values else None
+
+
+def read_date(file: Any) -> str:
+    """Return the day on which Keras wrote a `.keras` file, such as "2026-05-04"; "" if the file does not say it.
+
+    The time of the file itself is often that of a copy.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return str(json.loads(archive.read("metadata.json"))["date_saved"]).partition("@")[0]
+    except (zipfile.BadZipFile, LookupError, OSError, TypeError, ValueError):
+        return ""
 
 
 def _revive(content: bytes) -> keras.Model:

@@ -122,8 +122,7 @@ class Facts:
     @property
     def headline_interval(self) -> tuple[float, float] | None:
         """The 95 % interval of the headline metric; for accuracy it is Wilson's, under another name in older runs."""
-        intervals = self.evaluation.intervals
-        return intervals.get(f"{self.headline}_wilson") or intervals.get(self.headline)
+        return self.evaluation.headline_interval
 
     @property
     def held_out(self) -> str:

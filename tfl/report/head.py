@@ -70,13 +70,12 @@ def _heading(facts: Facts) -> str:
 
 def describe_model(facts: Facts) -> str:
     """Describe in one sentence the network and its classes."""
-    names, width = facts.metadata.class_names, facts.config.backbone.alpha
-    network = facts.metadata.backbone + (f" (alpha {width:g})" if width != 1 else "")
+    names = facts.metadata.class_names
     shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
     kind = facts.task.nouns[1]
     weights = facts.config.backbone.weights
     source = "pre-trained on " + facts.config.pretrain.source if facts.config.pretrain.source else f"weights {weights}"
-    return f"{network}, {source}, for the {kind} {shown}."
+    return f"{facts.metadata.network}, {source}, for the {kind} {shown}."
 
 
 def _headline(facts: Facts) -> Tile:

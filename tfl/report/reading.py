@@ -10,7 +10,7 @@ from etils import epath
 from tfl.errors import InputError
 from tfl.evaluation.evaluation import Evaluation
 from tfl.evaluation.predictions import Predictions
-from tfl.files.reading import read_csv, read_json, refuse_file
+from tfl.files.reading import read_csv, read_json
 from tfl.files.schemas import CERTIFICATE, EVALUATION
 from tfl.files.writing import is_local
 from tfl.models.classifier import Metadata, read_model_metadata
@@ -18,7 +18,7 @@ from tfl.report.agreement import check_ends, check_facts, read_history
 from tfl.report.certificate import read_certified
 from tfl.report.facts import Facts
 from tfl.report.run_metrics import RunMetrics
-from tfl.runs.recorded import recorded_predictions, recorded_splits
+from tfl.runs.recorded import recorded_evaluation, recorded_predictions, recorded_splits
 from tfl.workdir import Workdir, read_config
 
 
@@ -63,15 +63,10 @@ def read_facts(workdir: Any) -> Facts:
 
 def _evaluation(run: Workdir, metadata: Metadata) -> Evaluation:
     """Read `evaluation.json`; an older run may not have written it, or fewer entries."""
-    headline, path = metadata.task.headline.metric, run / "evaluation.json"
-    values = _values(run, path.name, EVALUATION)
-    if not values:
-        return Evaluation(metadata.temperature, headline)
-    check_ends(values, path)
-    try:
-        return Evaluation.from_dict(values, headline)
-    except ValueError as error:
-        raise refuse_file(path, error) from error
+    values = _values(run, "evaluation.json", EVALUATION)
+    check_ends(values, run / "evaluation.json")
+    found = recorded_evaluation(run, metadata.task)
+    return found or Evaluation(metadata.temperature, metadata.task.headline.metric)
 
 
 def _values(run: Workdir, name: str, schema: Mapping[str, Any]) -> dict[str, Any]:

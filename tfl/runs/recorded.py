@@ -10,9 +10,11 @@ from tfl.config import PYTHON_DATA, TransferConfig
 from tfl.data import Source, load_source
 from tfl.data.index import read_splits
 from tfl.errors import InputError
+from tfl.evaluation.evaluation import Evaluation
 from tfl.evaluation.predictions import Predictions
 from tfl.evaluation.tables import read_column, read_predictions
-from tfl.files.reading import refuse_file
+from tfl.files.reading import read_json, refuse_file
+from tfl.files.schemas import EVALUATION
 from tfl.inputs import Input
 from tfl.models.metadata import Metadata
 from tfl.progress import say
@@ -59,6 +61,22 @@ def recorded_predictions(
         )
     _check_listed(file, split, recorded_splits(run))
     return table, names
+
+
+def recorded_evaluation(run: Workdir, task: Task) -> Evaluation | None:
+    """Read the evaluation.json of a run; None if the run did not write it, as older runs.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    file = run / "evaluation.json"
+    if not file.exists():
+        return None
+    values = read_json(file, EVALUATION)
+    try:
+        return Evaluation.from_dict(values, task.headline.metric)
+    except ValueError as error:
+        raise refuse_file(file, error) from error
 
 
 def _check_listed(file: Any, split: str, recorded: Rows) -> None:

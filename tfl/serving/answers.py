@@ -1,6 +1,6 @@
 """Build the responses of the service: those of TensorFlow Serving's API, and simpler ones for people."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from tfl.export.graph import PROBABILITIES
 from tfl.export.saved_model import BYTES_SIGNATURE, CLASS_NAMES, prepared_signature
 from tfl.models.classifier import Metadata
+from tfl.serving.certainty import Certainty
 
 VERSION = "1"
 
@@ -26,15 +27,25 @@ def describe_predictions(rows: np.ndarray, class_names: Sequence[str], by_row: b
     return {"outputs": {PROBABILITIES: rows.tolist(), CLASS_NAMES: [names] * len(rows)}}
 
 
-def describe_classes(row: np.ndarray, metadata: Metadata, top: int) -> dict[str, Any]:
+def describe_classes(
+    row: np.ndarray, metadata: Metadata, top: int, certainty: Certainty | None = None
+) -> dict[str, Any]:
     """Return the response to `:classify`: the most probable classes; for a regression the values.
 
+    If an example may have several labels, each of them says whether it is "present".
+
     Args:
-        row: the probabilities or values of one image, `(C,)`.
+        row: the probabilities or values of one example, `(C,)`.
         metadata: the class names and the target.
         top: the number of classes.
+        certainty: adds how sure the model is; None: nothing is added.
     """
-    return metadata.task.answer(row, metadata.class_names, top)
+    task, names = metadata.task, metadata.class_names
+    answer = task.answer(row, names, top)
+    if task.labels.has_names and not task.labels.has_one_class:
+        present = dict(zip(names, np.asarray(task.decide(row[None]))[0].tolist(), strict=True))
+        answer["classes"] = [entry | {"present": bool(present[entry["class"]])} for entry in answer["classes"]]
+    return answer | (certainty.describe(row) if certainty else {})
 
 
 def describe_status(is_loaded: bool) -> dict[str, Any]:
@@ -44,8 +55,14 @@ def describe_status(is_loaded: bool) -> dict[str, Any]:
     return {"model_version_status": [{"version": VERSION, "state": state, "status": status}]}
 
 
-def describe_signatures(name: str, metadata: Metadata, can_explain: bool) -> dict[str, Any]:
-    """Return the response to `GET /v1/models/NAME/metadata`; the entry "tfl" explains the outputs."""
+def describe_signatures(name: str, metadata: Metadata, further: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the response to `GET /v1/models/NAME/metadata`; the entry "tfl" explains the outputs.
+
+    Args:
+        name: of the model in addresses.
+        metadata: of the model.
+        further: more entries of "tfl": the run, the limits and the abilities of the service.
+    """
     kind, num_classes = metadata.input, len(metadata.class_names)
     raw_name, prepared_name = kind.tensors
     outputs = {
@@ -73,7 +90,14 @@ def describe_signatures(name: str, metadata: Metadata, can_explain: bool) -> dic
                 "image_size": metadata.image_size,
                 "backbone": metadata.backbone,
                 "temperature": metadata.temperature,
-                "can_explain": can_explain,
+                "input": {
+                    "noun": list(kind.noun),
+                    "one": kind.one_example,
+                    "has_pictures": kind.has_pictures,
+                    "file_types": list(kind.file_types),
+                    "typed": kind.typed,
+                },
+                **further,
             },
         },
     }

@@ -16,6 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from tfl.registry import did_you_mean, find_same
 from tfl.serving import answers
+from tfl.serving.about import title_of
 from tfl.serving.bodies import read_body
 from tfl.serving.encoded import read_form
 from tfl.serving.limits import RequestError, Room
@@ -90,7 +91,7 @@ class _Service:
         self._check(name)
         top = _read_top(request)
         row, _ = await self._look(request)
-        return _to_json(answers.describe_classes(row, self.model.metadata, top))
+        return _to_json(answers.describe_classes(row, self.model.metadata, top, self.model.about.certainty))
 
     async def explain(self, request: Request, name: str) -> Response:
         self._check(name)
@@ -111,7 +112,7 @@ class _Service:
         number = best if same is None else metadata.class_names.index(same)
         async with self._deadline():
             picture = await self.model.explain(pixels, number)
-        answer = answers.describe_classes(row, metadata, top)
+        answer = answers.describe_classes(row, metadata, top, self.model.about.certainty)
         answer["explained"] = metadata.class_names[number]
         answer["overlay"] = "data:image/png;base64," + base64.b64encode(picture).decode()
         return _to_json(answer)
@@ -174,7 +175,7 @@ def _add_model_routes(app: FastAPI, service: _Service) -> None:
 
 def _add_state_routes(app: FastAPI, model: ServedModel) -> None:
     options = model.options
-    page = Page(options.name)
+    page = Page(options.name, title_of(options))
     get = functools.partial(app.api_route, methods=["GET", "HEAD"])  # monitors of a service send HEAD
 
     @get("/")
@@ -208,7 +209,7 @@ def _add_state_routes(app: FastAPI, model: ServedModel) -> None:
     @get("/v1/models/{name}/metadata")
     async def tell_metadata(name: str) -> Response:
         _check_name(name, options.name)
-        return _to_json(answers.describe_signatures(name, model.metadata, model.can_explain))
+        return _to_json(answers.describe_signatures(name, model.metadata, model.describe()))
 
 
 def _check_name(name: str, own: str) -> None:

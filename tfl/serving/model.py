@@ -15,6 +15,7 @@ from tfl.export.runner import num_cores
 from tfl.inputs import Input
 from tfl.inputs.untrusted import Checked, Decoder, RefusedError
 from tfl.models.classifier import Metadata
+from tfl.serving.about import About, read_about
 from tfl.serving.batching import Batcher
 from tfl.serving.limits import RequestError, Room
 from tfl.serving.metrics import Metrics
@@ -31,6 +32,7 @@ class _Loaded(NamedTuple):
     artefact: Artefact
     decode: Decoder
     batcher: Batcher
+    about: About
 
 
 class ServedModel:
@@ -119,6 +121,21 @@ class ServedModel:
             return False
         return self._loaded.artefact.metadata.input.has_pictures
 
+    @property
+    def about(self) -> About:
+        """The run of the model, its result on test, and how it says that it is not sure."""
+        return self._parts.about
+
+    def describe(self) -> dict[str, Any]:
+        """Return the facts about the model and the service that are not in its metadata, ready for JSON."""
+        facts, certainty = self.about
+        return {
+            "can_explain": self.can_explain,
+            "max_request_bytes": self.options.max_request_bytes,
+            "run": facts,
+            "certainty": certainty.to_dict() if certainty else None,
+        }
+
     @contextlib.asynccontextmanager
     async def running(self, on_failure: Callable[[], None], on_ready: Callable[[], None]) -> AsyncIterator[None]:
         """Load the model in the background, and answer requests while the context lasts.
@@ -144,10 +161,10 @@ class ServedModel:
 
     async def _load_and_run(self, on_ready: Callable[[], None]) -> None:
         loop, options = asyncio.get_running_loop(), self.options
-        artefact, decode, batch_size = await loop.run_in_executor(self._network, self._load)
+        artefact, decode, batch_size, about = await loop.run_in_executor(self._network, self._load)
         run = functools.partial(self._run, artefact)
         batcher = Batcher(run, self._network, batch_size, options.batch_timeout_ms / 1000)
-        self._loaded = _Loaded(artefact, decode, batcher)
+        self._loaded = _Loaded(artefact, decode, batcher, about)
         self.room.what = self.nouns[1]
         on_ready()
         await batcher.run()
@@ -157,7 +174,7 @@ class ServedModel:
         with self.metrics.batch_seconds.time():
             return artefact.predict_prepared(images)
 
-    def _load(self) -> tuple[Artefact, Decoder, int]:
+    def _load(self) -> tuple[Artefact, Decoder, int, About]:
         """Load the model, and run everything once, because the first run is many times slower."""
         options = self.options
         artefact = load_artefact(options.model)
@@ -168,7 +185,7 @@ class ServedModel:
         blank = np.zeros(kind.spec.shape, kind.spec.dtype.as_numpy_dtype)
         batch_size = best_batch_size(artefact.predict_prepared, blank, options.max_batch_size)
         self.metrics.batch_size.set(batch_size)
-        return artefact, decode, batch_size
+        return artefact, decode, batch_size, read_about(options.model, artefact.metadata)
 
     def announce(self) -> contextlib.AbstractContextManager[None]:
         """Let a batch wait for the images that are prepared in this context; see `Batcher.announce`."""

@@ -32,15 +32,17 @@ class ServeOptions:
         model: a finished workdir, or an artefact of any format.
         host: the address to listen on; the default can be reached only from this machine.
         port: the port to listen on; 0: any free port.
-        name: the name of the model, as in `/v1/models/NAME`.
-        max_batch_size: the most images that run through the network together. At the start the service measures which
+        name: the name of the model, as in `/v1/models/NAME`, and on the page. If it is the default, the page shows the
+            name of the run or of the file instead.
+        max_batch_size: the most examples that run through the network together. At the start the service measures which
             batch size up to this limit is best. 1: no micro-batching.
         batch_timeout_ms: how long a batch that is not full waits for requests that are known to be coming, in
             milliseconds.
         max_request_bytes: the largest body of a request, in bytes.
         max_image_pixels: the most pixels of a decoded image. A file of some kilobytes can decode to gigabytes; the
-            most expensive kind of image (PNG with alpha) needs about 30 bytes per pixel.
-        queue_size: the most images in the service at once; further requests are told to try again.
+            most expensive kind of image (PNG with alpha) needs about 30 bytes per pixel. For other examples the most
+            bytes of a file.
+        queue_size: the most examples in the service at once; further requests are told to try again.
         timeout_seconds: the time limit of a request, in seconds.
         drain_seconds: how long `/readyz` returns 503 before the service stops listening, in seconds, so that load
             balancers can notice it in time.

@@ -1,4 +1,4 @@
-"""The web page where a person drops a photo and sees the prediction."""
+"""The web page where a person drops files, such as photos, and sees what the model answers."""
 
 import base64
 import functools
@@ -7,6 +7,8 @@ import importlib.resources
 
 import jinja2
 from markupsafe import Markup
+
+SCRIPTS = ("page_send.js", "page_cards.js", "page.js")  # together they are the one script of the page
 
 
 class Page:
@@ -18,10 +20,16 @@ class Page:
             requests to its own service.
     """
 
-    def __init__(self, name: str) -> None:
-        script, style = _read("page.js"), _read("page.css")
+    def __init__(self, name: str, title: str = "") -> None:
+        """Fill in the page.
+
+        Args:
+            name: of the model in addresses.
+            title: its name for people; empty: the same.
+        """
+        script, style = "\n".join(map(_read, SCRIPTS)), _read("page.css")
         template = jinja2.Template(_read("page.html"), autoescape=True, undefined=jinja2.StrictUndefined)
-        self.html = template.render(name=name, script=Markup(script), style=Markup(style))
+        self.html = template.render(name=name, title=title or name, script=Markup(script), style=Markup(style))
         self.policy = "; ".join(
             [
                 "default-src 'none'",

@@ -46,6 +46,7 @@ class ImageInput(Input):
     augmentations = tuple(AUGMENTATIONS)
     tensors = ("images", "pixels")
     has_pictures = True
+    file_types = ("image/*", ".avif", ".heic", ".heif", ".j2k", ".jp2", ".tif", ".tiff")
     error = BadImageError
     shape_hint = " (H, W, C)"
 

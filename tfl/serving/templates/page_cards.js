@@ -1,0 +1,143 @@
+const MOST_CLASSES = 5;  // rows of a card; labels and values are all shown
+let cards = 0;
+
+function make(tag, text, className) {
+  const element = document.createElement(tag);
+  if (text) element.textContent = text;  // never as HTML: names of files and classes may hold anything
+  if (className) element.className = className;
+  return element;
+}
+
+function addCard(file, hasPictures) {
+  const card = make("li", "", "card");
+  const title = make("h3", file.name);
+  title.id = "card" + (cards += 1);
+  card.setAttribute("aria-labelledby", title.id);
+  card.setAttribute("aria-busy", "true");
+  const body = make("div", "", "body");
+  const verdict = make("p", "Waiting.", "verdict quiet");
+  body.append(title, verdict);
+  const pictures = make("div", "", "pictures");
+  if (hasPictures) pictures.append(picture(URL.createObjectURL(file), "Preview of " + file.name, ""));
+  card.append(pictures, body);
+  pictures.hidden = !hasPictures;
+  document.getElementById("cards").append(card);
+  return {card, body, verdict, pictures};
+}
+
+function picture(source, description, caption) {
+  const figure = make("figure");
+  const image = make("img");
+  image.loading = "lazy";
+  image.decoding = "async";
+  image.alt = description;
+  image.onerror = () => {
+    URL.revokeObjectURL(source);
+    figure.replaceChildren(make("figcaption", "This browser has no preview of this file."));
+  };
+  image.src = source;
+  figure.append(image);
+  if (caption) figure.append(make("figcaption", caption));
+  return figure;
+}
+
+function finish(parts, text, className) {
+  parts.card.setAttribute("aria-busy", "false");
+  parts.verdict.textContent = text;
+  parts.verdict.className = "verdict " + className;
+}
+
+function showTrouble(parts, sentence, detail) {
+  finish(parts, sentence, "problem");
+  parts.body.firstChild.hidden = true;  // the sentence names the file
+  parts.pictures.hidden = parts.pictures.hidden || Boolean(detail);  // it is no picture
+  if (detail) parts.body.append(make("p", detail, "quiet"));
+}
+
+const percent = (share) => (100 * share).toFixed(1) + "\u00a0%";
+const figures = (value) => String(Number(value.toPrecision(5)));
+
+function verdictOf(answer) {
+  if (answer.values) return answer.values.map((row) => row.name + ": " + figures(row.value)).join(", ");
+  if (answer.verdict) return answer.verdict;
+  const isSet = answer.classes[0] && "present" in answer.classes[0];
+  if (!isSet) return answer.classes[0].class;
+  return answer.classes.filter((row) => row.present).map((row) => row.class).join(", ") || "none of the labels";
+}
+
+function showAnswer(parts, answer) {
+  const isUnsure = Boolean(answer.verdict) && answer.named.length !== 1;
+  finish(parts, verdictOf(answer), isUnsure ? "unsure" : "");
+  parts.body.append(answer.values ? tableOfValues(answer) : tableOfClasses(answer));
+}
+
+function table(columns, rows) {
+  const whole = make("table"), head = make("thead"), line = make("tr"), body = make("tbody");
+  columns.forEach(([name, className]) => {
+    const cell = make("th", "", className);
+    cell.scope = "col";
+    cell.append(name ? name : make("span", "Bar", "unseen"));
+    line.append(cell);
+  });
+  head.append(line);
+  body.append(...rows);
+  whole.append(head, body);
+  return whole;
+}
+
+function rowOf(name, ...cells) {
+  const row = make("tr"), head = make("th", name);
+  head.scope = "row";
+  row.append(head, ...cells);
+  return row;
+}
+
+function tableOfClasses(answer) {
+  const isSet = answer.classes.length > 0 && "present" in answer.classes[0];
+  const shown = isSet ? answer.classes : answer.classes.slice(0, MOST_CLASSES);
+  const rows = shown.map((entry) => {
+    const bar = make("td", "", "wide"), track = make("div", "", "bar"), fill = make("div");
+    fill.style.width = 100 * entry.probability + "%";
+    track.append(fill);
+    bar.append(track);
+    const cells = [bar, make("td", percent(entry.probability), "number")];
+    if (isSet) cells.push(make("td", entry.present ? "yes" : "no", "number"));
+    return rowOf(entry.class, ...cells);
+  });
+  const columns = [[isSet ? "Label" : "Class"], ["", "wide"], ["Probability", "number"]];
+  return table(isSet ? [...columns, ["Present", "number"]] : columns, rows);
+}
+
+function tableOfValues(answer) {
+  const ends = answer.intervals;
+  const rows = answer.values.map((entry, k) => {
+    const cells = [make("td", figures(entry.value), "number")];
+    if (ends) cells.push(make("td", ends[k].map(figures).join(" to "), "number"));
+    return rowOf(entry.name, ...cells);
+  });
+  const columns = [["Name"], ["Value", "number"]];
+  return table(ends ? [...columns, [figures(100 * answer.coverage) + "\u00a0% interval", "number"]] : columns, rows);
+}
+
+function showEvidence(parts, answer) {
+  const what = "Evidence for " + answer.explained;
+  parts.pictures.append(picture(answer.overlay, "The same in grey, with the evidence for " + answer.explained
+    + " in orange", what));
+}
+
+function offerEvidence(parts, ask) {
+  const button = make("button", "Show the evidence");
+  button.type = "button";
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    const answer = await ask();
+    if (answer.overlay) {
+      showEvidence(parts, answer);
+      button.remove();
+    } else {
+      button.disabled = false;
+      button.textContent = answer.error + " Try again.";
+    }
+  });
+  parts.body.append(button);
+}
