@@ -228,7 +228,7 @@ class Extractor:
             epoch=view.number if view else None,
             shuffle=False,
         )
-        for batch in track(dataset, description, unit=self.source.kind.noun[0], scale=BATCH):
+        for batch in track(dataset, description, len(rows), self.source.kind.noun, scale=BATCH):
             images = batch["input"].numpy()
             if self._forward is None:
                 self._forward = self._make_forward(images, len(rows))

@@ -138,7 +138,7 @@ class Shelf:
         places = self._locate(keys)
         unchecked = set(np.unique(places[places >= 0] >> _ROW_BITS).tolist()) - self._checked
         paths = [self._shards[number] for number in sorted(unchecked)]
-        walk = track(paths, "checking stored features", unit="shard") if paths else []
+        walk = track(paths, "checking stored features", unit=("file", "files")) if paths else []
         damaged = [path for path in walk if not is_whole(path, self.shape, self.dtype)]
         self._checked |= unchecked
         return damaged

@@ -289,7 +289,7 @@ class _Run:
         if not self.options.verbose:
             return steps
         total = self.epochs.num_steps(epoch)
-        return progress.track(steps, f"epoch {epoch + 1}/{self.options.epochs}", total=total, unit="batch")
+        return progress.track(steps, f"epoch {epoch + 1}/{self.options.epochs}", total=total)
 
     def _walk(self, epoch: int, start: int, guard: Guard) -> Iterator[int]:
         before = self.hooks.on_train_batch_begin if self.every_step else None
