@@ -189,5 +189,6 @@ def _write_history(run: Run, history: keras.callbacks.History) -> None:
     if run.units is not None and len(run.units.scale) == 1:  # errors in the user's units; losses stay standardised
         factors = {name: run.units.scale[0] if name.endswith(run.task.headline.metric) else 1.0 for name in columns}
         columns = {name: column * factors[name] for name, column in columns.items()}
-    rows = zip(history.epoch, *(column.tolist() for column in columns.values()), strict=True)
+    epochs = [epoch + 1 for epoch in history.epoch]  # people count from 1, as the lines on the screen do
+    rows = zip(epochs, *(column.tolist() for column in columns.values()), strict=True)
     write_csv(run.folder / "history.csv", ["epoch", *columns], rows)
