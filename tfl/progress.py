@@ -110,11 +110,14 @@ class Progress:
             seconds: time of the work so far.
             skipped: number of the units done that `seconds` does not contain: the first ones, which also compile.
         """
+        number = self.done if self.total is None else self.total
+        noun = "" if self.description.endswith(self.unit[1]) else f" {self.unit[number != 1]}"
         if self.total is None:
-            return f"{self.description}: {self.done} {self.unit[self.done != 1]} in {human_time(seconds)}"
-        share = f"{self.done} of {self.total} {self.unit[self.total != 1]} ({100 * self.done // self.total} %)"
-        left = seconds * (self.total - self.done) / max(1, self.done - skipped)
-        return f"{self.description}: {share}, {human_time(left)} left"
+            return f"{self.description}: {self.done}{noun} in {human_time(seconds)}"
+        share = f"{self.description}: {self.done} of {self.total}{noun} ({100 * self.done // self.total} %)"
+        if self.done <= skipped:  # what comes after the first units may be much faster
+            return share
+        return f"{share}, {human_time(seconds * (self.total - self.done) / (self.done - skipped))} left"
 
 
 def _with_bar(items: Iterable[T], progress: Progress, scale: int) -> Iterator[T]:
@@ -136,8 +139,7 @@ def _with_lines(
         first = first or seconds
         if seconds >= due and progress.done != progress.total:
             due = seconds + min(seconds, MOST_SECONDS)
-            alone = progress.done <= scale
-            say(progress.describe(seconds if alone else seconds - first, skipped=0 if alone else scale))
+            say(progress.describe(seconds if progress.total is None else seconds - first, skipped=scale))
 
 
 def human_time(seconds: float) -> str:

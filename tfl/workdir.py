@@ -188,10 +188,6 @@ class Workdir:
             return None
         return read_json(file, METRICS)
 
-    def files(self) -> list[str]:
-        """Return the paths of the files and folders in the workdir, for the last lines on the screen."""
-        return sorted(str(self.path / name) for name in _visible(self.path))
-
 
 def read_config(workdir: epath.PathLike) -> TransferConfig:
     """Read the config of a run.

@@ -31,7 +31,7 @@ def test_a_source_gets_the_recipe_of_the_config_file(photos, tmp_path, monkeypat
     """The run itself is that of docs/python.md, which a test runs."""
     ran = []
     monkeypatch.setattr("tfl.recipe.transfer._run", lambda config, *_: ran.append(config))
-    monkeypatch.setattr("tfl.recipe.transfer._say_result", lambda result: None)
+    monkeypatch.setattr("tfl.recipe.transfer.say_result", lambda result: None)
     monkeypatch.chdir(photos.parent)
     for source in ("photos", Path("photos"), f"folder:{photos}", folder_recipe("photos")):
         tfl.transfer(source, tmp_path / "run")

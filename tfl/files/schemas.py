@@ -63,6 +63,7 @@ _FINETUNE = _object(
 )
 _CONTRACT = _object({"examples": COUNT, "frozen_variables": COUNT, "frozen_changed": COUNT, "skipped_steps": COUNT})
 
+SPEED = _object({"start": SIZE, "per_example": SIZE}, ["start", "per_example"])
 METRICS = _object(
     {
         "test": _SCORES,

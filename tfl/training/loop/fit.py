@@ -173,7 +173,11 @@ class _Run:
         self.feed, self.validation = feeds
         self.epochs = Epochs(self.feed, options.steps_per_epoch)
         self.history, self.listener = keras.callbacks.History(), StopListener()
-        own, model, steps = callbacks_of_this_process(callbacks), trainer.model, self.epochs.num_steps(options.initial_epoch)
+        own, model, steps = (
+            callbacks_of_this_process(callbacks),
+            trainer.model,
+            self.epochs.num_steps(options.initial_epoch),
+        )
         check_callbacks(own, model, averages=trainer.average is not None)
         choose_modes(own, trainer.metrics)
         self.hooks = keras.callbacks.CallbackList(

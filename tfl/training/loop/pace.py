@@ -90,7 +90,8 @@ class TimeLeft:
             return ""
         self.has_said = True
         left = rest + rate * self.held_out + after
-        return f"training: about {human_time(left)} left for this epoch and {epochs} more, {rate:.2g} s for each step"
+        more = f" and {epochs} more" if epochs else ""
+        return f"training: about {human_time(left)} left for this epoch{more}, {rate:.2g} s for each step"
 
     def after_epoch(self, epochs: int) -> str:
         """Return the end of the line of an epoch, "" if there is little left or it is not known."""
