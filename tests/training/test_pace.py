@@ -57,9 +57,17 @@ def test_short_epochs_say_it_in_their_own_line_and_a_short_rest_is_not_said():
     run_pass(left.training, 0.0, (1, 7.0), (6, 6.0))
     assert left.within_epoch(3) == ""
     assert left.after_epoch(3) == "; about 21 s left"
+    run_pass(left.training, 20.0, (7, 0.7))
+    assert left.after_epoch(3) == ""
+
+
+def test_batches_that_were_read_during_the_compilation_do_not_promise_too_much():
+    """7 batches of 1 s: the first epoch compiles for 7 s, and its other batches then need 0.1 s each."""
     left = TimeLeft(steps=7, held_out=0)
     run_pass(left.training, 0.0, (1, 7.0), (6, 0.6))
-    assert left.after_epoch(3) == ""
+    assert left.after_epoch(7) == ""
+    run_pass(left.training, 20.0, (1, 1.0), (6, 6.0))
+    assert left.after_epoch(6) == "; about 42 s left"
 
 
 def test_without_a_number_of_steps_the_first_epoch_counts_them():

@@ -246,6 +246,7 @@ class Extractor:
         meter = SpeedMeter(self._take_speed, time.perf_counter())
         for batch in track(dataset, description, len(rows), self.source.kind.noun, scale=BATCH):
             images = batch["input"].numpy()
+            meter.read(time.perf_counter())
             if self._forward is None:
                 self._forward = self._make_forward(images, len(rows))
             yield batch["id"].numpy(), self._forward(images)

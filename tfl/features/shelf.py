@@ -63,7 +63,7 @@ class Shelf:
         """Return the speed at which features of this shelf were last computed; None if there is no record of it."""
         with contextlib.suppress(FileNotFoundError, InputError):
             values = read_json(self.folder / "speed.json", SPEED)
-            return Speed(values["start"], values["per_example"])
+            return Speed(values["wait"], values["start"], values["per_example"])
         return None
 
     def record_speed(self, speed: Speed) -> None:
@@ -168,7 +168,9 @@ class Shelf:
             for path in still:
                 path.unlink(missing_ok=True)
         if still:
-            say(f"features: {len(still)} stored shard(s) are damaged and are computed again. The first: {still[0]}")
+            several = f"{len(still)} stored files are damaged and are computed again; the first is {still[0]}"
+            one = f"a stored file is damaged and is computed again: {still[0]}"
+            say(f"features: {one if len(still) == 1 else several}")
 
 
 class StoredArray:

@@ -63,7 +63,8 @@ _FINETUNE = _object(
 )
 _CONTRACT = _object({"examples": COUNT, "frozen_variables": COUNT, "frozen_changed": COUNT, "skipped_steps": COUNT})
 
-SPEED = _object({"start": SIZE, "per_example": SIZE}, ["start", "per_example"])
+_SPEED = ("wait", "start", "per_example")
+SPEED = _object(dict.fromkeys(_SPEED, SIZE), _SPEED)
 METRICS = _object(
     {
         "test": _SCORES,

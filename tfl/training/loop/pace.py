@@ -4,7 +4,7 @@ import dataclasses
 
 from tfl.progress import human_time
 
-ENOUGH = 5.0  # seconds of steps before the first estimate within an epoch
+ENOUGH = 5.0  # seconds of batches in a pass that began with the compilation
 WORTH_SAYING = 5.0  # seconds; a shorter rest is not said
 
 
@@ -40,6 +40,11 @@ class Pace:
             self.seconds = (now - self._start) * self.count / (self.count - self._uncounted)
 
     @property
+    def is_sure(self) -> bool:
+        """Whether the time is usable: batches that were read during the compilation need less time than later ones."""
+        return self.seconds is not None and (not self._uncounted or self.seconds >= ENOUGH)
+
+    @property
     def per_batch(self) -> float | None:
         """Seconds for each batch, without compilation; None if it is not known yet."""
         return None if self.seconds is None or not self.count else self.seconds / self.count
@@ -71,7 +76,7 @@ class TimeLeft:
             epochs: number of epochs after this one.
         """
         rate, steps = self.training.per_batch, self.steps or self.training.count
-        if rate is None:
+        if rate is None or not self.training.is_sure:
             return None
         held_out = self.validation.seconds
         return epochs * (rate * steps + (rate * self.held_out if held_out is None else held_out))
@@ -86,7 +91,7 @@ class TimeLeft:
         if self.has_said or rate is None or after is None or self.steps is None:
             return ""
         rest = rate * max(0, self.steps - self._first - self.training.count)
-        if (self.training.seconds or 0.0) < ENOUGH or rest < ENOUGH:  # then the line of the epoch comes soon
+        if rest < ENOUGH:  # then the line of the epoch comes soon
             return ""
         self.has_said = True
         left = rest + rate * self.held_out + after
