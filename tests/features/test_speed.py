@@ -31,8 +31,9 @@ def test_a_compilation_that_is_longer_than_the_other_batches_counts_as_their_tim
     assert speed.per_example == pytest.approx(3.7 / 80)
 
 
-def test_one_batch_tells_nothing():
-    assert measure((32, 2.5), finish=True) == measure(finish=True) == []
+def test_all_the_time_of_a_single_batch_counts():
+    assert measure((35, 2.5), finish=True) == [Speed(wait=1.0, start=2.5, per_example=pytest.approx(0.1))]
+    assert measure(finish=True) == []
 
 
 def test_a_shelf_keeps_the_last_speed_and_ignores_a_damaged_record(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 import tfl
 from tfl.features.speed import Speed
-from tfl.recipe.plan import say_phases, say_plan
+from tfl.recipe.plan import LATER, say_phases, say_plan
 from tfl.recipe.transfer import make_backbone, make_classifier, prepared
 from tfl.recipe.work import remaining_work
 
@@ -87,7 +87,9 @@ def test_the_plan_has_only_the_phases_of_the_config(planned, capsys, section, ex
     config, splits, model = planned
     bare = dataclasses.replace(config, pretrain=tfl.PretrainConfig(), scratch=tfl.ScratchConfig(), **section)
     say_phases(bare, splits, model)
-    plan = capsys.readouterr().err.splitlines()[-1]
+    shown = capsys.readouterr().err.splitlines()
+    plan = shown[2]
+    assert shown[3:] == ([LATER] if bare.probe.solver == "none" else [])
     assert expected in plan and "scratch" not in plan and "pre-train" not in plan
 
 

@@ -51,8 +51,8 @@ class SpeedMeter:
             self._say(after / sum(count for count, _ in self._done[1:]))
 
     def finish(self) -> None:
-        """Tell the speed at the end of a short pass; a pass of one batch tells nothing."""
-        if not self._has_told and len(self._done) > 1:
+        """Tell the speed at the end of a short pass."""
+        if not self._has_told and self._done:
             self._say((self._done[-1][1] - self._begin) / sum(count for count, _ in self._done))
 
     def _times(self) -> tuple[float, float]:

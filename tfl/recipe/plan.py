@@ -15,6 +15,7 @@ from tfl.progress import human_time, say
 from tfl.recipe.run import Run
 from tfl.recipe.work import remaining_work
 
+LATER = "how long this takes is known after the first steps of training"
 SayPlan = Callable[[TransferConfig, Splits, keras.Model], None]
 
 
@@ -36,6 +37,8 @@ def say_phases(config: TransferConfig, splits: Splits, model: keras.Model) -> No
     )
     say(f"network: {_network(model)}")
     say(f"plan: {', then '.join(_phases(config, splits, model))}")
+    if config.probe.solver == "none":  # there are no features whose time could be measured
+        say(LATER)
 
 
 def say_time(run: Run, extractor: Extractor, missing: int) -> None:
@@ -61,9 +64,12 @@ def say_time(run: Run, extractor: Extractor, missing: int) -> None:
         extractor.tell = tell
         return
     say(f"features: all are stored, so the frozen network does not run over the {run.splits.source.kind.noun[1]} again")
-    speed = extractor.recorded_speed()
-    if speed is not None and run.config.finetune.epochs:
-        basis = "judging by the time that the stored features took"
+    if not run.config.finetune.epochs:
+        return
+    basis, speed = "judging by the time that the stored features took", extractor.recorded_speed()
+    if speed is None:
+        say(LATER)
+    else:
         tell(speed)
 
 
