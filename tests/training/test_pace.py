@@ -66,6 +66,9 @@ def test_batches_that_were_read_during_the_compilation_do_not_promise_too_much()
     left = TimeLeft(steps=7, held_out=0)
     run_pass(left.training, 0.0, (1, 7.0), (6, 0.6))
     assert left.after_epoch(7) == ""
+    left.training.begin(20.0)
+    left.training.add(1, 25.0)
+    assert left.within_epoch(6) == ""  # it waited for its data
     run_pass(left.training, 20.0, (1, 1.0), (6, 6.0))
     assert left.after_epoch(6) == "; about 42 s left"
 

@@ -24,8 +24,9 @@ class Speed:
 class SpeedMeter:
     """Measures one pass over some batches.
 
-    While the network is compiled, the next batches are read and decoded, and then they need no time. So the time after
-    the first batch counts alone only if it is longer than the compilation. In a shorter pass all the time counts.
+    While the network is compiled, the next batches are read and decoded, which then needs no more time. So the time
+    after the first batch counts alone only if it is longer than the compilation. In a shorter pass it is too short a
+    time for each example, and all the time of the pass is too long a time: their mean counts.
 
     Args:
         tell: called once, as soon as the speed is known.
@@ -52,8 +53,11 @@ class SpeedMeter:
 
     def finish(self) -> None:
         """Tell the speed at the end of a short pass."""
-        if not self._has_told and self._done:
-            self._say((self._done[-1][1] - self._begin) / sum(count for count, _ in self._done))
+        if self._has_told or not self._done:
+            return
+        longest = (self._done[-1][1] - self._begin) / sum(count for count, _ in self._done)
+        later = sum(count for count, _ in self._done[1:])
+        self._say((longest + self._times()[1] / later) / 2 if later else longest)
 
     def _times(self) -> tuple[float, float]:
         """Return the seconds of the first batch after it was read, and of all batches after the first."""

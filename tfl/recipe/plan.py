@@ -14,6 +14,7 @@ from tfl.models.freezing import select_layers, train_only
 from tfl.progress import human_time, say
 from tfl.recipe.run import Run
 from tfl.recipe.work import remaining_work
+from tfl.workdir import CHECKPOINTS
 
 LATER = "how long this takes is known after the first steps of training"
 SayPlan = Callable[[TransferConfig, Splits, keras.Model], None]
@@ -49,6 +50,9 @@ def say_time(run: Run, extractor: Extractor, missing: int) -> None:
         extractor: of the frozen network; it tells its speed after the first features.
         missing: number of its features that are not stored.
     """
+    if (run.folder / CHECKPOINTS / "finetune").exists():
+        say(LATER)  # an earlier start has trained some epochs
+        return
     told: list[Speed] = []
     share = _trained_share(run.config, run.model)
     counts = {name: len(run.rows(name)) for name in ("train", "validation", "test")}

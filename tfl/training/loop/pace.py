@@ -40,9 +40,14 @@ class Pace:
             self.seconds = (now - self._start) * self.count / (self.count - self._uncounted)
 
     @property
+    def has_compiled(self) -> bool:
+        """Whether the present pass began with the compilation."""
+        return self._uncounted > 0
+
+    @property
     def is_sure(self) -> bool:
         """Whether the time is usable: batches that were read during the compilation need less time than later ones."""
-        return self.seconds is not None and (not self._uncounted or self.seconds >= ENOUGH)
+        return self.seconds is not None and (not self.has_compiled or self.seconds >= ENOUGH)
 
     @property
     def per_batch(self) -> float | None:
@@ -84,11 +89,14 @@ class TimeLeft:
     def within_epoch(self, epochs: int) -> str:
         """Return a line after the first steps of a training; "" before they are timed, and after it was returned.
 
+        It is for a long first epoch. Later the line of each epoch tells more exactly what is left.
+
+
         Args:
             epochs: number of epochs after this one.
         """
         rate, after = self.training.per_batch, self.seconds(epochs)
-        if self.has_said or rate is None or after is None or self.steps is None:
+        if self.has_said or not self.training.has_compiled or rate is None or after is None or self.steps is None:
             return ""
         rest = rate * max(0, self.steps - self._first - self.training.count)
         if rest < ENOUGH:  # then the line of the epoch comes soon
