@@ -36,7 +36,7 @@ def write_finished_run(run: Path) -> Path:
     splits.index.write_csv(run / "splits.csv")
     write_csv(run / "quarantine.csv", ["path", "reason"], [("a.jpg", "cut short")])
     write_csv(run / "history.csv", ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"],
-              [(0, 1.1, 0.4, 1.2, 0.3), (1, 0.9, 0.5, 1.0, 0.4)])  # fmt: skip
+              [(1, 1.1, 0.4, 1.2, 0.3), (2, 0.9, 0.5, 1.0, 0.4)])  # fmt: skip
     write_predictions(tables["test"], run / "predictions.csv", splits.index.ids, NAMES)
     write_predictions(tables["validation"], run / "validation_predictions.csv", splits.index.ids, NAMES)
     evaluation = summarize(tables["test"], NAMES, temperature=TEMPERATURE, validation=tables["validation"])

@@ -18,7 +18,8 @@ from tfl.backbones import weights_fingerprint
 from tfl.config import value_of
 from tfl.errors import InputError
 
-TIMES = re.compile(r"[\d.,]+ (?:k?B|MB|ms|s)\b")
+TIMES = re.compile(r"[\d.,]+ (?:k?B|MB|ms|s|min|h)\b")
+PROGRESS = re.compile(r"; about [\d.]+ \w+ left$|^.*: \d+ of \d+ .*\(\d+ %\).*$|^training: about .*$")  # of slow runs
 
 
 def build_tiny(*, input_tensor: Any, alpha: float = 1.0, **_: Any) -> keras.Model:
@@ -114,9 +115,9 @@ def watch(config: tfl.TransferConfig, workdir: Path, capsys: Any) -> Shown:
 
 
 def _said(capsys: Any, workdir: Path) -> str:
-    lines = capsys.readouterr().err.replace(str(workdir), "RUN").splitlines()
-    kept = (line for line in lines if line.strip() and "|" not in line and not line.startswith("strategy: "))
-    return "\n".join(TIMES.sub("N", line) for line in kept)  # progress bars vary, the strategy is said once a process
+    lines = (PROGRESS.sub("", line) for line in capsys.readouterr().err.replace(str(workdir), "RUN").splitlines())
+    kept = (line for line in lines if line.strip() and not line.startswith("strategy: "))  # said once a process
+    return "\n".join(TIMES.sub("N", line) for line in kept)
 
 
 def _digest(path: Path) -> str:

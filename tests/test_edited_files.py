@@ -14,6 +14,7 @@ from tfl.errors import InputError
 from tfl.export.publish import open_certificate, publish
 from tfl.progress import say
 from tfl.report import write_report
+from tfl.report.agreement import read_history
 from tfl.runs.compare import compare_runs
 from tfl.runs.evaluate import evaluate_workdir
 
@@ -300,17 +301,25 @@ def test_a_certificate_cannot_lead_out_of_its_folder(run):
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
-        (lambda rows: [*rows, rows[-1]], "epoch '1' occurs twice"),
-        (lambda rows: [rows[0], *rows[2:]], "row 2 is of epoch 1"),
-        (lambda rows: [*rows, "2" + rows[-1][1:]], "3 epochs, and finetune.epochs=2"),
+        (lambda rows: [*rows, rows[-1]], "epoch '2' occurs twice"),
+        (lambda rows: [rows[0], *rows[2:]], "row 2 is of epoch 2"),
+        (lambda rows: [*rows, "3" + rows[-1][1:]], "3 epochs, and finetune.epochs=2"),
         (lambda rows: [rows[0].replace("epoch", "apoch"), *rows[1:]], "no column 'epoch'"),
-        (lambda rows: [rows[0], rows[1].replace("0.4", "4.4"), *rows[2:]], "accuracy of epoch 0 is 4.4"),
+        (lambda rows: [rows[0], rows[1].replace("0.4", "4.4"), *rows[2:]], "accuracy of epoch 1 is 4.4"),
         (lambda rows: [rows[0], rows[1].replace("1.1", "much"), *rows[2:]], "could not convert"),
+        (lambda rows: [rows[0], "0" + rows[1][1:], rows[2]], "row 3 is of epoch 2"),
     ],
 )
 def test_a_history_that_no_training_has_is_refused(run, change, rule):
     edit_csv(run / "history.csv", change)
     refused(lambda: write_report(run), rule, "history.csv")
+
+
+def test_a_history_of_an_older_version_counts_from_0_and_is_read_as_the_same_epochs(run):
+    recorded = read_history(run / "history.csv")
+    edit_csv(run / "history.csv", lambda rows: [rows[0], "0" + rows[1][1:], "1" + rows[2][1:]])
+    assert read_history(run / "history.csv") == recorded
+    assert [row["epoch"] for row in recorded] == [1, 2] and recorded[0]["loss"] == 1.1
 
 
 def test_an_earlier_runs_weights_are_refused_where_its_config_is_damaged(run):

@@ -208,10 +208,6 @@ class Workdir:
             return None
         return read_json(file, METRICS)
 
-    def files(self) -> list[str]:
-        """Return the paths of the files and folders in the workdir, for the last lines on the screen."""
-        return [str(self.path / name) for name in self.visible()]
-
     def visible(self) -> list[str]:
         """Return the names of the files and folders in the workdir, without hidden ones, in order."""
         return sorted(entry.name for entry in self.path.iterdir() if not entry.name.startswith("."))

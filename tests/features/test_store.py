@@ -207,7 +207,7 @@ def test_every_damage_is_found_said_and_made_good(tmp_path, name, capsys):
     assert [keys[position] for position in missing] == lost
     assert not victim.exists()
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "damaged" in line]
-    assert line.endswith(f"features: 1 stored shard(s) are damaged and are computed again. The first: {victim}")
+    assert line.endswith(f"features: a stored file is damaged and is computed again: {victim}")
 
     shelf.write(lost, values[missing])
     assert contents(tmp_path) == before

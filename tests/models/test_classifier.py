@@ -99,6 +99,25 @@ def test_a_saved_model_gives_the_same_logits_without_tfl(backbone, tmp_path, poo
     np.testing.assert_allclose(np.load(tmp_path / "y.npy"), model(images()), atol=1e-5)
 
 
+def test_a_saved_model_has_no_optimizer_and_plain_keras_trains_it_again(backbone, tmp_path, recwarn):
+    model = tfl.build_classifier(backbone, tfl.HeadSpec(3), METADATA)
+    tfl.save_model(model, tmp_path / "untrained.keras")
+    tfl.compile(model, "adam")
+    tfl.fit(model, images(), np.array([0, 1, 2, 0]), epochs=1, verbose=False)
+    tfl.save_model(model, tmp_path / "trained.keras")
+    model.save(tmp_path / "with_optimizer.keras")
+    sizes = [(tmp_path / f"{name}.keras").stat().st_size for name in ("untrained", "trained", "with_optimizer")]
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.01) and sizes[2] > 2 * sizes[1]
+    assert model.compiled and int(model.optimizer.iterations.numpy()) == 1  # the model itself trains on
+    recwarn.clear()
+    loaded = keras.models.load_model(tmp_path / "trained.keras")
+    assert not recwarn.list and not loaded.compiled
+    np.testing.assert_array_equal(loaded.predict(images(), verbose=0), model.predict(images(), verbose=0))
+    loaded.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    assert np.isfinite(loaded.fit(images(), np.array([0, 1, 2, 0]), verbose=0).history["loss"]).all()
+    assert tfl.load_model(tmp_path / "trained.keras").metadata == METADATA
+
+
 def test_class_names_travel_inside_the_file(backbone, tmp_path):
     model = tfl.build_classifier(backbone, tfl.HeadSpec(3), METADATA)
     tfl.save_model(model, tmp_path / "model.keras")

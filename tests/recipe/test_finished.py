@@ -13,6 +13,7 @@ from option_runs import write_photos
 import tfl
 from tfl.config import absolute_paths
 from tfl.errors import InputError
+from tfl.evaluation import wilson_interval
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,7 +32,7 @@ def test_a_source_gets_the_recipe_of_the_config_file(photos, tmp_path, monkeypat
     """The run itself is that of docs/how-to/python.md, which a test runs."""
     ran = []
     monkeypatch.setattr("tfl.recipe.transfer._run", lambda config, *_: ran.append(config))
-    monkeypatch.setattr("tfl.recipe.transfer._say_result", lambda result: None)
+    monkeypatch.setattr("tfl.recipe.transfer.say_result", lambda result: None)
     monkeypatch.chdir(photos.parent)
     for source in ("photos", Path("photos"), f"folder:{photos}", tfl.load_recipe("folder", photos)):
         tfl.transfer(source, tmp_path / "run")
@@ -61,9 +62,11 @@ def test_a_finished_run_is_opened_again(finished, tmp_path):
     assert result.metrics == json.loads((finished / "metrics.json").read_text())
     assert result.workdir == finished and result.model.metadata.class_names == NAMES
     count = result.metrics["test"]["num_examples"]
-    accuracy = f"accuracy {result.metrics['test']['accuracy']:.4f} (95 % interval "
+    right = round(result.metrics["test"]["accuracy"] * count)
+    low, high = wilson_interval(right, count)
+    accuracy = f"accuracy between {low:.2f} and {high:.2f} (95 % interval; {right} of {count} images right)"
     assert repr(result).startswith(f"TransferResult('{finished}': kept probe, test {accuracy}")
-    assert repr(result).endswith(f" on {count} images)") and "\n" not in repr(result)
+    assert repr(result).endswith("right))") and "\n" not in repr(result)
     html = result._repr_html_()
     assert accuracy in html and "probe (phases: probe, finetune)" in html and str(finished) in html
     with pytest.raises(InputError, match=r"has no config.json"):

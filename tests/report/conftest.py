@@ -118,7 +118,7 @@ def write_run(path, config, splits, model, measured):
 
 
 def write_history(run, losses):
-    rows = [[epoch, 0.8, loss, 0.0, 0.7, validation] for epoch, (loss, validation) in enumerate(losses)]
+    rows = [[epoch, 0.8, loss, 0.0, 0.7, validation] for epoch, (loss, validation) in enumerate(losses, start=1)]
     write_csv(run / "history.csv", ["epoch", "accuracy", "loss", "skipped_steps", "val_accuracy", "val_loss"], rows)
 
 

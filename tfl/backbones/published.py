@@ -7,9 +7,9 @@ still those that Keras passes.
 """
 
 import contextlib
+import functools
 import os
 import pathlib
-import shutil
 import tempfile
 import urllib.request
 from collections.abc import Iterator
@@ -19,9 +19,10 @@ from keras.src.backend import config as keras_config
 from keras.src.utils import file_utils
 
 from tfl.errors import InputError
-from tfl.progress import say, tqdm
+from tfl.progress import say, track
 
 _TIMEOUT = 10  # seconds without an answer
+_MB = 10**6  # bytes
 
 
 @contextlib.contextmanager
@@ -93,7 +94,7 @@ def _is_whole(path: pathlib.Path, file_hash: str | None) -> bool:
 def _download(origin: str, path: pathlib.Path) -> None:
     with urllib.request.urlopen(origin, timeout=_TIMEOUT) as response, path.open("wb") as file:
         total = int(response.headers.get("Content-Length", 0)) or None
-        with tqdm.wrapattr(response, "read", total=total, desc=path.name, dynamic_ncols=True) as source:
-            shutil.copyfileobj(source, file)
+        blocks = iter(functools.partial(response.read, _MB), b"")
+        file.writelines(track(blocks, f"downloading {path.name}", total and -(-total // _MB), ("MB", "MB")))
         if total and path.stat().st_size != total:
             raise OSError(f"only {path.stat().st_size} of {total} bytes arrived")

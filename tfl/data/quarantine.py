@@ -32,7 +32,8 @@ def check_bad_fraction(quarantine: Sequence[tuple[str, str]], total: int, max_ba
             f"`data.max_bad_fraction` must be at least the fraction of files that cannot be used: {len(quarantine)} "
             f"of {total}, the first: {path} ({reason}). Received: data.max_bad_fraction={max_bad_fraction:g}."
         )
-    progress.say(f"{len(quarantine)} of {total} files cannot be used and are left out, the first: {path} ({reason}).")
+    left_out = "is left out:" if len(quarantine) == 1 else "are left out; the first is"
+    progress.say(f"{len(quarantine)} of {total} files cannot be used and {left_out} {path} ({reason})")
     for path, reason in quarantine:
         logging.info("Left out: %s (%s)", path, reason)
 

@@ -146,7 +146,7 @@ def _index_stream(stream: tf.data.Dataset, kind: Input, split: str, start: int) 
     is_open = int(stream.cardinality()) == tf.data.UNKNOWN_CARDINALITY
     distinct: set[int] = set()
     described = stream.map(lambda example, label: (example, label, fingerprint(example)))
-    for example, label, print_ in progress.track(described.as_numpy_iterator(), "Indexing", unit=kind.noun[0]):
+    for example, label, print_ in progress.track(described.as_numpy_iterator(), "Indexing", unit=kind.noun):
         name = f"{split}/{table.seen}" if split else str(table.seen)
         table.seen += 1
         prints.append(int(print_))

@@ -67,6 +67,8 @@ def _prepared_builder(tfds: Any, name: str) -> Any:
         builder = tfds.builder(name, data_dir=data_dir)
     except tfds.core.registered.DatasetNotFoundError as error:
         raise InputError(f"`data.source` must name a tfds data set. Received: tfds:{name}.") from error
+    if not progress.shows_bars():
+        tfds.disable_progress_bar()  # its bars draw over one line, which a file or a pipe cannot show
     builder.download_and_prepare()
     return builder
 

@@ -11,6 +11,7 @@ from tfl.evaluation.calibration import (
 from tfl.evaluation.choice import Choice, compare_losses
 from tfl.evaluation.conformal import ConformalSets, fit_conformal
 from tfl.evaluation.evaluation import Evaluation
+from tfl.evaluation.headline import describe_headline
 from tfl.evaluation.intervals import bootstrap_intervals, difference_interval, wilson_interval
 from tfl.evaluation.pairs import Comparison, adjust_holm, compare_predictions, paired_interval
 from tfl.evaluation.per_class import confusion_matrix, per_class_metrics
@@ -42,6 +43,7 @@ __all__ = [
     "confidences",
     "confusion_matrix",
     "describe_calibration",
+    "describe_headline",
     "difference_interval",
     "evaluate",
     "fit_conformal",

@@ -178,7 +178,7 @@ def measure_examples(source: Source, rows: np.ndarray) -> np.ndarray:
     if measure is None:
         raise InputError(f"`source` must have examples that can be measured. Received: {source.kind.noun[1]}.")
     found = {}
-    for batch in track(make_dataset(source, rows, image_size=measure.size, batch_size=32), measure.name, unit="batch"):
+    for batch in track(make_dataset(source, rows, image_size=measure.size, batch_size=32), measure.name):
         found |= dict(zip(batch["id"].numpy().tolist(), measure.function(batch["input"].numpy()).tolist(), strict=True))
     return np.array([found[row] for row in np.asarray(rows).tolist()])
 

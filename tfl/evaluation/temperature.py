@@ -55,7 +55,7 @@ def fit_temperature(validation: Predictions | None) -> TemperatureFit:
         return TemperatureFit(1.0, reason="the outputs have no temperature")
     before = mean_loss(validation)
     if validation.correct().all():
-        return TemperatureFit(1.0, before, before, "every validation example is right: no temperature fits best")
+        return TemperatureFit(1.0, before, before, "every validation example is right, so no temperature fits best")
     low, high = np.log(BOUNDS)
     optimum: Any = scipy.optimize.minimize_scalar(
         lambda log: mean_loss(validation.at(float(np.exp(log)))), bounds=(low, high), method="bounded",

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -20,6 +20,7 @@ from tfl.errors import InputError
 from tfl.features.runtime import Forward, make_forward
 from tfl.features.shards import estimate_bytes
 from tfl.features.shelf import Shelf
+from tfl.features.speed import Speed, SpeedMeter
 from tfl.features.store import FeatureStore, default_store
 from tfl.files.room import StoreFullError, human_size
 from tfl.inputs import Input
@@ -93,6 +94,7 @@ class Extractor:
         self.model, self.source, self.image_size = model, source, image_size
         self.store, self.runtime, self.dtype = store, runtime, dtype
         self.shape = tuple(int(size) for size in model.output.shape[1:])
+        self.tell: Callable[[Speed], None] = lambda speed: None  # called when the speed of a pass is known
         self._forward: Forward | None = None
         self._weights, self._digest = -1, ""
         self._in_memory: dict[Any, np.ndarray] = {}  # features that are not stored, by rows and views
@@ -138,6 +140,19 @@ class Extractor:
         shelf = self._shelf()
         if shelf is not None:
             self._fill(shelf, np.asarray(rows, np.int64), views, description)
+
+    def count_missing(self, rows: np.ndarray, views: Sequence[View | None] = PLAIN) -> int:
+        """Return how many features of some rows and views are not stored; all of them without a store."""
+        self._forget_other_weights()
+        shelf = self._shelf()
+        rows = np.asarray(rows, np.int64)
+        return len(rows) * len(views) if shelf is None else sum(len(self._missing(shelf, rows, v)) for v in views)
+
+    def recorded_speed(self) -> Speed | None:
+        """Return the speed at which the stored features were last computed; None if it is not recorded."""
+        self._forget_other_weights()
+        shelf = self._shelf()
+        return None if shelf is None else shelf.speed()
 
     def _run(self, rows: np.ndarray, views: Sequence[View | None], description: str) -> np.ndarray:
         """Compute the features of all rows and views into one array."""
@@ -228,11 +243,21 @@ class Extractor:
             epoch=view.number if view else None,
             shuffle=False,
         )
-        for batch in track(dataset, description, unit=self.source.kind.noun[0], scale=BATCH):
+        meter = SpeedMeter(self._take_speed, time.perf_counter())
+        for batch in track(dataset, description, len(rows), self.source.kind.noun, scale=BATCH):
             images = batch["input"].numpy()
+            meter.read(time.perf_counter())
             if self._forward is None:
                 self._forward = self._make_forward(images, len(rows))
             yield batch["id"].numpy(), self._forward(images)
+            meter.add(len(images), time.perf_counter())
+        meter.finish()
+
+    def _take_speed(self, speed: Speed) -> None:
+        self.tell(speed)
+        shelf = self._shelf()
+        if shelf is not None:
+            shelf.record_speed(speed)
 
     def _make_forward(self, sample: np.ndarray, num_images: int) -> Forward:
         """Compile the frozen part; each shelf uses one runtime only, so its bytes do not depend on timing."""

@@ -107,8 +107,8 @@ def is_worth_storing(extractor: Extractor, rows: dict[str, np.ndarray], views: i
     stores = stored < again
     decision = f"runs once and its output is stored ({size})" if stores else "runs in every epoch"
     say(
-        f"fine-tuning: the frozen part {decision}: {1000 * run:.2g} ms to run it on {kind.one_example}, "
-        f"{1000 * read:.2g} ms to read its stored output, {epochs} epochs, {views} version(s) of each {kind.noun[0]}"
+        f"fine-tuning: the frozen part {decision}, because it takes {1000 * run:.2g} ms for {kind.one_example}, and "
+        f"reading its output takes {1000 * read:.2g} ms"
     )
     return stores
 

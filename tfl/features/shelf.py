@@ -1,6 +1,7 @@
 """The features of one extractor on disk: computed once, found again by content, written completely or not at all."""
 
 import contextlib
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,8 +20,10 @@ from tfl.features.shards import (
     shard_name,
     write_shard,
 )
+from tfl.features.speed import Speed
 from tfl.files.reading import read_json
 from tfl.files.room import StoreRoom
+from tfl.files.schemas import SPEED
 from tfl.files.writing import write_atomically
 from tfl.progress import say, track
 from tfl.workdir import write_json
@@ -55,6 +58,18 @@ class Shelf:
             if not known:
                 write_json(self.folder / "facts.json", facts)
         return known or facts
+
+    def speed(self) -> Speed | None:
+        """Return the speed at which features of this shelf were last computed; None if there is no record of it."""
+        with contextlib.suppress(FileNotFoundError, InputError):
+            values = read_json(self.folder / "speed.json", SPEED)
+            return Speed(values["wait"], values["start"], values["per_example"])
+        return None
+
+    def record_speed(self, speed: Speed) -> None:
+        """Record the speed for later runs, which then know how long a network takes before they run it."""
+        with contextlib.suppress(OSError, InputError):  # no run needs the record
+            write_json(self.folder / "speed.json", dataclasses.asdict(speed))
 
     def missing(self, keys: Sequence[str]) -> np.ndarray:
         """Return the positions of the keys that are not stored.
@@ -138,7 +153,7 @@ class Shelf:
         places = self._locate(keys)
         unchecked = set(np.unique(places[places >= 0] >> _ROW_BITS).tolist()) - self._checked
         paths = [self._shards[number] for number in sorted(unchecked)]
-        walk = track(paths, "checking stored features", unit="shard") if paths else []
+        walk = track(paths, "checking stored features", unit=("file", "files")) if paths else []
         damaged = [path for path in walk if not is_whole(path, self.shape, self.dtype)]
         self._checked |= unchecked
         return damaged
@@ -153,7 +168,9 @@ class Shelf:
             for path in still:
                 path.unlink(missing_ok=True)
         if still:
-            say(f"features: {len(still)} stored shard(s) are damaged and are computed again. The first: {still[0]}")
+            several = f"{len(still)} stored files are damaged and are computed again; the first is {still[0]}"
+            one = f"a stored file is damaged and is computed again: {still[0]}"
+            say(f"features: {one if len(still) == 1 else several}")
 
 
 class StoredArray:

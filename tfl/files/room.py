@@ -42,7 +42,7 @@ FEATURES = Kind(
     "features.max_bytes",
     re.compile(r".+-(\d+(x\d+)*)?-float(16|32)"),
     re.compile(r"[0-9a-f]{64}\.npy"),
-    ("facts.json",),
+    ("facts.json", "speed.json"),
 )
 
 

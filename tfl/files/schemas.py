@@ -64,6 +64,8 @@ _FINETUNE = _object(
 _CONTRACT = _object({"examples": COUNT, "frozen_variables": COUNT, "frozen_changed": COUNT, "skipped_steps": COUNT})
 _KEPT = {"enum": ["probe", "finetune", "random weights"]}
 
+_SPEED = ("wait", "start", "per_example")
+SPEED = _object(dict.fromkeys(_SPEED, SIZE), _SPEED)
 METRICS = _object(
     {
         "test": _SCORES,

@@ -30,7 +30,7 @@ def scan_files(kind: Input, paths: Sequence[str], description: str = "") -> list
     scan = functools.partial(_scan_file, kind, data_set=os.path.commonpath(folders) if folders else "")
     with ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1)) as pool:
         description = description or f"Checking {kind.noun[1]}"
-        scanned = list(progress.track(pool.map(scan, paths), description, total=len(paths), unit=kind.noun[0]))
+        scanned = list(progress.track(pool.map(scan, paths), description, total=len(paths), unit=kind.noun))
     kind.after_scan(scanned)
     return scanned
 

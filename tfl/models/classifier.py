@@ -10,6 +10,7 @@ from typing import Any
 import keras
 from etils import epath
 from keras import layers
+from keras.src.models.functional import Functional
 
 from tfl.backbones.stages import HEAD_PREFIX, head_layers
 from tfl.errors import InputError
@@ -124,6 +125,10 @@ def logits_layer(model: keras.Model) -> layers.Dense:
 def save_model(model: keras.Model, path: epath.PathLike) -> None:
     """Write `model` as one `.keras` file with tfl's metadata inside; Keras can load it without tfl.
 
+    The file has the weights of the model, but not its optimizer, loss and metrics: Adam would make the file more than
+    twice as large. So call `compile` before you train or evaluate a loaded model. (Checkpoints have the optimizer, and
+    so has a file from `model.save`.)
+
     The file is written under another name and then renamed, so a crash or a full disk does not destroy an older file.
 
     Args:
@@ -143,12 +148,19 @@ def save_model(model: keras.Model, path: epath.PathLike) -> None:
         metadata.check_model(model)
 
     def write(temporary: epath.Path) -> None:
-        model.save(temporary)
+        _without_training(model).save(temporary)
         if metadata is not None:  # Keras ignores unknown entries
             with zipfile.ZipFile(temporary, "a") as archive:
                 archive.writestr(METADATA_FILE, json.dumps(metadata.to_dict(), indent=2))
 
     write_atomically(path, write)
+
+
+def _without_training(model: keras.Model) -> keras.Model:
+    """Return an uncompiled model with the same layers; a model that is no graph of layers is returned as it is."""
+    if not isinstance(model, Classifier) and type(model) is not Functional:
+        return model
+    return type(model)(model.input, model.output, name=model.name)
 
 
 def load_model(path: epath.PathLike) -> keras.Model:

@@ -7,7 +7,7 @@ still updates its statistics, and every batch changes the features of the "froze
 import dataclasses
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import keras
@@ -109,7 +109,8 @@ def freeze(model: keras.Model, what: LayerSelection = "all", *, batch_norm: str 
         >>> table = freeze(model, 3)  # stages 1 to 3 stay as they are
     """
     batch_norm = resolve(batch_norm, BATCH_NORMS, "batch_norm")
-    return _set(model, select_layers(model, what, from_top=False), batch_norm, chosen_is_trained=False)
+    frozen = select_layers(model, what, from_top=False)
+    return _shown(train_only(model, {layer.name for layer in backbone_layers(model)} - frozen, batch_norm))
 
 
 def unfreeze(model: keras.Model, what: LayerSelection = "all", *, batch_norm: str = "frozen") -> FreezeTable:
@@ -133,7 +134,7 @@ def unfreeze(model: keras.Model, what: LayerSelection = "all", *, batch_norm: st
     """
     batch_norm = resolve(batch_norm, BATCH_NORMS, "batch_norm")
     chosen = select_layers(model, what, from_top=True, batch_norm=batch_norm)
-    return _set(model, chosen, batch_norm, chosen_is_trained=True)
+    return _shown(train_only(model, chosen, batch_norm))
 
 
 def learning_rate_multipliers(model: keras.Model, layer_decay: float) -> dict[str, float]:
@@ -274,17 +275,26 @@ def _parse(what: LayerSelection) -> LayerSelection:
     return what
 
 
-def _set(model: keras.Model, chosen: set[str], batch_norm: str, *, chosen_is_trained: bool) -> FreezeTable:
-    body = backbone_layers(model)
+def train_only(model: keras.Model, names: Collection[str], batch_norm: str = "frozen") -> FreezeTable:
+    """Make some layers of the backbone and the head trainable, and freeze the rest; show nothing on the screen.
+
+    Args:
+        model: as for `freeze`.
+        names: of the layers, see `select_layers`; empty for the head alone.
+        batch_norm: as for `freeze`.
+    """
     model.trainable = True  # a model frozen as a whole overrides its layers
-    for layer in body:
-        layer.trainable = (layer.name in chosen) == chosen_is_trained
+    for layer in backbone_layers(model):
+        layer.trainable = layer.name in names
         for leaf in _leaves(layer):
             if batch_norm == "frozen" and _is_batch_norm(leaf):
                 leaf.trainable = False
     # Keras traces these functions once; an old trace would still train the old set of weights.
     model.train_function = model.test_function = model.predict_function = None
-    table = describe_freezing(model)
+    return describe_freezing(model)
+
+
+def _shown(table: FreezeTable) -> FreezeTable:
     say(str(table))
     return table
 

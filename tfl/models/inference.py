@@ -52,7 +52,7 @@ def run_over(model: keras.Model, datasets: Mapping[str, tf.data.Dataset]) -> dic
 
 def _collect(forward: Callable[[tf.Tensor], tf.Tensor], dataset: tf.data.Dataset, description: str) -> Outputs:
     values, labels, ids = [], [], []
-    for batch in track(dataset, description, unit="batch"):
+    for batch in track(dataset, description):
         values.append(forward(input_of(batch)).numpy())
         if "label" in batch:
             labels.append(batch["label"].numpy())

@@ -49,14 +49,12 @@ def keep_the_better(
 
 
 def _say_choice(choice: Choice) -> None:
-    losses = (
-        f"validation loss, each at its own temperature, {choice.first:.4f} fine-tuned, {choice.second:.4f} frozen; "
-        f"difference {choice.difference:+.4f} (95 % interval {choice.low:+.4f} to {choice.high:+.4f})"
-    )
-    if choice.difference < 0:
-        say(f"fine-tuning is kept{'' if choice.high < 0 else ', though that may be chance'}: {losses}")
-    else:
-        say(f"fine-tuning is not kept, it is no better: {losses}")
+    losses = f"the calibrated validation loss: {choice.second:.4f} frozen, {choice.first:.4f} fine-tuned"
+    if choice.difference >= 0:
+        say(f"fine-tuning does not lower {losses}; the frozen network is kept")
+        return
+    between = f"95 % interval of the difference {choice.low:+.4f} to {choice.high:+.4f}"
+    say(f"fine-tuning lowers {losses} ({between}{'' if choice.high < 0 else ': it may be chance'}); it is kept")
 
 
 def evaluate_kept(run: Run, kept: PhaseResult, phases: Sequence[PhaseResult], choice: dict[str, Any]) -> dict[str, Any]:

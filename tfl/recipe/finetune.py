@@ -14,7 +14,7 @@ from tfl.features.extract import BATCH
 from tfl.files.writing import remove
 from tfl.models.batch_norm import shorten_statistics
 from tfl.models.cuts import split_frozen
-from tfl.models.freezing import learning_rate_multipliers, trained_by_stage, unfreeze
+from tfl.models.freezing import learning_rate_multipliers, select_layers, train_only, trained_by_stage
 from tfl.models.precision import computing_in
 from tfl.models.regularization import regularize
 from tfl.progress import say
@@ -41,7 +41,8 @@ def finetune(run: Run, probe: PhaseResult | None) -> PhaseResult | None:
     if not options.epochs:
         return None
     head_l2 = (run.config.probe.l2 or HIDDEN_HEAD_L2) if probe is None else probe.head_l2
-    table = unfreeze(run.model, options.unfreeze, batch_norm=options.batch_norm)
+    trained = select_layers(run.model, options.unfreeze, from_top=True, batch_norm=options.batch_norm)
+    table = train_only(run.model, trained, options.batch_norm)
     regularize(run.model, head_l2=head_l2, l2=options.l2, l2_sp=options.l2_sp)
     part = _part_to_reuse(run)
     with run.standardized():
@@ -189,5 +190,6 @@ def _write_history(run: Run, history: keras.callbacks.History) -> None:
     if run.units is not None and len(run.units.scale) == 1:  # errors in the user's units; losses stay standardised
         factors = {name: run.units.scale[0] if name.endswith(run.task.headline.metric) else 1.0 for name in columns}
         columns = {name: column * factors[name] for name, column in columns.items()}
-    rows = zip(history.epoch, *(column.tolist() for column in columns.values()), strict=True)
+    epochs = [epoch + 1 for epoch in history.epoch]  # people count from 1, as the lines on the screen do
+    rows = zip(epochs, *(column.tolist() for column in columns.values()), strict=True)
     write_csv(run.folder / "history.csv", ["epoch", *columns], rows)

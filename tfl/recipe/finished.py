@@ -2,20 +2,27 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from etils import epath
 
-from tfl.evaluation.intervals import headline_interval
+from tfl.evaluation import describe_headline
 from tfl.export.artefact import artefact_of_model
-from tfl.models.classifier import Metadata, load_model
+from tfl.models.classifier import load_model
+from tfl.models.metadata import show_label_order
 from tfl.notebook import html_table
+from tfl.progress import say
+from tfl.report import REPORT
 from tfl.runs.predict import TOP, answer_files
 from tfl.workdir import Workdir
 
 Metrics = dict[str, Any]
+
+_KEPT = {"probe": "the frozen network with the new head", "finetune": "the fine-tuned network"}
+_NEXT = ("tfl predict {} FILES", "tfl export {}", "tfl serve {}")  # commands, with the folder of the run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,13 +101,13 @@ def load_run(workdir: epath.PathLike) -> TransferResult:
     return TransferResult(load_model(run.path), run.read_metrics() or {}, run.path)
 
 
-def describe_headline(
-    metadata: Metadata, metrics: dict[str, Any], intervals: Mapping[str, Sequence[float]] | None = None
-) -> str:
-    """Return the headline metric of a split with its interval, as one line; a share gets a Wilson interval."""
-    headline = metadata.task.headline
-    value, count = metrics[headline.metric], metrics["num_examples"]
-    interval = headline_interval(headline, metrics, intervals)
-    digits = headline.digits
-    between = f" (95 % interval {interval[0]:{digits}} to {interval[1]:{digits}})" if interval else ""
-    return f"{headline.noun} {value:{digits}}{between} on {count} {metadata.input.noun[1]}"
+def say_result(result: TransferResult) -> None:
+    """Tell the user how good the model of a run is, where everything is, and what can be done next."""
+    metrics, metadata, folder = result.metrics, result.model.metadata, shlex.quote(str(result.workdir))
+    for name, values in metrics.get("comparison", {}).items():
+        say(f"{name.replace('_', ' ') + ':':<14} test {describe_headline(metadata, values)}")
+    show_label_order(metadata)
+    say(f"kept: {_KEPT.get(metrics['kept'], metrics['kept'])}; the model and all results are in {folder}")
+    say(f"test {describe_headline(metadata, metrics['test'], metrics.get('intervals'))}")
+    report = [f"open {folder}/{REPORT}"] if (result.workdir / REPORT).exists() else []
+    say("\n".join(["next:", *(f"  {line}" for line in [*report, *(text.format(folder) for text in _NEXT)])]))

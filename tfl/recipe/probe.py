@@ -13,10 +13,11 @@ from tfl.features.extract import BATCH
 from tfl.features.probe import solve_head as solve_one_head
 from tfl.features.rows import fits_in_memory
 from tfl.models.classifier import logits_layer, split_at_features
-from tfl.models.freezing import freeze
+from tfl.models.freezing import train_only
 from tfl.models.inference import Outputs
 from tfl.models.regularization import Penalty, regularize
 from tfl.progress import say
+from tfl.recipe.plan import say_time
 from tfl.recipe.result import Part, PhaseResult, finish_phase, restore_phase
 from tfl.recipe.run import Run
 from tfl.training import compile, fit, make_optimizer
@@ -49,10 +50,11 @@ def solve_head(run: Run) -> PhaseResult | None:
         return None
     lower, upper = split_at_features(run.model)
     part = Part(run.extractor(lower), upper)
+    say_time(run, part.extractor, _count_missing(run, part.extractor))
     restored = restore_phase(run, "probe", part)
     if restored is not None:
         return restored
-    freeze(run.model, "all")
+    train_only(run.model, ())
     promise = Contract.before(run.model, phase="probe")
     if run.workers.number == 1:  # one pass over all images is cheaper than one pass per split
         part.extractor.fill(_rows_to_extract(run))
@@ -70,6 +72,14 @@ def _rows_to_extract(run: Run) -> np.ndarray:
     is_result = not run.config.finetune.epochs or bool(run.config.scratch.epochs)
     names = ("train", "validation", "test") if is_result else ("train", "validation")
     return np.sort(np.concatenate([run.rows(name) for name in names]))
+
+
+def _count_missing(run: Run, extractor: Extractor) -> int:
+    """Return how many features phase 1 still computes."""
+    missing = extractor.count_missing(_rows_to_extract(run))
+    if run.views() and not run.config.probe.folds:
+        missing += extractor.count_missing(run.rows("train"), run.views())
+    return missing
 
 
 def _features(run: Run, extractor: Extractor) -> tuple[Outputs, Outputs]:

@@ -100,7 +100,7 @@ def restore_phase(run: Run, name: str, part: Part) -> PhaseResult | None:
         say(f"{name}: runs again, because its stored result is damaged: {error}")
         return None
     validation, evaluated = predictions(run, part, "validation")
-    say(f"{name}: an earlier start of this run finished this phase; continuing from its result")
+    say(f"{name}: already done by an earlier start of this run")
     record, weights = stored["phase"], run.model.get_weights()
     return PhaseResult(name, record, stored["contract"], evaluated, validation, record["l2"], part, weights)
 

@@ -19,12 +19,12 @@ from tfl.models.classifier import Metadata, build_classifier, load_model, save_m
 from tfl.models.freezing import select_layers
 from tfl.models.heads import HeadSpec
 from tfl.models.labels import check_labels, rule_of_task
-from tfl.models.metadata import show_label_order
 from tfl.progress import say
 from tfl.recipe.evaluate import evaluate_kept, keep_the_better
 from tfl.recipe.finetune import finetune
-from tfl.recipe.finished import TransferResult, describe_headline
+from tfl.recipe.finished import TransferResult, say_result
 from tfl.recipe.inner_runs import Pretraining, prepare_pretraining, prepare_scratch
+from tfl.recipe.plan import SayPlan, say_phases, say_plan
 from tfl.recipe.probe import solve_head
 from tfl.recipe.result import PhaseResult
 from tfl.recipe.run import Run
@@ -73,7 +73,7 @@ def transfer(
     """
     config = prepared(config_of(config, data))
     result = _run(config, workdir, data)
-    _say_result(result)
+    say_result(result)
     return result
 
 
@@ -104,12 +104,18 @@ def config_of(config: TransferConfig | str | os.PathLike[str], data: Any) -> Tra
     return load_recipe(source=config)
 
 
-def _run(config: TransferConfig, workdir: epath.PathLike, data: Any, splits: Splits | None = None) -> TransferResult:
+def _run(
+    config: TransferConfig,
+    workdir: epath.PathLike,
+    data: Any,
+    splits: Splits | None = None,
+    tell: SayPlan = say_plan,
+) -> TransferResult:
     with Workdir.open(workdir, config.to_dict()) as run:
         _check_outside_of_photos(run, config)
         finished = run.read_metrics()
         if finished is None:
-            return _train(config, run, data, splits)
+            return _train(config, run, data, splits, tell)
         splits, model = _data(config, data, run, splits), load_model(run.path)
         say(f"{run.path}: this run is finished")
         if not (run / REPORT).exists():
@@ -117,7 +123,7 @@ def _run(config: TransferConfig, workdir: epath.PathLike, data: Any, splits: Spl
         return TransferResult(model, finished, run.path)
 
 
-def _train(config: TransferConfig, folder: Workdir, data: Any, splits: Splits | None) -> TransferResult:
+def _train(config: TransferConfig, folder: Workdir, data: Any, splits: Splits | None, tell: SayPlan) -> TransferResult:
     backbone = make_backbone(config, config.backbone.weights)
     splits = _data(config, data, folder, splits)
     model = make_classifier(backbone, config, splits)
@@ -125,6 +131,7 @@ def _train(config: TransferConfig, folder: Workdir, data: Any, splits: Splits | 
     scratch = prepare_scratch(config) if config.scratch.epochs else None
     folder.begin(config.to_dict())  # from here on the folder belongs to this config: all its inputs were found
     _write_splits(splits, folder)
+    tell(config, splits, model)
     if pretraining is not None:
         model = make_classifier(_pretrained(config, folder, pretraining), config, splits)
     run = Run(config, splits, model, folder)
@@ -179,7 +186,7 @@ def make_backbone(config: TransferConfig, weights: str) -> keras.Model:
 def _pretrained(config: TransferConfig, run: Workdir, pretraining: Pretraining) -> keras.Model:
     """Train the backbone from random weights on another source, and return it with the trained weights."""
     say(f"pre-training on {config.pretrain.source}, in {run / 'pretrain'}")
-    _run(pretraining.config, run / "pretrain", None, pretraining.splits)
+    _run(pretraining.config, run / "pretrain", None, pretraining.splits, say_phases)
     say(f"transfer to {config.data.source}")
     return make_backbone(config, str(run / "pretrain"))
 
@@ -187,7 +194,7 @@ def _pretrained(config: TransferConfig, run: Workdir, pretraining: Pretraining) 
 def _from_scratch(scratch: TransferConfig, run: Workdir, data: Any) -> dict[str, Any]:
     """Train the same network on the same labels without any pre-training, and return its test metrics."""
     say(f"for comparison: the same network from scratch, in {run / 'scratch'}")
-    return _run(scratch, run / "scratch", data).metrics["test"]
+    return _run(scratch, run / "scratch", data, None, say_phases).metrics["test"]
 
 
 def _data(config: TransferConfig, data: Any, run: Workdir, splits: Splits | None) -> Splits:
@@ -247,17 +254,3 @@ def _write_splits(splits: Splits, run: Workdir) -> None:
     if run.writes:
         splits.index.write_csv(run / "splits.csv")
         write_quarantine_csv(run / "quarantine.csv", splits.quarantine)
-    counts = ", ".join(f"{name} {len(getattr(splits, name))}" for name in ("train", "validation", "test"))
-    say(
-        f"{splits.source.kind.noun[1]}: {counts}"
-        + (f"; {len(splits.class_names)} classes" if splits.class_names else "")
-    )
-
-
-def _say_result(result: TransferResult) -> None:
-    metrics, metadata = result.metrics, result.model.metadata
-    for name, values in metrics.get("comparison", {}).items():
-        say(f"{name.replace('_', ' ') + ':':<14} test {describe_headline(metadata, values)}")
-    say("written:\n" + "\n".join(f"  {path}" for path in Workdir(result.workdir).files()))
-    show_label_order(metadata)
-    say(f"kept: {metrics['kept']}; test {describe_headline(metadata, metrics['test'], metrics.get('intervals'))}")

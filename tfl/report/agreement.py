@@ -21,23 +21,28 @@ METRICS, EVALUATION = "metrics.json", "evaluation.json"
 def read_history(path: epath.PathLike) -> list[dict[str, float]]:
     """Read `history.csv`: one row per epoch, and all cells are numbers; a loss may be infinite or NaN.
 
+    Returns:
+        The rows; their epochs are 1, 2, 3, ... Older files count from 0.
+
     Raises:
-        InputError: the file is damaged, or its epochs are not 0, 1, 2, ...
+        InputError: the file is damaged, or its epochs are neither 1, 2, 3, ... nor 0, 1, 2, ...
     """
-    rows = []
+    rows, first = [], 1
     for number, row in enumerate(read_csv(path, ("epoch", *LOSSES), key="epoch")):
         try:
             values = {name: float(value) for name, value in row.items() if value}
         except ValueError as error:
             raise refuse_file(path, error) from error
-        if values.get("epoch") != number:
+        if not rows and values.get("epoch") == 0:
+            first = 0
+        if values.get("epoch") != number + first:
             raise refuse_file(path, f"row {number + 2} is of epoch {row['epoch']}")
         if not set(LOSSES) <= values.keys():
-            raise refuse_file(path, f"epoch {number} lacks {' or '.join(LOSSES)}")
+            raise refuse_file(path, f"epoch {number + first} lacks {' or '.join(LOSSES)}")
         for name, value in values.items():
             if (name.endswith("accuracy") and not 0 <= value <= 1) or (name.endswith("loss") and value < 0):
-                raise refuse_file(path, f"{name} of epoch {number} is {value:g}")
-        rows.append(values)
+                raise refuse_file(path, f"{name} of epoch {number + first} is {value:g}")
+        rows.append(values | {"epoch": number + 1.0})
     return rows
 
 

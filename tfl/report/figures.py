@@ -29,7 +29,7 @@ def curves(facts: Facts) -> list[Chart]:
 
 def _curve(facts: Facts, name: str, title: str) -> Chart:
     rows = facts.history
-    epochs = [row["epoch"] + 1 for row in rows]
+    epochs = [row["epoch"] for row in rows]
     train, validation = [row[name] for row in rows], [row[f"val_{name}"] for row in rows]
     best = int(np.argmin(facts.epoch_losses))
     return draw(

@@ -276,7 +276,7 @@ def _reference(run: _Run, rows: np.ndarray) -> Reference:
 
 
 def _pixels(run: _Run, rows: np.ndarray) -> Iterator[np.ndarray]:
-    for batch in track(run.dataset(rows), run.data.kind.noun[1], unit="batch"):
+    for batch in track(run.dataset(rows), run.data.kind.noun[1]):
         yield batch["input"].numpy()
 
 

@@ -78,7 +78,7 @@ def predict_each(artefact: Artefact, files: Sequence[str]) -> tuple[list[str], n
     for path, reason in bad:
         say(f"left out: {path}: {reason}")
     ids, outputs = [np.zeros(0, np.int64)], []
-    for batch in track(dataset, "predict", unit="batch"):
+    for batch in track(dataset, "predict"):
         ids.append(batch["id"].numpy())
         outputs.append(artefact.predict_prepared(batch["input"].numpy()))
     rows = np.concatenate(ids)

@@ -6,6 +6,7 @@ image end a run with NaN, and waits for the graph at every step.
 
 import contextlib
 import inspect
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Never
 
@@ -20,7 +21,7 @@ from tfl.distribution.replicas import strategy_of
 from tfl.distribution.strategy import num_workers
 from tfl.distribution.workers import Workers
 from tfl.errors import InputError, WorkerLostError
-from tfl.training.loop.epochs import NO_BATCH, Epochs
+from tfl.training.loop.epochs import NO_BATCH, Batches, Epochs
 from tfl.training.loop.guard import Guard, ValidationGuard
 from tfl.training.loop.hooks import (
     callbacks_of_this_process,
@@ -30,7 +31,9 @@ from tfl.training.loop.hooks import (
     want_train_steps,
 )
 from tfl.training.loop.incoming import checked_feed, weigh_classes
+from tfl.training.loop.lines import describe_epoch
 from tfl.training.loop.monitors import keep_nan_from_being_best, not_a_number
+from tfl.training.loop.pace import TimeLeft
 from tfl.training.loop.plan import CheckpointOptions, FitOptions, check_options, halve_batches, make_trainer
 from tfl.training.loop.recovery import Position, Recovery
 from tfl.training.loop.stopping import StopListener
@@ -170,18 +173,23 @@ class _Run:
         self.feed, self.validation = feeds
         self.epochs = Epochs(self.feed, options.steps_per_epoch)
         self.history, self.listener = keras.callbacks.History(), StopListener()
-        own, model = callbacks_of_this_process(callbacks), trainer.model
+        own, model, steps = (
+            callbacks_of_this_process(callbacks),
+            trainer.model,
+            self.epochs.num_steps(options.initial_epoch),
+        )
         check_callbacks(own, model, averages=trainer.average is not None)
         choose_modes(own, trainer.metrics)
         self.hooks = keras.callbacks.CallbackList(
             [*own, self.history],
             model=model,
             epochs=options.epochs,
-            steps=self.epochs.num_steps(options.initial_epoch),
+            steps=steps,
             verbose=options.verbose,
         )
         self.every_step, self.every_test_step = want_train_steps(own), want_test_steps(own)
-        self.last_loss = 0.0
+        self.last_loss, self.epoch = 0.0, options.initial_epoch
+        self.time_left = TimeLeft(steps, 0 if self.validation is None else _count_batches(self.validation))
         self.recovery = None
         if options.checkpoint is not None:
             self.recovery = Recovery(trainer, own, self.history, options.checkpoint)
@@ -224,6 +232,8 @@ class _Run:
         if not start:
             trainer.begin_epoch()
         self.hooks.on_epoch_begin(epoch)
+        self.epoch = epoch
+        self.time_left.begin_epoch(time.monotonic(), start)
         guard = Guard(trainer, self.recovery, self.listener, options, epoch, self._tell)
         for step in self._steps(epoch, start, guard):
             if self.every_step:
@@ -243,8 +253,8 @@ class _Run:
         self.history.steps += steps  # after validation: a stop in it saves them with the totals
         logs = (not_a_number(figures) if counts["skipped_steps"] == steps else figures) | counts
         if options.verbose:
-            shown = ", ".join(f"{name} {' '.join(f'{v:.4g}' for v in np.ravel(value))}" for name, value in logs.items())
-            progress.say(f"epoch {epoch + 1}/{options.epochs}: {shown}")
+            left = self.time_left.after_epoch(options.epochs - epoch - 1)
+            progress.say(f"epoch {epoch + 1}/{options.epochs}: {describe_epoch(logs)}{left}")
         keep_nan_from_being_best(self.hooks.callbacks, logs)
         self.hooks.on_epoch_end(epoch, logs)
         if average is not None:
@@ -264,8 +274,11 @@ class _Run:
         model, hooks = self.trainer.model, self.hooks
         model.stop_evaluating = False
         hooks.on_test_begin()
+        pace = self.time_left.validation
+        pace.begin(time.monotonic())
         before = hooks.on_test_batch_begin if self.every_test_step else None
         for step in evaluate_feed(self.trainer, feed, before, watcher):
+            pace.add(1, time.monotonic())
             if self.every_test_step:
                 hooks.on_test_batch_end(step, self.trainer.results())
                 if model.stop_evaluating:
@@ -280,6 +293,10 @@ class _Run:
 
     def _tell(self, rows: np.ndarray) -> None:
         self.last_loss = float(rows[-1][COLUMNS.index("loss")]) if len(rows) else 0.0
+        self.time_left.training.add(len(rows), time.monotonic())
+        line = self.time_left.within_epoch(self.options.epochs - self.epoch - 1)
+        if line and self.options.verbose:
+            progress.say(line)
         for callback in self.hooks.callbacks:
             if hasattr(callback, "on_steps"):
                 callback.on_steps(rows)
@@ -289,7 +306,7 @@ class _Run:
         if not self.options.verbose:
             return steps
         total = self.epochs.num_steps(epoch)
-        return progress.track(steps, f"epoch {epoch + 1}/{self.options.epochs}", total=total, unit="batch")
+        return progress.track(steps, f"epoch {epoch + 1}/{self.options.epochs}", total=total)
 
     def _walk(self, epoch: int, start: int, guard: Guard) -> Iterator[int]:
         before = self.hooks.on_train_batch_begin if self.every_step else None
@@ -297,6 +314,13 @@ class _Run:
             yield from walk(
                 self.trainer, batches, epoch, train=True, start=first, count=count, before=before, watcher=guard
             )
+
+
+def _count_batches(feed: Feed) -> int:
+    """Return the number of batches of a pass; 0 if it is not known without reading them."""
+    if feed.num_batches is None and feed.stream is not None:
+        return Batches(feed.stream).count or 0
+    return feed.num_batches or 0
 
 
 def _count_steps(trainer: Trainer) -> dict[str, Any]:

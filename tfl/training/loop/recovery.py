@@ -96,10 +96,8 @@ class Recovery:
         self.history.epoch, self.history.steps = state["epochs"], state["steps"]
         self.trainer.model.stop_training = state["stop_training"]
         position = Position(state["epoch"], state["batch"])
-        say(
-            f"continuing from step {checkpoint.step}: epoch {position.epoch + 1}, {position.batch} of its batches are "
-            "done"
-        )
+        within = f", in epoch {position.epoch + 1} after {position.batch} of its batches" if position.batch else ""
+        say(f"continuing from step {checkpoint.step}{within or f', after epoch {position.epoch}'}")
         return position
 
     def steps_until(self, batch: int) -> int | None:

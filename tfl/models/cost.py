@@ -1,0 +1,40 @@
+"""The cost of a network: how many multiplications its layers need for one example."""
+
+import math
+
+import keras
+
+from tfl.backbones.stages import backbone_layers
+
+
+def multiply_adds(layer: keras.layers.Layer) -> int:
+    """Return the multiplications of the kernels of a layer for one example; 0 for a layer without kernels.
+
+    A kernel of a convolution is applied at every position of its output. Unknown sizes count as 1.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, padding="same")])
+        >>> multiply_adds(model.layers[0]) == 8 * 8 * (3 * 3 * 3) * 4
+        True
+    """
+    kernels = sum(math.prod(weight.shape) for weight in layer.weights if weight.name.endswith("kernel"))
+    outputs = keras.tree.flatten(layer.output) if kernels else []
+    return max((kernels * math.prod(size or 1 for size in output.shape[1:-1]) for output in outputs), default=0)
+
+
+def share_above(model: keras.Model, name: str) -> float:
+    """Return the share, in [0, 1], of the multiplications of a backbone that a layer and the layers above it need.
+
+    Args:
+        model: a backbone or a classifier.
+        name: of the lowest of these layers.
+
+    Example:
+        >>> backbone = tfl.build_backbone("MobileNetV2", image_size=96, weights="none")
+        >>> share_above(backbone, backbone.layers[0].name)
+        1.0
+    """
+    layers = backbone_layers(model)
+    costs = [multiply_adds(layer) for layer in layers]
+    first = next(place for place, layer in enumerate(layers) if layer.name == name)
+    return sum(costs[first:]) / sum(costs) if any(costs) else 1.0
