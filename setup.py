@@ -14,7 +14,16 @@ EXPORT = ["ai-edge-litert>=2.3", "onnx>=1.23", "onnxruntime>=1.32", "tf2onnx>=1.
 SERVE = ["fastapi>=0.115", "uvicorn>=0.34", "prometheus_client>=0.21", "python-multipart>=0.0.20"]
 PHOTOS = ["pillow-heif>=1.1"]
 DOCS = ["mkdocs-material>=9.6"]
-TEST = ["setuptools>=77", "pytest>=9.0", "pytest-xdist>=3.8", "hypothesis>=6.150", "httpx>=0.28", "pandas>=2.3"]
+TEST = [
+    "setuptools>=77",
+    "nbclient>=0.10",
+    "ipykernel>=6.29",
+    "pytest>=9.0",
+    "pytest-xdist>=3.8",
+    "hypothesis>=6.150",
+    "httpx>=0.28",
+    "pandas>=2.3",
+]
 EXTRAS = [*FAST_CPU, *PARQUET, *EXPORT, *SERVE, *PHOTOS]
 
 setup(

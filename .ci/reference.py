@@ -111,6 +111,9 @@ def workdir_page() -> str:
         "| file | written by | content |",
         "|---|---|---|",
         *(f"| `{name}` | {when} | {content} |" for name, when, content in WORKDIR),
+        "",
+        "The folder of a study (`tfl train --seeds`) has one workdir per seed (`seed_0`, ...), and `study.json`, "
+        "`study.csv` and `study.html` with the results over the seeds.",
     ]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
 

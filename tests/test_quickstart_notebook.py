@@ -37,7 +37,7 @@ def tidy(notebook):
         said = lines_on_screen("".join(output.text for output in cell.outputs if output.output_type == "stream"))
         cell.outputs = [output for output in cell.outputs if output.output_type != "stream"]
         if said:
-            text = "\n".join(said) + "\n"
+            text = "\n".join(said).replace(os.environ["TFL_CACHE"], "~/.cache/tfl") + "\n"
             cell.outputs.insert(0, nbformat.v4.new_output("stream", name="stderr", text=text))
     return notebook
 

@@ -9,12 +9,12 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from tqdm import TqdmExperimentalWarning
+from tqdm import TqdmWarning
 
 from tfl.errors import readable
 
 with warnings.catch_warnings():  # `tqdm.auto` would take an iterator of every data set that it shows, beside our own
-    warnings.simplefilter("ignore", TqdmExperimentalWarning)
+    warnings.simplefilter("ignore", TqdmWarning)  # also: a notebook without ipywidgets has plain bars
     from tqdm.autonotebook import tqdm  # a bar of the notebook where there is one
     from tqdm.std import tqdm as StandardBar
 
