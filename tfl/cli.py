@@ -5,6 +5,7 @@ import itertools
 import os
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -16,10 +17,13 @@ from tfl.config.listing import options_text
 from tfl.errors import InputError, StoppedError, WorkerLostError
 from tfl.files.writing import NO_ROOM
 from tfl.keras_settings import check_keras_settings
+from tfl.progress import quiet
 from tfl.registry import did_you_mean, in_our_words
 
 USAGE_EXIT_CODE = 2
 HELP_FLAGS = ("help", "helpshort", "helpfull", "?")
+_QUIET = flags.DEFINE_boolean("quiet", False, "Say nothing but warnings, errors and the output.")
+_VERBOSE = flags.DEFINE_boolean("verbose", False, "Say more: TensorFlow's own messages, and the traceback of an error.")
 WORKER_LOST_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: another attempt may succeed
 
 
@@ -35,28 +39,43 @@ def run(
 
     Args:
         main: called with the arguments that are not flags; the first one is the name of the command.
-        check: called with the same arguments before TensorFlow is imported, so that a mistake is answered at once.
+        check: called with the same arguments before TensorFlow is imported, so that a mistake is answered at once; if
+            it returns True, the command has been answered, and `main` is not called.
         translate: returns the words after the name of the command in the form that the flags have.
         takes_files: whether `main` uses arguments that are not flags; if not, they are refused.
         tensorflow: whether to import TensorFlow, quietly, before `main`.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # has an effect only before TensorFlow is imported
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    logging.set_verbosity(logging.WARNING)
-    _show_flags_of(main.__module__)
+    for module in (main.__module__, __name__):
+        _show_flags_of(module)
 
     def work(argv: list[str]) -> None:
+        _set_verbosity()
         if len(argv) > 1 and not takes_files:
             raise InputError(f"Arguments must be flags, as in --name=value. Received: {' '.join(argv[1:])}.")
         if tensorflow:
             check_keras_settings()
-        if check is not None:
-            check(argv)
-        if tensorflow:
+        if check is not None and check(argv) is True:
+            return
+        if tensorflow and _VERBOSE.value:
+            importlib.import_module("tensorflow")
+        elif tensorflow:
             import_tensorflow_quietly()
         main(argv)
 
-    app.run(lambda argv: _guarded(work, argv), flags_parser=lambda argv: _parse_flags(argv, translate))
+    def work_as_asked(argv: list[str]) -> None:
+        with quiet(_QUIET.value):
+            work(argv)
+
+    app.run(lambda argv: _guarded(work_as_asked, argv), flags_parser=lambda argv: _parse_flags(argv, translate))
+
+
+def _set_verbosity() -> None:
+    """Make TensorFlow and absl say as much as the flags ask for; has an effect before TensorFlow is imported."""
+    if _QUIET.value and _VERBOSE.value:
+        raise InputError("`quiet` must not be given together with `verbose`. Received: --quiet --verbose.")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if _VERBOSE.value else "3")
+    logging.set_verbosity(logging.INFO if _VERBOSE.value else logging.WARNING)
 
 
 def _show_flags_of(module: str) -> None:
@@ -72,6 +91,8 @@ def _guarded(work: Callable[[list[str]], None], argv: list[str]) -> None:
         work(argv)
         sys.stdout.flush()
     except InputError as error:
+        if _VERBOSE.value and not _QUIET.value:
+            traceback.print_exc()
         _stop(str(error))
     except BrokenPipeError:
         _discard_output()

@@ -30,6 +30,7 @@ from tfl.files.writing import (
 )
 from tfl.progress import say
 
+REPORT = "report.html"
 CHECKPOINTS = "checkpoints"  # folder of the states from which an interrupted run continues
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import warm
 from option_runs import write_photos
+from test_mistakes import HOOK
 
 import tfl
 
@@ -61,9 +62,13 @@ def read_metrics(home, name):
     return {part: metrics[part] for part in ("test", "validation", "phases")}
 
 
-def test_the_same_words_again_say_that_the_run_is_finished(home):
-    again = tfl_command(home, "train", "photos", *OPTIONS)
-    assert again.returncode == 0 and "this run is finished" in again.stderr
+def test_the_same_words_again_say_that_the_run_is_finished_without_tensorflow(home, run_cold, tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(HOOK)
+    places = [str(tmp_path), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.chdir(home)
+    again = run_cold("-m", "tfl", "train", "photos", *OPTIONS, PYTHONPATH=os.pathsep.join(places))
+    assert again.returncode == 0, again.stderr
+    assert "this run is finished" in again.stderr and "open runs/photos/report.html" in again.stderr
     other = tfl_command(home, "train", "photos", *OPTIONS[:-1])
     assert other.returncode == 2 and "differs in seed=0 (recorded: 3)" in other.stderr
 
@@ -78,6 +83,16 @@ def test_a_study_trains_once_for_each_seed_as_the_runs_do_alone(home):
     assert page == "open runs/study/study.html" and (home / "runs" / "study" / "study.html").exists()
     evaluated = tfl_command(home, "evaluate", "runs/study")
     assert evaluated.returncode == 2 and "which is a study with the runs seed_3, seed_4." in evaluated.stderr
+
+
+def test_quiet_says_nothing_and_verbose_shows_where_an_error_comes_from(home):
+    loud, silent = (tfl_command(home, "evaluate", "runs/photos", *words) for words in ([], ["--quiet"]))
+    assert (silent.returncode, silent.stderr, silent.stdout) == (0, "", loud.stdout) and loud.stderr
+    error = tfl_command(home, "evaluate", "nowhere", "--verbose")
+    assert error.returncode == 2 and "Traceback" in error.stderr
+    assert error.stderr.splitlines()[-1] == tfl_command(home, "evaluate", "nowhere", "--quiet").stderr.strip()
+    both = tfl_command(home, "evaluate", "runs/photos", "--quiet", "--verbose")
+    assert both.returncode == 2 and "`quiet` must not be given together with `verbose`." in both.stderr
 
 
 def test_a_run_may_stand_with_its_flag_or_without(home):

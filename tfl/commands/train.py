@@ -16,8 +16,10 @@ from tfl.commands import places, recipes
 from tfl.config import SHORT_NAMES, TransferConfig
 from tfl.config.seeds import parse_seeds
 from tfl.errors import InputError
+from tfl.progress import say
+from tfl.runs.next_steps import next_steps
 from tfl.runs.study_folder import open_study
-from tfl.workdir import Workdir
+from tfl.workdir import REPORT, Workdir
 
 _CONFIG = recipes.define(*SHORT_NAMES)
 _WORKDIR = flags.DEFINE_string(
@@ -36,15 +38,19 @@ _SEEDS = flags.DEFINE_string(
 )
 
 
-def check(argv: list[str]) -> None:
-    """Refuse what cannot be trained, before TensorFlow is imported."""
+def check(argv: list[str]) -> bool:
+    """Refuse what cannot be trained, before TensorFlow is imported; return whether nothing is left to do."""
     config, workdir = _asked(argv)
     seeds = _asked_seeds()
     if seeds:
         open_study(workdir, check_config(config), seeds)
-        return
-    with Workdir.open(workdir, check_config(config).to_dict()):
-        pass
+        return False
+    with Workdir.open(workdir, check_config(config).to_dict()) as opened:
+        if opened.read_metrics() is None or not (opened / REPORT).exists():
+            return False
+    say(f"{opened.path}: this run is finished")
+    say(next_steps(opened))
+    return True
 
 
 def main(argv: list[str]) -> None:

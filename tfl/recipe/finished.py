@@ -15,14 +15,13 @@ from tfl.models.classifier import load_model
 from tfl.models.metadata import show_label_order
 from tfl.notebook import html_table
 from tfl.progress import say
-from tfl.report import REPORT
+from tfl.runs.next_steps import next_steps
 from tfl.runs.predict import TOP, answer_files
 from tfl.workdir import Workdir
 
 Metrics = dict[str, Any]
 
 _KEPT = {"probe": "the frozen network with the new head", "finetune": "the fine-tuned network"}
-_NEXT = ("tfl predict {} FILES", "tfl export {}", "tfl serve {}")  # commands, with the folder of the run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,5 +108,4 @@ def say_result(result: TransferResult) -> None:
     show_label_order(metadata)
     say(f"kept: {_KEPT.get(metrics['kept'], metrics['kept'])}; the model and all results are in {folder}")
     say(f"test {describe_headline(metadata, metrics['test'], metrics.get('intervals'))}")
-    report = [f"open {folder}/{REPORT}"] if (result.workdir / REPORT).exists() else []
-    say("\n".join(["next:", *(f"  {line}" for line in [*report, *(text.format(folder) for text in _NEXT)])]))
+    say(next_steps(Workdir(result.workdir)))

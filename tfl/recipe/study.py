@@ -13,12 +13,12 @@ from tfl.config.seeds import check_seeds
 from tfl.files.seed_folders import STUDY_PAGE, seed_folder
 from tfl.progress import say
 from tfl.recipe.transfer import config_of, transfer
-from tfl.report import REPORT, remake_report
+from tfl.report import remake_report
 from tfl.report.study_page import write_study_page
 from tfl.runs.study import SeedRun, StudyResult, between, read_seed_run, write_study
 from tfl.runs.study_folder import open_study, with_seed
 from tfl.runs.study_words import cautions, describe_examples, spoken_phase
-from tfl.workdir import Workdir
+from tfl.workdir import REPORT, Workdir
 
 _Config = TransferConfig | str | os.PathLike[str]
 

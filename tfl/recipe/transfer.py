@@ -30,9 +30,9 @@ from tfl.recipe.result import PhaseResult
 from tfl.recipe.run import Run
 from tfl.recipe.unused import unused_options
 from tfl.recipes import load_recipe
-from tfl.report import REPORT, write_report
+from tfl.report import write_report
 from tfl.tasks import Task, get_task
-from tfl.workdir import Workdir, write_json
+from tfl.workdir import REPORT, Workdir, write_json
 
 
 @reading_explained()

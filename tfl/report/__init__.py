@@ -20,10 +20,11 @@ from tfl.report.findings import find
 from tfl.report.gallery import make_galleries
 from tfl.report.page import render_page
 from tfl.report.reading import read_facts
+from tfl.workdir import REPORT
 
-__all__ = ["CARD", "REPORT", "Facts", "Finding", "find", "read_facts", "remake_report", "write_report"]
+__all__ = ["CARD", "Facts", "Finding", "find", "read_facts", "remake_report", "write_report"]
 
-REPORT, CARD = "report.html", "MODEL_CARD.md"
+CARD = "MODEL_CARD.md"
 
 
 def write_report(
