@@ -12,10 +12,10 @@ from tfl.backbones.catalog import check_backbone, get_backbone_spec
 from tfl.commands.places import check_source, guess_source
 from tfl.config import SHORT_NAMES, TransferConfig, absolute_paths, long_flags
 from tfl.config.listing import list_options
+from tfl.config.recipes import DEFAULT, recipes
 from tfl.errors import InputError
 from tfl.registry import did_you_mean
 
-DEFAULT = "folder"
 flags.disclaim_key_flags()  # `define` defines the flags of the module that calls it
 
 
@@ -29,19 +29,6 @@ def define(*names: str) -> Any:
     return config_flags.DEFINE_config_file(
         "config", None, "A recipe in a file; set any option as in --config.data.split=0.6,0.2,0.2."
     )
-
-
-def recipes() -> dict[str, Path]:
-    """Return the recipes that come with tfl, by name: those of the package, or of `configs/` in a checkout.
-
-    Example:
-        >>> sorted(recipes())
-        ['flowers', 'folder', 'hymenoptera', 'quickstart']
-    """
-    package = Path(__file__).resolve().parents[1]
-    installed = package / "configs"
-    folder = installed if installed.is_dir() else package.parent / "configs"
-    return {file.stem: file for file in folder.glob("*.py")}
 
 
 def find_recipe(name: str) -> str:

@@ -1,9 +1,12 @@
-"""The recipe for your own photos, for `configs/folder.py` and for `tfl.transfer` with a source in place of a config."""
+"""The recipes that come with tfl. That for your own photos is here, the others are files in `configs/`."""
 
 import os
+from pathlib import Path
 
 from tfl.config.sections import DataConfig, FinetuneConfig
 from tfl.config.transfer import TransferConfig
+
+DEFAULT = "folder"  # the recipe of a command that names none
 
 
 def folder_recipe(source: str = "folder:photos") -> TransferConfig:
@@ -34,3 +37,16 @@ def source_of(place: str) -> str:
     """
     is_path = place.lower() != "digits" and os.path.isdir(os.path.expanduser(place))  # noqa: PTH111, PTH112
     return f"folder:{place}" if is_path else place
+
+
+def recipes() -> dict[str, Path]:
+    """Return the recipes that come with tfl, by name: those of the package, or of `configs/` in a checkout.
+
+    Example:
+        >>> sorted(recipes())
+        ['flowers', 'folder', 'hymenoptera', 'quickstart']
+    """
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "configs"
+    folder = installed if installed.is_dir() else package.parent / "configs"
+    return {file.stem: file for file in folder.glob("*.py")}

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from tfl.report.blocks import Block, Code, Findings, Heading, Section, Table, Text
 from tfl.report.certificate import certificate_table
-from tfl.report.environment import command_again, describe_environment
+from tfl.report.environment import describe_environment, repeat
 from tfl.report.facts import Facts
 from tfl.report.finding import Finding
 from tfl.report.gallery import Gallery
@@ -93,6 +93,9 @@ def _shipped(facts: Facts) -> list[Section]:
 
 
 def _again(facts: Facts) -> Section:
-    text = "The command takes the options from config.json, and writes the result to a new folder."
+    again = repeat(facts)
     table = Table("Where this report was made", ["what", "value"], describe_environment(facts), has_numbers=False)
-    return Section("again", "To do it again", [Text(text), Code(command_again(facts)), Heading("Environment"), table])
+    note = Text("One click selects the whole line.", is_note=True)
+    return Section(
+        "again", "Repeat this run", [Text(again.note), Code(again.command), note, Heading("Environment"), table]
+    )
