@@ -301,7 +301,8 @@ def test_a_certificate_cannot_lead_out_of_its_folder(run):
     ("change", "rule"),
     [
         (lambda rows: [*rows, rows[-1]], "epoch '1' occurs twice"),
-        (lambda rows: [rows[0], *rows[2:]], "row 2 is of epoch 1"),
+        (lambda rows: [*rows[:2], "2" + rows[2][1:]], "row 3 is of epoch 2"),
+        (lambda rows: [rows[0], "2" + rows[1][1:], *rows[2:]], "row 2 is of epoch 2"),
         (lambda rows: [*rows, "2" + rows[-1][1:]], "3 epochs, and finetune.epochs=2"),
         (lambda rows: [rows[0].replace("epoch", "apoch"), *rows[1:]], "no column 'epoch'"),
         (lambda rows: [rows[0], rows[1].replace("0.4", "4.4"), *rows[2:]], "accuracy of epoch 0 is 4.4"),

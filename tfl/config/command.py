@@ -16,7 +16,7 @@ _SOURCE = "data.source"
 
 
 def train_command(config: TransferConfig, workdir: str) -> list[str]:
-    """Return the words of the command `tfl train` that makes a run with a config: its recipe, and the options that differ from it.
+    """Return the words of the command `tfl train` for a config: a recipe, and the options that differ from it.
 
     Args:
         config: a config whose paths are absolute; its source is one that a command can name.

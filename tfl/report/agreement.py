@@ -21,23 +21,28 @@ METRICS, EVALUATION = "metrics.json", "evaluation.json"
 def read_history(path: epath.PathLike) -> list[dict[str, float]]:
     """Read `history.csv`: one row per epoch, and all cells are numbers; a loss may be infinite or NaN.
 
+    Returns:
+        The rows with "epoch" counted from 1, also for the file of an older run, which counts from 0.
+
     Raises:
-        InputError: the file is damaged, or its epochs are not 0, 1, 2, ...
+        InputError: the file is damaged, or its epochs are neither 1, 2, 3, ... nor 0, 1, 2, ...
     """
-    rows = []
-    for number, row in enumerate(read_csv(path, ("epoch", *LOSSES), key="epoch")):
+    rows, first = [], 0
+    for place, row in enumerate(read_csv(path, ("epoch", *LOSSES), key="epoch")):
         try:
             values = {name: float(value) for name, value in row.items() if value}
         except ValueError as error:
             raise refuse_file(path, error) from error
+        first = 1 if place == 0 and values.get("epoch") == 1 else first
+        number = first + place
         if values.get("epoch") != number:
-            raise refuse_file(path, f"row {number + 2} is of epoch {row['epoch']}")
+            raise refuse_file(path, f"row {place + 2} is of epoch {row['epoch']}")
         if not set(LOSSES) <= values.keys():
             raise refuse_file(path, f"epoch {number} lacks {' or '.join(LOSSES)}")
         for name, value in values.items():
             if (name.endswith("accuracy") and not 0 <= value <= 1) or (name.endswith("loss") and value < 0):
                 raise refuse_file(path, f"{name} of epoch {number} is {value:g}")
-        rows.append(values)
+        rows.append({**values, "epoch": place + 1.0})
     return rows
 
 
