@@ -44,15 +44,14 @@ def metrics_table(facts: Facts) -> Table:
             facts.spoken(name),
             figure(test[name]),
             interval(*intervals.get(name, (None, None)), figure),
-            *([figure(validation.get(name))] if validation else []),
+            figure(validation.get(name)),
         ]
         for name in names
         if not isinstance(test[name], (dict, list))
     ]
     caption = "Metrics of the test split, which was used once, at the end"
     caption += ", with 95 % intervals" if intervals else ""
-    columns = ["metric", "test", "95 % interval", *(["validation"] if validation else [])]
-    return Table(caption, columns, rows)
+    return Table(caption, ["metric", "test", "95 % interval", "validation"], rows)
 
 
 def _slices(facts: Facts) -> list[Block]:

@@ -46,8 +46,8 @@ def _few_labels(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "advice",
             75,
-            f"“{name}” has {facts.count(number, 'training')}{found}{others if few[1:] else ''}. More labelled {facts.nouns[1]} of such "
-            "classes are the most certain improvement.",
+            f"“{name}” has {facts.count(number, 'training')}{found}{others if few[1:] else ''}. More labelled "
+            f"{facts.nouns[1]} of such classes are the most certain improvement.",
         )
     if train and min(train.values()) and max(train.values()) > 5 * min(train.values()):
         least, most = min(train, key=lambda name: train[name]), max(train, key=lambda name: train[name])
