@@ -4,7 +4,9 @@ TFL_SCREENSHOTS=docs/images makes the pictures of the documentation.
 """
 
 import functools
+import html
 import http.server
+import json
 import os
 import re
 import shutil
@@ -18,25 +20,38 @@ from PIL import Image
 
 import tfl
 from tfl.config import BackboneConfig, DataConfig, FinetuneConfig, TransferConfig
+from tfl.report import write_report
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium or chrome at hand (apt-get install chromium)")
 
 QUIET = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--enable-logging=stderr")
 DARK = "--blink-settings=preferredColorScheme=0"
-MEASURE = """<!DOCTYPE html><html><body><iframe width="{width}" height="900" srcdoc="{page}"></iframe><script>
-const frame = document.querySelector("iframe");
-frame.onload = () => {{
-  const page = frame.contentDocument, root = page.documentElement;
-  const broken = [...page.images].filter(image => !image.complete || !image.naturalWidth).length;
-  const split = [...page.querySelectorAll(".tile .number")]  // a word that is broken has more lines than words
-    .filter(e => Math.round(e.offsetHeight / parseFloat(page.defaultView.getComputedStyle(e).lineHeight))
-      > e.textContent.split(/ +/).length).length;
-  const small = [...page.querySelectorAll("p, li, td, h1, h2, h3, summary")]
-    .filter(e => e.offsetParent && parseFloat(page.defaultView.getComputedStyle(e).fontSize) < 11).length;
-  document.title = [root.scrollWidth, root.clientWidth, page.images.length, broken, small, split,
-    page.defaultView.getComputedStyle(page.body).backgroundColor].join(" ; ");
+MEASURE = """<!DOCTYPE html><html><body>{frames}<script>
+const measure = (frame) => {{
+  const page = frame.contentDocument, root = page.documentElement, view = page.defaultView;
+  const size = (e) => parseFloat(view.getComputedStyle(e).fontSize);
+  const lines = (e) => Math.round(e.offsetHeight / parseFloat(view.getComputedStyle(e).lineHeight));
+  return {{
+    scroll: root.scrollWidth, client: root.clientWidth, pictures: page.images.length,
+    broken: [...page.images].filter(image => !image.complete || !image.naturalWidth).length,
+    split: [...page.querySelectorAll(".tile .number")]  // a word that is broken has more lines than words
+      .filter(e => lines(e) > e.textContent.split(/ +/).length).length,
+    small: [...page.querySelectorAll("p, li, td, h1, h2, h3, summary")]
+      .filter(e => e.offsetParent && size(e) < 11).length,
+    ground: view.getComputedStyle(page.body).backgroundColor,
+    boxes: [...page.querySelectorAll(".box")].filter(e => e.checkVisibility()).map(e => [
+      e.scrollWidth > e.clientWidth, e.querySelector(".more").checkVisibility(),
+      view.getComputedStyle(e).backgroundImage.split("gradient").length - 1]),
+    columns: [...page.querySelectorAll(".charts")].map(e =>
+      view.getComputedStyle(e).gridTemplateColumns.split(" ").length),
+    hidden: [...page.querySelectorAll("details > :not(summary)")].filter(e => !e.checkVisibility()).length,
+    nav: page.querySelector("nav").checkVisibility(),
+  }};
 }};
+window.onload = () => setTimeout(() => {{
+  document.title = JSON.stringify([...document.querySelectorAll("iframe")].map(measure));
+}}, 200);
 </script></body></html>"""
 
 
@@ -65,15 +80,14 @@ def browse(tmp_path):
     return run
 
 
-def measure(browse, tmp_path, report, width, *options):
-    """Return what a script in another page sees of the report: its own policy lets none run."""
-    page = report.read_text("utf-8").replace("&", "&amp;").replace('"', "&quot;")
-    (tmp_path / "around.html").write_text(MEASURE.format(width=width, page=page), "utf-8")
+def measure(browse, tmp_path, pages, *options):
+    """Return what a script in another page sees of each (page, width): the policy of a report lets no script run."""
+    frames = [f'<iframe width="{width}" height="900" srcdoc="{html.escape(text)}"></iframe>' for text, width in pages]
+    (tmp_path / "around.html").write_text(MEASURE.format(frames="".join(frames)), "utf-8")
     dom = browse(tmp_path / "around.html", "--dump-dom", "--virtual-time-budget=20000", *options).stdout
     title = re.search(r"<title>(.*?)</title>", dom)
     assert title, "the page did not load"
-    *numbers, ground = title[1].split(" ; ")
-    return [int(number) for number in numbers], ground
+    return json.loads(html.unescape(title[1]))
 
 
 @pytest.fixture
@@ -115,19 +129,60 @@ def test_what_a_name_could_smuggle_in_is_not_fetched_and_does_not_run(report, br
     assert "<title>ran</title>" not in result.stdout
 
 
-@pytest.mark.parametrize("width", [320, 390, 768, 1280])
-def test_nothing_overflows_and_every_picture_shows(report, browse, tmp_path, width):
-    (scroll, client, pictures, broken, small, split), _ = measure(browse, tmp_path, report, width)
-    assert client == width and scroll <= client
-    assert pictures >= 40 and broken == 0
-    assert small == 0 and split == 0
+WIDTHS = (320, 360, 390, 768, 1280)
 
 
-def test_dark_mode_is_dark(report, browse, tmp_path):
-    _, light = measure(browse, tmp_path, report, 390)
-    _, dark = measure(browse, tmp_path, report, 390, DARK)
-    assert light == "rgb(255, 255, 255)"
-    assert max(map(int, re.findall(r"\d+", dark))) < 40
+def check_width(seen, width):
+    """Nothing overflows, words are whole, and a table says that it scrolls if it does."""
+    assert seen["client"] == width and seen["scroll"] <= width
+    assert seen["small"] == 0 and seen["split"] == 0 and seen["broken"] == 0
+    for scrolls, says_so, shadows in seen["boxes"]:
+        assert says_so == scrolls and shadows == 4
+
+
+def test_nothing_overflows_and_every_picture_shows(report, browse, tmp_path):
+    text = report.read_text("utf-8")
+    found = measure(browse, tmp_path, [(text, width) for width in WIDTHS])
+    for seen, width in zip(found, WIDTHS, strict=True):
+        check_width(seen, width)
+        assert seen["pictures"] >= 40
+    assert [any(scrolls for scrolls, *_ in found[place]["boxes"]) for place in (1, -1)] == [True, False]
+
+
+def test_the_pages_of_other_tasks_fit_a_phone(make_run, browse, tmp_path):
+    long = tuple(f"a class with a very long name number {number}" for number in range(12))
+    runs = [("multiclass", long), ("binary", ("no", "yes")), ("multilabel", long[:5]), ("regression", ("value",))]
+    pages = []
+    for target, names in runs:
+        run = make_run(target, names)
+        write_report(run.path, *((run.model, run.splits) if names == long else ()))
+        pages.append(((run.path / "report.html").read_text("utf-8"), 360))
+        shutil.rmtree(run.path)
+    for seen in measure(browse, tmp_path, pages):
+        check_width(seen, 360)
+
+
+def test_print_shows_all_and_cuts_nothing(report, browse, tmp_path):
+    """The rules of print, applied at the width of a sheet; `break-*` rules have no effect that a script can see."""
+    text = report.read_text("utf-8")
+    printed = text.replace("@media print", "@media all")
+    screen, sheet = measure(browse, tmp_path, [(text, 690), (printed, 690)])
+    assert screen["nav"] and screen["hidden"] and not sheet["nav"] and sheet["hidden"] == 0
+    assert set(screen["columns"]) == {1} and set(sheet["columns"]) == {2}
+    assert sheet["scroll"] <= 690
+    assert not any(scrolls or says_so or shadows for scrolls, says_so, shadows in sheet["boxes"])
+    rules = text.partition("@media print")[2]
+    for kept_together in ("figure", "tr", ".card", ".findings li"):
+        assert re.search(rf"[,\n ]{re.escape(kept_together)}[ ,][^}}]*break-inside: avoid", rules)
+    assert re.search(r"h2, h3, [^}]*break-after: avoid", rules)
+
+
+def test_dark_mode_is_dark_on_screen_alone(report, browse, tmp_path):
+    text = report.read_text("utf-8")
+    (light,) = measure(browse, tmp_path, [(text, 390)])
+    dark, sheet = measure(browse, tmp_path, [(text, 390), (text.replace("@media screen", "@media print"), 390)], DARK)
+    assert light["ground"] == sheet["ground"] == "rgb(255, 255, 255)"
+    assert max(map(int, re.findall(r"\d+", dark["ground"]))) < 40
 
 
 @pytest.mark.parametrize(

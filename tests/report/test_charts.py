@@ -27,7 +27,7 @@ def test_ticks_are_few_and_round(low, high):
 def test_values_stand_where_they_belong():
     chart = draw(
         [Series("a", [0, 5, 10], [0.0, 0.5, 1.0]), Series("", [5], [0.5], sizes=[3])],
-        alt="1", caption="", x_label="x", x_range=(0, 10), y_range=(0, 1),
+        alt="1", caption="", x_label="x", y_label="y", x_range=(0, 10), y_range=(0, 1),
     )  # fmt: skip
     middle = (LEFT + WIDTH - RIGHT) / 2, (TOP + HEIGHT - BOTTOM) / 2
     places = [tuple(map(float, place.split(","))) for place in chart.lines[0][1].split()]
@@ -38,17 +38,17 @@ def test_values_stand_where_they_belong():
 
 
 def test_decades_are_equally_far_apart_and_epochs_have_no_halves():
-    chart = draw([Series("", [1e-3, 1e-1, 1e1], [1, 2, 3])], alt="1", caption="", x_label="", log_x=True)
+    chart = draw([Series("", [1e-3, 1e-1, 1e1], [1, 2, 3])], alt="1", caption="", x_label="", y_label="", log_x=True)
     xs = [float(place.split(",")[0]) for place in chart.lines[0][1].split()]
     assert xs[1] - xs[0] == pytest.approx(xs[2] - xs[1], abs=0.11)
     assert [text for _, text in chart.x_ticks] == ["1e-3", "1e-2", "1e-1", "1e0", "1e1"]
-    chart = draw([Series("", [1, 2], [1, 2])], alt="1", caption="", x_label="")
+    chart = draw([Series("", [1, 2], [1, 2])], alt="1", caption="", x_label="", y_label="")
     assert [text for _, text in chart.x_ticks] == ["1", "2"]
 
 
 @pytest.mark.parametrize("ys", [[0.0, 0.0], [5.0, 5.0], [1e-9, 2e-9]])
 def test_flat_curves_have_a_scale(ys):
-    chart = draw([Series("", [0, 1], ys)], alt="1", caption="", x_label="")
+    chart = draw([Series("", [0, 1], ys)], alt="1", caption="", x_label="", y_label="")
     assert all(TOP <= float(place.split(",")[1]) <= HEIGHT - BOTTOM for place in chart.lines[0][1].split())
     assert len(chart.y_ticks) >= 2
 

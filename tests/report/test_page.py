@@ -1,16 +1,20 @@
 """The page says what the files of a run say, for every target, whatever a run lacks, and whatever names it has."""
 
+import html
 import html.parser
 import itertools
 import json
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import tfl
 import tfl.report
 from tfl.errors import InputError
+from tfl.evaluation import wilson_interval
 from tfl.report import read_facts, write_report
 
 TARGETS = ("multiclass", "binary", "multilabel", "regression")
@@ -101,7 +105,7 @@ def test_of_a_regression_nothing_is_said_of_classes(make_run):
     evaluation = {**json.loads((run.path / "evaluation.json").read_text()), "decisions": {"conformal": rows}}
     (run.path / "evaluation.json").write_text(json.dumps(evaluation))
     words = Document(page_of(run)).words()
-    assert "contain the true value as often as promised" in words and "mean width" in words
+    assert "how often they contain the true value" in words and "mean width" in words
     assert not re.search(r"true class|classes in a set|0 training images", words)
     card = (Path(run.path) / "MODEL_CARD.md").read_text("utf-8")
     assert "An image of anything else still gets a value." in card and "of the classes" not in card
@@ -124,14 +128,16 @@ def test_every_target_has_a_whole_accessible_page(make_run, target, measured):
 
 
 def test_the_numbers_are_those_of_the_run(make_run):
-    run = make_run()
+    run = make_run(num_test=160)
     words = Document(page_of(run)).words().replace("\xa0", " ")
     accuracy, (low, high) = run.metrics["test"]["accuracy"], run.evaluation["intervals"]["accuracy"]
-    assert f"{100 * accuracy:.1f} % of 60 test images" in words
+    assert f"{100 * accuracy:.1f} % of 160 test images that the model had not seen are predicted correctly" in words
     assert f"interval is {100 * low:.1f} % to {100 * high:.1f} %" in words
     assert f"{100 * run.evaluation['calibration']['after']['ece']:.1f} points" in words
     for row in run.evaluation["per_class"]:
         cells = [f"{row[name]:.3f}" for name in ("precision", "recall", "f1", "roc_auc", "average_precision")]
+        low, high = wilson_interval(round(row["recall"] * row["support"]), row["support"])
+        cells.insert(2, f"{low:.3f} to {high:.3f}")
         assert " ".join([row["class"], *cells, str(row["support"])]) in words
     for true, cells in zip(("ant", "bee", "cat"), run.evaluation["confusion_matrix"], strict=True):
         assert " ".join([true, *map(str, cells)]) in words
@@ -216,17 +222,26 @@ def test_a_folder_that_is_no_finished_run_is_refused(tmp_path, make_run):
         read_facts(run.path)
 
 
-def test_the_command_makes_the_run_again(make_run):
-    """The command is what a shell is given; here its Python is run without the training."""
-    import shlex
+def command_of(run):
+    return html.unescape(re.search(r"<code>(.*?)</code>", page_of(run, with_images=False), re.DOTALL)[1])
 
+
+def test_the_command_makes_the_run_again(make_run):
+    """tests/config/test_command.py reads the commands of many configs back."""
     run = make_run()
-    code = re.search(r"<code>(python -c .*?)</code>", page_of(run, with_images=False), re.DOTALL)
-    words = shlex.split(html.unescape(code[1]))
+    source, *flags = shlex.split(command_of(run))[2:]
+    assert command_of(run).startswith("tfl train digits ") and source == "digits"
+    assert {f"--workdir={run.path}-again", "--epochs=3", "--image_size=32"} <= set(flags)
+
+
+def test_what_exists_only_in_python_is_repeated_in_python(make_run):
+    run = make_run()
+    config = {**run.config.to_dict(), "data": {**run.config.to_dict()["data"], "source": "python"}}
+    (run.path / "config.json").write_text(json.dumps(config))
     called = []
-    statement = words[2].replace("tfl.transfer(", "called.append((").replace("-again')", "-again'))")
-    exec(statement, {"called": called})
-    assert called == [(run.config, f"{run.path}-again")]
+    statement = command_of(run).replace("tfl.transfer(", "called.append((").replace("data=data)", "data))")
+    exec(statement, {"called": called, "data": "my data"})
+    assert called == [(tfl.TransferConfig.from_dict(config), f"{run.path}-again", "my data")]
 
 
 def contrast(first, second):

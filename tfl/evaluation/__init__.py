@@ -11,7 +11,7 @@ from tfl.evaluation.calibration import (
 from tfl.evaluation.choice import Choice, compare_losses
 from tfl.evaluation.conformal import ConformalSets, fit_conformal
 from tfl.evaluation.evaluation import Evaluation
-from tfl.evaluation.headline import describe_headline
+from tfl.evaluation.headline import SMALL_TEST, examples_to_tell_apart, headline_text, needed_text
 from tfl.evaluation.intervals import bootstrap_intervals, difference_interval, wilson_interval
 from tfl.evaluation.pairs import Comparison, adjust_holm, compare_predictions, paired_interval
 from tfl.evaluation.per_class import confusion_matrix, per_class_metrics
@@ -25,6 +25,7 @@ from tfl.evaluation.thresholds import precision_thresholds
 
 __all__ = [
     "ANALYSES",
+    "SMALL_TEST",
     "Analysis",
     "Choice",
     "Comparison",
@@ -43,14 +44,16 @@ __all__ = [
     "confidences",
     "confusion_matrix",
     "describe_calibration",
-    "describe_headline",
     "difference_interval",
     "evaluate",
+    "examples_to_tell_apart",
     "fit_conformal",
     "fit_temperature",
+    "headline_text",
     "main_figures",
     "measure_examples",
     "measure_slices",
+    "needed_text",
     "paired_interval",
     "per_class_metrics",
     "precision_thresholds",

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from etils import epath
 
-from tfl.evaluation import describe_headline
+from tfl.evaluation import headline_text
 from tfl.export.artefact import artefact_of_model
 from tfl.models.classifier import load_model
 from tfl.models.metadata import show_label_order
@@ -79,7 +79,7 @@ class TransferResult:
 
     def _headline(self, split: str) -> str:
         intervals = self.metrics.get("intervals") if split == "test" else None
-        return describe_headline(self.model.metadata, self.metrics[split], intervals)
+        return headline_text(self.model.metadata, self.metrics[split], intervals)
 
 
 def load_run(workdir: epath.PathLike) -> TransferResult:
@@ -104,8 +104,8 @@ def say_result(result: TransferResult) -> None:
     """Tell the user how good the model of a run is, where everything is, and what can be done next."""
     metrics, metadata, folder = result.metrics, result.model.metadata, shlex.quote(str(result.workdir))
     for name, values in metrics.get("comparison", {}).items():
-        say(f"{name.replace('_', ' ') + ':':<14} test {describe_headline(metadata, values)}")
+        say(f"{name.replace('_', ' ') + ':':<14} test {headline_text(metadata, values)}")
     show_label_order(metadata)
     say(f"kept: {_KEPT.get(metrics['kept'], metrics['kept'])}; the model and all results are in {folder}")
-    say(f"test {describe_headline(metadata, metrics['test'], metrics.get('intervals'))}")
+    say(f"test {headline_text(metadata, metrics['test'], metrics.get('intervals'))}")
     say(next_steps(Workdir(result.workdir)))

@@ -12,6 +12,7 @@ from typing import Any
 import jinja2
 
 from tfl.backbones.catalog import is_in_keras
+from tfl.evaluation.slices import MeasuredSlice
 from tfl.report.facts import Facts
 from tfl.report.finding import Finding
 from tfl.report.head import describe_model
@@ -113,12 +114,19 @@ def _strange(facts: Facts) -> str:
 def _factors(facts: Facts) -> str:
     if not facts.evaluation.slices:
         return f"The run did not measure parts of the test {facts.nouns[1]} other than the classes."
-    sign, parts = 1.0 if facts.task.headline.higher_is_better else -1.0, []
+    parts = []
     for name, rows in facts.evaluation.slices.items():
-        worst = min(rows, key=lambda row: sign * row.value, default=None)
+        worst = min(rows, key=lambda row: _best_case(facts, row), default=None)
         if worst:
             parts.append(f"{name} (weakest at {worst.name}: {facts.write(worst.value)})")
     return f"Measured separately: {', '.join(parts)}."
+
+
+def _best_case(facts: Facts, row: MeasuredSlice) -> float:
+    """Return the better end of the interval of a slice; so a slice of a few examples is not the weakest by chance."""
+    if facts.task.headline.higher_is_better:
+        return row.value if row.high is None else row.high
+    return -(row.value if row.low is None else row.low)
 
 
 def _markdown(text: Any) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 WIDTH, HEIGHT = 360, 220
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 10, 36
+LEFT, RIGHT, TOP, BOTTOM = 64, 14, 10, 42
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,8 @@ class Chart:
     Attributes:
         alt: the finding, for a reader who cannot see the chart.
         caption: the caption below the chart.
-        x_label: the label of the horizontal axis.
+        x_label: the title of the horizontal axis, with its unit.
+        y_label: the title of the vertical axis, with its unit.
         lines: (style, points of a polyline) of each line.
         dots: (style, x, y, radius) of each dot.
         x_ticks: (x, text) of each tick.
@@ -51,6 +52,7 @@ class Chart:
     alt: str
     caption: str
     x_label: str
+    y_label: str
     lines: list[tuple[str, str]]
     dots: list[tuple[str, float, float, float]]
     x_ticks: list[tuple[float, str]]
@@ -58,6 +60,9 @@ class Chart:
     legend: list[tuple[str, str]]
     width: int = WIDTH
     height: int = HEIGHT
+    left: int = LEFT
+    right: int = WIDTH - RIGHT
+    middle: float = (TOP + HEIGHT - BOTTOM) / 2
 
 
 def draw(
@@ -66,6 +71,7 @@ def draw(
     alt: str,
     caption: str,
     x_label: str,
+    y_label: str,
     x_range: tuple[float, float] | None = None,
     y_range: tuple[float, float] | None = None,
     log_x: bool = False,
@@ -76,7 +82,8 @@ def draw(
         series: the lines and dots; later ones are drawn on top of earlier ones.
         alt: the finding in words.
         caption: the caption below the chart.
-        x_label: the label of the horizontal axis.
+        x_label: the title of the horizontal axis, with its unit.
+        y_label: the title of the vertical axis, with its unit.
         x_range: the lowest and the highest value; None: those of the series.
         y_range: the same for the vertical axis; None: those of the series, rounded to ticks.
         log_x: whether the horizontal axis is logarithmic.
@@ -111,6 +118,7 @@ def draw(
         alt,
         caption,
         x_label,
+        y_label,
         lines=[(one.style, " ".join(f"{x},{y}" for x, y in points)) for one, points in places if not len(one.sizes)],
         dots=[
             (one.style, x, y, round(size, 1))
@@ -118,7 +126,7 @@ def draw(
             for (x, y), size in zip(points, one.sizes, strict=False)
         ],
         x_ticks=x_ticks,
-        y_ticks=[(down(y), f"{y:g}") for y in y_ticks],
+        y_ticks=[(down(y), text) for y, text in zip(y_ticks, tick_texts(y_ticks), strict=True)],
         legend=[(one.style, one.name) for one in series if one.name],
     )
 
@@ -135,6 +143,21 @@ def ticks(low: float, high: float, number: int = 5) -> list[float]:
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(k * step, 12) + 0.0 for k in range(first, last + 1)]
+
+
+def tick_texts(values: Sequence[float]) -> list[str]:
+    """Return the texts of ticks, all in the same form.
+
+    Example:
+        >>> tick_texts([0.0, 5e-5, 1e-4])
+        ['0', '5e-5', '10e-5']
+    """
+    texts = [f"{value:g}" for value in values]
+    powers = [int(text.partition("e")[2]) for text in texts if "e" in text]
+    if not powers:
+        return texts
+    power = min(powers)
+    return [f"{value / 10.0**power:g}e{power}" if value else "0" for value in values]
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """Describe the environment of a report, and the command that repeats the run."""
 
+import dataclasses
 import importlib.metadata
 import platform
 import shlex
@@ -7,8 +8,10 @@ import time
 
 import tensorflow as tf
 
+from tfl.backbones.catalog import is_in_keras
 from tfl.config import PYTHON_DATA
 from tfl.report.facts import Facts
+from tfl.train_command import train_command
 
 PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn")
 
@@ -28,18 +31,43 @@ def describe_environment(facts: Facts) -> list[tuple[str, str]]:
     ]
 
 
-def command_again(facts: Facts) -> str:
-    """Return a shell command that repeats the run in a new folder, from its config.json.
+@dataclasses.dataclass(frozen=True)
+class Again:
+    """What repeats a run.
 
-    For a run on Python data the user must pass the same data again, as `data`.
+    Attributes:
+        command: one line for a shell.
+        note: what the line does, and what it needs.
     """
-    given = ", data=data" if facts.config.data.source == PYTHON_DATA else ""
-    code = (
-        "import json, tfl; "
-        f"tfl.transfer(tfl.TransferConfig.from_dict(json.load(open({str(facts.path / 'config.json')!r}))), "
-        f"{str(facts.path) + '-again'!r}{given})"
+
+    command: str
+    note: str
+
+
+def repeat(facts: Facts) -> Again:
+    """Return the command that repeats a run in a new folder: `tfl train`, or Python for what a command cannot name."""
+    folder = f"{facts.path}-again"
+    if not _is_on_the_command_line(facts):
+        return _in_python(facts, folder)
+    note = (
+        f"This command repeats the run in the new folder {folder}, with the same options and the same seed. It needs "
+        f"the same {facts.nouns[1]} in the same place."
     )
-    return python_command(code)
+    return Again(shlex.join(train_command(facts.config, folder)), note)
+
+
+def _is_on_the_command_line(facts: Facts) -> bool:
+    """Return whether a command can name the data, the network and the task: those of the user exist in Python only."""
+    is_own_task = not type(facts.task).__module__.startswith("tfl.")
+    return facts.config.data.source != PYTHON_DATA and is_in_keras(facts.metadata.backbone) and not is_own_task
+
+
+def _in_python(facts: Facts, folder: str) -> Again:
+    is_data = facts.config.data.source == PYTHON_DATA
+    config = f"tfl.TransferConfig.from_dict(json.load(open({str(facts.path / 'config.json')!r})))"
+    code = f"import json, tfl; tfl.transfer({config}, {folder!r}{', data=data' if is_data else ''})"
+    own = "pass the same data as `data`" if is_data else "register your own network or task first"
+    return Again(code, f"This Python code repeats the run in the new folder {folder}. Before it, {own}.")
 
 
 def python_command(code: str) -> str:

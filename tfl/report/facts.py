@@ -32,7 +32,7 @@ class Facts:
         evaluation: the contents of `evaluation.json`; without results if there is none.
         certificate: the exported files of `export/certificate.json`; empty if nothing was exported.
         splits: one row per example, from `splits.csv`.
-        history: one row per epoch of fine-tuning, from `history.csv`.
+        history: one row per epoch of fine-tuning, from `history.csv`; "epoch" counts from 1.
         quarantine: one row per file that was left out.
         table: the predictions on every test example, with the ids of `splits`; empty if the run did not write them.
         seconds: the seconds from the run's last start to its end; None if they are not known.

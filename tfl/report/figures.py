@@ -9,7 +9,7 @@ from tfl.evaluation.calibration import Calibration
 from tfl.files.pictures import data_uri
 from tfl.report.charts import Chart, Series, draw
 from tfl.report.facts import Facts
-from tfl.report.wording import count, percent, points
+from tfl.report.wording import count, figure, percent, points
 from tfl.training.objective.schedules import make_schedule
 
 STEPS = 60  # points of a learning-rate curve
@@ -20,28 +20,32 @@ def curves(facts: Facts) -> list[Chart]:
     """Return the charts of loss and accuracy by epoch and of the learning rate by step; none without fine-tuning."""
     rows = facts.history
     charts = [
-        _curve(facts, name, title)
-        for name, title in (("loss", "Loss"), ("accuracy", "Accuracy"))
+        _curve(facts, name)
+        for name in ("loss", "accuracy")
         if len(rows) > 1 and {name, f"val_{name}"} <= rows[0].keys()
     ]
     return [*charts, _learning_rate(facts)] if rows else []
 
 
-def _curve(facts: Facts, name: str, title: str) -> Chart:
-    rows = facts.history
+def _curve(facts: Facts, name: str) -> Chart:
+    rows, is_share = facts.history, name == "accuracy"
     epochs = [row["epoch"] for row in rows]
     train, validation = [row[name] for row in rows], [row[f"val_{name}"] for row in rows]
+    scale, write = (100, percent) if is_share else (1, figure)
     best = int(np.argmin(facts.epoch_losses))
     return draw(
         [
-            Series("training", epochs, train),
-            Series("validation", epochs, validation, "second"),
-            Series("", [epochs[best]], [validation[best]], "second", sizes=[4]),
+            Series("training", epochs, [scale * value for value in train]),
+            Series("validation", epochs, [scale * value for value in validation], "second"),
+            Series("", [epochs[best]], [scale * validation[best]], "second", sizes=[4]),
         ],
-        alt=f"{title} by epoch: training from {train[0]:.3f} to {train[-1]:.3f}, validation from "
-        f"{validation[0]:.3f} to {validation[-1]:.3f}; the validation loss is lowest after epoch {best + 1}.",
-        caption=f"{title}. The dot is the epoch of the lowest validation loss.",
+        alt=f"{name.title()} by epoch: training from {write(train[0])} to {write(train[-1])}, validation from "
+        f"{write(validation[0])} to {write(validation[-1])}; the validation loss is lowest after epoch "
+        f"{epochs[best]:g}.",
+        caption=f"{name.title()} after each epoch of fine-tuning. The dot is the epoch with the lowest validation loss"
+        f"{', at its own temperature' if 'val_calibrated_loss' in rows[0] else ''}.",
         x_label="epoch",
+        y_label="accuracy (%)" if is_share else "loss",
     )
 
 
@@ -55,7 +59,8 @@ def _learning_rate(facts: Facts) -> Chart:
         [Series("", steps, rates)],
         alt=f"Learning rate by step: {options.schedule}, at most {max(rates):.3g}, over {count(total, 'step')}.",
         caption=f"Learning rate of the topmost stage ({options.schedule}), over {count(total, 'step')}.",
-        x_label="step",
+        x_label=f"step (a batch of {facts.count(facts.config.data.batch_size)})",
+        y_label="learning rate",
         y_range=(0, max(rates) * 1.05),
     )
 
@@ -70,8 +75,10 @@ def l2_path(facts: Facts) -> Chart | None:
     return draw(
         [Series("", tried, losses), Series("", [tried[chosen]], [losses[chosen]], sizes=[4])],
         alt=f"Validation loss over {len(tried)} values of λ: lowest at λ = {best:.3g} with {losses[chosen]:.3f}.",
-        caption=f"Validation loss over λ of the solved head. Of {len(tried)} values, {best:.3g} was chosen (dot).",
-        x_label="λ",
+        caption=f"Validation loss of the solved head for {len(tried)} values of λ. The dot is the chosen value, "
+        f"{best:.3g}.",
+        x_label="λ, the strength of the penalty",
+        y_label="validation loss",
         log_x=True,
     )
 
@@ -95,10 +102,10 @@ def _reliability(facts: Facts, measured: Calibration, name: str) -> Chart:
     ]
     total = sum(count for count, _, _ in bins) or 1
     gap = sum(count * (confidence - accuracy) for count, confidence, accuracy in bins) / total
-    confidences, accuracies = [confidence for _, confidence, _ in bins], [accuracy for _, _, accuracy in bins]
+    confidences, accuracies = [100 * row[1] for row in bins], [100 * row[2] for row in bins]
     return draw(
         [
-            Series("", [0, 1], [0, 1], "guide"),
+            Series("", [0, 100], [0, 100], "guide"),
             Series("", confidences, accuracies),
             Series("", confidences, accuracies, sizes=[2 + 8 * (count / total) ** 0.5 for count, _, _ in bins]),
         ],
@@ -106,9 +113,10 @@ def _reliability(facts: Facts, measured: Calibration, name: str) -> Chart:
         f"confidence is {points(abs(gap))} too {'high' if gap > 0 else 'low'}.",
         caption=f"{name[:1].upper()}{name[1:]}: error {points(measured.ece)}. On the dashed line, a confidence of "
         f"80 % means correct in 8 of 10 cases. A larger dot means more {facts.nouns[1]}.",
-        x_label="confidence",
-        x_range=(0, 1),
-        y_range=(0, 1),
+        x_label="confidence of the prediction (%)",
+        y_label="correct (%)",
+        x_range=(0, 100),
+        y_range=(0, 100),
     )
 
 
@@ -120,13 +128,14 @@ def selective(facts: Facts) -> Chart | None:
         return None
     coverages, accuracies = [coverage for coverage, _ in rows], [accuracy for _, accuracy in rows]
     return draw(
-        [Series("", coverages, accuracies)],
+        [Series("", [100 * share for share in coverages], [100 * share for share in accuracies])],
         alt=f"Accuracy over coverage: {percent(accuracies[-1])} on {percent(coverages[-1])} of the {facts.nouns[1]}, "
         f"{percent(accuracies[0])} on the {percent(coverages[0])} with the highest confidence.",
         caption=f"Accuracy on the test {facts.nouns[1]} that the model answers, if it leaves those with the lowest "
         f"confidence to a person. The thresholds were chosen on {facts.held_out}.",
-        x_label=f"share of {facts.nouns[1]} answered",
-        x_range=(0, 1),
+        x_label=f"{facts.nouns[1]} that the model answers (%)",
+        y_label="accuracy (%)",
+        x_range=(0, 100),
     )
 
 

@@ -20,7 +20,7 @@ from tfl.explain import (
     typical_examples,
 )
 from tfl.files.pictures import SMALL, thumbnail
-from tfl.report.blocks import Block
+from tfl.report.blocks import Block, Text
 from tfl.report.facts import Facts
 from tfl.report.wording import figure, percent
 from tfl.tasks import Outcomes
@@ -77,7 +77,7 @@ class Gallery(Block):
 
 def make_galleries(
     facts: Facts, model: keras.Model, splits: Splits, features: Callable[[np.ndarray], np.ndarray], most: int
-) -> list[Gallery]:
+) -> list[Block]:
     """Choose images, and explain the predictions on them.
 
     Args:
@@ -88,50 +88,67 @@ def make_galleries(
         most: the number of images of each kind; 0: none.
 
     Returns:
-        The galleries that are not empty.
+        The galleries that are not empty, and a sentence for each of the others; nothing if there is no image.
     """
     if not len(facts.table) or not most or not facts.metadata.input.has_pictures:
         return []
     outcomes = facts.task.outcomes(facts.probabilities, facts.table.labels)
-    kinds = [(title, note, positions) for title, note, positions in _choose(facts, outcomes, most) if len(positions)]
-    if not kinds:
+    kinds = _choose(facts, outcomes, most)
+    positions = np.unique(np.concatenate([kind.positions for kind in kinds]))
+    if not len(positions):
         return []
-    positions = np.unique(np.concatenate([chosen for _, _, chosen in kinds]))
     cards = dict(zip(positions.tolist(), _cards(facts, outcomes, positions, model, splits, features), strict=True))
     return [
-        Gallery(title, note, [cards[position] for position in chosen.tolist()], facts.nouns)
-        for title, note, chosen in kinds
+        Gallery(kind.title, kind.note, [cards[position] for position in kind.positions.tolist()], facts.nouns)
+        if len(kind.positions)
+        else Text(kind.if_none)
+        for kind in kinds
     ]
 
 
-def _choose(facts: Facts, outcomes: Outcomes, most: int) -> list[tuple[str, str, np.ndarray]]:
+@dataclasses.dataclass(frozen=True)
+class _Kind:
+    """One kind of images: its title, what to look for, the chosen positions, and the sentence if there are none."""
+
+    title: str
+    note: str
+    positions: np.ndarray
+    if_none: str = ""
+
+
+def _choose(facts: Facts, outcomes: Outcomes, most: int) -> list[_Kind]:
     several = facts.nouns[1]
     if not facts.task.is_classifier:
         order = np.argsort(outcomes.confidence, kind="stable")
         return [
-            ("Largest errors", f"Is the label correct? Are there similar {several} in training?", order[::-1][:most]),
-            (
+            _Kind(
+                "Largest errors", f"Is the label correct? Are there similar {several} in training?", order[::-1][:most]
+            ),
+            _Kind(
                 "Smallest errors",
                 f"What these {several} have in common shows what the model predicts well.",
                 order[:most],
             ),
         ]
     return [
-        (
+        _Kind(
             "Errors with the highest confidence",
             f"Check the labels first. If the nearest training {several} belong to the predicted class, the label may "
             "be wrong.",
             most_confident_errors(outcomes, most),
+            f"The model made no error on the test {several}, so there is none to look at.",
         ),
-        (
+        _Kind(
             "Correct predictions with the lowest confidence",
             f"The model nearly made an error here. More training {several} like these help most.",
             least_confident_hits(outcomes, most),
+            f"The model predicted none of the test {several} correctly.",
         ),
-        (
+        _Kind(
             "Typical examples",
             "Correct predictions with a medium confidence. The heat should be on the object, not on the background.",
             _typical(facts, outcomes, 2 * most),
+            "There is no correct prediction to show as a typical example.",
         ),
     ]
 

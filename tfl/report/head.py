@@ -3,9 +3,10 @@
 import dataclasses
 from collections.abc import Iterator
 
-from tfl.evaluation.intervals import wilson_interval
+from tfl.evaluation.headline import SMALL_TEST, headline_text, needed_text
+from tfl.report.classes import found, is_surely_weaker, others_than, recall_interval, weakest_first
 from tfl.report.facts import Facts
-from tfl.report.wording import figure, interval, percent, points, spoken
+from tfl.report.wording import figure, interval, measured_share, percent, points, sentence_start, spoken
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,24 +49,43 @@ class Head:
 
 def describe_head(facts: Facts) -> Head:
     """Return the first screen of a run."""
-    heading, ends = _heading(facts), facts.headline_interval
-    between = f"The 95 % interval is {interval(*ends, facts.write)}. " if ends else ""
+    heading = _heading(facts)
     return Head(
         title=f"{facts.name}: {heading}",
         over=f"Report of the run {facts.name}",
         heading=heading,
-        lead=between + describe_model(facts),
+        lead=_certainty(facts) + describe_model(facts),
         tiles=[_headline(facts), _kept(facts), *_calibration(facts), *_worst_class(facts)],
     )
 
 
+def _is_small(facts: Facts) -> bool:
+    return facts.test["num_examples"] < SMALL_TEST and facts.headline_interval is not None
+
+
+def _certainty(facts: Facts) -> str:
+    """Say how certain the heading is."""
+    if _is_small(facts):
+        needed = needed_text(facts.metadata, facts.test)
+        tested = facts.count(facts.test["num_examples"], "test")
+        return f"The model had not seen these {tested}; so few show no more than this interval. {needed} "
+    ends = facts.headline_interval
+    return f"The 95 % interval is {interval(*ends, facts.write)}. " if ends else ""
+
+
 def _heading(facts: Facts) -> str:
+    if _is_small(facts):
+        return sentence_start(headline_text(facts.metadata, facts.test, _intervals(facts), facts.write))
     value = facts.test[facts.headline]
     examples = f"{facts.test['num_examples']:,} test {facts.nouns[1]} that the model had not seen"
     if not facts.task.headline.is_share:
         return f"Off by {figure(value)} on average on {examples}"
     correct = "are predicted correctly" if facts.task.labels.has_one_class else "have every label predicted correctly"
     return f"{percent(value)} of {examples} {correct}"
+
+
+def _intervals(facts: Facts) -> dict[str, tuple[float, float]]:
+    return {facts.headline: facts.headline_interval} if facts.headline_interval else {}
 
 
 def describe_model(facts: Facts) -> str:
@@ -80,9 +100,12 @@ def describe_model(facts: Facts) -> str:
 
 def _headline(facts: Facts) -> Tile:
     value, ends = facts.test[facts.headline], facts.headline_interval
+    drawn, label = ends if facts.task.headline.is_share else None, f"{spoken(facts.headline)}, test"
+    if ends and _is_small(facts):
+        note = f"95 % interval; measured: {facts.write(value)} on {facts.count(facts.test['num_examples'])}"
+        return Tile(label, interval(*ends, facts.write), note, value, drawn)
     note = f"95 % interval {interval(*ends, facts.write)}" if ends else "no interval was computed"
-    drawn = ends if facts.task.headline.is_share else None
-    return Tile(f"{spoken(facts.headline)}, test", facts.write(value), note, value, drawn)
+    return Tile(label, facts.write(value), note, value, drawn)
 
 
 def _kept(facts: Facts) -> Tile:
@@ -108,10 +131,16 @@ def _calibration(facts: Facts) -> Iterator[Tile]:
 
 
 def _worst_class(facts: Facts) -> Iterator[Tile]:
-    found = [(row.recall, row) for row in facts.evaluation.per_class if row.support and row.recall is not None]
-    if not found:
+    rows = [row for row in weakest_first(facts.evaluation.per_class) if recall_interval(row)]
+    if len(rows) < 2:
         return
-    recall, worst = min(found, key=lambda entry: entry[0])
-    ends = wilson_interval(round(recall * worst.support), worst.support)
-    note = f"{percent(recall)} of {worst.support:,} are found ({interval(*ends, percent)})"
-    yield Tile("Worst class", worst.name, note)
+    worst, (right, total) = rows[0], others_than(rows[0], rows)
+    if worst.recall is None or found(worst) == worst.support:
+        yield Tile("Worst class", "None", f"every test {facts.nouns[0]} of every class is found")
+        return
+    others = f"of the other {'class' if len(rows) == 2 else 'classes'} {percent(right / total)}"
+    chance = "" if is_surely_weaker(worst, rows) else "; the difference may be chance"
+    note = f"{measured_share(worst.recall, worst.support)} of its {facts.nouns[1]} are found, {others}{chance}"
+    if len(rows) > 2:
+        note += f". Of {len(rows)} classes, its interval has the lowest upper end"
+    yield Tile("Worst class", worst.name, note, worst.recall, recall_interval(worst))

@@ -2,16 +2,16 @@
 
 import functools
 import importlib.resources
+from collections.abc import Sequence
 
 import jinja2
 from markupsafe import Markup
 
 from tfl.report.blocks import Block, Code, Findings, Heading, Section, Table, Text
 from tfl.report.certificate import certificate_table
-from tfl.report.environment import command_again, describe_environment
+from tfl.report.environment import describe_environment, repeat
 from tfl.report.facts import Facts
 from tfl.report.finding import Finding
-from tfl.report.gallery import Gallery
 from tfl.report.head import Head, describe_head
 from tfl.report.results import results_section
 from tfl.report.story import request_section, training_section
@@ -32,7 +32,7 @@ def environment() -> jinja2.Environment:
     )
 
 
-def render_page(facts: Facts, findings: list[Finding], galleries: list[Gallery], note: str = "") -> str:
+def render_page(facts: Facts, findings: list[Finding], galleries: Sequence[Block], note: str = "") -> str:
     """Return the text of `report.html`.
 
     Args:
@@ -45,7 +45,7 @@ def render_page(facts: Facts, findings: list[Finding], galleries: list[Gallery],
         request_section(facts),
         training_section(facts),
         results_section(facts),
-        Section("look", "Look at it", [Text(note or _how_to_look(facts)), *galleries]),
+        Section("look", f"Test {facts.nouns[1]} to look at", [Text(note or _how_to_look(facts)), *galleries]),
         Section("next", "What to do next", _advice(findings)),
         *_shipped(facts),
         _again(facts),
@@ -92,7 +92,7 @@ def _how_to_look(facts: Facts) -> str:
 
 def _advice(findings: list[Finding]) -> list[Block]:
     if not findings:
-        return [Text("There are no findings.")]
+        return [Text("No rule found anything to change.")]
     note = "Each sentence is computed from the numbers of this run. The most important one is first."
     return [Text(note, is_note=True), Findings(findings)]
 
@@ -106,6 +106,6 @@ def _shipped(facts: Facts) -> list[Section]:
 
 
 def _again(facts: Facts) -> Section:
-    text = "The command takes the options from config.json, and writes the result to a new folder."
+    again = repeat(facts)
     table = Table("Where this report was made", ["what", "value"], describe_environment(facts), has_numbers=False)
-    return Section("again", "To do it again", [Text(text), Code(command_again(facts)), Heading("Environment"), table])
+    return Section("again", "Repeat this run", [Text(again.note), Code(again.command), Heading("Environment"), table])

@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tfl.evaluation.per_class import ClassMetrics
+from tfl.evaluation.per_class import absent_classes
 from tfl.report.blocks import Block, Charts, Details, Heading, Picture, ShadedTable, Table, Text
+from tfl.report.classes import recall_interval, weakest_first
 from tfl.report.facts import Facts
 from tfl.report.figures import confusion_picture, reliability, selective
 from tfl.report.wording import count, figure, interval, percent, points, spoken
@@ -15,6 +16,7 @@ READABLE_CLASSES = 20  # up to this number of classes the confusion matrix is a 
 FEW_CLASSES = 4  # up to this number of classes the table shows the most frequent confusions at a glance
 MOST_PAIRS = 15
 MOST_ROWS = 1000
+MOST_NAMES = 10
 CLASS_COLUMNS = ("precision", "recall", "f1", "roc_auc", "average_precision", "support")
 
 
@@ -26,13 +28,14 @@ def _confusion(facts: Facts) -> list[Block]:
     table = Table(
         "The most frequent confusions", ["true", "predicted", facts.nouns[1], "share of the class"], pairs, False
     )
-    heading = Heading("Which classes are confused")
+    heading, errors = Heading("Which classes are confused"), int(matrix.sum() - np.trace(matrix))
     if len(matrix) <= READABLE_CLASSES:
         shades = np.round(0.75 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), 2).tolist()
         caption = "Confusion matrix of the test split: one row for each true class, one column for each predicted class"
         square = ShadedTable(caption, "true \\ predicted", names, matrix.tolist(), shades)
-        return [heading, square, *([table] if pairs and len(matrix) > FEW_CLASSES else [])]
-    errors = int(matrix.sum() - np.trace(matrix))
+        if not errors:
+            return [heading, Text(f"None: no test {facts.nouns[0]} is predicted as another class."), square]
+        return [heading, square, *([table] if len(matrix) > FEW_CLASSES else [])]
     among = f"among {matrix.sum():,} {facts.nouns[1]}"
     alt = f"Confusion matrix of {len(matrix)} classes: {count(errors, 'error')} {among}" + (
         f", the most frequent: {pairs[0][2]} “{pairs[0][0]}” predicted as “{pairs[0][1]}”." if pairs else "."
@@ -54,22 +57,32 @@ def _frequent_confusions(facts: Facts, matrix: np.ndarray) -> list[list[str]]:
 
 
 def class_tables(facts: Facts) -> list[Table]:
-    """Return the table of the classes, those with the lowest recall first; empty if there is none."""
-    rows = sorted(facts.evaluation.per_class, key=_recall)[:MOST_ROWS]
+    """Return the table of the classes, the weakest first; empty if there is none."""
+    rows = weakest_first(facts.evaluation.per_class)[:MOST_ROWS]
     if not rows:
         return []
     columns = [name for name in CLASS_COLUMNS if any(getattr(row, name) is not None for row in rows)]
+    place = columns.index("recall") + 1 if "recall" in columns else len(columns)
     cells = [[row.name, *(figure(getattr(row, name)) for name in columns)] for row in rows]
-    return [Table("Metrics of each class on the test split", ["class", *map(spoken, columns)], cells)]
-
-
-def _recall(row: ClassMetrics) -> float:
-    return row.recall if row.support and row.recall is not None else 2.0
+    for row, texts in zip(rows, cells, strict=True):
+        texts.insert(place + 1, interval(*(recall_interval(row) or (None, None)), figure))
+    names = [f"Test {facts.nouns[1]}" if name == "support" else spoken(name) for name in columns]
+    names.insert(place, "95 % interval of recall")
+    caption = (
+        "Metrics of each class on the test split. First comes the class whose interval of recall has the lowest upper "
+        f"end. So a class with few {facts.nouns[1]} is not first by chance."
+    )
+    return [Table(caption, ["class", *names], cells)]
 
 
 def _per_class(facts: Facts) -> list[Block]:
-    tables = class_tables(facts)
-    return [Heading("Each class"), *tables] if tables else []
+    tables, absent = class_tables(facts), absent_classes(facts.evaluation.per_class)
+    if not tables:
+        return []
+    missing = f"The test split has no {facts.nouns[0]} of {', '.join(absent[:MOST_NAMES])}"
+    missing += f" and {count(len(absent) - MOST_NAMES, 'more class', 'more classes')}" * (len(absent) > MOST_NAMES)
+    note = [Text(f"{missing}: nothing is known about how many of them the model finds.")] if absent else []
+    return [Heading("Each class"), *note, *tables]
 
 
 def _calibration(facts: Facts) -> list[Block]:
@@ -86,15 +99,20 @@ def _calibration(facts: Facts) -> list[Block]:
 
 def _selective(facts: Facts) -> list[Block]:
     chart = selective(facts)
-    return [Heading("Answering “don’t know”"), Charts([chart])] if chart else []
+    return [Heading("Accuracy if the model may answer “don’t know”"), Charts([chart])] if chart else []
 
 
 def _conformal(facts: Facts) -> list[Block]:
     if facts.has_classes:
-        caption = "Conformal prediction sets contain the true class as often as promised"
+        text = (
+            "A prediction set is a list of classes that contains the true class as often as promised. It is short "
+            "where the model is sure."
+        )
+        caption = "Conformal prediction sets: how often they contain the true class"
         columns = ["mean classes in a set", "threshold"]
     else:
-        caption = "Conformal prediction intervals contain the true value as often as promised"
+        text = "A prediction interval is a range that contains the true value as often as promised."
+        caption = "Conformal prediction intervals: how often they contain the true value"
         columns = ["mean width", "up and down from the value"]
     rows = [
         [
@@ -108,7 +126,7 @@ def _conformal(facts: Facts) -> list[Block]:
     ]
     title = "Prediction sets" if facts.has_classes else "Prediction intervals"
     table = Table(caption, ["coverage promised", "coverage on test", "95 % interval", *columns], rows)
-    return [Heading(title), table] if rows else []
+    return [Heading(title), Text(text), table] if rows else []
 
 
 def _precision_thresholds(facts: Facts) -> list[Block]:
@@ -131,6 +149,14 @@ def _precision_thresholds(facts: Facts) -> list[Block]:
     return [Details("Thresholds for a wanted precision", [Table(caption, columns, rows)])] if rows else []
 
 
+TITLES = {  # in sentences
+    CONFUSION: "confusion matrix",
+    PER_CLASS: "metrics of each class",
+    CALIBRATION: "calibration",
+    SELECTIVE: "threshold for “don’t know”",
+    CONFORMAL: "prediction sets",
+    PRECISION: "thresholds for a wanted precision",
+}
 PANELS: dict[str, Callable[[Facts], list[Block]]] = {  # by name of the analysis, in the order of the page
     CONFUSION: _confusion,
     PER_CLASS: _per_class,

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tfl.evaluation.headline import SMALL_TEST, needed_text
 from tfl.evaluation.intervals import LEVEL, wilson_interval
 from tfl.explain import most_confident_errors
 from tfl.report.facts import Facts
 from tfl.report.finding import Finding
-from tfl.report.wording import count, percent, points
+from tfl.report.wording import count, measured_share, percent, points
 
 HIGH_CONFIDENCE = 0.95
 
@@ -28,8 +29,8 @@ def _no_better_than_guessing(facts: Facts) -> Iterator[Finding]:
             "problem",
             95,
             f"The test does not show that the model is better than the constant prediction “{name}”, which is correct "
-            f"for {percent(share)} of the {facts.nouns[1]}: the {noun} is {percent(value)}, and may be as low as "
-            f"{percent(low)}.",
+            f"for {percent(share)} of the {facts.nouns[1]}: the {noun} may be as low as {percent(low)} (measured: "
+            f"{percent(value)}).",
         )
 
 
@@ -39,13 +40,13 @@ def _small_test_set(facts: Facts) -> Iterator[Finding]:
         return
     width = (interval[1] - interval[0]) / 2
     if width > 0.03:
-        needed = int(np.ceil(size * (width / 0.02) ** 2 / 100) * 100)
+        needed = needed_text(facts.metadata, facts.test)
+        between = f"{percent(interval[0])} and {percent(interval[1])}"
         yield Finding(
             "advice",
             70 if width > 0.05 else 50,
-            f"With {facts.count(size, 'test')}, the {facts.task.headline.noun} is known only to ±{points(width)} "
-            f"({percent(interval[0])} to {percent(interval[1])}). A smaller difference between two models may be "
-            f"chance. About {needed:,} {facts.nouns[1]} give ±2 points.",
+            f"With {facts.count(size, 'test')}, the {facts.task.headline.noun} may be anything between {between}. "
+            f"A smaller difference between two models may be chance. {needed}".strip(),
         )
 
 
@@ -62,13 +63,11 @@ def _weak_class(facts: Facts) -> Iterator[Finding]:
     ]
     if weak:
         recall, worst = min(weak, key=lambda entry: entry[0])
-        low, high = share_interval(recall, worst.support)
         yield Finding(
             "problem",
             80,
-            f"The model finds only {percent(recall)} of the {facts.nouns[1]} of “{worst.name}” (of "
-            f"{facts.count(worst.support, 'test')}; 95 % interval {percent(low)} to {percent(high)}). On average it "
-            f"finds {percent(mean)} of a class.",
+            f"Of the test {facts.nouns[1]} of “{worst.name}”, the model finds only "
+            f"{measured_share(recall, worst.support)}. On average it finds {percent(mean)} of a class.",
         )
 
 
@@ -140,9 +139,8 @@ def _slices(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "problem",
             68,
-            f"The model is weaker where {name} is {row.name}: there, {percent(value)} of "
-            f"{facts.count(row.num_examples)} are correct (at most {percent(row.high)}), and {percent(overall)} of "
-            f"all {facts.nouns[1]}.",
+            f"The model is weaker where {name} is {row.name}: {measured_share(value, row.num_examples)} of these "
+            f"{facts.nouns[1]} are correct, and {percent(overall)} of all.",
         )
 
 
@@ -167,14 +165,16 @@ def _dont_know(facts: Facts) -> Iterator[Finding]:
     row, overall = facts.evaluation.selective.dont_know, facts.test.get("accuracy")
     if overall is None or row is None or row.accuracy is None or row.low is None or row.high is None:
         return
-    between = f"{percent(row.low)} to {percent(row.high)}"
+    ends, is_small = (percent(row.low), percent(row.high)), facts.test["num_examples"] < SMALL_TEST
+    found = f"between {ends[0]} and {ends[1]} are correct ({percent(row.accuracy)} measured)"
+    found = found if is_small else f"{percent(row.accuracy)} are correct ({ends[0]} to {ends[1]})"
     shown = "more than chance explains" if row.low > overall else "the difference may be chance"
     yield Finding(
         "good" if row.low > overall else "advice",
         35,
         f"If the model answers “don’t know” below {percent(row.threshold)} confidence (chosen on {facts.held_out}), it "
         f"leaves {percent(1 - row.coverage)} of the test {facts.nouns[1]} to a person. Of the others, "
-        f"{percent(row.accuracy)} are correct ({between}), and {percent(overall)} of all {facts.nouns[1]}: {shown}.",
+        f"{found}, and {percent(overall)} of all {facts.nouns[1]}: {shown}.",
     )
 
 

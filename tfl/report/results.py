@@ -1,24 +1,36 @@
 """Show the results on the test split: the metrics, a panel for each analysis, and the slices."""
 
+from tfl.evaluation.analyses import ANALYSES
 from tfl.evaluation.slices import MeasuredSlice
 from tfl.report.blocks import Block, Columns, Heading, Section, Table, Text
 from tfl.report.facts import Facts
-from tfl.report.panels import MOST_ROWS, PANELS
+from tfl.report.panels import MOST_ROWS, PANELS, TITLES
 from tfl.report.wording import figure, interval, spoken
 
 
 def results_section(facts: Facts) -> Section:
-    """Return the section of the results; what was not measured is left out."""
+    """Return the section of the results; a sentence says what was not measured."""
     blocks: list[Block] = [metrics_table(facts)]
-    for panel in PANELS.values():
-        blocks += panel(facts)
-    tables = slice_tables(facts)
-    if tables:
-        columns = [[Heading(f"By {name}"), table] for name, table in zip(facts.evaluation.slices, tables, strict=True)]
-        blocks.append(Columns(columns))
+    lacking = []
+    for name, panel in PANELS.items():
+        shown = panel(facts)
+        blocks += shown
+        lacking += [name] if not shown and name in facts.task.analyses else []
     if not facts.is_measured:
         blocks.append(Text("This run has no evaluation.json: intervals, calibration and slices are missing.", True))
-    return Section("good", "How good it is", blocks)
+    else:
+        blocks += [*_slices(facts), *map(Text, _not_measured(facts, lacking))]
+    return Section("good", f"Results on the test {facts.nouns[1]}", blocks)
+
+
+def _not_measured(facts: Facts, lacking: list[str]) -> list[str]:
+    """Say which analyses of the task have no result, and why."""
+    chosen = [TITLES.get(name, name) for name in lacking if ANALYSES[name].is_decision]
+    others = [TITLES.get(name, name) for name in lacking if not ANALYSES[name].is_decision]
+    several = facts.nouns[1]
+    found = [f"These test {several} give no {', '.join(others)}."] if others else []
+    reason = f"there are no predictions on {facts.held_out} to choose them on, or too few"
+    return found + ([f"The report has no {', '.join(chosen)}: {reason}."] if chosen else [])
 
 
 def metrics_table(facts: Facts) -> Table:
@@ -42,17 +54,35 @@ def metrics_table(facts: Facts) -> Table:
     return Table(caption, ["metric", "test", "95 % interval", "validation"], rows)
 
 
+def _slices(facts: Facts) -> list[Block]:
+    """Return the tables of the slices side by side, and a sentence for what did not divide the examples."""
+    tables, metric = _divided(facts), spoken(facts.headline)
+    columns = [[Heading(f"{metric} by {name}"), table] for name, table in tables.items()]
+    whole = [name for name in facts.evaluation.slices if name not in tables]
+    several, reason = facts.nouns[1], "they are all alike in it, or too few"
+    if not facts.evaluation.slices:
+        note = f"The test {several} were not divided into parts, so no weak part can be seen."
+    else:
+        note = f"The test {several} were not divided by {', '.join(whole)}, because {reason}." if whole else ""
+    return [*([Columns(columns)] if columns else []), *([Text(note, is_note=True)] if note else [])]
+
+
 def slice_tables(facts: Facts) -> list[Table]:
-    """Return one table for each way to divide the test examples."""
+    """Return one table for each way that divides the test examples into at least two parts."""
+    return list(_divided(facts).values())
+
+
+def _divided(facts: Facts) -> dict[str, Table]:
     metric = spoken(facts.headline).lower()
-    return [
-        Table(
+    return {
+        name: Table(
             f"Test {metric} by {name}, with 95 % intervals (1 of 20 misses the true value by chance)",
             [name, facts.nouns[1], metric, "95 % interval"],
             [_slice(facts, row) for row in rows[:MOST_ROWS]],
         )
         for name, rows in facts.evaluation.slices.items()
-    ]
+        if len(rows) > 1
+    }
 
 
 def _slice(facts: Facts, row: MeasuredSlice) -> list[str]:

@@ -29,14 +29,14 @@ def request_section(facts: Facts) -> Section:
             f"All {len(options)} options", [Table("Every option of this run", ["option", "value"], options, False)]
         ),
         Heading("Data"),
-        Text(describe_data(facts)),
-        _counts(facts),
+        *([Text(describe_data(facts))] if facts.splits else []),
+        _counts(facts) if facts.splits else Text("This run has no splits.csv, so its splits are not known."),
         _left_out(facts),
     ]
-    return Section("asked", "What was asked", blocks)
+    return Section("asked", "Options and data", blocks)
 
 
-def _counts(facts: Facts) -> Table:
+def _counts(facts: Facts) -> Block:
     splits = _sizes(facts)
     counts = [*list(facts.class_counts.items())[:MOST_CLASSES], (f"all {facts.nouns[1]}", splits)]
     rows = [[name, *(f"{split[part]:,}" for part in SPLITS)] for name, split in counts]
@@ -83,12 +83,24 @@ def training_section(facts: Facts) -> Section:
     blocks: list[Block] = [
         *map(Text, tell_training(facts)),
         *([Charts(charts)] if charts else []),
+        *_no_curves(facts),
         *_comparison(facts),
-        Heading("The training contract"),
+        Heading("Checks during training"),
         Text(_contract_verdict(facts)),
-        Details("What was checked", [_contract(facts)]),
+        *([Details("All checks, with what they found", [_contract(facts)])] if facts.metrics.contract else []),
     ]
-    return Section("happened", "What happened", blocks)
+    return Section("happened", "Training", blocks)
+
+
+def _no_curves(facts: Facts) -> list[Block]:
+    """Say why there are no curves of the epochs."""
+    if facts.config.finetune.epochs == 0:
+        return [Text("No layer was fine-tuned (finetune.epochs=0), so there are no curves of the loss.", is_note=True)]
+    if len(facts.history) == 1:
+        return [Text("Fine-tuning had one epoch, so there are no curves of the loss.", is_note=True)]
+    if not facts.history:
+        return [Text("This run has no history.csv, so there are no curves of the loss.", is_note=True)]
+    return []
 
 
 def _comparison(facts: Facts) -> list[Block]:
@@ -109,7 +121,12 @@ def _contract(facts: Facts) -> Table:
         for name, value in checks.items()
         if name != "phase"
     ]
-    return Table("What the contract found in each phase", ["phase", "checked", "found"], rows, has_numbers=False)
+    return Table(
+        "What was checked after each phase (the training contract)",
+        ["phase", "checked", "found"],
+        rows,
+        has_numbers=False,
+    )
 
 
 def tell_training(facts: Facts) -> list[str]:
@@ -133,17 +150,26 @@ def _tell_phases(facts: Facts) -> Iterator[str]:
         how = f"its head of {count(len(hidden), 'hidden layer')} was trained"
         how = how if hidden or probe.l2 is None else f"the head was solved with λ = {probe.l2:.3g}"
         yield (
-            f"Phase 1: the whole backbone was frozen ({frozen:,} variables, of which {changed} changed) and {how}. "
-            f"Validation: {_validation(probe, facts.headline)}."
+            f"Phase 1: the backbone stayed frozen ({frozen:,} variables, {changed} changed), and {how}. "
+            f"On validation: {_validation(probe, facts.headline)}."
         )
     if "finetune" in phases:
         tuned, (frozen, changed) = phases["finetune"], facts.metrics.frozen("finetune")
         yield (
-            f"Phase 2: “{tuned.unfrozen}” was unfrozen from the top: "
-            f"{count(tuned.trainable_parameters, 'parameter')} trained for "
-            f"{count(len(facts.history), 'epoch')}; {frozen:,} variables stayed frozen, of which {changed} "
-            f"changed. Validation: {_validation(tuned, facts.headline)}."
+            f"Phase 2: {_unfrozen(tuned.unfrozen)} trained for {count(len(facts.history), 'epoch')} "
+            f"({count(tuned.trainable_parameters, 'parameter')}; {frozen:,} variables stayed frozen, {changed} "
+            f"changed). On validation: {_validation(tuned, facts.headline)}."
         )
+
+
+def _unfrozen(unfreeze: str) -> str:
+    """Describe the trained part of the network, as "the top 2 stages were"."""
+    if unfreeze == "all":
+        return "the whole network was"
+    if unfreeze.isdecimal():
+        stages = {0: "only the head was", 1: "the top stage and the head were"}
+        return stages.get(int(unfreeze), f"the top {unfreeze} stages and the head were")
+    return f"the part that finetune.unfreeze={unfreeze} names was"
 
 
 def _tell_choice(facts: Facts) -> str:
@@ -160,10 +186,10 @@ def _validation(phase: Phase, headline: str) -> str:
 def _contract_verdict(facts: Facts) -> str:
     checks = facts.metrics.contract
     if not checks:
-        return "Nothing was recorded."
+        return "The run recorded no checks."
     examples = checks.get("evaluate test", {}).get("examples")
     once = "" if examples is None else f" Each of {facts.count(examples, 'test')} was counted exactly once."
-    return "Kept: no frozen variable changed by a single bit, and the penalty is that of the config." + once
+    return "All passed: no frozen variable changed by a single bit, and the penalty is that of the config." + once
 
 
 def _found(value: Any) -> str:

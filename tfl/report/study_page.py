@@ -137,6 +137,7 @@ def dot_plot(study: StudyResult) -> Chart:
         caption=f"Test {name}. A dot is a run, its line is the 95 % interval of its test {study.nouns[1]}. The dashed "
         "line is the mean, and its band is the 95 % interval over the seeds.",
         x_label="seed",
+        y_label=f"test {name}",
         x_range=(left, right),
     )
     return dataclasses.replace(chart, x_ticks=_seed_ticks(chart, [run.seed for run in study.runs]))

@@ -10,7 +10,7 @@ import numpy as np
 from tfl.evaluation.intervals import difference_interval
 from tfl.report.facts import Facts
 from tfl.report.finding import Finding
-from tfl.report.wording import count, figure, percent, points
+from tfl.report.wording import count, figure, measured_share, percent, points
 
 FEW_LABELS = 20  # below this number of training examples of a class, one more example usually helps
 
@@ -38,16 +38,16 @@ def _few_labels(facts: Facts) -> Iterator[Finding]:
     if few:
         number, name = few[0]
         found = "".join(
-            f" (the model finds {percent(row.recall)} of {facts.count(row.support, 'test')})"
+            f". Of its test {facts.nouns[1]}, the model finds {measured_share(row.recall, row.support)}"
             for row in facts.evaluation.per_class
-            if row.name == name and row.recall is not None
+            if row.name == name and row.recall is not None and row.support
         )
-        others = f", and {count(len(few) - 1, 'other class', 'other classes')} fewer than {FEW_LABELS}" * bool(few[1:])
+        others = f". {count(len(few) - 1, 'other class has', 'other classes have')} fewer than {FEW_LABELS}"
         yield Finding(
             "advice",
             75,
-            f"“{name}” has {facts.count(number, 'training')}{found}{others}. More labelled {facts.nouns[1]} of such "
-            "classes are the most certain improvement.",
+            f"“{name}” has {facts.count(number, 'training')}{found}{others if few[1:] else ''}. More labelled "
+            f"{facts.nouns[1]} of such classes are the most certain improvement.",
         )
     if train and min(train.values()) and max(train.values()) > 5 * min(train.values()):
         least, most = min(train, key=lambda name: train[name]), max(train, key=lambda name: train[name])

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from tfl.evaluation.headline import SMALL_TEST
+from tfl.evaluation.intervals import wilson_interval
+
 
 def percent(value: float | None) -> str:
     """Format a fraction in per cent, with one decimal digit between 0 and 1; "unknown" for None."""
@@ -19,6 +22,19 @@ def points(value: float) -> str:
         '3.4\\xa0points'
     """
     return f"{100 * value:.1f}\N{NO-BREAK SPACE}points"
+
+
+def measured_share(share: float, number: int) -> str:
+    """Format a share of so many examples with its Wilson interval, which comes first if there are few examples.
+
+    Example:
+        >>> measured_share(0.5, 10).replace("\\xa0", " "), measured_share(0.9, 1000).replace("\\xa0", " ")
+        ('between 23.7 % and 76.3 % (5 of 10)', '90.0 % (95 % interval 88.0 % to 91.7 %)')
+    """
+    low, high = wilson_interval(round(share * number), number)
+    if number < SMALL_TEST:
+        return f"between {percent(low)} and {percent(high)} ({round(share * number)} of {number})"
+    return f"{percent(share)} (95 % interval {interval(low, high, percent)})"
 
 
 def count(number: int, one: str, many: str = "") -> str:
