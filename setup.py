@@ -13,8 +13,9 @@ PARQUET = ["pyarrow>=20.0"]
 EXPORT = ["ai-edge-litert>=2.3", "onnx>=1.23", "onnxruntime>=1.32", "tf2onnx>=1.17"]
 SERVE = ["fastapi>=0.115", "uvicorn>=0.34", "prometheus_client>=0.21", "python-multipart>=0.0.20"]
 PHOTOS = ["pillow-heif>=1.1"]
+MLFLOW = ["mlflow-skinny>=3", "pandas>=2.3"]  # the flavour of Keras models needs pandas
 TEST = ["setuptools>=77", "pytest>=9.0", "pytest-xdist>=3.8", "hypothesis>=6.150", "httpx>=0.28", "pandas>=2.3"]
-EXTRAS = [*FAST_CPU, *PARQUET, *EXPORT, *SERVE, *PHOTOS]
+EXTRAS = [*FAST_CPU, *PARQUET, *EXPORT, *SERVE, *PHOTOS, *MLFLOW]
 
 setup(
     name=VERSION["DISTRIBUTION"],
@@ -69,6 +70,7 @@ setup(
         "export": EXPORT,  # tfl export --formats=litert,onnx
         "serve": SERVE,  # tfl serve
         "photos": PHOTOS,  # HEIC
+        "mlflow": MLFLOW,  # --config.tracking=mlflow
         "test": [*TEST, *EXTRAS],
         "dev": [
             *TEST,

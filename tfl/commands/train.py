@@ -11,6 +11,7 @@ import tfl
 from tfl import cli
 from tfl.commands import places, recipes
 from tfl.config import SHORT_NAMES, TransferConfig
+from tfl.tracking.guard import Tracking
 from tfl.workdir import Workdir
 
 _CONFIG = recipes.define(*SHORT_NAMES)
@@ -25,8 +26,9 @@ _WORKDIR = flags.DEFINE_string(
 def check(argv: list[str]) -> None:
     """Refuse what cannot be trained, before TensorFlow is imported."""
     config, workdir = _asked(argv)
-    with Workdir.open(workdir, recipes.checked(config).to_dict()):
-        pass
+    config = recipes.checked(config)
+    with Workdir.open(workdir, config.to_dict()) as folder:
+        Tracking(config.tracking, folder).check()
 
 
 def main(argv: list[str]) -> None:
