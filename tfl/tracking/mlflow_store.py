@@ -144,6 +144,8 @@ def _reason(uri: str, text: str) -> str:
     if "unsupported URI" in text:
         is_database = urlsplit(uri).scheme.partition("+")[0] in _DATABASES
         return (
-            "a database needs more than mlflow-skinny: pip install mlflow" if is_database else "no such kind of store"
+            "a database needs more than mlflow-skinny: pip install mlflow"
+            if is_database
+            else "MLflow has no such store"
         )
     return " ".join(text.split()).partition(". ")[0][:200].rstrip(".")
