@@ -24,7 +24,8 @@ TEST = [
     "httpx>=0.28",
     "pandas>=2.3",
 ]
-EXTRAS = [*FAST_CPU, *PARQUET, *EXPORT, *SERVE, *PHOTOS]
+MLFLOW = ["mlflow-skinny>=3", "pandas>=2.3"]  # the flavour of Keras models needs pandas
+EXTRAS = [*FAST_CPU, *PARQUET, *EXPORT, *SERVE, *PHOTOS, *MLFLOW]
 
 setup(
     name=VERSION["DISTRIBUTION"],
@@ -80,6 +81,7 @@ setup(
         "serve": SERVE,  # tfl serve
         "photos": PHOTOS,  # HEIC
         "docs": DOCS,  # make docs
+        "mlflow": MLFLOW,  # --config.tracking=mlflow
         "test": [*TEST, *EXTRAS],
         "dev": [
             *TEST,

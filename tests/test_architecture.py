@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = [  # from the ground up: a file imports from rooms that stand before its own, and from its own room
     *("version", "errors", "registry", "progress", "notebook", "cluster", "keras_settings", "config"),
-    *("files", "recipes", "train_command", "workdir", "cli"),
+    *("files", "recipes", "train_command", "workdir", "cli", "tracking"),
     *("distribution", "checkpoints"),
     *("inputs", "backbones", "data", "tasks", "models"),
     *("features", "training.objective", "training.update", "training.contract", "training.loop", "training"),

@@ -19,6 +19,7 @@ from tfl.errors import InputError
 from tfl.progress import say
 from tfl.runs.next_steps import next_steps
 from tfl.runs.study_folder import open_study
+from tfl.tracking.guard import Tracking
 from tfl.workdir import REPORT, Workdir
 
 _CONFIG = recipes.define(*SHORT_NAMES)
@@ -41,12 +42,13 @@ _SEEDS = flags.DEFINE_string(
 def check(argv: list[str]) -> bool:
     """Refuse what cannot be trained, before TensorFlow is imported; return whether nothing is left to do."""
     config, workdir = _asked(argv)
-    seeds = _asked_seeds()
+    config, seeds = check_config(config), _asked_seeds()
     if seeds:
-        open_study(workdir, check_config(config), seeds)
+        open_study(workdir, config, seeds)
         return False
-    with Workdir.open(workdir, check_config(config).to_dict()) as opened:
+    with Workdir.open(workdir, config.to_dict()) as opened:
         if opened.read_metrics() is None or not (opened / REPORT).exists():
+            Tracking(config.tracking, opened).check()
             return False
     say(f"{opened.path}: this run is finished")
     say(next_steps(opened))

@@ -14,7 +14,7 @@ from tfl.errors import InputError
 from tfl.registry import find_nearest, in_our_words
 
 _OLD_NAMES = {old.rpartition(".")[2]: new for old, new in MOVED.items()}
-MAY_DIFFER = ("strategy", "checkpoint.", "report.")  # options that do not change the result of a run
+MAY_DIFFER = ("strategy", "tracking", "checkpoint.", "report.")  # options that do not change the result of a run
 
 
 def value_of(config: Any, path: str) -> Any:

@@ -20,6 +20,8 @@ POOLINGS = ("avg", "max", "gem")
 RUNTIMES = ("auto", "tensorflow", "openvino")
 SCHEDULES = ("constant", "cosine", "step")
 SOLVERS = ("lbfgs", "none")
+NO_TRACKER = "none"
+TRACKERS = [NO_TRACKER, "mlflow"]  # `tfl.tracking.register_tracker` adds to them
 TARGETS = ["multiclass", "binary", "multilabel", "regression"]  # `tfl.tasks.register_task` adds to them
 
 _AT_LEAST_ONE = Between(1)

@@ -10,6 +10,8 @@ from typing import Any
 from tfl.config.moved import move_options
 from tfl.config.option import Between, OneOf, Switch, check_options, option, read_options
 from tfl.config.sections import (
+    NO_TRACKER,
+    TRACKERS,
     BackboneConfig,
     CheckpointConfig,
     DataConfig,
@@ -45,6 +47,7 @@ class TransferConfig:
     )
     precision: str = option("float32", OneOf(PRECISIONS), "Precision of the layers' arithmetic in training.")
     deterministic: bool = option(False, Switch(), "Every run gives the same bits, even if that is slower.")
+    tracking: str = option(NO_TRACKER, OneOf(TRACKERS), "The program that records options, curves and results of runs.")
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     backbone: BackboneConfig = dataclasses.field(default_factory=BackboneConfig)
     pretrain: PretrainConfig = dataclasses.field(default_factory=PretrainConfig)

@@ -26,7 +26,7 @@ PARAMETERS = {
     "store": "features.store",
     "random_state": "seed",
 }
-_NOT_OF_ESTIMATORS = ("data.source", "data.split", "data.train_examples_per_class", "data.max_bad_fraction")
+_NOT_OF_ESTIMATORS = ("data.source", "data.split", "data.train_examples_per_class", "data.max_bad_fraction", "tracking")
 _SECTIONS_NOT_OF_ESTIMATORS = ("task", "pretrain", "scratch", "checkpoint", "report")
 _NAMES = {path: name for name, path in PARAMETERS.items()} | {"data.source": "X", "source": "X", "what": "unfreeze"}
 _QUOTED = re.compile(r"`([\w.]+)`|\b([a-z]+\.[a-z_0-9]+)=")

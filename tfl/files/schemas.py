@@ -209,6 +209,10 @@ EVALUATION = _object(
 
 PROBE_CHECKPOINT = _object({"phase": _PROBE, "contract": _CONTRACT}, ["phase", "contract"])  # checkpoints/probe.json
 
+TRACKING = _object(
+    {"tracker": TEXT, "finished": {"type": "boolean"}, "record": {"type": "object"}}, ["tracker", "finished", "record"]
+)  # tracking.json
+
 _ARTEFACT = _object(
     {
         "files": _objects_of(TEXT),

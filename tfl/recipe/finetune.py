@@ -1,5 +1,7 @@
 """Phase 2: train part of the backbone, starting from the solved head; kept only if validation is better."""
 
+import functools
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -154,6 +156,7 @@ def _fit(run: Run, trained: keras.Model, part: Part | None) -> keras.callbacks.H
                 ),
                 keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False),
                 StepScalars(run.folder / "tensorboard" / "steps", _stages(run)),
+                keras.callbacks.LambdaCallback(on_epoch_end=functools.partial(_track, run)),
             ],
             class_weight=run.class_weight,
             mixup=options.mixup,
@@ -183,13 +186,24 @@ def _check_converged(run: Run, history: keras.callbacks.History) -> None:
         )
 
 
+def _track(run: Run, epoch: int, logs: dict[str, Any]) -> None:
+    values = _in_user_units(run, logs)
+    run.tracking.log_epoch(epoch, {name: float(value) for name, value in values.items() if value.ndim == 0})
+
+
 def _write_history(run: Run, history: keras.callbacks.History) -> None:
     if not run.folder.writes:
         return
-    columns = {name: np.asarray(column) for name, column in history.history.items()}
-    if run.units is not None and len(run.units.scale) == 1:  # errors in the user's units; losses stay standardised
-        factors = {name: run.units.scale[0] if name.endswith(run.task.headline.metric) else 1.0 for name in columns}
-        columns = {name: column * factors[name] for name, column in columns.items()}
+    columns = _in_user_units(run, history.history)
     epochs = [epoch + 1 for epoch in history.epoch]  # people count from 1, as the lines on the screen do
     rows = zip(epochs, *(column.tolist() for column in columns.values()), strict=True)
     write_csv(run.folder / "history.csv", ["epoch", *columns], rows)
+
+
+def _in_user_units(run: Run, columns: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return the figures of one epoch or several with errors in the user's units; losses stay standardised."""
+    arrays = {name: np.asarray(column) for name, column in columns.items()}
+    if run.units is None or len(run.units.scale) != 1:
+        return arrays
+    factors = {name: run.units.scale[0] if name.endswith(run.task.headline.metric) else 1.0 for name in arrays}
+    return {name: array * factors[name] for name, array in arrays.items()}

@@ -17,6 +17,7 @@ from tfl.features.extract import BATCH, PLAIN
 from tfl.models.classifier import logits_layer
 from tfl.models.inference import Outputs
 from tfl.tasks import get_task
+from tfl.tracking.guard import Tracking
 from tfl.training import balanced_class_weight
 from tfl.training.objective.units import Units
 from tfl.workdir import Workdir
@@ -30,6 +31,7 @@ class Run:
         splits: the data.
         model: the classifier; each phase leaves its weights in it.
         folder: the workdir.
+        tracking: what records the run while it runs.
         task: the task, which says what the model predicts for an example.
         workers: the processes that train together. All make the same calls: each extracts and predicts its own part,
             and waits for the others.
@@ -39,8 +41,16 @@ class Run:
         class_weight: the weight of the examples of each class; None: all have the same weight.
     """
 
-    def __init__(self, config: TransferConfig, splits: Splits, model: keras.Model, folder: Workdir) -> None:
+    def __init__(
+        self,
+        config: TransferConfig,
+        splits: Splits,
+        model: keras.Model,
+        folder: Workdir,
+        tracking: Tracking | None = None,
+    ) -> None:
         self.config, self.splits, self.model, self.folder = config, splits, model, folder
+        self.tracking = tracking or Tracking()
         self.task, self.workers = get_task(config.task.name), Workers(make_strategy(config.strategy))
         self.units: Units | None = None
         if self.task.standardizes:

@@ -32,6 +32,7 @@ from tfl.recipe.unused import unused_options
 from tfl.recipes import load_recipe
 from tfl.report import write_report
 from tfl.tasks import Task, get_task
+from tfl.tracking.guard import Tracking
 from tfl.workdir import REPORT, Workdir, write_json
 
 
@@ -72,6 +73,7 @@ def transfer(
         out-of-distribution, arXiv:2202.10054 (solve the head first, then fine-tune).
     """
     config = prepared(config_of(config, data))
+    Tracking(config.tracking, Workdir(workdir)).check()
     result = _run(config, workdir, data)
     say_result(result)
     return result
@@ -111,30 +113,34 @@ def _run(
     splits: Splits | None = None,
     tell: SayPlan = say_plan,
 ) -> TransferResult:
-    with Workdir.open(workdir, config.to_dict()) as run:
+    with Workdir.open(workdir, config.to_dict()) as run, Tracking(config.tracking, run) as tracking:
         _check_outside_of_photos(run, config)
         finished = run.read_metrics()
         if finished is None:
-            return _train(config, run, data, splits, tell)
+            return _train(config, run, data, splits, tell, tracking)
         splits, model = _data(config, data, run, splits), load_model(run.path)
         say(f"{run.path}: this run is finished")
         if not (run / REPORT).exists():
             _report(run, config, model, splits)
+        tracking.finish(model)
         return TransferResult(model, finished, run.path)
 
 
-def _train(config: TransferConfig, folder: Workdir, data: Any, splits: Splits | None, tell: SayPlan) -> TransferResult:
+def _train(
+    config: TransferConfig, folder: Workdir, data: Any, splits: Splits | None, tell: SayPlan, tracking: Tracking
+) -> TransferResult:
     backbone = make_backbone(config, config.backbone.weights)
     splits = _data(config, data, folder, splits)
     model = make_classifier(backbone, config, splits)
     pretraining = prepare_pretraining(config) if config.pretrain.source else None
     scratch = prepare_scratch(config) if config.scratch.epochs else None
     folder.begin(config.to_dict())  # from here on the folder belongs to this config: all its inputs were found
+    tracking.begin()
     _write_splits(splits, folder)
     tell(config, splits, model)
     if pretraining is not None:
         model = make_classifier(_pretrained(config, folder, pretraining), config, splits)
-    run = Run(config, splits, model, folder)
+    run = Run(config, splits, model, folder, tracking)
     kept, phases, choice = fit_phases(run)
     metrics = evaluate_kept(run, kept, phases, choice)
     if scratch is not None:
@@ -143,6 +149,7 @@ def _train(config: TransferConfig, folder: Workdir, data: Any, splits: Splits | 
         save_model(model, folder / "model.keras")
         write_json(folder / "metrics.json", metrics)  # the last result: this file marks the run as finished
     _report(folder, config, model, splits)
+    tracking.finish(model)
     return TransferResult(model, metrics, folder.path)
 
 

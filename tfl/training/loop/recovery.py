@@ -89,8 +89,9 @@ class Recovery:
         write_sums(self.trainer.strategy, list(sums.values()), [arrays[name] for name in sums])
         for name in variables.keys() - sums.keys():
             variables[name].assign(tf.constant(arrays[name], variables[name].dtype))
-        for place, callback in enumerate(self.callbacks):
-            _set_numbers(callback, _below(arrays, f"callback/{place}/"), state["none"][place])
+        # The last callbacks may be new: an older version, or a start with other options, wrote the checkpoint.
+        for place, (callback, none) in enumerate(zip(self.callbacks, state["none"], strict=False)):
+            _set_numbers(callback, _below(arrays, f"callback/{place}/"), none)
         columns = _below(arrays, "history/")
         self.history.history = {name: columns[name].tolist() for name in state["history"]}
         self.history.epoch, self.history.steps = state["epochs"], state["steps"]
