@@ -220,7 +220,9 @@ def test_a_server_that_is_lost_at_the_end_leaves_a_finished_run(run, place, monk
 )
 def test_a_store_that_cannot_be_used_is_refused_in_one_line(uri, reason, monkeypatch, tmp_path):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    with pytest.raises(InputError, match="^`MLFLOW_TRACKING_URI` must name a tracking store that can be used") as error:
+    with pytest.raises(
+        InputError, match=r"^`MLFLOW_TRACKING_URI` must name a tracking store that can be used"
+    ) as error:
         Tracking("mlflow", Workdir(tmp_path)).check()
     assert reason in str(error.value)
     assert "\n" not in str(error.value) and "secret" not in str(error.value)
@@ -270,7 +272,7 @@ def test_the_experiment_of_the_environment_is_used(tmp_path, monkeypatch):
     begun = MlflowTracker().begin(unbegun(tmp_path), {}, {})
     assert client().get_experiment(begun.experiment).name == "insects"
     client().delete_experiment(begun.experiment)
-    with pytest.raises(InputError, match="^`MLFLOW_EXPERIMENT_NAME` must not name a deleted experiment"):
+    with pytest.raises(InputError, match=r"^`MLFLOW_EXPERIMENT_NAME` must not name a deleted experiment"):
         MlflowTracker().check()
     monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "0")
     assert MlflowTracker().begin(unbegun(tmp_path), {}, {}).experiment == "0"

@@ -136,7 +136,7 @@ def test_names_of_trackers(recorder):
         tfl.TransferConfig(tracking="mlfow").validate()
     for taken in ("none", "mlflow"):
         other = type("Other", (Recorder,), {"name": taken})()
-        with pytest.raises(InputError, match="^`tracker` must have a name"):
+        with pytest.raises(InputError, match=r"^`tracker` must have a name"):
             register_tracker(other)
 
 

@@ -13,7 +13,7 @@ import tfl
 from tfl import cli
 from tfl.checks import check_config
 from tfl.commands import places, recipes
-from tfl.config import SHORT_NAMES, TransferConfig
+from tfl.config import NO_TRACKER, SHORT_NAMES, TransferConfig
 from tfl.config.seeds import parse_seeds
 from tfl.errors import InputError
 from tfl.progress import say
@@ -47,8 +47,9 @@ def check(argv: list[str]) -> bool:
         open_study(workdir, config, seeds)
         return False
     with Workdir.open(workdir, config.to_dict()) as opened:
-        if opened.read_metrics() is None or not (opened / REPORT).exists():
-            Tracking(config.tracking, opened).check()
+        Tracking(config.tracking, opened).check()
+        is_finished = opened.read_metrics() is not None and (opened / REPORT).exists()
+        if not is_finished or config.tracking != NO_TRACKER:  # a tracker may still lack the results
             return False
     say(f"{opened.path}: this run is finished")
     say(next_steps(opened))
