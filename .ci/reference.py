@@ -26,6 +26,7 @@ WORKDIR = (
     ("splits.csv", "run, at its start", "one row per example: id, label, split, SHA-256 of the file, size"),
     ("quarantine.csv", "run, at its start", "the files that could not be used, each with the reason"),
     ("history.csv", "fine-tuning", "one row per epoch: losses, metrics, skipped steps"),
+    ("tracking.json", "run, with a tracker", "which run of the tracker belongs to this run"),
     (
         "tensorboard/",
         "fine-tuning",

@@ -93,16 +93,17 @@ def test_a_folder_that_cannot_be_learnt_from_leaves_no_workdir(tmp_path, classes
 @pytest.mark.parametrize("name", ["empty", "a file", "below a file", "read-only"])
 def test_a_workdir_that_cannot_be_written_is_refused_before_anything_is_read(tmp_path, name, monkeypatch):
     (tmp_path / "file").write_text("kept")
+    (tmp_path / "no photos").mkdir()  # it would be refused if it was read
     if name == "read-only":  # for root every folder is writable
         monkeypatch.setattr(os, "access", lambda path, mode: False)
     path = {"empty": "", "a file": tmp_path / "file", "below a file": tmp_path / "file" / "run"}.get(
         name, tmp_path / "x"
     )
     with pytest.raises(InputError, match="`workdir` must") as caught:
-        tfl.transfer(config_of(tmp_path / "no such photos"), path)
+        tfl.transfer(config_of(tmp_path / "no photos"), path)
     assert "\n" not in str(caught.value)
     assert (tmp_path / "file").read_text() == "kept"
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "no photos"}
 
 
 @pytest.mark.parametrize("content", ["", '{"seed": 0,', "[1]", "\x00\xff"])

@@ -137,7 +137,7 @@ def check_labels_of_another_source(monkeypatch, result, images, labels):
 
     def evaluate(labels, names=()):
         other = load_arrays({"": (255 - images, labels)}, ImageInput(), names)
-        monkeypatch.setattr("tfl.runs.recorded.load_source", lambda *arguments: other)
+        monkeypatch.setattr("tfl.runs.recorded.load_source", lambda *arguments, **options: other)
         return evaluate_workdir(result.workdir, "tfds:other")["test"]
 
     target = result.model.metadata.target

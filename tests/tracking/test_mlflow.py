@@ -81,7 +81,7 @@ def curves(workdir):
 
 def test_every_epoch_is_there_once_to_the_bit(run):
     assert curves(run.workdir) == history(run.workdir)
-    assert [step for step, _ in curves(run.workdir)["val_loss"]] == [0, 1, 2]
+    assert [step for step, _ in curves(run.workdir)["val_loss"]] == [1, 2, 3]
 
 
 def test_the_results_and_their_intervals_are_there_to_the_bit(run):

@@ -188,7 +188,7 @@ def _check_converged(run: Run, history: keras.callbacks.History) -> None:
 
 def _track(run: Run, epoch: int, logs: dict[str, Any]) -> None:
     values = _in_user_units(run, logs)
-    run.tracking.log_epoch(epoch, {name: float(value) for name, value in values.items() if value.ndim == 0})
+    run.tracking.log_epoch(epoch + 1, {name: float(value) for name, value in values.items() if value.ndim == 0})
 
 
 def _write_history(run: Run, history: keras.callbacks.History) -> None:

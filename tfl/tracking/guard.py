@@ -31,7 +31,7 @@ class Tracking:
     Example:
         >>> with Tracking("none", Workdir("runs/photos")) as tracking:
         ...     tracking.begin()
-        ...     tracking.log_epoch(0, {"loss": 0.5})
+        ...     tracking.log_epoch(1, {"loss": 0.5})
         ...     tracking.finish(model)
     """
 

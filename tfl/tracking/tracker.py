@@ -23,7 +23,7 @@ class TrackedRun(abc.ABC):
         """Record the results of an epoch. After an interruption an epoch may come again, with equal values.
 
         Args:
-            epoch: number of the epoch, from 0.
+            epoch: number of the epoch, from 1.
             values: the numbers that `history.csv` will have for it.
         """
 
