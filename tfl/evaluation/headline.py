@@ -26,7 +26,7 @@ def describe_headline(
         >>> describe_headline(metadata, {"accuracy": 1.0, "num_examples": 8})
         'accuracy between 0.68 and 1.00 (95 % interval; 8 of 8 images right)'
         >>> describe_headline(metadata, {"accuracy": 0.9216, "num_examples": 153})
-        'accuracy 0.9216 (95 % interval 0.8684 to 0.9544) on 153 images'
+        'accuracy 0.9216 (95 % interval 0.8679 to 0.9546) on 153 images'
     """
     headline, (one, several) = metadata.task.headline, metadata.input.noun
     value, count = metrics[headline.metric], metrics["num_examples"]
