@@ -89,7 +89,7 @@ class Progress:
 
     Example:
         >>> Progress("features", 224, ("image", "images"), done=96).describe(9.0)
-        'features: 96 of 224 images (43 %), 12 s left'
+        'features: 96 of 224 images (42 %), 12 s left'
     """
 
     description: str

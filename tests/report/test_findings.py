@@ -9,6 +9,7 @@ from tfl.config import ProbeConfig
 from tfl.evaluation import Evaluation, Predictions
 from tfl.evaluation.calibration import errors_by_chance
 from tfl.report import Facts, find, read_facts
+from tfl.report.head import describe_head
 from tfl.report.run_metrics import RunMetrics
 from tfl.report.wording import count, figure, percent, points, spoken
 
@@ -289,6 +290,12 @@ def test_the_gravest_stands_first(facts):
     found = find(changed)
     assert [finding.weight for finding in found] == sorted((finding.weight for finding in found), reverse=True)
     assert "byte for byte" in found[0].text
+
+
+def test_the_heading_says_that_the_model_had_seen_test_examples(facts):
+    assert "that the model had not seen are predicted" in describe_head(facts).heading
+    seen = describe_head(relabelled(facts, "test", 1, sha256="trainant0")).heading
+    assert "test images, of which the model had seen 1, are predicted correctly" in seen
 
 
 def test_folds_and_weights_take_their_advice_away(facts):

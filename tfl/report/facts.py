@@ -173,6 +173,12 @@ class Facts:
         return len(np.unique(np.concatenate(list(find_leaks(self.index).values()))))
 
     @functools.cached_property
+    def seen_tests(self) -> int:
+        """The number of test examples that are also in train or validation, byte for byte."""
+        leaks = find_leaks(self.index)
+        return len(np.unique(np.concatenate([leaks[split, "test"] for split in ("train", "validation")])))
+
+    @functools.cached_property
     def contradictions(self) -> int:
         """The number of different images with several labels: the same bytes are in more than one class."""
         return len(find_contradictions(self.index))

@@ -68,7 +68,8 @@ def _certainty(facts: Facts) -> str:
     if _is_small(facts):
         needed = needed_text(facts.metadata, facts.test)
         tested = facts.count(facts.test["num_examples"], "test")
-        return f"The model had not seen these {tested}; so few show no more than this interval. {needed} "
+        seen = f"had seen {facts.seen_tests:,} of" if facts.seen_tests else "had not seen"
+        return f"The model {seen} these {tested}; so few show no more than this interval. {needed} "
     ends = facts.headline_interval
     return f"The 95 % interval is {interval(*ends, facts.write)}. " if ends else ""
 
@@ -77,7 +78,10 @@ def _heading(facts: Facts) -> str:
     if _is_small(facts):
         return sentence_start(headline_text(facts.metadata, facts.test, _intervals(facts), facts.write))
     value = facts.test[facts.headline]
-    examples = f"{facts.test['num_examples']:,} test {facts.nouns[1]} that the model had not seen"
+    seen = (
+        f", of which the model had seen {facts.seen_tests:,}," if facts.seen_tests else " that the model had not seen"
+    )
+    examples = f"{facts.test['num_examples']:,} test {facts.nouns[1]}{seen}"
     if not facts.task.headline.is_share:
         return f"Off by {figure(value)} on average on {examples}"
     correct = "are predicted correctly" if facts.task.labels.has_one_class else "have every label predicted correctly"
