@@ -1,11 +1,12 @@
 """The model card has the headings of its paper, numbers of the run, and front matter that YAML readers take."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tfl.report import CARD, REPORT, write_report
+from tfl.report import CARD, REPORT, read_facts, write_report
 
 HEADINGS = [
     "Model details",
@@ -44,6 +45,16 @@ def test_every_target_has_a_whole_card(make_run, target, measured):
     values = {metric["type"]: metric["value"] for metric in result["metrics"]}
     assert values[ids.get(name, name)] == pytest.approx(run.metrics["test"][name], abs=1e-6)
     assert "nan" not in body.split() and "None" not in body
+
+
+PLACES = {"folder:/home/me/ants": "ants", "csv:/data/labels.csv": "labels.csv", "digits": "digits"}
+
+
+@pytest.mark.parametrize("source", PLACES)
+def test_the_card_names_the_data_but_not_its_place(make_run, source):
+    facts = read_facts(make_run().path)
+    config = dataclasses.replace(facts.config, data=dataclasses.replace(facts.config.data, source=source))
+    assert dataclasses.replace(facts, config=config).data_name == PLACES[source]
 
 
 def test_tables_are_tables(make_run):

@@ -64,7 +64,7 @@ def _describe(facts: Facts) -> dict[str, Any]:
     return {
         "name": facts.name,
         "base": f"keras-applications/{facts.metadata.backbone}" if is_in_keras(facts.metadata.backbone) else "",
-        "source": facts.source,
+        "source": facts.data_name,
         "model": describe_model(facts),
         "input": _input(facts),
         "examples": facts.nouns[1],
@@ -81,7 +81,7 @@ def _describe(facts: Facts) -> dict[str, Any]:
         "test_data": f"{facts.count(splits['test'])} that were used neither for training nor for any choice. "
         + describe_data(facts),
         "train_data": f"{facts.count(splits['train'])} for training and {splits['validation']:,} for choices, from "
-        f"{facts.source}.",
+        f"{facts.data_name}.",
     }
 
 

@@ -62,6 +62,12 @@ class Facts:
         return "Python data" if source == PYTHON_DATA else source
 
     @property
+    def data_name(self) -> str:
+        """The name of the data without its place on this machine, for what is published."""
+        kind, _, place = self.source.partition(":")
+        return epath.Path(place).name if kind in ("folder", "csv") else self.source
+
+    @property
     def nouns(self) -> tuple[str, str]:
         """The name of one example and of several, such as "image" and "images"."""
         return self.metadata.input.noun
