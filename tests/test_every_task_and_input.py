@@ -195,7 +195,7 @@ def test_it_trains_and_its_metrics_are_those_of_its_predictions(cell):
         test = {row["id"] for row in csv.DictReader(file) if row["split"] == "test"}
     assert set(table.ids) == test and len(table.ids) == len(test) == metrics["test"]["num_examples"] > 20
     np.testing.assert_allclose(table.predicted, example.decide(table.scores), rtol=1e-8)
-    assert metrics["test"]["loss"] == pytest.approx(example.loss(table.truth, table.scores), rel=1e-6)
+    assert metrics["test"]["loss"] == pytest.approx(example.loss(table.truth, table.scores), rel=1e-6, abs=1e-9)
     assert metrics["test"][example.metric] == pytest.approx(example.headline(table.truth, table.scores), rel=1e-6)
     assert get_task(cell.name).headline.metric == example.metric
     rng = np.random.default_rng(SEED)

@@ -104,7 +104,7 @@ def test_no_errors(make_run):
     measured_again(run, logits=one_hot(read_facts(run.path)))
     words = check_no_empty_part(page_of(run))
     assert "The model made no error on the test images, so there is none to look at." in words
-    assert "None: no test image is predicted as another class." in words
+    assert "No test image is predicted as another class." in words
     assert "Worst class None every test image of every class is found" in words
     assert "Errors with the highest confidence" not in words
 

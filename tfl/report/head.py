@@ -140,7 +140,7 @@ def _worst_class(facts: Facts) -> Iterator[Tile]:
         return
     worst, (right, total) = rows[0], others_than(rows[0], rows)
     if worst.recall is None or found(worst) == worst.support:
-        yield Tile("Worst class", "None", f"every test {facts.nouns[0]} of every class is found")
+        yield Tile("Worst class", "no errors", f"every test {facts.nouns[0]} of every class is found")
         return
     others = f"of the other {'class' if len(rows) == 2 else 'classes'} {percent(right / total)}"
     chance = "" if is_surely_weaker(worst, rows) else "; the difference may be chance"

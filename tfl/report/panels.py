@@ -34,7 +34,7 @@ def _confusion(facts: Facts) -> list[Block]:
         caption = "Confusion matrix of the test split: one row for each true class, one column for each predicted class"
         square = ShadedTable(caption, "true \\ predicted", names, matrix.tolist(), shades)
         if not errors:
-            return [heading, Text(f"None: no test {facts.nouns[0]} is predicted as another class."), square]
+            return [heading, Text(f"No test {facts.nouns[0]} is predicted as another class."), square]
         return [heading, square, *([table] if len(matrix) > FEW_CLASSES else [])]
     among = f"among {matrix.sum():,} {facts.nouns[1]}"
     alt = f"Confusion matrix of {len(matrix)} classes: {count(errors, 'error')} {among}" + (

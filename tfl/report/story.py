@@ -24,7 +24,7 @@ def request_section(facts: Facts) -> Section:
         Heading("Options that differ from their defaults"),
         Table(caption, ["option", "value", "default"], changed, has_numbers=False)
         if changed
-        else Text("None: every option has its default."),
+        else Text("Every option has its default."),
         Details(
             f"All {len(options)} options", [Table("Every option of this run", ["option", "value"], options, False)]
         ),
