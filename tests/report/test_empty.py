@@ -105,7 +105,7 @@ def test_no_errors(make_run):
     words = check_no_empty_part(page_of(run))
     assert "The model made no error on the test images, so there is none to look at." in words
     assert "No test image is predicted as another class." in words
-    assert "Worst class None every test image of every class is found" in words
+    assert "Worst class no errors every test image of every class is found" in words
     assert "Errors with the highest confidence" not in words
 
 
