@@ -125,7 +125,7 @@ def test_it_evaluates_predicts_and_reports(run, tmp_path, capsys):
     rows = tfl.predict_files(whole.workdir, [str(photos / "class_0")], str(tmp_path / "out.csv"))
     assert {row[1] for row in rows} <= set(whole.model.metadata.class_names)
     report = (whole.workdir / "report.html").read_text()
-    assert "Off by" in report and "mean absolute error" in report.lower()
+    assert "<h1>Mean absolute error between" in report and "mean absolute error" in report.lower()
     table = tfl.compare_runs([str(whole.workdir), str(whole.workdir.parent / "stopped")])
     assert "mean_absolute_error" in json.dumps(table, default=str)
 
