@@ -7,8 +7,10 @@ import warm
 from option_runs import Shown, make_config, tiny_networks, watch, write_photos
 
 import tfl
+from tfl import tracking
 from tfl.config import flatten
 from tfl.recipe.unused import unused_options
+from tfl.tracking import TrackedRun, Tracker
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -22,6 +24,7 @@ SAVED = TUNED | {"checkpoint.every_steps": 1, "finetune.epochs": 6}
 EFFECTS = {
     "seed": ({}, 1, "weights"),
     "precision": (TUNED, "mixed_bfloat16", "weights"),
+    "tracking": ({}, "noted", "files"),
     "data.source": ({}, "folder:OTHER", "weights"),
     "data.columns": ({"data.source": "csv:TABLE"}, "label=other", "weights"),
     "data.image_size": ({}, 48, "weights"),
@@ -109,6 +112,35 @@ print("replicas", len(tf.config.list_logical_devices("CPU")))
 print("deterministic", config.is_op_determinism_enabled())
 print("compiled", "tfl" in compiled)
 """
+
+
+class Noted(TrackedRun):
+    """A run that only its record in the workdir shows."""
+
+    def log_epoch(self, epoch, values):
+        del epoch, values
+
+    def finish(self, model):
+        del model
+
+
+class Noting(Tracker):
+    """A tracker that needs no package."""
+
+    name = "noted"
+
+    def begin(self, folder, record, parent):
+        del folder, record, parent
+        return Noted()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def noting():
+    """Register a tracker for the tests here only."""
+    tracking.register_tracker(Noting())
+    yield
+    del tracking._TRACKERS["noted"]
+    tracking.TRACKERS.remove("noted")
 
 
 def test_every_option_is_shown_somewhere():

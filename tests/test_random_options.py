@@ -22,6 +22,7 @@ VALUES = {  # some are refused alone, some with others
     "seed": (1, 2**31 - 1, -1),
     "precision": ("mixed_bfloat16", "mixed_float16", "Float32"),
     "data.columns": ("label=x", "lable=x"),
+    "tracking": ("None", "mlfow"),
     "data.batch_size": (1, 7, 1000, 0),
     "data.split": ((0.5, 0.25, 0.25), (0.4, 0.3, 0.3), (0.9, 0.1, 0.0)),
     "data.train_examples_per_class": (1, 3, 500),

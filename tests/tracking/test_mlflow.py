@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 from pathlib import Path
 
 import keras
@@ -163,14 +164,22 @@ def test_a_killed_run_continues_in_the_same_run_without_double_points(run, place
     before = run_of(place / "killed")
     assert before.info.status == "RUNNING"
     assert [step for step, _ in points(place / "killed")["loss"]] == [0, 1]
-    train(place, "killed", checkpoint__keep=3)  # an option that may differ between starts
+    train(place, "killed", checkpoint__keep=3)  # this option may differ between two starts
     assert run_of(place / "killed").info.run_id == before.info.run_id
     assert run_of(place / "killed").data.params == before.data.params
     assert run_of(place / "killed").info.status == "FINISHED"
     assert curves(place / "killed") == history(place / "killed") == history(run.workdir)
 
 
-def test_a_lost_server_is_one_warning_and_the_end_sends_what_is_missing(place, monkeypatch, capsys):
+@pytest.fixture
+def unrecorded(run, tmp_path):
+    """The workdir of the finished run, as it would be without tracking."""
+    shutil.copytree(run.workdir, tmp_path / "copy")
+    (tmp_path / "copy" / "tracking.json").unlink()
+    return tmp_path / "copy"
+
+
+def test_a_lost_server_is_one_warning_and_the_end_sends_what_is_missing(run, unrecorded, monkeypatch, capsys):
     asked = []
 
     def lost_after_the_first(store):
@@ -179,35 +188,33 @@ def test_a_lost_server_is_one_warning_and_the_end_sends_what_is_missing(place, m
             raise ConnectionError("the server does not answer")
 
     monkeypatch.setattr(mlflow_run, "check_alive", lost_after_the_first)
-    train(place, "lost")
+    with Tracking("mlflow", Workdir(unrecorded)) as tracking:
+        tracking.begin()
+        for epoch in range(3):
+            tracking.log_epoch(epoch, {name: values[epoch][1] for name, values in history(run.workdir).items()})
+        assert [step for step, _ in points(unrecorded)["loss"]] == [0]
+        tracking.finish(run.model)
     warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Warning")]
     assert warnings == [
         "Warning: mlflow could not record this run: the server does not answer. The run goes on, and tries again at "
         "its end."
     ]
     assert len(asked) == 3  # the third epoch did not ask again
-    assert curves(place / "lost") == history(place / "lost")
+    assert curves(unrecorded) == history(unrecorded)
 
 
-def test_a_run_that_was_not_recorded_is_recorded_by_the_same_command(place, capsys):
-    train(place, "late", tracking="none")
-    assert not (place / "late" / "tracking.json").exists()
-    train(place, "late")
-    assert curves(place / "late") == history(place / "late")
-    assert run_of(place / "late").info.status == "FINISHED"
-
-
-def test_a_server_that_is_lost_at_the_end_leaves_a_finished_run(run, place, monkeypatch, capsys):
+def test_a_run_that_was_not_recorded_is_recorded_by_the_same_command(run, place, unrecorded, monkeypatch, capsys):
+    again = {"scratch__epochs": 1}
     with monkeypatch.context() as patch:
         patch.setattr(mlflow_run.MlflowRun, "_log_model", lambda self, model: 1 / 0)
-        result = train(place, "unsent")
-    assert result.metrics["test"] == run.metrics["test"]
+        result = train(place, unrecorded, **again)
+    assert result.metrics == run.metrics
     said = capsys.readouterr().err
     assert "could not record this run: division by zero. The run is finished; the same command tries again." in said
-    assert run_of(place / "unsent").info.status == "FAILED"
-    train(place, "unsent")
-    assert run_of(place / "unsent").info.status == "FINISHED"
-    assert {len(values) for name, values in points(place / "unsent").items() if name.startswith("test_")} == {1}
+    assert run_of(unrecorded).info.status == "FAILED"
+    train(place, unrecorded, **again)
+    assert run_of(unrecorded).info.status == "FINISHED"
+    assert points(unrecorded) == points(run.workdir)
 
 
 @pytest.mark.parametrize(

@@ -29,41 +29,38 @@ class Store:
     uri: str
 
     def experiment(self) -> str:
-        """Return the id of the experiment: MLFLOW_EXPERIMENT_ID, or that of the name, which is made if needed.
+        """Return the id of the experiment that gets the runs; it is made if there is none.
 
         Raises:
             InputError: the experiment was deleted.
         """
         from mlflow.exceptions import MlflowException
 
-        if given := os.environ.get("MLFLOW_EXPERIMENT_ID"):
-            return given
-        name = experiment_name()
         if (found := self.find_experiment()) is not None:
             return found
         try:
-            return self.client.create_experiment(name)
+            return self.client.create_experiment(experiment_name())
         except MlflowException:  # another run has made it at the same moment
             if (found := self.find_experiment()) is None:
                 raise
             return found
 
     def find_experiment(self) -> str | None:
-        """Return the id of the experiment with the name, None if there is none yet.
+        """Return the id of the experiment, None if there is none yet.
 
         Raises:
             InputError: the experiment was deleted.
         """
-        found = self.client.get_experiment_by_name(experiment_name())
+        number, name = os.environ.get("MLFLOW_EXPERIMENT_ID"), experiment_name()
+        found = self.client.get_experiment(number) if number else self.client.get_experiment_by_name(name)
         if found is not None and found.lifecycle_stage == "deleted":
-            raise InputError(
-                f"`MLFLOW_EXPERIMENT_NAME` must not name a deleted experiment. Received: {experiment_name()!r}."
-            )
+            option, given = ("MLFLOW_EXPERIMENT_ID", number) if number else ("MLFLOW_EXPERIMENT_NAME", name)
+            raise InputError(f"`{option}` must not name a deleted experiment. Received: {given!r}.")
         return None if found is None else found.experiment_id
 
 
 def experiment_name() -> str:
-    """Return the name of the experiment that gets the runs."""
+    """Return the name of the experiment that gets the runs, if MLFLOW_EXPERIMENT_ID does not choose one."""
     return os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
 
 
