@@ -153,7 +153,7 @@ def test_a_killed_run_continues_in_the_same_run_without_double_points(run, place
 
     def killed_after_the_second(self, epoch, values):
         send(self, epoch, values)
-        if epoch == 1:  # before the checkpoint of this epoch is written: the next start repeats it
+        if epoch == 2:  # before the checkpoint of this epoch is written: the next start repeats it
             raise KilledError
 
     with monkeypatch.context() as patch:
@@ -163,7 +163,7 @@ def test_a_killed_run_continues_in_the_same_run_without_double_points(run, place
             train(place, "killed")
     before = run_of(place / "killed")
     assert before.info.status == "RUNNING"
-    assert [step for step, _ in points(place / "killed")["loss"]] == [0, 1]
+    assert [step for step, _ in points(place / "killed")["loss"]] == [1, 2]
     train(place, "killed", checkpoint__keep=3)  # this option may differ between two starts
     assert run_of(place / "killed").info.run_id == before.info.run_id
     assert run_of(place / "killed").data.params == before.data.params
@@ -190,8 +190,8 @@ def test_a_lost_server_is_one_warning_and_the_end_sends_what_is_missing(run, unr
     monkeypatch.setattr(mlflow_run, "check_alive", lost_after_the_first)
     with Tracking("mlflow", Workdir(unrecorded)) as tracking:
         tracking.begin()
-        for epoch in range(3):
-            tracking.log_epoch(epoch, {name: values[epoch][1] for name, values in history(run.workdir).items()})
+        for epoch in (1, 2, 3):
+            tracking.log_epoch(epoch, {name: values[epoch - 1][1] for name, values in history(run.workdir).items()})
         assert [step for step, _ in points(unrecorded)["loss"]] == [0]
         tracking.finish(run.model)
     warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Warning")]

@@ -151,6 +151,7 @@ def test_names_of_trackers(recorder):
 
 def test_a_missing_package_is_named_before_anything_slow(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
+    (tmp_path / "photos").mkdir()
     with pytest.raises(InputError) as error:
         tfl.transfer(make_config(tmp_path / "photos", tmp_path, {"tracking": "mlflow"}), tmp_path / "run")
     assert install_command("mlflow") in str(error.value)
