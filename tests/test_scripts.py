@@ -102,7 +102,7 @@ def test_frozen_ants_and_bees_reach_what_scikit_learn_reaches(photos_run):
     assert metrics["test"]["num_examples"] == 153
     assert metrics["contract"]
     assert "Traceback" not in first.stderr
-    assert str(workdir / "model.keras") in first.stderr
+    assert f"open '{workdir}'/report.html" in first.stderr
 
 
 def test_the_same_command_again_says_that_it_is_finished(photos_run, run_script):
@@ -188,5 +188,5 @@ def test_the_quickstart_runs_both_stages_and_compares(run_script, tmp_path):
         line = f"test accuracy {accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}) on {count} images"
         assert f"{name.replace('_', ' ') + ':':<14} {line}\n" in result.stderr
         assert values["num_examples"] == metrics["test"]["num_examples"]
-    assert str(tmp_path / "w" / "model.keras") in result.stderr
-    assert names_in(tmp_path / "w") == files_of_a_run() - {"export/"}
+    assert f"open {tmp_path / 'w'}/report.html" in result.stderr
+    assert names_in(tmp_path / "w") == files_of_a_run() - {"export/", "tracking.json"}
