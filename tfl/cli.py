@@ -63,11 +63,7 @@ def run(
             import_tensorflow_quietly()
         main(argv)
 
-    def work_as_asked(argv: list[str]) -> None:
-        with quiet(_QUIET.value):
-            work(argv)
-
-    app.run(lambda argv: _guarded(work_as_asked, argv), flags_parser=lambda argv: _parse_flags(argv, translate))
+    app.run(lambda argv: _guarded(work, argv), flags_parser=lambda argv: _parse_flags(argv, translate))
 
 
 def _set_verbosity() -> None:
@@ -88,7 +84,8 @@ def _guarded(work: Callable[[list[str]], None], argv: list[str]) -> None:
     try:
         encoding = "utf-8" if os.name == "nt" else None  # Windows would write a file in the code page of the country
         sys.stdout.reconfigure(encoding=encoding, errors="surrogateescape")  # file names may not be UTF-8  # pyright: ignore
-        work(argv)
+        with quiet(_QUIET.value):
+            work(argv)
         sys.stdout.flush()
     except InputError as error:
         if _VERBOSE.value and not _QUIET.value:

@@ -36,7 +36,7 @@ def _known_recipes() -> Iterator[tuple[str, TransferConfig]]:
 
 
 def _command(config: TransferConfig, workdir: str, name: str, recipe: TransferConfig) -> list[str]:
-    wanted, given = flatten(config.to_dict()), flatten(recipe.validate().to_dict())
+    wanted, given = flatten(config.to_dict()), flatten(recipe.to_dict())
     source = wanted.pop(_SOURCE)
     is_default = name == DEFAULT
     return [
