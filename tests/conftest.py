@@ -33,6 +33,15 @@ FAMILIES = [  # one network of each
     "Xception",
 ]
 
+REGISTRIES = [  # the tables that `register_...` adds to
+    ("tfl.config", "TARGETS"),
+    ("tfl.tasks", "_TASKS"),
+    ("tfl.inputs", "_INPUTS"),
+    ("tfl.backbones.catalog", "_BY_NAME"),
+    ("tfl.export.format_table", "_OWN"),
+    ("tfl.tracking", "_TRACKERS"),
+]
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that takes `family` runs once for each family of networks."""
@@ -73,6 +82,17 @@ def session_of_keras() -> Iterator[None]:
     keras.utils.clear_session()
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def registries() -> Iterator[None]:
+    """Take back what the tests of a file registered, so that no later file sees a task or a network of theirs."""
+    tables = [vars(sys.modules[name])[table] for name, table in REGISTRIES if name in sys.modules]
+    before = [table.copy() for table in tables]
+    yield
+    for table, content in zip(tables, before, strict=True):
+        table.clear()
+        (table.extend if isinstance(table, list) else table.update)(content)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -194,7 +194,7 @@ def test_the_benchmark_runs_and_a_thousand_malformed_requests_do_no_harm(run_col
     statuses = dict(pair.split(": ") for pair in malformed[1].split(", "))
     assert {"400", "404", "405", "413", "415"} <= statuses.keys()
     assert sum(map(int, statuses.values())) == 1000
-    assert all(400 <= int(status) < 500 for status in statuses)
+    assert all(400 <= int(status) < 500 for status in statuses), statuses
     before, after = (float(size.removesuffix(" MiB")) for size in malformed[4:6])
     assert after - before < 50
     assert malformed[2:4] == ["0", "no"]

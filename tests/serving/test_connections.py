@@ -11,6 +11,7 @@ from warm import PATIENCE
 
 from tfl.serving import connections
 from tfl.serving.connections import HEAD_BYTES, Connection, max_connections
+from tfl.serving.lingering import LingeringTransport
 
 WHOLE, HALF = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/1.1\r\nHo"
 UPLOAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
@@ -111,6 +112,30 @@ def test_where_all_are_at_work_a_new_connection_is_closed(serve):
 
 def test_a_head_has_at_most_so_many_bytes(serve):
     assert read(serve(9, PATIENCE)(HALF + b"x" * 2 * HEAD_BYTES)).startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize("length", [b"-1", b"x", b"9" * 5000])
+def test_a_client_that_still_sends_reads_why_it_was_refused(serve, length):
+    connection = serve(9, PATIENCE)(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + length + b"\r\n\r\n")
+    connection.recv(1, socket.MSG_PEEK)  # the service has refused the request
+    for _ in range(2000):  # a closed connection would break the second that comes after its end
+        connection.sendall(b"x" * 1000)
+    assert read(connection).startswith(b"HTTP/1.1 400")
+
+
+def test_who_sends_on_after_the_response_is_not_read_for_ever(serve, monkeypatch):
+    monkeypatch.setattr(LingeringTransport.__init__, "__defaults__", (0.01,))
+    connection = serve(9, PATIENCE)(b"BAD\r\n\r\n")
+    with pytest.raises(ConnectionError):
+        while True:
+            connection.sendall(b"x")
+
+
+def test_a_refused_client_makes_room(serve):
+    connect = serve(1, PATIENCE)
+    assert read(refused := connect(b"BAD\r\n\r\n")).startswith(b"HTTP/1.1 400")
+    assert read(connect(WHOLE)).startswith(b"HTTP/1.1 200")
+    assert read(refused) == b""
 
 
 def test_files_are_left_for_other_things():

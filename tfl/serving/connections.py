@@ -6,6 +6,8 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from tfl.serving.lingering import LingeringTransport
+
 try:
     import resource
 except ImportError:  # Windows
@@ -43,12 +45,12 @@ class Connection(H11Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request has begun: its head has not completely arrived."""
-        return self.conn.their_state is h11.IDLE
+        """Whether no request is being answered: its head has not completely arrived, or the response has ended."""
+        return self.conn.their_state is h11.IDLE or self.transport.is_closing()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Start the time limit for the first request."""
-        super().connection_made(transport)
+        super().connection_made(LingeringTransport(transport))  # pyright: ignore[reportArgumentType]
         self._since = self.loop.time()
         self._watch()
         if len(self.connections) > self._limit:
@@ -57,7 +59,12 @@ class Connection(H11Protocol):
             min(waiting, key=lambda one: one._since)._give_up()
 
     def data_received(self, data: bytes) -> None:
-        """Start the time limit for the rest of a head, or stop it if the head is complete."""
+        """Start the time limit for the rest of a head, or stop it if the head is complete.
+
+        What a client sends after the response that ends the connection is not read.
+        """
+        if self.transport.is_closing():
+            return
         super().data_received(data)
         self._watch()
 
@@ -71,8 +78,15 @@ class Connection(H11Protocol):
         super().on_response_complete()
         self._since = self.loop.time()
 
+    def shutdown(self) -> None:
+        """Close the connection when the service stops; do not wait for a client that has its response."""
+        if self.transport.is_closing():
+            self.transport.abort()
+        else:
+            super().shutdown()
+
     def _watch(self) -> None:
-        if not self.is_idle or self.transport.is_closing():
+        if self.conn.their_state is not h11.IDLE or self.transport.is_closing():
             self._unwatch()
         elif self._timer is None:
             self._timer = self.loop.call_later(self._head_seconds, self._give_up)
