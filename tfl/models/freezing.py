@@ -16,7 +16,6 @@ from tfl.backbones.stages import Stage, backbone_layers, find_stages, head_layer
 from tfl.config import BATCH_NORMS
 from tfl.errors import InputError
 from tfl.notebook import html_table
-from tfl.progress import say
 from tfl.registry import did_you_mean, resolve
 
 LayerSelection = int | float | str | re.Pattern[str]
@@ -100,7 +99,7 @@ def freeze(model: keras.Model, what: LayerSelection = "all", *, batch_norm: str 
             (with gamma and beta frozen too), "train" trains them and updates their statistics.
 
     Returns:
-        The table of the trained layers, which is also printed.
+        The table of the trained layers; `print` shows it, and a notebook shows it as a table.
 
     Raises:
         InputError: `what` names nothing of this backbone, is out of range, or reaches no trainable weight.
@@ -110,7 +109,7 @@ def freeze(model: keras.Model, what: LayerSelection = "all", *, batch_norm: str 
     """
     batch_norm = resolve(batch_norm, BATCH_NORMS, "batch_norm")
     frozen = select_layers(model, what, from_top=False)
-    return _shown(train_only(model, {layer.name for layer in backbone_layers(model)} - frozen, batch_norm))
+    return train_only(model, {layer.name for layer in backbone_layers(model)} - frozen, batch_norm)
 
 
 def unfreeze(model: keras.Model, what: LayerSelection = "all", *, batch_norm: str = "frozen") -> FreezeTable:
@@ -124,7 +123,7 @@ def unfreeze(model: keras.Model, what: LayerSelection = "all", *, batch_norm: st
         batch_norm: as for `freeze`.
 
     Returns:
-        The table of the trained layers, which is also printed.
+        The table of the trained layers; `print` shows it, and a notebook shows it as a table.
 
     Raises:
         InputError: `what` names nothing of this backbone, is out of range, or reaches no trainable weight.
@@ -134,7 +133,7 @@ def unfreeze(model: keras.Model, what: LayerSelection = "all", *, batch_norm: st
     """
     batch_norm = resolve(batch_norm, BATCH_NORMS, "batch_norm")
     chosen = select_layers(model, what, from_top=True, batch_norm=batch_norm)
-    return _shown(train_only(model, chosen, batch_norm))
+    return train_only(model, chosen, batch_norm)
 
 
 def learning_rate_multipliers(model: keras.Model, layer_decay: float) -> dict[str, float]:
@@ -292,11 +291,6 @@ def train_only(model: keras.Model, names: Collection[str], batch_norm: str = "fr
     # Keras traces these functions once; an old trace would still train the old set of weights.
     model.train_function = model.test_function = model.predict_function = None
     return describe_freezing(model)
-
-
-def _shown(table: FreezeTable) -> FreezeTable:
-    say(str(table))
-    return table
 
 
 def _leaves(layer: Any) -> list[Any]:
