@@ -162,8 +162,13 @@ def test_every_broken_row_is_named_and_the_others_are_used(photos, capsys):
     [
         ("label=prise", None, "`data.columns` must name columns of .*Received: 'prise'. Did you mean 'price'?"),
         ("lable=price", None, "Received: 'lable=price'. Did you mean 'label'?"),
-        ("", None, "must say which column is the label"),
-        ("label=price+age", ClassLabels(), "must name one column of labels"),
+        ("", None, "must say which column is the label, as in label=NAME or label=NAME.NAME,"),
+        ("label=price+age", ClassLabels(), "must name one column of labels.*task.name=regression?"),
+        (
+            "label=price",
+            ClassLabels(),
+            "24 different numbers in 24 rows, such as 0.0. Did you mean task.name=regression?",
+        ),
         ("label=age", SetLabels(), "at least two labels|Warning"),
     ],
 )

@@ -60,9 +60,10 @@ def find_columns(names: Sequence[str], given: Mapping[str, str], table: str) -> 
             )
     for role, value in (("path", found["path"]), ("label", labels)):
         if not value:
+            several = " or label=NAME+NAME" * (role == "label")
             raise InputError(
-                f"`data.columns` must say which column is the {role}, as in {role}=NAME, because {table} has no column "
-                f"named {role}. Received: the columns {', '.join(names)}."
+                f"`data.columns` must say which column is the {role}, as in {role}=NAME{several}, because {table} has "
+                f"no column named {role}. Received: the columns {', '.join(names)}."
             )
     return Columns(found["path"], labels, found["split"], found["group"])
 

@@ -44,14 +44,27 @@ def find_problems(cells: Sequence[Sequence[str]], wanted: LabelFormat, names: Se
         names: of the label columns.
 
     Raises:
-        InputError: the format takes only one column.
+        InputError: the format takes only one column, or the cells are numbers where classes are expected.
     """
-    if len(names) > 1 and wanted.has_one_class:
+    if wanted.has_one_class:
+        _check_classes(cells, names)
+    return [_problem(row, wanted, names) for row in cells]
+
+
+def _check_classes(cells: Sequence[Sequence[str]], names: Sequence[str]) -> None:
+    is_value = isinstance(guess_format(cells), ValueLabels)
+    hint = f"Did you mean task.name={'regression' if is_value else 'multilabel'}?"
+    if len(names) > 1:
         raise InputError(
             "`data.columns` must name one column of labels, because each example has one class. Received: "
-            f"label={'+'.join(names)}. Did you mean task.name=multilabel?"
+            f"label={'+'.join(names)}. {hint}"
         )
-    return [_problem(row, wanted, names) for row in cells]
+    different = {row[0] for row in cells}
+    if is_value and len(different) > len(cells) / 2:  # fewer may be sizes of shoes
+        raise InputError(
+            f"`data.columns` must name a column of classes. Received: label={names[0]} with {len(different)} different "
+            f"numbers in {len(cells)} rows, such as {cells[0][0]}. {hint}"
+        )
 
 
 def read_cells(
