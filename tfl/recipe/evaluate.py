@@ -41,15 +41,15 @@ def keep_the_better(
     choice = compare_losses(tuned.validation, probe.validation, run.example_weights(tuned.validation.ids))
     record = dataclasses.asdict(choice)  # metrics.json names the phases
     losses = {"finetune": record.pop("first"), "probe": record.pop("second"), "difference": choice.difference}
-    _say_choice(choice)
+    _say_choice(choice, "calibrated validation loss" if run.task.has_temperature else "validation loss")
     if choice.difference < 0:
         return tuned, losses | record
     run.model.set_weights(probe.weights)
     return probe, losses | record
 
 
-def _say_choice(choice: Choice) -> None:
-    losses = f"the calibrated validation loss: {choice.second:.4f} frozen, {choice.first:.4f} fine-tuned"
+def _say_choice(choice: Choice, loss: str) -> None:
+    losses = f"the {loss}: {choice.second:.4f} frozen, {choice.first:.4f} fine-tuned"
     if choice.difference >= 0:
         say(f"fine-tuning does not lower {losses}; the frozen network is kept")
         return
