@@ -204,6 +204,22 @@ def test_values_of_any_unit_are_learned_alike(tmp_path, keras_home):
     assert shown[1] == pytest.approx(errors[1], rel=0.05)  # what is shipped answers in the user's units
 
 
+def test_the_screen_and_the_history_show_errors_in_the_users_units(tmp_path, capsys):
+    images, classes = arrays()
+    labels = np.stack([1000.0 + 64 * classes, 3.0 * classes], axis=1).astype(np.float32)
+    config = small_config(
+        data=tfl.DataConfig(image_size=32),
+        backbone=PRETRAINED,
+        task=tfl.TaskConfig(name="regression"),
+        finetune=tfl.FinetuneConfig(epochs=2, unfreeze="0", learning_rate=1e-9),  # the network stays as it is
+    )
+    metrics = tfl.transfer(config, tmp_path / "run", data=(images, labels)).metrics
+    expected = metrics["phases"]["probe"]["validation"]["mean_absolute_error"]
+    rows = list(csv.DictReader((tmp_path / "run" / "history.csv").open()))
+    assert [float(row["val_mean_absolute_error"]) for row in rows] == pytest.approx([expected] * 2, rel=1e-3)
+    assert f"mean absolute error {expected:.3g}" in capsys.readouterr().err
+
+
 def test_labels_of_another_kind_are_refused_before_anything_is_written(tmp_path):
     images, labels = arrays()
     cases = {

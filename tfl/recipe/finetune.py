@@ -1,7 +1,6 @@
 """Phase 2: train part of the backbone, starting from the solved head; kept only if validation is better."""
 
 import functools
-from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -33,7 +32,7 @@ from tfl.training import (
 from tfl.training.contract.checks import Contract
 from tfl.training.loop.scalars import StepScalars
 from tfl.training.objective.calibrated_loss import loss_to_choose_by, metrics_to_choose_by
-from tfl.training.objective.units import StandardizedFeed
+from tfl.training.objective.units import InUserUnits, StandardizedFeed
 from tfl.workdir import CHECKPOINTS, write_csv
 
 
@@ -112,13 +111,18 @@ def _compile(run: Run, trained: keras.Model, steps: int) -> None:
             trained,
             optimizer,
             loss=run.task.loss(options.label_smoothing),
-            metrics=metrics_to_choose_by(run.task),
+            metrics=_metrics(run),
             layer_decay=decay,
             clip_norm=options.clip_norm,
             ema=options.ema,
             accumulate=options.accumulate,
             jit_compile=options.jit_compile,
         )
+
+
+def _metrics(run: Run) -> list[keras.metrics.Metric]:
+    metrics = metrics_to_choose_by(run.task)
+    return metrics if run.units is None else [InUserUnits(metric, run.units) for metric in metrics]
 
 
 def _fit(run: Run, trained: keras.Model, part: Part | None) -> keras.callbacks.History:
@@ -187,23 +191,14 @@ def _check_converged(run: Run, history: keras.callbacks.History) -> None:
 
 
 def _track(run: Run, epoch: int, logs: dict[str, Any]) -> None:
-    values = _in_user_units(run, logs)
+    values = {name: np.asarray(value) for name, value in logs.items()}
     run.tracking.log_epoch(epoch + 1, {name: float(value) for name, value in values.items() if value.ndim == 0})
 
 
 def _write_history(run: Run, history: keras.callbacks.History) -> None:
     if not run.folder.writes:
         return
-    columns = _in_user_units(run, history.history)
+    columns = {name: np.asarray(column) for name, column in history.history.items()}
     epochs = [epoch + 1 for epoch in history.epoch]  # people count from 1, as the lines on the screen do
     rows = zip(epochs, *(column.tolist() for column in columns.values()), strict=True)
     write_csv(run.folder / "history.csv", ["epoch", *columns], rows)
-
-
-def _in_user_units(run: Run, columns: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Return the figures of one epoch or several with errors in the user's units; losses stay standardised."""
-    arrays = {name: np.asarray(column) for name, column in columns.items()}
-    if run.units is None or len(run.units.scale) != 1:
-        return arrays
-    factors = {name: run.units.scale[0] if name.endswith(run.task.headline.metric) else 1.0 for name in arrays}
-    return {name: array * factors[name] for name, array in arrays.items()}

@@ -71,6 +71,43 @@ class Units:
         return batch | {"label": tf.cast(tf.reshape(rows, tf.shape(labels)), tf.float32)}
 
 
+class InUserUnits(keras.metrics.Metric):
+    """A metric of standardised values that is measured in the user's units, so that an error of 3 is 3 euros.
+
+    Args:
+        metric: updated with labels and outputs in the user's units; the name stays.
+        units: units of the labels.
+
+    Example:
+        >>> metric = InUserUnits(keras.metrics.MeanAbsoluteError(), Units(np.array([900.0, 1100.0])))
+        >>> metric.update_state([[0.0]], [[0.5]])
+        >>> float(metric.result())
+        50.0
+    """
+
+    def __init__(self, metric: keras.metrics.Metric, units: Units) -> None:
+        super().__init__(name=metric.name)
+        self._metric, self._units = metric, units
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add a batch: standardised values `(B,)` or `(B, K)`, and weights `(B,)`."""
+        self._metric.update_state(self._restored(y_true), self._restored(y_pred), sample_weight)
+
+    def result(self) -> Any:
+        """Return the metric of all batches so far."""
+        return self._metric.result()
+
+    def reset_state(self) -> None:
+        """Forget all batches."""
+        self._metric.reset_state()
+
+    def _restored(self, values: Any) -> Any:
+        values = tf.convert_to_tensor(values)
+        rows = tf.reshape(values, [-1, len(self._units.mean)])
+        restored = rows * self._units.scale.astype(values.dtype.as_numpy_dtype)
+        return tf.reshape(restored + self._units.mean.astype(values.dtype.as_numpy_dtype), tf.shape(values))
+
+
 class StandardizedFeed:
     """A feed of `tfl.fit` whose labels are standardised.
 
