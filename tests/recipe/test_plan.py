@@ -8,7 +8,7 @@ import pytest
 import tfl
 from tfl.features.speed import Speed
 from tfl.recipe.plan import LATER, say_phases, say_plan
-from tfl.recipe.transfer import make_backbone, make_classifier, prepared
+from tfl.recipe.transfer import make_backbone, make_classifier, output_names, prepared
 from tfl.recipe.work import remaining_work
 
 COUNTS = {"train": 200, "validation": 40, "test": 150}
@@ -53,7 +53,7 @@ def planned():
         finetune=tfl.FinetuneConfig(epochs=8, unfreeze="1"),
     )
     config, splits = prepared(config), tfl.load_data("digits:0-2", train_examples_per_class=20)
-    return config, splits, make_classifier(make_backbone(config, "none"), config, splits)
+    return config, splits, make_classifier(make_backbone(config, "none"), config, output_names(config, splits))
 
 
 def test_the_plan_names_data_network_phases_and_one_table(planned, capsys):

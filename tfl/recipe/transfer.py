@@ -31,9 +31,11 @@ from tfl.recipe.run import Run
 from tfl.recipe.unused import unused_options
 from tfl.recipes import load_recipe
 from tfl.report import write_report
-from tfl.tasks import Task, get_task
+from tfl.tasks import get_task
 from tfl.tracking.guard import Tracking
 from tfl.workdir import REPORT, Workdir, write_json
+
+_KNOWN_TO_ALL = ("all", "0", "1", "2")  # values of `finetune.unfreeze` that suit every backbone
 
 
 @reading_explained()
@@ -129,17 +131,20 @@ def _run(
 def _train(
     config: TransferConfig, folder: Workdir, data: Any, splits: Splits | None, tell: SayPlan, tracking: Tracking
 ) -> TransferResult:
-    backbone = make_backbone(config, config.backbone.weights)
+    if config.finetune.unfreeze not in _KNOWN_TO_ALL:
+        make_backbone(config, "none")  # to refuse a misspelt layer before a long look at the data
     splits = _data(config, data, folder, splits)
-    model = make_classifier(backbone, config, splits)
+    names = output_names(config, splits)
     pretraining = prepare_pretraining(config) if config.pretrain.source else None
     scratch = prepare_scratch(config) if config.scratch.epochs else None
+    # The weights may have to be downloaded, so they come after everything that can be wrong with the data.
+    model = make_classifier(make_backbone(config, config.backbone.weights), config, names)
     folder.begin(config.to_dict())  # from here on the folder belongs to this config: all its inputs were found
     tracking.begin()
     _write_splits(splits, folder)
     tell(config, splits, model)
     if pretraining is not None:
-        model = make_classifier(_pretrained(config, folder, pretraining), config, splits)
+        model = make_classifier(_pretrained(config, folder, pretraining), config, names)
     run = Run(config, splits, model, folder, tracking)
     kept, phases, choice = fit_phases(run)
     metrics = evaluate_kept(run, kept, phases, choice)
@@ -223,10 +228,9 @@ def _check_outside_of_photos(run: Workdir, config: TransferConfig) -> None:
             )
 
 
-def make_classifier(backbone: keras.Model, config: TransferConfig, splits: Splits) -> keras.Model:
-    """Put the head that a config and the classes of its data need on a backbone."""
+def make_classifier(backbone: keras.Model, config: TransferConfig, names: tuple[str, ...]) -> keras.Model:
+    """Put the head that a config and the names of the outputs need on a backbone."""
     spec, task = get_backbone_spec(config.backbone.name), get_task(config.task.name)
-    names = _output_names(task, splits)
     head = HeadSpec(
         task.num_outputs(len(names)),
         config.head.pooling,
@@ -246,9 +250,9 @@ def make_classifier(backbone: keras.Model, config: TransferConfig, splits: Split
         return build_classifier(backbone, head, metadata)
 
 
-def _output_names(task: Task, splits: Splits) -> tuple[str, ...]:
+def output_names(config: TransferConfig, splits: Splits) -> tuple[str, ...]:
     """Return the class names, or a name for each value if the labels are values; refuse labels of another kind."""
-    labels = splits.index.labels
+    task, labels = get_task(config.task.name), splits.index.labels
     misfit = task.labels.describe_misfit(labels)
     if misfit:
         raise InputError(f"`task.name` must fit the labels. Received: task.name={task.name!r}, labels are {misfit}")
