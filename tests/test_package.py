@@ -1,5 +1,6 @@
 """The package that is built: what it holds, and that it works alone, away from the checkout."""
 
+import json
 import os
 import re
 import shutil
@@ -20,19 +21,43 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
 # Runs in another folder, with the package from the wheel; TensorFlow is imported once, by the server of `warm`.
 USE = """
-import sys, warm, tfl
+import base64, importlib.util, json, pathlib, re, signal, sys, time, urllib.request
+import warm, tfl
 assert tfl.__file__.startswith(sys.argv[1]), tfl.__file__
 small = ["--backbone=MobileNet", "--config.backbone.alpha=0.25", "--config.backbone.weights=none", "--image_size=32"]
+extras = {"keras": "keras", "saved_model": "keras", "litert": "ai_edge_litert", "onnx": "tf2onnx"}
+formats = [name for name, package in extras.items() if importlib.util.find_spec(package)]
 for words in (
     ["train", "photos", "--epochs=0", *small],
+    ["train", "photos", "--epochs=0", *small, "--config.probe.l2=1", "--workdir=runs/second"],
     ["evaluate", "runs/photos"],
-    ["predict", "runs/photos", "photos"],
+    ["predict", "runs/photos", "photos", "--output=answers.csv"],
+    ["compare", "runs/photos", "runs/second"],
     ["report", "runs/photos"],
-    ["export", "runs/photos", "--formats=keras,saved_model"],
+    ["export", "runs/photos", "--formats=" + ",".join(formats)],
     ["features", "photos", "--output=features", *small],
+    ["backbones", "MobileNet*"],
+    ["options", "data"],
+    ["launch", "--help"],
 ):
     done = warm.run(["-m", "tfl", *words])
     assert done.returncode == 0, (words, done.stderr)
+print(json.dumps({"formats": formats}))
+
+if importlib.util.find_spec("fastapi"):
+    log = pathlib.Path("serve.err")
+    service = warm.Process(["-m", "tfl", "serve", "runs/photos", "--port=0"], pathlib.Path("serve.out"), log)
+    while not (address := re.search(r"http://[^,\\s]+", log.read_text() if log.exists() else "")):
+        assert service.poll() is None, log.read_text()
+        time.sleep(0.05)
+    photo = next(path for path in pathlib.Path("photos").rglob("*") if path.is_file())
+    body = {"instances": [{"b64": base64.b64encode(photo.read_bytes()).decode()}]}
+    url = address[0] + "/v1/models/model:predict"
+    with urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode())) as answer:
+        (prediction,) = json.load(answer)["predictions"]
+    assert abs(sum(prediction["probabilities"]) - 1) < 1e-5, prediction
+    service.send_signal(signal.SIGTERM)
+    assert service.wait() == 0
 """
 
 
@@ -81,7 +106,10 @@ def test_the_package_works_alone(wheel, tmp_path):
     command = [sys.executable, "-c", USE, str(tmp_path / "site")]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in tmp_path.iterdir()} >= {"runs", "features"}
+    assert {path.name for path in tmp_path.iterdir()} >= {"runs", "features", "answers.csv"}
+    formats = json.loads(done.stdout)["formats"]
+    certificate = json.loads((tmp_path / "runs" / "photos" / "export" / "certificate.json").read_text())
+    assert [each["format"] for each in certificate["artefacts"].values()] == formats
     assert "<html" in (tmp_path / "runs" / "photos" / "report.html").read_text()
 
 
