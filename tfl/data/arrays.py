@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfl.data.index import SPLITS, make_index
+from tfl.data.index import make_index
 from tfl.data.labels import as_labels, read_labels
 from tfl.data.source import Source
+from tfl.data.split_names import SPLITS
 from tfl.errors import InputError
 from tfl.inputs import Input
 

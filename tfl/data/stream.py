@@ -8,11 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfl import progress
-from tfl.data.index import SPLITS, make_index
+from tfl.data.index import make_index
 from tfl.data.labels import as_labels, find_missing, read_labels
 from tfl.data.passes import check_ends, check_not_repeating, check_same_again, fingerprint
 from tfl.data.quarantine import check_bad_fraction
 from tfl.data.source import Source
+from tfl.data.split_names import SPLITS
 from tfl.errors import BadExampleError, InputError
 from tfl.inputs import Input, Scanned, input_of
 from tfl.inputs.batches import has_input

@@ -9,13 +9,12 @@ import numpy as np
 from etils import epath
 
 from tfl.data import Source, make_dataset
-from tfl.data.index import natural_key
 from tfl.errors import InputError
 from tfl.evaluation.intervals import mean_interval, wilson_interval
 from tfl.evaluation.predictions import Predictions
 from tfl.files.reading import read_spreadsheet
 from tfl.progress import track
-from tfl.registry import did_you_mean
+from tfl.registry import did_you_mean, natural_key
 
 MAX_PARTS = 4  # limit of the parts of a numeric value
 LEAST = 20  # examples in a part of a numeric value; with fewer the interval is too wide to be useful
