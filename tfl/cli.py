@@ -18,6 +18,7 @@ from tfl.errors import InputError, StoppedError, WorkerLostError
 from tfl.files.writing import NO_ROOM
 from tfl.keras_settings import check_keras_settings
 from tfl.progress import quiet
+from tfl.recipes import recipes
 from tfl.registry import did_you_mean, in_our_words
 
 USAGE_EXIT_CODE = 2
@@ -225,7 +226,9 @@ def _check_config_flags(argv: Sequence[str]) -> None:
 def _check_config_file(path: Path) -> None:
     if not path.is_file():
         known = [str(file) for file in sorted(path.parent.glob("*.py"))]
-        raise InputError(f"`config` must be a config file. Received: {str(path)!r}.{did_you_mean(str(path), known)}")
+        is_recipe = str(path) in recipes()
+        hint = f" Did you mean --recipe={path}?" if is_recipe else did_you_mean(str(path), known)
+        raise InputError(f"`config` must be a config file. Received: {str(path)!r}.{hint}")
 
 
 def _stop(message: str) -> NoReturn:

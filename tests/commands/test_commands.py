@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import warm
 from option_runs import write_photos
-from test_mistakes import HOOK
+from test_mistakes import path_of_hook
 
 import tfl
 
@@ -65,8 +65,7 @@ def read_metrics(home, name):
 
 
 def test_the_same_words_again_say_that_the_run_is_finished_without_tensorflow(home, tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(HOOK)
-    places = [str(tmp_path), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    places = [str(path_of_hook(tmp_path)), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     command = [sys.executable, "-m", "tfl", "train", "photos", *OPTIONS]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
     again = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, check=False)

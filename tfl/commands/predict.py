@@ -11,6 +11,8 @@ from absl import flags
 from tfl import cli
 from tfl.commands import places
 from tfl.errors import InputError
+from tfl.export.model_files import find_format
+from tfl.runs.checks import check_output
 
 _MODEL = flags.DEFINE_string("model", "", "A finished run, or an exported model of any format; else the first word.")
 _WORKDIR = flags.DEFINE_string("workdir", "", "Another name for --model.")
@@ -20,8 +22,9 @@ _OUTPUT = flags.DEFINE_string("output", "", "A CSV file for the predictions; emp
 def check(argv: list[str]) -> None:
     """Refuse what is no model, before TensorFlow is imported."""
     model, files = _asked(argv)
-    places.check_model(model)
+    find_format(model)
     places.check_files(files)
+    check_output(_OUTPUT.value)
 
 
 def main(argv: list[str]) -> None:

@@ -193,6 +193,7 @@ def _as_pairs(dataset: tf.data.Dataset, kind: Input) -> tf.data.Dataset:
     if not kind.is_example(example):
         raise InputError(
             f"`source` must give single {kind.noun[1]}{kind.shape_hint}, or the bytes of single files, not batches. "
-            f"Received: {example.dtype.name} of shape {example.shape}. Did you mean source.unbatch()?"
+            f"Received: {example.dtype.name} of shape {example.shape}. Did you mean source.unbatch()? "
+            "image_dataset_from_directory also needs shuffle=False."
         )
     return dataset
