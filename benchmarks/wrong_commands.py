@@ -138,7 +138,7 @@ WORKDIR = (
     Wrong("evaluate photos --workdir=photos", "`workdir` must be given once. Received: photos photos."),
     Wrong("evaluate runs/busy", "`workdir` must be a finished run. Received: 'runs/busy', which has no metrics.json."),
     Wrong("evaluate runs/cut_config", "only complete, readable files. Received: 'runs/cut_config/config.json'"),
-    Wrong("evaluate runs/cut_metrics", "must have only complete, readable files."),
+    Wrong("report runs/cut_metrics", "only complete, readable files. Received: 'runs/cut_metrics/metrics.json'"),
     Wrong("evaluate runs/cut_model", "'runs/cut_model/model.keras': it is not a zip archive or is truncated."),
     Wrong("evaluate runs/no_splits", "Received: 'runs/no_splits', which has no splits.csv."),
     Wrong("evaluate runs/done --source=phots", "`source` must be a folder of photos"),

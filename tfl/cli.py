@@ -14,17 +14,20 @@ from absl import app, flags, logging
 
 from tfl.config import SHORT_NAMES, check_option, move_flags, nearest_option
 from tfl.config.listing import options_text
+from tfl.environment import device_names, package_versions, python_version
 from tfl.errors import InputError, StoppedError, WorkerLostError
 from tfl.files.writing import NO_ROOM
 from tfl.keras_settings import check_keras_settings
-from tfl.progress import quiet
+from tfl.progress import quiet, say
 from tfl.recipes import recipes
 from tfl.registry import did_you_mean, in_our_words
 
 USAGE_EXIT_CODE = 2
 HELP_FLAGS = ("help", "helpshort", "helpfull", "?")
 _QUIET = flags.DEFINE_boolean("quiet", False, "Say nothing but warnings, errors and the output.")
-_VERBOSE = flags.DEFINE_boolean("verbose", False, "Say more: TensorFlow's own messages, and the traceback of an error.")
+_VERBOSE = flags.DEFINE_boolean(
+    "verbose", False, "Say more: versions, devices, TensorFlow's own messages, and the traceback of an error."
+)
 WORKER_LOST_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: another attempt may succeed
 
 
@@ -52,6 +55,8 @@ def run(
 
     def work(argv: list[str]) -> None:
         _set_verbosity()
+        if _VERBOSE.value:
+            say(f"Python {python_version()}; {package_versions()}")
         if len(argv) > 1 and not takes_files:
             raise InputError(f"Arguments must be flags, as in --name=value. Received: {' '.join(argv[1:])}.")
         if tensorflow:
@@ -60,6 +65,7 @@ def run(
             return
         if tensorflow and _VERBOSE.value:
             importlib.import_module("tensorflow")
+            say(f"devices: {device_names()}")
         elif tensorflow:
             import_tensorflow_quietly()
         main(argv)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import warm
 from option_runs import write_photos
 from test_mistakes import path_of_hook
@@ -93,6 +94,8 @@ def test_quiet_says_nothing_and_verbose_shows_where_an_error_comes_from(home):
     error = tfl_command(home, "evaluate", "nowhere", "--verbose")
     assert error.returncode == 2 and "Traceback" in error.stderr
     assert error.stderr.splitlines()[-1] == tfl_command(home, "evaluate", "nowhere", "--quiet").stderr.strip()
+    wordy = tfl_command(home, "evaluate", "runs/photos", "--verbose").stderr
+    assert f"; tfl {tfl.__version__}, tensorflow {tf.__version__}, keras " in wordy and "\ndevices: CPU:0" in wordy
     both = tfl_command(home, "evaluate", "runs/photos", "--quiet", "--verbose")
     assert both.returncode == 2 and "`quiet` must not be given together with `verbose`." in both.stderr
 

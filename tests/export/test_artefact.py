@@ -130,7 +130,7 @@ def test_what_is_no_artefact_is_one_line(tmp_path, make_model):
     (tmp_path / "model.h5").write_bytes(b"")
     (tmp_path / "plain.keras").write_bytes(b"")
     for name, reason in {
-        "model.h5": "ends with .keras, .tflite, .onnx",
+        "model.h5": "ends with none of .keras, .tflite, .onnx",
         "gone": "does not exist",
         "": "no model.keras",
     }.items():

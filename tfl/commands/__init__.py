@@ -15,4 +15,5 @@ COMMANDS = {
     "backbones": "list the pretrained networks",
     "options": "list the options that --config.OPTION=VALUE sets",
     "launch": "run a command as several workers on this machine",
+    "completion": "print a script that lets bash, zsh or fish complete commands",
 }

@@ -9,7 +9,7 @@ from tfl.files.parquet import check_parquet
 from tfl.files.reading import check_header
 from tfl.workdir import Workdir, read_config
 
-MODEL, PREDICTIONS, SPLITS = "model.keras", "predictions.csv", "splits.csv"
+METRICS, MODEL, PREDICTIONS, SPLITS = "metrics.json", "model.keras", "predictions.csv", "splits.csv"
 _TABLES = {  # some columns that a table must have; the whole table is read later
     PREDICTIONS: ("id", "label", "predicted"),
     SPLITS: ("id", "label", "split", "sha256"),
@@ -22,19 +22,20 @@ def check_run(path: str, argument: str = "workdir", needs: Sequence[str] = ()) -
     Args:
         path: its folder.
         argument: the caller's name for it, for messages.
-        needs: the files that will be used besides the config and the metrics: the model, or tables.
+        needs: the files that will be used besides the config.
 
     Raises:
         InputError: it is not a finished run, or one of the files is missing or damaged.
     """
     run = Workdir.open_finished(path, argument)
     read_config(run)
-    run.read_metrics()
     for name in needs:
         if not (run / name).exists():
             raise InputError(f"`{argument}` must be a finished run. Received: {str(run.path)!r}, which has no {name}.")
         if name in _TABLES:
             check_header(run / name, _TABLES[name], argument)
+        if name == METRICS:
+            run.read_metrics()
         if name == MODEL:
             find_format(run / name, argument)
     return run
