@@ -162,6 +162,7 @@ MODEL = (
     Wrong("predict runs/done", "`files` must hold at least one usable file. Received: no file."),
     Wrong("predict runs/done gone.jpg", "Received: 'gone.jpg', which does not exist."),
     Wrong("predict runs/done empty", "Received: 'empty', which has no files."),
+    Wrong("predict runs/done photos --top=0", "--top"),
     Wrong("predict setup.py photos", "Received: 'setup.py', which ends with none of .keras, .tflite, .onnx."),
     Wrong("predict other.onnx photos", "`model` must be a model that tfl saved or exported. Received: 'other.onnx'"),
     Wrong("predict cut.tflite photos", "Received: 'cut.tflite': it is not a zip archive or is truncated."),

@@ -15,7 +15,7 @@ from absl import app, flags, logging
 from tfl.config import SHORT_NAMES, check_option, move_flags, nearest_option
 from tfl.config.listing import options_text
 from tfl.environment import device_names, package_versions, python_version
-from tfl.errors import InputError, StoppedError, WorkerLostError
+from tfl.errors import IncompleteError, InputError, StoppedError, WorkerLostError
 from tfl.files.writing import NO_ROOM
 from tfl.keras_settings import check_keras_settings
 from tfl.progress import quiet, say
@@ -23,6 +23,7 @@ from tfl.recipes import recipes
 from tfl.registry import did_you_mean, in_our_words
 
 USAGE_EXIT_CODE = 2
+INCOMPLETE_EXIT_CODE = 1
 HELP_FLAGS = ("help", "helpshort", "helpfull", "?")
 _QUIET = flags.DEFINE_boolean("quiet", False, "Say nothing but warnings, errors and the output.")
 _VERBOSE = flags.DEFINE_boolean(
@@ -108,6 +109,9 @@ def _guarded(work: Callable[[list[str]], None], argv: list[str]) -> None:
     except WorkerLostError as error:
         sys.stderr.write(f"{error}\n")
         leave(WORKER_LOST_EXIT_CODE)  # an ordinary exit would wait for the lost worker
+    except IncompleteError as error:
+        sys.stdout.flush()
+        _stop(str(error), INCOMPLETE_EXIT_CODE)
     except StoppedError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(128 + error.signal_number)
@@ -237,6 +241,6 @@ def _check_config_file(path: Path) -> None:
         raise InputError(f"`config` must be a config file. Received: {str(path)!r}.{hint}")
 
 
-def _stop(message: str) -> NoReturn:
+def _stop(message: str, code: int = USAGE_EXIT_CODE) -> NoReturn:
     sys.stderr.write(message + "\n")
-    sys.exit(USAGE_EXIT_CODE)
+    sys.exit(code)

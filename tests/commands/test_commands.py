@@ -35,6 +35,14 @@ def tfl_command(home, *words):
     return warm.run(["-m", "tfl", *words], os.environ, home)
 
 
+def test_a_recipe_without_fine_tuning_warns_of_nothing(home):
+    words = [*SMALL, "--epochs=0", "--workdir=runs/solved"]
+    assert "has no effect" not in tfl_command(home, "train", "photos", *words).stderr
+    asked = tfl_command(home, "train", "photos", *words[:-1], "--learning_rate=0.5", "--workdir=runs/asked").stderr
+    assert "Warning: finetune.learning_rate=0.5 has no effect, because finetune.epochs is 0." in asked
+    assert asked.count("has no effect") == 1
+
+
 def test_train_needs_a_folder_alone(home):
     config = json.loads((home / "runs" / "photos" / "config.json").read_text())
     assert config["data"]["source"] == f"folder:{home / 'photos'}"
@@ -121,6 +129,21 @@ def test_predict_takes_the_model_as_its_first_word_or_by_a_flag(home):
     rows = list(csv.DictReader(first.splitlines()))
     assert len(rows) == 15 and rows[0]["path"] == files[0]
     assert others == [first, first]
+
+
+def test_predict_ends_with_code_1_and_a_count_if_files_had_no_answer(home, tmp_path):
+    (tmp_path / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n cut")
+    for words in ([], ["--quiet"]):
+        done = tfl_command(home, "predict", "runs/photos", "photos/class_0", str(tmp_path), "--top=1", *words)
+        *warnings, last = done.stderr.splitlines()
+        assert (done.returncode, last) == (1, "1 of 15 files had no answer; the warnings say why.")
+        assert f"Warning: left out: {tmp_path}/cut.png: " in "\n".join(warnings)
+        rows = list(csv.DictReader(done.stdout.splitlines()))
+        assert len(rows) == 14
+        for row in rows:
+            assert row["top_1"] == f"{row['class']} {float(row['probability']):.4f}"
+    none = tfl_command(home, "predict", "runs/photos", str(tmp_path))
+    assert none.returncode == 2 and none.stdout == ""
 
 
 def test_export_writes_a_model_that_predicts_alike(home):
