@@ -110,6 +110,8 @@ def test_the_version_is_said_with_the_name_of_the_distribution(run_without_tenso
 def test_backbones_and_options_are_listed(run_without_tensorflow):
     table = run_without_tensorflow("backbones", "resnet50*").stdout.splitlines()
     assert [line.split()[0] for line in table] == ["name", "ResNet50", "ResNet50V2"]
+    table = run_without_tensorflow("backbones", "mobilenetv3").stdout.splitlines()
+    assert [line.split()[0] for line in table] == ["name", "MobileNetV3Large", "MobileNetV3Small"]
     text = run_without_tensorflow("options", "learning_rate").stdout
     assert "--config.finetune.learning_rate: " in text and "--config.pretrain.learning_rate: " in text
     assert text.count("--config.") == 3

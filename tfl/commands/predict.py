@@ -20,9 +20,7 @@ from tfl.runs.checks import check_output
 
 _MODEL = flags.DEFINE_string("model", "", "A finished run, or an exported model of any format; else the first word.")
 _WORKDIR = flags.DEFINE_string("workdir", "", "Another name for --model.")
-_TOP = flags.DEFINE_integer(
-    "top", TOP, "Classes in the last column, the most probable ones.", lower_bound=1
-)
+_TOP = flags.DEFINE_integer("top", TOP, "Classes in the last column, the most probable ones.", lower_bound=1)
 _OUTPUT = flags.DEFINE_string("output", "", "A CSV file for the predictions; empty: the screen.")
 
 

@@ -77,7 +77,7 @@ def read_commands(commands: Mapping[str, str]) -> list[Command]:
             help,
             tuple(sorted([*_own_flags(f"tfl.commands.{name}"), *common], key=lambda flag: flag.name)),
             words.get(name, ()),
-            takes_files=name not in ("backbones", "options", "completion", "launch"),
+            takes_files=name not in ("backbones", "options", "completion"),
         )
         for name, help in commands.items()
     ]
