@@ -60,7 +60,9 @@ def _find(name: str, module: str) -> Definition:
     """Return the definition of a name, wherever the modules import it from."""
     base = ROOT.joinpath(*module.split("."))
     file = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
-    for node in ast.parse(file.read_text("utf-8")).body:
+    body = ast.parse(file.read_text("utf-8")).body
+    lazy = [child for node in body if isinstance(node, ast.With) for child in node.body]
+    for node in [*body, *lazy]:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == name:
             return node
         if isinstance(node, ast.ImportFrom) and node.module and name in {a.asname or a.name for a in node.names}:

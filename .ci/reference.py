@@ -71,6 +71,10 @@ def commands_page() -> str:
         "Written by `make reference` from the help of each command. `tfl COMMAND --help` prints the same. The scripts "
         "in `scripts/` take the same flags.",
         "",
+        "Exit codes: 0, done; 1, `tfl predict` had no answer for some files, or a bug, which has a traceback; 2, a "
+        "mistake in the command or in the data, told in one line; 75, another worker was lost; 130 and 143, stopped by "
+        "Ctrl-C or SIGTERM, and the same command continues.",
+        "",
         "| command | does |",
         "|---|---|",
         *(f"| [`tfl {name}`](#tfl-{name}) | {text} |" for name, text in COMMANDS.items()),

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = [  # from the ground up: a file imports from rooms that stand before its own, and from its own room
-    *("version", "errors", "registry", "progress", "notebook", "cluster", "keras_settings", "config"),
+    *("version", "environment", "errors", "registry", "progress", "notebook", "cluster", "keras_settings", "config"),
     *("files", "recipes", "train_command", "workdir", "cli", "tracking"),
     *("distribution", "checkpoints"),
     *("inputs", "backbones", "data", "tasks", "models"),
@@ -20,7 +20,7 @@ ROOMS = [  # from the ground up: a file imports from rooms that stand before its
     *("checks", "build"),
     *("runs", "report", "serving"),
     *("recipe", "estimators", "__init__"),
-    *("commands", "__main__"),
+    *("completion", "commands", "__main__"),
 ]
 SOURCES = sorted((ROOT / "tfl").rglob("*.py"))
 

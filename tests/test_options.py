@@ -154,6 +154,16 @@ def test_what_an_inner_run_takes_over_is_not_called_unused():
     assert set(unused_options(config)) == {"finetune.momentum"}
 
 
+def test_what_a_recipe_sets_is_not_called_unused_but_what_the_user_sets_is():
+    options = {"finetune.epochs": 0, "data.image_size": 64}
+    assert unused_options(tfl.load_recipe("folder", "digits", options)) == {}
+    set_by_user = options | {"finetune.learning_rate": 0.5, "finetune.mixup": 0.3}
+    assert set(unused_options(tfl.load_recipe("folder", "digits", set_by_user))) == {
+        "finetune.learning_rate",
+        "finetune.mixup",
+    }
+
+
 def write_table(photos, table):
     """A table of photos with their folder as "label", and whether their number is odd as "other"."""
     files = sorted(photos.glob("*/*"))

@@ -69,7 +69,8 @@ with epy.lazy_api_imports(globals()):
     from tfl.report import remake_report
     from tfl.runs.compare import compare_runs
     from tfl.runs.evaluate import evaluate_workdir
-    from tfl.runs.export import ExportOptions, export_workdir, verify_workdir
+    from tfl.runs.export import export_workdir, verify_workdir
+    from tfl.runs.export_options import ExportOptions
     from tfl.runs.predict import predict_files
     from tfl.runs.study import StudyResult, load_study
     from tfl.training import (

@@ -1,10 +1,25 @@
-"""Check a config as far as this needs neither TensorFlow nor the data."""
+"""Check a config and its data as far as this needs no TensorFlow."""
 
 import dataclasses
+from pathlib import Path
 
-from tfl.backbones.catalog import check_backbone, get_backbone_spec
+from etils import epath
+
+from tfl.backbones.catalog import BackboneSpec, check_backbone, get_backbone_spec
+from tfl.backbones.weight_files import PUBLISHED, RANDOM, find_weights
 from tfl.config import TransferConfig, absolute_paths
+from tfl.config.values import parse_columns
+from tfl.data.layout import recognise
+from tfl.data.table.columns import find_columns
+from tfl.data.table.read import read_table
+from tfl.data.tree import read_tree
+from tfl.errors import InputError
+from tfl.features.installed import check_runtime
 from tfl.files.existing import check_source
+from tfl.files.parquet import check_parquet
+from tfl.inputs.files import input_files
+
+_TABLE_BYTES = 2**24  # a larger table is read only once, later
 
 
 def check_config(config: TransferConfig) -> TransferConfig:
@@ -16,6 +31,52 @@ def check_config(config: TransferConfig) -> TransferConfig:
     config = absolute_paths(config.validate())
     spec, backbone = get_backbone_spec(config.backbone.name), config.backbone
     check_backbone(spec, config.data.image_size or spec.image_size, backbone.alpha, backbone.weights)
+    if backbone.weights not in (PUBLISHED, RANDOM):
+        find_weights(backbone.weights, spec, backbone.alpha)
     check_source(config.data.source, "data.source")
     check_source(config.pretrain.source, "pretrain.source")
-    return dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, name=spec.name))
+    check_runtime(config.features.runtime)
+    return dataclasses.replace(config, backbone=dataclasses.replace(backbone, name=spec.name))
+
+
+def check_data(config: TransferConfig) -> None:
+    """Look at the folders and tables of a checked config: are there classes, are there the columns?
+
+    The files themselves are checked later.
+
+    Raises:
+        InputError: the sources cannot be used.
+    """
+    spec = get_backbone_spec(config.backbone.name)
+    _check_data(config.data.source, config.data.columns, spec)
+    try:
+        _check_data(config.pretrain.source, config.data.columns, spec)
+    except InputError as error:
+        raise InputError(str(error).replace("`data.source`", "`pretrain.source`")) from error
+
+
+def _check_data(source: str, columns: str, spec: BackboneSpec) -> None:
+    kind, _, path = source.partition(":")
+    files = input_files(spec.input)
+    if kind == "folder" and files is not None:
+        recognise(read_tree(Path(path), files.may_be), files.noun)
+    elif kind == "csv" and path.lower().endswith(".parquet"):
+        check_parquet("data.source", source)
+    elif kind == "csv" and Path(path).stat().st_size <= _TABLE_BYTES:
+        find_columns(read_table(path).names, parse_columns(columns), path)
+
+
+def check_outside_of_sources(workdir: epath.PathLike, config: TransferConfig) -> None:
+    """Refuse a workdir inside the folder of the photos: the next run would read it as a class.
+
+    Raises:
+        InputError: it is inside.
+    """
+    place = epath.Path(workdir).expanduser()
+    for source in (config.data.source, config.pretrain.source):
+        kind, _, folder = source.partition(":")
+        if kind == "folder" and epath.Path(folder).expanduser().resolve() in place.resolve().parents:
+            raise InputError(
+                f"`workdir` must be outside the folder of the photos. Received: {str(workdir)!r}, which is inside "
+                f"{folder}."
+            )

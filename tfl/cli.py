@@ -14,16 +14,21 @@ from absl import app, flags, logging
 
 from tfl.config import SHORT_NAMES, check_option, move_flags, nearest_option
 from tfl.config.listing import options_text
-from tfl.errors import InputError, StoppedError, WorkerLostError
+from tfl.environment import device_names, package_versions, python_version
+from tfl.errors import IncompleteError, InputError, StoppedError, WorkerLostError
 from tfl.files.writing import NO_ROOM
 from tfl.keras_settings import check_keras_settings
-from tfl.progress import quiet
+from tfl.progress import quiet, say
+from tfl.recipes import recipes
 from tfl.registry import did_you_mean, in_our_words
 
 USAGE_EXIT_CODE = 2
+INCOMPLETE_EXIT_CODE = 1
 HELP_FLAGS = ("help", "helpshort", "helpfull", "?")
 _QUIET = flags.DEFINE_boolean("quiet", False, "Say nothing but warnings, errors and the output.")
-_VERBOSE = flags.DEFINE_boolean("verbose", False, "Say more: TensorFlow's own messages, and the traceback of an error.")
+_VERBOSE = flags.DEFINE_boolean(
+    "verbose", False, "Say more: versions, devices, TensorFlow's own messages, and the traceback of an error."
+)
 WORKER_LOST_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: another attempt may succeed
 
 
@@ -51,6 +56,8 @@ def run(
 
     def work(argv: list[str]) -> None:
         _set_verbosity()
+        if _VERBOSE.value:
+            say(f"Python {python_version()}; {package_versions()}")
         if len(argv) > 1 and not takes_files:
             raise InputError(f"Arguments must be flags, as in --name=value. Received: {' '.join(argv[1:])}.")
         if tensorflow:
@@ -59,6 +66,7 @@ def run(
             return
         if tensorflow and _VERBOSE.value:
             importlib.import_module("tensorflow")
+            say(f"devices: {device_names()}")
         elif tensorflow:
             import_tensorflow_quietly()
         main(argv)
@@ -101,6 +109,9 @@ def _guarded(work: Callable[[list[str]], None], argv: list[str]) -> None:
     except WorkerLostError as error:
         sys.stderr.write(f"{error}\n")
         leave(WORKER_LOST_EXIT_CODE)  # an ordinary exit would wait for the lost worker
+    except IncompleteError as error:
+        sys.stdout.flush()
+        _stop(str(error), INCOMPLETE_EXIT_CODE)
     except StoppedError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(128 + error.signal_number)
@@ -225,9 +236,11 @@ def _check_config_flags(argv: Sequence[str]) -> None:
 def _check_config_file(path: Path) -> None:
     if not path.is_file():
         known = [str(file) for file in sorted(path.parent.glob("*.py"))]
-        raise InputError(f"`config` must be a config file. Received: {str(path)!r}.{did_you_mean(str(path), known)}")
+        is_recipe = str(path) in recipes()
+        hint = f" Did you mean --recipe={path}?" if is_recipe else did_you_mean(str(path), known)
+        raise InputError(f"`config` must be a config file. Received: {str(path)!r}.{hint}")
 
 
-def _stop(message: str) -> NoReturn:
+def _stop(message: str, code: int = USAGE_EXIT_CODE) -> NoReturn:
     sys.stderr.write(message + "\n")
-    sys.exit(USAGE_EXIT_CODE)
+    sys.exit(code)

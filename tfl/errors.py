@@ -91,6 +91,16 @@ class StoppedError(RuntimeError):
         self.signal_number = signal_number
 
 
+class IncompleteError(RuntimeError):
+    """Part of the work could not be done; the rest is done and kept. Commands print the line and exit with code 1.
+
+    Example:
+        >>> raise IncompleteError("1 of 3 files had no answer.")
+        Traceback (most recent call last):
+        tfl.errors.IncompleteError: 1 of 3 files had no answer.
+    """
+
+
 class WorkerLostError(RuntimeError):
     """Another worker of the group ended or cannot be reached; no worker can continue, and all must start again.
 

@@ -1,6 +1,7 @@
 """Look up a name among the known names, suggest the nearest one, and compare names that look alike."""
 
 import difflib
+import re
 import unicodedata
 from collections.abc import Iterable
 from typing import Any
@@ -43,17 +44,42 @@ _ELSEWHERE = {
     "keep": ("save_total_limit", "max_to_keep"),
 }
 _OURS = {theirs: ours for ours, names in _ELSEWHERE.items() for theirs in names}
+_SIMILAR = 0.6  # least share of equal letters of two similar names, as in `difflib.get_close_matches`
+_TYPO = 0.9  # share of equal letters of a name with one wrong letter
+_ALIKE, _MOST = 0.1, 3  # names that are so much less similar than the nearest one are near too, up to so many
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return `" Did you mean 'x'?"` for the nearest known name, or `""` if no name is near.
+    """Return `" Did you mean 'x'?"` for the nearest known names, or `""` if no name is near.
 
     Example:
         >>> did_you_mean("ResNet5", ["ResNet50", "VGG16"])
         " Did you mean 'ResNet50'?"
+        >>> did_you_mean("ResNet18", ["ResNet50", "ResNet101", "VGG16"])
+        " Did you mean 'ResNet50' or 'ResNet101'?"
     """
-    nearest = find_nearest(name, known)
-    return f" Did you mean '{nearest}'?" if nearest else ""
+    *others, last = [repr(each) for each in find_near(name, known)] or [""]
+    meant = f"{', '.join(others)} or {last}" if others else last
+    return f" Did you mean {meant}?" if meant else ""
+
+
+def find_near(name: str, known: Iterable[str]) -> list[str]:
+    """Return the known names that the user may have meant: one if it is clear which one, else up to three.
+
+    A name that has the given one as a whole word comes before all others ("float16" in "mixed_float16").
+
+    Example:
+        >>> find_near("float16", ["float32", "mixed_bfloat16", "mixed_float16"])
+        ['mixed_float16']
+    """
+    known = list(known)
+    if in_our_words(name) in map(str.lower, known):
+        return [find_nearest(name, known)]
+    having = [each for each in known if name.lower() in re.split(r"[\W_]+", each.lower())]
+    scores = {each: _similarity(name, each) for each in having or known}
+    best = max(scores.values(), default=0.0)
+    lowest = best if best >= _TYPO else best - _ALIKE
+    return [each for each, score in scores.items() if score >= (lowest if having else max(_SIMILAR, lowest))][:_MOST]
 
 
 def find_nearest(name: str, known: Iterable[str]) -> str:
@@ -67,6 +93,10 @@ def find_nearest(name: str, known: Iterable[str]) -> str:
     ours = in_our_words(name)
     nearest = [ours] if ours in by_lower else difflib.get_close_matches(name.lower(), list(by_lower), n=1)
     return by_lower[nearest[0]] if nearest else ""
+
+
+def _similarity(name: str, known: str) -> float:
+    return difflib.SequenceMatcher(None, known.lower(), name.lower()).ratio()
 
 
 def in_our_words(name: str) -> str:
@@ -127,6 +157,17 @@ def normal_name(name: str) -> str:
         True
     """
     return unicodedata.normalize("NFC", name)
+
+
+def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a sort key for natural order, which puts "2" before "10", and "img9" before "img10".
+
+    Example:
+        >>> sorted(["10", "2", "a"], key=natural_key)
+        ['2', '10', 'a']
+    """
+    parts = enumerate(re.split(r"([0-9]+)", text))  # numbers are at the odd positions
+    return tuple((0, int(part), part) if place % 2 else (1, 0, part) for place, part in parts if part)
 
 
 def find_same(name: str, known: Iterable[str]) -> str | None:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -14,6 +15,7 @@ from etils import epath
 from tfl.cluster import Cluster
 from tfl.config import TransferConfig, differing_options, move_options
 from tfl.errors import InputError
+from tfl.files.existing import nearest, nearest_run
 from tfl.files.locks import FileLock, try_lock_file
 from tfl.files.reading import naming_file, read_json
 from tfl.files.schemas import METRICS
@@ -195,8 +197,10 @@ class Workdir:
         """
         file = self / "config.json"
         if not file.exists():
+            found = "has no config.json" if self.path.exists() else "does not exist"
+            hint = nearest_run(self.path) if self.path.exists() else nearest(Path(self.path))
             raise InputError(
-                f"`workdir` must be the folder of a run. Received: {str(self.path)!r}, which has no config.json."
+                f"`workdir` must be the folder of a run. Received: {str(self.path)!r}, which {found}.{hint}"
             )
         values = read_json(file)
         with naming_file(file):

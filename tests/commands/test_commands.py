@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import warm
 from option_runs import write_photos
-from test_mistakes import HOOK
+from test_mistakes import path_of_hook
 
 import tfl
 
@@ -32,6 +33,14 @@ def home(tmp_path_factory):
 
 def tfl_command(home, *words):
     return warm.run(["-m", "tfl", *words], os.environ, home)
+
+
+def test_a_recipe_without_fine_tuning_warns_of_nothing(home):
+    words = [*SMALL, "--epochs=0", "--workdir=runs/solved"]
+    assert "has no effect" not in tfl_command(home, "train", "photos", *words).stderr
+    asked = tfl_command(home, "train", "photos", *words[:-1], "--learning_rate=0.5", "--workdir=runs/asked").stderr
+    assert "Warning: finetune.learning_rate=0.5 has no effect, because finetune.epochs is 0." in asked
+    assert asked.count("has no effect") == 1
 
 
 def test_train_needs_a_folder_alone(home):
@@ -65,8 +74,7 @@ def read_metrics(home, name):
 
 
 def test_the_same_words_again_say_that_the_run_is_finished_without_tensorflow(home, tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(HOOK)
-    places = [str(tmp_path), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    places = [str(path_of_hook(tmp_path)), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     command = [sys.executable, "-m", "tfl", "train", "photos", *OPTIONS]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
     again = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, check=False)
@@ -94,6 +102,8 @@ def test_quiet_says_nothing_and_verbose_shows_where_an_error_comes_from(home):
     error = tfl_command(home, "evaluate", "nowhere", "--verbose")
     assert error.returncode == 2 and "Traceback" in error.stderr
     assert error.stderr.splitlines()[-1] == tfl_command(home, "evaluate", "nowhere", "--quiet").stderr.strip()
+    wordy = tfl_command(home, "evaluate", "runs/photos", "--verbose").stderr
+    assert f"; tfl {tfl.__version__}, tensorflow {tf.__version__}, keras " in wordy and "\ndevices: CPU:0" in wordy
     both = tfl_command(home, "evaluate", "runs/photos", "--quiet", "--verbose")
     assert both.returncode == 2 and "`quiet` must not be given together with `verbose`." in both.stderr
 
@@ -119,6 +129,21 @@ def test_predict_takes_the_model_as_its_first_word_or_by_a_flag(home):
     rows = list(csv.DictReader(first.splitlines()))
     assert len(rows) == 15 and rows[0]["path"] == files[0]
     assert others == [first, first]
+
+
+def test_predict_ends_with_code_1_and_a_count_if_files_had_no_answer(home, tmp_path):
+    (tmp_path / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n cut")
+    for words in ([], ["--quiet"]):
+        done = tfl_command(home, "predict", "runs/photos", "photos/class_0", str(tmp_path), "--top=1", *words)
+        *warnings, last = done.stderr.splitlines()
+        assert (done.returncode, last) == (1, "1 of 15 files had no answer; the warnings say why.")
+        assert f"Warning: left out: {tmp_path}/cut.png: " in "\n".join(warnings)
+        rows = list(csv.DictReader(done.stdout.splitlines()))
+        assert len(rows) == 14
+        for row in rows:
+            assert row["top_1"] == f"{row['class']} {float(row['probability']):.4f}"
+    none = tfl_command(home, "predict", "runs/photos", str(tmp_path))
+    assert none.returncode == 2 and none.stdout == ""
 
 
 def test_export_writes_a_model_that_predicts_alike(home):

@@ -207,6 +207,10 @@ def test_names_are_found_in_any_case_and_suggested():
     assert did_you_mean("zzzz", ["ResNet50"]) == ""
     assert did_you_mean("cat", ["ants", "bees"]) == ""
     assert did_you_mean("lr", ["l2", "learning_rate"]) == " Did you mean 'learning_rate'?"
+    several = ["ResNet50", "ResNet101", "ResNet152", "ResNet152V2", "VGG16"]
+    assert did_you_mean("ResNet18", several) == " Did you mean 'ResNet50', 'ResNet101' or 'ResNet152'?"
+    assert did_you_mean("float16", ["float32", "mixed_bfloat16", "mixed_float16"]) == " Did you mean 'mixed_float16'?"
+    assert did_you_mean("x", []) == ""
 
 
 def test_every_name_of_another_library_leads_to_one_option():

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 import tfl
 from tfl.build import load_splits
 from tfl.data import assign_splits, count_leaks, find_contradictions, load_data
-from tfl.data.index import make_index, natural_key
+from tfl.data.index import make_index
 from tfl.errors import InputError
+from tfl.registry import natural_key
 
 
 def index_of(counts, owners=None, sha256=None):

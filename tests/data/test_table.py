@@ -9,9 +9,9 @@ from option_runs import write_photos
 
 import tfl
 from tfl.data import load_data, load_source
-from tfl.data.index import natural_key
 from tfl.data.label_formats import ClassLabels, SetLabels, ValueLabels
 from tfl.errors import InputError
+from tfl.registry import natural_key
 
 PHOTOS = 12  # of each of two classes
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tfl.errors import InputError
 from tfl.export import load_artefact, write_saved_model
-from tfl.export.formats import check_formats
+from tfl.export.format_table import check_formats
 from tfl.export.litert_file import write_litert
 from tfl.export.onnx_file import write_onnx
 from tfl.inputs.image.decode import decode_image, resize
@@ -130,7 +130,7 @@ def test_what_is_no_artefact_is_one_line(tmp_path, make_model):
     (tmp_path / "model.h5").write_bytes(b"")
     (tmp_path / "plain.keras").write_bytes(b"")
     for name, reason in {
-        "model.h5": "ends with .keras, .tflite, .onnx",
+        "model.h5": "ends with none of .keras, .tflite, .onnx",
         "gone": "does not exist",
         "": "no model.keras",
     }.items():
@@ -178,7 +178,7 @@ def test_a_runtime_that_is_missing_is_one_line(tmp_path, make_model, monkeypatch
 
 
 def test_a_format_that_is_not_installed_is_refused_at_once(monkeypatch):
-    monkeypatch.setattr("tfl.export.formats.find_spec", lambda name: None if name == "tf2onnx" else name)
+    monkeypatch.setattr("tfl.export.format_table.find_spec", lambda name: None if name == "tf2onnx" else name)
     assert check_formats(["litert"], "int8") == (("litert",), "int8")
     with pytest.raises(InputError, match=r"without tf2onnx.*pip install 'tfl-transfer\[export\]'"):
         check_formats(["litert", "onnx"], "none")

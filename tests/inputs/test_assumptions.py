@@ -9,11 +9,13 @@ ROOT = Path(__file__).resolve().parents[2]
 KIND, FACTS = "image", {"width", "height"}
 ALLOWED = {
     # where an input or its default is named: the registry, the default of model files, backbones and sources
-    "tfl/inputs/__init__.py": 1,  # the import of the image input, to register it
+    "tfl/inputs/__init__.py": 1,  # a public name
+    "tfl/inputs/known.py": 1,  # the import of the image input, to register it
+    "tfl/inputs/files.py": 2,  # the same for its files
     "tfl/inputs/batches.py": 1,  # the older name of the entry "input" in batches of users
     "tfl/models/metadata.py": 1,
     "tfl/backbones/catalog.py": 1,
-    "tfl/data/__init__.py": 1,
+    "tfl/data/load.py": 1,
     "tfl/data/sources.py": 1,
     "tfl/data/table/columns.py": 1,  # a usual name of the column of files
     "tfl/data/split_names.py": 1,  # a word in the names of folders

@@ -13,6 +13,7 @@ from option_runs import tiny_networks
 import tfl
 from tfl.commands import places
 from tfl.errors import InputError
+from tfl.export.model_files import find_format
 from tfl.recipe import study as recipe
 from tfl.serving import ServeOptions
 from tfl.workdir import Workdir
@@ -173,7 +174,7 @@ def test_the_folder_of_one_run_or_of_other_files_gets_no_study(finished, tmp_pat
         lambda folder: tfl.build_backbone("MobileNet", alpha=0.25, image_size=32, weights=str(folder)),
         lambda folder: Workdir.open(folder, config_of().to_dict()),
         lambda folder: places.finished_run([str(folder)], None),
-        lambda folder: places.check_model(str(folder)),
+        lambda folder: find_format(str(folder)),
         lambda folder: ServeOptions(str(folder)).check(),
     ],
 )

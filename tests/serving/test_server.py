@@ -2,6 +2,7 @@
 
 import socket
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ def model(tmp_path, monkeypatch):
     """What looks like a model at first sight."""
     monkeypatch.chdir(ROOT)
     path = tmp_path / "model.keras"
-    path.write_bytes(b"")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("tfl.json", "{}")
     return str(path)
 
 

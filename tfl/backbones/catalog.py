@@ -141,7 +141,10 @@ def get_backbone_spec(name: str) -> BackboneSpec:
         >>> get_backbone_spec("resnet50v2").image_size
         224
     """
-    return _BY_NAME[resolve(name, _BY_NAME, "backbone.name")]
+    try:
+        return _BY_NAME[resolve(name, _BY_NAME, "backbone.name")]
+    except InputError as error:
+        raise InputError(f"{error}{'' if did_you_mean(name, _BY_NAME) else ' `tfl backbones` lists them.'}") from None
 
 
 def check_backbone(spec: BackboneSpec, image_size: int, alpha: float, weights: str) -> None:
@@ -213,7 +216,8 @@ def list_backbones(pattern: str = "*") -> list[str]:
     """Return the names of the networks that match a pattern, in alphabetical order.
 
     Args:
-        pattern: shell-style (`*`, `?`, `[...]`); upper and lower case are the same.
+        pattern: shell-style (`*`, `?`, `[...]`); upper and lower case are the same. If no network has exactly this
+            name, it may also be a part of names.
 
     Raises:
         InputError: no name matches.
@@ -222,11 +226,15 @@ def list_backbones(pattern: str = "*") -> list[str]:
         >>> list_backbones("resnet*v2")
         ['ResNet101V2', 'ResNet152V2', 'ResNet50V2']
     """
-    names = sorted(name for name in _BY_NAME if fnmatch.fnmatchcase(name.lower(), pattern.lower()))
+    names = _matching(pattern) or _matching(f"*{pattern}*")
     if not names:
         hint = did_you_mean(pattern.strip("*?"), _BY_NAME)
         raise InputError(f"`pattern` must match the name of a network. Received: pattern={pattern!r}.{hint}")
     return names
+
+
+def _matching(pattern: str) -> list[str]:
+    return sorted(name for name in _BY_NAME if fnmatch.fnmatchcase(name.lower(), pattern.lower()))
 
 
 def backbone_table(*patterns: str) -> str:

@@ -14,7 +14,6 @@ from tfl.backbones.catalog import BackboneSpec
 from tfl.backbones.donor import find_backbone, read_h5_layers, read_keras_layers
 from tfl.backbones.stages import backbone_layers
 from tfl.errors import InputError
-from tfl.workdir import check_finished, read_config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,43 +110,3 @@ def copy_weights(sources: Iterable[Any], layers: Sequence[keras.layers.Layer]) -
     for layer in layers:
         if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()
-
-
-def find_weights(weights: str, spec: BackboneSpec, alpha: float) -> SavedWeights:
-    """Find the file or workdir that `backbone.weights` names, and refuse a workdir of another network.
-
-    Args:
-        weights: path of a `.h5`, `.weights.h5` or `.keras` file, or of a tfl workdir.
-        spec: the network to build.
-        alpha: its width multiplier.
-
-    Raises:
-        InputError: the path does not exist, is of another kind, or is a workdir of another network.
-    """
-    path = epath.Path(weights).expanduser()
-    if path.is_dir():
-        _check_workdir(path, spec, alpha)
-        return SavedWeights(path / "model.keras", spec)
-    if not path.exists() or path.suffix not in (".h5", ".keras"):
-        raise InputError(
-            "`backbone.weights` must be 'imagenet', 'none', a weights file (.h5, .weights.h5, .keras) or a tfl "
-            f"workdir. Received: backbone.weights={weights!r}{'' if path.exists() else ', which does not exist'}."
-        )
-    return SavedWeights(path, spec)
-
-
-def _check_workdir(workdir: epath.Path, spec: BackboneSpec, alpha: float) -> None:
-    check_finished(workdir, "backbone.weights")
-    if not (workdir / "model.keras").exists():
-        raise InputError(
-            "`backbone.weights` must be a finished run if it is a folder. "
-            f"Received: backbone.weights={str(workdir)!r}, which has no model.keras."
-        )
-    if not (workdir / "config.json").exists():
-        return  # a plain folder with a model in it: `load` compares the shapes
-    theirs = read_config(workdir).backbone
-    if (theirs.name.lower(), theirs.alpha) != (spec.name.lower(), alpha):
-        raise InputError(
-            f"`backbone.weights` must be a run of the same network, but {workdir} has {theirs.name} with alpha "
-            f"{theirs.alpha}. Received: backbone.name={spec.name!r}, backbone.alpha={alpha}."
-        )

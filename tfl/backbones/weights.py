@@ -16,7 +16,8 @@ from keras.src.backend.common import global_state
 
 from tfl.backbones.catalog import BackboneSpec, check_backbone, get_backbone_spec
 from tfl.backbones.published import published_weights
-from tfl.backbones.saved import copy_weights, find_weights
+from tfl.backbones.saved import SavedWeights, copy_weights
+from tfl.backbones.weight_files import PUBLISHED, RANDOM, find_weights
 from tfl.errors import InputError
 from tfl.inputs import get_input
 from tfl.keras_settings import check_keras_settings
@@ -53,9 +54,9 @@ def build_backbone(name: str, *, image_size: int = 0, alpha: float = 1.0, weight
     spec = get_backbone_spec(name)
     image_size = image_size or spec.image_size
     check_backbone(spec, image_size, alpha, weights)
-    saved = None if weights in ("imagenet", "none") else find_weights(weights, spec, alpha)
+    saved = None if weights in (PUBLISHED, RANDOM) else SavedWeights(find_weights(weights, spec, alpha), spec)
     with _names_from_zero():
-        nested = _build(spec, image_size, alpha, "imagenet" if weights == "imagenet" else None)
+        nested = _build(spec, image_size, alpha, PUBLISHED if weights == PUBLISHED else None)
         is_loaded = saved is not None and saved.as_keras_builds_it(nested)
         model = _flatten(nested)
     if saved is not None and not is_loaded:

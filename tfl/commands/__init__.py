@@ -1,6 +1,7 @@
 """The subcommands of `tfl`, one module each; the scripts in `scripts/` call the same modules.
 
-A module has flags, `main(argv)` and `run()`. Its flags are global, so only one of these modules may be imported.
+A module has flags, `main(argv)` and `run()`. Its flags are global, so only one of these modules may be imported at a
+time: `tfl.completion.words` imports all of them, and removes the flags of each before the next.
 """
 
 COMMANDS = {
@@ -15,4 +16,5 @@ COMMANDS = {
     "backbones": "list the pretrained networks",
     "options": "list the options that --config.OPTION=VALUE sets",
     "launch": "run a command as several workers on this machine",
+    "completion": "print a script that lets bash, zsh or fish complete commands",
 }

@@ -5,21 +5,18 @@ tfl compare frozen.csv finetuned.csv    # files from tfl evaluate --predictions
 tfl compare --output=comparison.csv runs/frozen runs/finetuned runs/large
 """
 
-from pathlib import Path
-
 from absl import flags
 
 from tfl import cli
-from tfl.workdir import Workdir
+from tfl.runs.checks import check_compared, check_output
 
 _OUTPUT = flags.DEFINE_string("output", "", "A .csv or .json file for the table; empty: no file.")
 
 
 def check(argv: list[str]) -> None:
-    """Refuse what is neither a finished run nor a file, before TensorFlow is imported."""
-    for word in argv[1:]:
-        if not Path(word).expanduser().is_file():
-            Workdir.open_finished(word, "workdirs")
+    """Refuse what is neither a finished run nor a table of predictions, before TensorFlow is imported."""
+    check_compared(argv[1:])
+    check_output(_OUTPUT.value)
 
 
 def main(argv: list[str]) -> None:

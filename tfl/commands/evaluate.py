@@ -12,7 +12,8 @@ from absl import flags
 
 from tfl import cli
 from tfl.commands import places
-from tfl.files.existing import check_source
+from tfl.files.existing import check_source, existing_slices
+from tfl.runs.checks import MODEL, SPLITS, check_output
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of a finished run; it may also stand without --workdir=.")
 _SOURCE = flags.DEFINE_string("source", "", "Other data, as a folder, digits or tfds:NAME.")
@@ -24,9 +25,13 @@ _OUTPUT = flags.DEFINE_string("output", "", "A JSON file for the whole evaluatio
 
 
 def check(argv: list[str]) -> None:
-    """Refuse what is no finished run, and a source that does not exist, before TensorFlow is imported."""
-    places.finished_run(argv[1:], _WORKDIR.value)
+    """Refuse what is no finished run, a source that does not exist and an output that cannot be written."""
+    places.finished_run(argv[1:], _WORKDIR.value, MODEL, SPLITS)
     check_source(places.other_source(_SOURCE.value), "source")
+    if _SLICES.value:
+        existing_slices(_SLICES.value)
+    check_output(_PREDICTIONS.value, "predictions")
+    check_output(_OUTPUT.value)
 
 
 def main(argv: list[str]) -> None:

@@ -10,17 +10,20 @@ from absl import flags
 
 import tfl
 from tfl import cli
-from tfl.checks import check_config
+from tfl.checks import check_config, check_data
 from tfl.commands import recipes
+from tfl.recipe.feature_file import FORMATS, check_format
 
 _CONFIG = recipes.define("backbone", "image_size", "seed")
 _OUTPUT = flags.DEFINE_string("output", None, "A folder (npy) or a file (parquet, tfrecord).", required=True)
-_FORMAT = flags.DEFINE_string("format", "npy", "npy, parquet or tfrecord.")
+_FORMAT = flags.DEFINE_string("format", "npy", f"{', '.join(FORMATS)}.")
 
 
 def check(argv: list[str]) -> None:
     """Refuse what cannot be read, before TensorFlow is imported."""
-    check_config(recipes.with_source(_CONFIG.value, argv[1:]))
+    config = check_config(recipes.with_source(_CONFIG.value, argv[1:]))
+    check_format(_FORMAT.value, _OUTPUT.value)
+    check_data(config)
 
 
 def main(argv: list[str]) -> None:

@@ -1,13 +1,14 @@
 """What the words of a command mean: a source, a run, a model. All is checked without TensorFlow."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from tfl.errors import InputError
 from tfl.files.existing import guess_source
-from tfl.serving.options import problem_of_model
-from tfl.workdir import Workdir, check_finished
+from tfl.runs.checks import check_run
+from tfl.workdir import Workdir
 
 
 def name_workdir(source: str) -> str:
@@ -37,38 +38,37 @@ def the_one(words: Sequence[str], flag: str | None, name: str) -> str:
     return given[0]
 
 
-def finished_run(words: Sequence[str], workdir: str | None) -> str:
-    """Return the folder of the finished run that a command is about.
+def finished_run(words: Sequence[str], workdir: str | None, *needs: str) -> Workdir:
+    """Return the finished run that a command is about.
+
+    Args:
+        words: the words of the command that are no flags.
+        workdir: the flag that may name the run.
+        needs: names of files in the run that will be used; see `check_run`.
 
     Raises:
-        InputError: it is given twice or not at all, or it is not a finished run.
+        InputError: it is given twice or not at all, it is not a finished run, or a file in it is missing or damaged.
     """
-    path = the_one(words, workdir, "workdir")
-    Workdir.open_finished(path)
-    return path
-
-
-def check_model(path: str) -> None:
-    """Refuse a path that is neither a finished run nor an exported model.
-
-    Raises:
-        InputError: it is none of these.
-    """
-    check_finished(Path(path).expanduser(), "model")
-    problem = problem_of_model(path)
-    if problem:
-        raise InputError(f"`model` must be a finished workdir or an exported model. Received: {problem}.")
+    return check_run(the_one(words, workdir, "workdir"), needs=needs)
 
 
 def check_files(files: Sequence[str]) -> None:
-    """Refuse files of which none exists.
+    """Refuse files of which none exists, and folders without any file.
 
     Raises:
         InputError: there is none.
     """
-    if not any(Path(file).expanduser().exists() for file in files):
-        received = f"{files[0]!r}, which does not exist" if files else "no file"
+    if not any(map(_holds_a_file, files)):
+        received = "no file"
+        if files:
+            found = "has no files" if Path(files[0]).expanduser().is_dir() else "does not exist"
+            received = f"{files[0]!r}, which {found}"
         raise InputError(f"`files` must hold at least one usable file. Received: {received}.")
+
+
+def _holds_a_file(path: str) -> bool:
+    place = Path(path).expanduser()
+    return any(names for _, _, names in os.walk(place)) if place.is_dir() else place.exists()
 
 
 def other_source(word: str) -> str:

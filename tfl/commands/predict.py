@@ -1,8 +1,11 @@
-"""Predict the classes of photos: CSV with path, class, probability and the five most probable classes.
+"""Predict the classes of photos: CSV with path, class, probability and the most probable classes.
 
 The model is a finished run, or an export of it: .keras, .tflite, .onnx or a SavedModel folder.
 
+The exit code is 1 if some of the files had no answer. A warning says for each of them why; the others are in the CSV.
+
 tfl predict runs/photos holiday.jpg more_photos/
+tfl predict runs/photos --top=3 more_photos/
 tfl predict --model=runs/photos/export/model.tflite --output=predictions.csv more_photos/
 """
 
@@ -10,25 +13,33 @@ from absl import flags
 
 from tfl import cli
 from tfl.commands import places
-from tfl.errors import InputError
+from tfl.errors import IncompleteError, InputError
+from tfl.export.model_files import find_format
+from tfl.runs import TOP
+from tfl.runs.checks import check_output
 
 _MODEL = flags.DEFINE_string("model", "", "A finished run, or an exported model of any format; else the first word.")
 _WORKDIR = flags.DEFINE_string("workdir", "", "Another name for --model.")
+_TOP = flags.DEFINE_integer("top", TOP, "Classes in the last column, the most probable ones.", lower_bound=1)
 _OUTPUT = flags.DEFINE_string("output", "", "A CSV file for the predictions; empty: the screen.")
 
 
 def check(argv: list[str]) -> None:
     """Refuse what is no model, before TensorFlow is imported."""
     model, files = _asked(argv)
-    places.check_model(model)
+    find_format(model)
     places.check_files(files)
+    check_output(_OUTPUT.value)
 
 
 def main(argv: list[str]) -> None:
     """Predict the files."""
-    from tfl.runs.predict import predict_files
+    from tfl.runs.predict import write_answers
 
-    predict_files(*_asked(argv), _OUTPUT.value)
+    rows, predicted = write_answers(*_asked(argv), _OUTPUT.value, _TOP.value)
+    if predicted.num_left_out:
+        total = len(rows) + predicted.num_left_out
+        raise IncompleteError(f"{predicted.num_left_out} of {total} files had no answer; the warnings say why.")
 
 
 def run() -> None:

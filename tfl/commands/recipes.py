@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from absl import flags
@@ -60,7 +61,9 @@ def with_source(config: TransferConfig, words: Sequence[str]) -> TransferConfig:
     given = "data.source" in config_flags.get_override_values(flags.FLAGS["config"])
     if len(words) + given > 1:
         received = " ".join([*words, *(["--config.data.source"] * given)])
-        raise InputError(f"`source` must be given once. Received: {received}.")
+        flag = next((word for word in words if "=" in word and not Path(word).exists()), "")
+        hint = f" Did you mean --{flag}?" if flag else ""
+        raise InputError(f"`source` must be given once. Received: {received}.{hint}")
     if words:
         return dataclasses.replace(config, data=dataclasses.replace(config.data, source=guess_source(words[0])))
     file = config_flags.get_config_filename(flags.FLAGS["config"])

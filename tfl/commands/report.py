@@ -8,6 +8,9 @@ from absl import flags
 
 from tfl import cli
 from tfl.commands import places
+from tfl.files.reading import read_json
+from tfl.files.schemas import EVALUATION
+from tfl.runs.checks import METRICS, MODEL
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of a finished run; it may also stand without --workdir=.")
 _GALLERY = flags.DEFINE_integer(
@@ -17,7 +20,9 @@ _GALLERY = flags.DEFINE_integer(
 
 def check(argv: list[str]) -> None:
     """Refuse what is no finished run, before TensorFlow is imported."""
-    places.finished_run(argv[1:], _WORKDIR.value)
+    run = places.finished_run(argv[1:], _WORKDIR.value, METRICS, MODEL)
+    if (run / "evaluation.json").exists():  # older runs have none
+        read_json(run / "evaluation.json", EVALUATION)
 
 
 def main(argv: list[str]) -> None:

@@ -11,7 +11,7 @@ from ml_collections import config_flags
 
 import tfl
 from tfl import cli
-from tfl.checks import check_config
+from tfl.checks import check_config, check_data, check_outside_of_sources
 from tfl.commands import places, recipes
 from tfl.config import NO_TRACKER, SHORT_NAMES, TransferConfig
 from tfl.config.seeds import parse_seeds
@@ -43,12 +43,16 @@ def check(argv: list[str]) -> bool:
     """Refuse what cannot be trained, before TensorFlow is imported; return whether nothing is left to do."""
     config, workdir = _asked(argv)
     config, seeds = check_config(config), _asked_seeds()
+    check_outside_of_sources(workdir, config)
     if seeds:
         open_study(workdir, config, seeds)
+        check_data(config)
         return False
     with Workdir.open(workdir, config.to_dict()) as opened:
         Tracking(config.tracking, opened).check()
         is_finished = opened.read_metrics() is not None and (opened / REPORT).exists()
+        if not is_finished:
+            check_data(config)
         if not is_finished or config.tracking != NO_TRACKER:  # a tracker may still lack the results
             return False
     say(f"{opened.path}: this run is finished")

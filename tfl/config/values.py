@@ -58,7 +58,35 @@ def validate_source(source: str, argument: str) -> str:
         )
     if kind != "digits" and not name:
         raise InputError(f"`{argument}` must name what to read, as in {kind}:NAME. Received: {source!r}.")
+    if kind == "digits":
+        parse_digits(name, argument)
     return kind + colon + name
+
+
+def parse_digits(selection: str, argument: str = "data.source") -> list[int]:
+    """Return the digits that `digits:SELECTION` names; all ten if it names none.
+
+    Raises:
+        InputError: the selection does not name two or more digits.
+
+    Example:
+        >>> parse_digits("5,6,9"), parse_digits("0-3")
+        ([5, 6, 9], [0, 1, 2, 3])
+    """
+    first, dash, last = selection.partition("-")
+    try:
+        wanted = (
+            list(range(int(first), int(last) + 1)) if dash else [int(part) for part in selection.split(",") if part]
+        )
+    except ValueError:
+        wanted = []
+    wanted = wanted if selection else list(range(10))
+    if len(set(wanted)) < 2 or not set(wanted) <= set(range(10)):
+        raise InputError(
+            f"`{argument}` must select two or more of the digits, as in digits:0-4 or digits:5,6,9. "
+            f"Received: digits:{selection}."
+        )
+    return wanted
 
 
 def parse_columns(text: str) -> dict[str, str]:

@@ -1,143 +1,17 @@
-"""Sources, splits and batches: from a source string or Python data to the batches that a model takes."""
+"""Sources, splits and batches: from a source string or Python data to the batches that a model takes.
 
-import dataclasses
-from collections.abc import Sequence
-from typing import Any
+Each name is imported when it is first used: the modules that look at the files of a source import no TensorFlow.
+"""
+# ruff: noqa: F401
 
-import numpy as np
+from etils import epy
 
-from tfl.config import validate_split
-from tfl.data.feed import EpochFeed
-from tfl.data.index import SPLITS, Index
-from tfl.data.label_formats import LabelFormat
-from tfl.data.pipeline import explain_lost, make_dataset, make_prediction_dataset
-from tfl.data.quarantine import write_quarantine_csv
-from tfl.data.source import Source, reading_explained
-from tfl.data.sources import load_source
-from tfl.data.splits import assign_splits, count_leaks, find_contradictions
-from tfl.inputs import Input
-from tfl.notebook import html_table
-
-__all__ = [
-    "EpochFeed",
-    "Index",
-    "Source",
-    "Splits",
-    "assign_splits",
-    "count_leaks",
-    "explain_lost",
-    "find_contradictions",
-    "load_data",
-    "load_source",
-    "make_dataset",
-    "make_prediction_dataset",
-    "reading_explained",
-    "write_quarantine_csv",
-]
-
-
-@dataclasses.dataclass(frozen=True)
-class Splits:
-    """A source whose examples are divided into train, validation and test; each is an int64 array of index rows.
-
-    Example:
-        >>> splits = tfl.load_data("folder:photos")
-        >>> splits.index.class_names
-        ('ant', 'bee', 'wasp')
-    """
-
-    source: Source
-
-    @property
-    def index(self) -> Index:
-        """One row per usable example."""
-        return self.source.index
-
-    @property
-    def quarantine(self) -> tuple[tuple[str, str], ...]:
-        """(path, reason) of each file that is left out."""
-        return self.source.quarantine
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Class names in the order of the label numbers; empty for regression."""
-        return self.index.class_names
-
-    @property
-    def train(self) -> np.ndarray:
-        """Rows for fitting the model."""
-        return self.index.rows("train")
-
-    @property
-    def validation(self) -> np.ndarray:
-        """Rows for choosing between models and settings."""
-        return self.index.rows("validation")
-
-    @property
-    def test(self) -> np.ndarray:
-        """Rows for the reported results."""
-        return self.index.rows("test")
-
-    def __repr__(self) -> str:
-        counts = ", ".join(f"{name} {len(self.index.rows(name))}" for name in SPLITS)
-        classes = f"; {len(self.class_names)} classes" if self.class_names else ""
-        left_out = f"; {len(self.quarantine)} files left out" if self.quarantine else ""
-        return f"Splits({len(self.index)} {self.source.kind.noun[1]}: {counts}{classes}{left_out})"
-
-    def _repr_html_(self) -> str:
-        rows = [self.index.rows(name) for name in SPLITS]
-        table = [("all", *map(len, rows))]
-        if self.index.is_multiclass:
-            table += [
-                (name, *(int(np.sum(self.index.labels[part] == label)) for part in rows))
-                for label, name in enumerate(self.class_names)
-            ]
-        return html_table(("class", *SPLITS), table, repr(self))
-
-
-def load_data(
-    source: Any,
-    *,
-    split: Sequence[float] = (0.7, 0.15, 0.15),
-    seed: int = 0,
-    max_bad_fraction: float = 0.1,
-    train_examples_per_class: int = 0,
-    bit_depth: int = 16,
-    kind: str | Input = "image",
-    columns: str = "",
-    labels: LabelFormat | None = None,
-) -> Splits:
-    """Open a source and divide it into train, validation and test.
-
-    Args:
-        source: as `load_source` takes it.
-        split: fractions of train, validation and test, for a source without its own splits.
-        seed: of the split.
-        max_bad_fraction: more undecodable files than this fraction stop the run.
-        train_examples_per_class: maximum number of training examples per class; 0: all.
-        bit_depth: number of bits that 16-bit PNG files really use, 8 to 16; see `Source.at_depth`.
-        kind: what an example is; see `tfl.inputs`.
-        columns: which column of a table is what; see `load_source`.
-        labels: the format of the labels of a table; None: the format that they seem to have.
-
-    Returns:
-        The splits, with the source and its index.
-
-    Raises:
-        InputError: the data cannot be used; the message says why.
-
-    Example:
-        >>> splits = load_data("digits")
-        >>> len(splits.train), len(splits.validation), len(splits.test)
-        (1259, 269, 269)
-    """
-    validate_split(split)
-    opened = load_source(source, max_bad_fraction, bit_depth=bit_depth, kind=kind, columns=columns, labels=labels)
-    index = assign_splits(
-        opened.index,
-        split=split,
-        seed=seed,
-        train_examples_per_class=train_examples_per_class,
-        nouns=opened.kind.noun,
-    )
-    return Splits(opened.with_index(index))
+with epy.lazy_api_imports(globals()):
+    from tfl.data.feed import EpochFeed
+    from tfl.data.index import Index
+    from tfl.data.load import Splits, load_data
+    from tfl.data.pipeline import explain_lost, make_dataset, make_prediction_dataset
+    from tfl.data.quarantine import write_quarantine_csv
+    from tfl.data.source import Source, reading_explained
+    from tfl.data.sources import load_source
+    from tfl.data.splits import assign_splits, count_leaks, find_contradictions

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfl.data.index import SPLITS, make_index
+from tfl.config.values import parse_digits
+from tfl.data.index import make_index
 from tfl.data.labels import as_labels, read_labels
 from tfl.data.source import Source
+from tfl.data.split_names import SPLITS
 from tfl.errors import InputError
 from tfl.inputs import Input
 
@@ -97,7 +99,7 @@ def load_digits(selection: str, kind: Input) -> ArraySource:
     """
     from sklearn import datasets
 
-    wanted = _parse_digits(selection)
+    wanted = parse_digits(selection)
     digits = datasets.load_digits()
     kept = np.flatnonzero(np.isin(digits.target, wanted))
     # Values are 0..16, and the background is 0: scale them to 0..255.
@@ -119,20 +121,3 @@ def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
             f"Received: {', '.join(f'{part.dtype} {part.shape}' for part in parts)}."
         )
     return np.concatenate(parts)
-
-
-def _parse_digits(selection: str) -> list[int]:
-    first, dash, last = selection.partition("-")
-    try:
-        wanted = (
-            list(range(int(first), int(last) + 1)) if dash else [int(part) for part in selection.split(",") if part]
-        )
-    except ValueError:
-        wanted = []
-    wanted = wanted if selection else list(range(10))
-    if len(set(wanted)) < 2 or not set(wanted) <= set(range(10)):
-        raise InputError(
-            f"`data.source` must select two or more of the digits, as in digits:0-4 or digits:5,6,9. "
-            f"Received: digits:{selection}."
-        )
-    return wanted

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfl import progress
-from tfl.data.index import make_index, natural_key
+from tfl.data.index import make_index
 from tfl.data.layout import recognise
 from tfl.data.quarantine import check_bad_fraction
 from tfl.data.source import Source, number_classes
@@ -20,7 +20,7 @@ from tfl.files.writing import expand_home
 from tfl.inputs import Input, Scanned
 from tfl.inputs.input import HASH_BUCKETS
 from tfl.inputs.scan import scan_files
-from tfl.registry import find_same
+from tfl.registry import find_same, natural_key
 
 Row = tuple[str, str, str]  # split, class, file
 Bad = tuple[tuple[str, str], ...]  # file, reason

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import re
 import zlib
 from collections.abc import Mapping, Sequence
 
@@ -11,13 +10,13 @@ from etils import epath
 from scipy import sparse
 
 from tfl.data.label_formats import label_format_of
+from tfl.data.split_names import SPLITS
 from tfl.errors import InputError
 from tfl.files.reading import read_csv, refuse_file
 from tfl.inputs import get_input, input_names
-from tfl.registry import normal_name
+from tfl.registry import natural_key, normal_name
 from tfl.workdir import write_csv
 
-SPLITS = ("train", "validation", "test")
 UNUSED = "unused"  # split of the rows beyond `train_examples_per_class`
 COLUMNS = ("id", "path", "label", "split", "sha256")  # of splits.csv, followed by the facts
 
@@ -259,14 +258,3 @@ def _check_utf8(class_names: Sequence[str]) -> None:
                 f"`data.source` must have class names in UTF-8. Received: {shown!r}. "
                 "Did you mean to rename the folder (`convmv` does it for many)?"
             ) from error
-
-
-def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
-    """Return a sort key for natural order, which puts "2" before "10", and "img9" before "img10".
-
-    Example:
-        >>> sorted(["10", "2", "a"], key=natural_key)
-        ['2', '10', 'a']
-    """
-    parts = enumerate(re.split(r"([0-9]+)", text))  # numbers are at the odd positions
-    return tuple((0, int(part), part) if place % 2 else (1, 0, part) for place, part in parts if part)

@@ -8,7 +8,6 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from tfl.data.index import SPLITS
 from tfl.data.layout_checks import (
     IMAGE_WORDS,
     ClassFolder,
@@ -18,7 +17,7 @@ from tfl.data.layout_checks import (
     is_nested,
     refuse,
 )
-from tfl.data.split_names import find_splits
+from tfl.data.split_names import SPLITS, find_splits
 from tfl.data.tree import Folder
 from tfl.registry import normal_name
 

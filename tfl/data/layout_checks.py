@@ -1,13 +1,14 @@
 """Refuse trees that can be read in more than one way, or in no way, with one line that draws the tree."""
 
 import collections
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from tfl.data.split_names import find_splits
-from tfl.data.tree import Folder, sketch
+from tfl.data.tree import Folder, is_junk, sketch
 from tfl.errors import InputError
 from tfl.registry import look_alike, normal_name
 
@@ -49,7 +50,8 @@ def check_classes(folder: Folder, candidates: Sequence[Folder], several: str, at
     """
     if len(candidates) < at_least:
         found = f"only the class folder {candidates[0].name}" if candidates else "no class folders"
-        refuse(f"hold at least two class folders, as in CLASS/1.jpg, but it has {found}", folder)
+        advice = "" if candidates else _folder_of_classes(folder)
+        refuse(f"hold at least two class folders, as in CLASS/1.jpg, but it has {found}", folder, advice)
     empty = next((item for item in candidates if not item.num_files), None)
     if empty:
         refuse(f"have {several} for every class, but the class folder {empty.path} is empty", folder, "to remove it")
@@ -67,6 +69,26 @@ def check_classes(folder: Folder, candidates: Sequence[Folder], several: str, at
         refuse("hold class folders, not parts of a data set", folder, "to sort them as CLASS/fold1/1.jpg")
     if all(_DATE.fullmatch(name) for name in names) and any(map(is_nested, candidates)):
         refuse("hold class folders at the top, not below dates", folder, "to sort them as CLASS/2023/1.jpg")
+
+
+def _folder_of_classes(folder: Folder) -> str:
+    """Return "folder:PATH" of the folder above, if this one looks like one of several class folders in it."""
+    above = Path(folder.path).absolute().parent
+    if folder.folders or not folder.own_examples:
+        return ""
+    try:
+        beside = [item for item in above.iterdir() if item.is_dir() and not is_junk(item.name, is_folder=True)]
+        classes = [item for item in beside if _holds_only_examples(item, folder)]
+    except OSError:  # a folder beside it cannot be read
+        return ""
+    return f"folder:{above}" if len(classes) > 1 else ""
+
+
+def _holds_only_examples(path: Path, other: Folder) -> bool:
+    """Return whether a folder looks like a class folder: it has files that may be examples, and no folders."""
+    with os.scandir(path) as entries:
+        found = list(entries)
+    return any(other.may_be(Path(item.name).suffix) for item in found) and not any(item.is_dir() for item in found)
 
 
 def check_nesting(folder: Folder, candidates: Sequence[Folder]) -> None:

@@ -74,5 +74,5 @@ def check_same_again(stream: tf.data.Dataset, fingerprints: Sequence[int], split
             raise InputError(
                 "`source` must give the same examples in the same order on every pass. Received: another example "
                 f"at position {place}{f' of {split}' if split else ''} of the second pass. Did you mean to leave "
-                "shuffling and augmentation to tfl, and list_files(..., shuffle=False)?"
+                "shuffling and augmentation to tfl, with shuffle=False in image_dataset_from_directory or list_files?"
             )

@@ -11,10 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfl import progress
-from tfl.data.index import Index, natural_key
+from tfl.data.index import Index
 from tfl.errors import InputError
 from tfl.inputs import Input
-from tfl.registry import appearance, normal_name
+from tfl.registry import appearance, natural_key, normal_name
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 
+SPLITS = ("train", "validation", "test")
 SPLIT_WORDS = {
     **dict.fromkeys(("train", "training", "trn", "trainval"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "validate", "dev", "devel", "development"), "validation"),

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfl import progress
-from tfl.data.index import SPLITS, UNUSED, Index
+from tfl.data.index import UNUSED, Index
+from tfl.data.split_names import SPLITS
 from tfl.errors import InputError
 from tfl.inputs import Input
 

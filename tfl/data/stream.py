@@ -8,11 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfl import progress
-from tfl.data.index import SPLITS, make_index
+from tfl.data.index import make_index
 from tfl.data.labels import as_labels, find_missing, read_labels
 from tfl.data.passes import check_ends, check_not_repeating, check_same_again, fingerprint
 from tfl.data.quarantine import check_bad_fraction
 from tfl.data.source import Source
+from tfl.data.split_names import SPLITS
 from tfl.errors import BadExampleError, InputError
 from tfl.inputs import Input, Scanned, input_of
 from tfl.inputs.batches import has_input
@@ -192,6 +193,7 @@ def _as_pairs(dataset: tf.data.Dataset, kind: Input) -> tf.data.Dataset:
     if not kind.is_example(example):
         raise InputError(
             f"`source` must give single {kind.noun[1]}{kind.shape_hint}, or the bytes of single files, not batches. "
-            f"Received: {example.dtype.name} of shape {example.shape}. Did you mean source.unbatch()?"
+            f"Received: {example.dtype.name} of shape {example.shape}. Did you mean source.unbatch()? "
+            "image_dataset_from_directory also needs shuffle=False."
         )
     return dataset

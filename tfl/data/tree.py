@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from tfl.data.index import natural_key
 from tfl.errors import InputError
+from tfl.registry import natural_key
 
 _JUNK_FOLDERS = {  # in lower case; of network drives, Windows, macOS, Linux and Python
     *("@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "lost+found", "__macosx"),

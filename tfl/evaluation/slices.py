@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from etils import epath
 
 from tfl.data import Source, make_dataset
-from tfl.data.index import natural_key
 from tfl.errors import InputError
 from tfl.evaluation.intervals import mean_interval, wilson_interval
 from tfl.evaluation.predictions import Predictions
+from tfl.files.existing import existing_slices
 from tfl.files.reading import read_spreadsheet
 from tfl.progress import track
-from tfl.registry import did_you_mean
+from tfl.registry import did_you_mean, natural_key
 
 MAX_PARTS = 4  # limit of the parts of a numeric value
 LEAST = 20  # examples in a part of a numeric value; with fewer the interval is too wide to be useful
@@ -121,11 +120,9 @@ def slice_by_column(specification: str, ids: Sequence[str] | np.ndarray) -> tupl
         InputError: the file, the column or the column `id` does not exist, an id occurs twice, the encoding is another
             one, or none of the examples is in the file.
     """
-    file, _, column = specification.rpartition(":")
-    if not file or not epath.Path(file).expanduser().is_file():
-        raise InputError(f"`slices` must be FILE.csv:COLUMN with a file that exists. Received: {specification!r}.")
+    file, column = existing_slices(specification)
     names = set(map(str, ids))
-    rows = read_spreadsheet(epath.Path(file).expanduser(), ("id", column), key="id", argument="slices", known=names)
+    rows = read_spreadsheet(file, ("id", column), key="id", argument="slices", known=names)
     known = list(rows[0]) if rows else []
     for name in ("id", column):
         if name not in known:

@@ -8,11 +8,11 @@ from etils import epath
 
 from tfl.errors import InputError
 from tfl.evaluation.predictions import Predictions
+from tfl.files.parquet import import_parquet
 from tfl.files.reading import first_twice, read_csv, refuse_file
 from tfl.files.writing import write_atomically
 from tfl.registry import normal_name
 from tfl.tasks import Task, get_task, task_of_scores
-from tfl.version import install_command
 from tfl.workdir import write_csv
 
 PREFIX = "p_"  # of the columns of probabilities or values
@@ -49,7 +49,7 @@ def write_predictions(
         for row, label, decided in zip(table.ids, table.labels, table.task.decide(probabilities), strict=True)
     ]
     if str(path).endswith(".parquet"):
-        pyarrow, parquet = _import_parquet(path)
+        pyarrow, parquet = import_parquet("predictions", path)
         columns = [*(list(column) for column in zip(*texts, strict=True)), *probabilities.T]
         content = pyarrow.table(dict(zip(header, map(pyarrow.array, columns), strict=True)))
         write_atomically(path, lambda temporary: parquet.write_table(content, temporary))
@@ -114,7 +114,7 @@ def read_column(path: epath.PathLike, name: str = DIGEST) -> dict[str, str]:
 
 def _read_columns(path: epath.Path) -> Mapping[str, Sequence[Any]]:
     if path.suffix == ".parquet":
-        pyarrow, parquet = _import_parquet(path)
+        pyarrow, parquet = import_parquet("predictions", path)
         try:
             columns = parquet.read_table(path).to_pydict()
         except (pyarrow.ArrowException, OSError) as error:
@@ -124,18 +124,6 @@ def _read_columns(path: epath.Path) -> Mapping[str, Sequence[Any]]:
         return columns
     rows = read_csv(path, ("id", "label"), key="id", argument="predictions")
     return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
-
-
-def _import_parquet(path: epath.PathLike) -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise InputError(
-            f"`predictions` must be CSV where pyarrow is not installed ({install_command('parquet')}). "
-            f"Received: {str(path)!r}."
-        ) from error
-    return pyarrow, pyarrow.parquet
 
 
 def _digits(value: float) -> str:

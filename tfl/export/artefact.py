@@ -15,8 +15,9 @@ import tensorflow as tf
 from etils import epath
 
 from tfl.errors import BadExampleError, InputError
-from tfl.export.format_table import OwnFormat, format_of_folder
-from tfl.export.graph import METADATA_NAME, decode_batch, metadata_from_json, probabilities_of
+from tfl.export.format_table import OwnFormat, own_format
+from tfl.export.graph import decode_batch, metadata_from_json, probabilities_of
+from tfl.export.model_files import METADATA_NAME, find_format
 from tfl.export.operations import check_operations
 from tfl.export.runner import num_cores
 from tfl.export.saved_model import BYTES_SIGNATURE, prepared_signature
@@ -178,27 +179,10 @@ def load_artefact(path: epath.PathLike) -> Artefact:
 
 
 def _loader(path: epath.Path) -> Callable[[epath.Path], Artefact]:
-    if not path.exists():
-        raise InputError(
-            f"`model` must be a workdir or an exported model. Received: {str(path)!r}, which does not exist."
-        )
-    if path.is_dir() and (path / METADATA_NAME).exists():
-        own = format_of_folder(path)
-        if own is None:
-            raise InputError(
-                f"`model` must be of a format that `register_format` knows. Received: {str(path)!r}: "
-                f"no format {path.suffix.removeprefix('.')!r}."
-            )
-        return functools.partial(_load_own, own)
-    if path.is_dir():
-        return _load_saved_model if (path / "saved_model.pb").exists() else _load_keras
-    loaders = {".keras": _load_keras, ".tflite": _load_litert, ".onnx": _load_onnx}
-    if path.suffix not in loaders:
-        raise InputError(
-            f"`model` must be a workdir, a SavedModel folder or a file that ends with {', '.join(loaders)}. "
-            f"Received: {str(path)!r}."
-        )
-    return loaders[path.suffix]
+    name = find_format(path)
+    loaders = {"keras": _load_keras, "saved_model": _load_saved_model, "litert": _load_litert, "onnx": _load_onnx}
+    own = own_format(name)
+    return loaders[name] if own is None else functools.partial(_load_own, own)
 
 
 def _load_keras(path: epath.Path) -> Artefact:
@@ -268,12 +252,6 @@ def _load_onnx(path: epath.Path) -> Artefact:
 
 
 def _load_own(own: OwnFormat, path: epath.Path) -> Artefact:
-    if own.missing:
-        packages = " ".join(own.missing)
-        raise InputError(
-            f"`model` must be of a format whose packages are installed (pip install {packages}). "
-            f"Received: {str(path)!r}."
-        )
     metadata, run = metadata_from_json((path / METADATA_NAME).read_text("utf-8")), own.load(Path(path))
     return Artefact(path, own.name, metadata, lambda pixels: np.asarray(run(pixels), np.float32))
 

@@ -17,31 +17,12 @@ import scipy.stats
 from tfl.errors import InputError
 from tfl.export import runner
 from tfl.export.format_table import own_format
+from tfl.export.limits import CertificateError, Limits
 from tfl.export.operations import check_operations
 from tfl.models.classifier import Metadata
 from tfl.tasks import Task
 
-TOLERANCE, MIN_AGREEMENT = 1e-5, 0.99
 SECONDS = 3600  # time limit of the process that runs an artefact
-
-
-class CertificateError(InputError):
-    """An artefact differs from the trained model; the message says in one line by how much."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Limits:
-    """How far an artefact may differ from the trained model.
-
-    Attributes:
-        tolerance: the largest allowed difference of a probability, for float32 artefacts. For regression: of a value,
-            divided by the largest value if that is above 1. Other kernels sum in another order, which changes the
-            last digits of float32; 1e-5 is ten times the usual difference.
-        min_agreement: the smallest allowed share of images with the same decision, for quantized artefacts, in [0, 1].
-    """
-
-    tolerance: float = TOLERANCE
-    min_agreement: float = MIN_AGREEMENT
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,20 +7,26 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from types import CodeType
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from tfl.errors import InputError
+from tfl.registry import resolve
+from tfl.version import install_command
 
 FORMATS = ("saved_model", "litert", "onnx", "keras")
+QUANTIZATIONS = ("none", "dynamic", "float16", "int8")
+_PACKAGES = {"litert": ("ai_edge_litert",), "onnx": ("onnx", "tf2onnx", "onnxruntime")}  # to write and to run the files
 _TAKEN = (*FORMATS, "tflite")  # as names, and as endings of file names
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
+if TYPE_CHECKING:
+    import numpy as np
+
 Write = Callable[[Any, Any, Path], None]
-Load = Callable[[Path], Callable[[np.ndarray], np.ndarray]]
+Load = Callable[[Path], "Callable[[np.ndarray], np.ndarray]"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +91,34 @@ def register_format(name: str, write: Write, load: Load, packages: Sequence[str]
         )
     _OWN[name] = OwnFormat(name, write, load, tuple(packages), _source(load))
     return _OWN[name]
+
+
+def check_formats(formats: Sequence[str], quantize: str) -> tuple[tuple[str, ...], str]:
+    """Return formats and quantization in their standard spelling; check them before anything slow starts.
+
+    Raises:
+        InputError: a format or quantization is unknown, the packages of a format are not installed, or none of the
+            formats supports the quantization.
+    """
+    resolved = tuple(dict.fromkeys(resolve(name, format_names(), "formats") for name in formats))
+    quantize = resolve(quantize, list(QUANTIZATIONS), "quantize")
+    if not resolved:
+        raise InputError(f"`formats` must name at least one of {', '.join(format_names())}. Received: none.")
+    if quantize != "none" and "litert" not in resolved:
+        raise InputError(
+            f"`quantize` must be 'none' without the format litert, because the other formats store float32. "
+            f"Received: quantize={quantize!r}, formats={','.join(resolved)}."
+        )
+    for name in resolved:
+        own = own_format(name)
+        missing = own.missing if own else [each for each in _PACKAGES.get(name, ()) if find_spec(each) is None]
+        if missing:
+            remedy = f"pip install {' '.join(missing)}" if own else install_command("export")
+            raise InputError(
+                f"`formats` must be formats whose packages are installed. Received: formats={','.join(resolved)} "
+                f"without {', '.join(missing)}. Did you mean to run {remedy}?"
+            )
+    return resolved, quantize
 
 
 def format_names() -> list[str]:

@@ -4,8 +4,7 @@ import contextlib
 import dataclasses
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from importlib.util import find_spec
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import keras
@@ -14,45 +13,15 @@ from tensorflow.lite.python.convert_phase import ConverterError
 
 from tfl.errors import InputError
 from tfl.export.certificate import Product
-from tfl.export.format_table import OwnFormat, format_names, own_format
-from tfl.export.graph import METADATA_NAME, metadata_to_json
-from tfl.export.litert_file import QUANTIZATIONS, write_litert
+from tfl.export.format_table import QUANTIZATIONS, OwnFormat, format_names, own_format
+from tfl.export.graph import metadata_to_json
+from tfl.export.litert_file import write_litert
+from tfl.export.model_files import METADATA_NAME
 from tfl.export.onnx_file import write_onnx
 from tfl.export.saved_model import write_saved_model
 from tfl.models.classifier import Metadata, save_model
-from tfl.registry import resolve
-from tfl.version import install_command
 
-_PACKAGES = {"litert": ("ai_edge_litert",), "onnx": ("onnx", "tf2onnx", "onnxruntime")}  # to write and to run the files
 _NAMES = {"saved_model": "saved_model", "litert": "model.tflite", "onnx": "model.onnx", "keras": "model.keras"}
-
-
-def check_formats(formats: Sequence[str], quantize: str) -> tuple[tuple[str, ...], str]:
-    """Return formats and quantization in their standard spelling; check them before anything slow starts.
-
-    Raises:
-        InputError: a format or quantization is unknown, the packages of a format are not installed, or none of the
-            formats supports the quantization.
-    """
-    resolved = tuple(dict.fromkeys(resolve(name, format_names(), "formats") for name in formats))
-    quantize = resolve(quantize, list(QUANTIZATIONS), "quantize")
-    if not resolved:
-        raise InputError(f"`formats` must name at least one of {', '.join(format_names())}. Received: none.")
-    if quantize != "none" and "litert" not in resolved:
-        raise InputError(
-            f"`quantize` must be 'none' without the format litert, because the other formats store float32. "
-            f"Received: quantize={quantize!r}, formats={','.join(resolved)}."
-        )
-    for name in resolved:
-        own = own_format(name)
-        missing = own.missing if own else [each for each in _PACKAGES.get(name, ()) if find_spec(each) is None]
-        if missing:
-            remedy = f"pip install {' '.join(missing)}" if own else install_command("export")
-            raise InputError(
-                f"`formats` must be formats whose packages are installed. Received: formats={','.join(resolved)} "
-                f"without {', '.join(missing)}. Did you mean to run {remedy}?"
-            )
-    return resolved, quantize
 
 
 def build(

@@ -11,7 +11,6 @@ from tfl.errors import InputError
 from tfl.files.reading import parse_json
 from tfl.models.classifier import Metadata
 
-METADATA_NAME = "tfl.json"  # name of the entry in an artefact that holds its `Metadata`
 PROBABILITIES = "probabilities"  # name of the output in every format; `Input.tensors` names the input
 
 

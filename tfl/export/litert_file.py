@@ -7,12 +7,12 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
+from tfl.export.format_table import QUANTIZATIONS
 from tfl.export.graph import PROBABILITIES, freeze
 from tfl.export.litert_metadata import add_metadata
 from tfl.models.classifier import Metadata
 from tfl.registry import resolve
 
-QUANTIZATIONS = ("none", "dynamic", "float16", "int8")
 CALIBRATION_IMAGES = 128  # the ranges of activations hardly change after the first hundred images
 
 

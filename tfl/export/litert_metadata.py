@@ -15,7 +15,8 @@ import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
-from tfl.export.graph import METADATA_NAME, PROBABILITIES, metadata_to_json
+from tfl.export.graph import PROBABILITIES, metadata_to_json
+from tfl.export.model_files import METADATA_NAME
 from tfl.models.classifier import Metadata
 
 LABELS_NAME, SIGNATURE = "labels.txt", "serving_default"

@@ -8,7 +8,8 @@ import keras
 import tensorflow as tf
 from etils import epath
 
-from tfl.export.graph import METADATA_NAME, PROBABILITIES, freeze, metadata_to_json
+from tfl.export.graph import PROBABILITIES, freeze, metadata_to_json
+from tfl.export.model_files import METADATA_NAME
 from tfl.models.classifier import Metadata
 
 OPSET = 18  # released in 2022; every runtime in use reads it

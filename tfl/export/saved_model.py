@@ -8,13 +8,13 @@ import tensorflow as tf
 from etils import epath
 
 from tfl.export.graph import (
-    METADATA_NAME,
     PROBABILITIES,
     batch_spec,
     decode_batch,
     metadata_to_json,
     probabilities_of,
 )
+from tfl.export.model_files import METADATA_NAME
 from tfl.models.classifier import Metadata
 
 BYTES_SIGNATURE, CLASS_NAMES = "serving_bytes", "class_names"

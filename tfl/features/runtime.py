@@ -11,7 +11,6 @@ Runtime was never the fastest of the three. XLA and bfloat16 on a GPU are not us
 """
 
 import functools
-import importlib.util
 import tempfile
 import time
 from collections import Counter
@@ -25,9 +24,9 @@ import tensorflow as tf
 
 from tfl.config import RUNTIMES
 from tfl.errors import InputError
+from tfl.features.installed import check_runtime, has_openvino
 from tfl.progress import say
 from tfl.registry import resolve
-from tfl.version import install_command
 
 TOLERANCE = 1e-4  # largest allowed difference between two runtimes, relative to the largest feature
 
@@ -128,12 +127,7 @@ def make_forward(
         True
     """
     name = resolve(runtime, RUNTIMES, "features.runtime")
-    has_openvino = importlib.util.find_spec("openvino") is not None
-    if name == "openvino" and not has_openvino:
-        raise InputError(
-            f"`features.runtime` must be an installed runtime: {install_command('fast-cpu')}. "
-            "Received: features.runtime='openvino'."
-        )
+    check_runtime(name)
     if batch_size < 1:
         raise InputError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}.")
     input_shape = (batch_size, *extractor.input.shape[1:])
@@ -145,7 +139,7 @@ def make_forward(
     graph = _trace(extractor, input_shape, dtype)
     plain = Forward("tensorflow", lambda images: graph(tf.constant(images)).numpy(), input_shape, dtype, examples)
     is_worth_timing = (num_images is None or num_images >= _WORTH_TIMING) and not tf.config.list_physical_devices("GPU")
-    if name == "tensorflow" or not has_openvino or (name == "auto" and not is_worth_timing):
+    if name == "tensorflow" or not has_openvino() or (name == "auto" and not is_worth_timing):
         return plain
     if sample is None:
         sample = np.random.default_rng(0).integers(0, 256, input_shape, np.uint8)

@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Callable
 from pathlib import Path
 
+from etils import epath
+
 from tfl.config.values import SOURCES, TABLES, validate_source
 from tfl.errors import InputError
 from tfl.files.writing import expand_home
@@ -32,6 +34,22 @@ def existing_table(path: str, argument: str) -> Path:
         hint = nearest(file, Path.is_file)
         raise InputError(f"`{argument}` must name a table that exists. Received: csv:{path}.{hint}")
     return file
+
+
+def existing_slices(specification: str) -> tuple[Path, str]:
+    """Return the file and the column of `FILE.csv:COLUMN`, a table that divides examples.
+
+    Raises:
+        InputError: there is no such file, or no column is named.
+    """
+    name, _, column = specification.rpartition(":")
+    file = Path(name).expanduser()
+    if not name or not column or not file.is_file():
+        hint = nearest(file, Path.is_file) if name and column else ""
+        raise InputError(
+            f"`slices` must be FILE.csv:COLUMN with a file that exists. Received: {specification!r}.{hint}"
+        )
+    return file, column
 
 
 def check_source(source: str, argument: str) -> None:
@@ -75,6 +93,18 @@ def guess_source(word: str, argument: str = "source") -> str:
         f"`{argument}` must be a folder of photos, a table ({', '.join(TABLES)}), digits or tfds:NAME. "
         f"Received: {word!r}, {problem}.{nearest(path)}"
     )
+
+
+def nearest_sibling(path: epath.PathLike) -> str:
+    """Return the same hint for a path that may be a file or a folder."""
+    return nearest(Path(path), lambda item: not item.name.startswith("."))
+
+
+def nearest_run(path: epath.PathLike) -> str:
+    """Return " Did you mean ...?" with the newest run in a folder such as `runs`, "" if there is none in it."""
+    runs = [file for file in Path(path).glob("*/metrics.json") if (file.parent / "config.json").exists()]
+    newest = max(runs, key=lambda file: file.stat().st_mtime, default=None)
+    return f" Did you mean '{newest.parent}'?" if newest else ""
 
 
 def nearest(path: Path, may_be: Callable[[Path], bool] = Path.is_dir) -> str:

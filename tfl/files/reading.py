@@ -128,6 +128,25 @@ def read_csv(
     return parse_csv(text, path, columns, key=key, argument=argument)
 
 
+def check_header(path: epath.PathLike, columns: Sequence[str], argument: str = "workdir") -> None:
+    """Check the first line of a table, however large the table is.
+
+    Args:
+        path: a CSV file.
+        columns: that the header must have.
+        argument: the option that names the file, for messages.
+
+    Raises:
+        InputError: the file is missing or damaged, or a column is missing or occurs twice.
+    """
+    try:
+        with epath.Path(path).open("rb") as file:
+            header = file.readline().decode("utf-8-sig", "surrogateescape")
+    except OSError as error:
+        raise refuse_file(path, error, argument) from error
+    parse_csv(header, path, columns, argument=argument)
+
+
 def read_spreadsheet(
     path: epath.PathLike, columns: Sequence[str], *, key: str, argument: str, known: Collection[str] = ()
 ) -> list[dict[str, str]]:

@@ -3,47 +3,14 @@
     get_input("image").sized(224).prepare(tf.io.read_file("ant.jpg"))
 
 The other packages use only what an input declares. To add one, write a subclass of `Input` and call `register_input`.
+Each name is imported when it is first used: `tfl.inputs.files` imports no TensorFlow.
 """
+# ruff: noqa: F401
 
-from tfl.inputs.batches import input_of
-from tfl.inputs.image.image_input import ImageInput
-from tfl.inputs.input import Input, Scanned
-from tfl.registry import register, resolve
+from etils import epy
 
-__all__ = ["ImageInput", "Input", "Scanned", "get_input", "input_names", "input_of", "register_input"]
-
-_INPUTS: dict[str, Input] = {ImageInput.name: ImageInput()}
-
-
-def get_input(kind: "str | Input", argument: str = "kind") -> Input:
-    """Return the input with a name; upper and lower case are the same. An `Input` object is returned unchanged.
-
-    Args:
-        kind: a name, or an input.
-        argument: name of the caller's argument, for messages.
-
-    Raises:
-        InputError: there is no such input.
-
-    Example:
-        >>> get_input("Image").noun
-        ('image', 'images')
-    """
-    return kind if isinstance(kind, Input) else _INPUTS[resolve(kind, input_names(), argument)]
-
-
-def input_names() -> list[str]:
-    """Return the names of all registered inputs."""
-    return list(_INPUTS)
-
-
-def register_input(kind: Input) -> Input:
-    """Register an input under its name, so that backbones and model files can use the name.
-
-    A class that is defined again, as by a notebook cell that runs twice, replaces the earlier one.
-
-    Raises:
-        InputError: another input has this name.
-    """
-    register(_INPUTS, kind, "kind")
-    return kind
+with epy.lazy_api_imports(globals()):
+    from tfl.inputs.batches import input_of
+    from tfl.inputs.image.image_input import ImageInput
+    from tfl.inputs.input import Input, Scanned
+    from tfl.inputs.known import get_input, input_names, register_input

@@ -1,6 +1,5 @@
 """Write features for other programs: scikit-learn, a vector database, a notebook."""
 
-import importlib.util
 import os
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +13,6 @@ from tfl.build import checked, load_splits, make_extractor
 from tfl.config import TransferConfig
 from tfl.data import Splits, reading_explained
 from tfl.data.index import describe_order
-from tfl.errors import InputError
 from tfl.features import open_store
 from tfl.features.rows import read_blocks
 from tfl.files.writing import write_atomically
@@ -22,8 +20,7 @@ from tfl.models.classifier import build_classifier, split_at_features
 from tfl.models.heads import HeadSpec
 from tfl.models.inference import Outputs
 from tfl.progress import say
-from tfl.registry import resolve
-from tfl.version import install_command
+from tfl.recipe.feature_file import check_format
 from tfl.workdir import write_csv
 
 
@@ -49,13 +46,7 @@ def extract_features(config: TransferConfig, output: epath.PathLike, file_format
         >>> features = tfl.extract_features(config, "features.parquet", "parquet")
     """
     config = checked(config)
-    write = _FORMATS[resolve(file_format, list(_FORMATS), "format")]
-    if write is _write_parquet and importlib.util.find_spec("pyarrow") is None:
-        raise InputError(
-            "`format` must be a format whose packages are installed. Received: 'parquet'. Did you mean to run "
-            f"{install_command('parquet')}?"
-        )
-    _check_output(output, is_folder=write is _write_npy)
+    write = _WRITERS[check_format(file_format, output)]
     output = epath.Path(output).expanduser()
     splits = load_splits(config)
     features = _extract(config, splits)
@@ -75,17 +66,6 @@ def _extract(config: TransferConfig, splits: Splits) -> Outputs:
     lower, _ = split_at_features(build_classifier(backbone, HeadSpec(1, config.head.pooling)))
     extractor = make_extractor(lower, splits.source, config.features, open_store(config.features))
     return extractor(np.arange(len(splits.index)))
-
-
-def _check_output(name: epath.PathLike, *, is_folder: bool) -> None:
-    """Check the output before the slow work, so that the write does not fail after it."""
-    output = epath.Path(name).expanduser()
-    if not os.fspath(name) or (output.exists() and output.is_dir() != is_folder):
-        kind = "folder" if is_folder else "file"
-        raise InputError(f"`output` must be a {kind}, a new one or one that exists. Received: {os.fspath(name)!r}.")
-    existing = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
-    if "://" not in str(output) and not os.access(existing, os.W_OK):
-        raise InputError(f"`output` must be writable. Received: {str(output)!r}: {existing} is read-only.")
 
 
 def _write_npy(output: epath.Path, features: Outputs, splits: Splits) -> None:
@@ -139,7 +119,7 @@ def _names(splits: Splits, rows: slice) -> tuple[list[str], list[str], list[str]
     return index.ids[rows].tolist(), index.label_texts()[rows], index.splits[rows].tolist()
 
 
-_FORMATS: dict[str, Callable[[epath.Path, Outputs, Splits], None]] = {
+_WRITERS: dict[str, Callable[[epath.Path, Outputs, Splits], None]] = {
     "npy": _write_npy,
     "parquet": _write_parquet,
     "tfrecord": _write_tfrecord,

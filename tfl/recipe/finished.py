@@ -15,8 +15,9 @@ from tfl.models.classifier import load_model
 from tfl.models.metadata import show_label_order
 from tfl.notebook import html_table
 from tfl.progress import say
+from tfl.runs import TOP
 from tfl.runs.next_steps import next_steps
-from tfl.runs.predict import TOP, answer_files
+from tfl.runs.predict import answer_files
 from tfl.workdir import Workdir
 
 Metrics = dict[str, Any]

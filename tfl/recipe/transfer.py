@@ -10,6 +10,7 @@ from etils import epath
 
 from tfl.backbones import build_backbone, get_backbone_spec
 from tfl.build import checked, load_splits
+from tfl.checks import check_outside_of_sources
 from tfl.config import PYTHON_DATA, TransferConfig, value_of
 from tfl.data import Splits, reading_explained, write_quarantine_csv
 from tfl.data.index import read_splits
@@ -116,7 +117,7 @@ def _run(
     tell: SayPlan = say_plan,
 ) -> TransferResult:
     with Workdir.open(workdir, config.to_dict()) as run, Tracking(config.tracking, run) as tracking:
-        _check_outside_of_photos(run, config)
+        check_outside_of_sources(run.path, config)
         finished = run.read_metrics()
         if finished is None:
             return _train(config, run, data, splits, tell, tracking)
@@ -215,17 +216,6 @@ def _data(config: TransferConfig, data: Any, run: Workdir, splits: Splits | None
     if (run / "splits.csv").exists():
         splits.index.check_same(read_splits(run / "splits.csv"))
     return splits
-
-
-def _check_outside_of_photos(run: Workdir, config: TransferConfig) -> None:
-    """Refuse a workdir inside the folder of the photos: the next run would read it as a class."""
-    for source in (config.data.source, config.pretrain.source):
-        kind, _, folder = source.partition(":")
-        if kind == "folder" and epath.Path(folder).expanduser().resolve() in run.path.resolve().parents:
-            raise InputError(
-                f"`workdir` must be outside the folder of the photos. Received: {str(run.path)!r}, which is inside "
-                f"{folder}."
-            )
 
 
 def make_classifier(backbone: keras.Model, config: TransferConfig, names: tuple[str, ...]) -> keras.Model:

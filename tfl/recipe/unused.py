@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from tfl.config import TransferConfig, flatten
+from tfl.recipes import load_recipe, recipes
 
 _FINETUNE = (
     *("unfreeze", "batch_norm", "optimizer", "learning_rate", "schedule", "layer_decay", "l2", "l2_sp"),
@@ -62,7 +63,10 @@ _RULES: tuple[_Rule, ...] = (  # the options, the reason why they have no effect
 
 
 def unused_options(config: TransferConfig) -> dict[str, str]:
-    """Return the options that differ from their default but have no effect, each with the reason.
+    """Return the options that the user set but that have no effect, each with the reason.
+
+    A config does not say who set an option. So an option counts as set by the user if it differs from its default and
+    from its value in the recipe that the config is nearest to.
 
     Args:
         config: a config that `validate` returned.
@@ -72,9 +76,17 @@ def unused_options(config: TransferConfig) -> dict[str, str]:
         >>> unused_options(config.validate())
         {'finetune.momentum': "finetune.optimizer is not 'sgd'"}
     """
-    values, defaults = flatten(config.to_dict()), flatten(TransferConfig().to_dict())
+    chosen = _chosen_options(config)
     unused: dict[str, str] = {}
     for paths, reason, applies in _RULES:
         if applies(config):
-            unused |= {path: reason for path in paths if values[path] != defaults[path]} | unused
+            unused |= {path: reason for path in paths if path in chosen} | unused
     return unused
+
+
+def _chosen_options(config: TransferConfig) -> set[str]:
+    """Return the options that differ from their default, and from the nearest recipe or the defaults themselves."""
+    values, defaults = flatten(config.to_dict()), TransferConfig()
+    known = [defaults, *(load_recipe(name) for name in sorted(recipes()))]
+    differences = [{path for path, value in flatten(each.to_dict()).items() if value != values[path]} for each in known]
+    return differences[0] & min(differences, key=len)

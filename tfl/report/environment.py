@@ -1,31 +1,24 @@
 """Describe the environment of a report, and the command that repeats the run."""
 
 import dataclasses
-import importlib.metadata
-import platform
 import shlex
 import time
 
-import tensorflow as tf
-
 from tfl.backbones.catalog import is_in_keras
 from tfl.config import PYTHON_DATA
+from tfl.environment import device_names, package_versions, python_version
 from tfl.report.facts import Facts
 from tfl.train_command import train_command
-
-PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn")
 
 
 def describe_environment(facts: Facts) -> list[tuple[str, str]]:
     """Return what the result depends on, apart from config and data, as (name, value) pairs."""
-    devices = [device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices()]
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
     return [
         ("time of this report", time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())),
         ("duration of the run", f"{facts.seconds:.0f} s since its last start" if facts.seconds else "not known"),
-        ("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
-        ("packages", versions),
-        ("devices", ", ".join(devices)),
+        ("Python", python_version()),
+        ("packages", package_versions()),
+        ("devices", device_names()),
         ("strategy, precision", f"{facts.config.strategy}, {facts.config.precision}"),
         ("seed", str(facts.config.seed)),
     ]

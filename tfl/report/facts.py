@@ -9,7 +9,8 @@ import numpy as np
 from etils import epath
 
 from tfl.config import PYTHON_DATA, TransferConfig, flatten
-from tfl.data.index import SPLITS, Index, index_of_splits
+from tfl.data.index import Index, index_of_splits
+from tfl.data.split_names import SPLITS
 from tfl.data.splits import find_contradictions, find_leaks
 from tfl.evaluation.evaluation import Evaluation
 from tfl.evaluation.predictions import Predictions

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from tfl.data.index import SPLITS
+from tfl.data.split_names import SPLITS
 from tfl.report.blocks import Block, Charts, Details, Heading, Section, Table, Text
 from tfl.report.facts import Facts
 from tfl.report.figures import curves, l2_path

@@ -18,6 +18,7 @@ from tfl.evaluation.intervals import LEVEL, bootstrap_intervals
 from tfl.evaluation.tables import read_column
 from tfl.inputs import Input
 from tfl.registry import normal_name
+from tfl.runs.checks import check_compared
 from tfl.runs.recorded import recorded_predictions, recorded_splits
 from tfl.tasks import get_task
 from tfl.workdir import Workdir, naming_the_output, read_config, write_csv, write_json
@@ -74,9 +75,7 @@ def compare_runs(workdirs: Sequence[str], output: str = "") -> list[dict[str, An
         >>> table[1]["difference"]
         0.0
     """
-    folders = {Workdir(workdir).path.resolve() for workdir in workdirs}
-    if len(workdirs) < 2 or len(folders) < len(workdirs):
-        raise InputError(f"`workdirs` must be two or more different runs. Received: {', '.join(workdirs) or 'none'}.")
+    check_compared(workdirs)
     runs = [_read_run(workdir) for workdir in workdirs]
     runs = [runs[0], *(_matched(run, runs[0]) for run in runs[1:])]
     several = _several_of(runs)

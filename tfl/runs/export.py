@@ -14,16 +14,18 @@ from etils import epath
 
 from tfl.data import Source, make_dataset, reading_explained
 from tfl.errors import InputError
-from tfl.export import CertificateError, Limits, Reference, certify
+from tfl.export import Reference, certify
 from tfl.export.certificate import differing_files
-from tfl.export.format_table import FORMATS
-from tfl.export.formats import build, check_formats, named_product, with_temperature
+from tfl.export.format_table import check_formats
+from tfl.export.formats import build, named_product, with_temperature
+from tfl.export.limits import CertificateError, Limits
 from tfl.export.litert_file import CALIBRATION_IMAGES
-from tfl.export.publish import CERTIFICATE, open_certificate, publish, read_certificate, reject
+from tfl.export.publish import CERTIFICATE, open_certificate, publish, reject
 from tfl.models.classifier import load_model
 from tfl.models.inference import run_over
 from tfl.models.metadata import show_label_order
 from tfl.progress import say, track
+from tfl.runs.export_options import DEFAULT_LIMITS, ExportOptions, certified_exports, export_folder
 from tfl.runs.recorded import (
     check_recorded_config,
     open_recorded,
@@ -34,50 +36,7 @@ from tfl.runs.recorded import (
 from tfl.workdir import Workdir, read_config
 
 BATCH = 32
-MAX_IMAGES = 1000
-DEFAULT_LIMITS = Limits()
 _RECORDED = 1e-2  # allowed change of a probability: the evaluation may have used features stored as float16
-
-
-@dataclasses.dataclass(frozen=True)
-class ExportOptions:
-    """What to export, and how far an export may differ from the trained model.
-
-    Attributes:
-        formats: any of "saved_model", "litert", "onnx", "keras", and formats of your own (`register_format`).
-        quantize: the quantization of LiteRT: "none", "dynamic", "float16" or "int8".
-        temperature: the divisor of the logits; 0: the temperature that the run fitted on validation, 1 if it fitted
-            none.
-        limits: the largest differences allowed; see `Limits`.
-        max_images: the number of test images to compare, evenly spread; 0: all.
-
-    Example:
-        >>> options = ExportOptions(formats=["litert"], quantize="int8")
-        >>> options.validate()
-    """
-
-    formats: Sequence[str] = FORMATS
-    quantize: str = "none"
-    temperature: float = 0.0
-    limits: Limits = DEFAULT_LIMITS
-    max_images: int = MAX_IMAGES
-
-    def validate(self) -> None:
-        """Check the options before anything slow starts.
-
-        Raises:
-            InputError: a format or quantization is unknown, or a number is out of range.
-        """
-        check_formats(self.formats, self.quantize)
-        for name, value, rule in (
-            ("temperature", self.temperature, self.temperature >= 0 and np.isfinite(self.temperature)),
-            ("tolerance", self.limits.tolerance, self.limits.tolerance >= 0),
-            ("max_images", self.max_images, self.max_images >= 0),
-        ):
-            if not rule:
-                raise InputError(f"`{name}` must be at least 0. Received: {name}={value}.")
-        if not 0 <= self.limits.min_agreement <= 1:
-            raise InputError(f"`min_agreement` must be in [0, 1]. Received: min_agreement={self.limits.min_agreement}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +97,7 @@ def export_workdir(
     options.validate()
     formats, quantize = check_formats(options.formats, options.quantize)
     run = _open(workdir, options.temperature, data, source)
-    folder = _folder(run, output)
+    folder = export_folder(run.workdir.path, output)
     rows = run.rows("test", options.max_images)
     calibration = _pixels(run, run.rows("train", CALIBRATION_IMAGES)) if quantize == "int8" else ()
     reference = _reference(run, rows)
@@ -195,12 +154,8 @@ def verify_workdir(
         >>> entries["model.tflite"]["failures"]
         []
     """
-    folder = _folder(Workdir(workdir), output)
-    certificate = read_certificate(folder)
-    if not certificate["artefacts"]:
-        raise InputError(
-            f"`output` must be a folder of exports. Received: {str(folder)!r}, which has no certified export."
-        )
+    folder = export_folder(Workdir(workdir).path, output)
+    certificate = certified_exports(folder)
     recorded = certificate["reference"]
     if not all(isinstance(recorded.get(name), (int, float)) for name in ("temperature", "max_images")):
         raise InputError(
@@ -252,11 +207,6 @@ def _open(workdir: epath.PathLike, temperature: float, data: Any, source: str) -
     check_recorded_config(config, model.metadata, run / "config.json")
     model = with_temperature(model, temperature or model.metadata.temperature)
     return _Run(run, model, *open_recorded(config, model.metadata.input, source, data))
-
-
-def _folder(run: _Run | Workdir, output: epath.PathLike) -> epath.Path:
-    path = run.workdir.path if isinstance(run, _Run) else run.path
-    return epath.Path(output).expanduser() if str(output) else path / "export"
 
 
 def _reference(run: _Run, rows: np.ndarray) -> Reference:

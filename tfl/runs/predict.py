@@ -1,6 +1,7 @@
 """Classify photos with the model of a finished run or with an exported artefact."""
 
 import csv
+import dataclasses
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -13,15 +14,30 @@ from tfl.errors import InputError
 from tfl.export import Artefact, load_artefact
 from tfl.files.spreadsheets import guard_cells
 from tfl.progress import say, track
+from tfl.runs import TOP
 from tfl.runs.answers import Answers
 from tfl.workdir import naming_the_output, write_csv
 
 BATCH = 32
-TOP = 5
 
 
-def predict_files(model: epath.PathLike, files: Sequence[str], output: str = "") -> list[list[Any]]:
-    """Predict the classes of photos, and write them as CSV: path, class, probability, and the five most probable.
+@dataclasses.dataclass(frozen=True)
+class Predicted:
+    """What a model says about some files.
+
+    Attributes:
+        paths: of the N usable files.
+        outputs: (N, outputs), in the same order.
+        num_left_out: number of the files without an answer.
+    """
+
+    paths: list[str]
+    outputs: np.ndarray
+    num_left_out: int
+
+
+def predict_files(model: epath.PathLike, files: Sequence[str], output: str = "", *, top: int = TOP) -> list[list[Any]]:
+    """Predict the classes of photos, and write them as CSV: path, class, probability, and the most probable classes.
 
     For regression the columns are the path and the values. The probabilities use the temperature that is saved in the
     model, and every format gets the same pixels. A file that is unusable, or that is missing or changed when it is
@@ -31,6 +47,7 @@ def predict_files(model: epath.PathLike, files: Sequence[str], output: str = "")
         model: a finished run, or an artefact: a `.keras`, `.tflite` or `.onnx` file, or a SavedModel folder.
         files: image files, and folders that are searched with all their subfolders.
         output: the CSV file to write; empty: the rows are printed.
+        top: number of classes in the last column, the most probable ones.
 
     Returns:
         One row per usable file, as in the CSV.
@@ -42,18 +59,27 @@ def predict_files(model: epath.PathLike, files: Sequence[str], output: str = "")
         >>> rows = tfl.predict_files("runs/photos", ["photos/ant", "ant.jpg"], "predicted.csv")
         >>> path, name, probability, top = rows[-1]
     """
+    return write_answers(model, files, output, top)[0]
+
+
+def write_answers(
+    model: epath.PathLike, files: Sequence[str], output: str = "", top: int = TOP
+) -> tuple[list[list[Any]], Predicted]:
+    """Do what `predict_files` does; return also what it predicted."""
+    if top < 1:
+        raise InputError(f"`top` must be at least 1. Received: top={top}.")
     artefact = load_artefact(model)
-    metadata = artefact.metadata
-    paths, probabilities = predict_each(artefact, files)
-    task, names = metadata.task, metadata.class_names
-    header = ["path", *task.table_header(names, TOP)]
-    rows = [[path, *task.table_row(row, names, TOP)] for path, row in zip(paths, probabilities, strict=True)]
+    predicted = predict_each(artefact, files)
+    task, names = artefact.metadata.task, artefact.metadata.class_names
+    header = ["path", *task.table_header(names, top)]
+    pairs = zip(predicted.paths, predicted.outputs, strict=True)
+    rows = [[path, *task.table_row(row, names, top)] for path, row in pairs]
     if output:
         with naming_the_output(output):
             write_csv(output, header, rows)
     else:
         csv.writer(sys.stdout, lineterminator="\n").writerows(guard_cells([header, *rows]))
-    return rows
+    return rows, predicted
 
 
 def answer_files(artefact: Artefact, files: Sequence[str], top: int = TOP) -> Answers:
@@ -65,26 +91,34 @@ def answer_files(artefact: Artefact, files: Sequence[str], top: int = TOP) -> An
         top: number of classes in an answer, the most probable ones.
     """
     task, names = artefact.metadata.task, artefact.metadata.class_names
-    pairs = list(zip(*predict_each(artefact, files), strict=True))
+    predicted = predict_each(artefact, files)
+    pairs = list(zip(predicted.paths, predicted.outputs, strict=True))
     answers = [{"path": path, **task.answer(row, names, top)} for path, row in pairs]
     table = [task.table_header(names, top), *(task.table_row(row, names, top) for _, row in pairs)]
     return Answers(answers, table, artefact.metadata.input)
 
 
-def predict_each(artefact: Artefact, files: Sequence[str]) -> tuple[list[str], np.ndarray]:
-    """Return the paths of the usable files, and the model's outputs for them, (N, outputs)."""
+def predict_each(artefact: Artefact, files: Sequence[str]) -> Predicted:
+    """Run a model over the usable files; a warning names each of the others.
+
+    Raises:
+        InputError: no file is usable.
+    """
     kind = artefact.metadata.input
     dataset, paths, bad = make_prediction_dataset(files, kind, BATCH)
-    for path, reason in bad:
-        say(f"left out: {path}: {reason}")
+    _warn(bad)
     ids, outputs = [np.zeros(0, np.int64)], []
     for batch in track(dataset, "predict"):
         ids.append(batch["id"].numpy())
         outputs.append(artefact.predict_prepared(batch["input"].numpy()))
     rows = np.concatenate(ids)
     lost = explain_lost(paths, rows, kind)
-    for path, reason in lost:
-        say(f"left out: {path}: {reason}")
+    _warn(lost)
     if not outputs:
         raise InputError(f"`files` must stay as they are while they are read. Received: {lost[0][0]}: {lost[0][1]}.")
-    return [paths[row] for row in rows], np.concatenate(outputs)
+    return Predicted([paths[row] for row in rows], np.concatenate(outputs), len(bad) + len(lost))
+
+
+def _warn(left_out: Sequence[tuple[str, str]]) -> None:
+    for path, reason in left_out:
+        say(f"Warning: left out: {path}: {reason}")

@@ -10,7 +10,8 @@ from etils import epath
 
 from tfl.build import input_of_config
 from tfl.config import TransferConfig
-from tfl.data.index import SPLITS, read_splits
+from tfl.data.index import read_splits
+from tfl.data.split_names import SPLITS
 from tfl.errors import InputError
 from tfl.evaluation.intervals import headline_interval, student_interval
 from tfl.files.reading import naming_file, read_json

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from tfl.registry import did_you_mean, find_same
+from tfl.runs import TOP
 from tfl.serving import answers
 from tfl.serving.about import title_of
 from tfl.serving.bodies import read_body
@@ -26,7 +27,6 @@ from tfl.serving.options import ServeOptions
 from tfl.serving.page import Page
 from tfl.serving.requests import read_predict_request
 
-TOP = 5  # classes in a response if the request does not say `top`
 BODIES = 16  # bodies of the largest size that may be in memory at once
 METHODS = ("GET", "HEAD", "POST")
 VERBS = ("predict", "classify", "explain")

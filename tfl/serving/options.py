@@ -5,13 +5,9 @@ import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from etils import epath
-
 from tfl.errors import InputError
-from tfl.files.seed_folders import refuse_study
+from tfl.export.model_files import find_format
 
-_IN_FOLDER, _SUFFIXES = ("model.keras", "saved_model.pb"), (".keras", ".tflite", ".onnx")
-_OWN_FORMAT = "tfl.json"  # in a folder of a format that `tfl.export.register_format` knows
 _RANGES = {  # lowest, highest
     "port": (0, 65535),
     "max_batch_size": (1, 1024),
@@ -77,10 +73,9 @@ class ServeOptions:
             raise InputError(f"`name` must consist of letters, digits, '.', '_' and '-'. Received: {self.name!r}.")
         for origin in self.allow_origin:
             _check_origin(origin)
-        refuse_study(epath.Path(self.model).expanduser(), "model")
-        problem = problem_of_model(self.model) if self.model else "none"
-        if problem:
-            raise InputError(f"`model` must be a finished workdir or an exported model. Received: {problem}.")
+        if not self.model:
+            raise InputError("`model` must be a finished workdir or an exported model. Received: none.")
+        find_format(self.model)
 
 
 def _check_origin(origin: str) -> None:
@@ -95,14 +90,3 @@ def _check_origin(origin: str) -> None:
         raise InputError(
             f"`allow_origin` must have addresses as browsers send them, or '*'. Received: {origin!r}.{hint}"
         )
-
-
-def problem_of_model(model: epath.PathLike) -> str:
-    """Return what is obviously wrong with a path; other problems are found when the model is loaded, which is slow."""
-    path = epath.Path(model).expanduser()
-    if not path.exists():
-        return f"{str(path)!r}, which does not exist"
-    if path.is_dir():
-        known = [name for name in (*_IN_FOLDER, _OWN_FORMAT) if (path / name).exists()]
-        return "" if known else f"{str(path)!r}, which has no {' or '.join(_IN_FOLDER)}"
-    return "" if path.suffix in _SUFFIXES else f"{str(path)!r}, which ends with none of {', '.join(_SUFFIXES)}"

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfl.data.index import natural_key
 from tfl.data.label_formats import SEPARATOR, ClassLabels, LabelFormat, SetLabels, ValueLabels
 from tfl.data.source import check_distinct, number_classes
 from tfl.errors import InputError
+from tfl.registry import natural_key
 
 _SEPARATORS = (SEPARATOR, ";", ",")  # between the labels of one cell
 _MISSING = ("", "nan", "<na>", "nat")  # "none" may be a class

@@ -9,9 +9,9 @@ from typing import Any
 
 from tfl.errors import InputError
 from tfl.files.existing import existing_table
+from tfl.files.parquet import import_parquet
 from tfl.files.reading import first_twice, holds_bytes
 from tfl.files.spreadsheets import unguard_cells
-from tfl.version import install_command
 
 LONGEST = 100  # most lines of one record
 
@@ -139,15 +139,10 @@ def _read_json_lines(file: Path, text: str) -> Table:
 
 
 def _read_parquet(file: Path) -> Table:
-    try:
-        from pyarrow import ArrowException, parquet
-    except ImportError:
-        raise InputError(
-            f"`data.source` needs pyarrow for a Parquet file: {install_command('parquet')}. Received: csv:{file}."
-        ) from None
+    pyarrow, parquet = import_parquet("data.source", f"csv:{file}")
     try:
         columns = parquet.read_table(file).to_pydict()
-    except (OSError, ArrowException) as error:
+    except (OSError, pyarrow.ArrowException) as error:
         raise InputError(f"`data.source` must name a table that can be read. Received: {file}: {error}.") from error
     rows = [[_text(value) for value in row] for row in zip(*columns.values(), strict=True)]
     return _checked(str(file), list(columns), rows, [f"{file.name}:row {number}" for number in range(len(rows))], [])

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from tfl.config.values import parse_columns
 from tfl.data.folder import FileSource, make_file_source
-from tfl.data.index import SPLITS
 from tfl.data.label_formats import LabelFormat
 from tfl.data.quarantine import check_bad_fraction
-from tfl.data.split_names import find_splits
+from tfl.data.split_names import SPLITS, find_splits
 from tfl.data.table.columns import Columns, find_columns
 from tfl.data.table.labels import find_problems, guess_format, read_cells
 from tfl.data.table.read import Table

@@ -1,4 +1,6 @@
-"""Endings of files that are not images, to find the folders of classes."""
+"""Which files may be images by their endings, to find the folders of classes; it needs no TensorFlow."""
+
+NOUN = ("image", "images")  # of one example and of several
 
 OF_OTHER_FILES = {  # endings of files that are not images; a file without an ending may be one
     *(".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".md", ".rst", ".html", ".htm"),
@@ -6,3 +8,8 @@ OF_OTHER_FILES = {  # endings of files that are not images; a file without an en
     *(".pb", ".tflite", ".onnx", ".pt", ".pth", ".py", ".ipynb", ".r", ".m", ".sh", ".c", ".cpp", ".h", ".zip", ".gz"),
     *(".tar", ".tgz", ".7z", ".rar", ".log", ".cfg", ".ini", ".names", ".mp4", ".avi", ".mov", ".wav", ".mp3"),
 }
+
+
+def may_be_image(suffix: str) -> bool:
+    """Return whether files with an ending such as ".jpg" may be images; a file without an ending may be one."""
+    return suffix.lower() not in OF_OTHER_FILES

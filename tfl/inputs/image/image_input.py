@@ -14,7 +14,7 @@ from tfl.inputs.image import photo_cache
 from tfl.inputs.image.augment import augment
 from tfl.inputs.image.decode import FORMATS, decode_image, resize
 from tfl.inputs.image.depth import check_depths, describe_excess
-from tfl.inputs.image.endings import OF_OTHER_FILES
+from tfl.inputs.image.endings import NOUN, may_be_image
 from tfl.inputs.image.memory import read_images
 from tfl.inputs.image.photos import graph_bytes
 from tfl.inputs.image.pixels import check_image, check_pixels, check_split, describe_wrong_pixels
@@ -41,7 +41,7 @@ class ImageInput(Input):
     formats: Sequence[str] = FORMATS
 
     name = "image"
-    noun = ("image", "images")
+    noun = NOUN
     facts = ("width", "height")  # in pixels as displayed; 0 if unknown
     augmentations = tuple(AUGMENTATIONS)
     tensors = ("images", "pixels")
@@ -82,7 +82,7 @@ class ImageInput(Input):
 
     def may_be(self, suffix: str) -> bool:
         """Return whether files with this ending may be images; a file without an ending may be one."""
-        return suffix.lower() not in OF_OTHER_FILES
+        return may_be_image(suffix)
 
     def scan(self, encoded: bytes) -> ScannedImage:
         """Check that the bytes of a file are a complete image that the graph can decode."""

@@ -1,0 +1,32 @@
+"""What is known of the files of an input without TensorFlow, to look at a source before anything slow starts."""
+
+import dataclasses
+from collections.abc import Callable
+
+from tfl.inputs.image.endings import NOUN, may_be_image
+
+
+@dataclasses.dataclass(frozen=True)
+class InputFiles:
+    """The files of one kind of example.
+
+    Attributes:
+        noun: of one example and of several; see `Input.noun`.
+        may_be: whether files with an ending may be examples; see `Input.may_be`.
+    """
+
+    noun: tuple[str, str]
+    may_be: Callable[[str], bool]
+
+
+_KNOWN = {"image": InputFiles(NOUN, may_be_image)}
+
+
+def input_files(name: str) -> InputFiles | None:
+    """Return what is known of the files of an input; None for an input of your own, which may need TensorFlow.
+
+    Example:
+        >>> input_files("image").may_be(".txt")
+        False
+    """
+    return _KNOWN.get(name)
