@@ -36,7 +36,7 @@ FAMILIES = [  # one network of each
 REGISTRIES = [  # the tables that `register_...` adds to
     ("tfl.config", "TARGETS"),
     ("tfl.tasks", "_TASKS"),
-    ("tfl.inputs", "_INPUTS"),
+    ("tfl.inputs.known", "_INPUTS"),
     ("tfl.backbones.catalog", "_BY_NAME"),
     ("tfl.export.format_table", "_OWN"),
     ("tfl.tracking", "_TRACKERS"),

@@ -11,7 +11,7 @@ from conftest import CLASSES
 from page_trial import BROWSER, browse, digest, trial
 from runs import TEMPERATURE, evaluation_with, row, write_run
 
-import tfl.inputs
+import tfl.inputs.known
 from tfl.export import load_artefact
 from tfl.inputs import Input
 from tfl.models.classifier import Classifier, Metadata, save_model
@@ -172,7 +172,7 @@ class Numbers(Input):
 @pytest.fixture
 def make_rows_model(monkeypatch, tmp_path):
     """Write a model on rows, and return its path and what it answers for `ROW`."""
-    monkeypatch.setitem(tfl.inputs._INPUTS, "numbers", Numbers())
+    monkeypatch.setitem(tfl.inputs.known._INPUTS, "numbers", Numbers())
 
     def make(target, names):
         keras.utils.set_random_seed(0)
