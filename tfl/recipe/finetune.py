@@ -111,8 +111,8 @@ def _compile(run: Run, trained: keras.Model, steps: int) -> None:
         compile(
             trained,
             optimizer,
-            loss=run.task.loss(options.label_smoothing),
-            metrics=metrics_to_choose_by(run.task),
+            loss=run.balance.trained.loss(options.label_smoothing),
+            metrics=metrics_to_choose_by(run.balance.solved),
             layer_decay=decay,
             clip_norm=options.clip_norm,
             ema=options.ema,
@@ -131,14 +131,20 @@ def _fit(run: Run, trained: keras.Model, part: Part | None) -> keras.callbacks.H
         remove(run.folder / "tensorboard")  # left by an earlier start that was interrupted before its first checkpoint
     if part is None:
         feed = EpochFeed(
-            run.splits.source, train, run.model.metadata.image_size, data.batch_size, data.augmentation, run.config.seed
+            run.splits.source,
+            train,
+            run.model.metadata.image_size,
+            data.batch_size,
+            data.augmentation,
+            run.config.seed,
+            options.sampling,
         )
         validation = run.dataset(run.rows("validation"))
     else:
         extractor = part.extractor
         run.fill(extractor, train, run.views() or PLAIN)
         run.fill(extractor, run.rows("validation"))
-        feed = StoredPhase(extractor, train, run.views() or PLAIN, data.batch_size, run.config.seed)
+        feed = StoredPhase(extractor, train, run.views() or PLAIN, data.batch_size, run.config.seed, options.sampling)
         held = extractor(run.rows("validation"), description="activations of validation")
         validation = make_feature_dataset(held, np.arange(len(held)), BATCH)
     validation = run.weighted(validation)
@@ -158,7 +164,7 @@ def _fit(run: Run, trained: keras.Model, part: Part | None) -> keras.callbacks.H
                 StepScalars(run.folder / "tensorboard" / "steps", _stages(run)),
                 keras.callbacks.LambdaCallback(on_epoch_end=functools.partial(_track, run)),
             ],
-            class_weight=run.class_weight,
+            class_weight=run.balance.step_weight,
             mixup=options.mixup,
             cutmix=options.cutmix,
             seed=run.config.seed,

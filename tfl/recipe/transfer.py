@@ -20,6 +20,7 @@ from tfl.models.freezing import select_layers
 from tfl.models.heads import HeadSpec
 from tfl.models.labels import check_labels, rule_of_task
 from tfl.progress import say
+from tfl.recipe.balance import Balance
 from tfl.recipe.evaluate import evaluate_kept, keep_the_better
 from tfl.recipe.finetune import finetune
 from tfl.recipe.finished import TransferResult, say_result
@@ -134,6 +135,7 @@ def _train(
     model = make_classifier(backbone, config, splits)
     pretraining = prepare_pretraining(config) if config.pretrain.source else None
     scratch = prepare_scratch(config) if config.scratch.epochs else None
+    Balance.of(config.finetune, get_task(config.task.name), splits)  # refuses what the data does not allow
     folder.begin(config.to_dict())  # from here on the folder belongs to this config: all its inputs were found
     tracking.begin()
     _write_splits(splits, folder)
