@@ -328,7 +328,11 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path):
     ("target", "option"),
     [
         ("regression", {"class_weight": "balanced"}),
-        ("multilabel", {"class_weight": "balanced"}),
+        ("regression", {"class_weight": "effective"}),
+        ("regression", {"sampling": "balanced"}),
+        ("multilabel", {"sampling": "balanced"}),
+        ("regression", {"loss": "focal"}),
+        ("regression", {"logit_adjustment": 1.0}),
         ("regression", {"label_smoothing": 0.1}),
     ],
 )

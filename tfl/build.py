@@ -7,13 +7,13 @@ import keras
 
 from tfl.backbones import get_backbone_spec
 from tfl.checks import check_config
-from tfl.config import FeaturesConfig, TransferConfig
+from tfl.config import FeaturesConfig, FinetuneConfig, TransferConfig
 from tfl.data import Source, Splits, load_data
 from tfl.errors import InputError
 from tfl.features import Extractor, FeatureStore
 from tfl.inputs import Input, get_input
 from tfl.keras_settings import check_keras_settings
-from tfl.tasks import get_task
+from tfl.tasks import Task, get_task
 
 
 def checked(config: TransferConfig) -> TransferConfig:
@@ -34,11 +34,7 @@ def validate_config(config: TransferConfig) -> TransferConfig:
     """
     config = config.validate()
     task, options = get_task(config.task.name, "task.name"), config.finetune
-    if options.class_weight == "balanced" and not task.labels.has_one_class:
-        raise InputError(
-            "`finetune.class_weight` must be 'none' if an example does not have exactly one class. "
-            f"Received: finetune.class_weight='balanced', task.name={task.name!r}."
-        )
+    _check_loss(options, task)
     if options.label_smoothing > 0 and not task.smooths_labels:
         raise InputError(
             f"`finetune.label_smoothing` must be 0 for {task.name}. "
@@ -52,6 +48,24 @@ def validate_config(config: TransferConfig) -> TransferConfig:
             f"Received: data.augmentation={config.data.augmentation!r}."
         )
     return config
+
+
+def _check_loss(options: FinetuneConfig, task: Task) -> None:
+    """Refuse weights of classes and losses that have no meaning for the task."""
+    may = {
+        "class_weight": task.labels.has_one_class or task.is_cross_entropy,
+        "sampling": task.labels.has_one_class,
+        "loss": task.is_cross_entropy,
+        "logit_adjustment": task.is_cross_entropy,
+    }
+    for name, allowed in may.items():
+        value, default = getattr(options, name), getattr(FinetuneConfig, name)
+        if value != default and not allowed:
+            why = "an example does not have exactly one class" if name == "sampling" else "the loss is no cross-entropy"
+            raise InputError(
+                f"`finetune.{name}` must be {default!r} if {why}. "
+                f"Received: finetune.{name}={value!r}, task.name={task.name!r}."
+            )
 
 
 def input_of_config(config: TransferConfig) -> Input:

@@ -169,6 +169,7 @@ def test_a_name_in_any_case_goes_on_in_its_one_spelling(path, name, spell):
 @pytest.mark.parametrize(
     ("path", "given", "expected"),
     [
+        ("finetune.class_weight", "Inverse", "balanced"),
         ("data.source", "FOLDER:Photos/Of Ants", "folder:Photos/Of Ants"),
         ("data.source", "Digits:0-4", "digits:0-4"),
         ("data.source", "python", "python"),

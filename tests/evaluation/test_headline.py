@@ -5,7 +5,14 @@ import pytest
 from scipy import stats
 
 import tfl
-from tfl.evaluation import SMALL_TEST, examples_to_tell_apart, headline_text, needed_text, wilson_interval
+from tfl.evaluation import (
+    SMALL_TEST,
+    balanced_text,
+    examples_to_tell_apart,
+    headline_text,
+    needed_text,
+    wilson_interval,
+)
 from tfl.report.wording import percent
 
 CLASSES = tfl.Metadata("MobileNetV2", 1.0, 224, "multiclass", ("ant", "bee"))
@@ -89,3 +96,17 @@ def test_a_value_that_is_no_share_begins_with_its_interval_if_there_is_one():
         "mean absolute error 3.8 (95 % interval 3.1 to 4.52) on 240 images"
     )
     assert headline_text(VALUES, few) == "mean absolute error 3.8 on 24 images"
+
+
+def test_balanced_accuracy_is_said_if_the_accuracy_hides_a_class():
+    intervals = {"balanced_accuracy": (0.49, 0.55)}
+    hidden = {"accuracy": 0.95, "balanced_accuracy": 0.5, "num_examples": 200}
+    said = "balanced accuracy 0.5000 (95 % interval 0.4900 to 0.5500): the classes are not found equally often"
+    assert balanced_text(CLASSES, hidden, intervals) == said
+    assert balanced_text(CLASSES, hidden) == said.replace(" (95 % interval 0.4900 to 0.5500)", "")
+    assert balanced_text(CLASSES, hidden | {"balanced_accuracy": 0.94}, intervals) == ""
+    assert (
+        balanced_text(CLASSES, hidden | {"accuracy": 0.75, "num_examples": 4}, intervals) == ""
+    )  # so few do not show a difference
+    assert balanced_text(SETS, {"accuracy": 0.5, "num_examples": 200}) == ""
+    assert balanced_text(VALUES, {"mean_absolute_error": 0.5, "num_examples": 200}) == ""

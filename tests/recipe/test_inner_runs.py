@@ -28,7 +28,11 @@ SHARED = {
     "max_skipped_steps": 7,
     "clip_norm": 1.0,
     "ema": 0.5,
-    "class_weight": "balanced",
+    "class_weight": "effective",
+    "class_weight_beta": 0.5,
+    "loss": "focal",
+    "focal_gamma": 3.0,
+    "gce_q": 0.5,
     "label_smoothing": 0.1,
     "mixup": 0.2,
     "cutmix": 0.3,
@@ -60,6 +64,7 @@ def test_options_of_training_hold_in_both_inner_runs_and_those_of_tuning_are_nam
 def test_every_option_of_fine_tuning_is_taken_over_or_named(capsys) -> None:
     """An option that comes later is not forgotten: it is in one of the two groups."""
     others = {"optimizer": "sgd", "schedule": "step", "batch_norm": "train", "class_weight": "balanced"}
+    others |= {"loss": "focal", "sampling": "balanced"}
     replaced = ("epochs", "learning_rate", "unfreeze", "batch_norm")
     for field in dataclasses.fields(tfl.FinetuneConfig):
         value = getattr(tfl.FinetuneConfig(), field.name)

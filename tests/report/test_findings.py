@@ -303,9 +303,11 @@ def test_folds_and_weights_take_their_advice_away(facts):
     config = dataclasses.replace(small.config, probe=ProbeConfig(folds=5))
     assert not any("were chosen on" in text for text in texts(dataclasses.replace(small, config=config)))
     uneven_run = uneven(facts)
-    finetune = dataclasses.replace(uneven_run.config.finetune, class_weight="balanced")
-    config = dataclasses.replace(uneven_run.config, finetune=finetune)
-    assert not any("class_weight" in text for text in texts(dataclasses.replace(uneven_run, config=config)))
+    assert any("logit_adjustment" in text for text in texts(uneven_run))
+    for options in ({"class_weight": "balanced"}, {"sampling": "balanced"}, {"logit_adjustment": 0.5}):
+        finetune = dataclasses.replace(uneven_run.config.finetune, **options)
+        config = dataclasses.replace(uneven_run.config, finetune=finetune)
+        assert not any("logit_adjustment" in text for text in texts(dataclasses.replace(uneven_run, config=config)))
 
 
 @pytest.mark.parametrize("target", ["multiclass", "binary", "multilabel", "regression"])

@@ -9,7 +9,7 @@ import dataclasses
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from tfl.errors import InputError
@@ -44,15 +44,16 @@ class Rule:
 
 @dataclasses.dataclass(frozen=True)
 class OneOf(Rule):
-    """One of some known names, in upper or lower case."""
+    """One of some known names, in upper or lower case; `others` maps further names to known ones."""
 
     names: Sequence[str]
+    others: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
 
     def describe(self) -> str:
         return _list_words(tuple(self.names))
 
     def check(self, value: str, path: str) -> str:
-        return resolve(value, self.names, path)
+        return self.others.get(value.lower()) or resolve(value, self.names, path)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,12 +12,14 @@ from tfl.config.values import FOLDS, SOURCE, SOURCE_OR_NONE, SPLIT, TABLE_COLUMN
 
 AUGMENTATIONS = ("none", "light", "shift", "rand")
 BATCH_NORMS = ("frozen", "train")
-CLASS_WEIGHTS = ("none", "balanced")
+CLASS_WEIGHTS = ("none", "balanced", "effective")
 FEATURE_DTYPES = ("float32", "float16")
 FOLD_RULES = ("best", "one_standard_error")
+LOSSES = ("cross_entropy", "focal", "generalized_cross_entropy")
 OPTIMIZERS = ("sgd", "adam", "adamw")
 POOLINGS = ("avg", "max", "gem")
 RUNTIMES = ("auto", "tensorflow", "openvino")
+SAMPLINGS = ("uniform", "balanced")
 SCHEDULES = ("constant", "cosine", "step")
 SOLVERS = ("lbfgs", "none")
 NO_TRACKER = "none"
@@ -231,8 +233,28 @@ class FinetuneConfig:
     weight_decay: float = option(0.0, _NOT_NEGATIVE, "Decoupled weight decay, applied by the optimizer.")
     clip_norm: float = option(0.0, _NOT_NEGATIVE, "Largest global norm of the gradient; 0: no clipping.")
     label_smoothing: float = option(0.0, Between(0, 0.99), "Share of each label that is spread over all classes.")
+    loss: str = option("cross_entropy", OneOf(LOSSES), "Loss of training in steps; a solved head has cross-entropy.")
+    focal_gamma: float = option(
+        2.0, _NOT_NEGATIVE, "Gamma: how little easy examples count in the focal loss; 0: all alike."
+    )
+    gce_q: float = option(
+        0.7, Between(0.01, 1), "Generalized cross-entropy: near 0 it is cross-entropy, 1 bears most wrong labels."
+    )
     class_weight: str = option(
-        "none", OneOf(CLASS_WEIGHTS), "Weights of the classes in both phases; balanced: every class counts the same."
+        "none",
+        OneOf(CLASS_WEIGHTS, {"inverse": "balanced"}),
+        "Weights of the classes in both phases; balanced (or inverse): every class counts the same.",
+    )
+    class_weight_beta: float = option(
+        0.999, Between(0, 0.999999), "Beta of class_weight=effective; 0: no weights, near 1: as balanced."
+    )
+    sampling: str = option(
+        "uniform", OneOf(SAMPLINGS), "Which examples an epoch has; balanced: equally many of each class."
+    )
+    logit_adjustment: float = option(
+        0.0,
+        _NOT_NEGATIVE,
+        "Tau: so many log frequencies of the classes are added to the logits in training; 0: off.",
     )
     mixup: float = option(0.0, _NOT_NEGATIVE, "Alpha of the Beta distribution of mixup; 0: off.")
     cutmix: float = option(0.0, _NOT_NEGATIVE, "Alpha of the Beta distribution of cutmix; 0: off.")

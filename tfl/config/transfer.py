@@ -92,7 +92,7 @@ class TransferConfig:
 
 def _check_together(config: TransferConfig) -> None:
     """Check that options fit together; each of them has already passed its own rule."""
-    for check in (_check_solver, _check_views, _check_folds, _check_pull, _check_weights):
+    for check in (_check_solver, _check_views, _check_folds, _check_pull, _check_weights, _check_balance):
         check(config)
 
 
@@ -140,4 +140,20 @@ def _check_weights(config: TransferConfig) -> None:
             "`backbone.weights` must be 'none' if `pretrain.source` is set, because pre-training starts from random "
             f"weights. Received: backbone.weights={config.backbone.weights!r}, "
             f"pretrain.source={config.pretrain.source!r}."
+        )
+
+
+def _check_balance(config: TransferConfig) -> None:
+    options = config.finetune
+    given = {
+        "class_weight": options.class_weight != "none",
+        "sampling": options.sampling != "uniform",
+        "logit_adjustment": options.logit_adjustment > 0,
+    }
+    first, *others = [name for name, is_given in given.items() if is_given] or [""]
+    if others:
+        received = ", ".join(f"finetune.{name}={getattr(options, name)!r}" for name in (first, *others))
+        raise InputError(
+            f"`finetune.{first}` must be left out if finetune.{others[0]} is set, because each of them makes up for "
+            f"the sizes of the classes. Received: {received}."
         )

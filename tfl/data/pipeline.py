@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfl import progress
 from tfl.data.folder import encode_paths, read_raw
+from tfl.data.order import epoch_order, split_draws
 from tfl.data.source import Source
 from tfl.data.tree import describe_ignored, is_junk, read_tree
 from tfl.errors import BadExampleError, InputError
@@ -18,11 +19,6 @@ from tfl.inputs.scan import scan_files
 from tfl.inputs.seeds import example_seed
 
 SHUFFLE_BUFFER = 2048  # undecoded examples; streams only
-
-
-def epoch_order(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
-    """Return `rows` in the order of an epoch, which depends only on (seed, epoch)."""
-    return np.random.default_rng((seed, epoch)).permutation(rows)
 
 
 def make_dataset(
@@ -47,7 +43,8 @@ def make_dataset(
 
     Args:
         source: where the examples are.
-        rows: int64 positions in `source.index`.
+        rows: int64 positions in `source.index`; or draws of an epoch, as from `epoch_order`: if an example is drawn
+            again, it is augmented in another way.
         image_size: pixels per side; for another kind of example its size.
         batch_size: examples per batch; the last batch may be shorter.
         augmentation: "none", "light", "shift" or "rand"; used only with `epoch`.
@@ -65,23 +62,28 @@ def make_dataset(
         >>> batch["input"].shape
         TensorShape([8, 32, 32, 3])
     """
-    rows = np.asarray(rows, np.int64)
+    if epoch is not None and shuffle and source.has_random_access:
+        rows = epoch_order(np.asarray(rows, np.int64), seed, epoch)
+    rows, again = split_draws(rows)
     with tf.device("CPU"):
         seeds = tf.constant(source.index.seeds if epoch is not None else (), tf.int64)
 
     kind = source.kind.sized(image_size)
 
-    def prepare(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def prepare(example: dict[str, tf.Tensor], repeat: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
         if epoch is None:
             prepared = kind.prepare(example["input"])
         else:
             own_seed = example_seed(seed, epoch, tf.gather(seeds, example["id"]))
+            if repeat is not None:
+                again_seed = tf.random.experimental.stateless_fold_in(own_seed, repeat)
+                own_seed = tf.where(repeat > 0, again_seed, own_seed)
             prepared = kind.augment(example["input"], augmentation, own_seed)
         return {"input": prepared, "label": example["label"], "id": example["id"], "weight": tf.ones(())}
 
-    if epoch is not None and shuffle and source.has_random_access:
-        rows = epoch_order(rows, seed, epoch)
     dataset = source.examples(rows)
+    if again.any():
+        dataset = tf.data.Dataset.zip(dataset, tf.data.Dataset.from_tensor_slices(again))
     if epoch is not None and shuffle and not source.has_random_access:
         buffer_seed = int(np.random.default_rng((seed, epoch)).integers(2**31))
         dataset = dataset.shuffle(SHUFFLE_BUFFER, seed=buffer_seed, reshuffle_each_iteration=False)

@@ -11,7 +11,7 @@ from tfl.evaluation.calibration import (
 from tfl.evaluation.choice import Choice, compare_losses
 from tfl.evaluation.conformal import ConformalSets, fit_conformal
 from tfl.evaluation.evaluation import Evaluation
-from tfl.evaluation.headline import SMALL_TEST, examples_to_tell_apart, headline_text, needed_text
+from tfl.evaluation.headline import SMALL_TEST, balanced_text, examples_to_tell_apart, headline_text, needed_text
 from tfl.evaluation.intervals import bootstrap_intervals, difference_interval, wilson_interval
 from tfl.evaluation.pairs import Comparison, adjust_holm, compare_predictions, paired_interval
 from tfl.evaluation.per_class import confusion_matrix, per_class_metrics
@@ -36,6 +36,7 @@ __all__ = [
     "Slicing",
     "TemperatureFit",
     "adjust_holm",
+    "balanced_text",
     "bootstrap_intervals",
     "calibration_error",
     "choose_dont_know",

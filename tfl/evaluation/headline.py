@@ -51,6 +51,34 @@ def headline_text(
     return f"{headline.noun} between {show(ends[0])} and {show(ends[1])} (95 % interval; {found})"
 
 
+def balanced_text(
+    metadata: Metadata, metrics: Mapping[str, Any], intervals: Mapping[str, Sequence[float]] | None = None
+) -> str:
+    """Return the balanced accuracy if it is surely another number than the accuracy; else "".
+
+    They differ if the classes are of different sizes and the model does not find all of them equally often.
+
+    Args:
+        metadata: the metadata of the model.
+        metrics: the metrics of the split, with "num_examples".
+        intervals: the 95 % interval of each metric that has one.
+
+    Example:
+        >>> metadata = tfl.Metadata("MobileNetV2", 1.0, 224, "multiclass", ("ant", "bee"))
+        >>> measured = {"accuracy": 0.95, "balanced_accuracy": 0.5, "num_examples": 200}
+        >>> balanced_text(metadata, measured, {"balanced_accuracy": (0.49, 0.55)})
+        'balanced accuracy 0.5000 (95 % interval 0.4900 to 0.5500): the classes are not found equally often'
+    """
+    value, ends = metrics.get("balanced_accuracy"), (intervals or {}).get("balanced_accuracy")
+    accuracy = headline_interval(metadata.task.headline, metrics, intervals)
+    if value is None or metadata.task.headline.metric != "accuracy" or not accuracy:
+        return ""
+    if accuracy[0] <= value <= accuracy[1]:
+        return ""
+    between = f" (95 % interval {ends[0]:.4f} to {ends[1]:.4f})" if ends else ""
+    return f"balanced accuracy {value:.4f}{between}: the classes are not found equally often"
+
+
 def needed_text(metadata: Metadata, metrics: Mapping[str, Any]) -> str:
     """Return how many test examples would tell two models apart; "" if the split has as many, or for a task of values.
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfl.data.pipeline import epoch_order
+from tfl.data.order import epoch_order, split_draws
 from tfl.distribution.shares import make_shares
 from tfl.features.extract import PLAIN, Extractor, View
 from tfl.files.room import human_size
@@ -51,14 +51,23 @@ class StoredPhase:
     Args:
         extractor: extractor of the part below the cut.
         rows: rows of the training examples in the index.
-        views: versions of each image; epoch e takes view e modulo the number of views.
+        views: versions of each image; epoch e takes view e modulo the number of views, and the next one if it draws
+            the image again.
         batch_size: examples per batch.
         seed: seed of the order, which is the same as in `make_dataset`.
+        sampling: "uniform" or "balanced", as for `EpochFeed`.
     """
 
     def __init__(
-        self, extractor: Extractor, rows: np.ndarray, views: Sequence[View | None], batch_size: int, seed: int
+        self,
+        extractor: Extractor,
+        rows: np.ndarray,
+        views: Sequence[View | None],
+        batch_size: int,
+        seed: int,
+        sampling: str = "uniform",
     ) -> None:
+        self.classes = None if sampling == "uniform" else extractor.source.index.labels[rows].reshape(-1)
         self.rows, self.num_views, self.batch_size, self.seed = rows, len(views), batch_size, seed
         self.features = extractor(rows, views, "activations of train")
         self.num_batches = math.ceil(len(rows) / batch_size)
@@ -77,8 +86,9 @@ class StoredPhase:
         return make_shares(self._order(epoch, start), self.batch_size, make, mine, num_replicas)
 
     def _order(self, epoch: int, start: int) -> np.ndarray:
-        order = epoch_order(np.arange(len(self.rows)), self.seed, epoch)
-        return order[start * self.batch_size :] + epoch % self.num_views * len(self.rows)
+        draws = epoch_order(np.arange(len(self.rows)), self.seed, epoch, self.classes)
+        order, again = split_draws(draws[start * self.batch_size :])
+        return order + (epoch + again) % self.num_views * len(self.rows)
 
 
 def is_worth_storing(extractor: Extractor, rows: dict[str, np.ndarray], views: int, epochs: int) -> bool:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from tfl.errors import InputError
+from tfl.models.balance import effective_class_weight
 from tfl.registry import did_you_mean, find_same
 
-_FORMS = "'balanced', weights by class number or by class name, or one weight for each class"
+_FORMS = "'balanced', 'effective', weights by class number or by class name, or one weight for each class"
 
 
 def resolve_class_weight(
@@ -18,11 +19,12 @@ def resolve_class_weight(
     """Return the weight of the examples of each class.
 
     Args:
-        class_weight: `"balanced"`, see `balanced_class_weight`; a mapping from class number or name to weight, 1 for
+        class_weight: `"balanced"` (or `"inverse"`), see `balanced_class_weight`; `"effective"`, see
+            `effective_class_weight`; a mapping from class number or name to weight, 1 for
             a missing class; K weights in the order of the classes; or None.
         num_classes: K; 2 for a binary target.
         class_names: of the classes, in their order; empty if they are not known.
-        labels: class numbers `(N,)` or `(N, 1)`, or one-hot rows `(N, K)`, which `"balanced"` counts; None if they
+        labels: class numbers `(N,)` or `(N, 1)`, or one-hot rows `(N, K)`, which the names count; None if they
             are known only after the data is read.
 
     Returns:
@@ -38,14 +40,15 @@ def resolve_class_weight(
     if class_weight is None:
         return None
     if isinstance(class_weight, str):
-        if class_weight.lower() != "balanced":
+        count = _FROM_LABELS.get(class_weight.lower())
+        if count is None:
             raise InputError(f"`class_weight` must be {_FORMS}. Received: {class_weight!r}. Did you mean 'balanced'?")
         if labels is None:
             raise InputError(
                 "`class_weight` must be given as numbers if the labels are known only after the data is read. "
-                "Received: 'balanced'. Did you mean tfl.training.balanced_class_weight(labels)?"
+                f"Received: {class_weight!r}. Did you mean tfl.training.{count.__name__}(labels)?"
             )
-        return balanced_class_weight(as_class_numbers(labels))
+        return count(as_class_numbers(labels))
     if isinstance(class_weight, Mapping):
         pairs = [(_find_class(key, num_classes, class_names), weight) for key, weight in class_weight.items()]
     else:
@@ -73,6 +76,13 @@ def balanced_class_weight(labels: np.ndarray) -> dict[int, float]:
     """
     classes, counts = np.unique(labels, return_counts=True)
     return {int(c): float(len(labels) / (len(classes) * n)) for c, n in zip(classes, counts, strict=True)}
+
+
+_FROM_LABELS = {
+    "balanced": balanced_class_weight,
+    "inverse": balanced_class_weight,
+    "effective": effective_class_weight,
+}
 
 
 def as_class_numbers(labels: Any) -> np.ndarray:

@@ -38,7 +38,8 @@ def keep_the_better(
     if probe is None or tuned is None:
         (only,) = [phase for phase in (probe, tuned) if phase is not None]
         return only, {}
-    choice = compare_losses(tuned.validation, probe.validation, run.example_weights(tuned.validation.ids))
+    first, second = (run.as_learned(phase.validation) for phase in (tuned, probe))
+    choice = compare_losses(first, second, run.example_weights(first.ids))
     record = dataclasses.asdict(choice)  # metrics.json names the phases
     losses = {"finetune": record.pop("first"), "probe": record.pop("second"), "difference": choice.difference}
     _say_choice(choice, "calibrated validation loss" if run.task.has_temperature else "validation loss")
@@ -104,7 +105,7 @@ def _contract(phases: Sequence[PhaseResult]) -> dict[str, Any]:
 
 def set_temperature(run: Run, validation: Predictions) -> float:
     """Fit the temperature on held-out predictions, give it to the metadata of the model, and return it."""
-    fit = fit_temperature(validation)
+    fit = fit_temperature(run.as_learned(validation))
     if fit.reason and run.task.has_temperature:
         say(f"temperature {fit.temperature:.3g}: {fit.reason}")
     run.model.metadata = dataclasses.replace(run.model.metadata, temperature=fit.temperature)

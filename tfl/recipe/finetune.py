@@ -110,7 +110,7 @@ def _compile(run: Run, trained: keras.Model, steps: int) -> None:
         compile(
             trained,
             optimizer,
-            loss=run.task.loss(options.label_smoothing),
+            loss=run.balance.trained.loss(options.label_smoothing),
             metrics=_metrics(run),
             layer_decay=decay,
             clip_norm=options.clip_norm,
@@ -121,7 +121,7 @@ def _compile(run: Run, trained: keras.Model, steps: int) -> None:
 
 
 def _metrics(run: Run) -> list[keras.metrics.Metric]:
-    metrics = metrics_to_choose_by(run.task)
+    metrics = metrics_to_choose_by(run.balance.solved)
     return metrics if run.units is None else [InUserUnits(metric, run.units) for metric in metrics]
 
 
@@ -135,14 +135,20 @@ def _fit(run: Run, trained: keras.Model, part: Part | None) -> keras.callbacks.H
         remove(run.folder / "tensorboard")  # left by an earlier start that was interrupted before its first checkpoint
     if part is None:
         feed = EpochFeed(
-            run.splits.source, train, run.model.metadata.image_size, data.batch_size, data.augmentation, run.config.seed
+            run.splits.source,
+            train,
+            run.model.metadata.image_size,
+            data.batch_size,
+            data.augmentation,
+            run.config.seed,
+            options.sampling,
         )
         validation = run.dataset(run.rows("validation"))
     else:
         extractor = part.extractor
         run.fill(extractor, train, run.views() or PLAIN)
         run.fill(extractor, run.rows("validation"))
-        feed = StoredPhase(extractor, train, run.views() or PLAIN, data.batch_size, run.config.seed)
+        feed = StoredPhase(extractor, train, run.views() or PLAIN, data.batch_size, run.config.seed, options.sampling)
         held = extractor(run.rows("validation"), description="activations of validation")
         validation = make_feature_dataset(held, np.arange(len(held)), BATCH)
     validation = run.weighted(validation)
@@ -162,7 +168,7 @@ def _fit(run: Run, trained: keras.Model, part: Part | None) -> keras.callbacks.H
                 StepScalars(run.folder / "tensorboard" / "steps", _stages(run)),
                 keras.callbacks.LambdaCallback(on_epoch_end=functools.partial(_track, run)),
             ],
-            class_weight=run.class_weight,
+            class_weight=run.balance.step_weight,
             mixup=options.mixup,
             cutmix=options.cutmix,
             seed=run.config.seed,

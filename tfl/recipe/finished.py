@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from etils import epath
 
-from tfl.evaluation import headline_text
+from tfl.evaluation import balanced_text, headline_text
 from tfl.export.artefact import artefact_of_model
 from tfl.models.classifier import load_model
 from tfl.models.metadata import show_label_order
@@ -109,4 +109,7 @@ def say_result(result: TransferResult) -> None:
     show_label_order(metadata)
     say(f"kept: {_KEPT.get(metrics['kept'], metrics['kept'])}; the model and all results are in {folder}")
     say(f"test {headline_text(metadata, metrics['test'], metrics.get('intervals'))}")
+    balanced = balanced_text(metadata, metrics["test"], metrics.get("intervals"))
+    if balanced:
+        say(f"test {balanced}")
     say(next_steps(Workdir(result.workdir)))

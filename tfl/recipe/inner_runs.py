@@ -8,15 +8,17 @@ from tfl.config import FeaturesConfig, FinetuneConfig, PretrainConfig, ScratchCo
 from tfl.data import Splits
 from tfl.errors import InputError
 from tfl.progress import say
+from tfl.recipe.balance import Balance
 from tfl.recipe.probe import HIDDEN_HEAD_L2
-from tfl.tasks import task_of_labels
+from tfl.tasks import get_task, task_of_labels
 
 BACKBONE_L2 = 1e-4  # a network with random weights needs its own L2 regularization
 # Training from random weights takes over these options of `finetune`. The other options only make sense for a network
 # that is already trained, or depend on the learning rate of fine-tuning.
 _TAKEN = (
     *("accumulate", "max_skipped_steps", "jit_compile", "clip_norm", "ema"),
-    *("class_weight", "label_smoothing", "mixup", "cutmix"),
+    *("class_weight", "class_weight_beta", "sampling", "logit_adjustment", "loss", "focal_gamma", "gce_q"),
+    *("label_smoothing", "mixup", "cutmix"),
 )
 _REPLACED = ("epochs", "learning_rate", "unfreeze", "batch_norm")  # an inner run always has its own values of these
 
@@ -42,6 +44,7 @@ def prepare_pretraining(config: TransferConfig) -> Pretraining:
         splits = load_splits(inner)
         inner.task.name = task_of_labels(splits.index.labels).name
         inner = validate_config(inner)
+        Balance.of(inner.finetune, get_task(inner.task.name), splits)
     except InputError as error:
         text = str(error).replace("`data.source`", "`pretrain.source`")
         raise InputError(f"{text} This is about pre-training on pretrain.source={config.pretrain.source!r}.") from error

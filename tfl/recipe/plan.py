@@ -12,6 +12,7 @@ from tfl.features.speed import Speed
 from tfl.models.cost import share_above
 from tfl.models.freezing import select_layers, train_only
 from tfl.progress import human_time, say
+from tfl.recipe.balance import describe_balance
 from tfl.recipe.run import Run
 from tfl.recipe.work import remaining_work
 from tfl.workdir import CHECKPOINTS
@@ -38,6 +39,8 @@ def say_phases(config: TransferConfig, splits: Splits, model: keras.Model) -> No
     )
     say(f"network: {_network(model)}")
     say(f"plan: {', then '.join(_phases(config, splits, model))}")
+    for line in describe_balance(config):
+        say(f"classes: {line}")
     if config.probe.solver == "none":  # there are no features whose time could be measured
         say(LATER)
 

@@ -103,9 +103,9 @@ def _solve_linear_head(run: Run, extractor: Extractor) -> _Head:
     solve = functools.partial(
         choose_head,
         l2=run.config.probe.l2,
-        target=run.task,
+        target=run.balance.solved,
         num_outputs=logits_layer(run.model).units,
-        class_weight=run.class_weight,
+        class_weight=run.balance.class_weight,
     )
     views, train, validation = [None, *run.views()], run.rows("train"), run.rows("validation")
     if not len(validation):  # every example is for training, and λ is given
@@ -132,9 +132,9 @@ def _cross_validate(run: Run, extractor: Extractor) -> _Head:
         features.values,
         _targets(run, features).labels,
         folds=run.config.probe.folds,
-        target=run.task,
+        target=run.balance.solved,
         num_outputs=logits_layer(run.model).units,
-        class_weight=run.class_weight,
+        class_weight=run.balance.class_weight,
         groups=run.splits.index.together()[rows],
         rule=run.config.probe.rule,
         seed=run.config.seed,
@@ -167,7 +167,8 @@ def _train_hidden_head(run: Run, extractor: Extractor) -> _Head:
     _, head = split_at_features(run.model)
     l2 = run.config.probe.l2 or HIDDEN_HEAD_L2
     regularize(run.model, head_l2=l2)
-    compile(head, make_optimizer("adam", 1e-3), loss=run.task, metrics=metrics_to_choose_by(run.task))
+    metrics = metrics_to_choose_by(run.balance.solved)
+    compile(head, make_optimizer("adam", 1e-3), loss=run.balance.trained, metrics=metrics)
     monitor = loss_to_choose_by(run.task)
     stop = keras.callbacks.EarlyStopping(monitor, patience=HIDDEN_HEAD_PATIENCE, mode="min", restore_best_weights=True)
     with run.standardized():
@@ -179,7 +180,7 @@ def _train_hidden_head(run: Run, extractor: Extractor) -> _Head:
             epochs=HIDDEN_HEAD_EPOCHS,
             validation_data=(np.asarray(validation.values), validation.labels, weights),
             callbacks=[stop],
-            class_weight=run.class_weight,
+            class_weight=run.balance.class_weight,
             seed=run.config.seed,
             verbose=False,
         )

@@ -1,6 +1,7 @@
 """The options, data, model and folder of a run. A phase changes only the model's weights, and returns its result."""
 
 import contextlib
+import dataclasses
 from collections.abc import Sequence
 
 import keras
@@ -12,13 +13,14 @@ from tfl.config import TransferConfig
 from tfl.data import Splits, make_dataset
 from tfl.distribution.strategy import make_strategy
 from tfl.distribution.workers import Workers
+from tfl.evaluation import Predictions
 from tfl.features import Extractor, View, open_store
 from tfl.features.extract import BATCH, PLAIN
 from tfl.models.classifier import logits_layer
 from tfl.models.inference import Outputs
+from tfl.recipe.balance import Balance
 from tfl.tasks import get_task
 from tfl.tracking.guard import Tracking
-from tfl.training import balanced_class_weight
 from tfl.training.objective.units import Units
 from tfl.workdir import Workdir
 
@@ -38,7 +40,7 @@ class Run:
         units: the units of the values in a regression, None for other tasks; each phase standardises the values
             internally.
         store: the store of the features.
-        class_weight: the weight of the examples of each class; None: all have the same weight.
+        balance: weights, offsets and losses for classes of different sizes and wrong labels.
     """
 
     def __init__(
@@ -57,9 +59,7 @@ class Run:
             self.units = Units(splits.index.labels[splits.train])
             self.units.to_user(logits_layer(model))
         self.store = open_store(config.features)
-        self.class_weight: dict[int, float] | None = None
-        if config.finetune.class_weight == "balanced":
-            self.class_weight = balanced_class_weight(splits.index.labels[splits.train])
+        self.balance = Balance.of(config.finetune, self.task, splits)
 
     def dataset(self, rows: np.ndarray) -> tf.data.Dataset:
         """Return some examples as batches, in order and without augmentation."""
@@ -72,10 +72,15 @@ class Run:
 
     def example_weights(self, rows: np.ndarray) -> np.ndarray | None:
         """Return the weight of each example for choices on validation, with mean 1; None: all have the same weight."""
-        if self.class_weight is None:
+        class_weight = self.balance.class_weight
+        if class_weight is None:
             return None
-        weights = np.array([self.class_weight.get(int(label), 1.0) for label in self.splits.index.labels[rows]])
+        weights = np.array([class_weight.get(int(label), 1.0) for label in self.splits.index.labels[rows]])
         return weights / weights.mean()
+
+    def as_learned(self, table: Predictions) -> Predictions:
+        """Return predictions whose losses have the offsets and weights that the head is solved with."""
+        return dataclasses.replace(table, task=self.balance.solved)
 
     def weighted(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         """Add the weights of `example_weights` to batches of validation."""

@@ -21,6 +21,7 @@ from tfl.models.freezing import select_layers
 from tfl.models.heads import HeadSpec
 from tfl.models.labels import check_labels, rule_of_task
 from tfl.progress import say
+from tfl.recipe.balance import Balance
 from tfl.recipe.evaluate import evaluate_kept, keep_the_better
 from tfl.recipe.finetune import finetune
 from tfl.recipe.finished import TransferResult, say_result
@@ -138,6 +139,7 @@ def _train(
     names = output_names(config, splits)
     pretraining = prepare_pretraining(config) if config.pretrain.source else None
     scratch = prepare_scratch(config) if config.scratch.epochs else None
+    Balance.of(config.finetune, get_task(config.task.name), splits)  # refuses what the data does not allow
     # The weights may have to be downloaded, so they come after everything that can be wrong with the data.
     model = make_classifier(make_backbone(config, config.backbone.weights), config, names)
     folder.begin(config.to_dict())  # from here on the folder belongs to this config: all its inputs were found

@@ -55,6 +55,22 @@ _RULES: tuple[_Rule, ...] = (  # the options, the reason why they have no effect
     ),
     (("pretrain.epochs", "pretrain.learning_rate", "pretrain.augmentation"), "pretrain.source is empty",
      lambda c: not c.pretrain.source),
+    (
+        ("finetune.loss",),
+        "the head is solved, and a solved head has cross-entropy",
+        lambda c: not (_trains(c) or c.head.hidden_units),
+    ),
+    (("finetune.focal_gamma",), "finetune.loss is not 'focal'", lambda c: c.finetune.loss != "focal"),
+    (
+        ("finetune.gce_q",),
+        "finetune.loss is not 'generalized_cross_entropy'",
+        lambda c: c.finetune.loss != "generalized_cross_entropy",
+    ),
+    (
+        ("finetune.class_weight_beta",),
+        "finetune.class_weight is not 'effective'",
+        lambda c: c.finetune.class_weight != "effective",
+    ),
     (("scratch.learning_rate",), "scratch.epochs is 0", lambda c: not c.scratch.epochs),
     (("probe.folds", "probe.rule"), "probe.solver is 'none'", lambda c: c.probe.solver == "none"),
     (("probe.rule",), "probe.folds is 0", lambda c: not c.probe.folds),

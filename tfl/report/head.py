@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterator
 
-from tfl.evaluation.headline import SMALL_TEST, headline_text, needed_text
+from tfl.evaluation.headline import SMALL_TEST, balanced_text, headline_text, needed_text
 from tfl.report.classes import found, is_surely_weaker, others_than, recall_interval, weakest_first
 from tfl.report.facts import Facts
 from tfl.report.wording import figure, interval, measured_share, percent, points, sentence_start, spoken
@@ -54,7 +54,7 @@ def describe_head(facts: Facts) -> Head:
         title=f"{facts.name}: {heading}",
         over=f"Report of the run {facts.name}",
         heading=heading,
-        lead=_certainty(facts) + describe_model(facts),
+        lead=_certainty(facts) + _balanced(facts) + describe_model(facts),
         tiles=[_headline(facts), _kept(facts), *_calibration(facts), *_worst_class(facts)],
     )
 
@@ -72,6 +72,12 @@ def _certainty(facts: Facts) -> str:
         return f"The model {seen} these {tested}; so few show no more than this interval. {needed} "
     ends = facts.headline_interval
     return f"The 95 % interval is {interval(*ends, facts.write)}. " if ends else ""
+
+
+def _balanced(facts: Facts) -> str:
+    """Say the balanced accuracy if the accuracy hides that some classes are found less often."""
+    text = balanced_text(facts.metadata, facts.test, facts.evaluation.intervals)
+    return f"{sentence_start(text)}. " if text else ""
 
 
 def _heading(facts: Facts) -> str:

@@ -51,8 +51,9 @@ def _few_labels(facts: Facts) -> Iterator[Finding]:
         )
     if train and min(train.values()) and max(train.values()) > 5 * min(train.values()):
         least, most = min(train, key=lambda name: train[name]), max(train, key=lambda name: train[name])
-        weighted = facts.config.finetune.class_weight == "balanced"
-        remedy = "" if weighted else " finetune.class_weight=balanced gives rare classes more weight."
+        options = facts.config.finetune
+        corrects = options.class_weight != "none" or options.sampling == "balanced" or options.logit_adjustment
+        remedy = "" if corrects else " finetune.logit_adjustment=1 lets rare classes be found more often."
         balanced = facts.test.get("balanced_accuracy")
         advice = (
             "" if balanced is None else f" Use the balanced accuracy ({percent(balanced)}) rather than the accuracy."

@@ -14,6 +14,7 @@ from tfl.registry import register, resolve
 from tfl.tasks.classes import Binary, Multiclass, OneClass
 from tfl.tasks.classification import ROUNDING, Classification
 from tfl.tasks.label_sets import Multilabel
+from tfl.tasks.loss_options import LossOptions
 from tfl.tasks.task import Headline, Outcomes, Statistic, Task
 from tfl.tasks.values import Regression
 
@@ -23,6 +24,7 @@ __all__ = [
     "Classification",
     "Headline",
     "LabelFormat",
+    "LossOptions",
     "Multiclass",
     "Multilabel",
     "OneClass",

@@ -13,9 +13,10 @@ from tfl.errors import InputError
 from tfl.tasks import statistics
 from tfl.tasks.classification import ROUNDING, Classification
 from tfl.tasks.convex import Convex, SoftmaxCrossEntropy
+from tfl.tasks.cross_entropy import CrossEntropy
 from tfl.tasks.scores import TOP_K, class_metrics, positive_class_metrics, top_k_metrics
 from tfl.tasks.sigmoid import SigmoidOutputs
-from tfl.tasks.task import CONFORMAL, CONFUSION, OF_CLASSIFIERS, Outcomes, Statistic, check_smoothing
+from tfl.tasks.task import CONFORMAL, CONFUSION, OF_CLASSIFIERS, Outcomes, Statistic
 
 
 class OneClass(Classification):
@@ -77,16 +78,15 @@ class OneClass(Classification):
         return statistics.class_confusion(truth, predicted)
 
 
-class Multiclass(OneClass):
+class Multiclass(CrossEntropy, OneClass):
     """One class of several: softmax."""
 
     name = "multiclass"
-    convex: ClassVar[Convex] = SoftmaxCrossEntropy()
+    convex: Convex = SoftmaxCrossEntropy()
     activation = "softmax"
 
-    def loss(self, label_smoothing: float = 0.0) -> keras.losses.Loss:
-        """See `Task`."""
-        check_smoothing(self, label_smoothing)
+    def cross_entropy(self, label_smoothing: float) -> keras.losses.Loss:
+        """See `CrossEntropy`."""
         if label_smoothing:
             return keras.losses.CategoricalCrossentropy(
                 from_logits=True, label_smoothing=label_smoothing, reduction="none"

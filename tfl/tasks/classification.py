@@ -17,7 +17,7 @@ ROUNDING = 1e-4  # largest error of a sum of thousands of probabilities that are
 class Classification(Task):
     """A task whose scores are probabilities, so that a prediction has a confidence."""
 
-    convex: ClassVar[Convex]
+    convex: Convex
     analyses: ClassVar[tuple[str, ...]] = OF_CLASSIFIERS
     is_classifier: ClassVar[bool] = True
     smooths_labels: ClassVar[bool] = True

@@ -87,3 +87,47 @@ class SquaredError(Convex):
         """See `Convex`."""
         num_outputs = residual.shape[1]
         return np.eye(num_outputs) * (2.0 / num_outputs * weights.sum())
+
+
+class WeightedSigmoidCrossEntropy(Convex):
+    """Sigmoid cross-entropy with a weight for each label that is absent and present; targets as without weights.
+
+    Args:
+        label_weights: `(2, K)`, of a label that is absent (first row) and present.
+    """
+
+    def __init__(self, label_weights: np.ndarray) -> None:
+        self.absent, self.present = np.asarray(label_weights, np.float64)
+
+    def loss_and_residual(self, outputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See `Convex`."""
+        no, yes = (self.absent * (1.0 - targets)).astype(outputs.dtype), (self.present * targets).astype(outputs.dtype)
+        loss = np.mean(yes * np.logaddexp(0.0, -outputs) + no * np.logaddexp(0.0, outputs), axis=1)
+        probabilities = scipy.special.expit(outputs)
+        return loss, (no * probabilities - yes * (1.0 - probabilities)) / outputs.shape[1]
+
+    def curvature(self, residual: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """See `Convex`."""
+        num_outputs, scale = residual.shape[1], self.absent * (1.0 - targets) + self.present * targets
+        distance = np.divide(np.abs(residual) * num_outputs, scale, out=np.zeros(residual.shape), where=scale > 0)
+        return np.diag(weights @ (scale * distance * (1.0 - distance))) / num_outputs
+
+
+class ShiftedOutputs(Convex):
+    """Another loss of outputs to which fixed numbers are added.
+
+    Args:
+        convex: the other loss.
+        offsets: `(K,)`.
+    """
+
+    def __init__(self, convex: Convex, offsets: np.ndarray) -> None:
+        self.convex, self.offsets, self.is_quadratic = convex, offsets, convex.is_quadratic
+
+    def loss_and_residual(self, outputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See `Convex`."""
+        return self.convex.loss_and_residual(outputs + self.offsets.astype(outputs.dtype), targets)
+
+    def curvature(self, residual: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """See `Convex`."""
+        return self.convex.curvature(residual, targets, weights)

@@ -5,20 +5,18 @@ from typing import ClassVar
 import keras
 import numpy as np
 
-from tfl.tasks.classification import Classification
 from tfl.tasks.convex import Convex, SigmoidCrossEntropy
-from tfl.tasks.task import check_smoothing
+from tfl.tasks.cross_entropy import CrossEntropy
 
 
-class SigmoidOutputs(Classification):
+class SigmoidOutputs(CrossEntropy):
     """What `Binary` and `Multilabel` have in common."""
 
-    convex: ClassVar[Convex] = SigmoidCrossEntropy()
+    convex: Convex = SigmoidCrossEntropy()
     activation: ClassVar[str] = "sigmoid"
 
-    def loss(self, label_smoothing: float = 0.0) -> keras.losses.Loss:
-        """See `Task`."""
-        check_smoothing(self, label_smoothing)
+    def cross_entropy(self, label_smoothing: float) -> keras.losses.Loss:
+        """See `CrossEntropy`."""
         return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=label_smoothing, reduction="none")
 
     def metrics(self) -> list[keras.metrics.Metric]:

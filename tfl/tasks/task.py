@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import keras
 import numpy as np
@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfl.data.label_formats import LabelFormat
 from tfl.errors import InputError
 from tfl.tasks.convex import Convex
+from tfl.tasks.loss_options import LossOptions
 
 CALIBRATION, PER_CLASS, CONFUSION = "calibration", "per_class", "confusion_matrix"
 SELECTIVE, PRECISION, CONFORMAL = "selective", "precision_thresholds", "conformal"
@@ -81,6 +82,7 @@ class Task(abc.ABC):
         activation: turns outputs into scores for metrics of Keras: "softmax", "sigmoid" or "".
         has_temperature: whether outputs are logits that a temperature may divide.
         smooths_labels: whether the loss takes label smoothing.
+        is_cross_entropy: whether the loss is the cross-entropy of `activation`, so that `with_loss` can change it.
         standardizes: whether targets are scaled to mean 0 and standard deviation 1 while a head is trained.
         nouns: names for the meaning of one output, and of several, for people.
         output_kind: description of the outputs, for people.
@@ -92,10 +94,11 @@ class Task(abc.ABC):
     headline: ClassVar[Headline] = ACCURACY
     analyses: ClassVar[tuple[str, ...]] = ()
     is_classifier: ClassVar[bool] = False
-    convex: ClassVar[Convex | None] = None
+    convex: Convex | None = None
     activation: ClassVar[str] = ""
     has_temperature: ClassVar[bool] = True
     smooths_labels: ClassVar[bool] = False
+    is_cross_entropy: ClassVar[bool] = False
     standardizes: ClassVar[bool] = False
     nouns: ClassVar[tuple[str, str]] = ("class", "classes")
     output_kind: ClassVar[str] = "one logit a class"
@@ -126,6 +129,19 @@ class Task(abc.ABC):
         Args:
             label_smoothing: in [0, 1); must be 0 if `smooths_labels` is False.
         """
+
+    def with_loss(self, options: LossOptions) -> Self:
+        """Return the same task with another loss, which a head is solved with and a network trained with.
+
+        `losses`, by which models are compared, and `convex` take the offsets and the weights, and never another form.
+
+        Args:
+            options: see `LossOptions`.
+
+        Raises:
+            InputError: the task has no cross-entropy.
+        """
+        raise InputError(f"`target` must be a task with a cross-entropy. Received: target={self.name!r}, {options}.")
 
     def metrics(self) -> list[keras.metrics.Metric]:
         """Return the Keras metrics that are shown during training, computed from outputs; none by default."""

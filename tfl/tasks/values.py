@@ -23,7 +23,7 @@ class Regression(Task):
     labels: ClassVar[LabelFormat] = ValueLabels()
     headline = Headline("mean_absolute_error", higher_is_better=False, is_share=False, digits=".4g")
     analyses = (CONFORMAL,)
-    convex: ClassVar[Convex | None] = SquaredError()
+    convex: Convex | None = SquaredError()
     has_temperature = False
     standardizes = True
     nouns = ("value", "values")

@@ -1,5 +1,6 @@
 """Training: `compile`, `fit` and their parts."""
 
+from tfl.models.balance import effective_class_weight, label_weights, logit_offsets
 from tfl.models.class_weights import balanced_class_weight
 from tfl.training.contract.checks import Contract, check_evaluation
 from tfl.training.loop.fit import fit
@@ -16,7 +17,10 @@ __all__ = [
     "balanced_class_weight",
     "check_evaluation",
     "compile",
+    "effective_class_weight",
     "fit",
+    "label_weights",
+    "logit_offsets",
     "make_loss",
     "make_metrics",
     "make_optimizer",

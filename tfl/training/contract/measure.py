@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfl.distribution.replicas import distribute_batch
-from tfl.training.objective.losses import is_categorical, is_sparse, is_stock
+from tfl.training.objective.losses import is_categorical, is_sparse, is_stock, plain
 from tfl.training.update.batches import unpack
 from tfl.training.update.step import Trainer
 
@@ -104,9 +104,10 @@ def _noise(trainer: Trainer) -> dict[str, tf.Tensor]:
     shape = [_FREE_SIZE if size is None else size for size in trainer.model.input_shape[1:]]
     num_outputs = trainer.model.output_shape[-1]
     inputs = rng.uniform(0, 255, [_EXAMPLES, *shape]).astype(trainer.model.input.dtype)
-    if not is_stock(trainer.train_loss):  # only the data knows the labels of such a loss
+    loss = plain(trainer.train_loss)
+    if not is_stock(loss):  # only the data knows the labels of such a loss
         return {"input": tf.constant(inputs), "label": unpack(trainer.first_batch()).labels[:_EXAMPLES]}
-    if is_sparse(trainer.train_loss) or is_categorical(trainer.train_loss):
+    if is_sparse(loss) or is_categorical(loss):
         labels: np.ndarray = rng.integers(0, num_outputs, _EXAMPLES)
     else:
         labels = rng.integers(0, 2, [_EXAMPLES, num_outputs]).astype(np.float32)

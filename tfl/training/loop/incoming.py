@@ -20,7 +20,7 @@ from tfl.models.classifier import input_of_model
 from tfl.models.labels import LabelRule, check_labels
 from tfl.training.loop.plan import plan_of
 from tfl.training.objective.compiled import ends_in_probabilities
-from tfl.training.objective.losses import is_categorical, is_sparse, is_stock, name_of
+from tfl.training.objective.losses import is_categorical, is_sparse, is_stock, name_of, plain
 from tfl.training.update.batches import Feed, make_feed, unpack
 
 _FORMS = {  # label forms of stock losses that do not take classes; all other losses take any finite number
@@ -42,6 +42,7 @@ def rule_of_loss(loss: keras.losses.Loss, output_shape: tuple[int | None, ...]) 
         loss: from `resolve_loss`.
         output_shape: output shape of the model, with the batch first.
     """
+    loss = plain(loss)
     num_outputs, name = output_shape[-1], type(loss).__name__
     if not is_stock(loss) or len(output_shape) != 2 or num_outputs is None:
         return LabelRule("any", num_outputs or 0, name)

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfl.tasks import Task
-from tfl.training.objective.losses import align_labels, is_sparse, per_example_loss
+from tfl.training.objective.losses import align_labels, is_sparse, per_example_loss, plain
 
 TEMPERATURES = np.geomspace(0.05, 20.0, 97)  # 1 is in the middle; with steps of 6 % the loss is at most 0.1 % too high
 
@@ -47,7 +47,7 @@ class CalibratedLoss(keras.metrics.Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch: labels as for the loss, logits `(B, K)`, and the weights `(B,)` of the examples in the mean."""
-        logits, labels = tf.cast(y_pred, tf.float32), align_labels(y_true, y_pred, self.loss)
+        logits, labels = tf.cast(y_pred, tf.float32), align_labels(y_true, y_pred, plain(self.loss))
         number, count = len(TEMPERATURES), tf.shape(logits)[0]
         weights = tf.ones([count]) if sample_weight is None else tf.cast(sample_weight, tf.float32)
         scaled = logits[None] / TEMPERATURES.astype(np.float32)[:, None, None]
@@ -59,7 +59,7 @@ class CalibratedLoss(keras.metrics.Metric):
         self.wrong.assign_add(tf.reduce_sum(tf.cast(~self._correct(labels, logits), tf.float64)))
 
     def _correct(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        if is_sparse(self.loss):
+        if is_sparse(plain(self.loss)):
             return tf.argmax(logits, axis=-1) == labels
         return tf.reduce_all((logits > 0) == (labels > 0.5), axis=-1)
 

@@ -9,7 +9,7 @@ import keras
 from tfl.errors import InputError
 from tfl.registry import did_you_mean
 from tfl.tasks import Binary, Multiclass, Multilabel, Regression, Task, get_task, task_names
-from tfl.training.objective.losses import is_categorical, is_sparse, is_stock, name_of
+from tfl.training.objective.losses import is_categorical, is_sparse, is_stock, name_of, plain
 
 DEFAULT = Multiclass()  # if neither the loss nor the model says what the outputs mean
 
@@ -165,6 +165,7 @@ def _on_outputs(loss: keras.losses.Loss, model: keras.Model) -> keras.losses.Los
 
 
 def _task_of(loss: keras.losses.Loss, model: keras.Model) -> Task | None:
+    loss = plain(loss)
     if not is_stock(loss):
         return recorded_task(model)
     if is_sparse(loss) or is_categorical(loss) or name_of(loss) in _OF_PROBABILITIES:

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tfl.errors import InputError
 from tfl.tasks import Task, get_task
+from tfl.tasks.loss_options import OtherCrossEntropy
 
 Measure = keras.losses.Loss | keras.metrics.Metric
 
@@ -41,6 +42,7 @@ def evaluation_loss(loss: keras.losses.Loss) -> keras.losses.Loss:
     Smoothing belongs to training, and a reported loss must not depend on it. A smoothed multiclass loss becomes the
     sparse loss on class numbers. Losses that do not come from Keras are returned unchanged.
     """
+    loss = plain(loss)
     if not is_stock(loss):
         return loss
     config = loss.get_config() | {"reduction": "sum_over_batch_size"}
@@ -49,6 +51,11 @@ def evaluation_loss(loss: keras.losses.Loss) -> keras.losses.Loss:
     if "label_smoothing" in config:
         config["label_smoothing"] = 0.0
     return type(loss).from_config(config)
+
+
+def plain(loss: keras.losses.Loss) -> keras.losses.Loss:
+    """Return the plain cross-entropy in place of one with `LossOptions`, which takes the same labels."""
+    return loss.plain if isinstance(loss, OtherCrossEntropy) else loss
 
 
 def is_stock(measure: Measure) -> bool:
@@ -77,6 +84,7 @@ def is_categorical(measure: Measure) -> bool:
 
 def can_mix(loss: keras.losses.Loss) -> bool:
     """Return whether a loss takes rows of mixed labels, for any form that the labels had before."""
+    loss = plain(loss)
     return is_stock(loss) and (not is_sparse(loss) or name_of(loss) == "sparsecategoricalcrossentropy")
 
 
@@ -132,6 +140,8 @@ def per_example_loss(loss: keras.losses.Loss, labels: tf.Tensor, logits: tf.Tens
     loss of each example.
     """
     logits = tf.cast(logits, tf.float32)
+    if isinstance(loss, OtherCrossEntropy):
+        return loss.call(label_rows(labels, logits.shape[-1]), logits)
     if not is_stock(loss):
         values = tf.cast(loss.call(tf.cast(labels, loss.dtype), tf.cast(logits, loss.dtype)), tf.float32)
         return _one_each(values, tf.shape(logits)[0])

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfl.data.pipeline import epoch_order
+from tfl.data.order import epoch_order
 from tfl.distribution.shares import Share
 from tfl.errors import InputError
 from tfl.inputs.batches import has_input, input_of
