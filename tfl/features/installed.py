@@ -1,6 +1,6 @@
 """Which runtimes for computing features are installed."""
 
-from importlib.util import find_spec
+import importlib.util
 
 from tfl.errors import InputError
 from tfl.version import install_command
@@ -8,7 +8,7 @@ from tfl.version import install_command
 
 def has_openvino() -> bool:
     """Return whether OpenVINO is installed."""
-    return find_spec("openvino") is not None
+    return importlib.util.find_spec("openvino") is not None
 
 
 def check_runtime(name: str) -> None:
