@@ -12,6 +12,7 @@ COMMANDS = {
     "compare": "compare finished runs: which is better, and is it more than chance",
     "export": "write SavedModel, LiteRT, ONNX and Keras files with a certificate",
     "serve": "predict over HTTP, with a web page",
+    "preview": "write a picture of what the network sees, before and after augmentation",
     "features": "write the features of a frozen backbone for other programs",
     "backbones": "list the pretrained networks",
     "options": "list the options that --config.OPTION=VALUE sets",

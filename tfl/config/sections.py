@@ -10,7 +10,7 @@ from tfl.config.moved import refuse_moved
 from tfl.config.option import Between, OneOf, Place, Switch, Text, option
 from tfl.config.values import FOLDS, SOURCE, SOURCE_OR_NONE, SPLIT, TABLE_COLUMNS, UNITS
 
-AUGMENTATIONS = ("none", "light", "shift", "rand")
+AUGMENTATIONS = ("none", "light", "shift", "rand", "trivial", "erase")
 BATCH_NORMS = ("frozen", "train")
 CLASS_WEIGHTS = ("none", "balanced", "effective")
 FEATURE_DTYPES = ("float32", "float16")

@@ -27,7 +27,7 @@ class EpochFeed:
         rows: int64 positions in `source.index`.
         image_size: pixels per side.
         batch_size: examples per global batch.
-        augmentation: "none", "light", "shift" or "rand".
+        augmentation: "none", "light", "shift", "rand", "trivial" or "erase".
         seed: of the order and the augmentation.
         sampling: "uniform": every example once in an epoch; "balanced": as many examples, with equally many of each
             class; see `tfl.data.order.epoch_order`. It needs labels of one class and random access.

@@ -47,7 +47,7 @@ def make_dataset(
             again, it is augmented in another way.
         image_size: pixels per side; for another kind of example its size.
         batch_size: examples per batch; the last batch may be shorter.
-        augmentation: "none", "light", "shift" or "rand"; used only with `epoch`.
+        augmentation: "none", "light", "shift", "rand", "trivial" or "erase"; used only with `epoch`.
         seed: of the order and the augmentation.
         epoch: number of the pass over the training data, or None for evaluation.
         shuffle: false keeps the order of `rows` (or of the stream), also with an epoch.

@@ -33,7 +33,8 @@ class TransferClassifier(ClassifierMixin, TransferEstimator):
         unfreeze: part of the backbone that fine-tuning trains.
         learning_rate: highest learning rate of fine-tuning.
         batch_size: images in one training step.
-        augmentation: random changes of the images in fine-tuning: "none", "light", "shift" or "rand".
+        augmentation: random changes of the images in fine-tuning: "none", "light", "shift", "rand", "trivial" or
+            "erase".
         validation_fraction: share of X that is held out if `epochs` > 0.
         store: folder of the features; "cache": the user's cache, "none": only in memory.
         options: more options of a run by their dotted names (docs/reference/options.md), such as

@@ -37,7 +37,7 @@ class View:
     """One augmented version of every image; stateless, so the same view always gives the same pixels.
 
     Attributes:
-        augmentation: "light", "shift" or "rand".
+        augmentation: "light", "shift", "rand", "trivial" or "erase".
         seed: seed of the augmentation.
         number: number of the version, from 0; it corresponds to the epoch of training.
 

@@ -4,11 +4,15 @@ import base64
 import io
 
 import numpy as np
+from etils import epath
 from PIL import Image
+
+from tfl.errors import InputError
 
 SIDE = 200  # pixels of the longer side: enough to recognise an image, and 200 images stay below 5 MB
 SMALL = 84
 QUALITY = 82
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def thumbnail(pixels: np.ndarray, shape: tuple[int, int], side: int = SIDE) -> str:
@@ -30,3 +34,17 @@ def thumbnail(pixels: np.ndarray, shape: tuple[int, int], side: int = SIDE) -> s
 def data_uri(content: bytes, kind: str) -> str:
     """Return a data URI: an address that contains the bytes themselves."""
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def check_picture_file(name: epath.PathLike) -> epath.Path:
+    """Return the path of a picture that can be written.
+
+    Raises:
+        InputError: its ending is not that of a picture, or its folder does not exist.
+    """
+    path = epath.Path(name).expanduser()
+    if path.suffix.lower() not in PICTURES or path.is_dir():
+        raise InputError(f"`output` must be a file that ends in {', '.join(PICTURES)}. Received: {str(name)!r}.")
+    if not path.parent.is_dir():
+        raise InputError(f"`output` must be in a folder that exists. Received: {str(name)!r}.")
+    return path

@@ -7,22 +7,20 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from tfl.config import AUGMENTATIONS
 from tfl.errors import InputError
-from tfl.inputs.image.augment import (
-    RAND_OPS,
-    _random_crop,
+from tfl.inputs.image.augment import RAND_OPS, TRIVIAL_OPS, _random_crop, augment, random_erase, trivial_augment
+from tfl.inputs.image.decode import resize
+from tfl.inputs.image.operations import (
     adjust_brightness,
     adjust_color,
     adjust_contrast,
     adjust_sharpness,
     affine,
-    augment,
     auto_contrast,
     equalize,
     posterize,
     rotate,
     solarize,
 )
-from tfl.inputs.image.decode import resize
 from tfl.inputs.seeds import example_seed
 
 PIXELS = np.random.default_rng(0).integers(20, 200, (24, 31, 3), dtype=np.uint8)
@@ -70,6 +68,65 @@ def test_rand_operations_change_the_image_and_keep_its_kind(name):
         changed = RAND_OPS[name](tf.constant(pixels), tf.constant(sign))
         assert changed.dtype == tf.uint8 and changed.shape == pixels.shape
         assert (name == "identity") == np.array_equal(changed, pixels)
+
+
+@pytest.mark.parametrize("name", TRIVIAL_OPS)
+def test_trivial_operations_change_nothing_at_strength_0_only(name):
+    pixels = tf.constant(np.where(SMOOTH > 190, 240, SMOOTH).astype(np.uint8))
+    none, half, whole = (TRIVIAL_OPS[name](pixels, tf.constant(strength)).numpy() for strength in (0.0, 0.5, -1.0))
+    if name in ("identity", "auto_contrast", "equalize"):  # these have no strength
+        np.testing.assert_array_equal(half, whole)
+        return
+    np.testing.assert_array_equal(none, pixels)
+    changed = [np.abs(image.astype(int) - pixels.numpy()).mean() for image in (half, whole)]
+    assert min(changed) > 0
+
+
+@pytest.mark.parametrize("level", [0, 7, 30])
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_strengths_of_trivial_augment_are_those_of_the_paper(level, sign):
+    """The "wide" space: as torchvision's TrivialAugmentWide computes its 31 bins, with Pillow's operations."""
+    image, strength = Image.fromarray(SMOOTH), tf.constant(sign * level / 30, tf.float32)
+    factor = 1 + sign * np.linspace(0, 0.99, 31)[level]
+    bits = 8 - round(level / (30 / 6))
+    expected = {
+        "brightness": ImageEnhance.Brightness(image).enhance(factor),
+        "contrast": ImageEnhance.Contrast(image).enhance(factor),
+        "posterize": ImageOps.posterize(image, bits),
+        "solarize": ImageOps.solarize(image, round(np.linspace(255, 0, 31)[level])),
+    }
+    for name, pillows in expected.items():
+        actual = TRIVIAL_OPS[name](tf.constant(SMOOTH), strength).numpy().astype(int)
+        assert np.abs(actual - np.asarray(pillows)).max() <= 1, name
+
+
+def test_trivial_augment_draws_every_operation_at_one_of_31_strengths():
+    strengths, found = [sign * level / 30 for level in range(31) for sign in (-1.0, 1.0)], set()
+    pairs = [(name, strength) for name in TRIVIAL_OPS for strength in strengths]
+    made = np.stack([TRIVIAL_OPS[name](tf.constant(PIXELS), tf.constant(strength)).numpy() for name, strength in pairs])
+    for number in range(150):
+        drawn = trivial_augment(tf.constant(PIXELS), tf.constant([0, number], tf.int64)).numpy()
+        differ = (np.abs(made.astype(np.int16) - drawn) > 1).mean(axis=(1, 2, 3))  # a graph rounds in other places
+        assert differ.min() < 0.02
+        found.add(pairs[int(differ.argmin())][0])
+    assert found == set(TRIVIAL_OPS)
+
+
+def test_erasing_puts_noise_in_one_rectangle_of_half_of_the_images():
+    pixels, shares, ratios = np.full((60, 80, 3), 77, np.uint8), [], []
+    for i in range(200):
+        erased = random_erase(tf.constant(pixels), tf.constant([1, i], tf.int64)).numpy()
+        changed = (erased != 77).any(axis=2)
+        if not changed.any():
+            continue
+        rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
+        box = changed[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        assert box.mean() > 0.99  # noise is 77 in all channels once in 16 million pixels
+        shares.append(box.size / 4800)
+        ratios.append(box.shape[0] / box.shape[1])
+    assert 75 <= len(shares) <= 125
+    assert 0.01 < min(shares) < 0.06 and 0.27 < max(shares) < 0.35
+    assert min(ratios) < 0.5 and max(ratios) > 2 and min(ratios) > 0.28 and max(ratios) < 3.6
 
 
 def run(name, seed=0, epoch=0, id=0, pixels=SMOOTH, size=24):

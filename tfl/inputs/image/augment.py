@@ -4,19 +4,31 @@ So a resumed run, or a run with another number of threads, gets the same pixels.
 """
 
 import functools
-import math
 from collections.abc import Callable
 
 import tensorflow as tf
 
 from tfl.config import AUGMENTATIONS
 from tfl.inputs.image.decode import resize
+from tfl.inputs.image.operations import (
+    adjust_brightness,
+    adjust_color,
+    adjust_contrast,
+    adjust_sharpness,
+    affine,
+    auto_contrast,
+    equalize,
+    posterize,
+    rotate,
+    solarize,
+)
 from tfl.registry import resolve
 
 _JITTER = 0.2  # brightness, contrast and saturation are scaled by 0.8 to 1.2
 _MIN_AREA = 0.7
+_ERASES, _ERASED, _LONGEST = 0.5, (0.02, 0.33), 10.0 / 3.0  # chance, shares of the area, ratio of the sides
+_LEVELS, _SHIFT = 30, 32 / 224  # TrivialAugment's strengths from 0, and the largest shift as a share of the side
 _NUM_OPS, _MAGNITUDE = 2, 0.9  # RandAugment's N = 2, M = 9 of 10
-_GREY = 128.0  # fills the areas that rotations and shifts uncover
 
 
 def augment(image: tf.Tensor, image_size: int, augmentation: str, seed: tf.Tensor) -> tf.Tensor:
@@ -25,12 +37,13 @@ def augment(image: tf.Tensor, image_size: int, augmentation: str, seed: tf.Tenso
     `light` crops 70-100 % of the area (before the resize, so that no detail is lost), flips
     left and right, and changes brightness, contrast and saturation. `shift` is `light` without the flip, for digits,
     letters and signs, because a mirror image changes their meaning. `rand` crops, flips and applies two random
-    operations of RandAugment.
+    operations of RandAugment. `trivial` crops, flips and applies one operation of TrivialAugment. `erase` is `light`,
+    and then noise in place of a random rectangle of half of the images.
 
     Args:
         image: uint8 (H, W, 3).
         image_size: pixels per side of the result.
-        augmentation: "none", "light", "shift" or "rand".
+        augmentation: "none", "light", "shift", "rand", "trivial" or "erase".
         seed: int32 or int64 (2,), from `example_seed`.
 
     Returns:
@@ -38,6 +51,8 @@ def augment(image: tf.Tensor, image_size: int, augmentation: str, seed: tf.Tenso
 
     Reference:
         Cubuk et al. 2020, RandAugment, arXiv:1909.13719.
+        Müller and Hutter 2021, TrivialAugment, arXiv:2103.10158.
+        Zhong et al. 2020, Random erasing data augmentation, arXiv:1708.04896.
     """
     augmentation = resolve(augmentation, AUGMENTATIONS, "augmentation")
     if augmentation == "none":
@@ -46,12 +61,12 @@ def augment(image: tf.Tensor, image_size: int, augmentation: str, seed: tf.Tenso
     image = resize(_random_crop(image, crop_seed), image_size)
     if augmentation != "shift":
         image = tf.image.stateless_random_flip_left_right(image, flip_seed)
-    if augmentation == "rand":
-        return tf.ensure_shape(rand_augment(image, color_seed), (image_size, image_size, 3))
+    if augmentation in _BY_DRAWN_OPERATION:
+        return tf.ensure_shape(_BY_DRAWN_OPERATION[augmentation](image, color_seed), (image_size, image_size, 3))
     factors = tf.unstack(tf.random.stateless_uniform((3,), color_seed, 1 - _JITTER, 1 + _JITTER))
     for change, factor in zip((adjust_brightness, adjust_contrast, adjust_color), factors, strict=True):
         image = change(image, factor)
-    return image
+    return image if augmentation != "erase" else random_erase(image, tf.random.experimental.stateless_fold_in(seed, 1))
 
 
 # Not inlined into the caller's graph: traced once, not for every epoch.
@@ -82,95 +97,62 @@ def rand_augment(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return image
 
 
-def adjust_brightness(image: tf.Tensor, factor: float | tf.Tensor) -> tf.Tensor:
-    """Blend with black: factor 0 gives black, 1 the image, above 1 a brighter image. uint8 in, uint8 out."""
-    return _blend(tf.zeros_like(image), image, factor)
-
-
-def adjust_contrast(image: tf.Tensor, factor: float | tf.Tensor) -> tf.Tensor:
-    """Blend with the image's mean grey."""
-    mean = tf.round(tf.reduce_mean(_grey(image)))
-    return _blend(tf.fill(tf.shape(image), mean), image, factor)
-
-
-def adjust_color(image: tf.Tensor, factor: float | tf.Tensor) -> tf.Tensor:
-    """Blend with the grey image."""
-    return _blend(_grey(image), image, factor)
-
-
-def adjust_sharpness(image: tf.Tensor, factor: float | tf.Tensor) -> tf.Tensor:
-    """Blend with a smoothed image; the border does not change, because the 3 x 3 kernel does not fit there."""
-    kernel = tf.constant([[1, 1, 1], [1, 5, 1], [1, 1, 1]], tf.float32)[:, :, None, None] / 13
-    pixels = tf.cast(image, tf.float32)
-    smooth = tf.nn.depthwise_conv2d(pixels[None], tf.tile(kernel, (1, 1, 3, 1)), (1, 1, 1, 1), "VALID")[0]
-    inner = tf.pad(tf.ones_like(smooth), [[1, 1], [1, 1], [0, 0]]) > 0
-    smooth = tf.where(inner, tf.pad(tf.round(smooth), [[1, 1], [1, 1], [0, 0]]), pixels)
-    return _blend(smooth, image, factor)
-
-
-def auto_contrast(image: tf.Tensor) -> tf.Tensor:
-    """Stretch each channel to the full range."""
-    pixels = tf.cast(image, tf.float32)
-    low, high = tf.reduce_min(pixels, (0, 1)), tf.reduce_max(pixels, (0, 1))
-    stretched = tf.math.divide_no_nan((pixels - low) * 255, high - low)
-    return tf.where(high > low, tf.saturate_cast(stretched, tf.uint8), image)
-
-
-def equalize(image: tf.Tensor) -> tf.Tensor:
-    """Flatten the histogram of each channel."""
-
-    def equalize_channel(channel: tf.Tensor) -> tf.Tensor:
-        values = tf.cast(channel, tf.int32)
-        histogram = tf.math.bincount(tf.reshape(values, (-1,)), minlength=256, maxlength=256)
-        last = histogram[tf.reduce_max(values)]
-        step = (tf.reduce_sum(histogram) - last) // 255
-        table = (step // 2 + tf.cumsum(histogram, exclusive=True)) // tf.maximum(step, 1)
-        return tf.where(step > 0, tf.gather(tf.minimum(table, 255), values), values)
-
-    channels = [equalize_channel(image[:, :, channel]) for channel in range(3)]
-    return tf.cast(tf.stack(channels, axis=-1), tf.uint8)
-
-
-def posterize(image: tf.Tensor, bits: int) -> tf.Tensor:
-    """Keep the upper `bits` bits of each value."""
-    return tf.bitwise.bitwise_and(image, tf.constant(256 - 2 ** (8 - bits), tf.uint8))
-
-
-def solarize(image: tf.Tensor, threshold: int) -> tf.Tensor:
-    """Invert the values at or above the threshold."""
-    return tf.where(image < threshold, image, 255 - image)
-
-
-def rotate(image: tf.Tensor, degrees: float | tf.Tensor) -> tf.Tensor:
-    """Rotate around the centre, counter-clockwise; uncovered pixels are grey."""
-    angle = tf.cast(degrees, tf.float32) * (math.pi / 180)
-    cos, sin = tf.cos(angle), tf.sin(angle)
-    center_y, center_x = tf.unstack((tf.cast(tf.shape(image)[:2], tf.float32) - 1) / 2)
-    shift_x = center_x - cos * center_x + sin * center_y
-    shift_y = center_y - sin * center_x - cos * center_y
-    return affine(image, (cos, -sin, shift_x, sin, cos, shift_y))
-
-
-def affine(image: tf.Tensor, matrix: tuple[float | tf.Tensor, ...]) -> tf.Tensor:
-    """Fill output pixel (x, y) from the nearest input pixel to (a x + b y + c, d x + e y + f); grey outside.
+# Not inlined, as `rand_augment`.
+@functools.partial(
+    tf.function,
+    input_signature=(tf.TensorSpec((None, None, 3), tf.uint8), tf.TensorSpec((2,), tf.int64)),
+    experimental_attributes={"_noinline": True},
+)
+def trivial_augment(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Apply one of fourteen operations at one of 31 strengths, each drawn with equal chance.
 
     Args:
         image: uint8 (H, W, 3).
-        matrix: (a, b, c, d, e, f).
+        seed: int64 (2,).
 
     Returns:
         uint8 (H, W, 3).
+
+    Reference:
+        Müller and Hutter 2021, TrivialAugment, arXiv:2103.10158; ranges of its "wide" space. Its 32 pixels of a shift
+        are 32 of 224 here, so that small images keep their content.
     """
-    transform = tf.stack([*(tf.cast(value, tf.float32) for value in matrix), 0.0, 0.0])
-    moved = tf.raw_ops.ImageProjectiveTransformV3(
-        images=tf.cast(image, tf.float32)[None],
-        transforms=transform[None],
-        output_shape=tf.shape(image)[:2],
-        fill_value=_GREY,
-        interpolation="NEAREST",
-        fill_mode="CONSTANT",
-    )
-    return tf.cast(moved[0], tf.uint8)
+    op_seed, strength_seed, sign_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
+    op = tf.random.stateless_uniform((), op_seed, 0, len(TRIVIAL_OPS), tf.int32)
+    level = tf.random.stateless_uniform((), strength_seed, 0, _LEVELS + 1, tf.int32)
+    strength = tf.cast(level, tf.float32) / _LEVELS
+    signed = tf.where(tf.random.stateless_uniform((), sign_seed) < 0.5, -strength, strength)
+    branches = [functools.partial(apply, image, signed) for apply in TRIVIAL_OPS.values()]
+    return tf.ensure_shape(tf.switch_case(op, branches), (None, None, 3))
+
+
+def random_erase(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Put noise in place of a rectangle, in half of the images.
+
+    Its area is 2 to 33 % of the image, and its height 0.3 to 3.3 times its width (log-uniform, so that high and wide
+    ones are equally frequent); it is cut to the size of the image.
+
+    Args:
+        image: uint8 (H, W, 3).
+        seed: int64 (2,).
+
+    Returns:
+        uint8 (H, W, 3).
+
+    Reference:
+        Zhong et al. 2020, Random erasing data augmentation, arXiv:1708.04896.
+    """
+    box_seed, noise_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+    chance, area, ratio, *place = tf.unstack(tf.random.stateless_uniform((5,), box_seed))
+    sides = tf.cast(tf.shape(image)[:2], tf.float32)
+    area = (_ERASED[0] + (_ERASED[1] - _ERASED[0]) * area) * tf.reduce_prod(sides)
+    stretch = tf.sqrt(_LONGEST ** (2.0 * ratio - 1.0))
+    size = tf.clip_by_value(tf.round(tf.sqrt(area) * tf.stack([stretch, 1.0 / stretch])), 1.0, sides)
+    start = tf.floor(tf.stack(place) * (sides - size + 1))
+    rows, columns = (tf.range(sides[axis]) - start[axis] for axis in (0, 1))
+    inside = ((rows >= 0) & (rows < size[0]))[:, None] & ((columns >= 0) & (columns < size[1]))
+    noise = tf.cast(tf.random.stateless_uniform(tf.shape(image), noise_seed, 0, 256, tf.int32), tf.uint8)
+    return tf.where((chance < _ERASES) & inside[:, :, None], noise, image)
 
 
 def _side(image: tf.Tensor, axis: int) -> tf.Tensor:
@@ -199,6 +181,26 @@ RAND_OPS: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
 }
 
 
+# Name -> change(image, strength): the operations of TrivialAugment; the strength is in [-1, 1], 0 changes nothing.
+TRIVIAL_OPS: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
+    "identity": lambda image, strength: image,
+    "auto_contrast": lambda image, strength: auto_contrast(image),
+    "equalize": lambda image, strength: equalize(image),
+    "rotate": lambda image, strength: rotate(image, strength * 135),
+    "solarize": lambda image, strength: solarize(image, tf.round(255 * (1 - tf.abs(strength)))),
+    "color": lambda image, strength: adjust_color(image, 1 + 0.99 * strength),
+    "posterize": lambda image, strength: posterize(image, 8 - tf.cast(tf.round(6 * tf.abs(strength)), tf.int32)),
+    "contrast": lambda image, strength: adjust_contrast(image, 1 + 0.99 * strength),
+    "brightness": lambda image, strength: adjust_brightness(image, 1 + 0.99 * strength),
+    "sharpness": lambda image, strength: adjust_sharpness(image, 1 + 0.99 * strength),
+    "shear_x": lambda image, strength: affine(image, (1, 0.99 * strength, 0, 0, 1, 0)),
+    "shear_y": lambda image, strength: affine(image, (1, 0, 0, 0.99 * strength, 1, 0)),
+    "translate_x": lambda image, strength: affine(image, (1, 0, _SHIFT * strength * _side(image, 1), 0, 1, 0)),
+    "translate_y": lambda image, strength: affine(image, (1, 0, 0, 0, 1, _SHIFT * strength * _side(image, 0))),
+}
+_BY_DRAWN_OPERATION = {"rand": rand_augment, "trivial": trivial_augment}
+
+
 def _random_crop(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     area, *offset = tf.unstack(tf.random.stateless_uniform((3,), seed))
     shape = tf.cast(tf.shape(image)[:2], tf.float32)
@@ -206,14 +208,3 @@ def _random_crop(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     start = tf.floor(tf.stack(offset) * (shape - size + 1))
     (top, left), (height, width) = (tf.unstack(tf.cast(part, tf.int32)) for part in (start, size))
     return image[top : top + height, left : left + width]
-
-
-def _grey(image: tf.Tensor) -> tf.Tensor:
-    """ITU-R 601 luma, (H, W, 1) float32, whole numbers."""
-    weights = tf.constant([0.299, 0.587, 0.114])
-    return tf.round(tf.reduce_sum(tf.cast(image, tf.float32) * weights, axis=-1, keepdims=True))
-
-
-def _blend(degenerate: tf.Tensor, image: tf.Tensor, factor: float | tf.Tensor) -> tf.Tensor:
-    start = tf.cast(degenerate, tf.float32)
-    return tf.saturate_cast(tf.round(start + factor * (tf.cast(image, tf.float32) - start)), tf.uint8)
