@@ -107,5 +107,6 @@ def say_result(result: TransferResult) -> None:
         say(f"{name.replace('_', ' ') + ':':<14} test {headline_text(metadata, values)}")
     show_label_order(metadata)
     say(f"kept: {_KEPT.get(metrics['kept'], metrics['kept'])}; the model and all results are in {folder}")
-    say(f"test {headline_text(metadata, metrics['test'], metrics.get('intervals'))}")
+    groups = f"; the interval resamples {metrics['num_groups']:,} groups" if "num_groups" in metrics else ""
+    say(f"test {headline_text(metadata, metrics['test'], metrics.get('intervals'))}{groups}")
     say(next_steps(Workdir(result.workdir)))
