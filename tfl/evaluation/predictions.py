@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfl.data import reading_explained
 from tfl.data.passes import check_ends
 from tfl.errors import InputError
+from tfl.inputs.batches import has_entries
 from tfl.models.batch_checks import guard_batches
 from tfl.models.inference import run_over
 from tfl.models.labels import rule_of_task
@@ -177,9 +178,9 @@ def evaluate(model: keras.Model, dataset: tf.data.Dataset, target: str | Task = 
 def _check_entries(dataset: Any, names: Sequence[str]) -> None:
     """Refuse anything but a data set whose batches are dicts with "input" (or "image") and some more entries."""
     spec = dataset.element_spec if isinstance(dataset, tf.data.Dataset) else None
-    found = set(spec) if isinstance(spec, Mapping) else set()
-    if not {"input", "image"} & found or not found.issuperset(names):
-        received = f"batches with {', '.join(sorted(found))}" if found else f"{type(spec or dataset).__name__}"
+    if not has_entries(spec, names):
+        is_dict = isinstance(spec, Mapping)
+        received = f"batches with {', '.join(sorted(spec))}" if is_dict else type(spec or dataset).__name__
         raise InputError(
             f"`dataset` must be a batched tf.data.Dataset of dicts with 'input', {', '.join(map(repr, names))}. "
             f"Received: {received}."
