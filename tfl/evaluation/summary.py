@@ -85,10 +85,10 @@ def _intervals(table: Predictions, metrics: Mapping[str, float]) -> dict[str, tu
     """
     intervals = {name: (low, high) for name, (low, high) in bootstrap_intervals(table).items() if low < high}
     headline = table.task.headline
-    headline_values = np.asarray(table.task.headline_values(table.logits, table.labels))
     for name in metrics:
         if name == headline.metric and headline.is_share:
-            intervals[name] = share_interval(headline_values, table.groups)
+            hits = np.asarray(table.task.headline_values(table.logits, table.labels))
+            intervals[name] = share_interval(hits, table.groups)
         elif name.startswith("top_") and name.endswith("_accuracy") and table.groups is None:
             intervals[name] = wilson_interval(round(metrics[name] * len(table)), len(table))
     return intervals
