@@ -11,6 +11,7 @@ from tfl.tasks import Headline
 
 LEVEL = 0.95
 NUM_RESAMPLES = 1000
+FEW_GROUPS = 30  # with fewer groups the intervals of the cluster bootstrap are too narrow
 
 
 def bootstrap_intervals(

@@ -1,13 +1,12 @@
 """Show the results on the test split: the metrics, a panel for each analysis, and the slices."""
 
 from tfl.evaluation.analyses import ANALYSES
+from tfl.evaluation.intervals import FEW_GROUPS
 from tfl.evaluation.slices import MeasuredSlice
 from tfl.report.blocks import Block, Columns, Heading, Section, Table, Text
 from tfl.report.facts import Facts
 from tfl.report.panels import MOST_ROWS, PANELS, TITLES
 from tfl.report.wording import figure, interval, spoken
-
-FEW_GROUPS = 30
 
 
 def results_section(facts: Facts) -> Section:
