@@ -77,7 +77,7 @@ def load_table(
     )
     if wanted.has_names:
         return source
-    return source.with_index(dataclasses.replace(source.index, value_names=names))
+    return dataclasses.replace(source, index=dataclasses.replace(source.index, value_names=names))
 
 
 def _column(table: Table, name: str) -> list[str]:
