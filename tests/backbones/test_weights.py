@@ -262,6 +262,16 @@ def test_offline_one_line_names_file_address_and_folder(name, offline, asked_of_
     assert not list(offline.iterdir())
 
 
+def test_offline_the_line_names_the_size_and_width_that_need_the_file(offline, asked_of_keras):
+    fname, origin, _ = asked_of_keras("MobileNetV2", alpha=0.35, input_shape=(96, 96, 3))
+    assert "_0.35_96_" in fname
+    with pytest.raises(InputError) as raised:
+        build_backbone("MobileNetV2", alpha=0.35, image_size=96)
+    line = str(raised.value)
+    assert f"Download {origin} and put it as {fname} into {offline}. It is the file for" in line and "\n" not in line
+    assert "backbone.alpha=0.35 and data.image_size=96; another width or size may need another file." in line
+
+
 def test_a_damaged_file_is_never_used(offline, asked_of_keras):
     fname, _, file_hash = asked_of_keras("VGG16")
     offline.mkdir(parents=True)

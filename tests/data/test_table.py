@@ -179,6 +179,27 @@ def test_wrong_columns_are_answered(photos, columns, labels, message):
         load_source(source, columns=columns, labels=labels)
 
 
+@pytest.mark.parametrize("columns", ["label=price", "label=price+age"])
+def test_values_are_called_as_their_columns(photos, columns):
+    folder, files = photos
+    names = tuple(columns.removeprefix("label=").split("+"))
+    rows = [(file, n / 2, n % 2) for n, file in enumerate(files)]
+    table = write(folder, "named.csv", ("path", "price", "age"), rows)
+    index = load_source(table, columns=columns, labels=ValueLabels()).index
+    assert (index.class_names, index.value_names, index.label_names) == ((), names, names)
+    assert ValueLabels().output_names(index.labels, index.label_names) == names
+
+
+def test_values_are_matched_by_their_names():
+    labels, match = np.zeros((3, 2), np.float32), ValueLabels().match
+    assert match(labels, ("age", "price"), ("price", "age")).tolist() == [1, 0]
+    for names, known in (((), ("price", "age")), (("price", "age"), ("value_0", "value_1"))):
+        assert match(labels, names, known).tolist() == [0, 1]
+    assert match(labels[:, 0], ("years",), ("age",)).tolist() == [0]
+    with pytest.raises(InputError, match=r"must have columns that the model knows: 'price', 'age'\. Received: 'years'"):
+        match(labels, ("price", "years"), ("price", "age"))
+
+
 def test_a_table_needs_a_file_a_header_and_columns_only_a_table(photos, tmp_path):
     with pytest.raises(InputError, match="must name a table that exists"):
         load_source(f"csv:{tmp_path / 'none.csv'}")

@@ -6,8 +6,8 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfl.evaluation import Predictions, bootstrap_intervals, wilson_interval
-from tfl.evaluation.intervals import mean_interval, percentiles, student_interval
+from tfl.evaluation import Predictions, bootstrap_intervals, summarize, wilson_interval
+from tfl.evaluation.intervals import mean_interval, percentiles, share_interval, student_interval
 from tfl.evaluation.resampling import draw_counts
 
 
@@ -110,3 +110,56 @@ def test_two_seeds_have_a_wide_interval_and_one_has_none():
     half = np.tan(0.475 * np.pi) * 0.1 / np.sqrt(2) / np.sqrt(2)
     assert student_interval([0.8, 0.9]) == pytest.approx((0.85 - half, 0.85 + half))
     assert student_interval([0.8]) is None
+
+
+def test_groups_are_drawn_whole():
+    groups = np.array([7, 3, 7, 9, 3, 7])
+    counts = np.vstack(list(draw_counts(6, 50, 0, groups)))
+    for group in (3, 7, 9):
+        assert (counts[:, groups == group] == counts[:, groups == group][:, :1]).all()
+    assert (counts[:, [0, 1, 3]].sum(axis=1) == 3).all()  # as many draws as groups
+    alone = np.vstack(list(draw_counts(6, 50, 0, np.arange(6))))
+    np.testing.assert_array_equal(alone, np.vstack(list(draw_counts(6, 50, 0))))
+
+
+def test_intervals_of_correlated_groups_cover_the_truth():
+    """40 groups of 5 examples; the share of right answers differs between groups (intraclass correlation 1/3)."""
+    rng = np.random.default_rng(0)
+    groups, covered = np.repeat(np.arange(40), 5), {"groups": 0, "examples": 0, "mean of groups": 0}
+    for _ in range(300):
+        hits = rng.random(200) < rng.beta(1.6, 0.4, 40)[groups]
+        values = rng.normal(size=40)[groups] + rng.normal(size=200)
+        intervals = {
+            "groups": (share_interval(hits, groups), 0.8),
+            "examples": (share_interval(hits), 0.8),
+            "mean of groups": (mean_interval(values, groups=groups), 0.0),
+        }
+        for name, ((low, high), truth) in intervals.items():
+            covered[name] += low <= truth <= high
+    assert covered["groups"] >= 0.9 * 300 and covered["mean of groups"] >= 0.9 * 300
+    assert covered["examples"] < 0.87 * 300
+
+
+def test_a_share_without_groups_has_wilsons_interval_and_full_marks_count_groups():
+    hits = np.ones(60, bool)
+    assert share_interval(hits) == wilson_interval(60, 60)
+    assert share_interval(hits, np.repeat(np.arange(12), 5)) == wilson_interval(12, 12)
+
+
+def test_an_evaluation_of_groups_says_so_and_is_less_certain():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), 5)
+    labels = rng.integers(0, 2, 200)
+    right = np.repeat(rng.random(40) < 0.8, 5)  # all examples of a group are right, or none
+    logits = 3.0 * np.eye(2)[np.where(right, labels, 1 - labels)]
+    alone = Predictions(np.arange(200), labels, logits, "multiclass")
+    grouped = Predictions(np.arange(200), labels, logits, "multiclass", groups)
+    first, second = (summarize(table, ("a", "b"), validation=table) for table in (alone, grouped))
+    assert (first.num_groups, second.num_groups) == (0, 40)
+    assert "num_groups" not in first.to_dict() and second.to_dict()["num_groups"] == 40
+    assert first.test == second.test
+    for name in ("accuracy", "balanced_accuracy", "loss"):
+        (low, high), (grouped_low, grouped_high) = first.intervals[name], second.intervals[name]
+        assert grouped_high - grouped_low > 1.5 * (high - low), name
+    for one, other in zip(first.conformal, second.conformal, strict=True):
+        assert other.high - other.low >= one.high - one.low

@@ -1,5 +1,6 @@
 """Labels and pixels that do not fit the model are one line in `tfl.fit`, from arrays and from streams."""
 
+import logging as python_logging
 from typing import Any
 
 import keras
@@ -205,6 +206,26 @@ def test_pixels_that_may_be(classifier: keras.Model) -> None:
     own = keras.Sequential([keras.Input((32, 32, 3)), layers.Flatten(), layers.Dense(3)])
     tfl.compile(own, "sgd")
     assert tfl.fit(own, PIXELS / 255, NUMBERS, verbose=False).history["skipped_steps"] == [0]
+
+
+@pytest.mark.parametrize("name", ["MobileNet", "ResNet50V2"])
+def test_a_pixel_that_the_network_hides_is_noticed(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """In a graph the ReLU of NaN is 0, so the loss of these networks stays finite."""
+    backbone = tfl.build_backbone(name, image_size=32, weights="none")
+    model = tfl.build_classifier(backbone, tfl.HeadSpec(num_outputs=3))
+    for layer in model.layers[:-1]:
+        layer.trainable = False
+    tfl.compile(model, "sgd", metrics=[])
+    images = PIXELS.copy()
+    images[7, 0, 0, 0] = np.nan
+    python_logging.getLogger("absl").propagate = True
+    with caplog.at_level("WARNING", logger="absl"):
+        history = tfl.fit(
+            model, images, NUMBERS, batch_size=4, shuffle=False, verbose=False, validation_data=(images, NUMBERS)
+        )
+    assert history.history["skipped_steps"] == [1] and np.isfinite(history.history["loss"]).all()
+    assert "Their examples: 7." in caplog.text
+    assert np.isnan(history.history["val_loss"]).all()
 
 
 def labelled(images: np.ndarray, labels: np.ndarray) -> tf.data.Dataset:

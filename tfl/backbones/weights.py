@@ -121,8 +121,13 @@ def _build(spec: BackboneSpec, image_size: int, alpha: float, weights: str | Non
             network = spec.build(
                 include_top=False, weights=weights, input_tensor=inputs, input_shape=shape, pooling=None, **options
             )
-        except InputError:
-            raise
+        except InputError as error:  # the file of weights is not there
+            if not spec.has_alpha:
+                raise
+            raise InputError(
+                f"{error} It is the file for backbone.name={spec.name!r}, backbone.alpha={alpha} and "
+                f"data.image_size={image_size}; another width or size may need another file."
+            ) from error
         except ValueError as error:
             raise InputError(
                 "`backbone.name` must be a network that can be built with these options. Received: backbone.name="

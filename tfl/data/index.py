@@ -38,6 +38,7 @@ class Index:
             displayed (after EXIF orientation); 0 if unknown.
         class_names: K names; empty for regression targets.
         groups: str, examples of one group are never in two splits; "" for an example of no group. Empty: no groups.
+        value_names: K names of regression targets, if the source names them; else empty.
     """
 
     ids: np.ndarray
@@ -48,6 +49,7 @@ class Index:
     facts: Mapping[str, np.ndarray]
     class_names: tuple[str, ...]
     groups: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.str_))
+    value_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -60,6 +62,11 @@ class Index:
     def rows(self, split: str) -> np.ndarray:
         """Return the int64 positions of one split's examples, in index order."""
         return np.flatnonzero(self.splits == split).astype(np.int64)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The names of the classes, or of the values; empty for values without names."""
+        return self.class_names or self.value_names
 
     @functools.cached_property
     def seeds(self) -> np.ndarray:
@@ -99,6 +106,10 @@ class Index:
         starts = np.concatenate([rows, rows[has_group]])
         graph = sparse.coo_matrix((np.ones(len(starts), bool), (starts, ends)), shape=(size, size))
         return sparse.csgraph.connected_components(graph, directed=False)[1][: len(self)].astype(np.int64)
+
+    def group_numbers(self, rows: np.ndarray) -> np.ndarray | None:
+        """Return numbers for some rows, equal for examples that are not independent; None if there are no groups."""
+        return self.together()[rows] if len(self.groups) else None
 
     def write_csv(self, path: epath.PathLike) -> None:
         """Write the table as `splits.csv`, with class names as labels."""

@@ -38,7 +38,7 @@ class LabelFormat(abc.ABC):
 
     @abc.abstractmethod
     def output_names(self, labels: np.ndarray, class_names: Sequence[str]) -> tuple[str, ...]:
-        """Return the name of each output: the class names, or a name for each value."""
+        """Return the name of each output: the class names, or the given or a new name for each value."""
 
     @abc.abstractmethod
     def text(self, label: Any, names: Sequence[str]) -> str:
@@ -188,7 +188,7 @@ class ValueLabels(LabelFormat):
 
     def output_names(self, labels: np.ndarray, class_names: Sequence[str]) -> tuple[str, ...]:
         """See `LabelFormat`."""
-        return tuple(f"value_{k}" for k in range(labels.shape[1])) if labels.ndim == 2 else ("value",)
+        return tuple(class_names) or _positions(labels)
 
     def text(self, label: Any, names: Sequence[str]) -> str:
         """See `LabelFormat`."""
@@ -212,7 +212,9 @@ class ValueLabels(LabelFormat):
             raise InputError(
                 f"`source` must have {len(known)} values for each example, as the model has. Received: {found} values."
             )
-        return np.arange(found)
+        if found == 1 or not names or tuple(known) == _positions(labels):  # one of them has no names
+            return np.arange(found)
+        return np.argsort(_number_names(names, known, "columns"))
 
 
 def label_format_of(labels: np.ndarray, names: Sequence[str]) -> LabelFormat:
@@ -228,6 +230,11 @@ def label_format_of(labels: np.ndarray, names: Sequence[str]) -> LabelFormat:
     return SetLabels() if is_set else ValueLabels()
 
 
+def _positions(labels: np.ndarray) -> tuple[str, ...]:
+    """Return names for values that have none."""
+    return tuple(f"value_{k}" for k in range(labels.shape[1])) if labels.ndim == 2 else ("value",)
+
+
 def _describe_numbers(labels: np.ndarray) -> str:
     """Describe labels that are not class numbers, and say what to do."""
     if labels.ndim == 2:
@@ -239,7 +246,7 @@ def _describe_numbers(labels: np.ndarray) -> str:
     return f"one value for each example. Did you mean {remedy}?"
 
 
-def _number_names(names: Sequence[str], known: Sequence[str]) -> np.ndarray:
+def _number_names(names: Sequence[str], known: Sequence[str], noun: str = "classes") -> np.ndarray:
     """Return for each class or column of a source its number in the model.
 
     Raises:
@@ -251,7 +258,7 @@ def _number_names(names: Sequence[str], known: Sequence[str]) -> np.ndarray:
         alike = next((name for name in known if look_alike(name, unknown[0])), None)
         hint = f" The model has {alike!r}; names must be equal also in case and blanks." if alike else ""
         raise InputError(
-            f"`source` must have classes that the model knows: {', '.join(map(repr, known))}. "
+            f"`source` must have {noun} that the model knows: {', '.join(map(repr, known))}. "
             f"Received: {', '.join(map(repr, unknown))}.{hint or did_you_mean(unknown[0], known)}"
         )
     return np.array([known.index(name) for name in found if name is not None], np.int64)

@@ -51,7 +51,7 @@ def compare_losses(first: Predictions, second: Predictions, weights: np.ndarray 
     second = second.take(order[np.searchsorted(second.ids, first.ids, sorter=order)])
     share = np.ones(len(first)) if weights is None else np.asarray(weights, np.float64) / np.mean(weights)
     first_losses, second_losses = (share * losses_as_shipped(table) for table in (first, second))
-    low, high = mean_interval(first_losses - second_losses)
+    low, high = mean_interval(first_losses - second_losses, groups=first.groups)
     return Choice(float(first_losses.mean()), float(second_losses.mean()), low, high, len(first))
 
 

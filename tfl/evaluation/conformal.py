@@ -9,7 +9,7 @@ import numpy as np
 
 from tfl.errors import InputError
 from tfl.evaluation.analysis import Analysis, Examples
-from tfl.evaluation.intervals import wilson_interval
+from tfl.evaluation.intervals import share_interval
 from tfl.evaluation.predictions import Predictions, classification_of
 from tfl.evaluation.rows import rows_from_json
 from tfl.tasks.task import CONFORMAL, Task
@@ -181,7 +181,7 @@ def describe_conformal(validation: Predictions, test: Predictions) -> tuple[Meas
             continue
         size = 2.0 * sets.score if sets.method == RESIDUAL else float(sets.contains(test).sum(axis=1).mean())
         covered = sets.covers(test)
-        low, high = wilson_interval(int(covered.sum()), len(covered))
+        low, high = share_interval(covered, test.groups)
         rows.append(
             MeasuredCoverage(
                 coverage=coverage,

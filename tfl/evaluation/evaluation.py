@@ -25,6 +25,7 @@ class Evaluation:
         intervals: the 95 % intervals of metrics, by name.
         results: the result of each analysis, by its name in `ANALYSES`; an analysis that does not apply is absent.
         slices: for each way to divide the test examples, one row for each part.
+        num_groups: number of groups of test examples, which the intervals resample; 0: the examples are independent.
     """
 
     temperature: float
@@ -33,6 +34,7 @@ class Evaluation:
     intervals: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     results: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     slices: Mapping[str, tuple[MeasuredSlice, ...]] = dataclasses.field(default_factory=dict)
+    num_groups: int = 0
 
     @property
     def headline_interval(self) -> tuple[float, float] | None:
@@ -89,6 +91,7 @@ class Evaluation:
             **plain,
             "decisions": decisions,
             **({"slices": slices} if slices else {}),
+            **({"num_groups": self.num_groups} if self.num_groups else {}),
         }
 
     @classmethod
@@ -117,4 +120,5 @@ class Evaluation:
                 name: tuple(MeasuredSlice.from_dict(row, headline) for row in rows)
                 for name, rows in values.get("slices", {}).items()
             },
+            num_groups=values.get("num_groups", 0),
         )

@@ -25,7 +25,7 @@ def headline_text(
     Args:
         metadata: the metadata of the model.
         metrics: the metrics of the split, with "num_examples".
-        intervals: the 95 % interval of each metric that has one. A share always gets Wilson's interval.
+        intervals: the 95 % interval of each metric that has one; a share that has none gets Wilson's.
         write: formats a value; None: as a plain number.
 
     Example:

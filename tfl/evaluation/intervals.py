@@ -11,6 +11,7 @@ from tfl.tasks import Headline
 
 LEVEL = 0.95
 NUM_RESAMPLES = 1000
+FEW_GROUPS = 30  # with fewer groups the intervals of the cluster bootstrap are too narrow
 
 
 def bootstrap_intervals(
@@ -18,8 +19,9 @@ def bootstrap_intervals(
 ) -> dict[str, tuple[float, float]]:
     """Return the percentile bootstrap interval of each metric: its range over resampled test sets.
 
-    The bootstrap draws single examples, not groups such as all images of one object or patient. If several examples
-    show the same object, the true interval is wider. The intervals do not include the effect of the training seed.
+    The bootstrap draws single examples, or whole groups (such as all images of one patient) if the table has groups:
+    see `draw_counts`. With fewer than about 30 groups these intervals are too narrow. The intervals do not include the
+    effect of the training seed.
 
     Args:
         table: the predictions.
@@ -37,7 +39,7 @@ def bootstrap_intervals(
     if not len(table):
         return {}
     statistic = table.task.statistic(table.logits, table.labels)
-    blocks = [statistic(counts) for counts in draw_counts(len(table), num_resamples, seed)]
+    blocks = [statistic(counts) for counts in draw_counts(len(table), num_resamples, seed, table.groups)]
     values = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
     return {name: interval for name, drawn in values.items() if (interval := percentiles(drawn, level)) is not None}
 
@@ -63,12 +65,29 @@ def wilson_interval(successes: int, trials: int, level: float = LEVEL) -> tuple[
     return float(interval.low), float(interval.high)
 
 
-def share_with_interval(hits: np.ndarray) -> tuple[float, float, float] | tuple[None, None, None]:
-    """Return a share and the two ends of its Wilson interval; None if there is nothing to count."""
-    if not len(hits):
-        return None, None, None
-    low, high = wilson_interval(int(hits.sum()), len(hits))
-    return float(hits.mean()), low, high
+def share_interval(hits: np.ndarray, groups: np.ndarray | None = None) -> tuple[float, float]:
+    """Return the interval of the share of true values.
+
+    Args:
+        hits: bool `(N,)`.
+        groups: `(N,)`, equal for the examples of one group; None: the examples are independent.
+
+    Returns:
+        Wilson's interval; with groups that of the cluster bootstrap. If all resampled shares are equal, for example
+        because all values are true, it is Wilson's interval of as many examples as there are groups.
+    """
+    if groups is None or not len(hits):
+        return wilson_interval(int(hits.sum()), len(hits))
+    low, high = mean_interval(hits, groups=groups)
+    number = len(np.unique(groups))
+    return (low, high) if low < high else wilson_interval(round(float(hits.mean()) * number), number)
+
+
+def share_with_interval(
+    hits: np.ndarray, groups: np.ndarray | None = None
+) -> tuple[float, float, float] | tuple[None, None, None]:
+    """Return a share and the two ends of its interval, see `share_interval`; None if there is nothing to count."""
+    return (float(hits.mean()), *share_interval(hits, groups)) if len(hits) else (None, None, None)
 
 
 def difference_interval(
@@ -97,10 +116,20 @@ def difference_interval(
     )
 
 
-def mean_interval(values: Iterable[float], *, level: float = LEVEL, seed: int = 0) -> tuple[float, float]:
-    """Return the percentile bootstrap interval of a mean, `(low, high)`; without values it raises an error."""
+def mean_interval(
+    values: Iterable[float], *, level: float = LEVEL, seed: int = 0, groups: np.ndarray | None = None
+) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of a mean, `(low, high)`; without values it raises an error.
+
+    Args:
+        values: N numbers.
+        level: how often the interval contains the true mean.
+        seed: seed of the draws.
+        groups: see `draw_counts`.
+    """
     values = np.asarray(list(values), np.float64)
-    means = [counts @ values / len(values) for counts in draw_counts(len(values), NUM_RESAMPLES, seed)]
+    drawn = draw_counts(len(values), NUM_RESAMPLES, seed, groups)
+    means = [counts @ values / counts.sum(axis=1) for counts in drawn]
     low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
@@ -140,14 +169,18 @@ def student_factor(count: int, level: float = LEVEL) -> float:
 def headline_interval(
     headline: Headline, metrics: Mapping[str, float], intervals: Mapping[str, Sequence[float]] | None = None
 ) -> Sequence[float] | None:
-    """Return the interval of the main metric of a run, `(low, high)`: Wilson's for a share; None if it is not known.
+    """Return the interval of the main metric of a run, `(low, high)`; None if it is not known.
+
+    For a share that has no measured interval it is Wilson's.
 
     Args:
         headline: of the task.
         metrics: of one split.
-        intervals: by metric, from the bootstrap.
+        intervals: by metric, as the evaluation measured them.
     """
-    if headline.is_share:
+    measured = intervals or {}
+    ends = measured.get(f"{headline.metric}_wilson") or measured.get(headline.metric)  # the first: of older runs
+    if headline.is_share and not (ends and ends[0] < ends[1]):
         count = int(metrics["num_examples"])
         return wilson_interval(round(metrics[headline.metric] * count), count)
-    return (intervals or {}).get(headline.metric)
+    return ends

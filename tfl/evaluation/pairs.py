@@ -90,7 +90,7 @@ def compare_predictions(first: Predictions, second: Predictions, seed: int = 0) 
 def paired_interval(first: Predictions, second: Predictions, metric: str, seed: int = 0) -> tuple[float, float]:
     """Return the 95 % interval of the difference first - second of a metric; both tables are resampled together."""
     statistics = [table.task.statistic(table.logits, table.labels) for table in (first, second)]
-    drawn = draw_counts(len(first), NUM_RESAMPLES, seed)
+    drawn = draw_counts(len(first), NUM_RESAMPLES, seed, first.groups)
     differences = [statistics[0](counts)[metric] - statistics[1](counts)[metric] for counts in drawn]
     interval = percentiles(np.concatenate(differences), LEVEL)
     if interval is None:

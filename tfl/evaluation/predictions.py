@@ -1,6 +1,7 @@
 """Table with one row per example: the output of the model and the true label."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -10,8 +11,8 @@ import tensorflow as tf
 from tfl.data import reading_explained
 from tfl.data.passes import check_ends
 from tfl.errors import InputError
+from tfl.inputs.batches import has_entries
 from tfl.models.batch_checks import guard_batches
-from tfl.models.classifier import input_of_model
 from tfl.models.inference import run_over
 from tfl.models.labels import rule_of_task
 from tfl.notebook import html_table
@@ -28,6 +29,8 @@ class Predictions:
         labels: `(N,)` or `(N, K)`, as in the index.
         logits: `(N, K)` float32; for regression the predicted values.
         task: the task, or its name.
+        groups: `(N,)`, equal for examples that are not independent, such as all images of one patient; intervals then
+            resample the groups. None: the examples are independent.
 
     Example:
         >>> logits = np.array([[2.0, 0.0], [1.0, 0.0]])
@@ -40,9 +43,18 @@ class Predictions:
     labels: np.ndarray
     logits: np.ndarray
     task: Task
+    groups: np.ndarray | None = None
 
-    def __init__(self, ids: np.ndarray, labels: np.ndarray, logits: np.ndarray, task: str | Task) -> None:
-        for name, value in (("ids", ids), ("labels", labels), ("logits", logits), ("task", get_task(task))):
+    def __init__(
+        self,
+        ids: np.ndarray,
+        labels: np.ndarray,
+        logits: np.ndarray,
+        task: str | Task,
+        groups: np.ndarray | None = None,
+    ) -> None:
+        values = {"ids": ids, "labels": labels, "logits": logits, "task": get_task(task), "groups": groups}
+        for name, value in values.items():
             object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
@@ -61,7 +73,13 @@ class Predictions:
 
     def take(self, rows: np.ndarray) -> "Predictions":
         """Return a table of the chosen rows, given as positions or as a mask."""
-        return dataclasses.replace(self, ids=self.ids[rows], labels=self.labels[rows], logits=self.logits[rows])
+        groups = None if self.groups is None else self.groups[rows]
+        return Predictions(self.ids[rows], self.labels[rows], self.logits[rows], self.task, groups)
+
+    @property
+    def num_groups(self) -> int:
+        """The number of groups; 0 if the examples are independent."""
+        return 0 if self.groups is None else len(np.unique(self.groups))
 
     def metrics(self) -> dict[str, Any]:
         """Return the exact metrics of this table, ready for JSON.
@@ -127,10 +145,11 @@ def predict(
         >>> table.probabilities.shape == (len(table), 3)
         True
     """
+    _check_entries(dataset, ("id",))
     check_ends(dataset, "dataset")
     task = get_task(target)
     rule = rule_of_task(task, model.output_shape[-1])
-    dataset = guard_batches(dataset, rule, "dataset", input_of_model(model))
+    dataset = guard_batches(dataset, rule, "dataset", model)
     outputs = run_over(model, {description: dataset})[description]
     return Predictions(outputs.ids, outputs.labels, outputs.values, task)
 
@@ -152,4 +171,17 @@ def evaluate(model: keras.Model, dataset: tf.data.Dataset, target: str | Task = 
     Example:
         >>> accuracy = tfl.evaluate(model, dataset)["accuracy"]
     """
+    _check_entries(dataset, ("label", "id"))
     return predict(model, dataset, target, "evaluate").metrics()
+
+
+def _check_entries(dataset: Any, names: Sequence[str]) -> None:
+    """Refuse anything but a data set whose batches are dicts with "input" (or "image") and some more entries."""
+    spec = dataset.element_spec if isinstance(dataset, tf.data.Dataset) else None
+    if not has_entries(spec, names):
+        is_dict = isinstance(spec, Mapping)
+        received = f"batches with {', '.join(sorted(spec))}" if is_dict else type(spec or dataset).__name__
+        raise InputError(
+            f"`dataset` must be a batched tf.data.Dataset of dicts with 'input', {', '.join(map(repr, names))}. "
+            f"Received: {received}."
+        )

@@ -113,8 +113,8 @@ def selective_curve(validation: Predictions, test: Predictions, num_points: int 
     rows = []
     for threshold in thresholds:
         answered, test_answered = confidence >= threshold, test_confidence >= threshold
-        coverage, coverage_low, coverage_high = share_with_interval(test_answered)
-        accuracy, low, high = share_with_interval(test_correct[test_answered])
+        coverage, coverage_low, coverage_high = share_with_interval(test_answered, test.groups)
+        accuracy, low, high = share_with_interval(test_correct[test_answered], test.take(test_answered).groups)
         rows.append(
             Answering(
                 threshold=float(threshold),

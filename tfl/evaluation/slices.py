@@ -9,7 +9,7 @@ import numpy as np
 
 from tfl.data import Source, make_dataset
 from tfl.errors import InputError
-from tfl.evaluation.intervals import mean_interval, wilson_interval
+from tfl.evaluation.intervals import mean_interval, share_interval
 from tfl.evaluation.predictions import Predictions
 from tfl.files.existing import existing_slices
 from tfl.files.reading import read_spreadsheet
@@ -200,7 +200,9 @@ def measure_slices(table: Predictions, slicings: Mapping[str, Slicing]) -> dict[
             chosen = values[slicing.parts == part]
             if not len(chosen):
                 continue
-            low, high = wilson_interval(chosen.sum(), len(chosen)) if headline.is_share else mean_interval(chosen)
+            groups = None if table.groups is None else table.groups[slicing.parts == part]
+            measure = share_interval if headline.is_share else mean_interval
+            low, high = measure(chosen, groups=groups)
             low, high = (low, high) if low < high else (None, None)  # equal values do not show how large the error is
             rows.append(MeasuredSlice(text, len(chosen), float(chosen.mean()), low, high))
         measured[name] = tuple(rows)

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from tfl.evaluation.analyses import ANALYSES
 from tfl.evaluation.analysis import Examples
 from tfl.evaluation.evaluation import Evaluation
-from tfl.evaluation.intervals import bootstrap_intervals, wilson_interval
+from tfl.evaluation.intervals import bootstrap_intervals, share_interval, wilson_interval
 from tfl.evaluation.predictions import Predictions
 from tfl.evaluation.slices import Slicing, measure_slices
 from tfl.registry import resolve
@@ -50,6 +52,7 @@ def summarize(
         intervals=_intervals(test, metrics),
         results={name: result for name, result in results.items() if result is not None},
         slices=measure_slices(test, slicings or {}),
+        num_groups=test.num_groups,
     )
 
 
@@ -59,6 +62,8 @@ def main_figures(evaluation: Evaluation) -> dict[str, Any]:
     figures: dict[str, Any] = {
         "intervals": {name: list(ends) for name, ends in evaluation.intervals.items() if name in main}
     }
+    if evaluation.num_groups:
+        figures["num_groups"] = evaluation.num_groups
     if evaluation.calibration is not None:
         before, after = evaluation.calibration.before, evaluation.calibration.after
         figures["calibration"] = {
@@ -73,12 +78,17 @@ def main_figures(evaluation: Evaluation) -> dict[str, Any]:
 def _intervals(table: Predictions, metrics: Mapping[str, float]) -> dict[str, tuple[float, float]]:
     """Return the interval of each metric: Wilson's for a share of the examples, else the bootstrap's.
 
+    With groups it is the bootstrap's for all of them, because Wilson's takes examples to be independent.
+
     If all resampled tables give the same value, the metric has no bootstrap interval. For example, if every example
     is correct, every resampled table gives 1, which does not show how large the error of this 1 is.
     """
     intervals = {name: (low, high) for name, (low, high) in bootstrap_intervals(table).items() if low < high}
     headline = table.task.headline
     for name in metrics:
-        if (name == headline.metric and headline.is_share) or (name.startswith("top_") and name.endswith("_accuracy")):
+        if name == headline.metric and headline.is_share:
+            hits = np.asarray(table.task.headline_values(table.logits, table.labels))
+            intervals[name] = share_interval(hits, table.groups)
+        elif name.startswith("top_") and name.endswith("_accuracy") and table.groups is None:
             intervals[name] = wilson_interval(round(metrics[name] * len(table)), len(table))
     return intervals

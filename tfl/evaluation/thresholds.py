@@ -85,13 +85,13 @@ def precision_thresholds(
     truth = task.one_vs_rest(validation.labels, len(class_names))
     test_truth = None if test is None else task.one_vs_rest(test.labels, len(class_names))
     scores, test_scores = validation.probabilities, None if test is None else test.probabilities
-    rows = []
+    rows, groups = [], None if test is None else test.groups
     for column, name in enumerate(class_names):
         for wanted in precisions:
             threshold, recall = _threshold_for(truth[:, column], scores[:, column], wanted)
             row = PrecisionThreshold(name=name, precision=wanted, threshold=threshold, recall=recall)
             if test_truth is not None and test_scores is not None:
-                row = _measured(row, test_truth[:, column], test_scores[:, column])
+                row = _measured(row, test_truth[:, column], test_scores[:, column], groups)
             rows.append(row)
     return tuple(rows)
 
@@ -106,9 +106,11 @@ def _threshold_for(truth: np.ndarray, scores: np.ndarray, wanted: float) -> tupl
     return float(thresholds[reached[0]]), float(recall[reached[0]])
 
 
-def _measured(row: PrecisionThreshold, truth: np.ndarray, scores: np.ndarray) -> PrecisionThreshold:
+def _measured(
+    row: PrecisionThreshold, truth: np.ndarray, scores: np.ndarray, groups: np.ndarray | None
+) -> PrecisionThreshold:
     """Return the row with the numbers of test."""
     predicted = np.zeros(len(scores), bool) if row.threshold is None else scores >= row.threshold
-    precision, low, high = share_with_interval(truth[predicted])
+    precision, low, high = share_with_interval(truth[predicted], None if groups is None else groups[predicted])
     recall = float(predicted[truth].mean()) if row.threshold is not None and truth.any() else None
     return dataclasses.replace(row, test_precision=precision, low=low, high=high, test_recall=recall)

@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfl.errors import InputError
-from tfl.explain.scores import Classes, check_range, choose_classes, class_scores
+from tfl.explain.scores import Classes, check_images, choose_classes, class_scores
 from tfl.registry import did_you_mean
 
 BATCH = 16  # gradients keep every activation above the layer in memory
@@ -41,7 +41,7 @@ def grad_cam(model: keras.Model, images: np.ndarray, classes: Classes = None, la
         Selvaraju et al. 2017, Grad-CAM: visual explanations from deep networks via gradient-based
         localization, arXiv:1610.02391.
     """
-    check_range(model, images)
+    check_images(model, images)
     tensor = _feature_map(model, layer)
     heats = [np.zeros((0, *images.shape[1:3]), np.float32)]
     for start in range(0, len(images), BATCH):

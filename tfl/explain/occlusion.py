@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfl.errors import InputError
-from tfl.explain.scores import Classes, check_range, choose_classes, class_scores
+from tfl.explain.scores import Classes, check_images, choose_classes, class_scores
 
 BATCH = 32
 
@@ -42,7 +42,7 @@ def occlusion(
     Reference:
         Zeiler, Fergus 2014, Visualizing and understanding convolutional networks, arXiv:1311.2901.
     """
-    check_range(model, images)
+    check_images(model, images)
     height, width = images.shape[1:3]
     patch = patch or max(1, min(height, width) // 4)
     stride = stride or max(1, patch // 2)

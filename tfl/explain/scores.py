@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfl.errors import InputError
 from tfl.models.classifier import input_of_model
+from tfl.models.input_shape import check_inputs
 from tfl.tasks import Binary, Multiclass, Task
 
 Classes = int | Sequence[int] | np.ndarray | None
@@ -22,8 +23,9 @@ def task_of(model: keras.Model) -> Task:
     return Binary() if model.outputs[0].shape[-1] == 1 else Multiclass()
 
 
-def check_range(model: keras.Model, images: np.ndarray) -> None:
-    """Refuse images in a wrong range, such as [0, 1] if a classifier takes [0, 255]: it would see black images."""
+def check_images(model: keras.Model, images: np.ndarray) -> None:
+    """Refuse images of a wrong shape or range, such as [0, 1] if a classifier takes [0, 255]: all would be black."""
+    check_inputs(images.dtype, images.shape, model, "images")
     kind = input_of_model(model)
     if kind is not None and images.dtype.kind == "f":
         kind.check_array(images, "images")

@@ -71,6 +71,7 @@ METRICS = _object(
         "test": _SCORES,
         "validation": _SCORES,
         "intervals": _objects_of(_INTERVAL),
+        "num_groups": COUNT,
         "calibration": _object(
             {"temperature": POSITIVE, "ece_before": SHARE, "ece_after": SHARE, "ece_by_chance": SHARE}
         ),
@@ -168,6 +169,7 @@ EVALUATION = _object(
         "headline": TEXT,
         "test": _SCORES,
         "intervals": _objects_of(_INTERVAL),
+        "num_groups": COUNT,
         "per_class": _list_of(
             _object(
                 {

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfl.errors import InputError
 from tfl.inputs import input_of
 from tfl.progress import track
 
@@ -57,5 +58,7 @@ def _collect(forward: Callable[[tf.Tensor], tf.Tensor], dataset: tf.data.Dataset
         if "label" in batch:
             labels.append(batch["label"].numpy())
         ids.append(batch["id"].numpy())
+    if not values:
+        raise InputError(f"`dataset` must have at least one example to {description}. Received: an empty dataset.")
     known = np.concatenate(labels) if labels else np.zeros(0, np.int64)
     return Outputs(np.concatenate(values).astype(np.float32), known, np.concatenate(ids))

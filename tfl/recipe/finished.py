@@ -10,6 +10,7 @@ import keras
 from etils import epath
 
 from tfl.evaluation import balanced_text, headline_text
+from tfl.evaluation.intervals import FEW_GROUPS
 from tfl.export.artefact import artefact_of_model
 from tfl.models.classifier import load_model
 from tfl.models.metadata import show_label_order
@@ -108,8 +109,14 @@ def say_result(result: TransferResult) -> None:
         say(f"{name.replace('_', ' ') + ':':<14} test {headline_text(metadata, values)}")
     show_label_order(metadata)
     say(f"kept: {_KEPT.get(metrics['kept'], metrics['kept'])}; the model and all results are in {folder}")
-    say(f"test {headline_text(metadata, metrics['test'], metrics.get('intervals'))}")
+    say(f"test {headline_text(metadata, metrics['test'], metrics.get('intervals'))}{_groups(metrics)}")
     balanced = balanced_text(metadata, metrics["test"], metrics.get("intervals"))
     if balanced:
         say(f"test {balanced}")
     say(next_steps(Workdir(result.workdir)))
+
+
+def _groups(metrics: dict[str, Any]) -> str:
+    number = metrics.get("num_groups", 0)
+    few = ", which are so few that it is too narrow" if number < FEW_GROUPS else ""
+    return f"; the interval resamples {number:,} groups{few}" if number else ""

@@ -142,7 +142,8 @@ def _cross_validate(run: Run, extractor: Extractor) -> _Head:
     logits = result.held_out_logits if run.units is None else run.units.restore(result.held_out_logits)
     head, options = _take_head(run, result), run.config.probe
     record = head.record | {"folds": options.folds, "rule": options.rule}
-    return _Head(head.l2, record, Predictions(rows, features.labels, logits, run.task))
+    groups = run.splits.index.group_numbers(rows)
+    return _Head(head.l2, record, Predictions(rows, features.labels, logits, run.task, groups))
 
 
 def _take_head(run: Run, result: ProbeResult) -> _Head:

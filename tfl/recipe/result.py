@@ -119,7 +119,8 @@ def predictions(run: Run, part: Part | None, split: str) -> tuple[Predictions, d
     ids = np.zeros(0, np.int64) if table is None else table.ids
     logits = np.zeros((0, run.model.output_shape[-1]), np.float32) if table is None else table.logits
     ids, logits = (run.workers.gather(values, mine, len(rows)) for values in (ids, logits))
-    return Predictions(ids, labels[ids], logits, run.task), check_evaluation(ids, rows)
+    groups = run.splits.index.group_numbers(ids)
+    return Predictions(ids, labels[ids], logits, run.task, groups), check_evaluation(ids, rows)
 
 
 def _predict(run: Run, part: Part | None, rows: np.ndarray, name: str) -> Predictions:

@@ -250,7 +250,7 @@ def output_names(config: TransferConfig, splits: Splits) -> tuple[str, ...]:
         raise InputError(f"`task.name` must fit the labels. Received: task.name={task.name!r}, labels are {misfit}")
     if not task.labels.has_one_class:  # tfl itself makes the class numbers, so they need no check
         check_labels(labels, rule_of_task(task, labels.shape[1] if labels.ndim == 2 else 1), "labels")
-    return task.labels.output_names(labels, splits.class_names)
+    return task.labels.output_names(labels, splits.index.label_names)
 
 
 def _write_splits(splits: Splits, run: Workdir) -> None:

@@ -66,7 +66,7 @@ def _is_small(facts: Facts) -> bool:
 def _certainty(facts: Facts) -> str:
     """Say how certain the heading is."""
     if _is_small(facts):
-        needed = needed_text(facts.metadata, facts.test)
+        needed = "" if facts.evaluation.num_groups else needed_text(facts.metadata, facts.test)  # it has no groups
         tested = facts.count(facts.test["num_examples"], "test")
         seen = f"had seen {facts.seen_tests:,} of" if facts.seen_tests else "had not seen"
         return f"The model {seen} these {tested}; so few show no more than this interval. {needed} "

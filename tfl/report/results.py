@@ -1,6 +1,7 @@
 """Show the results on the test split: the metrics, a panel for each analysis, and the slices."""
 
 from tfl.evaluation.analyses import ANALYSES
+from tfl.evaluation.intervals import FEW_GROUPS
 from tfl.evaluation.slices import MeasuredSlice
 from tfl.report.blocks import Block, Columns, Heading, Section, Table, Text
 from tfl.report.facts import Facts
@@ -10,7 +11,7 @@ from tfl.report.wording import figure, interval, spoken
 
 def results_section(facts: Facts) -> Section:
     """Return the section of the results; a sentence says what was not measured."""
-    blocks: list[Block] = [metrics_table(facts)]
+    blocks: list[Block] = [metrics_table(facts), *_groups(facts)]
     lacking = []
     for name, panel in PANELS.items():
         shown = panel(facts)
@@ -21,6 +22,21 @@ def results_section(facts: Facts) -> Section:
     else:
         blocks += [*_slices(facts), *map(Text, _not_measured(facts, lacking))]
     return Section("good", f"Results on the test {facts.nouns[1]}", blocks)
+
+
+def _groups(facts: Facts) -> list[Block]:
+    """Say that the examples of one group are not independent, and which intervals respect this."""
+    number = facts.evaluation.num_groups
+    if not number:
+        return []
+    few = " With fewer than 30 groups, intervals are too narrow." if number < FEW_GROUPS else ""
+    return [
+        Text(
+            f"The test {facts.nouns[1]} come from {number:,} groups, and those of one group are alike. So the "
+            f"intervals of metrics, slices and decisions resample whole groups; those of single classes do not.{few}",
+            True,
+        )
+    ]
 
 
 def _not_measured(facts: Facts, lacking: list[str]) -> list[str]:

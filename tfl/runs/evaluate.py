@@ -152,7 +152,7 @@ def _order(data: Source, metadata: Metadata) -> np.ndarray:
     misfit = labels.describe_misfit(index.labels)
     if misfit:
         raise InputError(f"`source` must have labels that fit the model, {metadata.target}. Received: {misfit}")
-    return labels.match(index.labels, index.class_names, metadata.class_names)
+    return labels.match(index.labels, index.label_names, metadata.class_names)
 
 
 def _predict(model: keras.Model, data: Source, rows: np.ndarray, order: np.ndarray) -> Predictions:
@@ -160,7 +160,8 @@ def _predict(model: keras.Model, data: Source, rows: np.ndarray, order: np.ndarr
     metadata = model.metadata
     dataset = make_dataset(data, rows, image_size=metadata.image_size, batch_size=BATCH)
     table = predict(model, dataset, metadata.task, "evaluate")
-    return dataclasses.replace(table, labels=metadata.task.labels.in_order_of_model(table.labels, order))
+    labels = metadata.task.labels.in_order_of_model(table.labels, order)
+    return dataclasses.replace(table, labels=labels, groups=data.index.group_numbers(table.ids))
 
 
 def _load_named(workdir: epath.PathLike) -> tuple[keras.Model, Metadata]:

@@ -70,7 +70,7 @@ def _check_classes(cells: Sequence[Sequence[str]], names: Sequence[str]) -> None
 def read_cells(
     cells: Sequence[Sequence[str]], wanted: LabelFormat, names: Sequence[str], table: str
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return the labels of an index, and the names of classes or labels.
+    """Return the labels of an index, and the names of classes, labels or values.
 
     Args:
         cells: the cells of the label columns of each row; none of them has a problem.
@@ -83,7 +83,7 @@ def read_cells(
     """
     if not wanted.has_names:
         values = np.array([[float(cell) for cell in row] for row in cells], np.float32)
-        return (values[:, 0] if len(names) == 1 else values), ()
+        return (values[:, 0] if len(names) == 1 else values), check_distinct(names, "data.columns")
     if wanted.has_one_class:
         return number_classes([row[0] for row in cells], table)
     if len(names) > 1:

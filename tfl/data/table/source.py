@@ -1,5 +1,6 @@
 """`csv:PATH`: files on disk whose labels stand in a table."""
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,15 +65,18 @@ def load_table(
     good = [row for row in usable if not reasons[row]]
     numbers, names = read_cells([cells[row] for row in good], wanted, meaning.labels, table.name)
     groups = _column(table, meaning.group) if meaning.group else []
-    return make_file_source(
+    source = make_file_source(
         kind,
         [paths[row].replace("\\", "/") for row in good],
         [((splits[row], "", files[row]), scanned[row]) for row in good],
         tuple(bad),
         numbers,
-        names,
+        names if wanted.has_names else (),
         [groups[row] for row in good] if groups else None,
     )
+    if wanted.has_names:
+        return source
+    return dataclasses.replace(source, index=dataclasses.replace(source.index, value_names=names))
 
 
 def _column(table: Table, name: str) -> list[str]:

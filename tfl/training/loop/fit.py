@@ -78,9 +78,9 @@ def fit(
 ) -> keras.callbacks.History:
     """Train a compiled model: `min (1/N) sum L(y, f(x)) + penalty`.
 
-    `fit` reads which layers are trainable at each call, so you may freeze layers after `compile`. A step whose loss or
-    gradient is not finite is not applied: `skipped_steps` counts it, and the ids of its examples are logged. `loss`
-    contains the penalty. `val_loss` contains neither the penalty nor label smoothing, because it is for choosing.
+    `fit` reads which layers are trainable at each call, so you may freeze layers after `compile`. A step whose inputs,
+    loss or gradient are not finite is not applied: `skipped_steps` counts it, and the ids of its examples are logged.
+    `loss` contains the penalty. `val_loss` contains neither the penalty nor label smoothing: it is for choosing.
 
     Args:
         model: compiled with `tfl.compile`.
@@ -140,21 +140,28 @@ def fit(
     )
     validation = None if validation_data is None else _validation_feed(model, validation_data, batch_size)
     with strategy_of(model).scope():
-        while True:
-            run = _Run(make_trainer(model, chosen), (feed, validation), callbacks, chosen)
-            try:
-                return run.train()
-            except tf.errors.ResourceExhaustedError as error:
-                if run.has_begun():
-                    raise
-                halve_batches(model, error)
-            except _OF_ANOTHER_WORKER as error:
-                if num_workers(strategy_of(model)) == 1:
-                    raise
-                raise WorkerLostError(
-                    "Another worker was lost. Start all workers again; they continue from the last checkpoint. "
-                    "TensorFlow: " + " ".join(str(error).split())[:200]
-                ) from error
+        return _train(model, (feed, validation), callbacks, chosen)
+
+
+def _train(
+    model: keras.Model, feeds: tuple[Feed, Feed | None], callbacks: Any, options: FitOptions
+) -> keras.callbacks.History:
+    """Train on the feeds of training and validation; divide the batches while memory runs out in the first step."""
+    while True:
+        run = _Run(make_trainer(model, options), feeds, callbacks, options)
+        try:
+            return run.train()
+        except tf.errors.ResourceExhaustedError as error:
+            if run.has_begun():
+                raise
+            halve_batches(model, error)
+        except _OF_ANOTHER_WORKER as error:
+            if num_workers(strategy_of(model)) == 1:
+                raise
+            raise WorkerLostError(
+                "Another worker was lost. Start all workers again; they continue from the last checkpoint. "
+                "TensorFlow: " + " ".join(str(error).split())[:200]
+            ) from error
 
 
 def _validation_feed(model: keras.Model, data: Any, batch_size: int) -> Feed:
@@ -263,12 +270,16 @@ class _Run:
         columns = self.history.history
         best = _is_best(columns.get("val_calibrated_loss") or columns.get("val_loss", ()))
         if self.recovery is not None:
-            stop = Workers(trainer.strategy).mean(float(guard.asks_to_stop()))[0] > 0
-            if last or best or stop or self.recovery.is_due(0, 0.0):
-                self.recovery.save(Position(epoch + 1), best=best)
-            if stop:
-                guard.leave(f"after epoch {epoch + 1}, whose state is")
+            self._save_epoch(self.recovery, guard, last=last, best=best)
         return logs
+
+    def _save_epoch(self, recovery: Recovery, guard: Guard, *, last: bool, best: bool) -> None:
+        """Save the state after an epoch if it is due, and leave if a signal asks to stop."""
+        stop = Workers(self.trainer.strategy).mean(float(guard.asks_to_stop()))[0] > 0
+        if last or best or stop or recovery.is_due(0, 0.0):
+            recovery.save(Position(self.epoch + 1), best=best)
+        if stop:
+            guard.leave(f"after epoch {self.epoch + 1}, whose state is")
 
     def _validate(self, feed: Feed, watcher: Watcher | None) -> dict[str, Any]:
         model, hooks = self.trainer.model, self.hooks

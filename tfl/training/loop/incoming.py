@@ -7,7 +7,6 @@ values are checked in the graph when they are read.
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfl.data import EpochFeed
@@ -17,6 +16,7 @@ from tfl.inputs.graph_checks import guarded
 from tfl.models.batch_checks import find_problems
 from tfl.models.class_weights import resolve_class_weight
 from tfl.models.classifier import input_of_model
+from tfl.models.input_shape import as_examples, check_inputs
 from tfl.models.labels import LabelRule, check_labels
 from tfl.training.loop.plan import plan_of
 from tfl.training.objective.compiled import ends_in_probabilities
@@ -77,6 +77,8 @@ def checked_feed(
     if rule is None:  # `make_trainer` raises the error that the model must be compiled
         return make_feed(x, y, batch_size, seed, sample_weight)
     if isinstance(x, EpochFeed):  # its examples come from the pipeline, which checks them
+        spec = x.source.kind.sized(x.image_size).spec
+        check_inputs(spec.dtype, (None, *spec.shape), model, names[0])
         check_labels(x.source.index.labels[x.rows], rule, f"{names[0]}.source")
     elif isinstance(x, tf.data.Dataset):
         x = _guard(x, model, rule, names)
@@ -84,7 +86,8 @@ def checked_feed(
         by_epoch: Any = x
         return make_feed(lambda epoch: _guard(by_epoch(epoch), model, rule, names), y, batch_size, seed, sample_weight)
     elif not callable(x) and y is not None:
-        x, y = np.asarray(x), as_labels(y)
+        x, y = as_examples(x, names[0]), as_labels(y)
+        check_inputs(x.dtype, x.shape, model, names[0])
         check_labels(y, rule, names[1])
         kind = input_of_model(model)
         if kind is not None:
@@ -121,12 +124,11 @@ def weigh_classes(class_weight: Any, model: keras.Model, labels: Any) -> dict[in
 
 def _guard(dataset: tf.data.Dataset, model: keras.Model, rule: LabelRule, names: tuple[str, str]) -> tf.data.Dataset:
     """Return a data set that raises an error at a batch that does not fit the model."""
-    kind = input_of_model(model)
 
     @tf.autograph.experimental.do_not_convert
     def check(*element: Any) -> Any:
         element = element[0] if len(element) == 1 else element
         batch = unpack(element)
-        return guarded(element, find_problems(batch.inputs, batch.labels, rule, names, kind))
+        return guarded(element, find_problems(batch.inputs, batch.labels, rule, names, model))
 
     return dataset.map(check)

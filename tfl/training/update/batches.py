@@ -43,6 +43,25 @@ class Batch(NamedTuple):
         return Batch(inputs, self.labels[start:end], self.weights[start:end], ids, share, self.start + start)
 
 
+def have_finite_inputs(batch: Batch) -> tf.Tensor | None:
+    """Return whether all inputs of each example are finite, bool `(B,)`; None for whole numbers, which always are."""
+    floating = [values for values in tf.nest.flatten(batch.inputs) if values.dtype.is_floating]
+    if not floating:
+        return None
+    rows = [tf.reduce_all(tf.math.is_finite(values), axis=tf.range(1, tf.rank(values))) for values in floating]
+    return tf.reduce_all(tf.stack(rows), axis=0)
+
+
+def without_hidden_nan(batch: Batch) -> Batch:
+    """Give each example whose inputs are not finite the weight NaN, so that its loss is not finite either.
+
+    Otherwise a network could hide it: in a graph the ReLU of NaN is 0, so that the loss of a network such as MobileNet
+    stays finite.
+    """
+    finite = have_finite_inputs(batch)
+    return batch if finite is None else batch._replace(weights=tf.where(finite, batch.weights, float("nan")))
+
+
 class Feed(NamedTuple):
     """A data set, pass by pass; an epoch is one pass unless `steps_per_epoch` is given."""
 
@@ -71,6 +90,8 @@ def unpack(element: Any) -> Batch:
             f"Received: elements of type {type(element).__name__}."
         )
     count = tf.shape(tf.nest.flatten(inputs)[0])[0]
+    if weights is not None and weights.shape.rank is not None and tuple(weights.shape[1:]) not in ((), (1,)):
+        raise InputError(f"`x` must have one weight for each example. Received: weights {tuple(weights.shape)}.")
     weights = tf.ones([count]) if weights is None else tf.reshape(tf.cast(weights, tf.float32), [count])
     return Batch(inputs, labels, weights, ids)
 
@@ -105,14 +126,28 @@ def make_feed(x: Any, y: ArrayLike | None, batch_size: int, seed: int | None, sa
     return _array_feed(np.asarray(x), np.asarray(y), batch_size, seed, sample_weight)
 
 
+def _read_weights(sample_weight: Any, count: int) -> np.ndarray:
+    try:
+        weight = np.asarray(sample_weight, np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"`sample_weight` must be numbers. Received: {error}.") from error
+    if weight.shape != (count,):
+        raise InputError(f"`sample_weight` must have shape ({count},). Received: shape {weight.shape}.")
+    wrong = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
+    if len(wrong):
+        raise InputError(
+            f"`sample_weight` must be finite numbers of at least 0. Received: {len(wrong)} of {count} other weights, "
+            f"the first is {weight[wrong[0]]:g} at position {wrong[0]}."
+        )
+    return weight
+
+
 def _array_feed(x: np.ndarray, y: np.ndarray, batch_size: int, seed: int | None, sample_weight: Any) -> Feed:
     if len(x) != len(y) or len(x) == 0:
         raise InputError(f"`y` must be as long as `x`, and not empty. Received: len(x)={len(x)}, len(y)={len(y)}.")
     if batch_size < 1:
         raise InputError(f"`batch_size` must be at least 1. Received: batch_size={batch_size!r}.")
-    weight = np.ones(len(x), np.float32) if sample_weight is None else np.asarray(sample_weight, np.float32)
-    if weight.shape != (len(x),):
-        raise InputError(f"`sample_weight` must have shape ({len(x)},). Received: shape {weight.shape}.")
+    weight = np.ones(len(x), np.float32) if sample_weight is None else _read_weights(sample_weight, len(x))
     if x.dtype == np.float64:
         x = x.astype(np.float32)
     y = y.astype(np.float32) if y.dtype == np.float64 else y

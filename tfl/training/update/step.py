@@ -18,7 +18,7 @@ from tfl.training.objective.calibrated_loss import CalibratedLoss
 from tfl.training.objective.losses import can_mix, label_rows, per_example_loss
 from tfl.training.objective.metrics import build_metric, feed_metric
 from tfl.training.update.averaging import WeightAverage, averaged_variables
-from tfl.training.update.batches import Batch, unpack
+from tfl.training.update.batches import Batch, unpack, without_hidden_nan
 from tfl.training.update.fused_norm import fused_norms
 from tfl.training.update.gradients import Objective
 from tfl.training.update.loss_scale import LossScale, repeat_while_overflowing, uses_float16
@@ -209,7 +209,7 @@ class Trainer:
             Whether float16 overflowed, whether the step was applied, the number of examples of the global batch, loss,
             gradient norm and learning rate; the same values on every replica.
         """
-        plain = unpack(element)
+        plain = without_hidden_nan(unpack(element))
         batch = self.weigh_and_mix(plain, epoch)
         scale = 1.0 if self.loss_scale is None else self.loss_scale.value()
         gradients = self.gradients(batch, scale)
@@ -263,7 +263,7 @@ class Trainer:
         ids = batch.real(ids if ids.dtype == tf.string else tf.strings.as_string(ids))
         losses = batch.real(per_example_loss(self.train_loss, batch.labels, logits) * batch.weights)
         by_input = tf.zeros_like(losses, tf.bool)
-        for values in tf.nest.flatten((plain.inputs, plain.labels, plain.weights)):
+        for values in (plain.labels, plain.weights):  # the weight is NaN if the input is not finite
             if values.dtype.is_floating:
                 numbers = tf.reshape(batch.real(values), [tf.shape(losses)[0], -1])
                 by_input |= ~tf.reduce_all(tf.math.is_finite(numbers), axis=1)
@@ -286,7 +286,7 @@ class Trainer:
             variable.assign(old + tf.cast(factor, old.dtype) * (variable.value - old))
 
     def _test_step(self, element: Any) -> None:
-        batch = unpack(element)
+        batch = without_hidden_nan(unpack(element))
         logits = batch.real(tf.cast(self.model(batch.inputs, training=False), tf.float32))
         labels = batch.real(batch.labels)
         weights = batch.real(batch.weights)
