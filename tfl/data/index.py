@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 from etils import epath
@@ -38,6 +38,7 @@ class Index:
             displayed (after EXIF orientation); 0 if unknown.
         class_names: K names; empty for regression targets.
         groups: str, examples of one group are never in two splits; "" for an example of no group. Empty: no groups.
+        times: str, when each example was made, as its table says it. Empty: not known.
     """
 
     ids: np.ndarray
@@ -48,6 +49,7 @@ class Index:
     facts: Mapping[str, np.ndarray]
     class_names: tuple[str, ...]
     groups: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.str_))
+    times: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.str_))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -96,9 +98,47 @@ class Index:
         rows, has_group = np.arange(len(self)), self.groups != ""
         size = 2 * len(self) + len(names)  # one node for each example, each content and each group
         ends = np.concatenate([len(self) + contents, 2 * len(self) + groups.reshape(-1)[has_group]])
-        starts = np.concatenate([rows, rows[has_group]])
-        graph = sparse.coo_matrix((np.ones(len(starts), bool), (starts, ends)), shape=(size, size))
-        return sparse.csgraph.connected_components(graph, directed=False)[1][: len(self)].astype(np.int64)
+        return _connect(np.concatenate([rows, rows[has_group]]), ends, size)[: len(self)]
+
+    def united(self, sets: Iterable[Collection[str]]) -> "Index":
+        """Return the index with more groups: the examples of each set, such as near duplicates, belong together.
+
+        Sets that share an example, or examples of one group, become one group. So splits and folds keep them together.
+
+        Args:
+            sets: of ids.
+
+        Returns:
+            The same rows with other `groups`; an example that is in no set keeps its group.
+
+        Raises:
+            ValueError: an id is not in the index.
+
+        Example:
+            >>> index = tfl.load_data("folder:photos").index
+            >>> index.united([index.ids[:2].tolist()]).groups[:3].tolist() == [str(index.ids[0])] * 2 + [""]
+            True
+        """
+        row_of = {name: row for row, name in enumerate(self.ids.tolist())}
+        named = [list(names) for names in sets]
+        if unknown := next((name for names in named for name in names if name not in row_of), None):
+            raise ValueError(f"`sets` must hold ids of the index. Received: {unknown!r}.")
+        members = np.array([row_of[name] for names in named for name in names], np.int64)
+        if not len(members):
+            return self
+        numbers = np.repeat(np.arange(len(named)), [len(names) for names in named])
+        old = self.groups if len(self.groups) else np.zeros(len(self), np.str_)
+        names, groups = np.unique(old, return_inverse=True)
+        grouped = np.flatnonzero(old != "")
+        starts = np.concatenate([members, grouped])
+        ends = len(self) + np.concatenate([numbers, len(named) + groups.reshape(-1)[grouped]])
+        parts = _connect(starts, ends, len(self) + len(named) + len(names))[: len(self)]
+        linked = np.unique(starts)
+        linked = linked[np.isin(parts[linked], parts[members])]
+        first = dict(reversed([*zip(parts[linked].tolist(), linked.tolist(), strict=True)]))
+        new = old.astype(object)
+        new[linked] = [str(old[first[part]] or self.ids[first[part]]) for part in parts[linked].tolist()]
+        return dataclasses.replace(self, groups=new.astype(np.str_))
 
     def write_csv(self, path: epath.PathLike) -> None:
         """Write the table as `splits.csv`, with class names as labels."""
@@ -140,6 +180,12 @@ class Index:
             return [str(float(value)) for value in self.labels]  # as in the splits.csv of earlier versions
         labels = label_format_of(self.labels, self.class_names)
         return [labels.text(label, self.class_names) for label in self.labels]
+
+
+def _connect(starts: np.ndarray, ends: np.ndarray, size: int) -> np.ndarray:
+    """Return the number of the connected part, int64 (size,), of each node of a graph with these edges."""
+    graph = sparse.coo_matrix((np.ones(len(starts), bool), (starts, ends)), shape=(size, size))
+    return sparse.csgraph.connected_components(graph, directed=False)[1].astype(np.int64)
 
 
 def read_splits(path: epath.PathLike) -> list[dict[str, str]]:

@@ -1,8 +1,11 @@
 """`csv:PATH`: files on disk whose labels stand in a table."""
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
+
+import numpy as np
 
 from tfl.config.values import parse_columns
 from tfl.data.folder import FileSource, make_file_source
@@ -64,7 +67,7 @@ def load_table(
     good = [row for row in usable if not reasons[row]]
     numbers, names = read_cells([cells[row] for row in good], wanted, meaning.labels, table.name)
     groups = _column(table, meaning.group) if meaning.group else []
-    return make_file_source(
+    source = make_file_source(
         kind,
         [paths[row].replace("\\", "/") for row in good],
         [((splits[row], "", files[row]), scanned[row]) for row in good],
@@ -73,6 +76,12 @@ def load_table(
         names,
         [groups[row] for row in good] if groups else None,
     )
+    if not meaning.time:
+        return source
+    times, places = _column(table, meaning.time), {paths[row].replace("\\", "/"): row for row in good}
+    rows = [places[name] for name in source.index.ids.tolist()]
+    index = dataclasses.replace(source.index, times=np.array([times[row] for row in rows], np.str_))
+    return dataclasses.replace(source, index=index)
 
 
 def _column(table: Table, name: str) -> list[str]:
