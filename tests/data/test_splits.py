@@ -310,7 +310,7 @@ def test_sets_of_near_duplicates_stay_together():
     ids = index.ids.tolist()
     groups = np.array(["a", "a", *[""] * 38])
     joined = dataclasses.replace(index, groups=groups).united([ids[1:4], ids[3:6], ids[10:12], []])
-    assert joined.groups.tolist() == ["a"] * 6 + [""] * 4 + [ids[10]] * 2 + [""] * 28
+    assert joined.groups.tolist() == ["a"] * 6 + [""] * 4 + [f"set of {ids[10]}"] * 2 + [""] * 28
     parts = [set(assign_splits(joined, seed=seed).splits[:6].tolist()) for seed in range(20)]
     assert all(len(part) == 1 for part in parts) and len(set.union(*parts)) > 1
     assert index.united([]) is index

@@ -116,7 +116,7 @@ class Index:
 
         Example:
             >>> index = tfl.load_data("folder:photos").index
-            >>> index.united([index.ids[:2].tolist()]).groups[:3].tolist() == [str(index.ids[0])] * 2 + [""]
+            >>> index.united([index.ids[:2].tolist()]).groups[:3].tolist() == [f"set of {index.ids[0]}"] * 2 + [""]
             True
         """
         row_of = {name: row for row, name in enumerate(self.ids.tolist())}
@@ -137,7 +137,7 @@ class Index:
         linked = linked[np.isin(parts[linked], parts[members])]
         first = dict(reversed([*zip(parts[linked].tolist(), linked.tolist(), strict=True)]))
         new = old.astype(object)
-        new[linked] = [str(old[first[part]] or self.ids[first[part]]) for part in parts[linked].tolist()]
+        new[linked] = [str(old[first[part]] or f"set of {self.ids[first[part]]}") for part in parts[linked].tolist()]
         return dataclasses.replace(self, groups=new.astype(np.str_))
 
     def write_csv(self, path: epath.PathLike) -> None:
@@ -253,11 +253,11 @@ def make_index(
     """
     _check_utf8(class_names)
     classes = labels if np.issubdtype(labels.dtype, np.integer) else np.zeros(len(ids), np.int64)
-    order = sorted(range(len(ids)), key=lambda row: (classes[row], natural_key(ids[row])))
-    order = np.array(order, np.int64)
+    order = _order(classes, ids)
+    places = order.tolist()
 
     def column(values: Sequence[str]) -> np.ndarray:
-        return np.array(values, dtype=np.str_)[order]
+        return np.array([values[place] for place in places], np.str_)
 
     index = Index(
         ids=column(ids),
@@ -270,6 +270,14 @@ def make_index(
         groups=column(groups) if groups is not None else np.zeros(0, np.str_),
     )
     return index, order
+
+
+def _order(classes: np.ndarray, ids: Sequence[str]) -> np.ndarray:
+    """Return the rows by class and then by id, int64; only one class at a time has its keys in memory."""
+    by_class = np.argsort(classes, kind="stable")
+    parts = np.split(by_class, np.flatnonzero(np.diff(classes[by_class])) + 1)
+    rows = (row for part in parts for row in sorted(part.tolist(), key=lambda row: natural_key(ids[row])))
+    return np.fromiter(rows, np.int64, len(ids))
 
 
 def describe_order(class_names: Sequence[str]) -> str:
