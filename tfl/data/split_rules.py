@@ -83,8 +83,8 @@ def split_by_time(index: Index, split: Sequence[float], nouns: tuple[str, str]) 
     late = number > oldest[together]
     if np.any(late):
         progress.say(
-            f"{int(late.sum())} {nouns[1]} are not used, because they belong to older ones in an earlier split, the "
-            f"first: {index.ids[late][0]}."
+            f"Not used, because an earlier split has older {nouns[1]} of the same group or content: {int(late.sum())}, "
+            f"the first: {index.ids[late][0]}."
         )
     return _NAMES[np.where(late, len(SPLITS), number)]
 

@@ -46,7 +46,7 @@ def existing_splits(path: str) -> Path:
     given = Path(expand_home(path, "data.split_by"))
     file = given / "splits.csv" if given.is_dir() else given
     if not file.is_file():
-        hint = did_you_mean(path, SPLIT_RULES) or nearest(file, Path.is_file)
+        hint = did_you_mean(given.name, SPLIT_RULES) or nearest(file, Path.is_file)
         raise InputError(
             "`data.split_by` must be class, content, time, or the splits.csv or the workdir of another run. "
             f"Received: {path!r}.{hint}"
