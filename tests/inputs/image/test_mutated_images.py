@@ -8,6 +8,7 @@ import importlib
 import io
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -61,13 +62,26 @@ def lose(content, rng):
 MUTATIONS = (change_bytes, cut, repeat, claim_much, lose)
 
 
+def with_checksums(content):
+    """Give each chunk of a PNG its right checksum: otherwise no mutation gets past the first check."""
+    content, at = bytearray(content), 8
+    while at + 12 <= len(content):
+        end = at + 8 + int.from_bytes(content[at : at + 4], "big")
+        if end + 4 > len(content):
+            break
+        content[end : end + 4] = zlib.crc32(content[at + 4 : end]).to_bytes(4, "big")
+        at = end + 4
+    return bytes(content)
+
+
 def write_mutated(folder, count):
     """Write so many mutated files, all formats with all mutations."""
     rng, paths = np.random.default_rng(14), []
     for number in range(count):
         format, mutation = FORMATS[number % len(FORMATS)], MUTATIONS[number // len(FORMATS) % len(MUTATIONS)]
         path = folder / f"{number}_{mutation.__name__}.{format.lower()}"
-        path.write_bytes(mutation(draw(format, rng).copy(), rng).tobytes())
+        mutated = mutation(draw(format, rng).copy(), rng).tobytes()
+        path.write_bytes(with_checksums(mutated) if format == "PNG" and rng.random() < 0.7 else mutated)
         paths.append(str(path))
     return paths
 
@@ -95,7 +109,8 @@ def test_a_mutated_image_is_refused_in_one_line_or_gives_its_pixels(tmp_path, mo
     monkeypatch.setenv("TFL_CACHE", str(tmp_path / "cache"))
     verdicts = judge(write_mutated(tmp_path / "files", COUNT))
     assert set(verdicts) == {f".{format.lower()}" for format in FORMATS}
-    assert all(set(counts) == {"refused", "usable"} for counts in verdicts.values())
+    assert all(counts["refused"] for counts in verdicts.values())
+    assert sum(counts["usable"] for counts in verdicts.values()) > COUNT / 10
 
 
 def main(count):
