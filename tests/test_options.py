@@ -30,6 +30,7 @@ EFFECTS = {
     "data.image_size": ({}, 48, "weights"),
     "data.batch_size": (TUNED, 8, "weights"),
     "data.split": ({}, (0.5, 0.25, 0.25), "weights"),
+    "data.split_by": ({"data.split": (0.4, 0.3, 0.3)}, "content", "weights"),
     "data.train_examples_per_class": ({}, 3, "weights"),
     "data.max_bad_fraction": ({"data.source": "folder:BAD"}, 0.0, "refused"),
     "data.augmentation": (TUNED, "rand", "weights"),

@@ -25,6 +25,7 @@ VALUES = {  # some are refused alone, some with others
     "tracking": ("None", "mlfow"),
     "data.batch_size": (1, 7, 1000, 0),
     "data.split": ((0.5, 0.25, 0.25), (0.4, 0.3, 0.3), (0.9, 0.1, 0.0)),
+    "data.split_by": ("content", "Class", "time", "nowhere.csv"),
     "data.train_examples_per_class": (1, 3, 500),
     "data.bit_depth": (8, 12, 17),
     "data.augmentation": ("none", "shift", "rand", "Light"),

@@ -80,6 +80,7 @@ def load_splits(config: TransferConfig, data: Any = None) -> Splits:
         config.data.source if data is None else data,
         split=config.data.split,
         seed=config.seed,
+        split_by=config.data.split_by,
         max_bad_fraction=config.data.max_bad_fraction,
         train_examples_per_class=config.data.train_examples_per_class,
         bit_depth=config.data.bit_depth,

@@ -8,14 +8,14 @@ from etils import epath
 from tfl.backbones.catalog import BackboneSpec, check_backbone, get_backbone_spec
 from tfl.backbones.weight_files import PUBLISHED, RANDOM, find_weights
 from tfl.config import TransferConfig, absolute_paths
-from tfl.config.values import parse_columns
+from tfl.config.values import NO_TIMES, SPLIT_RULES, parse_columns
 from tfl.data.layout import recognise
 from tfl.data.table.columns import find_columns
 from tfl.data.table.read import read_table
 from tfl.data.tree import read_tree
 from tfl.errors import InputError
 from tfl.features.installed import check_runtime
-from tfl.files.existing import check_source
+from tfl.files.existing import check_source, existing_splits
 from tfl.files.parquet import check_parquet
 from tfl.inputs.files import input_files
 
@@ -35,6 +35,8 @@ def check_config(config: TransferConfig) -> TransferConfig:
         find_weights(backbone.weights, spec, backbone.alpha)
     check_source(config.data.source, "data.source")
     check_source(config.pretrain.source, "pretrain.source")
+    if config.data.split_by not in SPLIT_RULES:
+        existing_splits(config.data.split_by)
     check_runtime(config.features.runtime)
     return dataclasses.replace(config, backbone=dataclasses.replace(backbone, name=spec.name))
 
@@ -48,14 +50,14 @@ def check_data(config: TransferConfig) -> None:
         InputError: the sources cannot be used.
     """
     spec = get_backbone_spec(config.backbone.name)
-    _check_data(config.data.source, config.data.columns, spec)
+    _check_data(config.data.source, config.data.columns, spec, config.data.split_by)
     try:
         _check_data(config.pretrain.source, config.data.columns, spec)
     except InputError as error:
         raise InputError(str(error).replace("`data.source`", "`pretrain.source`")) from error
 
 
-def _check_data(source: str, columns: str, spec: BackboneSpec) -> None:
+def _check_data(source: str, columns: str, spec: BackboneSpec, split_by: str = "class") -> None:
     kind, _, path = source.partition(":")
     files = input_files(spec.input)
     if kind == "folder" and files is not None:
@@ -63,7 +65,11 @@ def _check_data(source: str, columns: str, spec: BackboneSpec) -> None:
     elif kind == "csv" and path.lower().endswith(".parquet"):
         check_parquet("data.source", source)
     elif kind == "csv" and Path(path).stat().st_size <= _TABLE_BYTES:
-        find_columns(read_table(path).names, parse_columns(columns), path)
+        has_times = bool(find_columns(read_table(path).names, parse_columns(columns), path).time)
+        if split_by == "time" and not has_times:
+            raise InputError(NO_TIMES)
+    if kind != "csv" and split_by == "time":
+        raise InputError(NO_TIMES)
 
 
 def check_outside_of_sources(workdir: epath.PathLike, config: TransferConfig) -> None:

@@ -13,6 +13,7 @@ import tfl
 from tfl.build import load_splits
 from tfl.data import assign_splits, count_leaks, find_contradictions, load_data
 from tfl.data.index import make_index
+from tfl.data.split_rules import split_by_content, split_by_time
 from tfl.errors import InputError
 from tfl.registry import natural_key
 
@@ -200,3 +201,118 @@ def test_rows_of_numbers_are_written_as_sets_or_as_values(tmp_path):
 def test_bad_fractions(split):
     with pytest.raises(InputError, match=r"data\.split"):
         load_data("digits", split=split)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    owned=st.lists(st.integers(0, 40), min_size=30, max_size=80),
+    more=st.lists(st.integers(0, 40), max_size=60),
+    grouped=st.booleans(),
+)
+def test_by_content_new_images_never_move_old_ones(owned, more, grouped):
+    """Some contents occur several times; the new ones are copies, members of old groups, or neither."""
+
+    def splits_of(contents):
+        index = index_of([len(contents)])
+        groups = np.array([f"g{c % 7}" if c % 3 else "" for c in contents]) if grouped else index.groups
+        whole = dataclasses.replace(index, sha256=np.array([f"sha{c}" for c in contents]), groups=groups)
+        return dict(zip(index.ids.tolist(), split_by_content(whole, (0.5, 0.25, 0.25), 0).tolist(), strict=True)), whole
+
+    old, _ = splits_of(owned)
+    new, index = splits_of(owned + more)
+    assert {name: new[name] for name in old} == old
+    parts = np.array(list(new.values()))
+    for keys in (index.sha256, index.groups):
+        for key in set(keys.tolist()) - {""}:
+            assert len(set(parts[keys == key])) == 1
+
+
+def test_by_content_the_shares_are_those_that_were_asked_for():
+    splits = split_by_content(index_of([4000]), (0.6, 0.1, 0.3), 1)
+    shares = [np.mean(splits == name) for name in ("train", "validation", "test")]
+    np.testing.assert_allclose(shares, (0.6, 0.1, 0.3), atol=4 * 0.5 / 4000**0.5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    days=st.lists(st.integers(0, 20), min_size=10, max_size=60).filter(lambda days: len(set(days)) > 2),
+    grouped=st.booleans(),
+    dates=st.booleans(),
+)
+def test_by_time_train_is_older_than_validation_and_test(days, grouped, dates):
+    index = index_of([len(days)])
+    texts = [f"2024-05-{day + 1:02d}" if dates else str(day) for day in days]
+    groups = np.array([f"g{number % 5}" if number % 2 else "" for number in range(len(days))])
+    index = dataclasses.replace(index, times=np.array(texts), **({"groups": groups} if grouped else {}))
+    splits = split_by_time(index, (0.6, 0.2, 0.2), ("example", "examples"))
+    train, validation, test = (np.array(days)[splits == name] for name in ("train", "validation", "test"))
+    for older, newer in ((train, validation), (train, test), (validation, test)):
+        if len(older) and len(newer):
+            assert older.max() < newer.min()
+    if grouped:
+        for group in set(groups.tolist()) - {""}:
+            assert len(set(splits[groups == group].tolist()) - {"unused"}) <= 1
+    else:
+        assert len(train) and len(validation) and len(test) and "unused" not in splits
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        ([*map(str, range(8)), "", "9"], r"a number, or a date .*Received: '' for c0/8"),
+        ([*("2024-01-0" + str(n) for n in range(1, 10)), "May"], "Received: 'May' for c0/9"),
+        (["1", "2"] * 5, "fewer than three different times. Received: 2"),
+        ([], "without a column of times"),
+    ],
+)
+def test_times_that_cannot_be_used_are_named(times, message):
+    with pytest.raises(InputError, match=message):
+        assign_splits(dataclasses.replace(index_of([10]), times=np.array(times, np.str_)), by="time")
+
+
+def test_a_recorded_split_is_the_split_again_and_what_differs_is_named(tmp_path, capsys):
+    index = index_of([30, 30])
+    first = assign_splits(index, seed=5)
+    first.write_csv(tmp_path / "splits.csv")
+    for place in (tmp_path, tmp_path / "splits.csv"):
+        assert assign_splits(index, seed=0, by=str(place)).splits.tolist() == first.splits.tolist()
+    assert "differ" not in capsys.readouterr().err
+    digests = index.sha256.copy()
+    digests[3] = "other"
+    ids = index.ids.copy()
+    ids[40] = "new"
+    again = assign_splits(dataclasses.replace(index, ids=ids, sha256=digests), by=str(tmp_path))
+    assert set(np.flatnonzero(again.splits != first.splits)) == {3, 40}
+    assert again.splits[[3, 40]].tolist() == ["unused", "unused"]
+    said = capsys.readouterr().err
+    for line in ("1 new (not used), the first: new", f"1 changed (not used), the first: {ids[3]}", "1 gone, the first"):
+        assert line in said
+
+
+def test_splits_that_cannot_be_made_are_refused(tmp_path):
+    index = index_of([30, 30])
+    assign_splits(dataclasses.replace(index, sha256=np.array(["x" + d for d in index.sha256]))).write_csv(
+        tmp_path / "splits.csv"
+    )
+    with pytest.raises(InputError, match="lists none of the 60 examples"):
+        assign_splits(index, by=str(tmp_path))
+    with pytest.raises(InputError, match=r"Received: 'contents'\. Did you mean 'content'\?"):
+        assign_splits(index, by="contents")
+    with pytest.raises(InputError, match="must be 'class' for a source that has splits of its own"):
+        assign_splits(index_of([4, 4], ["train", "train", "validation", "test"] * 2), by="content")
+    with pytest.raises(InputError, match=r"puts no example of class 'c1' into validation and test"):
+        times = np.array([*map(str, range(100, 130)), *map(str, range(30))])
+        assign_splits(dataclasses.replace(index, times=times), by="time")
+
+
+def test_sets_of_near_duplicates_stay_together():
+    index = index_of([40])
+    ids = index.ids.tolist()
+    groups = np.array(["a", "a", *[""] * 38])
+    joined = dataclasses.replace(index, groups=groups).united([ids[1:4], ids[3:6], ids[10:12], []])
+    assert joined.groups.tolist() == ["a"] * 6 + [""] * 4 + [f"set of {ids[10]}"] * 2 + [""] * 28
+    parts = [set(assign_splits(joined, seed=seed).splits[:6].tolist()) for seed in range(20)]
+    assert all(len(part) == 1 for part in parts) and len(set.union(*parts)) > 1
+    assert index.united([]) is index
+    with pytest.raises(ValueError, match=r"must hold ids of the index\. Received: 'nobody'"):
+        index.united([["nobody"]])

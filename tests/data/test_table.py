@@ -208,3 +208,21 @@ def test_a_table_needs_a_file_a_header_and_columns_only_a_table(photos, tmp_path
         load_source(f"csv:{tmp_path / 'empty.csv'}")
     with pytest.raises(InputError, match="must be empty for a source without columns"):
         tfl.load_data("digits", columns="label=x")
+
+
+def test_a_column_of_times_decides_the_split(photos):
+    """The column is found by its usual name or is given; the rows of an index are in another order than the table."""
+    folder, files = photos
+    days = {file: f"2024-05-{1 + (7 * number) % len(files):02d}" for number, file in enumerate(files)}
+    rows = [(file, file.split("/")[1], days[file]) for file in reversed(files)]
+    source = write(folder, "times.csv", ("path", "label", "date"), rows)
+    index = load_data(source, split=(0.5, 0.25, 0.25), split_by="time").index
+    assert dict(zip(index.ids.tolist(), index.times.tolist(), strict=True)) == days
+    train, validation, test = (index.times[index.rows(name)] for name in ("train", "validation", "test"))
+    assert max(train) < min(validation) and max(validation) < min(test)
+    assert (len(train), len(validation), len(test)) == (12, 6, 6)
+    other = write(folder, "shot.csv", ("path", "label", "shot"), rows)
+    given = load_data(other, split=(0.5, 0.25, 0.25), split_by="time", columns="time=shot").index
+    assert given.splits.tolist() == index.splits.tolist()
+    with pytest.raises(InputError, match=r"Did you mean a table csv:FILE with data\.columns=time=NAME\?"):
+        load_data(other, split_by="time")

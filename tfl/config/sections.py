@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from tfl.config.moved import refuse_moved
 from tfl.config.option import Between, OneOf, Place, Switch, Text, option
-from tfl.config.values import FOLDS, SOURCE, SOURCE_OR_NONE, SPLIT, TABLE_COLUMNS, UNITS
+from tfl.config.values import FOLDS, SOURCE, SOURCE_OR_NONE, SPLIT, SPLIT_RULES, TABLE_COLUMNS, UNITS
 
 AUGMENTATIONS = ("none", "light", "shift", "rand", "trivial", "erase")
 BATCH_NORMS = ("frozen", "train")
@@ -51,6 +51,11 @@ class DataConfig:
     batch_size: int = option(32, _AT_LEAST_ONE, "Images in one training step, over all replicas together.")
     split: tuple[float, float, float] = option(
         (0.7, 0.15, 0.15), SPLIT, "Shares of train, validation and test, for a source that has no splits."
+    )
+    split_by: str = option(
+        "class",
+        Place("the splits.csv or the workdir of another run", SPLIT_RULES),
+        "What decides the split: class by class at random, a hash of the content, the time, or another run.",
     )
     train_examples_per_class: int = option(0, _NOT_NEGATIVE, "Training images that are used of each class; 0: all.")
     max_bad_fraction: float = option(0.1, _SHARE, "The run stops if more than this share of the files cannot be read.")

@@ -11,7 +11,12 @@ from tfl.registry import did_you_mean
 
 SOURCES = ("digits", "folder", "csv", "tfds")
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")  # suffixes of the files of csv:FILE
-COLUMNS = ("path", "label", "split", "group")  # what the columns of a table mean
+SPLIT_RULES = ("class", "content", "time")  # of `data.split_by`, beside the path of a splits.csv
+NO_TIMES = (
+    "`data.split_by` must be 'class', 'content' or a splits.csv for a source without a column of times. "
+    "Received: data.split_by='time'. Did you mean a table csv:FILE with data.columns=time=NAME?"
+)
+COLUMNS = ("path", "label", "split", "group", "time")  # what the columns of a table mean
 PYTHON_DATA = "python"  # recorded as the source if the data were passed as Python objects
 
 

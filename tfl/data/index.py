@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 from etils import epath
@@ -39,6 +39,7 @@ class Index:
         class_names: K names; empty for regression targets.
         groups: str, examples of one group are never in two splits; "" for an example of no group. Empty: no groups.
         value_names: K names of regression targets, if the source names them; else empty.
+        times: str, when each example was made, as its table says it. Empty: not known.
     """
 
     ids: np.ndarray
@@ -50,6 +51,7 @@ class Index:
     class_names: tuple[str, ...]
     groups: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.str_))
     value_names: tuple[str, ...] = ()
+    times: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.str_))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -103,9 +105,47 @@ class Index:
         rows, has_group = np.arange(len(self)), self.groups != ""
         size = 2 * len(self) + len(names)  # one node for each example, each content and each group
         ends = np.concatenate([len(self) + contents, 2 * len(self) + groups.reshape(-1)[has_group]])
-        starts = np.concatenate([rows, rows[has_group]])
-        graph = sparse.coo_matrix((np.ones(len(starts), bool), (starts, ends)), shape=(size, size))
-        return sparse.csgraph.connected_components(graph, directed=False)[1][: len(self)].astype(np.int64)
+        return _connect(np.concatenate([rows, rows[has_group]]), ends, size)[: len(self)]
+
+    def united(self, sets: Iterable[Collection[str]]) -> "Index":
+        """Return the index with more groups: the examples of each set, such as near duplicates, belong together.
+
+        Sets that share an example, or examples of one group, become one group. So splits and folds keep them together.
+
+        Args:
+            sets: of ids.
+
+        Returns:
+            The same rows with other `groups`; an example that is in no set keeps its group.
+
+        Raises:
+            ValueError: an id is not in the index.
+
+        Example:
+            >>> index = tfl.load_data("folder:photos").index
+            >>> index.united([index.ids[:2].tolist()]).groups[:3].tolist() == [f"set of {index.ids[0]}"] * 2 + [""]
+            True
+        """
+        row_of = {name: row for row, name in enumerate(self.ids.tolist())}
+        named = [list(names) for names in sets]
+        if unknown := next((name for names in named for name in names if name not in row_of), None):
+            raise ValueError(f"`sets` must hold ids of the index. Received: {unknown!r}.")
+        members = np.array([row_of[name] for names in named for name in names], np.int64)
+        if not len(members):
+            return self
+        numbers = np.repeat(np.arange(len(named)), [len(names) for names in named])
+        old = self.groups if len(self.groups) else np.zeros(len(self), np.str_)
+        names, groups = np.unique(old, return_inverse=True)
+        grouped = np.flatnonzero(old != "")
+        starts = np.concatenate([members, grouped])
+        ends = len(self) + np.concatenate([numbers, len(named) + groups.reshape(-1)[grouped]])
+        parts = _connect(starts, ends, len(self) + len(named) + len(names))[: len(self)]
+        linked = np.unique(starts)
+        linked = linked[np.isin(parts[linked], parts[members])]
+        first = dict(reversed([*zip(parts[linked].tolist(), linked.tolist(), strict=True)]))
+        new = old.astype(object)
+        new[linked] = [str(old[first[part]] or f"set of {self.ids[first[part]]}") for part in parts[linked].tolist()]
+        return dataclasses.replace(self, groups=new.astype(np.str_))
 
     def group_numbers(self, rows: np.ndarray) -> np.ndarray | None:
         """Return numbers for some rows, equal for examples that are not independent; None if there are no groups."""
@@ -151,6 +191,12 @@ class Index:
             return [str(float(value)) for value in self.labels]  # as in the splits.csv of earlier versions
         labels = label_format_of(self.labels, self.class_names)
         return [labels.text(label, self.class_names) for label in self.labels]
+
+
+def _connect(starts: np.ndarray, ends: np.ndarray, size: int) -> np.ndarray:
+    """Return the number of the connected part, int64 (size,), of each node of a graph with these edges."""
+    graph = sparse.coo_matrix((np.ones(len(starts), bool), (starts, ends)), shape=(size, size))
+    return sparse.csgraph.connected_components(graph, directed=False)[1].astype(np.int64)
 
 
 def read_splits(path: epath.PathLike) -> list[dict[str, str]]:
@@ -218,11 +264,11 @@ def make_index(
     """
     _check_utf8(class_names)
     classes = labels if np.issubdtype(labels.dtype, np.integer) else np.zeros(len(ids), np.int64)
-    order = sorted(range(len(ids)), key=lambda row: (classes[row], natural_key(ids[row])))
-    order = np.array(order, np.int64)
+    order = _order(classes, ids)
+    places = order.tolist()
 
     def column(values: Sequence[str]) -> np.ndarray:
-        return np.array(values, dtype=np.str_)[order]
+        return np.array([values[place] for place in places], np.str_)
 
     index = Index(
         ids=column(ids),
@@ -235,6 +281,14 @@ def make_index(
         groups=column(groups) if groups is not None else np.zeros(0, np.str_),
     )
     return index, order
+
+
+def _order(classes: np.ndarray, ids: Sequence[str]) -> np.ndarray:
+    """Return the rows by class and then by id, int64; only one class at a time has its keys in memory."""
+    by_class = np.argsort(classes, kind="stable")
+    parts = np.split(by_class, np.flatnonzero(np.diff(classes[by_class])) + 1)
+    rows = (row for part in parts for row in sorted(part.tolist(), key=lambda row: natural_key(ids[int(row)])))
+    return np.fromiter(rows, np.int64, len(ids))
 
 
 def describe_order(class_names: Sequence[str]) -> str:

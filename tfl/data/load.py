@@ -81,6 +81,7 @@ def load_data(
     *,
     split: Sequence[float] = (0.7, 0.15, 0.15),
     seed: int = 0,
+    split_by: str = "class",
     max_bad_fraction: float = 0.1,
     train_examples_per_class: int = 0,
     bit_depth: int = 16,
@@ -94,6 +95,8 @@ def load_data(
         source: as `load_source` takes it.
         split: fractions of train, validation and test, for a source without its own splits.
         seed: of the split.
+        split_by: what decides the split: "class", "content", "time", or the path of the `splits.csv` or workdir of
+            another run; see `assign_splits`.
         max_bad_fraction: more undecodable files than this fraction stop the run.
         train_examples_per_class: maximum number of training examples per class; 0: all.
         bit_depth: number of bits that 16-bit PNG files really use, 8 to 16; see `Source.at_depth`.
@@ -118,6 +121,7 @@ def load_data(
         opened.index,
         split=split,
         seed=seed,
+        by=split_by,
         train_examples_per_class=train_examples_per_class,
         nouns=opened.kind.noun,
     )

@@ -7,13 +7,15 @@ across the splits. Copies of one image go to the split of the first of them, and
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from tfl import progress
+from tfl.config.values import SPLIT_RULES
 from tfl.data.index import UNUSED, Index
 from tfl.data.split_names import SPLITS
+from tfl.data.split_rules import split_as_recorded, split_by_content, split_by_time
 from tfl.errors import InputError
 from tfl.inputs import Input
 
@@ -23,6 +25,7 @@ def assign_splits(
     *,
     split: Sequence[float] = (0.7, 0.15, 0.15),
     seed: int = 0,
+    by: str = "class",
     train_examples_per_class: int = 0,
     nouns: tuple[str, str] = Input.noun,
 ) -> Index:
@@ -37,6 +40,9 @@ def assign_splits(
         index: its `splits` hold the source's own names, or "".
         split: fractions of train, validation and test.
         seed: of the hash that orders the examples of a class.
+        by: "class": class by class at random; "content": each example by a hash of its content; "time": the oldest
+            are train, the newest test; or the path of the `splits.csv` or workdir of another run. Only a recorded
+            split replaces the splits of a source that brings some.
         train_examples_per_class: maximum number of train examples per class, the others become "unused"; 0: all.
         nouns: the name of one example and of several, for messages.
 
@@ -46,6 +52,32 @@ def assign_splits(
     Raises:
         InputError: a class has too few different examples for all splits.
     """
+    if by == "class":
+        splits = _class_by_class(index, split, seed, train_examples_per_class, nouns)
+    else:
+        splits = _by_rule(index, by, split, seed, nouns)
+        _check_every_split(index, splits, by, nouns)
+        for name, rows in _classes(index, np.flatnonzero(splits == "train")).items():
+            if train_examples_per_class:
+                splits[_ranked(index, rows, name, seed)[train_examples_per_class:]] = UNUSED
+    result = dataclasses.replace(index, splits=splits)
+    _warn_of_copies(result, nouns)
+    return result
+
+
+def _by_rule(index: Index, by: str, split: Sequence[float], seed: int, nouns: tuple[str, str]) -> np.ndarray:
+    """Return the split of each example by another rule than class by class."""
+    if by not in SPLIT_RULES:
+        return split_as_recorded(index, by, nouns)
+    if np.any(index.splits != ""):
+        raise InputError(
+            f"`data.split_by` must be 'class' for a source that has splits of its own. Received: data.split_by={by!r}."
+        )
+    return split_by_time(index, split, nouns) if by == "time" else split_by_content(index, split, seed)
+
+
+def _class_by_class(index: Index, split: Sequence[float], seed: int, cap: int, nouns: tuple[str, str]) -> np.ndarray:
+    """Return the source's own splits, completed by examples that are drawn class by class."""
     own = [name for name in SPLITS if np.any(index.splits == name)]
     splits = index.splits.astype(f"<U{max(map(len, (*SPLITS, UNUSED)))}")
     if own and "train" not in own:
@@ -58,10 +90,8 @@ def assign_splits(
         wanted = {"validation": split[1], "test": split[2]}
     else:
         wanted = {}
-    _cut(index, splits, wanted, seed, train_examples_per_class, nouns)
-    result = dataclasses.replace(index, splits=splits)
-    _warn_of_copies(result, nouns)
-    return result
+    _cut(index, splits, wanted, seed, cap, nouns)
+    return splits
 
 
 def hold_out(index: Index, share: float, *, seed: int = 0, nouns: tuple[str, str] = Input.noun) -> Index:
@@ -160,8 +190,7 @@ def _cut(
         placed[np.concatenate([rows, *groups])] = True
         if cap:
             splits[ranked[splits[ranked] == "train"][cap:]] = UNUSED
-    if index.is_multiclass:
-        _check_every_split(index, splits, wanted, nouns)
+    _check_every_class(index, splits, wanted, nouns)
 
 
 def _choose(sizes: list[int], room: int, at_least: int, keep: int) -> set[int]:
@@ -217,14 +246,31 @@ def _held_out_counts(
     return counts
 
 
-def _check_every_split(index: Index, splits: np.ndarray, wanted: dict[str, float], nouns: tuple[str, str]) -> None:
+def _classes_that_lack(index: Index, splits: np.ndarray, parts: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield each class that has no example in some splits, with the names of these splits."""
+    for name, rows in _classes(index, np.arange(len(index))).items():
+        missing = [part for part in parts if not np.any(splits[rows] == part)]
+        if missing:
+            yield name, " and ".join(missing)
+
+
+def _check_every_split(index: Index, splits: np.ndarray, by: str, nouns: tuple[str, str]) -> None:
+    """Refuse a split by a rule that leaves a class without examples in some split."""
+    for name, missing in _classes_that_lack(index, splits, SPLITS):
+        of_class = f" of class '{name}'" if name else ""
+        raise InputError(
+            f"`data.split_by` must put {nouns[1]} of every class into train, validation and test. "
+            f"Received: data.split_by={by!r}, which puts no {nouns[0]}{of_class} into {missing}."
+        )
+
+
+def _check_every_class(index: Index, splits: np.ndarray, wanted: dict[str, float], nouns: tuple[str, str]) -> None:
     """Refuse a class that has no examples in some split, because its examples are also in other classes."""
-    for label, name in enumerate(index.class_names):
-        missing = [part for part in ("train", *wanted) if not np.any((splits == part) & (index.labels == label))]
-        if wanted and missing:
+    if index.is_multiclass and wanted:
+        for name, missing in _classes_that_lack(index, splits, ("train", *wanted)):
             raise InputError(
                 f"Class '{name}' of `data.source` must have {nouns[1]} that no other class has. Received: no "
-                f"{nouns[0]} for {' and '.join(missing)}, because other classes have the same {nouns[1]}"
+                f"{nouns[0]} for {missing}, because other classes have the same {nouns[1]}"
                 f"{' or groups' if len(index.groups) else ''}."
             )
 

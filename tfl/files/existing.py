@@ -6,9 +6,10 @@ from pathlib import Path
 
 from etils import epath
 
-from tfl.config.values import SOURCES, TABLES, validate_source
+from tfl.config.values import SOURCES, SPLIT_RULES, TABLES, validate_source
 from tfl.errors import InputError
 from tfl.files.writing import expand_home
+from tfl.registry import did_you_mean
 
 
 def existing_folder(path: str, argument: str) -> Path:
@@ -33,6 +34,23 @@ def existing_table(path: str, argument: str) -> Path:
     if not file.is_file():
         hint = nearest(file, Path.is_file)
         raise InputError(f"`{argument}` must name a table that exists. Received: csv:{path}.{hint}")
+    return file
+
+
+def existing_splits(path: str) -> Path:
+    """Return the `splits.csv` that is given itself or by its workdir.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    given = Path(expand_home(path, "data.split_by"))
+    file = given / "splits.csv" if given.is_dir() else given
+    if not file.is_file():
+        hint = did_you_mean(given.name, SPLIT_RULES) or nearest(file, Path.is_file)
+        raise InputError(
+            "`data.split_by` must be class, content, time, or the splits.csv or the workdir of another run. "
+            f"Received: {path!r}.{hint}"
+        )
     return file
 
 

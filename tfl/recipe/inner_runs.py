@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from tfl.build import load_splits, validate_config
-from tfl.config import FeaturesConfig, FinetuneConfig, PretrainConfig, ScratchConfig, TransferConfig
+from tfl.config import DataConfig, FeaturesConfig, FinetuneConfig, PretrainConfig, ScratchConfig, TransferConfig
 from tfl.data import Splits
 from tfl.errors import InputError
 from tfl.progress import say
@@ -39,7 +39,8 @@ def prepare_pretraining(config: TransferConfig) -> Pretraining:
     """
     inner = _from_random_weights(config, config.pretrain)
     inner.data.source, inner.data.augmentation = config.pretrain.source, config.pretrain.augmentation
-    inner.data.train_examples_per_class = 0  # this limit is for the target data, not for pre-training
+    # This limit and this rule are for the target data, not for pre-training.
+    inner.data.train_examples_per_class, inner.data.split_by = 0, DataConfig.split_by
     try:
         splits = load_splits(inner)
         inner.task.name = task_of_labels(splits.index.labels).name
@@ -48,7 +49,7 @@ def prepare_pretraining(config: TransferConfig) -> Pretraining:
     except InputError as error:
         text = str(error).replace("`data.source`", "`pretrain.source`")
         raise InputError(f"{text} This is about pre-training on pretrain.source={config.pretrain.source!r}.") from error
-    _say_differences(config, inner, "pretrain", ("task.name", "data.train_examples_per_class"))
+    _say_differences(config, inner, "pretrain", ("task.name", "data.train_examples_per_class", "data.split_by"))
     return Pretraining(inner, splits)
 
 

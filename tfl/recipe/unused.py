@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from tfl.config import TransferConfig, flatten
+from tfl.config.values import SPLIT_RULES
 from tfl.recipes import load_recipe, recipes
 
 _FINETUNE = (
@@ -74,6 +75,7 @@ _RULES: tuple[_Rule, ...] = (  # the options, the reason why they have no effect
     (("scratch.learning_rate",), "scratch.epochs is 0", lambda c: not c.scratch.epochs),
     (("probe.folds", "probe.rule"), "probe.solver is 'none'", lambda c: c.probe.solver == "none"),
     (("probe.rule",), "probe.folds is 0", lambda c: not c.probe.folds),
+    (("data.split",), "data.split_by is the split of another run", lambda c: c.data.split_by not in SPLIT_RULES),
     (("features.max_bytes", "features.dtype"), "features.store is 'none'", lambda c: c.features.store == "none"),
 )  # fmt: skip
 

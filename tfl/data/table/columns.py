@@ -13,6 +13,7 @@ USUAL = {
     "label": ("label", "labels", "class", "classname", "category", "target", "tags", "value", "y"),
     "split": ("split", "subset", "partition", "fold"),
     "group": ("group", "groupid", "patient", "patientid", "subject", "subjectid"),
+    "time": ("time", "timestamp", "datetime", "date", "takenat", "createdat"),
 }
 
 
@@ -25,12 +26,14 @@ class Columns:
         labels: the labels: one column of classes, of labels joined by "|" or of values, or several columns.
         split: the split of each row.
         group: rows of one group are never in two splits.
+        time: when the example was made, for a split by time.
     """
 
     path: str
     labels: tuple[str, ...]
     split: str = ""
     group: str = ""
+    time: str = ""
 
 
 def find_columns(names: Sequence[str], given: Mapping[str, str], table: str) -> Columns:
@@ -46,13 +49,13 @@ def find_columns(names: Sequence[str], given: Mapping[str, str], table: str) -> 
 
     Example:
         >>> find_columns(["file_name", "Breed", "age"], {"label": "age"}, "dogs.csv")
-        Columns(path='file_name', labels=('age',), split='', group='')
+        Columns(path='file_name', labels=('age',), split='', group='', time='')
     """
     found = {role: given.get(role) or _usual(role, names) for role in COLUMNS}
     labels = tuple(part.strip() for part in found["label"].split("+")) if found["label"] else ()
     if found["label"] in names:  # a column may have a plus in its name
         labels = (found["label"],)
-    for name in (found["path"], *labels, found["split"], found["group"]):
+    for name in (found["path"], *labels, found["split"], found["group"], found["time"]):
         if name and name not in names:
             raise InputError(
                 f"`data.columns` must name columns of {table}: {', '.join(names)}. Received: {name!r}."
@@ -65,7 +68,7 @@ def find_columns(names: Sequence[str], given: Mapping[str, str], table: str) -> 
                 f"`data.columns` must say which column is the {role}, as in {role}=NAME{several}, because {table} has "
                 f"no column named {role}. Received: the columns {', '.join(names)}."
             )
-    return Columns(found["path"], labels, found["split"], found["group"])
+    return Columns(found["path"], labels, found["split"], found["group"], found["time"])
 
 
 def _usual(role: str, names: Sequence[str]) -> str:

@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from tfl.config.values import parse_columns
 from tfl.data.folder import FileSource, make_file_source
 from tfl.data.label_formats import LabelFormat
@@ -74,9 +76,13 @@ def load_table(
         names if wanted.has_names else (),
         [groups[row] for row in good] if groups else None,
     )
-    if wanted.has_names:
-        return source
-    return dataclasses.replace(source, index=dataclasses.replace(source.index, value_names=names))
+    index = source.index if wanted.has_names else dataclasses.replace(source.index, value_names=names)
+    if meaning.time:
+        times, places = _column(table, meaning.time), {paths[row].replace("\\", "/"): row for row in good}
+        index = dataclasses.replace(
+            index, times=np.array([times[places[name]] for name in index.ids.tolist()], np.str_)
+        )
+    return dataclasses.replace(source, index=index)
 
 
 def _column(table: Table, name: str) -> list[str]:
