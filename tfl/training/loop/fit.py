@@ -16,7 +16,6 @@ import tensorflow as tf
 
 from tfl import progress
 from tfl.data import reading_explained
-from tfl.data.passes import check_ends
 from tfl.distribution.replicas import strategy_of
 from tfl.distribution.strategy import num_workers
 from tfl.distribution.workers import Workers
@@ -30,7 +29,7 @@ from tfl.training.loop.hooks import (
     want_test_steps,
     want_train_steps,
 )
-from tfl.training.loop.incoming import checked_feed, weigh_classes
+from tfl.training.loop.incoming import checked_feed, validation_feed, weigh_classes
 from tfl.training.loop.lines import describe_epoch
 from tfl.training.loop.monitors import keep_nan_from_being_best, not_a_number
 from tfl.training.loop.pace import TimeLeft
@@ -138,7 +137,7 @@ def fit(
         max_skipped_steps=max_skipped_steps,
         names=names,
     )
-    validation = None if validation_data is None else _validation_feed(model, validation_data, batch_size)
+    validation = None if validation_data is None else validation_feed(model, validation_data, batch_size)
     with strategy_of(model).scope():
         return _train(model, (feed, validation), callbacks, chosen)
 
@@ -162,14 +161,6 @@ def _train(
                 "Another worker was lost. Start all workers again; they continue from the last checkpoint. "
                 "TensorFlow: " + " ".join(str(error).split())[:200]
             ) from error
-
-
-def _validation_feed(model: keras.Model, data: Any, batch_size: int) -> Feed:
-    x, y, weight = (*data, None)[:3] if isinstance(data, (tuple, list)) else (data, None, None)
-    feed = checked_feed(model, (x, y, weight), batch_size, None, names=("validation_data", "validation_data"))
-    if y is None:
-        check_ends(feed.dataset(0, 0), "validation_data")
-    return feed
 
 
 class _Run:

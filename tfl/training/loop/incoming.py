@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfl.data import EpochFeed
 from tfl.data.labels import as_labels
+from tfl.data.passes import check_ends
 from tfl.errors import InputError
 from tfl.inputs.graph_checks import guarded
 from tfl.models.batch_checks import find_problems
@@ -93,6 +94,15 @@ def checked_feed(
         if kind is not None:
             kind.check_array(x, names[0])
     return make_feed(x, y, batch_size, seed, sample_weight)
+
+
+def validation_feed(model: keras.Model, data: Any, batch_size: int) -> Feed:
+    """Return the batches of the validation data, which must end; see `checked_feed`."""
+    x, y, weight = (*data, None)[:3] if isinstance(data, (tuple, list)) else (data, None, None)
+    feed = checked_feed(model, (x, y, weight), batch_size, None, names=("validation_data", "validation_data"))
+    if y is None:
+        check_ends(feed.dataset(0, 0), "validation_data")
+    return feed
 
 
 def weigh_classes(class_weight: Any, model: keras.Model, labels: Any) -> dict[int, float] | None:
