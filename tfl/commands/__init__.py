@@ -11,6 +11,7 @@ COMMANDS = {
     "compare": "compare finished runs: which is better, and is it more than chance",
     "export": "write SavedModel, LiteRT, ONNX and Keras files with a certificate",
     "serve": "predict over HTTP, with a web page",
+    "audit": "look for wrong labels, duplicates, leaks and shortcuts in a data set",
     "features": "write the features of a frozen backbone for other programs",
     "backbones": "list the pretrained networks",
     "options": "list the options that --config.OPTION=VALUE sets",

@@ -1,0 +1,100 @@
+"""What others say about the label of each example: the head that was solved without it, and its nearest neighbours."""
+
+import dataclasses
+
+import numpy as np
+
+from tfl.audit.material import Material
+from tfl.audit.neighbours import find_neighbours
+from tfl.features import cross_validate_head
+from tfl.progress import quiet
+
+FOLDS = 5
+VOTERS = 10  # neighbours that vote
+SEARCHED = 30  # neighbours among which the voters are: those of the test split and near duplicates do not vote
+
+
+@dataclasses.dataclass(frozen=True)
+class Opinions:
+    """Two opinions on every example; neither knows its label, and neither learns from the test split.
+
+    Attributes:
+        head: float64 `(N, C)`, scores of the solved head: held-out in cross-validation outside of the test split; on
+            the test split of the head that is solved on all other examples.
+        voters: int64 `(N, 10)`, the nearest examples that may vote; -1 where there are fewer.
+    """
+
+    head: np.ndarray
+    voters: np.ndarray
+
+    def votes(self, labels: np.ndarray, num_classes: int) -> np.ndarray:
+        """Return the share of the voters for each class, float64 `(N, K)`; one more voter votes for all alike."""
+        votes = np.full((len(self.voters), num_classes), 1 / num_classes)
+        rows, places = np.nonzero(self.voters >= 0)
+        np.add.at(votes, (rows, labels[self.voters[rows, places]]), 1)
+        return votes / votes.sum(axis=1, keepdims=True)
+
+
+def form_opinions(material: Material, sets: np.ndarray) -> Opinions | None:
+    """Ask the head and the neighbours about every example.
+
+    λ is chosen by the folds. The test split takes no part in any choice or fit.
+
+    Args:
+        material: the data set.
+        sets: int64 `(N,)`, equal for near duplicates, which are never on both sides of a fold.
+
+    Returns:
+        The opinions; None if there are too few different examples for two folds.
+    """
+    rows, labels = material.fitting, material.index.labels
+    groups = connected(sets, material.index.together())
+    folds = _folds(material, groups)
+    if folds < 2:
+        return None
+    names = material.task.labels.output_names(labels, material.index.class_names)
+    with quiet():
+        result = cross_validate_head(
+            material.features[rows],
+            labels[rows],
+            folds=folds,
+            target=material.task,
+            num_outputs=material.task.num_outputs(len(names)),
+            groups=groups[rows],
+            seed=material.seed,
+        )
+    outputs = np.asarray(result.chosen.logits(material.features.astype(np.float64)))
+    outputs[rows] = result.held_out_logits
+    return Opinions(material.task.scores(outputs), _voters(material, groups))
+
+
+def connected(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return int64 `(N,)` numbers that are equal for rows which are equal in one of two columns, also by way of others.
+
+    Example:
+        >>> connected(np.array([0, 0, 1]), np.array([5, 6, 6])).tolist()
+        [0, 0, 0]
+    """
+    from tfl.audit.duplicates import connected_sets
+
+    rows = np.arange(len(first))
+    pairs = [np.stack([np.unique(column, return_index=True)[1][np.unique(column, return_inverse=True)[1]], rows], axis=1)
+             for column in (first, second)]  # fmt: skip
+    return connected_sets(np.concatenate(pairs), len(first))
+
+
+def _folds(material: Material, groups: np.ndarray) -> int:
+    """Return the number of folds that the different examples of the largest class, or all of them, allow."""
+    rows, labels = material.fitting, material.index.labels
+    if not material.has_classes:
+        return min(FOLDS, len(np.unique(groups[rows])))
+    different = [len(np.unique(groups[rows][labels[rows] == label])) for label in np.unique(labels[rows])]
+    return min(FOLDS, min(different, default=0)) if len(different) > 1 else 0
+
+
+def _voters(material: Material, groups: np.ndarray) -> np.ndarray:
+    near, _ = find_neighbours(material.directions, SEARCHED)
+    may_vote = (groups[near] != groups[:, None]) & (material.index.splits[near] != "test")
+    order = np.argsort(~may_vote, axis=1, kind="stable")[:, :VOTERS]
+    chosen = np.take_along_axis(near, order, axis=1)
+    return np.where(np.take_along_axis(may_vote, order, axis=1), chosen, -1)
