@@ -4,7 +4,7 @@ import dataclasses
 
 from tfl.backbones.catalog import check_backbone, get_backbone_spec
 from tfl.config import TransferConfig, absolute_paths
-from tfl.files.existing import check_source
+from tfl.files.existing import check_file, check_source
 
 
 def check_config(config: TransferConfig) -> TransferConfig:
@@ -17,5 +17,7 @@ def check_config(config: TransferConfig) -> TransferConfig:
     spec, backbone = get_backbone_spec(config.backbone.name), config.backbone
     check_backbone(spec, config.data.image_size or spec.image_size, backbone.alpha, backbone.weights)
     check_source(config.data.source, "data.source")
+    if config.data.decisions != "none":
+        check_file(config.data.decisions, "data.decisions")
     check_source(config.pretrain.source, "pretrain.source")
     return dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, name=spec.name))

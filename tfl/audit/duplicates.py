@@ -21,13 +21,13 @@ MOST_BITS = 10  # of 64 that differ between the hashes of a candidate
 MOST_HASHED = 20_000  # examples whose hashes are all compared
 AGREE = 0.97  # least correlation of two pictures, or of a picture and its mirrored copy
 AGREE_CROP = 0.9  # least correlation of a picture with a part of another one
+AGREE_DETAIL = 0.5  # least correlation of their differences between neighbouring pixels: a sky is like every sky
 CROPS = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7)  # shares of the side that a crop keeps
 MAY_AGREE = 0.8  # the same on small pictures, for which a second look at more pixels is worth its time
 MOST_CROPS = 5_000  # pairs that are searched for crops, those with the nearest features
 STEPS = 5  # positions of a crop along each side
 LUMINANCE = np.array((0.299, 0.587, 0.114), np.float32)
 FLAT = 4.0  # standard deviation of the grey values below which a picture shows nothing to compare
-KINDS = ("copy", "same picture", "mirrored", "crop")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Duplicates:
 
     Attributes:
         pairs: int64 `(P, 2)`, rows; the first is the smaller one.
-        kinds: P words of `KINDS`: the same bytes, the same picture in another file, mirrored, or a part of the other.
+        kinds: P words: "copy" (the same bytes), "same picture" (in another file), "mirrored", or "crop" (a part of it).
         scores: float64 `(P,)`, correlation of the two pictures, or the cosine of features without pictures.
         sets: int64 `(N,)`, equal for rows that are near duplicates, also by way of other rows: groups for a split.
     """
@@ -75,6 +75,20 @@ def connected_sets(pairs: np.ndarray, count: int) -> np.ndarray:
     return sparse.csgraph.connected_components(graph, directed=False)[1].astype(np.int64)
 
 
+def joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return numbers that are equal for rows which are equal in one of two columns of numbers, also by way of others.
+
+    Example:
+        >>> joined(np.array([0, 0, 1]), np.array([5, 6, 6])).tolist()
+        [0, 0, 0]
+    """
+    pairs = []
+    for column in (first, second):
+        _, firsts, numbers = np.unique(column, return_index=True, return_inverse=True)
+        pairs.append(np.stack([firsts[numbers], np.arange(len(column))], axis=1))
+    return connected_sets(np.concatenate(pairs), len(first))
+
+
 def find_candidates(material: Material, rows: np.ndarray) -> np.ndarray:
     """Return the pairs of rows that may be near duplicates, int64 `(P, 2)`, without repetition, sorted."""
     near, cosines = find_neighbours(narrowed(material.directions[rows], material.seed), NEIGHBOURS)
@@ -106,7 +120,7 @@ def _near_hashes(pictures: np.ndarray) -> Iterator[np.ndarray]:
     for start in range(0, len(plain), BLOCK):
         for others in (plain, mirrored):
             differing = np.bitwise_count(others[start : start + BLOCK, None] ^ plain[None, :])
-            pairs = np.argwhere(differing <= MOST_BITS) + (start, 0)
+            pairs = np.argwhere(differing <= MOST_BITS) + np.array((start, 0))
             yield pairs[pairs[:, 0] < pairs[:, 1]]
 
 
@@ -126,8 +140,8 @@ def _verified(material: Material, candidates: np.ndarray) -> list[tuple[tuple[in
         kind, score = _agreement(float(plain[a] @ plain[b]), float(plain[a] @ mirrored[b]))
         if not kind and crops < MOST_CROPS:
             crops += 1
-            score = max(best_crop(grey[a], grey[b]), best_crop(grey[b], grey[a]))
-            kind = "crop" if score >= AGREE_CROP else ""
+            score, detail = max(best_crop(grey[a], grey[b]), best_crop(grey[b], grey[a]))
+            kind = "crop" if score >= AGREE_CROP and detail >= AGREE_DETAIL else ""
         if kind:
             found.append(((int(candidates[place, 0]), int(candidates[place, 1])), kind, score))
     return sorted(found)
@@ -139,27 +153,39 @@ def _agreement(same: float, mirrored: float) -> tuple[str, float]:
     return kind if max(same, mirrored) >= AGREE else "", max(same, mirrored)
 
 
-def best_crop(whole: np.ndarray, part: np.ndarray) -> float:
-    """Return the highest correlation of a picture with any crop of another one, also of a crop of another shape.
+def best_crop(whole: np.ndarray, part: np.ndarray) -> tuple[float, float]:
+    """Return how well a picture agrees with the best crop of another one, also with a crop of another shape.
 
     Args:
         whole: grey values, float32 `(64, 64)`; crops of it are compared.
         part: grey values, float32 `(64, 64)`.
 
     Returns:
-        The correlation in [-1, 1]. It is found on 16 x 16 pixels, and measured on 32 x 32 if it may be high.
+        The highest correlation of the grey values, in [-1, 1], and that of the differences between neighbouring pixels
+        of the same crop. They are measured on 16 x 16 pixels, and again on 32 x 32 if the first one may be high.
     """
-    rough = _correlation_with_crops(whole, part, SIDE // 4)
-    return rough if rough < MAY_AGREE else _correlation_with_crops(whole, part, SIDE // 2)
+    rough, detail = _compare_with_crops(whole, part, SIDE // 4)
+    return (rough, detail) if rough < MAY_AGREE else _compare_with_crops(whole, part, SIDE // 2)
 
 
-def _correlation_with_crops(whole: np.ndarray, part: np.ndarray, side: int) -> float:
+def _compare_with_crops(whole: np.ndarray, part: np.ndarray, side: int) -> tuple[float, float]:
+    """Return the highest correlation with a crop, and the correlation of the details of that crop."""
     windows = _windows(side)
     lines = windows.reshape(-1, SIDE)
-    crops = (lines @ whole @ lines.T).reshape(len(windows), side, len(windows), side).transpose(0, 2, 1, 3)
+    crops = (lines @ whole @ lines.T).reshape(len(windows), side, len(windows), side)
+    crops = crops.transpose(0, 2, 1, 3).reshape(-1, side, side)
     factor = SIDE // side
-    small = part.reshape(side, factor, side, factor).mean(axis=(1, 3))
-    return float((_unit(crops.reshape(-1, side, side)) @ _unit(small[None])[0]).max())
+    small = part.reshape(1, side, factor, side, factor).mean(axis=(2, 4))
+    correlations = _unit(crops) @ _unit(small)[0]
+    best = int(correlations.argmax())
+    details = _unit(_details(crops[best : best + 1])) @ _unit(_details(small))[0]
+    return float(correlations[best]), float(details[0])
+
+
+def _details(pictures: np.ndarray) -> np.ndarray:
+    """Return the differences between neighbouring pixels, as one row for each picture."""
+    across, down = np.diff(pictures, axis=2), np.diff(pictures, axis=1)
+    return np.concatenate([across.reshape(len(pictures), -1), down.reshape(len(pictures), -1)], axis=1)
 
 
 @functools.cache

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from tfl.audit.duplicates import joined
 from tfl.audit.material import Material
 from tfl.audit.neighbours import find_neighbours
 from tfl.features import cross_validate_head
@@ -48,7 +49,7 @@ def form_opinions(material: Material, sets: np.ndarray) -> Opinions | None:
         The opinions; None if there are too few different examples for two folds.
     """
     rows, labels = material.fitting, material.index.labels
-    groups = connected(sets, material.index.together())
+    groups = joined(sets, material.index.together())
     folds = _folds(material, groups)
     if folds < 2:
         return None
@@ -66,21 +67,6 @@ def form_opinions(material: Material, sets: np.ndarray) -> Opinions | None:
     outputs = np.asarray(result.chosen.logits(material.features.astype(np.float64)))
     outputs[rows] = result.held_out_logits
     return Opinions(material.task.scores(outputs), _voters(material, groups))
-
-
-def connected(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return int64 `(N,)` numbers that are equal for rows which are equal in one of two columns, also by way of others.
-
-    Example:
-        >>> connected(np.array([0, 0, 1]), np.array([5, 6, 6])).tolist()
-        [0, 0, 0]
-    """
-    from tfl.audit.duplicates import connected_sets
-
-    rows = np.arange(len(first))
-    pairs = [np.stack([np.unique(column, return_index=True)[1][np.unique(column, return_inverse=True)[1]], rows], axis=1)
-             for column in (first, second)]  # fmt: skip
-    return connected_sets(np.concatenate(pairs), len(first))
 
 
 def _folds(material: Material, groups: np.ndarray) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfl.config import validate_split
+from tfl.data.decisions import Change, decided
 from tfl.data.feed import EpochFeed
 from tfl.data.index import SPLITS, Index
 from tfl.data.label_formats import LabelFormat
@@ -47,6 +48,7 @@ class Splits:
     """
 
     source: Source
+    changes: tuple[Change, ...] = ()  # by the decisions of a person
 
     @property
     def index(self) -> Index:
@@ -106,6 +108,7 @@ def load_data(
     kind: str | Input = "image",
     columns: str = "",
     labels: LabelFormat | None = None,
+    decisions: str = "",
 ) -> Splits:
     """Open a source and divide it into train, validation and test.
 
@@ -119,6 +122,8 @@ def load_data(
         kind: what an example is; see `tfl.inputs`.
         columns: which column of a table is what; see `load_source`.
         labels: the format of the labels of a table; None: the format that they seem to have.
+        decisions: a table of what a person decided about single examples, which are excluded or relabelled after the
+            split; see `tfl.data.decisions`. Empty: none.
 
     Returns:
         The splits, with the source and its index.
@@ -140,4 +145,5 @@ def load_data(
         train_examples_per_class=train_examples_per_class,
         nouns=opened.kind.noun,
     )
-    return Splits(opened.with_index(index))
+    index, changes = decided(index, decisions, opened.kind.noun, labels)
+    return Splits(opened.with_index(index), changes)

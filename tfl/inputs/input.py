@@ -290,13 +290,13 @@ class Input(abc.ABC):
         return {}
 
     def file_traits(self, path: str) -> Mapping[str, str | float]:
-        """Return facts about a file that say nothing about what it shows, by name: the audit looks for shortcuts in them.
+        """Return facts about a file that say nothing about what it shows; the audit looks for shortcuts in them.
 
         Args:
             path: of the file.
 
         Returns:
-            "file size" in bytes, and "name": its name without digits. Other kinds add to them.
+            By name: "file size" in bytes, and "name", the name without digits. Other kinds add to them.
         """
         file = Path(path)
         return {"file size": float(file.stat().st_size), "name": re.sub(r"\d+", "#", file.stem)}

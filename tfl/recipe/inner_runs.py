@@ -38,6 +38,7 @@ def prepare_pretraining(config: TransferConfig) -> Pretraining:
     inner = _from_random_weights(config, config.pretrain)
     inner.data.source, inner.data.augmentation = config.pretrain.source, config.pretrain.augmentation
     inner.data.train_examples_per_class = 0  # this limit is for the target data, not for pre-training
+    inner.data.decisions = "none"  # they are about examples of the target data
     try:
         splits = load_splits(inner)
         inner.task.name = task_of_labels(splits.index.labels).name

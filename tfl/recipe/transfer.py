@@ -12,6 +12,7 @@ from tfl.backbones import build_backbone, get_backbone_spec
 from tfl.build import checked, load_splits
 from tfl.config import PYTHON_DATA, TransferConfig, value_of
 from tfl.data import Splits, reading_explained, write_quarantine_csv
+from tfl.data.decisions import write_changes
 from tfl.data.index import read_splits
 from tfl.distribution.strategy import make_deterministic, make_strategy
 from tfl.errors import InputError
@@ -33,7 +34,7 @@ from tfl.recipes import load_recipe
 from tfl.report import write_report
 from tfl.tasks import Task, get_task
 from tfl.tracking.guard import Tracking
-from tfl.workdir import REPORT, Workdir, write_json
+from tfl.workdir import DECISIONS, REPORT, Workdir, write_json
 
 
 @reading_explained()
@@ -261,3 +262,5 @@ def _write_splits(splits: Splits, run: Workdir) -> None:
     if run.writes:
         splits.index.write_csv(run / "splits.csv")
         write_quarantine_csv(run / "quarantine.csv", splits.quarantine)
+        if splits.changes:
+            write_changes(run / DECISIONS, splits.changes)

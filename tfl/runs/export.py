@@ -25,6 +25,7 @@ from tfl.models.inference import run_over
 from tfl.models.metadata import show_label_order
 from tfl.progress import say, track
 from tfl.runs.recorded import (
+    as_decided,
     check_recorded_config,
     open_recorded,
     recorded_predictions,
@@ -251,7 +252,8 @@ def _open(workdir: epath.PathLike, temperature: float, data: Any, source: str) -
         )
     check_recorded_config(config, model.metadata, run / "config.json")
     model = with_temperature(model, temperature or model.metadata.temperature)
-    return _Run(run, model, *open_recorded(config, model.metadata.input, source, data))
+    opened, name = open_recorded(config, model.metadata.input, source, data)
+    return _Run(run, model, as_decided(run, opened, recorded_splits(run)), name)
 
 
 def _folder(run: _Run | Workdir, output: epath.PathLike) -> epath.Path:
