@@ -26,6 +26,11 @@ WORKDIR = (
     ("splits.csv", "run, at its start", "one row per example: id, label, split, SHA-256 of the file, size"),
     ("quarantine.csv", "run, at its start", "the files that could not be used, each with the reason"),
     (
+        "audit.csv",
+        "run, after phase 1",
+        "the short audit: near duplicates, leaks, suspicious labels, one row a finding",
+    ),
+    (
         "decisions.csv",
         "run with `data.decisions`",
         "what decisions excluded or relabelled, before and after",

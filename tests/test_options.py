@@ -83,6 +83,7 @@ EFFECTS = {
     "checkpoint.every_steps": (TUNED, 1, "files"),
     "checkpoint.keep": (SAVED, 4, "files"),
     "report.gallery": ({}, 2, "files"),
+    "report.audit": ({}, False, "files"),
 }
 PROCESS_WIDE = {  # what changes a whole process, or the code that runs: what is printed with the option
     "strategy": ("cpu:2", "replicas 2"),

@@ -77,6 +77,7 @@ VALUES = {  # some are refused alone, some with others
     "checkpoint.every_steps": (1, 3),
     "checkpoint.keep": (1, 5),
     "report.gallery": (1, 2),
+    "report.audit": (False, True),
 }
 
 

@@ -13,9 +13,9 @@ from scipy import fft, sparse
 
 from tfl.audit.material import SIDE, Material, small_pictures
 from tfl.audit.neighbours import BLOCK, find_neighbours, narrowed
+from tfl.features.rows import single_threaded
 
 NEIGHBOURS = 4  # of each example, by features, that may be its duplicates
-NEAR = 0.5  # least cosine of the features of a candidate
 HASH_SIDE = 8  # the hash has 64 bits, the lowest frequencies of the picture
 MOST_BITS = 10  # of 64 that differ between the hashes of a candidate
 MOST_HASHED = 20_000  # examples whose hashes are all compared
@@ -24,10 +24,30 @@ AGREE_CROP = 0.9  # least correlation of a picture with a part of another one
 AGREE_DETAIL = 0.5  # least correlation of their differences between neighbouring pixels: a sky is like every sky
 CROPS = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7)  # shares of the side that a crop keeps
 MAY_AGREE = 0.8  # the same on small pictures, for which a second look at more pixels is worth its time
-MOST_CROPS = 5_000  # pairs that are searched for crops, those with the nearest features
 STEPS = 5  # positions of a crop along each side
 LUMINANCE = np.array((0.299, 0.587, 0.114), np.float32)
 FLAT = 4.0  # standard deviation of the grey values below which a picture shows nothing to compare
+
+
+@dataclasses.dataclass(frozen=True)
+class Effort:
+    """How far the search goes.
+
+    Attributes:
+        near: least cosine of the features of a candidate, after `narrowed`.
+        uses_hashes: whether candidates also come from perceptual hashes, for which all pictures are read.
+        pairs: most candidates that are compared, those with the nearest features.
+        crops: most candidates that are searched for crops.
+    """
+
+    near: float
+    uses_hashes: bool
+    pairs: int
+    crops: int
+
+
+THOROUGH = Effort(near=0.5, uses_hashes=True, pairs=100_000, crops=5_000)
+SHORT = Effort(near=0.8, uses_hashes=False, pairs=2_000, crops=500)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,14 +67,16 @@ class Duplicates:
     sets: np.ndarray
 
 
-def find_duplicates(material: Material) -> Duplicates:
+def find_duplicates(material: Material, effort: Effort = THOROUGH) -> Duplicates:
     """Find the near duplicates of a data set; without pictures only examples with the same content."""
     contents = material.index.contents()
     firsts = np.unique(contents)  # one row of each content; its copies are known
     found = [((int(contents[row]), row), "copy", 1.0) for row in np.flatnonzero(contents != np.arange(len(contents)))]
-    if material.source.kind.has_pictures and len(firsts) > 1:
-        candidates = find_candidates(material, firsts)
-        found += _verified(material, candidates)
+    if material.source.kind.has_pictures:
+        with single_threaded():  # thousands of small products
+            found += _verified(
+                material, find_candidates(material, np.intersect1d(firsts, material.used), effort), effort
+            )
     pairs = np.array([pair for pair, _, _ in found], np.int64).reshape(-1, 2)
     return Duplicates(
         pairs,
@@ -89,12 +111,12 @@ def joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return connected_sets(np.concatenate(pairs), len(first))
 
 
-def find_candidates(material: Material, rows: np.ndarray) -> np.ndarray:
+def find_candidates(material: Material, rows: np.ndarray, effort: Effort = THOROUGH) -> np.ndarray:
     """Return the pairs of rows that may be near duplicates, int64 `(P, 2)`, without repetition, sorted."""
     near, cosines = find_neighbours(narrowed(material.directions[rows], material.seed), NEIGHBOURS)
-    first = np.repeat(np.arange(len(rows)), near.shape[1])[(cosines >= NEAR).ravel()]
-    pairs = [np.stack([first, near[cosines >= NEAR]], axis=1)]
-    if len(rows) <= MOST_HASHED and material.pictures is not None:
+    first = np.repeat(np.arange(len(rows)), near.shape[1])[(cosines >= effort.near).ravel()]
+    pairs = [np.stack([first, near[cosines >= effort.near]], axis=1)]
+    if effort.uses_hashes and len(rows) <= MOST_HASHED and material.pictures is not None:
         pairs += list(_near_hashes(material.pictures[rows]))
     both = np.sort(rows[np.concatenate(pairs).astype(np.int64)], axis=1)
     return np.unique(both, axis=0).reshape(-1, 2)
@@ -124,26 +146,27 @@ def _near_hashes(pictures: np.ndarray) -> Iterator[np.ndarray]:
             yield pairs[pairs[:, 0] < pairs[:, 1]]
 
 
-def _verified(material: Material, candidates: np.ndarray) -> list[tuple[tuple[int, int], str, float]]:
+def _verified(material: Material, candidates: np.ndarray, effort: Effort) -> list[tuple[tuple[int, int], str, float]]:
     """Return the candidates whose pictures agree: rows, the kind, and how well they agree."""
+    near = np.einsum("nd,nd->n", *material.directions[candidates].transpose(1, 0, 2))
+    candidates = candidates[np.argsort(-near, kind="stable")[: effort.pairs]]
     rows, places = np.unique(candidates, return_inverse=True)
-    shown = small_pictures(material.source, rows) if material.pictures is None else material.pictures[rows]
+    pictures = material.pictures if effort.uses_hashes else None
+    shown = small_pictures(material.source, rows) if pictures is None else pictures[rows]
     grey, places = _grey(shown), places.reshape(-1, 2)
     textured = grey.std(axis=(1, 2)) >= FLAT
     plain, mirrored = _unit(grey), _unit(grey[:, :, ::-1])
-    near = np.einsum("nd,nd->n", *material.directions[candidates].transpose(1, 0, 2))
     crops, found = 0, []
-    for place in np.argsort(-near, kind="stable").tolist():
-        a, b = places[place].tolist()
+    for pair, (a, b) in zip(candidates.tolist(), places.tolist(), strict=True):
         if not textured[[a, b]].all():
             continue
         kind, score = _agreement(float(plain[a] @ plain[b]), float(plain[a] @ mirrored[b]))
-        if not kind and crops < MOST_CROPS:
+        if not kind and crops < effort.crops:
             crops += 1
             score, detail = max(best_crop(grey[a], grey[b]), best_crop(grey[b], grey[a]))
             kind = "crop" if score >= AGREE_CROP and detail >= AGREE_DETAIL else ""
         if kind:
-            found.append(((int(candidates[place, 0]), int(candidates[place, 1])), kind, score))
+            found.append(((pair[0], pair[1]), kind, score))
     return sorted(found)
 
 

@@ -1,6 +1,7 @@
 """All kinds of findings, in the order in which a person should look at them."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from tfl.audit.classes import find_classes
 from tfl.audit.duplicates import Duplicates, find_duplicates
@@ -42,8 +43,13 @@ class Audit:
     @property
     def counts(self) -> dict[str, int]:
         """Number of findings of each kind that has some."""
-        kinds = [finding.kind for finding in self.findings]
-        return {kind: kinds.count(kind) for kind in KINDS if kind in kinds}
+        return count_kinds(self.findings)
+
+
+def count_kinds(findings: Sequence[Finding]) -> dict[str, int]:
+    """Return the number of findings of each kind that has some, in the order of `KINDS`."""
+    kinds = [finding.kind for finding in findings]
+    return {kind: kinds.count(kind) for kind in KINDS if kind in kinds}
 
 
 def audit(material: Material) -> Audit:
@@ -55,4 +61,4 @@ def audit(material: Material) -> Audit:
         found += [*find_shortcuts(material), *find_classes(material, None if opinions is None else opinions.head)]
         found += find_label_errors(material, opinions) if opinions is not None else []
     order = list(KINDS)
-    return Audit(sorted(found, key=lambda finding: order.index(finding.kind)), duplicates)
+    return Audit(sorted(material.without_unused(found), key=lambda finding: order.index(finding.kind)), duplicates)

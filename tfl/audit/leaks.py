@@ -22,10 +22,11 @@ def report_duplicates(material: Material, duplicates: Duplicates) -> list[Findin
     less certain.
     """
     found = []
-    members = np.unique(duplicates.pairs) if len(duplicates.pairs) else np.zeros(0, np.int64)
+    members = np.unique(duplicates.pairs)
+    members = np.intersect1d(members, material.used)
     for number in np.unique(duplicates.sets[members]).tolist():
         rows = members[duplicates.sets[members] == number]
-        found += _of_set(material, duplicates, rows)
+        found += _of_set(material, duplicates, rows) if len(rows) > 1 else []
     return ordered(found)
 
 

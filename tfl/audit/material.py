@@ -2,17 +2,19 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from tfl.audit.finding import Finding
 from tfl.data import Source, make_dataset
-from tfl.data.index import Index
+from tfl.data.index import SPLITS, Index
 from tfl.progress import track
 from tfl.tasks import Task
 
 SIDE = 64  # pixels per side of the small pictures
 BATCH = 64
+FITTED = ("train", "validation")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +45,13 @@ class Material:
 
     @functools.cached_property
     def fitting(self) -> np.ndarray:
-        """The rows on which something may be fitted or chosen: all but those of the test split, int64."""
-        return np.flatnonzero(self.index.splits != "test").astype(np.int64)
+        """The rows on which something may be fitted or chosen, those of train and validation, int64."""
+        return np.flatnonzero(np.isin(self.index.splits, FITTED)).astype(np.int64)
+
+    @functools.cached_property
+    def used(self) -> np.ndarray:
+        """The rows that a run uses, those of the three splits, int64."""
+        return np.flatnonzero(np.isin(self.index.splits, SPLITS)).astype(np.int64)
 
     @functools.cached_property
     def directions(self) -> np.ndarray:
@@ -65,6 +72,11 @@ class Material:
         found = [self.source.kind.file_traits(path) if path else {} for path in self.index.paths.tolist()]
         names = sorted({name for traits in found for name in traits})
         return {name: np.array([traits.get(name, "") for traits in found]) for name in names}
+
+    def without_unused(self, findings: Sequence[Finding]) -> list[Finding]:
+        """Return the findings without those about examples that a run does not use."""
+        unused = set(self.index.ids.tolist()) - set(self.index.ids[self.used].tolist())
+        return [finding for finding in findings if finding.id not in unused]
 
     def name(self, row: int) -> str:
         """Return the id of a row."""

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from tfl.audit.duplicates import joined
-from tfl.audit.material import Material
+from tfl.audit.material import FITTED, Material
 from tfl.audit.neighbours import find_neighbours
 from tfl.features import cross_validate_head
 from tfl.progress import quiet
@@ -66,7 +66,7 @@ def form_opinions(material: Material, sets: np.ndarray) -> Opinions | None:
         )
     outputs = np.asarray(result.chosen.logits(material.features.astype(np.float64)))
     outputs[rows] = result.held_out_logits
-    return Opinions(material.task.scores(outputs), _voters(material, groups))
+    return Opinions(material.task.scores(outputs), find_voters(material.directions, groups, material.index.splits))
 
 
 def _folds(material: Material, groups: np.ndarray) -> int:
@@ -78,9 +78,16 @@ def _folds(material: Material, groups: np.ndarray) -> int:
     return min(FOLDS, min(different, default=0)) if len(different) > 1 else 0
 
 
-def _voters(material: Material, groups: np.ndarray) -> np.ndarray:
-    near, _ = find_neighbours(material.directions, SEARCHED)
-    may_vote = (groups[near] != groups[:, None]) & (material.index.splits[near] != "test")
+def find_voters(directions: np.ndarray, groups: np.ndarray, splits: np.ndarray) -> np.ndarray:
+    """Return the nearest examples that may vote about the label of each example, int64 `(N, 10)`; -1 for none.
+
+    Args:
+        directions: float32 `(N, D)`, rows of length 1.
+        groups: `(N,)`; examples of one group do not vote about each other.
+        splits: `(N,)`; only examples of train and validation vote.
+    """
+    near, _ = find_neighbours(directions, SEARCHED)
+    may_vote = (groups[near] != groups[:, None]) & np.isin(splits[near], FITTED)
     order = np.argsort(~may_vote, axis=1, kind="stable")[:, :VOTERS]
     chosen = np.take_along_axis(near, order, axis=1)
     return np.where(np.take_along_axis(may_vote, order, axis=1), chosen, -1)

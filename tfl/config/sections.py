@@ -280,3 +280,6 @@ class ReportConfig:
     """
 
     gallery: int = option(6, Between(0, 100), "Images of each kind, with heat maps; 0: none, which is faster.")
+    audit: bool = option(
+        True, Switch(), "Look for near duplicates, leaks and suspicious labels among the stored features."
+    )

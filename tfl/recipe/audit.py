@@ -5,19 +5,20 @@ import os
 import numpy as np
 from etils import epath
 
-from tfl.audit import COLUMNS, KINDS, Audit, Material, audit
+from tfl.audit import COLUMNS, KINDS, Audit, Material, audit, count_kinds, short_audit
+from tfl.audit.neighbours import MOST_EXACT
 from tfl.build import checked, load_splits
 from tfl.config import TransferConfig
 from tfl.data import Splits, reading_explained
-from tfl.data.index import read_splits
+from tfl.data.index import SPLITS, read_splits
 from tfl.errors import InputError
 from tfl.files.writing import expand_home, make_folder
 from tfl.progress import say
 from tfl.recipe.extraction import frozen_features
+from tfl.recipe.result import PhaseResult
+from tfl.recipe.run import Run
 from tfl.tasks import get_task
-from tfl.workdir import Workdir, naming_the_output, read_config, write_csv, write_json
-
-FILES = ("audit.csv", "audit.json", "near_duplicates.csv")
+from tfl.workdir import AUDIT, Workdir, naming_the_output, read_config, write_csv, write_json
 
 
 @reading_explained()
@@ -63,6 +64,27 @@ def audit_data(config: TransferConfig | str | os.PathLike[str], output: epath.Pa
     _write(folder, found, splits)
     _say(found, folder)
     return found
+
+
+def audit_features(run: Run, probe: PhaseResult) -> None:
+    """Write the short audit of a run on the features of phase 1; those of the test split are computed if need be.
+
+    Nothing is chosen by it, and nothing changes in the run. A run that continues keeps its earlier audit.
+    """
+    file = run.folder / AUDIT
+    if not run.config.report.audit or probe.part is None or not run.folder.writes or file.exists():
+        return
+    index = run.splits.index
+    if len(index) > MOST_EXACT:
+        say(f"audit: left to `tfl audit`, because {len(index):,} examples are more than {MOST_EXACT:,}")
+        return
+    rows = np.flatnonzero(np.isin(index.splits, SPLITS)).astype(np.int64)
+    features = np.zeros((len(index), *probe.part.extractor.shape), np.float32)
+    features[rows] = probe.part.extractor(rows, description="features for the audit").values
+    found = short_audit(Material(run.splits.source, features, run.task, run.config.seed))
+    write_csv(file, COLUMNS, [finding.row for finding in found])
+    for kind, count in count_kinds(found).items():
+        say(f"audit: {count} x {kind} ({KINDS[kind]})")
 
 
 def _check_output(output: epath.PathLike) -> epath.Path:

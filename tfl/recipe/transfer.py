@@ -21,6 +21,7 @@ from tfl.models.freezing import select_layers
 from tfl.models.heads import HeadSpec
 from tfl.models.labels import check_labels, rule_of_task
 from tfl.progress import say
+from tfl.recipe.audit import audit_features
 from tfl.recipe.evaluate import evaluate_kept, keep_the_better
 from tfl.recipe.finetune import finetune
 from tfl.recipe.finished import TransferResult, say_result
@@ -161,6 +162,8 @@ def fit_phases(run: Run) -> tuple[PhaseResult, list[PhaseResult], dict[str, Any]
         The phase that is kept, all phases, and the losses that decided; see `keep_the_better`.
     """
     probe = solve_head(run)
+    if probe is not None:
+        audit_features(run, probe)
     tuned = finetune(run, probe)
     kept, choice = keep_the_better(run, probe, tuned)
     return kept, [phase for phase in (probe, tuned) if phase is not None], choice
