@@ -21,7 +21,7 @@ MOST_BITS = 10  # of 64 that differ between the hashes of a candidate
 MOST_HASHED = 20_000  # examples whose hashes are all compared
 AGREE = 0.97  # least correlation of two pictures, or of a picture and its mirrored copy
 AGREE_CROP = 0.9  # least correlation of a picture with a part of another one
-AGREE_DETAIL = 0.5  # least correlation of their differences between neighbouring pixels: a sky is like every sky
+AGREE_DETAIL = 0.75  # least correlation of their differences between neighbouring pixels: a sky is like every sky
 CROPS = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7)  # shares of the side that a crop keeps
 MAY_AGREE = 0.8  # the same on small pictures, for which a second look at more pixels is worth its time
 STEPS = 5  # positions of a crop along each side
@@ -73,10 +73,9 @@ def find_duplicates(material: Material, effort: Effort = THOROUGH) -> Duplicates
     firsts = np.unique(contents)  # one row of each content; its copies are known
     found = [((int(contents[row]), row), "copy", 1.0) for row in np.flatnonzero(contents != np.arange(len(contents)))]
     if material.source.kind.has_pictures:
+        rows = np.intersect1d(firsts, material.used)
         with single_threaded():  # thousands of small products
-            found += _verified(
-                material, find_candidates(material, np.intersect1d(firsts, material.used), effort), effort
-            )
+            found += _verified(material, find_candidates(material, rows, effort), effort)
     pairs = np.array([pair for pair, _, _ in found], np.int64).reshape(-1, 2)
     return Duplicates(
         pairs,

@@ -55,7 +55,7 @@ def count_kinds(findings: Sequence[Finding]) -> dict[str, int]:
 def audit(material: Material) -> Audit:
     """Look for everything that is in `KINDS`."""
     duplicates = find_duplicates(material)
-    opinions = form_opinions(material, duplicates.sets)
+    opinions = form_opinions(material, duplicates.sets) if material.has_classes else None
     found = [*report_duplicates(material, duplicates), *find_placeholders(material), *find_outliers(material)]
     if material.has_classes:
         found += [*find_shortcuts(material), *find_classes(material, None if opinions is None else opinions.head)]

@@ -1,40 +1,28 @@
-"""Label errors: examples whose label neither the solved head nor the nearest neighbours expect."""
+"""Label errors: examples whose label the solved head and the nearest neighbours do not expect."""
 
 import numpy as np
 
 from tfl.audit.finding import Finding, listed, ordered
 from tfl.audit.material import Material
-from tfl.audit.opinions import Opinions
+from tfl.audit.opinions import Opinions, mixed
 
 
 def find_label_errors(material: Material, opinions: Opinions) -> list[Finding]:
-    """Return the examples of one class each whose label is probably wrong."""
-    labels, names = material.index.labels, material.index.class_names
-    votes = opinions.votes(labels, len(names))
-    belief = mixed(opinions.head, votes)
-    is_error = doubtful(belief, labels)
-    return ordered([_finding(material, opinions, belief, votes, row) for row in np.flatnonzero(is_error).tolist()])
+    """Return the examples whose label is not the most probable class for the head, or for head and neighbours together.
 
-
-def mixed(head: np.ndarray, votes: np.ndarray) -> np.ndarray:
-    """Return the geometric mean of two opinions as probabilities: a class must please both.
-
-    Example:
-        >>> mixed(np.array([[0.5, 0.5]]), np.array([[0.8, 0.2]])).round(2).tolist()
-        [[0.67, 0.33]]
+    The score is the lead of the other class over the given label, for both together: 1 is certain, 0.5 is undecided.
     """
-    belief = np.sqrt(head * votes)
-    return belief / np.maximum(belief.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    labels = material.index.labels
+    belief = mixed(opinions.head, opinions.votes)
+    is_error = (opinions.head.argmax(axis=1) != labels) | (belief.argmax(axis=1) != labels)
+    return ordered([_finding(material, opinions, belief, row) for row in np.flatnonzero(is_error).tolist()])
 
 
-def doubtful(belief: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return whether another class than the given one is the most probable, bool `(N,)`."""
-    return belief.argmax(axis=1) != labels
-
-
-def _finding(material: Material, opinions: Opinions, belief: np.ndarray, votes: np.ndarray, row: int) -> Finding:
+def _finding(material: Material, opinions: Opinions, belief: np.ndarray, row: int) -> Finding:
     names, given = material.index.class_names, int(material.index.labels[row])
-    best = int(belief[row].argmax())
+    others = belief[row].copy()
+    others[given] = -1
+    best = int(others.argmax())
     voters = [other for other in opinions.voters[row].tolist() if other >= 0]
     against = [other for other in voters if material.index.labels[other] == best]
     several = material.source.kind.noun[1]

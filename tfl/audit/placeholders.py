@@ -8,6 +8,7 @@ from tfl.audit.material import BATCH, Material
 FLAT = 4.0  # standard deviation of the values in [0, 255] below which a picture is one colour
 FEW_COLOURS = 40  # of the 4,096 that 4 bits a channel make; photos have hundreds
 MOST_OF_IT = 0.75  # share of the picture that its most frequent colour covers
+FEW = 3  # pictures that are never usual
 USUAL = 0.02  # if more of the set looks like this, it is the kind of the pictures (drawings, digits) and no fault
 MANY = 3  # copies of one picture
 
@@ -45,7 +46,8 @@ def _repeated(material: Material) -> list[Finding]:
 def _empty(material: Material, pictures: np.ndarray) -> list[Finding]:
     spread, colours, share = describe_colours(pictures)
     is_flat, is_drawn = spread < FLAT, (colours <= FEW_COLOURS) & (share >= MOST_OF_IT)
-    rows = np.flatnonzero(is_flat | (is_drawn & (is_drawn.mean() <= USUAL)))
+    is_usual = np.sum(is_drawn & ~is_flat) > max(FEW, USUAL * len(pictures))
+    rows = np.flatnonzero(is_flat | (is_drawn & (not is_usual)))
     one = material.source.kind.noun[0]
     return [
         Finding(

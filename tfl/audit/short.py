@@ -8,7 +8,7 @@ import numpy as np
 from tfl.audit.duplicates import SHORT, find_duplicates
 from tfl.audit.finding import Finding, ordered
 from tfl.audit.leaks import report_duplicates
-from tfl.audit.material import Material
+from tfl.audit.material import FITTED, Material
 from tfl.audit.neighbours import MOST_EXACT, narrowed
 from tfl.audit.opinions import VOTERS, find_voters
 
@@ -31,7 +31,8 @@ def short_audit(material: Material) -> list[Finding]:
 def _suspicious(material: Material, sets: np.ndarray) -> list[Finding]:
     """Return the examples whose neighbours nearly all have one other label."""
     labels, names = material.index.labels, material.index.class_names
-    voters = find_voters(narrowed(material.directions, material.seed), sets, material.index.splits)
+    is_voter = np.isin(material.index.splits, FITTED)
+    voters = find_voters(narrowed(material.directions, material.seed), sets, is_voter)
     counts = np.zeros((len(labels), len(names)), np.int64)
     rows, places = np.nonzero(voters >= 0)
     np.add.at(counts, (rows, labels[voters[rows, places]]), 1)

@@ -26,7 +26,7 @@ SHARE = 0.3  # least share of the way from chance to certainty, at the lower end
 
 def find_shortcuts(material: Material) -> list[Finding]:
     """Return the traits of files from which the class of examples outside of the test split is predictable."""
-    rows, labels, groups = _sample(material)
+    rows, labels, groups = sample(material)
     if len(np.unique(labels)) < 2:
         return []
     findings = []
@@ -40,7 +40,7 @@ def find_shortcuts(material: Material) -> list[Finding]:
     return ordered(findings)
 
 
-def _sample(material: Material) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def sample(material: Material) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return rows outside of test, at most 5,000 of classes that are large enough, their labels and their groups."""
     rows = material.fitting
     if len(rows) > MOST:

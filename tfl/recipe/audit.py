@@ -7,6 +7,7 @@ from etils import epath
 
 from tfl.audit import COLUMNS, KINDS, Audit, Material, audit, count_kinds, short_audit
 from tfl.audit.neighbours import MOST_EXACT
+from tfl.audit.opinions import check_installed
 from tfl.build import checked, load_splits
 from tfl.config import TransferConfig
 from tfl.data import Splits, reading_explained
@@ -41,13 +42,15 @@ def audit_data(config: TransferConfig | str | os.PathLike[str], output: epath.Pa
         The findings.
 
     Raises:
-        InputError: the config, the data or the run cannot be used, or the output cannot be written.
+        InputError: the config, the data or the run cannot be used, the output cannot be written, or the packages of
+            the extra `audit` are not installed.
 
     Example:
         >>> found = tfl.audit_data("runs/photos", "audit")
         >>> found.counts
         {...}
     """
+    check_installed()
     folder = _check_output(output)
     if isinstance(config, TransferConfig):
         config, recorded, weights = checked(config), None, ""

@@ -14,7 +14,6 @@ def find(facts: Facts) -> list[Finding]:
         >>> [finding.text for finding in find(read_facts("runs/photos"))]
         ['...']
     """
-    findings = [
-        finding for rule in (*result_rules.RULES, *training_rules.RULES, audit_findings) for finding in rule(facts)
-    ]
+    rules = (*result_rules.RULES, *training_rules.RULES, audit_findings)
+    findings = [finding for rule in rules for finding in rule(facts)]
     return sorted(findings, key=lambda finding: -finding.weight)
