@@ -25,7 +25,8 @@ TEST = [
     "pandas>=2.3",
 ]
 MLFLOW = ["mlflow-skinny>=3", "pandas>=2.3"]  # the flavour of Keras models needs pandas
-EXTRAS = [*FAST_CPU, *PARQUET, *EXPORT, *SERVE, *PHOTOS, *MLFLOW]
+AUDIT = ["cleanlab>=2.9", "usearch>=2.26"]  # label errors; neighbours in large sets
+EXTRAS = [*AUDIT, *FAST_CPU, *PARQUET, *EXPORT, *SERVE, *PHOTOS, *MLFLOW]
 
 setup(
     name=VERSION["DISTRIBUTION"],
@@ -81,6 +82,7 @@ setup(
         "serve": SERVE,  # tfl serve
         "photos": PHOTOS,  # HEIC
         "docs": DOCS,  # make docs
+        "audit": AUDIT,  # tfl audit
         "mlflow": MLFLOW,  # --config.tracking=mlflow
         "test": [*TEST, *EXTRAS],
         "dev": [

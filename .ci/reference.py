@@ -25,6 +25,16 @@ WORKDIR = (
     ("config.json", "run, at its start", "every option of the run; the workdir belongs to this config"),
     ("splits.csv", "run, at its start", "one row per example: id, label, split, SHA-256 of the file, size"),
     ("quarantine.csv", "run, at its start", "the files that could not be used, each with the reason"),
+    (
+        "audit.csv",
+        "run, after phase 1",
+        "the short audit: near duplicates, leaks, suspicious labels, one row a finding",
+    ),
+    (
+        "decisions.csv",
+        "run with `data.decisions`",
+        "what decisions excluded or relabelled, before and after",
+    ),
     ("history.csv", "fine-tuning", "one row per epoch: losses, metrics, skipped steps"),
     ("tracking.json", "run, with a tracker", "which run of the tracker belongs to this run"),
     (

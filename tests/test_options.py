@@ -27,6 +27,7 @@ EFFECTS = {
     "tracking": ({}, "noted", "files"),
     "data.source": ({}, "folder:OTHER", "weights"),
     "data.columns": ({"data.source": "csv:TABLE"}, "label=other", "weights"),
+    "data.decisions": ({}, "DECISIONS", "weights"),
     "data.image_size": ({}, 48, "weights"),
     "data.batch_size": (TUNED, 8, "weights"),
     "data.split": ({}, (0.5, 0.25, 0.25), "weights"),
@@ -89,6 +90,7 @@ EFFECTS = {
     "checkpoint.every_steps": (TUNED, 1, "files"),
     "checkpoint.keep": (SAVED, 4, "files"),
     "report.gallery": ({}, 2, "files"),
+    "report.audit": ({}, False, "files"),
 }
 PROCESS_WIDE = {  # what changes a whole process, or the code that runs: what is printed with the option
     "strategy": ("cpu:2", "replicas 2"),
@@ -193,7 +195,9 @@ def sources(tmp_path_factory):
         "BAD": folder / "bad",
         "TABLE": write_table(folder / "two", folder / "table.csv"),
         "RUN": folder / "run",
+        "DECISIONS": folder / "decisions.csv",
     }
+    made["DECISIONS"].write_text("id,decision,label\nclass_0/1.png,relabel,class_1\nclass_1/1.png,exclude,\n")
     with tiny_networks():
         tfl.transfer(make_config(made["OTHER"], folder / "store", {"seed": 3}), made["RUN"])
         yield made

@@ -22,6 +22,7 @@ VALUES = {  # some are refused alone, some with others
     "seed": (1, 2**31 - 1, -1),
     "precision": ("mixed_bfloat16", "mixed_float16", "Float32"),
     "data.columns": ("label=x", "lable=x"),
+    "data.decisions": ("OTHER.csv", "None", "nowhere.csv"),
     "tracking": ("None", "mlfow"),
     "data.batch_size": (1, 7, 1000, 0),
     "data.split": ((0.5, 0.25, 0.25), (0.4, 0.3, 0.3), (0.9, 0.1, 0.0)),
@@ -83,6 +84,7 @@ VALUES = {  # some are refused alone, some with others
     "checkpoint.every_steps": (1, 3),
     "checkpoint.keep": (1, 5),
     "report.gallery": (1, 2),
+    "report.audit": (False, True),
 }
 
 
@@ -93,6 +95,7 @@ def test_every_option_is_drawn():
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
     folder = tmp_path_factory.mktemp("random_options")
+    (folder / "other.csv").write_text("id,decision,label\nclass_0/1.png,relabel,class_1\nclass_1/1.png,exclude,\n")
     with tiny_networks():
         yield write_photos(folder / "photos", (14, 14, 8)), write_photos(folder / "other", (10, 10), seed=1)
 
@@ -102,7 +105,7 @@ def test_a_random_config_is_finished_or_refused_in_one_line(seed, sources, tmp_p
     photos, other = sources
     rng = np.random.default_rng(seed)
     chosen = {path: VALUES[path][rng.integers(len(VALUES[path]))] for path in rng.choice(list(VALUES), 3, False)}
-    chosen = {path: value.replace("OTHER", str(other)) if path == "pretrain.source" else value
+    chosen = {path: value.replace("OTHER", str(other)) if isinstance(value, str) else value
               for path, value in chosen.items()}  # fmt: skip
     tuned = {"finetune.epochs": 1} if seed % 2 else {}
     config, workdir = make_config(photos, tmp_path / "store", tuned | chosen), tmp_path / "run"

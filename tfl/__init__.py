@@ -61,6 +61,7 @@ with epy.lazy_api_imports(globals()):
         save_model,
         unfreeze,
     )
+    from tfl.recipe.audit import audit_data
     from tfl.recipe.extraction import extract_features
     from tfl.recipe.finished import TransferResult, load_run
     from tfl.recipe.preview import preview_data

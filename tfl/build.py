@@ -87,10 +87,12 @@ def load_splits(config: TransferConfig, data: Any = None) -> Splits:
         kind=input_of_config(config),
         columns=config.data.columns,
         labels=get_task(config.task.name).labels,
+        decisions="" if config.data.decisions == "none" else config.data.decisions,
     )
     if get_task(config.task.name).labels.has_names or splits.index.is_multiclass:
         return splits
-    return Splits(splits.source.with_index(dataclasses.replace(splits.index, class_names=())))  # rows of values
+    index = dataclasses.replace(splits.index, class_names=())  # rows of values
+    return dataclasses.replace(splits, source=splits.source.with_index(index))
 
 
 def make_extractor(

@@ -15,7 +15,7 @@ from tfl.data.table.read import read_table
 from tfl.data.tree import read_tree
 from tfl.errors import InputError
 from tfl.features.installed import check_runtime
-from tfl.files.existing import check_source, existing_splits
+from tfl.files.existing import check_file, check_source, existing_splits
 from tfl.files.parquet import check_parquet
 from tfl.inputs.files import input_files
 
@@ -34,6 +34,8 @@ def check_config(config: TransferConfig) -> TransferConfig:
     if backbone.weights not in (PUBLISHED, RANDOM):
         find_weights(backbone.weights, spec, backbone.alpha)
     check_source(config.data.source, "data.source")
+    if config.data.decisions != "none":
+        check_file(config.data.decisions, "data.decisions")
     check_source(config.pretrain.source, "pretrain.source")
     if config.data.split_by not in SPLIT_RULES:
         existing_splits(config.data.split_by)

@@ -33,6 +33,8 @@ from tfl.files.writing import (
 from tfl.progress import say
 
 REPORT = "report.html"
+AUDIT = "audit.csv"  # the findings of the short audit of a run
+DECISIONS = "decisions.csv"  # what the decisions of a person changed in the data of a run
 CHECKPOINTS = "checkpoints"  # folder of the states from which an interrupted run continues
 
 

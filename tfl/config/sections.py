@@ -47,6 +47,11 @@ class DataConfig:
     columns: str = option(
         "", TABLE_COLUMNS, "Columns of a table, as in path=file,label=red+green,group=patient; empty: by usual names."
     )
+    decisions: str = option(
+        "none",
+        Place("a file", ("none",)),
+        "A table of decisions (id, decision, label) about examples to exclude or relabel.",
+    )
     image_size: int = option(0, Between(0, 4096), "Pixels per side; 0: the size at which the backbone was pre-trained.")
     batch_size: int = option(32, _AT_LEAST_ONE, "Images in one training step, over all replicas together.")
     split: tuple[float, float, float] = option(
@@ -302,3 +307,6 @@ class ReportConfig:
     """
 
     gallery: int = option(6, Between(0, 100), "Images of each kind, with heat maps; 0: none, which is faster.")
+    audit: bool = option(
+        True, Switch(), "Look for near duplicates, leaks and suspicious labels among the stored features."
+    )

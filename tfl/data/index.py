@@ -18,6 +18,7 @@ from tfl.registry import natural_key, normal_name
 from tfl.workdir import write_csv
 
 UNUSED = "unused"  # split of the rows beyond `train_examples_per_class`
+EXCLUDED = "excluded"  # split of the rows that a person decided to leave out
 COLUMNS = ("id", "path", "label", "split", "sha256")  # of splits.csv, followed by the facts
 
 
@@ -32,7 +33,7 @@ class Index:
         ids: str, unique: the path within the folder, or the number within the source.
         paths: str, "" if the example is not a file.
         labels: int64 (N,) class numbers, float32 (N, K) multi-label, or float32 (N,) or (N, K) regression targets.
-        splits: str, "train", "validation", "test" or "unused"; "" before the data is split.
+        splits: str, "train", "validation", "test", "unused" or "excluded"; "" before the data is split.
         sha256: str, of the bytes of the file or of the pixels.
         facts: int64 columns with the results of the scan, by name: for images "width" and "height", in pixels as
             displayed (after EXIF orientation); 0 if unknown.
@@ -210,7 +211,7 @@ def read_splits(path: epath.PathLike) -> list[dict[str, str]]:
     if missing := [name for name in facts if name not in rows[0]]:
         raise refuse_file(path, f"it has no column {missing[0]!r}")
     for row in rows:
-        if row["split"] not in (*SPLITS, UNUSED):
+        if row["split"] not in (*SPLITS, UNUSED, EXCLUDED):
             raise refuse_file(path, f"{row['id']!r} has the split {row['split']!r}")
         for name in facts:
             if not row[name].isdecimal():

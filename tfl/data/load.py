@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfl.config import validate_split
+from tfl.data.decisions import Change, decided
 from tfl.data.index import Index
 from tfl.data.label_formats import LabelFormat
 from tfl.data.source import Source
@@ -28,6 +29,7 @@ class Splits:
     """
 
     source: Source
+    changes: tuple[Change, ...] = ()  # by the decisions of a person
 
     @property
     def index(self) -> Index:
@@ -88,6 +90,7 @@ def load_data(
     kind: str | Input = "image",
     columns: str = "",
     labels: LabelFormat | None = None,
+    decisions: str = "",
 ) -> Splits:
     """Open a source and divide it into train, validation and test.
 
@@ -103,6 +106,8 @@ def load_data(
         kind: what an example is; see `tfl.inputs`.
         columns: which column of a table is what; see `load_source`.
         labels: the format of the labels of a table; None: the format that they seem to have.
+        decisions: a table of what a person decided about single examples, which are excluded or relabelled after the
+            split; see `tfl.data.decisions`. Empty: none.
 
     Returns:
         The splits, with the source and its index.
@@ -125,4 +130,5 @@ def load_data(
         train_examples_per_class=train_examples_per_class,
         nouns=opened.kind.noun,
     )
-    return Splits(opened.with_index(index))
+    index, changes = decided(index, decisions, opened.kind.noun, labels)
+    return Splits(opened.with_index(index), changes)

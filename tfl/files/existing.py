@@ -70,6 +70,18 @@ def existing_slices(specification: str) -> tuple[Path, str]:
     return file, column
 
 
+def check_file(path: str, argument: str) -> None:
+    """Refuse a path that is no file.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    file = Path(path)
+    if "://" not in path and not file.is_file():
+        hint = nearest(file, Path.is_file)
+        raise InputError(f"`{argument}` must name a file that exists. Received: {path!r}.{hint}")
+
+
 def check_source(source: str, argument: str) -> None:
     """Refuse the source of a folder or a table that does not exist.
 

@@ -49,7 +49,7 @@ def extract_features(config: TransferConfig, output: epath.PathLike, file_format
     write = _WRITERS[check_format(file_format, output)]
     output = epath.Path(output).expanduser()
     splits = load_splits(config)
-    features = _extract(config, splits)
+    features = frozen_features(config, splits)
     write(output, features, splits)
     say(f"written: {output}: {features.values.shape[0]} rows of {features.values.shape[1]} features")
     order = describe_order(splits.class_names) if splits.index.is_multiclass else ""
@@ -58,10 +58,17 @@ def extract_features(config: TransferConfig, output: epath.PathLike, file_format
     return features
 
 
-def _extract(config: TransferConfig, splits: Splits) -> Outputs:
+def frozen_features(config: TransferConfig, splits: Splits, weights: str = "") -> Outputs:
+    """Return the features of every example from the frozen backbone; those in the store are not computed again.
+
+    Args:
+        config: a checked config.
+        splits: its data.
+        weights: of the backbone; empty: those of the config.
+    """
     options = config.backbone
     backbone = build_backbone(
-        options.name, image_size=config.data.image_size, alpha=options.alpha, weights=options.weights
+        options.name, image_size=config.data.image_size, alpha=options.alpha, weights=weights or options.weights
     )
     lower, _ = split_at_features(build_classifier(backbone, HeadSpec(1, config.head.pooling)))
     extractor = make_extractor(lower, splits.source, config.features, open_store(config.features))

@@ -13,6 +13,7 @@ from tfl.build import checked, load_splits
 from tfl.checks import check_outside_of_sources
 from tfl.config import PYTHON_DATA, TransferConfig, value_of
 from tfl.data import Splits, reading_explained, write_quarantine_csv
+from tfl.data.decisions import write_changes
 from tfl.data.index import read_splits
 from tfl.distribution.strategy import make_deterministic, make_strategy
 from tfl.errors import InputError
@@ -21,6 +22,7 @@ from tfl.models.freezing import select_layers
 from tfl.models.heads import HeadSpec
 from tfl.models.labels import check_labels, rule_of_task
 from tfl.progress import say
+from tfl.recipe.audit import audit_features
 from tfl.recipe.balance import Balance
 from tfl.recipe.evaluate import evaluate_kept, keep_the_better
 from tfl.recipe.finetune import finetune
@@ -35,7 +37,7 @@ from tfl.recipes import load_recipe
 from tfl.report import write_report
 from tfl.tasks import get_task
 from tfl.tracking.guard import Tracking
-from tfl.workdir import REPORT, Workdir, write_json
+from tfl.workdir import DECISIONS, REPORT, Workdir, write_json
 
 _KNOWN_TO_ALL = ("all", "0", "1", "2")  # values of `finetune.unfreeze` that suit every backbone
 
@@ -168,6 +170,8 @@ def fit_phases(run: Run) -> tuple[PhaseResult, list[PhaseResult], dict[str, Any]
         The phase that is kept, all phases, and the losses that decided; see `keep_the_better`.
     """
     probe = solve_head(run)
+    if probe is not None:
+        audit_features(run, probe)
     tuned = finetune(run, probe)
     kept, choice = keep_the_better(run, probe, tuned)
     return kept, [phase for phase in (probe, tuned) if phase is not None], choice
@@ -257,3 +261,5 @@ def _write_splits(splits: Splits, run: Workdir) -> None:
     if run.writes:
         splits.index.write_csv(run / "splits.csv")
         write_quarantine_csv(run / "quarantine.csv", splits.quarantine)
+        if splits.changes:
+            write_changes(run / DECISIONS, splits.changes)

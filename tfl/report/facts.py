@@ -36,6 +36,7 @@ class Facts:
         history: one row per epoch of fine-tuning, from `history.csv`; "epoch" counts from 1.
         quarantine: one row per file that was left out.
         table: the predictions on every test example, with the ids of `splits`; empty if the run did not write them.
+        audit: one row per finding of the short audit; None if the run made none.
         seconds: the seconds from the run's last start to its end; None if they are not known.
     """
 
@@ -50,6 +51,7 @@ class Facts:
     quarantine: list[dict[str, str]]
     table: Predictions
     seconds: float | None
+    audit: list[dict[str, str]] | None = None
 
     @property
     def name(self) -> str:

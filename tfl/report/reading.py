@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+from tfl.audit import COLUMNS
 from tfl.errors import InputError
 from tfl.evaluation.evaluation import Evaluation
 from tfl.evaluation.predictions import Predictions
@@ -19,7 +20,7 @@ from tfl.report.certificate import read_certified
 from tfl.report.facts import Facts
 from tfl.report.run_metrics import RunMetrics
 from tfl.runs.recorded import recorded_evaluation, recorded_predictions, recorded_splits
-from tfl.workdir import Workdir, read_config
+from tfl.workdir import AUDIT, Workdir, read_config
 
 
 def read_facts(workdir: Any) -> Facts:
@@ -56,6 +57,7 @@ def read_facts(workdir: Any) -> Facts:
         quarantine=_quarantine(run),
         table=recorded_predictions(run, "test", metadata.task, metadata.class_names)[0] if has_table else empty,
         seconds=_seconds(run),
+        audit=read_csv(run / AUDIT, COLUMNS) if (run / AUDIT).exists() else None,
     )
     check_facts(facts)
     return facts

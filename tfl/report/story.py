@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tfl.data.split_names import SPLITS
+from tfl.report.audited import audit_blocks
 from tfl.report.blocks import Block, Charts, Details, Heading, Section, Table, Text
 from tfl.report.facts import Facts
 from tfl.report.figures import curves, l2_path
@@ -32,6 +33,7 @@ def request_section(facts: Facts) -> Section:
         *([Text(describe_data(facts))] if facts.splits else []),
         _counts(facts) if facts.splits else Text("This run has no splits.csv, so its splits are not known."),
         _left_out(facts),
+        *audit_blocks(facts),
     ]
     return Section("asked", "Options and data", blocks)
 

@@ -23,6 +23,7 @@ from tfl.evaluation import (
 from tfl.models.classifier import Metadata, load_model
 from tfl.progress import say
 from tfl.runs.recorded import (
+    as_decided,
     check_recorded_config,
     held_out_rows,
     open_recorded,
@@ -71,7 +72,9 @@ def evaluate_workdir(
     check_recorded_config(config, metadata, run / "config.json")
     known = metadata.class_names if source and metadata.task.labels.has_names else ()
     source_data, name = open_recorded(config, metadata.input, source, data, known)
-    order, recorded = _order(source_data, metadata), recorded_splits(run)
+    recorded = recorded_splits(run)
+    source_data = as_decided(run, source_data, recorded)
+    order = _order(source_data, metadata)
     if source:
         rows = held_out_rows(source_data, recorded, folds=bool(config.probe.folds))
     else:

@@ -27,6 +27,7 @@ from tfl.models.metadata import show_label_order
 from tfl.progress import say, track
 from tfl.runs.export_options import DEFAULT_LIMITS, ExportOptions, certified_exports, export_folder
 from tfl.runs.recorded import (
+    as_decided,
     check_recorded_config,
     open_recorded,
     recorded_predictions,
@@ -206,7 +207,8 @@ def _open(workdir: epath.PathLike, temperature: float, data: Any, source: str) -
         )
     check_recorded_config(config, model.metadata, run / "config.json")
     model = with_temperature(model, temperature or model.metadata.temperature)
-    return _Run(run, model, *open_recorded(config, model.metadata.input, source, data))
+    opened, name = open_recorded(config, model.metadata.input, source, data)
+    return _Run(run, model, as_decided(run, opened, recorded_splits(run)), name)
 
 
 def _reference(run: _Run, rows: np.ndarray) -> Reference:

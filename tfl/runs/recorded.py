@@ -8,6 +8,7 @@ import numpy as np
 
 from tfl.config import PYTHON_DATA, TransferConfig
 from tfl.data import Source, load_source
+from tfl.data.decisions import RELABEL, apply_decisions, read_decisions
 from tfl.data.index import read_splits
 from tfl.errors import InputError
 from tfl.evaluation.evaluation import Evaluation
@@ -20,7 +21,7 @@ from tfl.models.metadata import Metadata
 from tfl.progress import say
 from tfl.registry import normal_name
 from tfl.tasks import Task, get_task
-from tfl.workdir import Workdir
+from tfl.workdir import DECISIONS, Workdir
 
 Rows = Sequence[dict[str, str]]
 
@@ -154,6 +155,26 @@ def open_recorded(
         if source or "folder that exists" not in str(error):
             raise
         raise InputError(f"{error} If the photos were moved, give their new place as `source`.") from error
+
+
+def as_decided(run: Workdir, data: Source, recorded: Rows) -> Source:
+    """Return the data of a run with the labels that decisions gave to its examples.
+
+    Args:
+        run: the folder of the run.
+        data: the run's source, opened again, or another one: only examples with the same id and content change.
+        recorded: the rows of the run's splits.csv.
+    """
+    if not (run / DECISIONS).exists():
+        return data
+    index, digests = data.index, {row["id"]: row["sha256"] for row in recorded}
+    here = dict(zip(index.ids.tolist(), index.sha256.tolist(), strict=True))
+    decisions = {
+        name: (choice, label)
+        for name, (choice, label) in read_decisions(run / DECISIONS).items()
+        if choice == RELABEL and here.get(name) == digests.get(name, "")
+    }
+    return data.with_index(apply_decisions(index, decisions)[0])
 
 
 def recorded_rows(data: Source, recorded: Rows, source: str, split: str = "test") -> np.ndarray:

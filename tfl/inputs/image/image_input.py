@@ -19,6 +19,7 @@ from tfl.inputs.image.memory import read_images
 from tfl.inputs.image.photos import graph_bytes
 from tfl.inputs.image.pixels import check_image, check_pixels, check_split, describe_wrong_pixels
 from tfl.inputs.image.scan import ScannedImage, scan_image, scan_image_file
+from tfl.inputs.image.traits import image_traits
 from tfl.inputs.image.untrusted import ImageDecoder
 from tfl.inputs.input import Input, Measure, Scanned
 
@@ -173,6 +174,10 @@ class ImageInput(Input):
             "image size": (width * height, "pixels"),
             "shape": (np.searchsorted(SQUARE, width / height), SHAPES),
         }
+
+    def file_traits(self, path: str) -> Mapping[str, str | float]:
+        """Return the traits of every file, and format, camera and compression; see `image_traits`."""
+        return {**super().file_traits(path), **image_traits(path)}
 
     @property
     def measure(self) -> Measure:
