@@ -8,7 +8,7 @@ from tfl.audit.material import Material
 from tfl.data.index import SPLITS
 
 WORDS = {
-    "copy": "is a copy of, byte for byte,",
+    "copy": "is a copy, byte for byte, of",
     "same picture": "shows the same picture as",
     "mirrored": "is a mirrored copy of",
     "crop": "shares a part with",

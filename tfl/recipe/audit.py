@@ -13,11 +13,12 @@ from tfl.config import TransferConfig
 from tfl.data import Splits, reading_explained
 from tfl.data.index import SPLITS, read_splits
 from tfl.errors import InputError
-from tfl.files.writing import expand_home, make_folder
+from tfl.files.writing import expand_home, make_folder, write_text
 from tfl.progress import say
 from tfl.recipe.extraction import frozen_features
 from tfl.recipe.result import PhaseResult
 from tfl.recipe.run import Run
+from tfl.report.audit_page import render_audit
 from tfl.tasks import get_task
 from tfl.workdir import AUDIT, Workdir, naming_the_output, read_config, write_csv, write_json
 
@@ -34,9 +35,10 @@ def audit_data(config: TransferConfig | str | os.PathLike[str], output: epath.Pa
     Args:
         config: the options of a run, of which `data`, `backbone`, `features`, `head.pooling`, `task` and `seed` are
             used; or the folder of a finished run.
-        output: the folder to write to: `audit.csv` with one row for each finding (id, kind, score, evidence,
-            suggestion), `audit.json` with the same findings and more about each, and `near_duplicates.csv` with the
-            group of every example that has near duplicates.
+        output: the folder to write to. `audit.csv` has one row for each finding (id, kind, score, evidence,
+            suggestion), `audit.json` the same findings and more about each, `near_duplicates.csv` the group of every
+            example that has near duplicates. `audit.html` shows the findings with their pictures, and saves what a
+            person decides as `decisions.csv`.
 
     Returns:
         The findings.
@@ -65,6 +67,7 @@ def audit_data(config: TransferConfig | str | os.PathLike[str], output: epath.Pa
     material = Material(splits.source, np.asarray(features.values[:]), get_task(config.task.name), config.seed)
     found = audit(material)
     _write(folder, found, splits)
+    write_text(folder / "audit.html", render_audit(found, splits, config.data.source))
     _say(found, folder)
     return found
 
