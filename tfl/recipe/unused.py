@@ -107,4 +107,4 @@ def _chosen_options(config: TransferConfig) -> set[str]:
     values, defaults = flatten(config.to_dict()), TransferConfig()
     known = [defaults, *(load_recipe(name) for name in sorted(recipes()))]
     differences = [{path for path, value in flatten(each.to_dict()).items() if value != values[path]} for each in known]
-    return differences[0] & min(differences, key=len)
+    return differences[0] & min(differences, key=lambda paths: len(paths - {"data.source"}))  # each user has own data
