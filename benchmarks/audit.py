@@ -98,7 +98,8 @@ def _flip_and_find(material, share: float, seed: int) -> list[float]:
     planted = dataclasses.replace(material, source=material.source.with_index(dataclasses.replace(index, labels=given)))
     row_of = {name: row for row, name in enumerate(index.ids.tolist())}
     opinions = form_opinions(planted, np.arange(len(index)))
-    ours = np.array([row_of[finding.id] for finding in find_label_errors(planted, opinions)], int)
+    suspects = [] if opinions is None else find_label_errors(planted, opinions)
+    ours = np.array([row_of[finding.id] for finding in suspects], int)
     ours = np.intersect1d(ours, fitting)
     theirs = fitting[_plain_cleanlab(material.features[fitting], given[fitting])]
     found = []

@@ -130,7 +130,8 @@ def perceptual_hashes(pictures: np.ndarray) -> np.ndarray:
     Reference:
         Zauner 2010, Implementation and benchmarking of perceptual image hash functions, section 3.2.1 (DCT-based).
     """
-    low = fft.dctn(_grey(pictures), axes=(1, 2), workers=1)[:, :HASH_SIDE, :HASH_SIDE].reshape(len(pictures), -1)
+    frequencies = np.asarray(fft.dctn(_grey(pictures), axes=(1, 2), workers=1))
+    low = frequencies[:, :HASH_SIDE, :HASH_SIDE].reshape(len(pictures), -1)
     bits = low > np.median(low, axis=1, keepdims=True)
     return np.packbits(bits, axis=1).view(np.uint64).ravel()
 

@@ -5,7 +5,7 @@ import numpy as np
 from tfl.audit.duplicates import Duplicates
 from tfl.audit.finding import Finding, listed, ordered
 from tfl.audit.material import Material
-from tfl.data.index import SPLITS
+from tfl.data.split_names import SPLITS
 
 WORDS = {
     "copy": "is a copy, byte for byte, of",

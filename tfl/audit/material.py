@@ -8,7 +8,8 @@ import numpy as np
 
 from tfl.audit.finding import Finding
 from tfl.data import Source, make_dataset
-from tfl.data.index import SPLITS, Index
+from tfl.data.index import Index
+from tfl.data.split_names import SPLITS
 from tfl.progress import track
 from tfl.tasks import Task
 

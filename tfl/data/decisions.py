@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from etils import epath
 
-from tfl.data.index import EXCLUDED, SPLITS, Index
+from tfl.data.index import EXCLUDED, Index
 from tfl.data.label_formats import LabelFormat, label_format_of
+from tfl.data.split_names import SPLITS
 from tfl.errors import InputError
 from tfl.files.reading import read_spreadsheet
 from tfl.progress import say

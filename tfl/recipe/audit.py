@@ -11,7 +11,8 @@ from tfl.audit.opinions import check_installed
 from tfl.build import checked, load_splits
 from tfl.config import TransferConfig
 from tfl.data import Splits, reading_explained
-from tfl.data.index import SPLITS, read_splits
+from tfl.data.index import read_splits
+from tfl.data.split_names import SPLITS
 from tfl.errors import InputError
 from tfl.files.writing import expand_home, make_folder, write_text
 from tfl.progress import say
