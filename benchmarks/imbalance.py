@@ -11,9 +11,9 @@ Test images are equally many of each class and keep their labels. λ and epoch a
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import scipy.stats
 from absl import app, flags
 
 _DATA = flags.DEFINE_string("data", "../shared/data", "Folder of the data sets.")
@@ -153,7 +153,7 @@ def solved(class_weight: str | None = None, tau: float = 0.0) -> Method:
 
 
 def in_steps(
-    class_weight: str | None = None, tau: float = 0.0, sampling: str = "uniform", options: object = None
+    class_weight: str | None = None, tau: float = 0.0, sampling: str = "uniform", options: Any = None
 ) -> Method:
     """Return the method that trains the head in steps, as phase 2 of a run does, and keeps the best epoch."""
 
@@ -193,7 +193,7 @@ def in_steps(
     return train_head
 
 
-def _task(train: Split, tau: float) -> object:
+def _task(train: Split, tau: float) -> Any:
     from tfl.tasks import LossOptions, get_task
     from tfl.training import logit_offsets
 
@@ -213,8 +213,9 @@ def measure(logits: Callable[[np.ndarray], np.ndarray], test: Split) -> float:
 
 def interval(values: np.ndarray, form: str) -> tuple[str, str]:
     """Return the mean and its 95 % interval over the seeds (Student's t)."""
-    reach = scipy.stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
-    low, high = values.mean() - reach, values.mean() + reach
+    from tfl.evaluation.intervals import student_interval
+
+    low, high = student_interval(values.tolist()) or (np.nan, np.nan)
     return form.format(values.mean()), f"{form.format(low)} to {form.format(high)}"
 
 
