@@ -82,8 +82,8 @@ def draw_unequal(source: Split, seed: int) -> tuple[Split, Split]:
     """Return training and validation images whose classes go from 1 to 1 / ratio of the largest."""
     rng, count = np.random.default_rng(seed), int(source.labels.max()) + 1
     shares = _RATIO.value ** -(rng.permutation(count) / (count - 1))
-    parts = _draw(source, shares, rng)
-    return tuple(Split(source.values[rows], source.labels[rows]) for rows in parts)
+    train, validation = (Split(source.values[rows], source.labels[rows]) for rows in _draw(source, shares, rng))
+    return train, validation
 
 
 def draw_wrong(source: Split, seed: int) -> tuple[Split, Split]:
@@ -94,7 +94,8 @@ def draw_wrong(source: Split, seed: int) -> tuple[Split, Split]:
         wrong = rng.random(len(rows)) < _WRONG.value
         others = (source.labels[rows] + rng.integers(1, count, len(rows))) % count
         drawn.append(Split(source.values[rows], np.where(wrong, others, source.labels[rows])))
-    return tuple(drawn)
+    train, validation = drawn
+    return train, validation
 
 
 def _draw(source: Split, shares: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -80,8 +80,8 @@ def _equal_sizes(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "advice",
             40,
-            f"The model was trained with {balance}: its probabilities are for {several} of more equal sizes than in your "
-            f"data, so that rare {several} are named more often.",
+            f"The model was trained with {balance}: its probabilities are for {several} of more equal sizes than in "
+            f"your data, so that rare {several} are named more often.",
         )
 
 
