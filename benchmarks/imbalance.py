@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.stats
 from absl import app, flags
 
 _DATA = flags.DEFINE_string("data", "../shared/data", "Folder of the data sets.")
@@ -83,8 +82,7 @@ def draw_unequal(source: Split, seed: int) -> tuple[Split, Split]:
     """Return training and validation images whose classes go from 1 to 1 / ratio of the largest."""
     rng, count = np.random.default_rng(seed), int(source.labels.max()) + 1
     shares = _RATIO.value ** -(rng.permutation(count) / (count - 1))
-    parts = _draw(source, shares, rng)
-    train, validation = (Split(source.values[rows], source.labels[rows]) for rows in parts)
+    train, validation = (Split(source.values[rows], source.labels[rows]) for rows in _draw(source, shares, rng))
     return train, validation
 
 
@@ -96,7 +94,8 @@ def draw_wrong(source: Split, seed: int) -> tuple[Split, Split]:
         wrong = rng.random(len(rows)) < _WRONG.value
         others = (source.labels[rows] + rng.integers(1, count, len(rows))) % count
         drawn.append(Split(source.values[rows], np.where(wrong, others, source.labels[rows])))
-    return tuple(drawn)
+    train, validation = drawn
+    return train, validation
 
 
 def _draw(source: Split, shares: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -215,8 +214,9 @@ def measure(logits: Callable[[np.ndarray], np.ndarray], test: Split) -> float:
 
 def interval(values: np.ndarray, form: str) -> tuple[str, str]:
     """Return the mean and its 95 % interval over the seeds (Student's t)."""
-    reach = scipy.stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
-    low, high = values.mean() - reach, values.mean() + reach
+    from tfl.evaluation.intervals import student_interval
+
+    low, high = student_interval(values.tolist()) or (np.nan, np.nan)
     return form.format(values.mean()), f"{form.format(low)} to {form.format(high)}"
 
 

@@ -72,3 +72,12 @@ def test_distributed_counts_the_checkpoints_and_runs_both_groups(run_script):
     for workers in ("1", "2"):
         ((_, batch, rate, _),) = read_table(result.stdout, workers)
         assert batch == "32" and float(rate) > 0
+
+
+def test_losses_for_unequal_classes_and_wrong_labels_are_compared(run_script, shared, keras_home):
+    flags = ["--sets=fashion_mnist_png_subset", "--image_size=32", "--seeds=2", "--epochs=2"]
+    result = run_script("benchmarks/imbalance.py", f"--data={shared}/data", *flags)
+    assert result.returncode == 0, result.stderr
+    rows = {cells[0]: float(cells[1]) for cells in read_table(result.stdout) if cells[1][:1] == "0"}
+    assert len(rows) == 14 and all(0 < value < 1 for value in rows.values())
+    assert rows["solved, logit_adjustment=1"] > rows["solved, no weights"]

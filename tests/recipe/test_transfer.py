@@ -35,7 +35,7 @@ def finished(tmp_path_factory):
 def test_the_workdir_holds_what_the_design_says(finished):
     names = {path.name for path in finished.workdir.iterdir() if not path.name.startswith(".")}
     expected = {"config.json", "splits.csv", "quarantine.csv", "metrics.json", "history.csv", "predictions.csv"}
-    expected |= {"evaluation.json", "validation_predictions.csv", "report.html", "MODEL_CARD.md"}
+    expected |= {"evaluation.json", "validation_predictions.csv", "report.html", "MODEL_CARD.md", "audit.csv"}
     assert expected | {"model.keras", "tensorboard", "checkpoints"} == names
     metrics = json.loads((finished.workdir / "metrics.json").read_text())
     assert metrics == finished.metrics

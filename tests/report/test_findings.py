@@ -307,7 +307,12 @@ def test_folds_and_weights_take_their_advice_away(facts):
     for options in ({"class_weight": "balanced"}, {"sampling": "balanced"}, {"logit_adjustment": 0.5}):
         finetune = dataclasses.replace(uneven_run.config.finetune, **options)
         config = dataclasses.replace(uneven_run.config, finetune=finetune)
-        assert not any("logit_adjustment" in text for text in texts(dataclasses.replace(uneven_run, config=config)))
+        said = texts(dataclasses.replace(uneven_run, config=config))
+        ((name, value),) = options.items()
+        assert not any("finetune.logit_adjustment=1 lets rare" in text for text in said)
+        assert any(
+            f"trained with finetune.{name}={value}: its probabilities are for classes of more" in t for t in said
+        )
 
 
 @pytest.mark.parametrize("target", ["multiclass", "binary", "multilabel", "regression"])

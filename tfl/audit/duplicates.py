@@ -148,6 +148,8 @@ def _near_hashes(pictures: np.ndarray) -> Iterator[np.ndarray]:
 
 def _verified(material: Material, candidates: np.ndarray, effort: Effort) -> list[tuple[tuple[int, int], str, float]]:
     """Return the candidates whose pictures agree: rows, the kind, and how well they agree."""
+    if not len(candidates):
+        return []
     near = np.einsum("nd,nd->n", *material.directions[candidates].transpose(1, 0, 2))
     candidates = candidates[np.argsort(-near, kind="stable")[: effort.pairs]]
     rows, places = np.unique(candidates, return_inverse=True)

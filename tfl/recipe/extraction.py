@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from etils import epath
@@ -67,6 +68,7 @@ def frozen_features(config: TransferConfig, splits: Splits, weights: str = "") -
         weights: of the backbone; empty: those of the config.
     """
     options = config.backbone
+    keras.utils.set_random_seed(config.seed)  # random weights are those of a run with this config
     backbone = build_backbone(
         options.name, image_size=config.data.image_size, alpha=options.alpha, weights=weights or options.weights
     )

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tfl.config import FinetuneConfig
 from tfl.evaluation.intervals import difference_interval
 from tfl.report.facts import Facts
 from tfl.report.finding import Finding
 from tfl.report.wording import count, figure, measured_share, percent, points
 
+BALANCES = ("class_weight", "sampling", "logit_adjustment")  # the options that make up for the sizes of classes
 FEW_LABELS = 20  # below this number of training examples of a class, one more example usually helps
 
 
@@ -51,9 +53,8 @@ def _few_labels(facts: Facts) -> Iterator[Finding]:
         )
     if train and min(train.values()) and max(train.values()) > 5 * min(train.values()):
         least, most = min(train, key=lambda name: train[name]), max(train, key=lambda name: train[name])
-        options = facts.config.finetune
-        corrects = options.class_weight != "none" or options.sampling == "balanced" or options.logit_adjustment
-        remedy = "" if corrects else " finetune.logit_adjustment=1 lets rare classes be found more often."
+        can_adjust = facts.task.is_cross_entropy and not _balance(facts)
+        remedy = " finetune.logit_adjustment=1 lets rare classes be found more often." if can_adjust else ""
         balanced = facts.test.get("balanced_accuracy")
         advice = (
             "" if balanced is None else f" Use the balanced accuracy ({percent(balanced)}) rather than the accuracy."
@@ -63,6 +64,24 @@ def _few_labels(facts: Facts) -> Iterator[Finding]:
             55,
             f"The classes differ in size: {train[most]:,} training {facts.nouns[1]} of “{most}”, {train[least]:,} of "
             f"“{least}”.{advice}{remedy}",
+        )
+
+
+def _balance(facts: Facts) -> str:
+    """Return the option that made up for the sizes of the classes, as it is set; "" if there is none."""
+    defaults = FinetuneConfig()
+    names = (n for n in BALANCES if getattr(facts.config.finetune, n) != getattr(defaults, n))
+    return next((f"finetune.{name}={getattr(facts.config.finetune, name)}" for name in names), "")
+
+
+def _equal_sizes(facts: Facts) -> Iterator[Finding]:
+    balance, several = _balance(facts), facts.task.nouns[1]
+    if balance:
+        yield Finding(
+            "advice",
+            40,
+            f"The model was trained with {balance}: its probabilities are for {several} of more equal sizes than in "
+            f"your data, so that rare {several} are named more often.",
         )
 
 
@@ -209,6 +228,7 @@ def _comparison(facts: Facts) -> Iterator[Finding]:
 RULES = (
     _leaks,
     _few_labels,
+    _equal_sizes,
     _left_out,
     _small_images,
     _validation,
