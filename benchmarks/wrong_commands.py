@@ -103,7 +103,7 @@ OPTION = (
     Wrong("train digits --backbone=mobilenet_v2", "Did you mean 'MobileNetV2'?"),
     Wrong("train digits --backbone=vit", "Received: 'vit'. `tfl backbones` lists them."),
     Wrong("train digits --precision=float16", "Did you mean 'mixed_float16'?"),
-    Wrong("train digits --augmentation=heavy", "Known: none, light, shift, rand."),
+    Wrong("train digits --augmentation=heavy", "Known: none, light, shift, rand, "),
     Wrong("train digits --recipe=foldr", "must be a known recipe or a file. Received: 'foldr'. Did you mean 'folder'?"),
     Wrong("train digits --recipe=folder --config=configs/folder.py", "`recipe` must be given once."),
     Wrong("train digits --backbone=VGG16 --config.backbone.alpha=0.35", "`backbone.alpha` must be 1 for VGG16"),

@@ -16,7 +16,7 @@ PROGRAM = f"""
 import hashlib, resource
 import numpy as np
 from tfl.data.index import make_index
-from tfl.data.pipeline import epoch_order
+from tfl.data.order import epoch_order
 from tfl.data.splits import assign_splits
 
 def peak():
