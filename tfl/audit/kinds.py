@@ -17,7 +17,7 @@ from tfl.audit.shortcuts import find_shortcuts
 KINDS = {
     "leak": "near duplicates in two splits: the results on the test split are too optimistic",
     "placeholder": "pictures that show nothing, or one picture many times",
-    "label error": "examples whose label is probably wrong",
+    "label error": "examples whose label may be wrong",
     "shortcut": "traits of the files from which the class is predictable",
     "same classes": "classes that cannot be told apart",
     "confused classes": "classes of which many examples are taken for another one",
