@@ -79,7 +79,8 @@ def find_near(name: str, known: Iterable[str]) -> list[str]:
     scores = {each: _similarity(name, each) for each in having or known}
     best = max(scores.values(), default=0.0)
     lowest = best if best >= _TYPO else best - _ALIKE
-    return [each for each, score in scores.items() if score >= (lowest if having else max(_SIMILAR, lowest))][:_MOST]
+    found = [each for each, score in scores.items() if score >= (lowest if having else max(_SIMILAR, lowest))]
+    return sorted(found, key=lambda each: abs(_number(each) - _number(name)))[:_MOST]  # stage5 is nearest to stage6
 
 
 def find_nearest(name: str, known: Iterable[str]) -> str:
@@ -93,6 +94,10 @@ def find_nearest(name: str, known: Iterable[str]) -> str:
     ours = in_our_words(name)
     nearest = [ours] if ours in by_lower else difflib.get_close_matches(name.lower(), list(by_lower), n=1)
     return by_lower[nearest[0]] if nearest else ""
+
+
+def _number(name: str) -> int:
+    return int("".join(filter(str.isdecimal, name)) or 0)
 
 
 def _similarity(name: str, known: str) -> float:
