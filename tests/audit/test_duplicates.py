@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from conftest import picture
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from tfl.audit.duplicates import (
     SHORT,
+    THOROUGH,
     best_crop,
     connected_sets,
     find_duplicates,
@@ -93,3 +95,11 @@ def test_only_a_real_crop_agrees():
     value, detail = best_crop(first, part)
     assert value > 0.95 and detail > 0.75
     assert best_crop(second, part)[0] < 0.8
+
+
+def test_digits_of_8_pixels_are_no_copies_of_each_other(make_material):
+    digits = load_digits()
+    images = np.repeat(digits.images[:200, :, :, None] * 15, 3, axis=-1).astype(np.uint8)
+    material, _ = make_material(images, digits.target[:200], digits.data[:200])
+    for effort in (SHORT, THOROUGH):
+        assert not len(find_duplicates(material, effort).pairs)

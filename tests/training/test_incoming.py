@@ -145,7 +145,9 @@ def test_a_source_of_more_classes_than_outputs() -> None:
     with pytest.raises(
         InputError, match=r"`x.source` must be class numbers from 0 to 2 .*the first is 3, all in \[0, 9\]"
     ):
-        tfl.fit(compiled("multiclass", 3), feed)
+        model = keras.Sequential([keras.Input((32, 32, 3)), layers.Flatten(), layers.Dense(3)])
+        tfl.compile(model, "sgd", loss="multiclass")
+        tfl.fit(model, feed)
 
 
 PIXELS = np.random.default_rng(1).integers(0, 256, (COUNT, 32, 32, 3)).astype(np.float32)
