@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import picture
+from audit_pictures import picture
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from conftest import picture
+from audit_pictures import picture
 from PIL import Image
 from sklearn.datasets import load_digits
 

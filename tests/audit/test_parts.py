@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import picture
+from audit_pictures import picture
 from sklearn.neighbors import NearestNeighbors
 
 from tfl.audit import neighbours
