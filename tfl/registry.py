@@ -96,8 +96,8 @@ def find_nearest(name: str, known: Iterable[str]) -> str:
     return by_lower[nearest[0]] if nearest else ""
 
 
-def _number(name: str) -> int:
-    return int("".join(filter(str.isdecimal, name)) or 0)
+def _number(name: str) -> float:
+    return float("".join(filter(str.isdecimal, name)) or 0)  # `int` refuses very long numbers
 
 
 def _similarity(name: str, known: str) -> float:

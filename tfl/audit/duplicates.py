@@ -25,7 +25,7 @@ AGREE_DETAIL = 0.75  # least correlation of their differences between neighbouri
 CROPS = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7)  # shares of the side that a crop keeps
 MAY_AGREE = 0.8  # the same on small pictures, for which a second look at more pixels is worth its time
 STEPS = 5  # positions of a crop along each side
-SMALLEST_SIDE = 32  # pixels; in fewer, different pictures of one kind agree as much as copies do
+SMALLEST_SIZE = 32  # pixels; in fewer, different pictures of one kind agree as much as copies do
 LUMINANCE = np.array((0.299, 0.587, 0.114), np.float32)
 FLAT = 4.0  # standard deviation of the grey values below which a picture shows nothing to compare
 
@@ -176,9 +176,10 @@ def _verified(material: Material, candidates: np.ndarray, effort: Effort) -> lis
 
 def _has_pixels_enough(material: Material) -> np.ndarray:
     """Return whether each picture is large enough to be compared, bool `(N,)`; so is one of unknown size."""
-    facts, unknown = material.index.facts, np.zeros(len(material.index), np.int64)
-    sides = np.minimum(facts.get("width", unknown), facts.get("height", unknown))
-    return (sides == 0) | (sides >= SMALLEST_SIDE)
+    sizes = material.source.kind.sizes(material.index.facts)
+    if sizes is None:
+        return np.ones(len(material.index), bool)
+    return (sizes == 0) | (sizes >= SMALLEST_SIZE)
 
 
 def _agreement(same: float, mirrored: float) -> tuple[str, float]:

@@ -15,7 +15,7 @@ from tfl.audit.placeholders import find_placeholders
 from tfl.audit.shortcuts import find_shortcuts
 
 KINDS = {
-    "leak": "near duplicates in two splits: the results on the test split are too optimistic",
+    "leak": "near duplicates in two splits: the results may be too optimistic",
     "placeholder": "pictures that show nothing, or one picture many times",
     "label error": "examples whose label may be wrong",
     "shortcut": "traits of the files from which the class is predictable",

@@ -60,7 +60,7 @@ def _finding(
         material.name(row),
         float(duplicates.scores[place]),
         evidence,
-        "Exclude it, or let the sets of near duplicates be groups of the split." if is_leak else "Exclude it.",
+        "Exclude it.",
         tuple(material.name(other) for other in others[:3]),
         "exclude",
     )

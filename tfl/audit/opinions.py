@@ -110,10 +110,16 @@ def mixed(head: np.ndarray, votes: np.ndarray) -> np.ndarray:
 
 def count_votes(voters: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
     """Return the share of the votes for each class, float64 `(N, K)`; one more voter votes for all classes alike."""
-    votes = np.full((len(voters), num_classes), 1 / num_classes)
+    votes = tally_votes(voters, labels, num_classes) + 1 / num_classes
+    return votes / votes.sum(axis=1, keepdims=True)
+
+
+def tally_votes(voters: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """Return the number of the voters of each example that have each class, int64 `(N, K)`."""
+    votes = np.zeros((len(voters), num_classes), np.int64)
     rows, places = np.nonzero(voters >= 0)
     np.add.at(votes, (rows, labels[voters[rows, places]]), 1)
-    return votes / votes.sum(axis=1, keepdims=True)
+    return votes
 
 
 def _find_suspects(belief: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from tfl.audit.finding import Finding, ordered
 from tfl.audit.leaks import report_duplicates
 from tfl.audit.material import FITTED, Material
 from tfl.audit.neighbours import MOST_EXACT, narrowed
-from tfl.audit.opinions import VOTERS, find_voters
+from tfl.audit.opinions import VOTERS, find_voters, tally_votes
 
 FEWEST = 0.8  # share of the voters that must agree on another class
 MOST_FOR = 0.1  # share of the voters that may agree with the label
@@ -33,9 +33,7 @@ def _suspicious(material: Material, sets: np.ndarray) -> list[Finding]:
     labels, names = material.index.labels, material.index.class_names
     is_voter = np.isin(material.index.splits, FITTED)
     voters = find_voters(narrowed(material.directions, material.seed), sets, is_voter)
-    counts = np.zeros((len(labels), len(names)), np.int64)
-    rows, places = np.nonzero(voters >= 0)
-    np.add.at(counts, (rows, labels[voters[rows, places]]), 1)
+    counts = tally_votes(voters, labels, len(names))
     best, asked = counts.argmax(axis=1), (voters >= 0).sum(axis=1)
     own = np.arange(len(labels))
     is_found = (counts[own, best] >= FEWEST * VOTERS) & (counts[own, labels] <= MOST_FOR * VOTERS) & (best != labels)

@@ -276,9 +276,14 @@ class Input(abc.ABC):
         """Return width and height of the original of a picture, for its thumbnail."""
         return 1, 1
 
+    def sizes(self, facts: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """Return the size of each original in the unit of `size`, `(N,)`; 0: unknown. None: all are unknown."""
+        return None
+
     def median_size(self, facts: Mapping[str, np.ndarray]) -> float:
         """Return the median size of the originals in the unit of `size`; 0 if it is not known."""
-        return 0.0
+        sizes = self.sizes(facts)
+        return float(np.median(sizes)) if sizes is not None and len(sizes) else 0.0
 
     def slice_by_facts(self, facts: Mapping[str, np.ndarray]) -> dict[str, tuple[np.ndarray, str | Sequence[str]]]:
         """Return ways to divide N examples by their facts.

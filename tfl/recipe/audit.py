@@ -69,7 +69,9 @@ def audit_data(config: TransferConfig | str | os.PathLike[str], output: epath.Pa
     found = audit(material)
     _write(folder, found, splits)
     write_text(folder / "audit.html", render_audit(found, splits, config.data.source))
-    _say(found, folder)
+    if not found.findings:
+        say("audit: nothing was found")
+    _say_counts(found.counts)
     return found
 
 
@@ -85,13 +87,13 @@ def audit_features(run: Run, probe: PhaseResult) -> None:
     if len(index) > MOST_EXACT:
         say(f"audit: left to `tfl audit`, because {len(index):,} examples are more than {MOST_EXACT:,}")
         return
-    rows = np.flatnonzero(np.isin(index.splits, SPLITS)).astype(np.int64)
     features = np.zeros((len(index), *probe.part.extractor.shape), np.float32)
-    features[rows] = probe.part.extractor(rows, description="features for the audit").values
+    for name in SPLITS:  # one after the other, as the phases ask for them: without a store they are kept by their rows
+        rows = run.rows(name)
+        features[rows] = probe.part.extractor(rows, description="features for the audit").values
     found = short_audit(Material(run.splits.source, features, run.task, run.config.seed))
     write_csv(file, COLUMNS, [finding.row for finding in found])
-    for kind, count in count_kinds(found).items():
-        say(f"audit: {count} x {kind} ({KINDS[kind]})")
+    _say_counts(count_kinds(found))
 
 
 def _check_output(output: epath.PathLike) -> epath.Path:
@@ -120,8 +122,6 @@ def _write(folder: epath.Path, found: Audit, splits: Splits) -> None:
         write_csv(folder / "audit.csv", COLUMNS, [finding.row for finding in found.findings])
 
 
-def _say(found: Audit, folder: epath.Path) -> None:
-    if not found.findings:
-        say("audit: nothing was found")
-    for kind, count in found.counts.items():
+def _say_counts(counts: dict[str, int]) -> None:
+    for kind, count in counts.items():
         say(f"audit: {count} x {kind} ({KINDS[kind]})")

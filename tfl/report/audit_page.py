@@ -1,7 +1,9 @@
 """Render `audit.html`: the findings with their pictures side by side, and what a person decides about each."""
 
+import collections
 import dataclasses
 import importlib.resources
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -95,9 +97,9 @@ def render_audit(found: Audit, splits: Splits, source: str) -> str:
 
 def _limited(findings: Sequence[Finding]) -> list[Finding]:
     """Return at most 200 findings: of each kind the surest, as many as of any other kind."""
-    kinds = [finding.kind for finding in findings]
-    ranks = [kinds[:place].count(kind) for place, kind in enumerate(kinds)]
-    chosen = sorted(range(len(kinds)), key=lambda place: (ranks[place], place))[:MOST]
+    numbers = collections.defaultdict(itertools.count)
+    ranks = [next(numbers[finding.kind]) for finding in findings]
+    chosen = sorted(range(len(ranks)), key=lambda place: (ranks[place], place))[:MOST]
     return [findings[place] for place in sorted(chosen)]
 
 

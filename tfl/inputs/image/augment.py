@@ -29,6 +29,12 @@ _MIN_AREA = 0.7
 _ERASES, _ERASED, _LONGEST = 0.5, (0.02, 0.33), 10.0 / 3.0  # chance, shares of the area, ratio of the sides
 _LEVELS, _SHIFT = 30, 32 / 224  # TrivialAugment's strengths from 0, and the largest shift as a share of the side
 _NUM_OPS, _MAGNITUDE = 2, 0.9  # RandAugment's N = 2, M = 9 of 10
+# Not inlined into the caller's graph: traced once, not for every epoch.
+_traced_once = functools.partial(
+    tf.function,
+    input_signature=(tf.TensorSpec((None, None, 3), tf.uint8), tf.TensorSpec((2,), tf.int64)),
+    experimental_attributes={"_noinline": True},
+)
 
 
 def augment(image: tf.Tensor, image_size: int, augmentation: str, seed: tf.Tensor) -> tf.Tensor:
@@ -69,12 +75,7 @@ def augment(image: tf.Tensor, image_size: int, augmentation: str, seed: tf.Tenso
     return image if augmentation != "erase" else random_erase(image, tf.random.experimental.stateless_fold_in(seed, 1))
 
 
-# Not inlined into the caller's graph: traced once, not for every epoch.
-@functools.partial(
-    tf.function,
-    input_signature=(tf.TensorSpec((None, None, 3), tf.uint8), tf.TensorSpec((2,), tf.int64)),
-    experimental_attributes={"_noinline": True},
-)
+@_traced_once
 def rand_augment(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Apply two of RandAugment's fourteen operations, drawn with replacement, at magnitude 9 of 10.
 
@@ -97,12 +98,7 @@ def rand_augment(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return image
 
 
-# Not inlined, as `rand_augment`.
-@functools.partial(
-    tf.function,
-    input_signature=(tf.TensorSpec((None, None, 3), tf.uint8), tf.TensorSpec((2,), tf.int64)),
-    experimental_attributes={"_noinline": True},
-)
+@_traced_once
 def trivial_augment(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Apply one of fourteen operations at one of 31 strengths, each drawn with equal chance.
 

@@ -160,10 +160,9 @@ class ImageInput(Input):
         """Return width and height of the original."""
         return int(facts["width"][row]), int(facts["height"][row])
 
-    def median_size(self, facts: Mapping[str, np.ndarray]) -> float:
-        """Return the median of the shorter sides, in pixels."""
-        sides = np.minimum(*(facts[name] for name in self.facts))
-        return float(np.median(sides)) if len(sides) else 0.0
+    def sizes(self, facts: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the shorter sides, in pixels."""
+        return np.minimum(*(facts[name] for name in self.facts))
 
     def slice_by_facts(self, facts: Mapping[str, np.ndarray]) -> dict[str, tuple[np.ndarray, str | Sequence[str]]]:
         """Divide by the number of pixels, and by the shape; not if an image has no known size."""
