@@ -594,6 +594,7 @@ def test_memory_does_not_grow_with_the_store(tmp_path):
     """128 MB on disk, read in order and shuffled, within 16 MB; and shards are more than files may be open."""
     result = run_python(
         """
+from tfl.export.runner import peak_memory
 resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
 shelf_module.write_atomically = lambda path, write: write(path)  # syncing is not what is tested
 keys = [f"key{number}" for number in range(64 * 256)]
@@ -601,15 +602,15 @@ shelf = store.FeatureStore(sys.argv[1], 10**9).open("digest", (2000,), "float32"
 for start in range(0, len(keys), 256):
     shelf.write(keys[start : start + 256], np.full((256, 2000), start, np.float32))
 fresh = store.FeatureStore(sys.argv[1], 10**9).open("digest", (2000,), "float32")
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_memory()
 array = fresh.read(keys)
 for start in range(0, len(keys), 500):
     assert array[start : start + 500][-1, 0] == min(start + 499, len(keys) - 1) // 256 * 256
 order = np.random.default_rng(0).permutation(len(keys))[:2048].reshape(-1, 64)
 for rows in order:
     assert np.array_equal(array[rows][:, 7], rows // 256 * 256)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(peak_memory() - before)
 """,
         tmp_path,
     )
-    assert int(result.stdout) * 1024 < 16 * 10**6
+    assert 0 < int(result.stdout) < 16 * 10**6

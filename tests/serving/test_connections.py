@@ -135,7 +135,8 @@ def test_a_refused_client_makes_room(serve):
     connect = serve(1, PATIENCE)
     assert read(refused := connect(b"BAD\r\n\r\n")).startswith(b"HTTP/1.1 400")
     assert read(connect(WHOLE)).startswith(b"HTTP/1.1 200")
-    assert read(refused) == b""
+    while read(refused):  # the body of the refusal may come in a packet of its own
+        pass
 
 
 def test_files_are_left_for_other_things():

@@ -4,7 +4,6 @@
 """
 
 import collections
-import importlib
 import io
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from PIL import Image
 
 from tfl.data import make_prediction_dataset
 from tfl.errors import BadExampleError
+from tfl.export.runner import peak_memory
 from tfl.inputs import get_input
 from tfl.inputs.scan import scan_files
 
@@ -114,13 +114,12 @@ def test_a_mutated_image_is_refused_in_one_line_or_gives_its_pixels(tmp_path, mo
 
 
 def main(count):
-    peak = importlib.import_module("resource")  # not on Windows
     with tempfile.TemporaryDirectory() as folder:
         paths = write_mutated(Path(folder), count)
         judge(paths[:50])
-        before = peak.getrusage(peak.RUSAGE_SELF).ru_maxrss
+        before = peak_memory()
         verdicts = judge(paths)
-        grown = (peak.getrusage(peak.RUSAGE_SELF).ru_maxrss - before) / 1024
+        grown = (peak_memory() - before) / 2**20
     for format, counts in verdicts.items():
         sys.stdout.write(f"{format}: {dict(counts)}\n")
     sys.stdout.write(f"{count} files; peak memory grew by {grown:.0f} MiB\n")
