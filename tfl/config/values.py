@@ -18,7 +18,7 @@ NO_TIMES = (
     "`data.split_by` must be 'class', 'content' or a splits.csv for a source without a column of times. "
     "Received: data.split_by='time'. Did you mean a table csv:FILE with data.columns=time=NAME?"
 )
-COLUMNS = ("path", "label", "split", "group", "time")  # what the columns of a table mean
+COLUMNS = ("path", "label", "split", "group", "time", "weight")  # what the columns of a table mean
 PYTHON_DATA = "python"  # recorded as the source if the data were passed as Python objects
 
 
