@@ -8,7 +8,7 @@ from etils import epath
 from tfl.backbones.catalog import BackboneSpec, check_backbone, get_backbone_spec
 from tfl.backbones.weight_files import PUBLISHED, RANDOM, find_weights
 from tfl.config import DataConfig, TransferConfig, absolute_paths
-from tfl.config.values import NO_TIMES, SPLIT_RULES, parse_columns
+from tfl.config.values import NO_TIMES, SPLIT_RULES, parse_columns, split_source
 from tfl.data.layout import recognise
 from tfl.data.table.columns import find_columns
 from tfl.data.table.names import table_of_folder, with_names
@@ -62,6 +62,14 @@ def check_data(config: TransferConfig) -> None:
 
 
 def _check_data(data: DataConfig, spec: BackboneSpec) -> None:
+    parts = split_source(data.source)
+    for part in parts:
+        _check_part(dataclasses.replace(data, source=part), spec)
+    if data.split_by == "time" and not all(part.startswith("csv:") for part in parts):
+        raise InputError(NO_TIMES)
+
+
+def _check_part(data: DataConfig, spec: BackboneSpec) -> None:
     kind, _, path = data.source.partition(":")
     files = input_files(spec.input)
     if kind == "folder" and data.label_pattern:
@@ -77,8 +85,6 @@ def _check_data(data: DataConfig, spec: BackboneSpec) -> None:
         has_times = bool(find_columns(table.names, given, path).time)
         if data.split_by == "time" and not has_times:
             raise InputError(NO_TIMES)
-    if kind != "csv" and data.split_by == "time":
-        raise InputError(NO_TIMES)
 
 
 def check_outside_of_sources(workdir: epath.PathLike, config: TransferConfig) -> None:
@@ -88,7 +94,7 @@ def check_outside_of_sources(workdir: epath.PathLike, config: TransferConfig) ->
         InputError: it is inside.
     """
     place = epath.Path(workdir).expanduser()
-    for source in (config.data.source, config.pretrain.source):
+    for source in (*split_source(config.data.source), *split_source(config.pretrain.source)):
         kind, _, folder = source.partition(":")
         if kind == "folder" and epath.Path(folder).expanduser().resolve() in place.resolve().parents:
             raise InputError(

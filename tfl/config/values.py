@@ -36,8 +36,22 @@ class DataSource(Rule):
         return value if value == self.or_else else validate_source(value, path)
 
     def absolute(self, value: str) -> str:
-        kind, colon, name = value.partition(":")
-        return kind + colon + absolute_path(name) if kind in ("folder", "csv") and name else value
+        return ",".join(map(_absolute, split_source(value)))
+
+
+def _absolute(source: str) -> str:
+    kind, colon, name = source.partition(":")
+    return kind + colon + absolute_path(name) if kind in ("folder", "csv") and name else source
+
+
+def split_source(source: str) -> list[str]:
+    """Return the sources that a source string joins by commas.
+
+    Example:
+        >>> split_source("folder:a,b,csv:c.csv"), split_source("digits:5,6,9")
+        (['folder:a,b', 'csv:c.csv'], ['digits:5,6,9'])
+    """
+    return re.split(rf",\s*(?=(?:{'|'.join(SOURCES)}):)", source, flags=re.IGNORECASE)
 
 
 def validate_source(source: str, argument: str) -> str:
@@ -50,6 +64,8 @@ def validate_source(source: str, argument: str) -> str:
         >>> validate_source("Folder:Photos", "data.source")
         'folder:Photos'
     """
+    if len(parts := split_source(source)) > 1:
+        return ",".join(validate_source(part, argument) for part in parts)
     kind, colon, name = source.partition(":")
     kind = kind.lower()
     if source == PYTHON_DATA:
@@ -187,7 +203,7 @@ def _validate_strategy(strategy: str, path: str) -> str:
     return f"{kind}:{count}" if count else kind
 
 
-SOURCE = DataSource("digits[:CLASSES], folder:PATH, csv:FILE or tfds:NAME", PYTHON_DATA)
+SOURCE = DataSource("digits[:CLASSES], folder:PATH, csv:FILE or tfds:NAME, or several joined by commas", PYTHON_DATA)
 SOURCE_OR_NONE = DataSource("empty, digits[:CLASSES], folder:PATH, csv:FILE or tfds:NAME", "")
 LABEL_PATTERN, GROUP_PATTERN = (
     Checked("empty, or a regular expression with a group", functools.partial(_validate_pattern, name=name))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfl.config import PYTHON_DATA, TransferConfig
+from tfl.config.values import split_source
 from tfl.data import Source, load_source
 from tfl.data.decisions import RELABEL, apply_decisions, read_decisions
 from tfl.data.index import read_splits
@@ -151,9 +152,10 @@ def open_recorded(
     }
     if data is not None:
         return load_source(data, most, bit_depth=depth, kind=kind, **table), PYTHON_DATA
-    if not (source or config.data.source).startswith("csv:"):
+    kinds = {part.partition(":")[0] for part in split_source(source or config.data.source)}
+    if "csv" not in kinds:
         table["columns"] = ""  # the new place may be a folder
-    if not (source or config.data.source).startswith(("csv:", "folder:")):
+    if not kinds & {"csv", "folder"}:
         table["label_pattern"] = table["group_pattern"] = ""
     try:
         opened = load_source(source or config.data.source, most, class_names, depth, kind, **table)
