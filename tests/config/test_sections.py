@@ -11,7 +11,7 @@ import pytest
 from tfl.config import DataConfig, TransferConfig, value_of
 from tfl.config.listing import list_options
 from tfl.config.option import Between, Checked, OneOf, Switch, Text
-from tfl.config.values import FOLDS, SPLIT, STRATEGY, TABLE_COLUMNS, UNITS, DataSource
+from tfl.config.values import FOLDS, SPLIT, STRATEGY, TABLE_COLUMNS, UNITS, WINDOW, DataSource
 from tfl.errors import InputError
 from tfl.registry import _ELSEWHERE, _OURS, did_you_mean, resolve
 
@@ -26,6 +26,7 @@ BREAKS = {
     SPLIT: (0.5, 0.5),
     STRATEGY: "cpu:1",
     UNITS: (64, 0),
+    WINDOW: (2000.0, 1000.0),
 }  # a value that each rule refuses
 
 
