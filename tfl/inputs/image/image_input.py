@@ -99,11 +99,11 @@ class ImageInput(Input):
 
     def scan(self, encoded: bytes) -> ScannedImage:
         """Check that the bytes of a file are a complete image that the graph can decode."""
-        return scan_image(encoded)
+        return scan_image(encoded, needs_all_bits=bool(self.window))
 
     def scan_file(self, path: str, data_set: str) -> ScannedImage:
         """Read and check a file; see `scan_image_file`."""
-        return scan_image_file(path, data_set)
+        return scan_image_file(path, data_set, needs_all_bits=bool(self.window))
 
     def after_scan(self, scanned: Sequence[Any]) -> None:
         """Keep the cache of decoded photos below its limit."""

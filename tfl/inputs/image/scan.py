@@ -17,7 +17,7 @@ from tfl.inputs.image.formats import GRAPH_FORMATS, PHOTO_FORMATS, sniff
 from tfl.inputs.image.gif import gif_size
 from tfl.inputs.image.jpeg import count_work, read_jpeg_size
 from tfl.inputs.image.photo_cache import cached_png
-from tfl.inputs.image.photos import graph_orientation, needs_pillow, read_photo_size
+from tfl.inputs.image.photos import check_all_bits, graph_orientation, needs_pillow, read_photo_size
 from tfl.inputs.image.whole import check_whole
 from tfl.inputs.input import HASH_BUCKETS, Scanned
 from tfl.inputs.untrusted import first_line
@@ -51,7 +51,9 @@ class ScannedImage(Scanned):
         return {"width": self.width, "height": self.height}
 
 
-def scan_image(encoded: bytes, *, is_file: bool = False, data_set: str = "") -> ScannedImage:
+def scan_image(
+    encoded: bytes, *, is_file: bool = False, data_set: str = "", needs_all_bits: bool = False
+) -> ScannedImage:
     """Check that the bytes of a file are a complete image that decodes.
 
     Args:
@@ -59,6 +61,7 @@ def scan_image(encoded: bytes, *, is_file: bool = False, data_set: str = "") -> 
         is_file: whether the bytes come from a file: then a PNG from the cache can replace a photo that the graph cannot
             decode.
         data_set: the folder of all files in the same scan; see `cached_png`.
+        needs_all_bits: whether to refuse a file of which only the upper bits would be read; see `check_all_bits`.
 
     Returns:
         Digest, size and format.
@@ -79,6 +82,8 @@ def scan_image(encoded: bytes, *, is_file: bool = False, data_set: str = "") -> 
     if needs_pillow(encoded, kind):
         if not is_file:
             raise BadImageError(f"{kind}, which tfl reads only from files (folder:PATH)")
+        if needs_all_bits:
+            check_all_bits(encoded, kind)
         return _scan_photo(encoded, content, kind, data_set)
     try:
         if kind != "JPEG":
@@ -130,12 +135,13 @@ def read_header(encoded: bytes) -> tuple[str, int, int]:
         raise BadImageError(f"broken or truncated {kind}: {first_line(error)}") from error
 
 
-def scan_image_file(path: str, data_set: str) -> ScannedImage:
+def scan_image_file(path: str, data_set: str, *, needs_all_bits: bool = False) -> ScannedImage:
     """Read and check an image file; only the first bytes of a file that is no image are read.
 
     Args:
         path: of the file.
         data_set: the folder of all files in the same scan; see `cached_png`.
+        needs_all_bits: as for `scan_image`.
 
     Raises:
         BadImageError: the file is not a complete image that decodes.
@@ -152,7 +158,7 @@ def scan_image_file(path: str, data_set: str) -> ScannedImage:
                     f"{status.st_size:,} bytes, more than the {MAX_BYTES:,} bytes that a photo may have"
                 )
             content += file.read()
-        return scan_image(content, is_file=True, data_set=data_set)
+        return scan_image(content, is_file=True, data_set=data_set, needs_all_bits=needs_all_bits)
 
 
 def _read_size(encoded: bytes, kind: str) -> tuple[int, int]:

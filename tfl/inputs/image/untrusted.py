@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfl.errors import BadImageError
 from tfl.inputs.image.gif import gif_frames
 from tfl.inputs.image.jpeg import PASSES_OF_PHOTO, count_work
-from tfl.inputs.image.photos import decode_photo, encode_png, needs_pillow
+from tfl.inputs.image.photos import check_all_bits, decode_photo, encode_png, needs_pillow
 from tfl.inputs.image.scan import BROKEN, read_header
 from tfl.inputs.image.whole import check_whole
 from tfl.inputs.untrusted import RefusedError, first_line
@@ -92,6 +92,8 @@ class ImageDecoder:
                 check_whole(image.encoded, image.kind)
             with _refusing(otherwise=415):
                 if needs_pillow(image.encoded, image.kind):
+                    if self._keeps_files:
+                        check_all_bits(image.encoded, image.kind)
                     pixels = decode_photo(image.encoded, image.kind)
                     if pixels.dtype == np.uint16 or self._keeps_files:  # the graph knows how many bits are used
                         return self._decode(tf.constant(encode_png(pixels))).numpy()
