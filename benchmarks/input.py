@@ -6,7 +6,8 @@
 
 All ways of a table take turns in one process; the first round traces the graphs and is not counted. Ratios are medians
 over the rounds with their range, of wall-clock time and (in brackets) of processor time, which depends less on the load
-of the machine. All have the batch of 32 and `num_parallel_calls=AUTOTUNE`.
+of the machine. All have the batch of 32 and `num_parallel_calls=AUTOTUNE`. `start` is the processor time of a pass over
+one image, which every pass pays once: TensorFlow prepares the graph again. `per image` is the ratio without it.
 
 `bare`          `tf.io.decode_jpeg` and `tf.image.resize` in tf.data, with the options that give the pixels of tfl:
                 dct_method="INTEGER_ACCURATE", antialias=True
@@ -36,7 +37,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 from absl import app, flags
-from scipy import stats
 
 import tfl
 from tfl.data import load_source
@@ -49,11 +49,13 @@ from tfl.progress import quiet
 _DATA = flags.DEFINE_string("data", "../shared/data/hymenoptera", "Folder of photos in class folders.")
 _PARTS = flags.DEFINE_list("parts", ["throughput"], "Of throughput, scaled and small.")
 _SIZES = flags.DEFINE_list("sizes", ["224", "128"], "Pixels per side of the network's input.")
+_PHOTOS = flags.DEFINE_list("photos", ["all", "large"], "Which photos of the folder.")
+_IMAGES = flags.DEFINE_integer("images", 500, "Least images in a pass; fewer are read several times.", lower_bound=2)
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds that are counted.", lower_bound=1)
 _FILES = flags.DEFINE_integer("files", 50_000, "Small files.", lower_bound=10)
 _SMALL = flags.DEFINE_string("small", "../shared/data/cifar10_jpg_subset/train", "Folder of the small pictures.")
 BATCH, TIMES = 32, 3  # `large` photos have at least so many times the network's side
-Seconds = dict[str, list[tuple[float, float]]]  # of each way: wall-clock and processor time of each round
+Rounds = list[tuple[float, float]]  # wall-clock and processor time of each round
 
 
 def main(argv: list[str]) -> None:
@@ -68,21 +70,30 @@ def main(argv: list[str]) -> None:
 
 def time_throughput() -> None:
     source = open_photos(_DATA.value)
-    columns = ["photos", "size", "number", "tfl", "tfl / bare", "tfl / bare, quick", "tfl, scaled / bare"]
+    columns = ["photos", "size", "number", "start: bare, tfl", "tfl / bare", "per image", "tfl / bare, quick"]
+    columns += ["tfl, scaled / bare", "per image"]
     print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
+    shorter = np.asarray(source.kind.sizes(source.index.facts))
+    is_jpeg = np.array([Path(path).read_bytes()[:2] == b"\xff\xd8" for path in source.index.paths])
     for size in map(int, _SIZES.value):
-        shorter = source.kind.sizes(source.index.facts)
-        is_jpeg = np.array([tf.io.read_file(path).numpy()[:2] == b"\xff\xd8" for path in source.index.paths])
-        for name, rows in {
-            "all": np.flatnonzero(is_jpeg),
-            "large": np.flatnonzero(is_jpeg & (shorter >= TIMES * size)),
-        }.items():
-            repeated = np.tile(rows, max(1, 400 // max(1, len(rows))))
-            seconds = run_rounds(make_ways(source, repeated, size))
-            rate = len(repeated) / statistics.median(wall for wall, _ in seconds["tfl"])
-            cells = [name, size, len(rows), f"{rate:.0f}/s"]
-            cells += [rates(seconds, "tfl", "bare"), rates(seconds, "tfl", "bare, quick")]
-            print(f"| {' | '.join(map(str, [*cells, rates(seconds, 'tfl, scaled', 'bare')]))} |", flush=True)
+        for name in _PHOTOS.value:
+            rows = np.flatnonzero(is_jpeg & (shorter >= (TIMES * size if name == "large" else 0)))
+            if not len(rows):
+                continue
+            passes = {len(part): run_rounds(make_ways(source, part, size)) for part in (rows[:1], repeat(rows))}
+            starts, seconds = passes.values()
+            fixed = {way: statistics.median(processor for _, processor in starts[way]) for way in starts}
+            cells = [name, str(size), str(len(rows)), f"{fixed['bare']:.2f} s, {fixed['tfl']:.2f} s"]
+            for way, peer in (("tfl", "bare"), ("tfl", "bare, quick"), ("tfl, scaled", "bare")):
+                cells.append(rates(seconds[way], seconds[peer]))
+                if peer == "bare":
+                    cells.append(per_image(seconds[way], seconds[peer], fixed[way], fixed[peer]))
+            print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def repeat(rows: np.ndarray) -> np.ndarray:
+    """Return the rows several times, at least as many as --images."""
+    return np.tile(rows, -(-_IMAGES.value // len(rows)))
 
 
 def open_photos(folder: str) -> Source:
@@ -93,7 +104,7 @@ def open_photos(folder: str) -> Source:
 def make_ways(source: Source, rows: np.ndarray, size: int) -> dict[str, Callable[[], Iterable[Any]]]:
     paths = encode_paths(source.index.paths[rows])
 
-    def bare(antialias: bool, dct_method: str) -> tf.data.Dataset:  # noqa: FBT001
+    def bare(*, antialias: bool, dct_method: str) -> tf.data.Dataset:
         def read(path: tf.Tensor) -> tf.Tensor:
             image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3, dct_method=dct_method)
             return tf.image.resize(image, (size, size), antialias=antialias)
@@ -103,15 +114,15 @@ def make_ways(source: Source, rows: np.ndarray, size: int) -> dict[str, Callable
 
     quick = dataclasses.replace(source, kind=dataclasses.replace(source.kind, scaled_decoding=True))
     return {
-        "bare": functools.partial(bare, True, "INTEGER_ACCURATE"),
-        "bare, quick": functools.partial(bare, False, ""),
+        "bare": functools.partial(bare, antialias=True, dct_method="INTEGER_ACCURATE"),
+        "bare, quick": functools.partial(bare, antialias=False, dct_method=""),
         "tfl": functools.partial(tfl.make_dataset, source, rows, image_size=size, batch_size=BATCH),
         "tfl, scaled": functools.partial(tfl.make_dataset, quick, rows, image_size=size, batch_size=BATCH),
     }
 
 
-def run_rounds(ways: dict[str, Callable[[], Iterable[Any]]]) -> Seconds:
-    seconds: Seconds = {name: [] for name in ways}
+def run_rounds(ways: dict[str, Callable[[], Iterable[Any]]]) -> dict[str, Rounds]:
+    seconds: dict[str, Rounds] = {name: [] for name in ways}
     for number in range(_ROUNDS.value + 1):
         for name, way in ways.items():
             start = time.perf_counter(), time.process_time()
@@ -122,13 +133,19 @@ def run_rounds(ways: dict[str, Callable[[], Iterable[Any]]]) -> Seconds:
     return seconds
 
 
-def rates(seconds: Seconds, ours: str, theirs: str) -> str:
-    """Return how many times as many images a second one way reads, with the range over the rounds."""
-    cells = []
-    for clock in (0, 1):
-        ratios = sorted(b[clock] / a[clock] for a, b in zip(seconds[ours], seconds[theirs], strict=True))
-        cells.append(f"{statistics.median(ratios):.2f} [{ratios[0]:.2f}, {ratios[-1]:.2f}]")
-    return f"{cells[0]} ({cells[1]})"
+def rates(ours: Rounds, theirs: Rounds) -> str:
+    """Return how many times as many images a second one way reads: by wall-clock time (by processor time)."""
+    wall, processor = ([b[clock] / a[clock] for a, b in zip(ours, theirs, strict=True)] for clock in (0, 1))
+    return f"{with_range(wall)} ({with_range(processor)})"
+
+
+def per_image(ours: Rounds, theirs: Rounds, fixed: float, their_fixed: float) -> str:
+    """Return the ratio by processor time without the start of the pass."""
+    return with_range([(b[1] - their_fixed) / (a[1] - fixed) for a, b in zip(ours, theirs, strict=True)])
+
+
+def with_range(ratios: list[float]) -> str:
+    return f"{statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"
 
 
 def compare_pixels() -> None:
@@ -163,7 +180,7 @@ def time_small_files() -> None:
             places = [np.argsort(np.concatenate([numbers(batch) for batch in epoch(0)]))]
             whole = time.perf_counter() - begin
             places.append(np.argsort(np.concatenate([numbers(batch) for batch in epoch(1)])))
-            order = stats.spearmanr(*places).statistic
+            order = np.corrcoef(*places)[0, 1]
             print(f"| {name} | {index:.2f} s | {first:.2f} s | {whole:.2f} s | {order:.3f} |", flush=True)
 
 
@@ -181,8 +198,11 @@ def write_small_files(folder: Path) -> None:
 def start_tfl(folder: str) -> tuple[Callable[[int], Any], Callable[[Any], np.ndarray]]:
     source = open_photos(folder)
     rows = np.arange(len(source.index))
-    options = {"image_size": 32, "batch_size": BATCH}
-    return lambda epoch: tfl.make_dataset(source, rows, epoch=epoch, **options), lambda batch: batch["id"].numpy()
+
+    def read(epoch: int) -> tf.data.Dataset:
+        return tfl.make_dataset(source, rows, epoch=epoch, image_size=32, batch_size=BATCH)
+
+    return read, lambda batch: batch["id"].numpy()
 
 
 def start_keras(folder: str) -> tuple[Callable[[int], Any], Callable[[Any], np.ndarray]]:
