@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import warm
 from option_runs import Shown, make_config, tiny_networks, watch, write_photos
+from PIL import Image
 
 import tfl
 from tfl import tracking
@@ -38,6 +39,8 @@ EFFECTS = {
     "data.max_bad_fraction": ({"data.source": "folder:BAD"}, 0.0, "refused"),
     "data.augmentation": (TUNED, "rand", "weights"),
     "data.bit_depth": ({"data.source": "folder:DEEP"}, 12, "weights"),
+    "data.window": ({"data.source": "folder:DEEP"}, (0.0, 2000.0), "weights"),
+    "data.scaled_decoding": ({"data.source": "folder:LARGE"}, True, "weights"),
     "backbone.name": ({}, "VGG16", "weights"),
     "backbone.alpha": ({}, 0.5, "weights"),
     "backbone.weights": ({}, "RUN", "weights"),
@@ -175,6 +178,15 @@ def test_what_a_recipe_sets_is_not_called_unused_but_what_the_user_sets_is():
     }
 
 
+def write_large(folder):
+    """JPEG photos of four times the network's size, which are decoded at a half of their size."""
+    for photo in write_photos(folder, (12, 12), seed=2).glob("*/*.png"):
+        with Image.open(photo) as image:
+            image.resize((128, 128)).save(photo.with_suffix(".jpg"), quality=95)
+        photo.unlink()
+    return folder
+
+
 def write_table(photos, table):
     """A table of photos with their folder as "label", and whether their number is odd as "other"."""
     files = sorted(photos.glob("*/*"))
@@ -194,6 +206,7 @@ def sources(tmp_path_factory):
         "OTHER": write_photos(folder / "other", (10, 10), seed=1),
         "TWO": write_photos(folder / "two", (12, 12), seed=2),
         "DEEP": write_photos(folder / "deep", (12, 12), seed=2, deep=True),
+        "LARGE": write_large(folder / "large"),
         "BAD": folder / "bad",
         "TABLE": write_table(folder / "two", folder / "table.csv"),
         "RUN": folder / "run",

@@ -31,6 +31,8 @@ VALUES = {  # some are refused alone, some with others
     "data.split_by": ("content", "Class", "time", "nowhere.csv"),
     "data.train_examples_per_class": (1, 3, 500),
     "data.bit_depth": (8, 12, 17),
+    "data.window": ((0.0, 128.0), (9.0, 1.0)),
+    "data.scaled_decoding": (True,),
     "data.augmentation": ("none", "shift", "rand", "Light"),
     "backbone.name": ("VGG16", "mobilenet", "MobileNett"),
     "backbone.alpha": (0.25, 0.5, 2.0),

@@ -7,7 +7,7 @@ import keras
 
 from tfl.backbones import get_backbone_spec
 from tfl.checks import check_config
-from tfl.config import FeaturesConfig, FinetuneConfig, TransferConfig
+from tfl.config import DataConfig, FeaturesConfig, FinetuneConfig, TransferConfig
 from tfl.data import Source, Splits, load_data
 from tfl.errors import InputError
 from tfl.features import Extractor, FeatureStore
@@ -71,7 +71,14 @@ def _check_loss(options: FinetuneConfig, task: Task) -> None:
 def input_of_config(config: TransferConfig) -> Input:
     """Return the input that the backbone of a config takes, for examples of the config's size."""
     spec = get_backbone_spec(config.backbone.name)
-    return get_input(spec.input, "input").sized(config.data.image_size or spec.image_size)
+    kind = get_input(spec.input, "input").sized(config.data.image_size or spec.image_size)
+    for name in ("window", "scaled_decoding"):
+        value, default = getattr(config.data, name), getattr(DataConfig(), name)
+        if value != default and not kind.has_pictures:
+            raise InputError(
+                f"`data.{name}` must be {default!r} for a network that takes {kind.noun[1]}. Received: {value!r}."
+            )
+    return dataclasses.replace(kind, window=tuple(config.data.window), scaled_decoding=config.data.scaled_decoding)
 
 
 def load_splits(config: TransferConfig, data: Any = None) -> Splits:

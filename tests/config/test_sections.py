@@ -19,6 +19,7 @@ from tfl.config.values import (
     STRATEGY,
     TABLE_COLUMNS,
     UNITS,
+    WINDOW,
     DataSource,
 )
 from tfl.errors import InputError
@@ -37,6 +38,7 @@ BREAKS = {
     SPLIT: (0.5, 0.5),
     STRATEGY: "cpu:1",
     UNITS: (64, 0),
+    WINDOW: (2000.0, 1000.0),
 }  # a value that each rule refuses
 
 

@@ -18,6 +18,7 @@ from tfl.config.values import (
     SPLIT_RULES,
     TABLE_COLUMNS,
     UNITS,
+    WINDOW,
 )
 
 AUGMENTATIONS = ("none", "light", "shift", "rand", "trivial", "erase")
@@ -81,6 +82,14 @@ class DataConfig:
     train_examples_per_class: int = option(0, _NOT_NEGATIVE, "Training images that are used of each class; 0: all.")
     max_bad_fraction: float = option(0.1, _SHARE, "The run stops if more than this share of the files cannot be read.")
     bit_depth: int = option(16, Between(8, 16), "Bits that values in 16-bit PNG files use; 12: values up to 4,095.")
+    window: tuple[float, ...] = option(
+        (), WINDOW, "Values (low, high) in image files that become 0 and 255, as in radiology; empty: the whole range."
+    )
+    scaled_decoding: bool = option(
+        False,
+        Switch(),
+        "Decode much larger JPEG photos at a half, quarter or eighth of their size: faster, less exact.",
+    )
     augmentation: str = option(
         "light", OneOf(AUGMENTATIONS), "Random changes of the images in fine-tuning; shift: light without the flip."
     )

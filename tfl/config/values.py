@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -186,6 +187,23 @@ def validate_split(split: Sequence[float], path: str = "data.split") -> tuple[fl
     return tuple(split)
 
 
+def validate_window(window: Sequence[float], path: str = "data.window") -> tuple[float, ...]:
+    """Check that a window is empty or two increasing numbers, and return it as a tuple of floats.
+
+    Raises:
+        InputError: the window is not valid.
+
+    Example:
+        >>> validate_window((900, 2100))
+        (900.0, 2100.0)
+    """
+    is_list = isinstance(window, (tuple, list))
+    numbers = is_list and all(isinstance(part, (int, float)) and not isinstance(part, bool) for part in window)
+    if not numbers or (window and not (len(window) == 2 and -math.inf < window[0] < window[1] < math.inf)):
+        raise InputError(f"`{path}` must be {WINDOW.text}. Received: {path}={window!r}.")
+    return tuple(float(part) for part in window)
+
+
 def _validate_units(units: Sequence[int], path: str) -> tuple[int, ...]:
     if not all(isinstance(number, int) and number > 0 for number in units):
         raise InputError(f"`{path}` must be {UNITS.text}. Received: {units!r}.")
@@ -213,4 +231,5 @@ TABLE_COLUMNS = Checked("empty, or columns of a table, as in path=file,label=red
 SPLIT = Checked("three positive fractions (train, validation, test) that add up to 1", validate_split)
 FOLDS = Checked("0, or between 2 and 100", _validate_folds)
 UNITS = Checked("positive integers", _validate_units)
+WINDOW = Checked("empty, or two increasing numbers (low, high)", validate_window)
 STRATEGY = Checked(f"one of {', '.join(STRATEGIES)} (N at least 2)", _validate_strategy)

@@ -241,6 +241,8 @@ def make_classifier(backbone: keras.Model, config: TransferConfig, names: tuple[
         class_names=names,
         bit_depth=config.data.bit_depth,
         kind=spec.input,
+        window=config.data.window,
+        scaled_decoding=config.data.scaled_decoding,
     )
     with make_strategy(config.strategy).scope():
         return build_classifier(backbone, head, metadata)
