@@ -9,14 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from audit_pictures import picture
+from browser import needs_browser, open_browser
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from option_runs import make_config, tiny_networks
 
 import tfl
+from tfl.audit import Audit, Finding
+from tfl.audit.duplicates import Duplicates
+from tfl.build import load_splits
+from tfl.data.decisions import read_decisions
 from tfl.errors import InputError
 from tfl.files.reading import read_csv
+from tfl.report.audit_page import render_audit
 from tfl.runs.evaluate import evaluate_workdir
 
 COLUMNS = ["id", "kind", "score", "evidence", "suggestion"]
@@ -121,3 +127,26 @@ def test_mistakes_are_one_line_before_anything_slow(run, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"cleanlab, which is not installed. Did you mean to run pip install .*audit"):
         tfl.audit_data(workdir, tmp_path / "audit")
+
+
+@needs_browser
+def test_keys_and_buttons_of_the_page_write_decisions_that_a_run_uses(run, tmp_path):
+    config, _ = run
+    ids = [f"train/class_{label}/{number}.png" for label in (0, 1) for number in (0, 1, 2)]
+    wrong = [Finding("label error", name, 0.9, "", "", decision="relabel", label="class_1") for name in ids[:3]]
+    others = [Finding("outlier", name, 0.9, "", "", decision="exclude") for name in ids[3:]]
+    found = Audit([*wrong, *others], Duplicates(np.zeros((0, 2), int), (), np.zeros(0), np.arange(41)))
+    (tmp_path / "audit.html").write_text(render_audit(found, load_splits(config), "photos"), "utf-8")
+    with open_browser(tmp_path / "profile") as browser:
+        browser.save_to(tmp_path)
+        browser.open(tmp_path / "audit.html")
+        browser.press("j", "a", "r", "x")  # the first three findings: accept, reject, exclude
+        browser.press("u", "l", "ArrowDown", "ArrowDown")  # the fourth: nothing to undo, then the second class
+        browser.click(f"[data-id='{ids[4]}'] [data-do=accept]")
+        browser.click(f"[data-id='{ids[5]}'] [data-do=accept]")
+        browser.press("u")  # a key is about the finding that was clicked last
+        assert browser.look("document.getElementById('progress').textContent") == "5 of 6 decided"
+        browser.click("#save")
+        browser.wait_for("Browser.downloadProgress", state="completed")
+    decided = [("relabel", "class_1"), ("keep", ""), ("exclude", ""), ("relabel", "class_1"), ("exclude", "")]
+    assert read_decisions(tmp_path / "decisions.csv") == dict(zip(ids, decided, strict=False))

@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 from audit_pictures import picture
+from scipy.optimize import minimize
+from scipy.special import softmax
 from sklearn.neighbors import NearestNeighbors
 
 from tfl.audit import neighbours
 from tfl.audit.classes import find_classes
 from tfl.audit.labels import find_label_errors
 from tfl.audit.neighbours import find_neighbours, narrowed
-from tfl.audit.opinions import form_opinions, mixed
+from tfl.audit.opinions import form_opinions, pooled
 from tfl.audit.outliers import find_outliers
 from tfl.audit.placeholders import find_placeholders
 from tfl.audit.short import short_audit
@@ -100,10 +102,29 @@ def test_test_labels_change_no_opinion(make_material):
     assert not any(voters & set(range(48, 60)) for voters in opinions[0][1])
 
 
-def test_two_opinions_become_probabilities():
-    head, votes = np.array([[0.5, 0.5], [0.9, 0.1]]), np.array([[0.8, 0.2], [0.1, 0.9]])
-    expected = np.sqrt(head * votes)
-    np.testing.assert_allclose(mixed(head, votes), expected / expected.sum(axis=1, keepdims=True))
+def test_two_opinions_are_pooled_with_the_powers_that_make_the_labels_most_probable():
+    rng = np.random.default_rng(0)
+    labels, rows = rng.integers(0, 3, 400), np.arange(0, 400, 2)
+    logits = rng.normal(size=(2, 400, 3)) + np.array([2.0, 0.7])[:, None, None] * np.eye(3)[labels]
+    head, votes = softmax(3 * logits[0], axis=1), softmax(logits[1], axis=1)  # the head is too sure
+    belief = pooled(head, votes, labels, rows)
+
+    def loss(powers, of=rows):
+        scores = powers[0] * np.log(head) + powers[1] * np.log(votes)
+        return -np.mean(np.log(softmax(scores, axis=1)[of, labels[of]]))
+
+    best = minimize(loss, [0.5, 0.5], method="Nelder-Mead", options={"xatol": 1e-6}).x
+    expected = head ** best[0] * votes ** best[1]
+    np.testing.assert_allclose(belief, expected / expected.sum(axis=1, keepdims=True), atol=1e-3)
+    others = labels.copy()
+    others[1::2] = (others[1::2] + 1) % 3
+    np.testing.assert_array_equal(pooled(head, votes, others, rows), belief)  # other rows choose nothing
+
+
+def test_opinions_that_know_nothing_name_no_label():
+    labels = np.arange(40) % 2
+    against = np.where(np.eye(2)[labels] == 1, 0.4, 0.6)
+    assert np.ptp(pooled(against, against, labels, np.arange(40))) == 0
 
 
 def test_one_outlier_among_a_cloud(make_material):

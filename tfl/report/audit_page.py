@@ -64,7 +64,6 @@ class Page:
 
     over: str
     heading: str
-    lead: str
     tiles: list[Tile]
     groups: list[Group]
     classes: Sequence[str]
@@ -120,8 +119,6 @@ def _page(found: Audit, shown: Sequence[Finding], splits: Splits, source: str) -
     return Page(
         over=f"Audit of {source}",
         heading=f"{count(len(found.findings), 'finding')} in {len(splits.index):,} {several}",
-        lead="Nothing was removed or changed. Decide about each finding, save decisions.csv, and train with "
-        "--config.data.decisions=decisions.csv.",
         tiles=[Tile(sentence_start(kind), f"{number:,}", KINDS[kind]) for kind, number in counts.items()],
         groups=groups,
         classes=labels,
