@@ -5,6 +5,7 @@ import pytest
 from audit_pictures import picture
 from scipy.optimize import minimize
 from scipy.special import softmax
+from sklearn.metrics import recall_score
 from sklearn.neighbors import NearestNeighbors
 
 from tfl.audit import neighbours
@@ -15,7 +16,7 @@ from tfl.audit.opinions import form_opinions, pooled
 from tfl.audit.outliers import find_outliers
 from tfl.audit.placeholders import find_placeholders
 from tfl.audit.short import short_audit
-from tfl.audit.shortcuts import measure_trait
+from tfl.audit.shortcuts import _told_apart, measure_trait
 
 
 def unit(rows):
@@ -163,10 +164,29 @@ def test_a_planted_shortcut_is_far_above_chance_and_noise_is_not():
     rng = np.random.default_rng(0)
     labels, groups = np.arange(200) % 2, np.arange(200)
     planted = (labels * 10 + rng.normal(size=200))[:, None]
-    share, low, p_value = measure_trait(planted, labels, groups)
-    assert share > 0.95 and low > 0.9 and p_value <= 0.01
-    share, low, p_value = measure_trait(rng.normal(size=(200, 1)), labels, groups)
-    assert low < 0.1 and p_value == 1
+    found = measure_trait(planted, labels, groups)
+    assert found.share > 0.95 and found.low > 0.9 and found.is_far_above_chance
+    noise = measure_trait(rng.normal(size=(200, 1)), labels, groups)
+    assert noise.low < 0.1 and not noise.is_far_above_chance
+
+
+def test_a_sign_of_one_class_of_ten_is_found():
+    rng = np.random.default_rng(0)
+    labels = np.arange(300) % 10
+    planted = np.where(labels == 7, 60.0, 95.0)[:, None]
+    found = measure_trait(planted, labels, np.arange(300))
+    assert (found.share, found.label) == (1, 7) and found.is_far_above_chance
+
+
+def test_youdens_index_is_that_of_the_recalls_of_a_class_and_of_its_rest():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, 200)
+    predicted = np.where(rng.random(200) < 0.5, labels, rng.integers(0, 4, 200))
+    expected = [
+        recall_score(labels == label, predicted == label) + recall_score(labels != label, predicted != label) - 1
+        for label in range(4)
+    ]
+    assert _told_apart(labels, predicted) == (pytest.approx(max(expected)), np.argmax(expected))
 
 
 def test_placeholders(make_material):

@@ -1,7 +1,7 @@
 """What others say about the label of each example: the head that was solved without it, and its nearest neighbours.
 
-A wrong label also misleads the head and the neighbours of other examples. So the first opinions name suspects
-(confident learning), and the final opinions come from heads and voters without the suspects.
+A wrong label also misleads the head and the neighbours of other examples. So a first head names suspects (confident
+learning), and the opinions come from heads and voters without the suspects.
 """
 
 import dataclasses
@@ -89,12 +89,8 @@ def form_opinions(material: Material, sets: np.ndarray) -> Opinions | None:
             groups=groups[rows],
             seed=material.seed,
         )
-    first = np.full((len(labels), count), 1 / count)
-    first[rows] = material.task.scores(result.held_out_logits)
+    suspects = rows[_find_suspects(material.task.scores(result.held_out_logits), labels[rows])]
     is_voter = np.isin(material.index.splits, FITTED)
-    voters = find_voters(material.directions, groups, is_voter)
-    belief = pooled(first, count_votes(voters, labels, count), labels, rows)
-    suspects = rows[_find_suspects(belief[rows], labels[rows])]
     is_voter[suspects] = False
     voters = find_voters(material.directions, groups, is_voter)
     head = _solve_without(material, groups, folds, result.chosen.l2, suspects)
@@ -153,10 +149,10 @@ def tally_votes(voters: np.ndarray, labels: np.ndarray, num_classes: int) -> np.
     return votes
 
 
-def _find_suspects(belief: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def _find_suspects(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     from cleanlab.filter import find_label_issues  # imported here: it takes a second, and only the whole audit needs it
 
-    return find_label_issues(labels, belief, n_jobs=1)
+    return find_label_issues(labels, scores, n_jobs=1)
 
 
 def _solve_without(material: Material, groups: np.ndarray, folds: int, l2: float, suspects: np.ndarray) -> np.ndarray:
