@@ -171,7 +171,6 @@ def test_a_planted_shortcut_is_far_above_chance_and_noise_is_not():
 
 
 def test_a_sign_of_one_class_of_ten_is_found():
-    rng = np.random.default_rng(0)
     labels = np.arange(300) % 10
     planted = np.where(labels == 7, 60.0, 95.0)[:, None]
     found = measure_trait(planted, labels, np.arange(300))

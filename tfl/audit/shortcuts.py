@@ -122,8 +122,8 @@ def measure_trait(
 def _told_apart(labels: np.ndarray, predicted: np.ndarray) -> tuple[float, int]:
     """Return how well one class is told from all others, for the class for which it is best, and this class.
 
-    It is Youden's index: of the examples of the class, the share that is predicted as it, less this share of all others.
-    A mean over classes would hide that one class of ten has a sign of its own.
+    It is Youden's index: the share of the class that is predicted as it, less this share of all other examples. A mean
+    over classes would hide that one class of ten has a sign of its own.
     """
     shares = {}
     for label in np.unique(labels).tolist():
