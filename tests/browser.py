@@ -1,6 +1,8 @@
 """A headless browser that gets real keys and clicks, over the DevTools protocol through two pipes."""
 
+import base64
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(PROGRAM is None, reason="no chromium or chrome at hand (apt-get install chromium)")
@@ -54,6 +57,10 @@ class Browser:
                     return
             self._receive()
 
+    def resize(self, width: int, height: int) -> None:
+        """Give the page a window of this size in pixels."""
+        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
     def open(self, file: Path) -> None:
         """Open a page, and wait until it is loaded."""
         self.send("Page.navigate", url=file.as_uri())
@@ -80,6 +87,11 @@ class Browser:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
+    def picture(self) -> Image.Image:
+        """Return what the window shows."""
+        content = base64.b64decode(self.send("Page.captureScreenshot")["data"])
+        return Image.open(io.BytesIO(content)).convert("RGB")
+
     def save_to(self, folder: Path) -> None:
         """Let the page save files into a folder."""
         self.send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder), eventsEnabled=True)
@@ -97,11 +109,11 @@ class Browser:
 
 
 @contextlib.contextmanager
-def open_browser(profile: Path, *options: str) -> Iterator[Browser]:
+def open_browser(profile: Path) -> Iterator[Browser]:
     """Start a browser that ends with the block."""
     to_read, to_send = os.pipe()
     to_receive, to_write = os.pipe()
-    words = [str(PROGRAM), *QUIET, f"--user-data-dir={profile}", *options, "--remote-debugging-pipe"]
+    words = [str(PROGRAM), *QUIET, f"--user-data-dir={profile}", "--remote-debugging-pipe"]
     program = [sys.executable, "-Sc", START, str(to_read), str(to_write), *words]
     with subprocess.Popen(program, pass_fds=(to_read, to_write), stderr=subprocess.DEVNULL) as process:
         os.close(to_read)

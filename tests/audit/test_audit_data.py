@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -71,6 +72,7 @@ def test_a_run_and_a_config_give_the_same_audit_and_its_files(run, tmp_path, cap
     groups = {row["id"]: row["group"] for row in rows_of(tmp_path / "audit" / "near_duplicates.csv")}
     assert set(groups) == {"train/class_0/3.png", "test/class_0/leak.jpg"} and len(set(groups.values())) == 1
     page = (tmp_path / "audit" / "audit.html").read_text()
+    assert "--config.data.groups=near_duplicates.csv" in page
     assert page.count("<article") == len(rows) and "leak.jpg" in page and "http" not in page.replace("http-equiv", "")
     again = tfl.audit_data(config, tmp_path / "again")
     assert [finding.row for finding in again.findings] == [finding.row for finding in found.findings]
@@ -150,3 +152,36 @@ def test_keys_and_buttons_of_the_page_write_decisions_that_a_run_uses(run, tmp_p
         browser.wait_for("Browser.downloadProgress", state="completed")
     decided = [("relabel", "class_1"), ("keep", ""), ("exclude", ""), ("relabel", "class_1"), ("exclude", "")]
     assert read_decisions(tmp_path / "decisions.csv") == dict(zip(ids, decided, strict=False))
+
+
+@pytest.mark.slow  # a real network
+@needs_browser
+def test_ants_and_bees_are_audited_decided_and_trained_again(shared, keras_home, tmp_path):
+    """TFL_SCREENSHOTS=docs/images makes the picture of the documentation."""
+    config = tfl.TransferConfig(
+        data=tfl.DataConfig(source=f"folder:{shared / 'data' / 'hymenoptera'}"), backbone=tfl.BackboneConfig(alpha=0.35)
+    )
+    found = tfl.audit_data(config, tmp_path / "audit")
+    asked = [finding for finding in found.findings if finding.decision]
+    assert asked[0].id == "train/ants/imageNotFound.gif"
+    with open_browser(tmp_path / "profile") as browser:
+        browser.resize(1280, 1000)
+        browser.save_to(tmp_path)
+        browser.open(tmp_path / "audit" / "audit.html")
+        browser.press("j", "a", "r", "a", "x", "k")
+        picture = browser.picture()
+        browser.click("#save")
+        browser.wait_for("Browser.downloadProgress", state="completed")
+    pixels = np.asarray(picture, np.float32)
+    assert pixels.shape == (1000, 1280, 3) and 0.05 < (np.abs(pixels - pixels[2, 2]).max(axis=-1) > 60).mean() < 0.6
+    if folder := os.environ.get("TFL_SCREENSHOTS"):
+        picture.quantize(128).save(Path(folder) / "audit.png", optimize=True)
+    config.data.decisions = str(tmp_path / "decisions.csv")
+    tfl.transfer(config, tmp_path / "run")
+    changed = {row["id"]: (row["decision"], row["label"]) for row in read_csv(tmp_path / "run" / "decisions.csv")}
+    first, _, third, fourth = asked[:4]
+    assert changed == {
+        first.id: ("exclude", "ants"),
+        third.id: ("relabel", third.label),
+        fourth.id: ("exclude", "ants"),
+    }

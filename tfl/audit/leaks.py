@@ -1,5 +1,6 @@
 """Near duplicates as findings: in two splits they are leaks."""
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -27,9 +28,8 @@ def report_duplicates(material: Material, duplicates: Duplicates) -> list[Findin
     members = members[np.argsort(duplicates.sets[members], kind="stable")]
     parts = np.split(members, np.flatnonzero(np.diff(duplicates.sets[members])) + 1)
     best = _best_pairs(duplicates)
-    return ordered(
-        [finding for rows in parts if len(rows) > 1 for finding in _of_set(material, duplicates, rows, best)]
-    )
+    found = [_of_set(material, duplicates, rows, best) for rows in parts if len(rows) > 1]
+    return ordered(list(itertools.chain(*found)))
 
 
 def _best_pairs(duplicates: Duplicates) -> np.ndarray:

@@ -69,6 +69,7 @@ class Page:
     classes: Sequence[str]
     num_ids: int
     has_decisions: bool
+    has_duplicates: bool
     has_pictures: bool
 
 
@@ -124,6 +125,7 @@ def _page(found: Audit, shown: Sequence[Finding], splits: Splits, source: str) -
         classes=labels,
         num_ids=len(ids),
         has_decisions=bool(ids),
+        has_duplicates="leak" in counts or "duplicate" in counts,
         has_pictures=bool(pictures),
     )
 
