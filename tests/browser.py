@@ -35,6 +35,8 @@ class Browser:
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
         self._session = {"sessionId": self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]}
         self.send("Page.enable")
+        still = {"name": "prefers-reduced-motion", "value": "reduce"}  # no page is still scrolling when it is clicked
+        self.send("Emulation.setEmulatedMedia", features=[still])
 
     def send(self, method: str, **values: Any) -> dict[str, Any]:
         """Give a command, and return its result."""
@@ -76,7 +78,7 @@ class Browser:
     def click(self, selector: str) -> None:
         """Click the middle of the first element of a CSS selector."""
         find = f"document.querySelector({json.dumps(selector)})"
-        self.look(f"{find}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
+        self.look(f"{find}.scrollIntoView({{block: 'center'}})")
         x, y = self.look(f"(b => [b.x + b.width / 2, b.y + b.height / 2])({find}.getBoundingClientRect())")
         for kind in ("mousePressed", "mouseReleased"):
             self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
