@@ -157,7 +157,7 @@ def test_keys_and_buttons_of_the_page_write_decisions_that_a_run_uses(run, tmp_p
 @pytest.mark.slow  # a real network
 @needs_browser
 def test_ants_and_bees_are_audited_decided_and_trained_again(shared, keras_home, tmp_path):
-    """TFL_SCREENSHOTS=docs/images makes the picture of the documentation."""
+    """TFL_SCREENSHOTS=docs/images makes the picture of docs/explanation/audit.md."""
     config = tfl.TransferConfig(
         data=tfl.DataConfig(source=f"folder:{shared / 'data' / 'hymenoptera'}"), backbone=tfl.BackboneConfig(alpha=0.35)
     )
