@@ -31,6 +31,7 @@ EFFECTS = {
     "data.decisions": ({}, "DECISIONS", "weights"),
     "data.label_pattern": ({}, r"(?P<label>[0-4])\.png", "weights"),
     "data.group_pattern": ({}, r"([0-4])\.png", "weights"),
+    "data.groups": ({}, "GROUPS", "weights"),
     "data.image_size": ({}, 48, "weights"),
     "data.batch_size": (TUNED, 8, "weights"),
     "data.split": ({}, (0.5, 0.25, 0.25), "weights"),
@@ -211,7 +212,9 @@ def sources(tmp_path_factory):
         "TABLE": write_table(folder / "two", folder / "table.csv"),
         "RUN": folder / "run",
         "DECISIONS": folder / "decisions.csv",
+        "GROUPS": folder / "groups.csv",
     }
+    made["GROUPS"].write_text("id,group\n" + "".join(f"class_0/{number}.png,a\n" for number in range(7)))
     made["DECISIONS"].write_text("id,decision,label\nclass_0/1.png,relabel,class_1\nclass_1/1.png,exclude,\n")
     with tiny_networks():
         tfl.transfer(make_config(made["OTHER"], folder / "store", {"seed": 3}), made["RUN"])

@@ -97,6 +97,7 @@ def load_splits(config: TransferConfig, data: Any = None) -> Splits:
         group_pattern=config.data.group_pattern,
         labels=get_task(config.task.name).labels,
         decisions="" if config.data.decisions == "none" else config.data.decisions,
+        groups="" if config.data.groups == "none" else config.data.groups,
     )
     if get_task(config.task.name).labels.has_names or splits.index.is_multiclass:
         return splits

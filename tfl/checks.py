@@ -36,8 +36,9 @@ def check_config(config: TransferConfig) -> TransferConfig:
     if backbone.weights not in (PUBLISHED, RANDOM):
         find_weights(backbone.weights, spec, backbone.alpha)
     check_source(config.data.source, "data.source")
-    if config.data.decisions != "none":
-        check_file(config.data.decisions, "data.decisions")
+    for name in ("decisions", "groups"):
+        if (file := getattr(config.data, name)) != "none":
+            check_file(file, f"data.{name}")
     check_source(config.pretrain.source, "pretrain.source")
     if config.data.split_by not in SPLIT_RULES:
         existing_splits(config.data.split_by)

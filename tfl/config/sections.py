@@ -69,6 +69,11 @@ class DataConfig:
         Place("a file", ("none",)),
         "A table of decisions (id, decision, label) about examples to exclude or relabel.",
     )
+    groups: str = option(
+        "none",
+        Place("a file", ("none",)),
+        "A table (id, group) of examples that are never in two splits, as near_duplicates.csv of an audit.",
+    )
     image_size: int = option(0, Between(0, 4096), "Pixels per side; 0: the size at which the backbone was pre-trained.")
     batch_size: int = option(32, _AT_LEAST_ONE, "Images in one training step, over all replicas together.")
     split: tuple[float, float, float] = option(

@@ -10,6 +10,7 @@ from tfl.config import PYTHON_DATA, TransferConfig
 from tfl.config.values import split_source
 from tfl.data import Source, load_source
 from tfl.data.decisions import RELABEL, apply_decisions, read_decisions
+from tfl.data.groups import with_recorded_groups
 from tfl.data.index import read_splits
 from tfl.errors import InputError
 from tfl.evaluation.evaluation import Evaluation
@@ -22,7 +23,7 @@ from tfl.models.metadata import Metadata
 from tfl.progress import say
 from tfl.registry import normal_name
 from tfl.tasks import Task, get_task
-from tfl.workdir import DECISIONS, Workdir
+from tfl.workdir import DECISIONS, GROUPS, Workdir
 
 Rows = Sequence[dict[str, str]]
 
@@ -167,13 +168,15 @@ def open_recorded(
 
 
 def as_decided(run: Workdir, data: Source, recorded: Rows) -> Source:
-    """Return the data of a run with the labels that decisions gave to its examples.
+    """Return the data of a run with the labels and the groups that files gave to its examples.
 
     Args:
         run: the folder of the run.
         data: the run's source, opened again, or another one: only examples with the same id and content change.
         recorded: the rows of the run's splits.csv.
     """
+    if (run / GROUPS).exists():
+        data = data.with_index(with_recorded_groups(data.index, run / GROUPS))
     if not (run / DECISIONS).exists():
         return data
     index, digests = data.index, {row["id"]: row["sha256"] for row in recorded}

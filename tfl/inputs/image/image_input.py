@@ -15,6 +15,7 @@ from tfl.inputs.image.augment import augment
 from tfl.inputs.image.decode import FORMATS, decode_image, resize
 from tfl.inputs.image.depth import check_depths, describe_excess
 from tfl.inputs.image.endings import NOUN, may_be_image
+from tfl.inputs.image.luminance import LUMINANCE
 from tfl.inputs.image.memory import read_images
 from tfl.inputs.image.photos import graph_bytes
 from tfl.inputs.image.pixels import check_image, check_pixels, check_split, describe_wrong_pixels
@@ -27,7 +28,6 @@ from tfl.inputs.input import Input, Measure, Scanned
 
 RULES = 2  # part of the name of stored features: raise it when decoding, resizing or augmentation changes pixels
 SMALL = 64  # pixels per side of the images for measuring brightness
-LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, as in JPEG (ITU-R BT.601)
 SHAPES = ("taller than wide", "about square", "wider than tall")
 SQUARE = (0.9, 1.1)  # width / height
 
