@@ -14,7 +14,7 @@ from scipy import fft, sparse
 from tfl.audit.material import SIDE, Material, small_pictures
 from tfl.audit.neighbours import BLOCK, find_neighbours, narrowed
 from tfl.features.rows import single_threaded
-from tfl.inputs.image.luminance import LUMINANCE
+from tfl.inputs.luminance import LUMINANCE
 
 NEIGHBOURS = 4  # of each example, by features, that may be its duplicates
 HASH_SIDE = 8  # the hash has 64 bits, the lowest frequencies of the picture

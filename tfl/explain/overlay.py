@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tfl.inputs.image.luminance import LUMINANCE
+from tfl.inputs.luminance import LUMINANCE
 
 HOT = np.array([255, 96, 0], np.float32)  # orange on grey: readable for people who cannot distinguish red and green
 OPACITY = 0.85

@@ -15,7 +15,6 @@ from tfl.inputs.image.augment import augment
 from tfl.inputs.image.decode import FORMATS, decode_image, resize
 from tfl.inputs.image.depth import check_depths, describe_excess
 from tfl.inputs.image.endings import NOUN, may_be_image
-from tfl.inputs.image.luminance import LUMINANCE
 from tfl.inputs.image.memory import read_images
 from tfl.inputs.image.photos import graph_bytes
 from tfl.inputs.image.pixels import check_image, check_pixels, check_split, describe_wrong_pixels
@@ -25,6 +24,7 @@ from tfl.inputs.image.traits import image_traits
 from tfl.inputs.image.untrusted import ImageDecoder
 from tfl.inputs.image.window import check_window, refuse_pixels
 from tfl.inputs.input import Input, Measure, Scanned
+from tfl.inputs.luminance import LUMINANCE
 
 RULES = 2  # part of the name of stored features: raise it when decoding, resizing or augmentation changes pixels
 SMALL = 64  # pixels per side of the images for measuring brightness

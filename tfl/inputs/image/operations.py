@@ -4,7 +4,7 @@ import math
 
 import tensorflow as tf
 
-from tfl.inputs.image.luminance import LUMINANCE
+from tfl.inputs.luminance import LUMINANCE
 
 _GREY = 128.0  # fills the areas that rotations and shifts uncover
 
