@@ -180,7 +180,8 @@ def time_small_files() -> None:
             places = [np.argsort(np.concatenate([numbers(batch) for batch in epoch(0)]))]
             whole = time.perf_counter() - begin
             places.append(np.argsort(np.concatenate([numbers(batch) for batch in epoch(1)])))
-            order = np.corrcoef(*places)[0, 1]
+            table: Any = np.corrcoef(np.stack(places))
+            order = float(table[0, 1])
             print(f"| {name} | {index:.2f} s | {first:.2f} s | {whole:.2f} s | {order:.3f} |", flush=True)
 
 
@@ -189,7 +190,7 @@ def write_small_files(folder: Path) -> None:
     paths = sorted(Path(_SMALL.value).glob("*/*"))
     contents = [path.read_bytes() for path in paths]
     for number in range(_FILES.value):
-        place = number % len(paths)
+        place = number * 7919 % len(paths)  # a prime: neighbours are of several classes
         target = folder / paths[place].parent.name / f"{number:06d}.jpg"
         target.parent.mkdir(exist_ok=True)
         target.write_bytes(contents[place] + number.to_bytes(4, "big"))
