@@ -103,6 +103,7 @@ class Input(abc.ABC):
     has_pictures: ClassVar[bool] = False
     file_types: ClassVar[tuple[str, ...]] = ()
     typed: ClassVar[str] = ""
+    scanned: ClassVar[type[Scanned]] = Scanned  # what `scan` returns
     error: ClassVar[type[BadExampleError]] = BadExampleError  # of a file that cannot be used
     shape_hint: ClassVar[str] = ""  # shape of a raw example in memory, for messages
 
@@ -184,6 +185,11 @@ class Input(abc.ABC):
         if status.st_size > MAX_BYTES:
             raise self.error(f"{status.st_size:,} bytes are more than {MAX_BYTES:,}")
         return self.scan(Path(path).read_bytes())
+
+    @property
+    def scan_rules(self) -> list[Any]:
+        """All that decides what `scan` finds, so that its results may be remembered; empty: never remembered."""
+        return []
 
     def after_scan(self, scanned: Sequence[Any]) -> None:
         """Clean up after a scan of many files."""

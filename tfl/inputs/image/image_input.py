@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import importlib.metadata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from tfl.inputs.image.memory import read_images
 from tfl.inputs.image.photos import graph_bytes
 from tfl.inputs.image.pixels import check_image, check_pixels, check_split, describe_wrong_pixels
 from tfl.inputs.image.scaled import decode_scaled
+from tfl.inputs.image.scan import RULES as SCAN_RULES
 from tfl.inputs.image.scan import ScannedImage, scan_image, scan_image_file
 from tfl.inputs.image.traits import image_traits
 from tfl.inputs.image.untrusted import ImageDecoder
@@ -50,6 +52,7 @@ class ImageInput(Input):
     tensors = ("images", "pixels")
     has_pictures = True
     file_types = ("image/*", ".avif", ".heic", ".heif", ".j2k", ".jp2", ".tif", ".tiff")
+    scanned = ScannedImage
     error = BadImageError
     shape_hint = " (H, W, C)"
 
@@ -104,6 +107,12 @@ class ImageInput(Input):
     def scan_file(self, path: str, data_set: str) -> ScannedImage:
         """Read and check a file; see `scan_image_file`."""
         return scan_image_file(path, data_set, needs_all_bits=bool(self.window))
+
+    @property
+    def scan_rules(self) -> list[Any]:
+        """The number of the rules, whether all bits are needed, and the versions of the decoders."""
+        decoders = [importlib.metadata.version(name) for name in ("simplejpeg", "pillow")]
+        return [SCAN_RULES, bool(self.window), tf.__version__, *decoders]
 
     def after_scan(self, scanned: Sequence[Any]) -> None:
         """Keep the cache of decoded photos below its limit."""

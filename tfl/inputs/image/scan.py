@@ -22,6 +22,7 @@ from tfl.inputs.image.whole import check_whole
 from tfl.inputs.input import HASH_BUCKETS, Scanned
 from tfl.inputs.untrusted import first_line
 
+RULES = 1  # part of the name of remembered scans: raise it when the scan refuses other files or finds other facts
 MAX_PIXELS = 178_956_970  # Pillow's limit for a decompression bomb: 1/2 GiB of RGB
 MAX_BYTES = 3 * MAX_PIXELS  # of a file: the size of MAX_PIXELS pixels without compression
 _HEAD_BYTES = 12  # enough to recognise the format
