@@ -10,6 +10,7 @@ from tfl.backbones.weight_files import PUBLISHED, RANDOM, find_weights
 from tfl.config import TransferConfig, absolute_paths
 from tfl.config.values import NO_TIMES, SPLIT_RULES, parse_columns
 from tfl.data.layout import recognise
+from tfl.data.records.files import check_records
 from tfl.data.table.columns import find_columns
 from tfl.data.table.read import read_table
 from tfl.data.tree import read_tree
@@ -62,15 +63,16 @@ def check_data(config: TransferConfig) -> None:
 def _check_data(source: str, columns: str, spec: BackboneSpec, split_by: str = "class") -> None:
     kind, _, path = source.partition(":")
     files = input_files(spec.input)
+    has_times = kind == "csv"  # of a large table it is not known yet
     if kind == "folder" and files is not None:
         recognise(read_tree(Path(path), files.may_be), files.noun)
+    elif kind == "tfrecord":
+        has_times = bool(check_records(path, spec.input, columns)[1].time)
     elif kind == "csv" and path.lower().endswith(".parquet"):
         check_parquet("data.source", source)
     elif kind == "csv" and Path(path).stat().st_size <= _TABLE_BYTES:
         has_times = bool(find_columns(read_table(path).names, parse_columns(columns), path).time)
-        if split_by == "time" and not has_times:
-            raise InputError(NO_TIMES)
-    if kind != "csv" and split_by == "time":
+    if split_by == "time" and not has_times:
         raise InputError(NO_TIMES)
 
 

@@ -21,6 +21,8 @@ def name_workdir(source: str) -> str:
     kind, _, name = source.partition(":")
     path = Path(name).expanduser()
     names = {"folder": path.resolve().name, "csv": path.stem, "tfds": name}
+    if kind == "tfrecord":
+        names["tfrecord"] = (path if path.is_dir() else path.parent).resolve().name
     name = names.get(kind, source)
     name = re.sub(r"[^\w.-]+", "-", name).strip("-.")
     return f"runs/{name or 'run'}"

@@ -9,7 +9,7 @@ from tfl.config.option import Checked, Rule, absolute_path
 from tfl.errors import InputError
 from tfl.registry import did_you_mean
 
-SOURCES = ("digits", "folder", "csv", "tfds")
+SOURCES = ("digits", "folder", "csv", "tfrecord", "tfds")
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")  # suffixes of the files of csv:FILE
 SPLIT_RULES = ("class", "content", "time")  # of `data.split_by`, beside the path of a splits.csv
 NO_TIMES = (
@@ -35,7 +35,7 @@ class DataSource(Rule):
 
     def absolute(self, value: str) -> str:
         kind, colon, name = value.partition(":")
-        return kind + colon + absolute_path(name) if kind in ("folder", "csv") and name else value
+        return kind + colon + absolute_path(name) if kind in ("folder", "csv", "tfrecord") and name else value
 
 
 def validate_source(source: str, argument: str) -> str:
@@ -59,7 +59,8 @@ def validate_source(source: str, argument: str) -> str:
         is_folder = os.path.isdir(os.path.expanduser(source))  # noqa: PTH111, PTH112
         hint = f" Did you mean 'folder:{source}'?" if is_folder else did_you_mean(kind, SOURCES)
         raise InputError(
-            f"`{argument}` must be digits, folder:PATH, csv:FILE or tfds:NAME. Received: {source!r}.{hint}"
+            f"`{argument}` must be digits, folder:PATH, csv:FILE, tfrecord:GLOB or tfds:NAME. "
+            f"Received: {source!r}.{hint}"
         )
     if kind != "digits" and not name:
         raise InputError(f"`{argument}` must name what to read, as in {kind}:NAME. Received: {source!r}.")
@@ -151,8 +152,8 @@ def _validate_strategy(strategy: str, path: str) -> str:
     return f"{kind}:{count}" if count else kind
 
 
-SOURCE = DataSource("digits[:CLASSES], folder:PATH, csv:FILE or tfds:NAME", PYTHON_DATA)
-SOURCE_OR_NONE = DataSource("empty, digits[:CLASSES], folder:PATH, csv:FILE or tfds:NAME", "")
+SOURCE = DataSource("digits[:CLASSES], folder:PATH, csv:FILE, tfrecord:GLOB or tfds:NAME", PYTHON_DATA)
+SOURCE_OR_NONE = DataSource("empty, digits[:CLASSES], folder:PATH, csv:FILE, tfrecord:GLOB or tfds:NAME", "")
 TABLE_COLUMNS = Checked("empty, or columns of a table, as in path=file,label=red+green", _validate_columns)
 SPLIT = Checked("three positive fractions (train, validation, test) that add up to 1", validate_split)
 FOLDS = Checked("0, or between 2 and 100", _validate_folds)

@@ -10,6 +10,7 @@ from tfl.config import validate_source
 from tfl.data.arrays import load_arrays, load_digits
 from tfl.data.folder import load_folder, load_known_classes
 from tfl.data.label_formats import LabelFormat
+from tfl.data.records.source import load_records
 from tfl.data.source import Source
 from tfl.data.stream import load_streams
 from tfl.data.table.read import read_table, table_of_frame
@@ -32,17 +33,17 @@ def load_source(
     """Open a source and index it.
 
     Args:
-        source: "digits", "digits:0-4", "digits:5,6,9", "folder:PATH", "csv:FILE" or "tfds:NAME"; from Python also a
-            pandas DataFrame with paths and labels, (examples, labels) arrays, a `tf.data.Dataset` of unbatched
-            (example, label) or {"input", "label"}, or a dict of arrays or data sets with the keys "train",
+        source: "digits", "digits:0-4", "digits:5,6,9", "folder:PATH", "csv:FILE", "tfrecord:GLOB" or "tfds:NAME"; from
+            Python also a pandas DataFrame with paths and labels, (examples, labels) arrays, a `tf.data.Dataset` of
+            unbatched (example, label) or {"input", "label"}, or a dict of arrays or data sets with the keys "train",
             "validation", "test".
         max_bad_fraction: more undecodable files than this fraction stop the run.
         class_names: class names of a trained model that will predict the images: a folder may then hold only one of
             these classes, or class folders without images. Empty: at least two classes, each with images.
         bit_depth: number of bits that 16-bit PNG files really use, 8 to 16.
         kind: what an example is.
-        columns: which column of a table is what, as in "path=file,label=red+green"; the others are found by their
-            usual names.
+        columns: which column of a table (or key of records) is what, as in "path=file,label=red+green"; the others are
+            found by their usual names.
         labels: the format of the labels of a table; None: the format that they seem to have.
 
     Returns:
@@ -72,6 +73,8 @@ def _open_table(
     place, _, path = source.partition(":") if isinstance(source, str) else ("", "", "")
     if place.lower() == "csv":
         return load_table(read_table(path), kind, folder=Path(expand_home(path, "data.source")).parent, **options)
+    if place.lower() == "tfrecord":
+        return load_records(validate_source(source, "data.source").partition(":")[2], kind, **options)
     if columns:
         raise InputError(f"`data.columns` must be empty for a source without columns. Received: {columns!r}.")
     return None

@@ -146,7 +146,7 @@ def open_recorded(
     table = {"columns": config.data.columns, "labels": get_task(config.task.name).labels}
     if data is not None:
         return load_source(data, most, bit_depth=depth, kind=kind, **table), PYTHON_DATA
-    if not (source or config.data.source).startswith("csv:"):
+    if not (source or config.data.source).startswith(("csv:", "tfrecord:")):
         table["columns"] = ""  # the new place may be a folder
     try:
         opened = load_source(source or config.data.source, most, class_names, depth, kind, **table)

@@ -54,7 +54,7 @@ def load_table(
     files = [_place(folder, path) for path in paths]
     has_splits, seen = any(splits), dict[str, str]()
     for row, (path, split) in enumerate(zip(paths, splits, strict=True)):
-        wrong_split = _problem_of_split(split) if has_splits else ""
+        wrong_split = problem_of_split(split) if has_splits else ""
         reasons[row] = reasons[row] or _problem_of_file(path, files[row], seen) or wrong_split
         if not reasons[row]:
             seen[files[row]] = table.places[row]
@@ -118,7 +118,8 @@ def _problem_of_file(path: str, file: str, seen: Mapping[str, str]) -> str:
     return f"{path} stands also in {seen[file]}" if file in seen else ""
 
 
-def _problem_of_split(split: str) -> str:
+def problem_of_split(split: str) -> str:
+    """Return why a text names no split, or ""."""
     if split in SPLITS:
         return ""
     return f"the split {split!r} is not train, validation or test" if split else "no split"
