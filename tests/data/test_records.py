@@ -117,7 +117,7 @@ def test_text_labels_other_keys_and_names_that_two_numbers_have(examples, tmp_pa
     assert load_source(f"tfrecord:{tmp_path}/b.*").index.class_names == ("crane (0)", "crane (1)")
     assert "1 names belong to several numbers" in capsys.readouterr().err
     both = [cranes[0], examples[0]]
-    with pytest.raises(InputError, match="one name for each number of image/class/label. Received: 0 with the names"):
+    with pytest.raises(InputError, match=r"one name for each number of image/class/label. Received: 0 with the names"):
         load_source(f"tfrecord:{write_records(tmp_path / 'c.tfrecord', both)}")
 
 

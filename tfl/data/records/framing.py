@@ -46,7 +46,7 @@ def find_records(path: Path, most: int | None = None) -> Framing:
         while place < size and (most is None or len(framing.starts) < most):
             head = content[place : place + _HEAD]
             length = int.from_bytes(head[:8], "little")
-            if len(head) == _HEAD and _masked_checksum(head[:8]) != int.from_bytes(head[8:], "little"):
+            if len(head) == _HEAD and masked_checksum(head[:8]) != int.from_bytes(head[8:], "little"):
                 return framing._replace(damage=_describe(place, content[:2]))
             if len(head) < _HEAD or place + _HEAD + length + _TAIL > size:
                 return framing._replace(damage=f"the file ends in the record at byte {place:,}: it is truncated")
@@ -85,7 +85,7 @@ def _make_table() -> tuple[int, ...]:
 _TABLE = _make_table()
 
 
-def _masked_checksum(content: bytes) -> int:
+def masked_checksum(content: bytes) -> int:
     """Return the masked CRC-32C of a few bytes."""
     state = 0xFFFFFFFF
     for byte in content:

@@ -62,7 +62,7 @@ def label_cells(
         problems = [_problem_of_count(record, keys) for record in records]
         return tuple(keys), [[_text(record.get(key, ())) for key in keys] for record in records], problems
     (key,) = keys
-    values = [list(record.get(key, [])) for record in records]
+    values: list[Values] = [record.get(key, []) for record in records]
     found = next((row for row in values if row), [])
     if (found and isinstance(found[0], float)) or (wanted is not None and not wanted.has_names):
         return _columns_of_values(key, values, names)

@@ -121,6 +121,20 @@ def check_sizes(files: Sequence[Path], argument: str) -> None:
                 )
 
 
+def existing_manifest(folder: Path) -> Manifest:
+    """Return the manifest of a folder.
+
+    Raises:
+        InputError: it has none.
+    """
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise InputError(
+            f"`output` must be the folder of a conversion. Received: {str(folder)!r}, which has no {MANIFEST}."
+        )
+    return manifest
+
+
 def verify_conversion(folder: str | Path) -> Manifest:
     """Read every file of a conversion again, and compare it with the checksum in its manifest.
 
@@ -136,11 +150,7 @@ def verify_conversion(folder: str | Path) -> Manifest:
         tfl.errors.InputError: `output` must be the folder of a conversion. ...
     """
     folder = Path(folder).expanduser()
-    manifest = read_manifest(folder)
-    if manifest is None:
-        raise InputError(
-            f"`output` must be the folder of a conversion. Received: {str(folder)!r}, which has no {MANIFEST}."
-        )
+    manifest = existing_manifest(folder)
     missing = next((shard.file for shard in manifest.shards if not (folder / shard.file).is_file()), None)
     if missing:
         raise InputError(

@@ -180,7 +180,7 @@ def _scan(kind: Input, files: Sequence[Path], frames: Sequence[_Frame], meaning:
     pairs = progress.track(_read_all(files, frames), f"Checking {kind.noun[1]}", len(frames), kind.noun)
     with ThreadPoolExecutor(_THREADS) as pool:
         while group := list(itertools.islice(pairs, 4 * _THREADS)):  # `pool.map` alone would read all records first
-            found += pool.map(lambda pair: _check_record(kind, *pair, meaning), group)
+            found += pool.map(lambda pair: _check_record(kind, pair[0], pair[1], meaning), group)
     return found
 
 
