@@ -28,6 +28,8 @@ EFFECTS = {
     "data.source": ({}, "folder:OTHER", "weights"),
     "data.columns": ({"data.source": "csv:TABLE"}, "label=other", "weights"),
     "data.decisions": ({}, "DECISIONS", "weights"),
+    "data.label_pattern": ({}, r"(?P<label>[0-4])\.png", "weights"),
+    "data.group_pattern": ({}, r"([0-4])\.png", "weights"),
     "data.image_size": ({}, 48, "weights"),
     "data.batch_size": (TUNED, 8, "weights"),
     "data.split": ({}, (0.5, 0.25, 0.25), "weights"),

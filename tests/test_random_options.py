@@ -23,6 +23,8 @@ VALUES = {  # some are refused alone, some with others
     "precision": ("mixed_bfloat16", "mixed_float16", "Float32"),
     "data.columns": ("label=x", "lable=x"),
     "data.decisions": ("OTHER.csv", "None", "nowhere.csv"),
+    "data.label_pattern": (r"class_(\d)", "[a-z]+"),
+    "data.group_pattern": (r"(\d)\.", "(("),
     "tracking": ("None", "mlfow"),
     "data.batch_size": (1, 7, 1000, 0),
     "data.split": ((0.5, 0.25, 0.25), (0.4, 0.3, 0.3), (0.9, 0.1, 0.0)),

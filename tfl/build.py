@@ -86,6 +86,8 @@ def load_splits(config: TransferConfig, data: Any = None) -> Splits:
         bit_depth=config.data.bit_depth,
         kind=input_of_config(config),
         columns=config.data.columns,
+        label_pattern=config.data.label_pattern,
+        group_pattern=config.data.group_pattern,
         labels=get_task(config.task.name).labels,
         decisions="" if config.data.decisions == "none" else config.data.decisions,
     )

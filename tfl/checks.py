@@ -7,19 +7,21 @@ from etils import epath
 
 from tfl.backbones.catalog import BackboneSpec, check_backbone, get_backbone_spec
 from tfl.backbones.weight_files import PUBLISHED, RANDOM, find_weights
-from tfl.config import TransferConfig, absolute_paths
+from tfl.config import DataConfig, TransferConfig, absolute_paths
 from tfl.config.values import NO_TIMES, SPLIT_RULES, parse_columns
 from tfl.data.layout import recognise
 from tfl.data.records.files import check_records
 from tfl.data.table.columns import find_columns
+from tfl.data.table.names import table_of_folder, with_names
 from tfl.data.table.read import read_table
 from tfl.data.tree import read_tree
 from tfl.errors import InputError
 from tfl.features.installed import check_runtime
-from tfl.files.existing import check_file, check_source, existing_splits
+from tfl.files.existing import check_file, check_source, existing_folder, existing_splits
 from tfl.files.parquet import check_parquet
 from tfl.inputs.files import input_files
 
+_OF_TARGET = {"label_pattern": "", "group_pattern": ""}  # options of `data` that pre-training does not use
 _TABLE_BYTES = 2**24  # a larger table is read only once, later
 
 
@@ -53,26 +55,31 @@ def check_data(config: TransferConfig) -> None:
         InputError: the sources cannot be used.
     """
     spec = get_backbone_spec(config.backbone.name)
-    _check_data(config.data.source, config.data.columns, spec, config.data.split_by)
+    _check_data(config.data, spec)
     try:
-        _check_data(config.pretrain.source, config.data.columns, spec)
+        _check_data(dataclasses.replace(config.data, **_OF_TARGET, source=config.pretrain.source), spec)
     except InputError as error:
         raise InputError(str(error).replace("`data.source`", "`pretrain.source`")) from error
 
 
-def _check_data(source: str, columns: str, spec: BackboneSpec, split_by: str = "class") -> None:
-    kind, _, path = source.partition(":")
+def _check_data(data: DataConfig, spec: BackboneSpec) -> None:
+    kind, _, path = data.source.partition(":")
     files = input_files(spec.input)
     has_times = kind == "csv"  # of a large table it is not known yet
-    if kind == "folder" and files is not None:
+    if kind == "folder" and data.label_pattern:
+        root = existing_folder(path, "data.source")
+        table_of_folder(read_tree(root), data.label_pattern, data.source, lambda suffix: True)
+    elif kind == "folder" and files is not None:
         recognise(read_tree(Path(path), files.may_be), files.noun)
     elif kind == "tfrecord":
-        has_times = bool(check_records(path, spec.input, columns)[1].time)
+        has_times = bool(check_records(path, spec.input, data.columns)[1].time)
     elif kind == "csv" and path.lower().endswith(".parquet"):
-        check_parquet("data.source", source)
+        check_parquet("data.source", data.source)
     elif kind == "csv" and Path(path).stat().st_size <= _TABLE_BYTES:
-        has_times = bool(find_columns(read_table(path).names, parse_columns(columns), path).time)
-    if split_by == "time" and not has_times:
+        table = read_table(path)
+        table, given = with_names(table, parse_columns(data.columns), data.label_pattern, data.group_pattern)
+        has_times = bool(find_columns(table.names, given, path).time)
+    if data.split_by == "time" and not has_times:
         raise InputError(NO_TIMES)
 
 

@@ -11,7 +11,16 @@ import pytest
 from tfl.config import DataConfig, TransferConfig, value_of
 from tfl.config.listing import list_options
 from tfl.config.option import Between, Checked, OneOf, Switch, Text
-from tfl.config.values import FOLDS, SPLIT, STRATEGY, TABLE_COLUMNS, UNITS, DataSource
+from tfl.config.values import (
+    FOLDS,
+    GROUP_PATTERN,
+    LABEL_PATTERN,
+    SPLIT,
+    STRATEGY,
+    TABLE_COLUMNS,
+    UNITS,
+    DataSource,
+)
 from tfl.errors import InputError
 from tfl.registry import _ELSEWHERE, _OURS, did_you_mean, resolve
 
@@ -22,6 +31,8 @@ RANGES = {path: option.rule for path, option in OPTIONS.items() if isinstance(op
 WORDS = {path: o.rule.words for path, o in OPTIONS.items() if isinstance(o.rule, Text) and o.rule.words}
 BREAKS = {
     FOLDS: 1,
+    LABEL_PATTERN: "[ab]",
+    GROUP_PATTERN: "(",
     TABLE_COLUMNS: "price",
     SPLIT: (0.5, 0.5),
     STRATEGY: "cpu:1",
@@ -140,6 +151,8 @@ SPELLINGS = (str.upper, str.title, str.swapcase)
 FREE_TEXT = {
     "data.source",
     "data.columns",
+    "data.label_pattern",
+    "data.group_pattern",
     "pretrain.source",
     "backbone.name",
     "strategy",

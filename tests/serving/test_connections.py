@@ -133,7 +133,8 @@ def test_who_sends_on_after_the_response_is_not_read_for_ever(serve, monkeypatch
 
 def test_a_refused_client_makes_room(serve):
     connect = serve(1, PATIENCE)
-    assert read(refused := connect(b"BAD\r\n\r\n")).startswith(b"HTTP/1.1 400")
+    refused = connect(b"BAD\r\n\r\n")
+    assert read(refused).startswith(b"HTTP/1.1 400")
     assert read(connect(WHOLE)).startswith(b"HTTP/1.1 200")
     while read(refused):  # the body of the refusal may come in a packet of its own
         pass

@@ -8,7 +8,17 @@ from typing import Any, Self
 
 from tfl.config.moved import refuse_moved
 from tfl.config.option import Between, OneOf, Place, Switch, Text, option
-from tfl.config.values import FOLDS, SOURCE, SOURCE_OR_NONE, SPLIT, SPLIT_RULES, TABLE_COLUMNS, UNITS
+from tfl.config.values import (
+    FOLDS,
+    GROUP_PATTERN,
+    LABEL_PATTERN,
+    SOURCE,
+    SOURCE_OR_NONE,
+    SPLIT,
+    SPLIT_RULES,
+    TABLE_COLUMNS,
+    UNITS,
+)
 
 AUGMENTATIONS = ("none", "light", "shift", "rand", "trivial", "erase")
 BATCH_NORMS = ("frozen", "train")
@@ -46,6 +56,12 @@ class DataConfig:
     source: str = option("digits", SOURCE, "Where tfl reads the labelled images from.")
     columns: str = option(
         "", TABLE_COLUMNS, "Columns of a table, as in path=file,label=red+green,group=patient; empty: by usual names."
+    )
+    label_pattern: str = option(
+        "", LABEL_PATTERN, "Regular expression whose group is the label in the path of a file; empty: no label there."
+    )
+    group_pattern: str = option(
+        "", GROUP_PATTERN, "The same for the group; files of one group are never in two splits."
     )
     decisions: str = option(
         "none",

@@ -1,7 +1,9 @@
 """Rules of single options that need more than one line: sources, splits, folds, units and strategies."""
 
 import dataclasses
+import functools
 import os
+import re
 from collections.abc import Sequence
 
 from tfl.cluster import STRATEGIES, parse_strategy
@@ -123,6 +125,40 @@ def _validate_columns(text: str, path: str) -> str:
     return text
 
 
+def compile_pattern(pattern: str, path: str, name: str) -> re.Pattern[str]:
+    r"""Return a regular expression that finds a text in a path.
+
+    Args:
+        pattern: must have a group, which is the text.
+        path: the option's dotted name, for messages.
+        name: of the group, if the pattern names its groups.
+
+    Raises:
+        InputError: the pattern is no regular expression, or it has no group.
+
+    Example:
+        >>> compile_pattern(r"([a-z]+)_\d+", "data.label_pattern", "label").search("cat_12.jpg")[1]
+        'cat'
+    """
+    rule = rf"`{path}` must be a regular expression with a group, as in (?P<{name}>[a-z]+)_\d+\.jpg."
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise InputError(f"{rule} Received: {pattern!r} ({error}).") from error
+    others = [other for other in compiled.groupindex if other != name]
+    if not compiled.groups or (others and name not in compiled.groupindex):
+        found = f"the group {others[0]!r}" if others else "no group"
+        hint = f" Did you mean (?P<{name}>...)?" if others else f" Did you mean '({pattern})'?" if pattern else ""
+        raise InputError(f"{rule} Received: {pattern!r} with {found}.{hint}")
+    return compiled
+
+
+def _validate_pattern(pattern: str, path: str, name: str) -> str:
+    if pattern:
+        compile_pattern(pattern, path, name)
+    return pattern
+
+
 def validate_split(split: Sequence[float], path: str = "data.split") -> tuple[float, ...]:
     """Check that split fractions are three positive numbers that add up to 1, and return them as a tuple.
 
@@ -154,6 +190,10 @@ def _validate_strategy(strategy: str, path: str) -> str:
 
 SOURCE = DataSource("digits[:CLASSES], folder:PATH, csv:FILE, tfrecord:GLOB or tfds:NAME", PYTHON_DATA)
 SOURCE_OR_NONE = DataSource("empty, digits[:CLASSES], folder:PATH, csv:FILE, tfrecord:GLOB or tfds:NAME", "")
+LABEL_PATTERN, GROUP_PATTERN = (
+    Checked("empty, or a regular expression with a group", functools.partial(_validate_pattern, name=name))
+    for name in ("label", "group")
+)
 TABLE_COLUMNS = Checked("empty, or columns of a table, as in path=file,label=red+green", _validate_columns)
 SPLIT = Checked("three positive fractions (train, validation, test) that add up to 1", validate_split)
 FOLDS = Checked("0, or between 2 and 100", _validate_folds)

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfl import progress
 from tfl.data.index import make_index
 from tfl.data.layout import recognise
+from tfl.data.name_patterns import read_groups
 from tfl.data.quarantine import check_bad_fraction
 from tfl.data.source import Source, number_classes
 from tfl.data.tree import describe_ignored, read_tree
@@ -50,7 +51,7 @@ class FileSource(Source):
         return tf.data.Dataset.from_tensor_slices(columns).map(read, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def load_folder(path: str, kind: Input, max_bad_fraction: float = 0.1) -> FileSource:
+def load_folder(path: str, kind: Input, max_bad_fraction: float = 0.1, group_pattern: str = "") -> FileSource:
     """Read a folder of class folders: every file of every class; the content of a file decides its format.
 
     Hidden files, and files of other programs (`.DS_Store`, `Thumbs.db`, `@eaDir`), are ignored. Any other file
@@ -64,6 +65,7 @@ def load_folder(path: str, kind: Input, max_bad_fraction: float = 0.1) -> FileSo
             `~` is the home folder.
         kind: what the files hold.
         max_bad_fraction: more bad files than this fraction stop the run.
+        group_pattern: finds the group of a file in its path, see `read_groups`; "": no groups.
 
     Raises:
         InputError: the folder does not exist or has no classes, a class has no images, splits have different classes,
@@ -78,13 +80,13 @@ def load_folder(path: str, kind: Input, max_bad_fraction: float = 0.1) -> FileSo
     rows = [(split, class_name, file) for split, class_name, folder in layout.classes for file in folder.all_files()]
     good, bad = _scan(kind, rows, max_bad_fraction)
     _check_classes_are_left(kind, {row[:2] for row in rows} - {row[:2] for row, _ in good})
-    return make_file_source(
-        kind, _ids(root, good), good, bad, *number_classes([row[1] for row, _ in good], f"folder:{path}")
-    )
+    ids, source = _ids(root, good), f"folder:{path}"
+    groups = read_groups(group_pattern, ids, source)
+    return make_file_source(kind, ids, good, bad, *number_classes([row[1] for row, _ in good], source), groups)
 
 
 def load_known_classes(
-    path: str, kind: Input, class_names: Sequence[str], max_bad_fraction: float = 0.1
+    path: str, kind: Input, class_names: Sequence[str], max_bad_fraction: float = 0.1, group_pattern: str = ""
 ) -> FileSource | None:
     """Read a folder of images for a trained model: it may hold one class only, and class folders without images.
 
@@ -93,6 +95,7 @@ def load_known_classes(
         kind: what the files hold.
         class_names: classes of the model.
         max_bad_fraction: more bad files than this fraction stop the run.
+        group_pattern: finds the group of a file in its path, see `read_groups`; "": no groups.
 
     Returns:
         The source, with the classes that have images; None if a folder in it is not one of the classes, because then
@@ -115,7 +118,8 @@ def load_known_classes(
         )
     found = sorted({row[1] for row, _ in good}, key=natural_key)
     labels = np.array([found.index(row[1]) for row, _ in good], np.int64)
-    return make_file_source(kind, _ids(root, good), good, bad, labels, found)
+    ids = _ids(root, good)
+    return make_file_source(kind, ids, good, bad, labels, found, read_groups(group_pattern, ids, f"folder:{path}"))
 
 
 def load_files(files: Sequence[str], labels: np.ndarray, class_names: Sequence[str], kind: Input) -> FileSource:

@@ -89,6 +89,8 @@ def load_data(
     bit_depth: int = 16,
     kind: str | Input = "image",
     columns: str = "",
+    label_pattern: str = "",
+    group_pattern: str = "",
     labels: LabelFormat | None = None,
     decisions: str = "",
 ) -> Splits:
@@ -105,6 +107,8 @@ def load_data(
         bit_depth: number of bits that 16-bit PNG files really use, 8 to 16; see `Source.at_depth`.
         kind: what an example is; see `tfl.inputs`.
         columns: which column of a table is what; see `load_source`.
+        label_pattern: a regular expression that finds the label in the path of a file; see `load_source`.
+        group_pattern: the same for the group; files of one group are never in two splits.
         labels: the format of the labels of a table; None: the format that they seem to have.
         decisions: a table of what a person decided about single examples, which are excluded or relabelled after the
             split; see `tfl.data.decisions`. Empty: none.
@@ -121,7 +125,16 @@ def load_data(
         (1259, 269, 269)
     """
     validate_split(split)
-    opened = load_source(source, max_bad_fraction, bit_depth=bit_depth, kind=kind, columns=columns, labels=labels)
+    opened = load_source(
+        source,
+        max_bad_fraction,
+        bit_depth=bit_depth,
+        kind=kind,
+        columns=columns,
+        label_pattern=label_pattern,
+        group_pattern=group_pattern,
+        labels=labels,
+    )
     index = assign_splits(
         opened.index,
         split=split,

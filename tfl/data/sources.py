@@ -1,5 +1,6 @@
 """Open the source that a source string or a Python object describes."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,17 @@ from tfl.config import validate_source
 from tfl.data.arrays import load_arrays, load_digits
 from tfl.data.folder import load_folder, load_known_classes
 from tfl.data.label_formats import LabelFormat
+from tfl.data.reading import Reading
 from tfl.data.records.source import load_records
 from tfl.data.source import Source
 from tfl.data.stream import load_streams
+from tfl.data.table.names import table_of_folder
 from tfl.data.table.read import read_table, table_of_frame
 from tfl.data.table.source import load_table
 from tfl.data.tfds import load_tfds
+from tfl.data.tree import read_tree
 from tfl.errors import InputError
+from tfl.files.existing import existing_folder
 from tfl.files.writing import expand_home
 from tfl.inputs import Input, get_input
 
@@ -28,6 +33,8 @@ def load_source(
     bit_depth: int = 16,
     kind: str | Input = "image",
     columns: str = "",
+    label_pattern: str = "",
+    group_pattern: str = "",
     labels: LabelFormat | None = None,
 ) -> Source:
     """Open a source and index it.
@@ -44,7 +51,10 @@ def load_source(
         kind: what an example is.
         columns: which column of a table (or key of records) is what, as in "path=file,label=red+green"; the others are
             found by their usual names.
-        labels: the format of the labels of a table; None: the format that they seem to have.
+        label_pattern: a regular expression that finds the label in the path of a file, relative to the folder or the
+            table, as in ``(?P<label>[a-z]+)_\\d+\\.jpg``; "": labels are the class folders or a column.
+        group_pattern: the same for the group; files of one group are never in two splits.
+        labels: the format of the labels of a table, of records or of names; None: the one that they seem to have.
 
     Returns:
         The source; its index holds the source's own splits, or "" if it has none.
@@ -57,38 +67,45 @@ def load_source(
         ('0', '1', '2', '3', '4')
     """
     input_ = get_input(kind)
-    read = _open_table(source, input_, max_bad_fraction, columns, labels)
+    reading = Reading(max_bad_fraction, columns, label_pattern, group_pattern, labels)
+    read = _open_files(source, input_, reading, class_names)
     if read is None:
-        read = _open(source, input_, max_bad_fraction, class_names)
+        reading.refuse("columns", what="columns")
+        reading.refuse("label_pattern", "group_pattern", what="files")
+        read = _open(source, input_, max_bad_fraction)
     return read.at_depth(bit_depth)
 
 
-def _open_table(
-    source: Any, kind: Input, max_bad_fraction: float, columns: str, labels: LabelFormat | None
-) -> Source | None:
-    """Open a table; return None for another source, which has no columns."""
-    options = {"columns": columns, "labels": labels, "max_bad_fraction": max_bad_fraction}
+def _open_files(source: Any, kind: Input, reading: Reading, class_names: Sequence[str]) -> Source | None:
+    """Open a table, records or a folder; return None for another source, which has no columns and no files."""
     if type(source).__name__ == "DataFrame":  # by name: pandas is not imported
-        return load_table(table_of_frame(source), kind, folder=Path(), **options)
-    place, _, path = source.partition(":") if isinstance(source, str) else ("", "", "")
-    if place.lower() == "csv":
-        return load_table(read_table(path), kind, folder=Path(expand_home(path, "data.source")).parent, **options)
-    if place.lower() == "tfrecord":
-        return load_records(validate_source(source, "data.source").partition(":")[2], kind, **options)
-    if columns:
-        raise InputError(f"`data.columns` must be empty for a source without columns. Received: {columns!r}.")
-    return None
+        return load_table(table_of_frame(source), kind, folder=Path(), reading=reading)
+    place, _, path = validate_source(source, "data.source").partition(":") if isinstance(source, str) else ("", "", "")
+    if place == "csv":
+        folder = Path(expand_home(path, "data.source")).parent
+        return load_table(read_table(path), kind, folder=folder, reading=reading)
+    if place == "tfrecord":
+        return load_records(path, kind, reading)
+    return _open_folder(path, kind, reading, class_names) if place == "folder" else None
 
 
-def _open(source: Any, kind: Input, max_bad_fraction: float, class_names: Sequence[str]) -> Source:
+def _open_folder(path: str, kind: Input, reading: Reading, class_names: Sequence[str]) -> Source:
+    reading.refuse("columns", what="columns")
+    if reading.label_pattern:
+        root = existing_folder(path, "data.source")
+        tree = read_tree(root, kind.may_be)
+        table, columns = table_of_folder(tree, reading.label_pattern, f"folder:{path}", kind.may_be)
+        named = dataclasses.replace(reading, columns=columns, label_pattern="")
+        return load_table(table, kind, folder=root, reading=named)
+    options = (reading.max_bad_fraction, reading.group_pattern)
+    known = load_known_classes(path, kind, class_names, *options) if class_names else None
+    return load_folder(path, kind, *options) if known is None else known
+
+
+def _open(source: Any, kind: Input, max_bad_fraction: float) -> Source:
     if isinstance(source, str):
         place, _, name = validate_source(source, "data.source").partition(":")
-        if place == "digits":
-            return load_digits(name, kind)
-        if place == "tfds":
-            return load_tfds(name, kind, max_bad_fraction)
-        known = load_known_classes(name, kind, class_names, max_bad_fraction) if class_names else None
-        return load_folder(name, kind, max_bad_fraction) if known is None else known
+        return load_digits(name, kind) if place == "digits" else load_tfds(name, kind, max_bad_fraction)
     splits = source if isinstance(source, Mapping) else {"": source}
     if splits and all(isinstance(part, tf.data.Dataset) for part in splits.values()):
         return load_streams(splits, kind, max_bad_fraction=max_bad_fraction)

@@ -39,8 +39,9 @@ def prepare_pretraining(config: TransferConfig) -> Pretraining:
     """
     inner = _from_random_weights(config, config.pretrain)
     inner.data.source, inner.data.augmentation = config.pretrain.source, config.pretrain.augmentation
-    # This limit and this rule are for the target data, not for pre-training.
+    # This limit and these rules are for the target data, not for pre-training.
     inner.data.train_examples_per_class, inner.data.split_by = 0, DataConfig.split_by
+    inner.data.label_pattern = inner.data.group_pattern = ""
     inner.data.decisions = "none"  # they are about examples of the target data
     try:
         splits = load_splits(inner)

@@ -143,11 +143,19 @@ def open_recorded(
     if source and data is not None:
         raise InputError(f"`source` must be empty if `data` is given. Received: source={source!r}.")
     most, depth = config.data.max_bad_fraction, config.data.bit_depth
-    table = {"columns": config.data.columns, "labels": get_task(config.task.name).labels}
+    table = {
+        "columns": config.data.columns,
+        "label_pattern": config.data.label_pattern,
+        "group_pattern": config.data.group_pattern,
+        "labels": get_task(config.task.name).labels,
+    }
     if data is not None:
         return load_source(data, most, bit_depth=depth, kind=kind, **table), PYTHON_DATA
-    if not (source or config.data.source).startswith(("csv:", "tfrecord:")):
+    kinds = [place.partition(":")[0] for place in (config.data.source, source or config.data.source)]
+    if kinds not in (["csv"] * 2, ["tfrecord"] * 2):
         table["columns"] = ""  # the new place may be a folder
+    if not (source or config.data.source).startswith(("csv:", "folder:")):
+        table["label_pattern"] = table["group_pattern"] = ""
     try:
         opened = load_source(source or config.data.source, most, class_names, depth, kind, **table)
         return opened, source or config.data.source

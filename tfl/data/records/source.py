@@ -13,8 +13,8 @@ import tensorflow as tf
 from tfl import progress
 from tfl.data.folder import encode_paths
 from tfl.data.index import make_index
-from tfl.data.label_formats import LabelFormat
 from tfl.data.quarantine import check_bad_fraction
+from tfl.data.reading import Reading
 from tfl.data.records.examples import Values, parse_example
 from tfl.data.records.files import check_records, names_of_files, splits_of_files, text_key
 from tfl.data.records.framing import find_records
@@ -32,6 +32,7 @@ from tfl.inputs.input import HASH_BUCKETS
 ID = "id"  # key of the name of an example, in the files that `tfl convert` writes
 _AROUND = 16  # bytes of a record beside its content
 _THREADS = 16
+_AS_IT_IS = Reading()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,14 +114,7 @@ class _Frame(NamedTuple):
     split: str
 
 
-def load_records(
-    pattern: str,
-    kind: Input,
-    *,
-    columns: str = "",
-    labels: LabelFormat | None = None,
-    max_bad_fraction: float = 0.1,
-) -> RecordSource:
+def load_records(pattern: str, kind: Input, reading: Reading = _AS_IT_IS) -> RecordSource:
     """Read every record of the files once, and make a source of those that can be used.
 
     A record that cannot be used is left out and listed in `quarantine` with its file and number: a checksum that does
@@ -129,28 +123,29 @@ def load_records(
     Args:
         pattern: files, as in `data/train-*`; or a folder with `*.tfrecord*` files.
         kind: what the records hold.
-        columns: which key is what, see `parse_columns`; what is not given is found by its usual name.
-        labels: the format of the labels; None: the format that they seem to have.
-        max_bad_fraction: more bad records than this fraction stop the run.
+        reading: which key is what, the format of the labels, and the fraction of bad records that stops the run.
 
     Raises:
         InputError: there are no such files or keys, too many records are bad, or there are fewer than two classes.
     """
-    files, meaning = check_records(pattern, kind.name, columns)
-    frames, bad = _find_frames(files)
+    reading.refuse("label_pattern", "group_pattern", what="files")
+    files, meaning = check_records(pattern, kind.name, reading.columns)
+    frames, ends = _find_frames(files)
     scanned = _scan(kind, files, frames, meaning)
-    bad += [(frame.id, found) for frame, found in zip(frames, scanned, strict=True) if isinstance(found, str)]
+    bad = [*ends, *((frame.id, found) for frame, found in zip(frames, scanned, strict=True) if isinstance(found, str))]
     records = [found for found in scanned if isinstance(found, _Record)]
     features = [record.features for record in records]
     names = read_names(files[0].parent)
-    titles, cells, reasons = label_cells(features, [record.id for record in records], meaning.labels, labels, names)
-    wanted = guess_format(cells) if labels is None else labels
+    titles, cells, reasons = label_cells(
+        features, [record.id for record in records], meaning.labels, reading.labels, names
+    )
+    wanted = guess_format(cells) if reading.labels is None else reading.labels
     splits = _splits(records, meaning)
     has_splits = any(splits)
     for row, problem in enumerate(find_problems(cells, wanted, titles)):
         reasons[row] = reasons[row] or problem or (problem_of_split(splits[row]) if has_splits else "")
     bad += [(record.id, reason) for record, reason in zip(records, reasons, strict=True) if reason]
-    check_bad_fraction(bad, len(frames) + sum(1 for _, reason in bad if "rest of the file" in reason), max_bad_fraction)
+    check_bad_fraction(bad, len(frames) + len(ends), reading.max_bad_fraction)
     good = [row for row, reason in enumerate(reasons) if not reason]
     if not good:
         raise InputError(f"`data.source` must have at least one usable record. Received: tfrecord:{pattern}.")

@@ -51,7 +51,7 @@ def find_columns(names: Sequence[str], given: Mapping[str, str], table: str) -> 
         >>> find_columns(["file_name", "Breed", "age"], {"label": "age"}, "dogs.csv")
         Columns(path='file_name', labels=('age',), split='', group='', time='')
     """
-    found = {role: given.get(role) or _usual(role, names) for role in COLUMNS}
+    found = {role: given.get(role) or usual_name(role, names) for role in COLUMNS}
     labels = tuple(part.strip() for part in found["label"].split("+")) if found["label"] else ()
     if found["label"] in names:  # a column may have a plus in its name
         labels = (found["label"],)
@@ -71,6 +71,7 @@ def find_columns(names: Sequence[str], given: Mapping[str, str], table: str) -> 
     return Columns(found["path"], labels, found["split"], found["group"], found["time"])
 
 
-def _usual(role: str, names: Sequence[str]) -> str:
+def usual_name(role: str, names: Sequence[str]) -> str:
+    """Return the column with the first usual name of a meaning, "" if there is none."""
     plain = {"".join(filter(str.isalnum, name.lower())): name for name in reversed(names)}
     return next((plain[word] for word in USUAL[role] if word in plain), "")

@@ -9,16 +9,18 @@ import numpy as np
 
 from tfl.config.values import parse_columns
 from tfl.data.folder import FileSource, make_file_source
-from tfl.data.label_formats import LabelFormat
 from tfl.data.quarantine import check_bad_fraction
+from tfl.data.reading import Reading
 from tfl.data.split_names import SPLITS, find_splits
 from tfl.data.table.columns import Columns, find_columns
 from tfl.data.table.labels import find_problems, guess_format, read_cells
+from tfl.data.table.names import with_names
 from tfl.data.table.read import Table
 from tfl.inputs import Input, Scanned
 from tfl.inputs.scan import scan_files
 
 _ADDRESS = re.compile(r"\w+://")
+_AS_IT_IS = Reading()
 
 
 def load_table(
@@ -26,9 +28,7 @@ def load_table(
     kind: Input,
     *,
     folder: Path,
-    columns: str = "",
-    labels: LabelFormat | None = None,
-    max_bad_fraction: float = 0.1,
+    reading: Reading = _AS_IT_IS,
 ) -> FileSource:
     """Make a source from the rows of a table.
 
@@ -39,16 +39,16 @@ def load_table(
         table: the rows.
         kind: what the files hold.
         folder: the folder that relative paths start from.
-        columns: which column is what, see `parse_columns`; what is not given is found by its usual name.
-        labels: the format of the labels; None: the format that they seem to have.
-        max_bad_fraction: more bad rows than this fraction stop the run.
+        reading: which column is what, what is in the names of the files, the format of the labels, and the fraction
+            of bad rows that stops the run.
 
     Raises:
         InputError: a column does not exist, too many rows are bad, or there are fewer than two classes.
     """
-    meaning = find_columns(table.names, parse_columns(columns), table.name)
+    table, given = with_names(table, parse_columns(reading.columns), reading.label_pattern, reading.group_pattern)
+    meaning = find_columns(table.names, given, table.name)
     cells = [[row[table.names.index(name)] for name in meaning.labels] for row in table.rows]
-    wanted = guess_format(cells) if labels is None else labels
+    wanted = guess_format(cells) if reading.labels is None else reading.labels
     reasons = find_problems(cells, wanted, meaning.labels)
     paths, splits = _column(table, meaning.path), _splits(table, meaning)
     files = [_place(folder, path) for path in paths]
@@ -63,7 +63,7 @@ def load_table(
     for row, result in scanned.items():
         reasons[row] = "" if isinstance(result, Scanned) else f"{files[row]}: {result}"
     bad = [*table.bad, *((place, reason) for place, reason in zip(table.places, reasons, strict=True) if reason)]
-    check_bad_fraction(bad, len(table.rows) + len(table.bad), max_bad_fraction)
+    check_bad_fraction(bad, len(table.rows) + len(table.bad), reading.max_bad_fraction)
     good = [row for row in usable if not reasons[row]]
     numbers, names = read_cells([cells[row] for row in good], wanted, meaning.labels, table.name)
     groups = _column(table, meaning.group) if meaning.group else []

@@ -1,0 +1,37 @@
+"""How a source is read: what the user says about the labels and groups of its files."""
+
+import dataclasses
+
+from tfl.data.label_formats import LabelFormat
+from tfl.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """The options of a source that do not say where it is.
+
+    Attributes:
+        max_bad_fraction: more unusable files than this fraction stop the run.
+        columns: which column of a table is what, see `parse_columns`; what is not given is found by its usual name.
+        label_pattern: a regular expression that finds the label in a path; "": labels are folders or a column.
+        group_pattern: the same for the group; "": groups are a column, or there are none.
+        labels: the format of the labels of a table; None: the format that they seem to have.
+    """
+
+    max_bad_fraction: float = 0.1
+    columns: str = ""
+    label_pattern: str = ""
+    group_pattern: str = ""
+    labels: LabelFormat | None = None
+
+    def refuse(self, *names: str, what: str) -> None:
+        """Refuse options that have no meaning for a source.
+
+        Raises:
+            InputError: one of them is given.
+        """
+        for name in names:
+            if getattr(self, name):
+                raise InputError(
+                    f"`data.{name}` must be empty for a source without {what}. Received: {getattr(self, name)!r}."
+                )

@@ -1,0 +1,90 @@
+"""Tables whose labels or groups are in the names of the files: a folder, or a table of paths."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+from tfl import progress
+from tfl.data.name_patterns import read_groups, read_names
+from tfl.data.split_names import find_splits
+from tfl.data.table.columns import usual_name
+from tfl.data.table.read import Table
+from tfl.data.tree import Folder, describe_ignored
+from tfl.errors import InputError
+
+NAMED = {"label": "label in the name", "group": "group in the name"}  # the columns that patterns add
+
+
+def table_of_folder(root: Folder, pattern: str, source: str, may_be: Callable[[str], bool]) -> tuple[Table, str]:
+    """Return all files of a folder as a table, with the labels that a pattern finds in their paths.
+
+    If all folders directly in the root are splits (`train/cat_1.jpg`, `test/cat_2.jpg`), the files keep them.
+
+    Args:
+        root: the folder.
+        pattern: finds the label; see `read_names`.
+        source: for messages.
+        may_be: whether files with an ending may be examples; another file is listed only if the pattern matches it.
+
+    Returns:
+        The table, and its columns in the form of `data.columns`.
+
+    Raises:
+        InputError: the pattern finds nothing.
+    """
+    if root.ignored:
+        progress.say(describe_ignored(root.ignored))
+    paths = [Path(file).relative_to(root.path).as_posix() for file in root.all_files()]
+    labels = read_names(pattern, "label", paths, source)
+    splits = find_splits(folder.name for folder in root.folders)
+    has_splits = len(splits) == len(root.folders) > 1 and not root.own_examples
+    rows, others = [], []
+    for path, label in zip(paths, labels, strict=True):
+        if label or may_be(Path(path).suffix):
+            rows.append([path, label, splits.get(path.partition("/")[0], "") if has_splits else ""])
+        else:
+            others.append(path)
+    if others:
+        progress.say(
+            f"Ignored: {len(others)} files that `data.label_pattern` does not match and that have another ending; "
+            f"the first is {others[0]}."
+        )
+    table = Table(source, ("path", NAMED["label"], "split"), rows, [row[0] for row in rows], [])
+    return table, f"path=path,label={NAMED['label']}"
+
+
+def with_names(
+    table: Table, given: dict[str, str], label_pattern: str, group_pattern: str
+) -> tuple[Table, dict[str, str]]:
+    """Return a table with columns of the labels and groups that patterns find in its paths.
+
+    Args:
+        table: of paths.
+        given: the columns that the user named, from `parse_columns`.
+        label_pattern: finds the label in the path of a row; "" adds no column.
+        group_pattern: the same for the group.
+
+    Returns:
+        The table, and the columns by meaning, with the new ones.
+
+    Raises:
+        InputError: a pattern finds nothing, or a column is named for the same purpose.
+    """
+    path = given.get("path") or usual_name("path", table.names)
+    if path not in table.names:
+        return table, given  # `find_columns` says so
+    paths = [row[table.names.index(path)].replace("\\", "/") for row in table.rows]
+    found: dict[str, list[str]] = {}
+    for role, pattern in (("label", label_pattern), ("group", group_pattern)):
+        if pattern and role in given:
+            raise InputError(
+                f"`data.{role}_pattern` must be empty if `data.columns` names a column of the {role}. "
+                f"Received: data.{role}_pattern={pattern!r}, {role}={given[role]}."
+            )
+    if label_pattern:
+        found["label"] = read_names(label_pattern, "label", paths, table.name)
+    if groups := read_groups(group_pattern, paths, table.name):
+        found["group"] = groups
+    names = (*table.names, *(NAMED[role] for role in found))
+    rows = [[*row, *(cells[number] for cells in found.values())] for number, row in enumerate(table.rows)]
+    return dataclasses.replace(table, names=names, rows=rows), given | {role: NAMED[role] for role in found}
