@@ -23,7 +23,11 @@ TYPE = re.compile(r"\s*\((?:an integer|a number|a comma separated list)\)$")
 # Every file that a run and the commands on a finished run may write: name, what writes it, content.
 WORKDIR = (
     ("config.json", "run, at its start", "every option of the run; the workdir belongs to this config"),
-    ("splits.csv", "run, at its start", "one row per example: id, label, split, SHA-256 of the file, size"),
+    (
+        "splits.csv",
+        "run, at its start",
+        "one row per example: id, label, split, SHA-256 of the file, size; group and weight, if there are some",
+    ),
     ("quarantine.csv", "run, at its start", "the files that could not be used, each with the reason"),
     (
         "audit.csv",

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import warm
 from option_runs import Shown, make_config, tiny_networks, watch, write_photos
+from tiny_tfds import write_tfds
 
 import tfl
 from tfl import tracking
@@ -27,6 +28,8 @@ EFFECTS = {
     "tracking": ({}, "noted", "files"),
     "data.source": ({}, "folder:OTHER", "weights"),
     "data.columns": ({"data.source": "csv:TABLE"}, "label=other", "weights"),
+    "data.tfds_splits": ({"data.source": "tfds:tiny", "data.tfds_dir": "TFDS"}, "train[:80%]", "weights"),
+    "data.tfds_dir": ({"data.source": "tfds:tiny", "data.tfds_dir": "TFDS"}, "OTHER_TFDS", "weights"),
     "data.decisions": ({}, "DECISIONS", "weights"),
     "data.label_pattern": ({}, r"(?P<label>[0-4])\.png", "weights"),
     "data.group_pattern": ({}, r"([0-4])\.png", "weights"),
@@ -196,6 +199,8 @@ def sources(tmp_path_factory):
         "DEEP": write_photos(folder / "deep", (12, 12), seed=2, deep=True),
         "BAD": folder / "bad",
         "TABLE": write_table(folder / "two", folder / "table.csv"),
+        "TFDS": write_tfds(folder / "tfds", seed=3),
+        "OTHER_TFDS": write_tfds(folder / "other_tfds", seed=4),
         "RUN": folder / "run",
         "DECISIONS": folder / "decisions.csv",
     }

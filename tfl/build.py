@@ -74,6 +74,19 @@ def input_of_config(config: TransferConfig) -> Input:
     return get_input(spec.input, "input").sized(config.data.image_size or spec.image_size)
 
 
+def reading_options(config: TransferConfig) -> dict[str, Any]:
+    """Return the options of a config that say how its source is read, as arguments of `load_source`."""
+    data = config.data
+    return {
+        "columns": data.columns,
+        "label_pattern": data.label_pattern,
+        "group_pattern": data.group_pattern,
+        "tfds_splits": data.tfds_splits,
+        "tfds_dir": data.tfds_dir if data.source.startswith("tfds:") and data.tfds_dir != "default" else "",
+        "labels": get_task(config.task.name).labels,
+    }
+
+
 def load_splits(config: TransferConfig, data: Any = None) -> Splits:
     """Open and split the data of a config; `data`, if it is given, replaces `config.data.source`."""
     splits = load_data(
@@ -85,10 +98,7 @@ def load_splits(config: TransferConfig, data: Any = None) -> Splits:
         train_examples_per_class=config.data.train_examples_per_class,
         bit_depth=config.data.bit_depth,
         kind=input_of_config(config),
-        columns=config.data.columns,
-        label_pattern=config.data.label_pattern,
-        group_pattern=config.data.group_pattern,
-        labels=get_task(config.task.name).labels,
+        **reading_options(config),
         decisions="" if config.data.decisions == "none" else config.data.decisions,
     )
     if get_task(config.task.name).labels.has_names or splits.index.is_multiclass:

@@ -17,7 +17,7 @@ from tfl.data.table.read import read_table
 from tfl.data.tree import read_tree
 from tfl.errors import InputError
 from tfl.features.installed import check_runtime
-from tfl.files.existing import check_file, check_source, existing_folder, existing_splits
+from tfl.files.existing import check_file, check_source, existing_folder, existing_splits, nearest
 from tfl.files.parquet import check_parquet
 from tfl.inputs.files import input_files
 
@@ -39,11 +39,28 @@ def check_config(config: TransferConfig) -> TransferConfig:
     check_source(config.data.source, "data.source")
     if config.data.decisions != "none":
         check_file(config.data.decisions, "data.decisions")
+    _check_tfds(config)
     check_source(config.pretrain.source, "pretrain.source")
     if config.data.split_by not in SPLIT_RULES:
         existing_splits(config.data.split_by)
     check_runtime(config.features.runtime)
     return dataclasses.replace(config, backbone=dataclasses.replace(backbone, name=spec.name))
+
+
+def _check_tfds(config: TransferConfig) -> None:
+    """Refuse a folder of tfds data sets that does not exist, and options of tfds for other sources."""
+    folder, is_used = config.data.tfds_dir, config.data.source.startswith("tfds:")
+    if config.data.tfds_splits and not is_used:
+        raise InputError(
+            "`data.tfds_splits` must be empty for a source other than tfds:NAME. "
+            f"Received: data.tfds_splits={config.data.tfds_splits!r}, data.source={config.data.source!r}."
+        )
+    if folder == "default":
+        return
+    if not is_used and not config.pretrain.source.startswith("tfds:"):
+        raise InputError(f"`data.tfds_dir` must be 'default' for a source other than tfds:NAME. Received: {folder!r}.")
+    if "://" not in folder and not Path(folder).is_dir():
+        raise InputError(f"`data.tfds_dir` must be a folder that exists. Received: {folder!r}.{nearest(Path(folder))}")
 
 
 def check_data(config: TransferConfig) -> None:

@@ -18,6 +18,7 @@ from tfl.config.values import (
     SPLIT,
     STRATEGY,
     TABLE_COLUMNS,
+    TFDS_SPLITS,
     UNITS,
     DataSource,
 )
@@ -34,6 +35,7 @@ BREAKS = {
     LABEL_PATTERN: "[ab]",
     GROUP_PATTERN: "(",
     TABLE_COLUMNS: "price",
+    TFDS_SPLITS: "trian=train",
     SPLIT: (0.5, 0.5),
     STRATEGY: "cpu:1",
     UNITS: (64, 0),
@@ -153,6 +155,7 @@ FREE_TEXT = {
     "data.columns",
     "data.label_pattern",
     "data.group_pattern",
+    "data.tfds_splits",
     "pretrain.source",
     "backbone.name",
     "strategy",

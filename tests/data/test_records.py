@@ -141,13 +141,14 @@ def test_several_labels_and_values(examples, tmp_path):
 
 
 def test_every_broken_record_is_named_and_the_others_are_used(examples, tmp_path, capsys):
-    good = [example | {"split": ("train", "test")[n % 2]} for n, example in enumerate(examples)]
+    good = [example | {"split": ("train", "test")[n % 2], "weight": 1.0} for n, example in enumerate(examples)]
     broken = {
         "not an image": good[0] | {"image/encoded": b"hello"},
         "no image/encoded": {"image/class/label": 0, "image/class/text": "class_0", "split": "train"},
         "is not the bytes of one file": good[0] | {"image/encoded": [good[0]["image/encoded"]] * 2},
         "no image/class/label": {"image/encoded": good[0]["image/encoded"], "split": "train"},
         "2 values of image/class/label": good[0] | {"image/class/label": [0, 1]},
+        "the weight '-1.0'": good[0] | {"weight": -1.0},
         "the split 'trian'": good[0] | {"split": "trian"},
         "no tf.train.Example": b"\xff\xff\xff",
         "its checksum does not match": good[0],
@@ -155,8 +156,8 @@ def test_every_broken_record_is_named_and_the_others_are_used(examples, tmp_path
     }
     file = write_records(tmp_path / "a.tfrecord", [*good, *(value for value in broken.values()), good[0]])
     content, starts = bytearray(file.read_bytes()), find_records(file).starts
-    content[starts[len(good) + 7] + HEAD + 30] ^= 1
-    content[starts[len(good) + 8] + 3] ^= 1
+    content[starts[len(good) + 8] + HEAD + 30] ^= 1
+    content[starts[len(good) + 9] + 3] ^= 1
     file.write_bytes(content)
     source = load_source(f"tfrecord:{file}", max_bad_fraction=0.5, labels=ClassLabels())
     assert {name for name, _ in source.quarantine} == {f"a.tfrecord:{len(good) + n}" for n in range(len(broken))}
@@ -164,7 +165,7 @@ def test_every_broken_record_is_named_and_the_others_are_used(examples, tmp_path
     for number, reason in enumerate(broken):
         assert reason in found[f"a.tfrecord:{len(good) + number}"]
     assert source.index.ids.tolist() == [f"a.tfrecord:{n}" for n in range(len(good))]
-    with pytest.raises(InputError, match=r"`data.max_bad_fraction`.*9 of 33"):
+    with pytest.raises(InputError, match=r"`data.max_bad_fraction`.*10 of 34"):
         load_source(f"tfrecord:{file}", labels=ClassLabels())
 
 

@@ -47,7 +47,7 @@ def records(photos, tmp_path_factory):
 
 def assert_same(here, there):
     assert here.class_names == there.class_names
-    for column in ("ids", "labels", "splits", "groups", "times"):
+    for column in ("ids", "labels", "splits", "groups", "times", "weights"):
         np.testing.assert_array_equal(getattr(here.index, column), getattr(there.index, column), column)
     assert {name: own.tolist() for name, own in here.index.facts.items()} == {
         name: own.tolist() for name, own in there.index.facts.items()
@@ -89,7 +89,12 @@ def tables(photos):
     base = pd.DataFrame({"path": files, "label": [Path(file).parent.name for file in files]})
     splits = base.assign(split=np.array(["train", "val", "test"])[numbers % 3])
     yield "splits", splits, {}, "multiclass"
-    yield "groups", base.assign(group=[f"g{n // 2}" for n in numbers], time=numbers + 5), {}, "multiclass"
+    yield (
+        "groups",
+        base.assign(group=[f"g{n // 2}" for n in numbers], time=numbers + 5, weight=1 + numbers % 5 / 3),
+        {},
+        "multiclass",
+    )
     flags = base.assign(red=numbers % 2, big=(numbers % 3 > 0).astype(int))
     yield "sets", flags, {"columns": "label=red+big"}, "multilabel"
     yield "values", base.assign(price=numbers / 7, age=-numbers / 3), {"columns": "label=price+age"}, "regression"

@@ -18,7 +18,8 @@ NO_TIMES = (
     "`data.split_by` must be 'class', 'content' or a splits.csv for a source without a column of times. "
     "Received: data.split_by='time'. Did you mean a table csv:FILE with data.columns=time=NAME?"
 )
-COLUMNS = ("path", "label", "split", "group", "time")  # what the columns of a table mean
+COLUMNS = ("path", "label", "split", "group", "time", "weight")  # what the columns of a table mean
+_TFDS_SPLIT = re.compile(r"[\w.-]+(\[[^][]*\])?(\s*\+\s*[\w.-]+(\[[^][]*\])?)*")  # train[:10%]+test
 PYTHON_DATA = "python"  # recorded as the source if the data were passed as Python objects
 
 
@@ -120,6 +121,38 @@ def parse_columns(text: str) -> dict[str, str]:
     return given
 
 
+def parse_tfds_splits(text: str, path: str = "data.tfds_splits") -> dict[str, str]:
+    """Return the splits of tfds by the split that they become; one without a name is all of the data.
+
+    Raises:
+        InputError: the text is not of the form "train[:10%]" or "train=train[:80%],test=train[80%:]".
+
+    Example:
+        >>> parse_tfds_splits("train=train[:80%],test=train[80%:]+unlabelled")
+        {'train': 'train[:80%]', 'test': 'train[80%:]+unlabelled'}
+        >>> parse_tfds_splits("train[:10%]")
+        {'': 'train[:10%]'}
+    """
+    given: dict[str, str] = {}
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    for part in parts:
+        role, equals, split = (piece.strip() for piece in part.rpartition("="))
+        is_known = role in ("train", "validation", "test") if equals else len(parts) == 1
+        if not is_known or role in given or not _TFDS_SPLIT.fullmatch(split):
+            raise InputError(
+                f"`{path}` must be {TFDS_SPLITS.text}; known: train, validation, test. Received: {part!r}."
+            )
+        given[role] = split
+    if given and not {"", "train"} & set(given):
+        raise InputError(f"`{path}` must be a split for train too, as in train=NAME. Received: {text!r}.")
+    return given
+
+
+def _validate_tfds_splits(text: str, path: str) -> str:
+    parse_tfds_splits(text, path)
+    return text
+
+
 def _validate_columns(text: str, path: str) -> str:
     parse_columns(text)
     return text
@@ -193,6 +226,9 @@ SOURCE_OR_NONE = DataSource("empty, digits[:CLASSES], folder:PATH, csv:FILE, tfr
 LABEL_PATTERN, GROUP_PATTERN = (
     Checked("empty, or a regular expression with a group", functools.partial(_validate_pattern, name=name))
     for name in ("label", "group")
+)
+TFDS_SPLITS = Checked(
+    "empty, or splits of tfds, as in train[:10%] or train=train[:80%],test=train[80%:]", _validate_tfds_splits
 )
 TABLE_COLUMNS = Checked("empty, or columns of a table, as in path=file,label=red+green", _validate_columns)
 SPLIT = Checked("three positive fractions (train, validation, test) that add up to 1", validate_split)

@@ -41,6 +41,8 @@ class Index:
         groups: str, examples of one group are never in two splits; "" for an example of no group. Empty: no groups.
         value_names: K names of regression targets, if the source names them; else empty.
         times: str, when each example was made, as its table says it. Empty: not known.
+        weights: float32, how much each example counts in training and in choices on validation, with mean 1; metrics
+            count every example once. Empty: all count the same.
     """
 
     ids: np.ndarray
@@ -53,6 +55,7 @@ class Index:
     groups: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.str_))
     value_names: tuple[str, ...] = ()
     times: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.str_))
+    weights: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.float32))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -152,13 +155,23 @@ class Index:
         """Return numbers for some rows, equal for examples that are not independent; None if there are no groups."""
         return self.together()[rows] if len(self.groups) else None
 
+    def weights_of(self, rows: np.ndarray) -> np.ndarray:
+        """Return the weights of some rows, float32; 1 if all examples count the same."""
+        return self.weights[rows] if len(self.weights) else np.ones(len(rows), np.float32)
+
     def write_csv(self, path: epath.PathLike) -> None:
-        """Write the table as `splits.csv`, with class names as labels."""
+        """Write the table as `splits.csv`, with class names as labels; groups and weights only if there are some."""
+        more = self._more_columns()
         rows = zip(
             self.ids, self.paths, self.label_texts(), self.splits,
-            self.sha256, *self.facts.values(), strict=True,
+            self.sha256, *self.facts.values(), *more.values(), strict=True,
         )  # fmt: skip
-        write_csv(path, (*COLUMNS, *self.facts), rows)
+        write_csv(path, (*COLUMNS, *self.facts, *more), rows)
+
+    def _more_columns(self) -> dict[str, list[str]]:
+        """Return the columns that a `splits.csv` has only if there are groups or weights, as text."""
+        columns = {"group": self.groups, "weight": self.weights}
+        return {name: [str(value) for value in column] for name, column in columns.items() if len(column)}
 
     def check_same(self, recorded: Sequence[Mapping[str, str]]) -> None:
         """Check that a table from an earlier run lists the same examples, so that its results are valid for them.
@@ -167,13 +180,15 @@ class Index:
             recorded: the rows of a `splits.csv`.
 
         Raises:
-            InputError: some examples are new, gone or changed (in content, label or split); the message says how many,
-                and names one.
+            InputError: some examples are new, gone or changed (in content, label, split or weight); the message says
+                how many, and names one.
         """
-        labels = self.label_texts()
-        now = dict(zip(self.ids, zip(self.sha256, labels, self.splits, strict=True), strict=True))
-        # Older runs wrote class names in the Unicode form of the file system.
-        then = {row["id"]: (row["sha256"], normal_name(row["label"]), row["split"]) for row in recorded}
+        weights = self._more_columns().get("weight", [""] * len(self))
+        now = dict(zip(self.ids, zip(self.sha256, self.label_texts(), self.splits, weights, strict=True), strict=True))
+        then = {  # older runs wrote class names in the Unicode form of the file system
+            row["id"]: (row["sha256"], normal_name(row["label"]), row["split"], row.get("weight", ""))
+            for row in recorded
+        }
         differing = {
             "new": [name for name in now if name not in then],
             "gone": [name for name in then if name not in now],
@@ -198,6 +213,27 @@ def _connect(starts: np.ndarray, ends: np.ndarray, size: int) -> np.ndarray:
     """Return the number of the connected part, int64 (size,), of each node of a graph with these edges."""
     graph = sparse.coo_matrix((np.ones(len(starts), bool), (starts, ends)), shape=(size, size))
     return sparse.csgraph.connected_components(graph, directed=False)[1].astype(np.int64)
+
+
+def normal_weights(weights: Sequence[float], source: str) -> np.ndarray:
+    """Return the weights of examples as an index has them: float32 with mean 1.
+
+    Args:
+        weights: N numbers of at least 0; only their ratios matter. Those that have mean 1 stay as they are.
+        source: for the message.
+
+    Raises:
+        InputError: all of them are 0.
+
+    Example:
+        >>> normal_weights([1, 1, 4], "table.csv").tolist()
+        [0.5, 0.5, 2.0]
+    """
+    mean = np.mean(weights, dtype=np.float64)
+    if not mean > 0:
+        raise InputError(f"`data.source` must have a weight above 0. Received: {source} with weights of 0 only.")
+    is_normal = abs(mean - 1) < np.finfo(np.float32).eps  # dividing again would change the last bit of some
+    return (np.asarray(weights, np.float64) / (1 if is_normal else mean)).astype(np.float32)
 
 
 def read_splits(path: epath.PathLike) -> list[dict[str, str]]:

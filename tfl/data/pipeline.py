@@ -54,7 +54,7 @@ def make_dataset(
 
     Returns:
         Dataset of {"input": uint8 (B, image_size, image_size, 3) RGB, "label", "id": int64 (B,), "weight":
-        float32 (B,), all 1}; another kind of example has another "input".
+        float32 (B,), from the index, else 1}; another kind of example has another "input".
 
     Example:
         >>> splits = tfl.load_data("digits")
@@ -67,6 +67,7 @@ def make_dataset(
     rows, again = split_draws(rows)
     with tf.device("CPU"):
         seeds = tf.constant(source.index.seeds if epoch is not None else (), tf.int64)
+        weights = tf.constant(source.index.weights)
 
     kind = source.kind.sized(image_size)
 
@@ -79,7 +80,8 @@ def make_dataset(
                 again_seed = tf.random.experimental.stateless_fold_in(own_seed, repeat)
                 own_seed = tf.where(repeat > 0, again_seed, own_seed)
             prepared = kind.augment(example["input"], augmentation, own_seed)
-        return {"input": prepared, "label": example["label"], "id": example["id"], "weight": tf.ones(())}
+        weight = tf.gather(weights, example["id"]) if weights.shape[0] else tf.ones(())
+        return {"input": prepared, "label": example["label"], "id": example["id"], "weight": weight}
 
     dataset = source.examples(rows)
     if again.any():

@@ -15,6 +15,8 @@ class Reading:
         columns: which column of a table is what, see `parse_columns`; what is not given is found by its usual name.
         label_pattern: a regular expression that finds the label in a path; "": labels are folders or a column.
         group_pattern: the same for the group; "": groups are a column, or there are none.
+        tfds_splits: which splits of tfds become which split, see `parse_tfds_splits`; "": those with such names.
+        tfds_dir: the folder of prepared tfds data sets; "": TFDS_DATA_DIR, or the folder of tfds.
         labels: the format of the labels of a table; None: the format that they seem to have.
     """
 
@@ -22,6 +24,8 @@ class Reading:
     columns: str = ""
     label_pattern: str = ""
     group_pattern: str = ""
+    tfds_splits: str = ""
+    tfds_dir: str = ""
     labels: LabelFormat | None = None
 
     def refuse(self, *names: str, what: str) -> None:

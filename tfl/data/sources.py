@@ -35,6 +35,8 @@ def load_source(
     columns: str = "",
     label_pattern: str = "",
     group_pattern: str = "",
+    tfds_splits: str = "",
+    tfds_dir: str = "",
     labels: LabelFormat | None = None,
 ) -> Source:
     """Open a source and index it.
@@ -54,6 +56,9 @@ def load_source(
         label_pattern: a regular expression that finds the label in the path of a file, relative to the folder or the
             table, as in ``(?P<label>[a-z]+)_\\d+\\.jpg``; "": labels are the class folders or a column.
         group_pattern: the same for the group; files of one group are never in two splits.
+        tfds_splits: which splits of tfds become which split, as in "train=train[:80%],test=train[80%:]"; "train[:10%]"
+            alone is divided by tfl. "": the splits that are named train, validation and test.
+        tfds_dir: the folder of prepared tfds data sets; "": the variable TFDS_DATA_DIR, or the folder of tfds.
         labels: the format of the labels of a table, of records or of names; None: the one that they seem to have.
 
     Returns:
@@ -67,12 +72,14 @@ def load_source(
         ('0', '1', '2', '3', '4')
     """
     input_ = get_input(kind)
-    reading = Reading(max_bad_fraction, columns, label_pattern, group_pattern, labels)
+    reading = Reading(max_bad_fraction, columns, label_pattern, group_pattern, tfds_splits, tfds_dir, labels)
+    if not (isinstance(source, str) and source.lower().startswith("tfds:")):
+        reading.refuse("tfds_splits", "tfds_dir", what="splits of tfds")
     read = _open_files(source, input_, reading, class_names)
     if read is None:
         reading.refuse("columns", what="columns")
         reading.refuse("label_pattern", "group_pattern", what="files")
-        read = _open(source, input_, max_bad_fraction)
+        read = _open(source, input_, reading)
     return read.at_depth(bit_depth)
 
 
@@ -102,13 +109,13 @@ def _open_folder(path: str, kind: Input, reading: Reading, class_names: Sequence
     return load_folder(path, kind, *options) if known is None else known
 
 
-def _open(source: Any, kind: Input, max_bad_fraction: float) -> Source:
+def _open(source: Any, kind: Input, reading: Reading) -> Source:
     if isinstance(source, str):
         place, _, name = validate_source(source, "data.source").partition(":")
-        return load_digits(name, kind) if place == "digits" else load_tfds(name, kind, max_bad_fraction)
+        return load_digits(name, kind) if place == "digits" else load_tfds(name, kind, reading)
     splits = source if isinstance(source, Mapping) else {"": source}
     if splits and all(isinstance(part, tf.data.Dataset) for part in splits.values()):
-        return load_streams(splits, kind, max_bad_fraction=max_bad_fraction)
+        return load_streams(splits, kind, max_bad_fraction=reading.max_bad_fraction)
     if splits and all(isinstance(part, (tuple, list)) and len(part) == 2 for part in splits.values()):
         return load_arrays(splits, kind)
     raise InputError(

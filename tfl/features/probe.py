@@ -138,6 +138,7 @@ def choose_head(
     target: str | Task = "multiclass",
     num_outputs: int = 0,
     weights: np.ndarray | None = None,
+    validation_weights: np.ndarray | None = None,
     class_weight: Any = None,
     over_workers: Sum = alone,
 ) -> ProbeResult:
@@ -154,6 +155,7 @@ def choose_head(
         target: "multiclass", "binary", "multilabel" or "regression".
         num_outputs: K; 0 takes it from the labels.
         weights: weights of the training examples, as for `solve_head`.
+        validation_weights: weights of the validation examples in the loss that chooses λ.
         class_weight: as for `solve_head`; it also counts in the validation loss.
         over_workers: for several workers: a function from a list of arrays to their sums over all workers. Each worker
             has some of the examples, at least one of both splits, and all workers make this call. K must then be
@@ -175,8 +177,8 @@ def choose_head(
         raise InputError(f"`l2` must be positive, or 0 to choose it. Received: l2={l2!r}.")
     task = get_task(target)
     class_weight = weigh_classes(class_weight, task, num_outputs, train.labels, over_workers)
-    validation_weights = weigh_examples(validation.labels, None, class_weight, over_workers)
-    held_out = (validation.values, validation.labels, task, validation_weights)
+    shares = weigh_examples(validation.labels, validation_weights, class_weight, over_workers)
+    held_out = (validation.values, validation.labels, task, shares)
     with single_threaded():
         problem = make_problem(train.values, train.labels, task, num_outputs, weights, class_weight, over_workers)
         grid = [float(l2)] if l2 else default_grid(problem.rows)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfl.data.index import Index
 from tfl.data.order import epoch_order, split_draws
 from tfl.distribution.shares import make_shares
 from tfl.features.extract import PLAIN, Extractor, View
@@ -19,18 +20,22 @@ from tfl.progress import say
 SAMPLE = 64  # images for timing the two ways
 
 
-def make_feature_dataset(features: Outputs, positions: np.ndarray, batch_size: int) -> tf.data.Dataset:
+def make_feature_dataset(
+    features: Outputs, positions: np.ndarray, batch_size: int, index: Index | None = None
+) -> tf.data.Dataset:
     """Make batches of features in the form of `make_dataset`; each batch is read from disk when it is needed.
 
     Args:
         features: features from an `Extractor`.
         positions: int64 `(N,)`, positions of the rows of `features`, in the wanted order.
         batch_size: examples per batch; the last batch may be shorter.
+        index: has the weights of the examples; None: all weights are 1.
 
     Returns:
-        Dataset of {"input": float32 (B, ...), "label", "id": int64 (B,), "weight": float32 (B,), all 1}.
+        Dataset of {"input": float32 (B, ...), "label", "id": int64 (B,), "weight": float32 (B,)}.
     """
     shape = (None, *features.values.shape[1:])
+    weights = np.ones(len(features.ids), np.float32) if index is None else index.weights_of(features.ids)
 
     def gather(rows: tf.Tensor) -> dict[str, tf.Tensor]:
         values = tf.numpy_function(lambda chosen: features.values[chosen], [rows], tf.float32)
@@ -38,7 +43,7 @@ def make_feature_dataset(features: Outputs, positions: np.ndarray, batch_size: i
             "input": tf.ensure_shape(values, shape),
             "label": tf.gather(features.labels, rows),
             "id": tf.gather(features.ids, rows),
-            "weight": tf.ones(tf.shape(rows)),
+            "weight": tf.gather(weights, rows),
         }
 
     batches = tf.data.Dataset.from_tensor_slices(np.asarray(positions, np.int64)).batch(batch_size)
@@ -69,6 +74,7 @@ class StoredPhase:
     ) -> None:
         self.classes = None if sampling == "uniform" else extractor.source.index.labels[rows].reshape(-1)
         self.rows, self.num_views, self.batch_size, self.seed = rows, len(views), batch_size, seed
+        self.index = extractor.source.index
         self.features = extractor(rows, views, "activations of train")
         self.num_batches = math.ceil(len(rows) / batch_size)
 
@@ -78,11 +84,11 @@ class StoredPhase:
 
     def from_batch(self, epoch: int, start: int) -> tf.data.Dataset:
         """Return the batches of one epoch without the first `start`."""
-        return make_feature_dataset(self.features, self._order(epoch, start), self.batch_size)
+        return make_feature_dataset(self.features, self._order(epoch, start), self.batch_size, self.index)
 
     def shares(self, epoch: int, start: int, mine: range, num_replicas: int) -> tf.data.Dataset:
         """Return the shares of some replicas in the batches of `from_batch`."""
-        make = functools.partial(make_feature_dataset, self.features)
+        make = functools.partial(make_feature_dataset, self.features, index=self.index)
         return make_shares(self._order(epoch, start), self.batch_size, make, mine, num_replicas)
 
     def _order(self, epoch: int, start: int) -> np.ndarray:

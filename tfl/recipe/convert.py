@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from tfl.build import checked, input_of_config
+from tfl.build import checked, input_of_config, reading_options
 from tfl.checks import check_outside_of_sources
 from tfl.config import TransferConfig
 from tfl.data import load_source, reading_explained, write_quarantine_csv
@@ -16,7 +16,6 @@ from tfl.errors import InputError
 from tfl.files.locks import try_lock_file
 from tfl.files.writing import expand_home, make_folder, sweep_unfinished, write_text
 from tfl.progress import say
-from tfl.tasks import get_task
 
 
 @reading_explained()
@@ -63,8 +62,7 @@ def convert_data(
         config.data.max_bad_fraction,
         bit_depth=config.data.bit_depth,
         kind=input_of_config(config),
-        columns=config.data.columns,
-        labels=get_task(config.task.name).labels,
+        **reading_options(config),
     )
     plan = plan_shards(source, shards, SUFFIXES[name], config.seed)
     try:

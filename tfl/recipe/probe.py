@@ -11,7 +11,7 @@ from tfl.evaluation import Predictions
 from tfl.features import Extractor, ProbeResult, assign_head, choose_head, cross_validate_head
 from tfl.features.extract import BATCH
 from tfl.features.probe import solve_head as solve_one_head
-from tfl.features.rows import fits_in_memory
+from tfl.features.rows import alone, fits_in_memory
 from tfl.models.classifier import logits_layer, split_at_features
 from tfl.models.freezing import train_only
 from tfl.models.inference import Outputs
@@ -110,14 +110,24 @@ def _solve_linear_head(run: Run, extractor: Extractor) -> _Head:
     views, train, validation = [None, *run.views()], run.rows("train"), run.rows("validation")
     if not len(validation):  # every example is for training, and λ is given
         features = _targets(run, run.features(extractor, train, views, "features of train"))
-        head = solve_one_head(features.values, features.labels, **solve.keywords)
+        head = solve_one_head(features.values, features.labels, weights=run.own_weights(features.ids), **solve.keywords)
         return _take_head(run, ProbeResult(head, ()))
     few = fits_in_memory(len(views) * len(train), extractor.shape[0])
+    over_workers = alone
     if few or run.workers.number == 1 or len(validation) < BATCH * run.workers.number:
-        return _take_head(run, solve(*(_targets(run, outputs) for outputs in _features(run, extractor))))
-    own = extractor(run.share(train), views, "features of train")
-    held = extractor(run.share(validation), description="features of validation")
-    return _take_head(run, solve(_targets(run, own), _targets(run, held), over_workers=run.workers.sum))
+        own, held = _features(run, extractor)
+    else:
+        own = extractor(run.share(train), views, "features of train")
+        held = extractor(run.share(validation), description="features of validation")
+        over_workers = run.workers.sum
+    result = solve(
+        _targets(run, own),
+        _targets(run, held),
+        weights=run.own_weights(own.ids),
+        validation_weights=run.own_weights(held.ids),
+        over_workers=over_workers,
+    )
+    return _take_head(run, result)
 
 
 def _cross_validate(run: Run, extractor: Extractor) -> _Head:
@@ -134,6 +144,7 @@ def _cross_validate(run: Run, extractor: Extractor) -> _Head:
         folds=run.config.probe.folds,
         target=run.balance.solved,
         num_outputs=logits_layer(run.model).units,
+        weights=run.own_weights(rows),
         class_weight=run.balance.class_weight,
         groups=run.splits.index.together()[rows],
         rule=run.config.probe.rule,
@@ -181,6 +192,7 @@ def _train_hidden_head(run: Run, extractor: Extractor) -> _Head:
             epochs=HIDDEN_HEAD_EPOCHS,
             validation_data=(np.asarray(validation.values), validation.labels, weights),
             callbacks=[stop],
+            sample_weight=run.own_weights(train.ids),
             class_weight=run.balance.class_weight,
             seed=run.config.seed,
             verbose=False,

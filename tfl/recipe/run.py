@@ -72,11 +72,18 @@ class Run:
 
     def example_weights(self, rows: np.ndarray) -> np.ndarray | None:
         """Return the weight of each example for choices on validation, with mean 1; None: all have the same weight."""
-        class_weight = self.balance.class_weight
-        if class_weight is None:
+        class_weight, own = self.balance.class_weight, self.own_weights(rows)
+        if class_weight is None and own is None:
             return None
-        weights = np.array([class_weight.get(int(label), 1.0) for label in self.splits.index.labels[rows]])
+        weights = np.ones(len(rows)) if own is None else own.astype(np.float64)
+        if class_weight is not None:
+            weights *= [class_weight.get(int(label), 1.0) for label in self.splits.index.labels[rows]]
         return weights / weights.mean()
+
+    def own_weights(self, rows: np.ndarray) -> np.ndarray | None:
+        """Return the weights that the data gives to some examples; None: all count the same."""
+        index = self.splits.index
+        return index.weights_of(rows) if len(index.weights) else None
 
     def as_learned(self, table: Predictions) -> Predictions:
         """Return predictions whose losses have the offsets and weights that the head is solved with."""

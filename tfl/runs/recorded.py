@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tfl.build import reading_options
 from tfl.config import PYTHON_DATA, TransferConfig
 from tfl.data import Source, load_source
 from tfl.data.decisions import RELABEL, apply_decisions, read_decisions
@@ -20,7 +21,7 @@ from tfl.inputs import Input
 from tfl.models.metadata import Metadata
 from tfl.progress import say
 from tfl.registry import normal_name
-from tfl.tasks import Task, get_task
+from tfl.tasks import Task
 from tfl.workdir import DECISIONS, Workdir
 
 Rows = Sequence[dict[str, str]]
@@ -143,18 +144,15 @@ def open_recorded(
     if source and data is not None:
         raise InputError(f"`source` must be empty if `data` is given. Received: source={source!r}.")
     most, depth = config.data.max_bad_fraction, config.data.bit_depth
-    table = {
-        "columns": config.data.columns,
-        "label_pattern": config.data.label_pattern,
-        "group_pattern": config.data.group_pattern,
-        "labels": get_task(config.task.name).labels,
-    }
+    table = reading_options(config)
     if data is not None:
         return load_source(data, most, bit_depth=depth, kind=kind, **table), PYTHON_DATA
-    kinds = [place.partition(":")[0] for place in (config.data.source, source or config.data.source)]
-    if kinds not in (["csv"] * 2, ["tfrecord"] * 2):
+    here, there = (place.partition(":")[0] for place in (config.data.source, source or config.data.source))
+    if here != there:
         table["columns"] = ""  # the new place may be a folder
-    if not (source or config.data.source).startswith(("csv:", "folder:")):
+    if here != there or there != "tfds":
+        table["tfds_splits"] = table["tfds_dir"] = ""
+    if there not in ("csv", "folder"):
         table["label_pattern"] = table["group_pattern"] = ""
     try:
         opened = load_source(source or config.data.source, most, class_names, depth, kind, **table)

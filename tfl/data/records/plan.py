@@ -57,11 +57,11 @@ def plan_shards(source: Source, shards: int, suffix: str, seed: int) -> Plan:
 
 def _digest(index: Index, rows: dict[str, np.ndarray]) -> str:
     digest, labels = hashlib.sha256(), index.label_texts()
-    names = [index.label_names, *map(str, (index.groups.size, index.times.size))]
+    names = [index.label_names, *map(str, (index.groups.size, index.times.size, index.weights.size))]
     digest.update(json.dumps(names).encode("utf-8", "surrogateescape"))
     for name, own in rows.items():
         for row in own.tolist():
             facts = (index.ids[row], index.sha256[row], labels[row], index.splits[row])
-            more = [str(column[row]) for column in (index.groups, index.times) if len(column)]
+            more = [str(column[row]) for column in (index.groups, index.times, index.weights) if len(column)]
             digest.update(json.dumps([name, *map(str, facts), *more]).encode("utf-8", "surrogateescape"))
     return digest.hexdigest()

@@ -13,6 +13,7 @@ import tensorflow as tf
 from tfl import progress
 from tfl.data.folder import encode_paths
 from tfl.data.index import make_index
+from tfl.data.label_formats import LabelFormat
 from tfl.data.quarantine import check_bad_fraction
 from tfl.data.reading import Reading
 from tfl.data.records.examples import Values, parse_example
@@ -20,10 +21,10 @@ from tfl.data.records.files import check_records, names_of_files, splits_of_file
 from tfl.data.records.framing import find_records
 from tfl.data.records.labels import first_text, label_cells, read_names
 from tfl.data.source import Source
-from tfl.data.split_names import find_splits
 from tfl.data.table.columns import Columns
 from tfl.data.table.labels import find_problems, guess_format, read_cells
-from tfl.data.table.source import problem_of_split
+from tfl.data.table.read import Table
+from tfl.data.table.source import further_columns, problem_of_split, problem_of_weight, read_splits_of
 from tfl.errors import BadExampleError, InputError
 from tfl.files.reading import first_twice
 from tfl.inputs import Input, Scanned
@@ -134,26 +135,38 @@ def load_records(pattern: str, kind: Input, reading: Reading = _AS_IT_IS) -> Rec
     scanned = _scan(kind, files, frames, meaning)
     bad = [*ends, *((frame.id, found) for frame, found in zip(frames, scanned, strict=True) if isinstance(found, str))]
     records = [found for found in scanned if isinstance(found, _Record)]
-    features = [record.features for record in records]
-    names = read_names(files[0].parent)
-    titles, cells, reasons = label_cells(
-        features, [record.id for record in records], meaning.labels, reading.labels, names
-    )
-    wanted = guess_format(cells) if reading.labels is None else reading.labels
-    splits = _splits(records, meaning)
-    has_splits = any(splits)
-    for row, problem in enumerate(find_problems(cells, wanted, titles)):
-        reasons[row] = reasons[row] or problem or (problem_of_split(splits[row]) if has_splits else "")
+    table, meaning, reasons, wanted = _as_table(f"tfrecord:{pattern}", records, files, meaning, reading)
     bad += [(record.id, reason) for record, reason in zip(records, reasons, strict=True) if reason]
     check_bad_fraction(bad, len(frames) + len(ends), reading.max_bad_fraction)
     good = [row for row, reason in enumerate(reasons) if not reason]
     if not good:
-        raise InputError(f"`data.source` must have at least one usable record. Received: tfrecord:{pattern}.")
-    numbers, label_names = read_cells([cells[row] for row in good], wanted, titles, f"tfrecord:{pattern}")
+        raise InputError(f"`data.source` must have at least one usable record. Received: {table.name}.")
+    width = len(meaning.labels)
+    numbers, names = read_cells([table.rows[row][:width] for row in good], wanted, meaning.labels, table.name)
+    splits = read_splits_of(table, meaning) if meaning.split else [record.split for record in records]
     usable = [records[row]._replace(split=splits[row]) for row in good]
-    source = _make_source(kind, files, usable, tuple(bad), numbers, label_names if wanted.has_names else (), meaning)
-    value_names = () if wanted.has_names else label_names
-    return dataclasses.replace(source, index=dataclasses.replace(source.index, value_names=value_names))
+    source, order = _make_source(kind, files, usable, tuple(bad), numbers, names if wanted.has_names else ())
+    further = further_columns(table, meaning, [good[place] for place in order], wanted, names)
+    return dataclasses.replace(source, index=dataclasses.replace(source.index, **further))
+
+
+def _as_table(
+    name: str, records: Sequence[_Record], files: Sequence[Path], meaning: Columns, reading: Reading
+) -> tuple[Table, Columns, list[str], LabelFormat]:
+    """Return all but the examples as a table, what its columns mean, why rows cannot be used, and the format."""
+    features, ids = [record.features for record in records], [record.id for record in records]
+    titles, cells, reasons = label_cells(features, ids, meaning.labels, reading.labels, read_names(files[0].parent))
+    more = [key for key in dict.fromkeys((meaning.split, meaning.group, meaning.time, meaning.weight)) if key]
+    rows = [[*row, *(first_text(own, key) for key in more)] for row, own in zip(cells, features, strict=True)]
+    table = Table(name, (*titles, *more), rows, ids, [])
+    wanted = guess_format(cells) if reading.labels is None else reading.labels
+    meaning = dataclasses.replace(meaning, labels=titles)
+    splits = read_splits_of(table, meaning)
+    for row, problem in enumerate(find_problems(cells, wanted, titles)):
+        wrong_split = problem_of_split(splits[row]) if any(splits) else ""
+        wrong_weight = problem_of_weight(first_text(features[row], meaning.weight)) if meaning.weight else ""
+        reasons[row] = reasons[row] or problem or wrong_split or wrong_weight
+    return table, meaning, reasons, wanted
 
 
 def _find_frames(files: Sequence[Path]) -> tuple[list[_Frame], list[tuple[str, str]]]:
@@ -209,7 +222,8 @@ def _check_record(kind: Input, frame: _Frame, content: bytes, meaning: Columns) 
         scanned = kind.scan(examples[0])
     except BadExampleError as error:
         return str(error)
-    kept = (*meaning.labels, *map(text_key, meaning.labels), meaning.split, meaning.group, meaning.time, ID)
+    more = (meaning.split, meaning.group, meaning.time, meaning.weight, ID)
+    kept = (*meaning.labels, *map(text_key, meaning.labels), *more)
     place = (frame.file, frame.start, frame.length, content.find(examples[0]), len(examples[0]))
     own = first_text(features, ID) or frame.id
     return _Record(own, place, frame.split, {key: features[key] for key in kept if key in features}, scanned)
@@ -222,8 +236,8 @@ def _make_source(
     bad: tuple[tuple[str, str], ...],
     labels: np.ndarray,
     class_names: Sequence[str],
-    meaning: Columns,
-) -> RecordSource:
+) -> tuple[RecordSource, np.ndarray]:
+    """Make a source of usable records; return for each row of its index also its place in `records`."""
     ids = [record.id for record in records]
     if (twice := first_twice(ids)) is not None:
         raise InputError(f"`data.source` must have different ids in the key {ID!r}. Received: {twice!r} twice.")
@@ -234,12 +248,8 @@ def _make_source(
         splits=[record.split for record in records],
         sha256=[record.scanned.sha256 for record in records],
         facts={name: [record.scanned.facts[name] for record in records] for name in kind.facts},
-        groups=[first_text(record.features, meaning.group) for record in records] if meaning.group else None,
     )
-    if meaning.time:
-        times = [first_text(records[place].features, meaning.time) for place in order]
-        index = dataclasses.replace(index, times=np.array(times, np.str_))
-    return RecordSource(
+    source = RecordSource(
         index,
         dataclasses.replace(kind, formats=tuple(sorted({record.scanned.format for record in records}))),
         bad,
@@ -248,12 +258,4 @@ def _make_source(
         places=np.array([record.place for record in records], np.int64)[order],
         fingerprints=np.array([record.scanned.fingerprint for record in records], np.int64)[order],
     )
-
-
-def _splits(records: Sequence[_Record], meaning: Columns) -> list[str]:
-    """Return the split of each record: by its key, or else by the name of its file."""
-    if not meaning.split:
-        return [record.split for record in records]
-    texts = [first_text(record.features, meaning.split) for record in records]
-    known = find_splits(sorted(set(texts)))
-    return [known.get(text, text) for text in texts]
+    return source, order

@@ -116,6 +116,8 @@ def features_of(index: Index, row: int, encoded: bytes, kind: str) -> Features:
         numbers = [int(label)] if labels.has_one_class else np.flatnonzero(label).tolist()
         features[f"{kind}/class/label"] = numbers
         features[f"{kind}/class/text"] = [_bytes(index.class_names[number]) for number in numbers]
+    if len(index.weights):
+        features["weight"] = [float(index.weights[row])]
     for name, column in (("split", index.splits), ("group", index.groups), ("time", index.times)):
         if len(column) and column[row]:
             features[name] = [_bytes(column[row])]

@@ -14,6 +14,7 @@ USUAL = {
     "split": ("split", "subset", "partition", "fold"),
     "group": ("group", "groupid", "patient", "patientid", "subject", "subjectid"),
     "time": ("time", "timestamp", "datetime", "date", "takenat", "createdat"),
+    "weight": ("weight", "sampleweight", "exampleweight"),
 }
 
 
@@ -27,6 +28,7 @@ class Columns:
         split: the split of each row.
         group: rows of one group are never in two splits.
         time: when the example was made, for a split by time.
+        weight: how much the example counts in training.
     """
 
     path: str
@@ -34,10 +36,13 @@ class Columns:
     split: str = ""
     group: str = ""
     time: str = ""
+    weight: str = ""
 
 
 def find_columns(names: Sequence[str], given: Mapping[str, str], table: str) -> Columns:
     """Find the columns of a table: those that are given, and the usual names for the others.
+
+    A column that is given for one purpose is not taken for another one by its usual name.
 
     Args:
         names: of all columns.
@@ -49,13 +54,13 @@ def find_columns(names: Sequence[str], given: Mapping[str, str], table: str) -> 
 
     Example:
         >>> find_columns(["file_name", "Breed", "age"], {"label": "age"}, "dogs.csv")
-        Columns(path='file_name', labels=('age',), split='', group='', time='')
+        Columns(path='file_name', labels=('age',), split='', group='', time='', weight='')
     """
-    found = {role: given.get(role) or usual_name(role, names) for role in COLUMNS}
-    labels = tuple(part.strip() for part in found["label"].split("+")) if found["label"] else ()
-    if found["label"] in names:  # a column may have a plus in its name
-        labels = (found["label"],)
-    for name in (found["path"], *labels, found["split"], found["group"], found["time"]):
+    taken = {*given.values(), *_label_columns(given.get("label", ""), names)}
+    others = [name for name in names if name not in taken]
+    found = {role: given.get(role) or usual_name(role, others) for role in COLUMNS}
+    labels = _label_columns(found["label"], names)
+    for name in (found["path"], *labels, *(found[role] for role in COLUMNS[2:])):
         if name and name not in names:
             raise InputError(
                 f"`data.columns` must name columns of {table}: {', '.join(names)}. Received: {name!r}."
@@ -68,7 +73,13 @@ def find_columns(names: Sequence[str], given: Mapping[str, str], table: str) -> 
                 f"`data.columns` must say which column is the {role}, as in {role}=NAME{several}, because {table} has "
                 f"no column named {role}. Received: the columns {', '.join(names)}."
             )
-    return Columns(found["path"], labels, found["split"], found["group"], found["time"])
+    return Columns(found["path"], labels, *(found[role] for role in COLUMNS[2:]))
+
+
+def _label_columns(label: str, names: Sequence[str]) -> tuple[str, ...]:
+    if label in names:  # a column may have a plus in its name
+        return (label,)
+    return tuple(part.strip() for part in label.split("+")) if label else ()
 
 
 def usual_name(role: str, names: Sequence[str]) -> str:

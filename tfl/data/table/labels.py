@@ -31,7 +31,7 @@ def guess_format(cells: Sequence[Sequence[str]]) -> LabelFormat:
     texts = [row[0] for row in cells if row[0].lower() not in _MISSING]
     if any(SEPARATOR in text for text in texts):
         return SetLabels()
-    is_number = [_number(text) is not None for text in texts]
+    is_number = [read_number(text) is not None for text in texts]
     return ValueLabels() if all(is_number) and any("." in text for text in texts) else ClassLabels()
 
 
@@ -102,14 +102,14 @@ def _problem(row: Sequence[str], wanted: LabelFormat, names: Sequence[str]) -> s
     for cell, name in zip(row, names, strict=True):
         if cell.lower() in _MISSING and (wanted.has_one_class or not wanted.has_names or len(names) > 1):
             return f"no {name}"
-        if not wanted.has_names and _number(cell) is None:
+        if not wanted.has_names and read_number(cell) is None:
             return f"{name} is {cell!r}, which is not a number"
         if wanted.has_names and len(names) > 1 and cell.lower() not in _YES:
             return f"{name} is {cell!r}, which is neither 0 nor 1"
     return ""
 
 
-def _number(text: str) -> float | None:
+def read_number(text: str) -> float | None:
     """Return a finite number, or None."""
     try:
         value = float(text)

@@ -2,18 +2,22 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from tfl import progress
 from tfl.config.values import parse_columns
 from tfl.data.folder import FileSource, make_file_source
+from tfl.data.index import normal_weights
+from tfl.data.label_formats import LabelFormat
 from tfl.data.quarantine import check_bad_fraction
 from tfl.data.reading import Reading
 from tfl.data.split_names import SPLITS, find_splits
 from tfl.data.table.columns import Columns, find_columns
-from tfl.data.table.labels import find_problems, guess_format, read_cells
+from tfl.data.table.labels import find_problems, guess_format, read_cells, read_number
 from tfl.data.table.names import with_names
 from tfl.data.table.read import Table
 from tfl.inputs import Input, Scanned
@@ -33,7 +37,7 @@ def load_table(
     """Make a source from the rows of a table.
 
     A row that cannot be used is left out and listed in `quarantine` with its line: no file, a file that is no example,
-    no label, an unknown split, a file that another row has named.
+    no label, an unknown split, a wrong weight, a file that another row has named.
 
     Args:
         table: the rows.
@@ -50,12 +54,14 @@ def load_table(
     cells = [[row[table.names.index(name)] for name in meaning.labels] for row in table.rows]
     wanted = guess_format(cells) if reading.labels is None else reading.labels
     reasons = find_problems(cells, wanted, meaning.labels)
-    paths, splits = _column(table, meaning.path), _splits(table, meaning)
+    paths, splits = _column(table, meaning.path), read_splits_of(table, meaning)
     files = [_place(folder, path) for path in paths]
     has_splits, seen = any(splits), dict[str, str]()
+    weights = _column(table, meaning.weight) if meaning.weight else []
     for row, (path, split) in enumerate(zip(paths, splits, strict=True)):
         wrong_split = problem_of_split(split) if has_splits else ""
-        reasons[row] = reasons[row] or _problem_of_file(path, files[row], seen) or wrong_split
+        wrong_weight = problem_of_weight(weights[row]) if weights else ""
+        reasons[row] = reasons[row] or _problem_of_file(path, files[row], seen) or wrong_split or wrong_weight
         if not reasons[row]:
             seen[files[row]] = table.places[row]
     usable = [row for row, reason in enumerate(reasons) if not reason]
@@ -66,23 +72,37 @@ def load_table(
     check_bad_fraction(bad, len(table.rows) + len(table.bad), reading.max_bad_fraction)
     good = [row for row in usable if not reasons[row]]
     numbers, names = read_cells([cells[row] for row in good], wanted, meaning.labels, table.name)
-    groups = _column(table, meaning.group) if meaning.group else []
     source = make_file_source(
         kind,
-        [paths[row].replace("\\", "/") for row in good],
+        [_id(paths[row]) for row in good],
         [((splits[row], "", files[row]), scanned[row]) for row in good],
         tuple(bad),
         numbers,
         names if wanted.has_names else (),
-        [groups[row] for row in good] if groups else None,
     )
-    index = source.index if wanted.has_names else dataclasses.replace(source.index, value_names=names)
-    if meaning.time:
-        times, places = _column(table, meaning.time), {paths[row].replace("\\", "/"): row for row in good}
-        index = dataclasses.replace(
-            index, times=np.array([times[places[name]] for name in index.ids.tolist()], np.str_)
-        )
+    row_of = {_id(paths[row]): row for row in good}
+    rows = [row_of[name] for name in source.index.ids.tolist()]
+    index = dataclasses.replace(source.index, **further_columns(table, meaning, rows, wanted, names))
     return dataclasses.replace(source, index=index)
+
+
+def further_columns(
+    table: Table, meaning: Columns, rows: Sequence[int], wanted: LabelFormat, names: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return the columns of an index that only a table has; `rows` are the rows of the table in the index's order."""
+    found: dict[str, Any] = {} if wanted.has_names else {"value_names": names}
+    for name, column in (("groups", meaning.group), ("times", meaning.time)):
+        if column:
+            cells = _column(table, column)
+            found[name] = np.array([cells[row] for row in rows], np.str_)
+    if meaning.weight:
+        cells = _column(table, meaning.weight)
+        found["weights"] = normal_weights([float(cells[row]) for row in rows], f"{table.name}, column {meaning.weight}")
+        progress.say(
+            f"The column {meaning.weight!r} says how much each example counts in training. "
+            "If it means something else, rename it."
+        )
+    return found
 
 
 def _column(table: Table, name: str) -> list[str]:
@@ -90,7 +110,11 @@ def _column(table: Table, name: str) -> list[str]:
     return [row[place] for row in table.rows]
 
 
-def _splits(table: Table, columns: Columns) -> list[str]:
+def _id(path: str) -> str:
+    return path.replace("\\", "/")
+
+
+def read_splits_of(table: Table, columns: Columns) -> list[str]:
     """Return the split of each row: "" without a column of splits; a text that names no split is kept."""
     if not columns.split:
         return [""] * len(table.rows)
@@ -123,3 +147,11 @@ def problem_of_split(split: str) -> str:
     if split in SPLITS:
         return ""
     return f"the split {split!r} is not train, validation or test" if split else "no split"
+
+
+def problem_of_weight(text: str) -> str:
+    """Return why a text is no weight, or ""."""
+    value = read_number(text)
+    if value is not None and value >= 0:
+        return ""
+    return f"the weight {text!r} is not a number of at least 0" if text else "no weight"
