@@ -31,7 +31,6 @@ from tfl.inputs import Input, Scanned
 from tfl.inputs.input import HASH_BUCKETS
 
 ID = "id"  # key of the name of an example, in the files that `tfl convert` writes
-_AROUND = 16  # bytes of a record beside its content
 _THREADS = 16
 _AS_IT_IS = Reading()
 
@@ -42,13 +41,13 @@ class RecordSource(Source):
 
     Attributes:
         files: the TFRecord files.
-        places: int64 (N, 5) of each row: the number of its file, the start and the length of its record in the file,
-            and the start and the length of the example in the record.
+        places: int64 (N, 4) of each row: the number of its file, the start of its record in the file, and the start and
+            the length of the example in the record.
         fingerprints: int64 (N,), of the bytes of each example.
     """
 
     files: tuple[str, ...] = ()
-    places: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 5), np.int64))
+    places: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 4), np.int64))
     fingerprints: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
 
     def examples(self, rows: np.ndarray) -> tf.data.Dataset:
@@ -63,9 +62,9 @@ class RecordSource(Source):
             files = tf.constant(encode_paths(self.files))
 
         def read(row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            number, start, length, first, size = tf.unstack(row["place"], num=5)
+            number, start, first, size = tf.unstack(row["place"], num=4)
             file = tf.gather(files, number)
-            content = read_record(file, start, length)
+            content = read_record(file, start)
             first = tf.minimum(first, tf.cast(tf.strings.length(content), first.dtype))  # it may be "" now
             example = tf.strings.substr(content, first, size)
             unchanged = tf.equal(tf.strings.to_hash_bucket_fast(example, HASH_BUCKETS), row["fingerprint"])
@@ -76,19 +75,18 @@ class RecordSource(Source):
         return tf.data.Dataset.from_tensor_slices(columns).map(read, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def read_record(file: tf.Tensor, start: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+def read_record(file: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
     """Read one record in the graph.
 
     Args:
         file: path.
         start: of the record in the file, int64.
-        length: of its content, int64.
 
     Returns:
         The content of the record, a scalar string; "" if its checksum does not match, or if the file ends before.
     """
     records = tf.raw_ops.TFRecordDatasetV2(
-        filenames=[file], compression_type="", buffer_size=length + _AROUND, byte_offsets=[start]
+        filenames=[file], compression_type="", buffer_size=tf.constant(0, tf.int64), byte_offsets=[start]
     )
     content = tf.data.experimental.from_variant(records, tf.TensorSpec((), tf.string))
     nothing = tf.data.Dataset.from_tensors("")
@@ -99,7 +97,7 @@ class _Record(NamedTuple):
     """A record that has an example of the right kind."""
 
     id: str
-    place: tuple[int, int, int, int, int]
+    place: tuple[int, int, int, int]
     split: str
     features: dict[str, Values]
     scanned: Scanned
@@ -198,10 +196,10 @@ def _read_all(files: Sequence[Path], frames: Sequence[_Frame]) -> Iterator[tuple
         return
     with tf.device("CPU"):
         paths = tf.constant(encode_paths(map(str, files)))
-    columns = tuple(np.array([frame[field] for frame in frames], np.int64) for field in (1, 2, 3))
+    columns = tuple(np.array([frame[field] for frame in frames], np.int64) for field in (1, 2))
 
-    def read(number: tf.Tensor, start: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-        return read_record(tf.gather(paths, number), start, length)
+    def read(number: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
+        return read_record(tf.gather(paths, number), start)
 
     dataset = tf.data.Dataset.from_tensor_slices(columns).map(read, num_parallel_calls=tf.data.AUTOTUNE)
     yield from zip(frames, dataset.prefetch(tf.data.AUTOTUNE).as_numpy_iterator(), strict=True)
@@ -224,7 +222,7 @@ def _check_record(kind: Input, frame: _Frame, content: bytes, meaning: Columns) 
         return str(error)
     more = (meaning.split, meaning.group, meaning.time, meaning.weight, ID)
     kept = (*meaning.labels, *map(text_key, meaning.labels), *more)
-    place = (frame.file, frame.start, frame.length, content.find(examples[0]), len(examples[0]))
+    place = (frame.file, frame.start, content.find(examples[0]), len(examples[0]))
     own = first_text(features, ID) or frame.id
     return _Record(own, place, frame.split, {key: features[key] for key in kept if key in features}, scanned)
 
