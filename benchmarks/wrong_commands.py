@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from tfl.data.records.examples import serialize_example
+from tfl.data.records.framing import masked_checksum
+from tfl.data.records.manifest import Manifest
 from tfl.files.locks import lock_file
 from tfl.recipes import load_recipe, recipes
 
@@ -77,7 +80,15 @@ SOURCE = (
     Wrong("train empty", "but it has no class folders. Received: {home}/empty (0)."),
     Wrong("train labels.csv", "`data.columns`"),
     Wrong("train labels.parquet", "pip install 'tfl-transfer[parquet]'", ("pyarrow",)),
+    Wrong("train tfrecord:records/trian-*", "must name TFRecord files that exist. Received: tfrecord:{home}/records/"),
+    Wrong("train tfrecord:photos/ants/*", "`data.source` must have TFRecord files. Received: {home}/photos/ants/0.gif"),
+    Wrong("train sound.tfrecord", "`data.columns` must say which key has the image, as in path=KEY"),
+    Wrong("train sound.tfrecord --config.data.columns=path=sond,label=label", "Did you mean 'sound'?"),
+    Wrong("train half", "`data.source` must be a finished conversion. Received: {home}/half"),
     Wrong("train tfds:", "`source` must name what to read"),
+    Wrong("train tfds:flowers --config.data.tfds_dir=nowhere", "`data.tfds_dir` must be a folder that exists."),
+    Wrong("train tfds:flowers --config.data.tfds_splits=train=x,trian=y", "known: train, validation, test."),
+    Wrong("train photos --config.data.tfds_splits=train[:10%]", "must be empty for a source other than tfds:NAME."),
     Wrong("train digits:3", "`source` must select two or more of the digits"),
     Wrong("train digits digits", "`source` must be given once. Received: digits digits."),
     Wrong("train digits epochs=3", "Received: digits epochs=3. Did you mean --epochs=3?"),
@@ -118,6 +129,13 @@ OPTION = (
     Wrong("train digits --seeds=-1", "Received: -1."),
     Wrong("train digits --seeds=1", "Received: 1. Did you mean --seed=1, which is one run?"),
     Wrong("train digits --seeds=0,1 --seed=2", "must be given without `seed`. Received: --seeds=0,1 and --seed=2."),
+    Wrong("convert photos", "--output must have a value"),
+    Wrong("convert phots --output=x", "`source` must be a folder of photos"),
+    Wrong("convert photos --output=flat", "Received: 'flat', which has 0.gif and no manifest.json."),
+    Wrong("convert photos --output=x --format=tfrecrd", "`format` must be a known name. Received: 'tfrecrd'."),
+    Wrong("convert photos --output=x --shards=-1", "`shards` must be between 0 and 99999. Received: shards=-1."),
+    Wrong("convert --output=flat --verify", "`output` must be the folder of a conversion. Received: 'flat'"),
+    Wrong("convert photos --output=flat --verify", "`source` must be left out with --verify. Received: photos."),
     Wrong("features digits", "--output must have a value"),
     Wrong("features digits --output=x --epochs=3", "Received: --epochs. Did you mean 'config.finetune.epochs'?"),
     Wrong("features digits --output=x --format=csv", "Received: 'csv'. Known: npy, parquet, tfrecord."),
@@ -204,6 +222,7 @@ def write_home(home: Path) -> None:
     (home / "setup.py").touch()
     (home / "labels.csv").write_text("colour,size\nred,3\n", "utf-8")
     (home / "labels.parquet").touch()
+    _write_records(home)
     (home / "model.onnx").write_bytes(b"tfl.json")
     (home / "other.onnx").write_bytes(b"a model")
     (home / "cut.tflite").write_bytes(b"TFL3")
@@ -218,6 +237,19 @@ def write_home(home: Path) -> None:
     shutil.copytree(home / "runs" / "done", home / "runs" / "busy")
     (home / "runs" / "busy" / "metrics.json").unlink()
     (home / "runs" / "done" / "metrics.json").touch()  # the newest
+
+
+def _write_records(home: Path) -> None:
+    """Write one record of sounds, and a conversion that is not finished."""
+    record = serialize_example({"sound": [b"RIFF"], "label": [1]})
+    head = len(record).to_bytes(8, "little")
+    content = (
+        head + masked_checksum(head).to_bytes(4, "little") + record + masked_checksum(record).to_bytes(4, "little")
+    )
+    (home / "sound.tfrecord").write_bytes(content)
+    (home / "half").mkdir()
+    (home / "half" / "data-00000-of-00002.tfrecord").write_bytes(content)
+    Manifest("tfrecord", "a plan", complete=False, shards=()).write(home / "half")
 
 
 def _write_run(run: Path) -> None:

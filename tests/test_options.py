@@ -6,6 +6,7 @@ import pytest
 import warm
 from option_runs import Shown, make_config, tiny_networks, watch, write_photos
 from PIL import Image
+from tiny_tfds import write_tfds
 
 import tfl
 from tfl import tracking
@@ -28,6 +29,8 @@ EFFECTS = {
     "tracking": ({}, "noted", "files"),
     "data.source": ({}, "folder:OTHER", "weights"),
     "data.columns": ({"data.source": "csv:TABLE"}, "label=other", "weights"),
+    "data.tfds_splits": ({"data.source": "tfds:tiny", "data.tfds_dir": "TFDS"}, "train[:80%]", "weights"),
+    "data.tfds_dir": ({"data.source": "tfds:tiny", "data.tfds_dir": "TFDS"}, "OTHER_TFDS", "weights"),
     "data.decisions": ({}, "DECISIONS", "weights"),
     "data.label_pattern": ({}, r"(?P<label>[0-4])\.png", "weights"),
     "data.group_pattern": ({}, r"([0-4])\.png", "weights"),
@@ -210,6 +213,8 @@ def sources(tmp_path_factory):
         "LARGE": write_large(folder / "large"),
         "BAD": folder / "bad",
         "TABLE": write_table(folder / "two", folder / "table.csv"),
+        "TFDS": write_tfds(folder / "tfds", seed=3),
+        "OTHER_TFDS": write_tfds(folder / "other_tfds", seed=4),
         "RUN": folder / "run",
         "DECISIONS": folder / "decisions.csv",
         "GROUPS": folder / "groups.csv",

@@ -26,6 +26,8 @@ VALUES = {  # some are refused alone, some with others
     "data.label_pattern": (r"class_(\d)", "[a-z]+"),
     "data.group_pattern": (r"(\d)\.", "(("),
     "data.groups": ("OTHER.csv", "None", "nowhere.csv"),
+    "data.tfds_splits": ("train[:50%]", "trian=x"),
+    "data.tfds_dir": ("Default", "nowhere"),
     "tracking": ("None", "mlfow"),
     "data.batch_size": (1, 7, 1000, 0),
     "data.split": ((0.5, 0.25, 0.25), (0.4, 0.3, 0.3), (0.9, 0.1, 0.0)),

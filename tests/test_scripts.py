@@ -10,7 +10,16 @@ from scipy.stats import binomtest
 
 ROOT = Path(__file__).resolve().parent.parent
 TRAIN = ("scripts/train.py", "--config=configs/folder.py")
-SCRIPTS = ["train", "evaluate", "compare_runs", "predict", "list_backbones", "extract_features", "preview_data"]
+SCRIPTS = [
+    "train",
+    "evaluate",
+    "compare_runs",
+    "predict",
+    "list_backbones",
+    "extract_features",
+    "preview_data",
+    "convert_data",
+]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -62,6 +62,7 @@ with epy.lazy_api_imports(globals()):
         unfreeze,
     )
     from tfl.recipe.audit import audit_data
+    from tfl.recipe.convert import convert_data
     from tfl.recipe.extraction import extract_features
     from tfl.recipe.finished import TransferResult, load_run
     from tfl.recipe.preview import preview_data

@@ -8,6 +8,7 @@ import keras
 from tfl.backbones import get_backbone_spec
 from tfl.checks import check_config
 from tfl.config import DataConfig, FeaturesConfig, FinetuneConfig, TransferConfig
+from tfl.config.values import source_kinds
 from tfl.data import Source, Splits, load_data
 from tfl.errors import InputError
 from tfl.features import Extractor, FeatureStore
@@ -81,6 +82,19 @@ def input_of_config(config: TransferConfig) -> Input:
     return dataclasses.replace(kind, window=tuple(config.data.window), scaled_decoding=config.data.scaled_decoding)
 
 
+def reading_options(config: TransferConfig) -> dict[str, Any]:
+    """Return the options of a config that say how its source is read, as arguments of `load_source`."""
+    data = config.data
+    return {
+        "columns": data.columns,
+        "label_pattern": data.label_pattern,
+        "group_pattern": data.group_pattern,
+        "tfds_splits": data.tfds_splits,
+        "tfds_dir": data.tfds_dir if "tfds" in source_kinds(data.source) and data.tfds_dir != "default" else "",
+        "labels": get_task(config.task.name).labels,
+    }
+
+
 def load_splits(config: TransferConfig, data: Any = None) -> Splits:
     """Open and split the data of a config; `data`, if it is given, replaces `config.data.source`."""
     splits = load_data(
@@ -92,10 +106,7 @@ def load_splits(config: TransferConfig, data: Any = None) -> Splits:
         train_examples_per_class=config.data.train_examples_per_class,
         bit_depth=config.data.bit_depth,
         kind=input_of_config(config),
-        columns=config.data.columns,
-        label_pattern=config.data.label_pattern,
-        group_pattern=config.data.group_pattern,
-        labels=get_task(config.task.name).labels,
+        **reading_options(config),
         decisions="" if config.data.decisions == "none" else config.data.decisions,
         groups="" if config.data.groups == "none" else config.data.groups,
     )

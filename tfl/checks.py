@@ -8,15 +8,16 @@ from etils import epath
 from tfl.backbones.catalog import BackboneSpec, check_backbone, get_backbone_spec
 from tfl.backbones.weight_files import PUBLISHED, RANDOM, find_weights
 from tfl.config import DataConfig, TransferConfig, absolute_paths
-from tfl.config.values import NO_TIMES, SPLIT_RULES, parse_columns, split_source
+from tfl.config.values import NO_TIMES, SPLIT_RULES, parse_columns, source_kinds, split_source
 from tfl.data.layout import recognise
+from tfl.data.records.files import check_records
 from tfl.data.table.columns import find_columns
 from tfl.data.table.names import table_of_folder, with_names
 from tfl.data.table.read import read_table
 from tfl.data.tree import read_tree
 from tfl.errors import InputError
 from tfl.features.installed import check_runtime
-from tfl.files.existing import check_file, check_source, existing_folder, existing_splits
+from tfl.files.existing import check_file, check_source, existing_folder, existing_splits, nearest
 from tfl.files.parquet import check_parquet
 from tfl.inputs.files import input_files
 
@@ -39,11 +40,28 @@ def check_config(config: TransferConfig) -> TransferConfig:
     for name in ("decisions", "groups"):
         if (file := getattr(config.data, name)) != "none":
             check_file(file, f"data.{name}")
+    _check_tfds(config)
     check_source(config.pretrain.source, "pretrain.source")
     if config.data.split_by not in SPLIT_RULES:
         existing_splits(config.data.split_by)
     check_runtime(config.features.runtime)
     return dataclasses.replace(config, backbone=dataclasses.replace(backbone, name=spec.name))
+
+
+def _check_tfds(config: TransferConfig) -> None:
+    """Refuse a folder of tfds data sets that does not exist, and options of tfds for other sources."""
+    folder, is_used = config.data.tfds_dir, "tfds" in source_kinds(config.data.source)
+    if config.data.tfds_splits and not is_used:
+        raise InputError(
+            "`data.tfds_splits` must be empty for a source other than tfds:NAME. "
+            f"Received: data.tfds_splits={config.data.tfds_splits!r}, data.source={config.data.source!r}."
+        )
+    if folder == "default":
+        return
+    if not is_used and "tfds" not in source_kinds(config.pretrain.source):
+        raise InputError(f"`data.tfds_dir` must be 'default' for a source other than tfds:NAME. Received: {folder!r}.")
+    if "://" not in folder and not Path(folder).is_dir():
+        raise InputError(f"`data.tfds_dir` must be a folder that exists. Received: {folder!r}.{nearest(Path(folder))}")
 
 
 def check_data(config: TransferConfig) -> None:
@@ -63,29 +81,29 @@ def check_data(config: TransferConfig) -> None:
 
 
 def _check_data(data: DataConfig, spec: BackboneSpec) -> None:
-    parts = split_source(data.source)
-    for part in parts:
+    for part in split_source(data.source):
         _check_part(dataclasses.replace(data, source=part), spec)
-    if data.split_by == "time" and not all(part.startswith("csv:") for part in parts):
-        raise InputError(NO_TIMES)
 
 
 def _check_part(data: DataConfig, spec: BackboneSpec) -> None:
     kind, _, path = data.source.partition(":")
     files = input_files(spec.input)
+    has_times = kind == "csv"  # of a large table it is not known yet
     if kind == "folder" and data.label_pattern:
         root = existing_folder(path, "data.source")
         table_of_folder(read_tree(root), data.label_pattern, data.source, lambda suffix: True)
     elif kind == "folder" and files is not None:
         recognise(read_tree(Path(path), files.may_be), files.noun)
+    elif kind == "tfrecord":
+        has_times = bool(check_records(path, spec.input, data.columns)[1].time)
     elif kind == "csv" and path.lower().endswith(".parquet"):
         check_parquet("data.source", data.source)
     elif kind == "csv" and Path(path).stat().st_size <= _TABLE_BYTES:
         table = read_table(path)
         table, given = with_names(table, parse_columns(data.columns), data.label_pattern, data.group_pattern)
         has_times = bool(find_columns(table.names, given, path).time)
-        if data.split_by == "time" and not has_times:
-            raise InputError(NO_TIMES)
+    if data.split_by == "time" and not has_times:
+        raise InputError(NO_TIMES)
 
 
 def check_outside_of_sources(workdir: epath.PathLike, config: TransferConfig) -> None:

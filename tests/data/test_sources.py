@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from sklearn import datasets
+from tiny_tfds import write_tfds
 
 from tfl.data import load_data, load_source, make_dataset
 from tfl.data.arrays import load_arrays
@@ -194,27 +195,10 @@ def test_bad_streams(dataset, match):
 @pytest.fixture(scope="module")
 def tfds_folder(tmp_path_factory):
     """A data set that tfds itself wrote, with a split name that tfl does not know."""
-    tfds = pytest.importorskip("tensorflow_datasets")
-    folder = tmp_path_factory.mktemp("tfds")
-    features = tfds.features.FeaturesDict(
-        {
-            "image": tfds.features.Image(shape=(None, None, 3), encoding_format="png"),
-            "label": tfds.features.ClassLabel(names=["zebra", "10", "2"]),
-        }
-    )
-
-    def part(start, stop):
-        return tf.data.Dataset.from_tensor_slices({"image": IMAGES[start:stop], "label": LABELS[start:stop]})
-
-    tfds.dataset_builders.store_as_tfds_dataset(
-        name="tiny",
-        version="1.0.0",
-        features=features,
-        split_datasets={"train": part(0, 30), "test": part(30, 50), "unsupervised": part(50, 60)},
-        data_dir=str(folder),
-        disable_shuffling=True,
-    )
-    return folder
+    pytest.importorskip("tensorflow_datasets")
+    splits = {"train": slice(0, 30), "test": slice(30, 50), "unsupervised": slice(50, 60)}
+    names = ("zebra", "10", "2")
+    return write_tfds(tmp_path_factory.mktemp("tfds"), splits=splits, names=names, images=IMAGES, labels=LABELS)
 
 
 @pytest.mark.parametrize("name", ["tiny", "tiny:1.0.0"])
@@ -229,6 +213,56 @@ def test_tfds(tfds_folder, monkeypatch, name):
     reference = load_data((IMAGES, LABELS))
     rows = [int(np.flatnonzero(reference.index.ids == str(number))[0]) for number in numbers]
     np.testing.assert_array_equal(pixels, read(reference, np.array(rows), image_size=5)[0])
+
+
+@pytest.mark.parametrize(
+    ("tfds_splits", "train", "validation", "test"),
+    [
+        ("train=train[:20],validation=train[20:],test=test", range(20), range(20, 30), range(30, 50)),
+        ("train=train[:50%],validation=unsupervised, test=test[5:]+train[50%:]", range(15), range(50, 60), None),
+        ("train=train+unsupervised,validation=test[:10],test=test[10:]", None, range(30, 40), range(40, 50)),
+    ],
+)
+def test_splits_of_tfds(tfds_folder, tfds_splits, train, validation, test):
+    splits = load_data("tfds:tiny", tfds_splits=tfds_splits, tfds_dir=str(tfds_folder))
+    reference = load_data((IMAGES, LABELS))
+    by_content = dict(zip(reference.index.sha256, reference.index.ids, strict=True))
+    assert len(by_content) == len(IMAGES)
+    pixels, _, ids = read(splits, np.arange(len(splits.index)), image_size=5)
+    there, _, numbers = read(reference, np.arange(len(IMAGES)), image_size=5)
+    number_of = {image.tobytes(): int(reference.index.ids[row]) for image, row in zip(there, numbers, strict=True)}
+    found = {int(row): number_of[image.tobytes()] for image, row in zip(pixels, ids, strict=True)}
+    expected = [train or [*range(30), *range(50, 60)], validation, test or [*range(15, 30), *range(35, 50)]]
+    for rows, wanted in zip((splits.train, splits.validation, splits.test), expected, strict=True):
+        assert sorted(found[row] for row in rows.tolist()) == list(wanted)
+
+
+def test_one_split_of_tfds_is_divided_by_tfl(tfds_folder):
+    splits = load_data("tfds:tiny", tfds_splits="train[:80%]", tfds_dir=str(tfds_folder))
+    assert len(splits.index) == 24 and all(map(len, (splits.train, splits.validation, splits.test)))
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"tfds_splits": "trian"}, r"must name splits of tfds:tiny: train, test, unsupervised, or.*Received: 'trian'"),
+        ({"tfds_splits": "train[:x]"}, r"Received: 'train\[:x\]'"),
+        ({"tfds_splits": "train=train[:0],test=test"}, r"'train\[:0\]', which is empty"),
+        ({"tfds_splits": "train=train,trian=test"}, "known: train, validation, test. Received: 'trian=test'"),
+        ({"tfds_splits": "train,test"}, "known: train, validation, test. Received: 'train'"),
+        ({"tfds_splits": "test=test"}, "a split for train too"),
+    ],
+)
+def test_bad_splits_of_tfds_are_one_line(tfds_folder, options, match):
+    with pytest.raises(InputError, match=match) as caught:
+        load_data("tfds:tiny", tfds_dir=str(tfds_folder), **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_options_of_tfds_are_refused_for_other_sources():
+    for options in ({"tfds_splits": "train"}, {"tfds_dir": "there"}):
+        with pytest.raises(InputError, match="for a source without splits of tfds"):
+            load_data("digits", **options)
 
 
 def test_tfds_that_is_not_prepared_says_so_at_once(tfds_folder, monkeypatch):

@@ -26,7 +26,9 @@ def name_workdir(source: str) -> str:
 def _name(source: str) -> str:
     kind, _, name = source.partition(":")
     path = Path(name).expanduser()
-    return {"folder": path.resolve().name, "csv": path.stem, "tfds": name}.get(kind, source)
+    folder = path if path.is_dir() else path.parent
+    names = {"folder": path.resolve().name, "csv": path.stem, "tfds": name, "tfrecord": folder.resolve().name}
+    return names.get(kind, source)
 
 
 def the_one(words: Sequence[str], flag: str | None, name: str) -> str:

@@ -17,6 +17,7 @@ from tfl.config.values import (
     SPLIT,
     SPLIT_RULES,
     TABLE_COLUMNS,
+    TFDS_SPLITS,
     UNITS,
     WINDOW,
 )
@@ -63,6 +64,14 @@ class DataConfig:
     )
     group_pattern: str = option(
         "", GROUP_PATTERN, "The same for the group; files of one group are never in two splits."
+    )
+    tfds_splits: str = option(
+        "", TFDS_SPLITS, "Splits of tfds that are used as train, validation and test; empty: those with such names."
+    )
+    tfds_dir: str = option(
+        "default",
+        Place("a folder", ("default",)),
+        "Folder of prepared tfds data sets (its data_dir); default: the variable TFDS_DATA_DIR, or the folder of tfds.",
     )
     decisions: str = option(
         "none",

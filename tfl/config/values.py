@@ -12,7 +12,7 @@ from tfl.config.option import Checked, Rule, absolute_path
 from tfl.errors import InputError
 from tfl.registry import did_you_mean
 
-SOURCES = ("digits", "folder", "csv", "tfds")
+SOURCES = ("digits", "folder", "csv", "tfrecord", "tfds")
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")  # suffixes of the files of csv:FILE
 SPLIT_RULES = ("class", "content", "time")  # of `data.split_by`, beside the path of a splits.csv
 NO_TIMES = (
@@ -20,6 +20,7 @@ NO_TIMES = (
     "Received: data.split_by='time'. Did you mean a table csv:FILE with data.columns=time=NAME?"
 )
 COLUMNS = ("path", "label", "split", "group", "time", "weight")  # what the columns of a table mean
+_TFDS_SPLIT = re.compile(r"[\w.-]+(\[[^][]*\])?(\s*\+\s*[\w.-]+(\[[^][]*\])?)*")  # train[:10%]+test
 PYTHON_DATA = "python"  # recorded as the source if the data were passed as Python objects
 
 
@@ -42,7 +43,7 @@ class DataSource(Rule):
 
 def _absolute(source: str) -> str:
     kind, colon, name = source.partition(":")
-    return kind + colon + absolute_path(name) if kind in ("folder", "csv") and name else source
+    return kind + colon + absolute_path(name) if kind in ("folder", "csv", "tfrecord") and name else source
 
 
 def split_source(source: str) -> list[str]:
@@ -53,6 +54,11 @@ def split_source(source: str) -> list[str]:
         (['folder:a,b', 'csv:c.csv'], ['digits:5,6,9'])
     """
     return re.split(rf",\s*(?=(?:{'|'.join(SOURCES)}):)", source, flags=re.IGNORECASE)
+
+
+def source_kinds(source: str) -> set[str]:
+    """Return the kinds of the sources that a source string joins, such as "folder"."""
+    return {part.partition(":")[0].lower() for part in split_source(source)}
 
 
 def validate_source(source: str, argument: str) -> str:
@@ -78,7 +84,8 @@ def validate_source(source: str, argument: str) -> str:
         is_folder = os.path.isdir(os.path.expanduser(source))  # noqa: PTH111, PTH112
         hint = f" Did you mean 'folder:{source}'?" if is_folder else did_you_mean(kind, SOURCES)
         raise InputError(
-            f"`{argument}` must be digits, folder:PATH, csv:FILE or tfds:NAME. Received: {source!r}.{hint}"
+            f"`{argument}` must be digits, folder:PATH, csv:FILE, tfrecord:GLOB or tfds:NAME. "
+            f"Received: {source!r}.{hint}"
         )
     if kind != "digits" and not name:
         raise InputError(f"`{argument}` must name what to read, as in {kind}:NAME. Received: {source!r}.")
@@ -134,6 +141,38 @@ def parse_columns(text: str) -> dict[str, str]:
             )
         given[role] = name
     return given
+
+
+def parse_tfds_splits(text: str, path: str = "data.tfds_splits") -> dict[str, str]:
+    """Return the splits of tfds by the split that they become; one without a name is all of the data.
+
+    Raises:
+        InputError: the text is not of the form "train[:10%]" or "train=train[:80%],test=train[80%:]".
+
+    Example:
+        >>> parse_tfds_splits("train=train[:80%],test=train[80%:]+unlabelled")
+        {'train': 'train[:80%]', 'test': 'train[80%:]+unlabelled'}
+        >>> parse_tfds_splits("train[:10%]")
+        {'': 'train[:10%]'}
+    """
+    given: dict[str, str] = {}
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    for part in parts:
+        role, equals, split = (piece.strip() for piece in part.rpartition("="))
+        is_known = role in ("train", "validation", "test") if equals else len(parts) == 1
+        if not is_known or role in given or not _TFDS_SPLIT.fullmatch(split):
+            raise InputError(
+                f"`{path}` must be {TFDS_SPLITS.text}; known: train, validation, test. Received: {part!r}."
+            )
+        given[role] = split
+    if given and not {"", "train"} & set(given):
+        raise InputError(f"`{path}` must be a split for train too, as in train=NAME. Received: {text!r}.")
+    return given
+
+
+def _validate_tfds_splits(text: str, path: str) -> str:
+    parse_tfds_splits(text, path)
+    return text
 
 
 def _validate_columns(text: str, path: str) -> str:
@@ -221,11 +260,15 @@ def _validate_strategy(strategy: str, path: str) -> str:
     return f"{kind}:{count}" if count else kind
 
 
-SOURCE = DataSource("digits[:CLASSES], folder:PATH, csv:FILE or tfds:NAME, or several joined by commas", PYTHON_DATA)
-SOURCE_OR_NONE = DataSource("empty, digits[:CLASSES], folder:PATH, csv:FILE or tfds:NAME", "")
+_KINDS = "digits[:CLASSES], folder:PATH, csv:FILE, tfrecord:GLOB or tfds:NAME"
+SOURCE = DataSource(f"{_KINDS}, or several joined by commas", PYTHON_DATA)
+SOURCE_OR_NONE = DataSource(f"empty, {_KINDS}", "")
 LABEL_PATTERN, GROUP_PATTERN = (
     Checked("empty, or a regular expression with a group", functools.partial(_validate_pattern, name=name))
     for name in ("label", "group")
+)
+TFDS_SPLITS = Checked(
+    "empty, or splits of tfds, as in train[:10%] or train=train[:80%],test=train[80%:]", _validate_tfds_splits
 )
 TABLE_COLUMNS = Checked("empty, or columns of a table, as in path=file,label=red+green", _validate_columns)
 SPLIT = Checked("three positive fractions (train, validation, test) that add up to 1", validate_split)

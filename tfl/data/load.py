@@ -92,6 +92,8 @@ def load_data(
     columns: str = "",
     label_pattern: str = "",
     group_pattern: str = "",
+    tfds_splits: str = "",
+    tfds_dir: str = "",
     labels: LabelFormat | None = None,
     decisions: str = "",
     groups: str = "",
@@ -111,6 +113,8 @@ def load_data(
         columns: which column of a table is what; see `load_source`.
         label_pattern: a regular expression that finds the label in the path of a file; see `load_source`.
         group_pattern: the same for the group; files of one group are never in two splits.
+        tfds_splits: which splits of tfds become which split; see `load_source`.
+        tfds_dir: the folder of prepared tfds data sets; "": the variable TFDS_DATA_DIR, or the folder of tfds.
         labels: the format of the labels of a table; None: the format that they seem to have.
         decisions: a table of what a person decided about single examples, which are excluded or relabelled after the
             split; see `tfl.data.decisions`. Empty: none.
@@ -137,6 +141,8 @@ def load_data(
         columns=columns,
         label_pattern=label_pattern,
         group_pattern=group_pattern,
+        tfds_splits=tfds_splits,
+        tfds_dir=tfds_dir,
         labels=labels,
     )
     index = assign_splits(

@@ -1,10 +1,19 @@
 """How a source is read: what the user says about the labels and groups of its files."""
 
 import dataclasses
+from collections.abc import Collection
 from typing import Self
 
 from tfl.data.label_formats import LabelFormat
 from tfl.errors import InputError
+
+OPTIONS = {  # of `data`: the kinds of sources for which it has a meaning, and what these sources have
+    "columns": (("csv", "tfrecord"), "columns"),
+    "label_pattern": (("csv", "folder"), "files"),
+    "group_pattern": (("csv", "folder"), "files"),
+    "tfds_splits": (("tfds",), "splits of tfds"),
+    "tfds_dir": (("tfds",), "splits of tfds"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,6 +25,8 @@ class Reading:
         columns: which column of a table is what, see `parse_columns`; what is not given is found by its usual name.
         label_pattern: a regular expression that finds the label in a path; "": labels are folders or a column.
         group_pattern: the same for the group; "": groups are a column, or there are none.
+        tfds_splits: which splits of tfds become which split, see `parse_tfds_splits`; "": those with such names.
+        tfds_dir: the folder of prepared tfds data sets; "": TFDS_DATA_DIR, or the folder of tfds.
         labels: the format of the labels of a table; None: the format that they seem to have.
     """
 
@@ -23,26 +34,22 @@ class Reading:
     columns: str = ""
     label_pattern: str = ""
     group_pattern: str = ""
+    tfds_splits: str = ""
+    tfds_dir: str = ""
     labels: LabelFormat | None = None
 
     def of(self, kind: str) -> Self:
         """Return the options that have a meaning for a kind of source, "csv" for example."""
-        has_files = kind in ("csv", "folder")
-        return dataclasses.replace(
-            self,
-            columns=self.columns if kind == "csv" else "",
-            label_pattern=self.label_pattern if has_files else "",
-            group_pattern=self.group_pattern if has_files else "",
-        )
+        return dataclasses.replace(self, **{name: "" for name, (kinds, _) in OPTIONS.items() if kind not in kinds})
 
-    def refuse(self, *names: str, what: str) -> None:
-        """Refuse options that have no meaning for a source.
+    def check(self, kinds: Collection[str]) -> None:
+        """Refuse options that have no meaning for any of the sources.
 
         Raises:
             InputError: one of them is given.
         """
-        for name in names:
-            if getattr(self, name):
+        for name, (others, what) in OPTIONS.items():
+            if getattr(self, name) and not set(others) & set(kinds):
                 raise InputError(
                     f"`data.{name}` must be empty for a source without {what}. Received: {getattr(self, name)!r}."
                 )

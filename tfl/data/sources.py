@@ -7,13 +7,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfl.config import validate_source
+from tfl.config import PYTHON_DATA, validate_source
 from tfl.config.values import split_source
 from tfl.data.arrays import load_arrays, load_digits
 from tfl.data.folder import load_folder, load_known_classes
 from tfl.data.joined import join
 from tfl.data.label_formats import LabelFormat
 from tfl.data.reading import Reading
+from tfl.data.records.source import load_records
 from tfl.data.source import Source
 from tfl.data.stream import load_streams
 from tfl.data.table.names import table_of_folder
@@ -36,14 +37,16 @@ def load_source(
     columns: str = "",
     label_pattern: str = "",
     group_pattern: str = "",
+    tfds_splits: str = "",
+    tfds_dir: str = "",
     labels: LabelFormat | None = None,
 ) -> Source:
     """Open a source and index it.
 
     Args:
-        source: "digits", "digits:0-4", "digits:5,6,9", "folder:PATH", "csv:FILE" or "tfds:NAME", or several of these
-            joined by commas, as in "folder:a,csv:b.csv"; from Python also a
-            pandas DataFrame with paths and labels, (examples, labels) arrays, a `tf.data.Dataset` of unbatched
+        source: "digits", "digits:0-4", "digits:5,6,9", "folder:PATH", "csv:FILE", "tfrecord:GLOB" or "tfds:NAME", or
+            several of these joined by commas, as in "folder:a,csv:b.csv"; from Python also a pandas DataFrame with
+            paths and labels, (examples, labels) arrays, a `tf.data.Dataset` of unbatched
             (example, label) or {"input", "label"}, or a dict of arrays or data sets with the keys "train",
             "validation", "test".
         max_bad_fraction: more undecodable files than this fraction stop the run.
@@ -51,12 +54,15 @@ def load_source(
             these classes, or class folders without images. Empty: at least two classes, each with images.
         bit_depth: number of bits that 16-bit PNG files really use, 8 to 16.
         kind: what an example is.
-        columns: which column of a table is what, as in "path=file,label=red+green"; the others are found by their
-            usual names.
+        columns: which column of a table (or key of records) is what, as in "path=file,label=red+green"; the others are
+            found by their usual names.
         label_pattern: a regular expression that finds the label in the path of a file, relative to the folder or the
             table, as in ``(?P<label>[a-z]+)_\\d+\\.jpg``; "": labels are the class folders or a column.
         group_pattern: the same for the group; files of one group are never in two splits.
-        labels: the format of the labels of a table or of names; None: the format that they seem to have.
+        tfds_splits: which splits of tfds become which split, as in "train=train[:80%],test=train[80%:]"; "train[:10%]"
+            alone is divided by tfl. "": the splits that are named train, validation and test.
+        tfds_dir: the folder of prepared tfds data sets; "": the variable TFDS_DATA_DIR, or the folder of tfds.
+        labels: the format of the labels of a table, of records or of names; None: the one that they seem to have.
 
     Returns:
         The source; its index holds the source's own splits, or "" if it has none.
@@ -69,48 +75,45 @@ def load_source(
         ('0', '1', '2', '3', '4')
     """
     input_ = get_input(kind)
-    reading = Reading(max_bad_fraction, columns, label_pattern, group_pattern, labels)
-    parts = split_source(validate_source(source, "data.source")) if isinstance(source, str) else []
-    if len(parts) > 1:
-        return _open_all(parts, input_, reading, class_names).at_depth(bit_depth)
-    return _open_one(source, input_, reading, class_names).at_depth(bit_depth)
+    reading = Reading(max_bad_fraction, columns, label_pattern, group_pattern, tfds_splits, tfds_dir, labels)
+    parts = split_source(validate_source(source, "data.source")) if isinstance(source, str) else [source]
+    kinds = [_kind_of(part) for part in parts]
+    reading.check(kinds)
+    opened = [_open(part, input_, reading.of(name), class_names) for name, part in zip(kinds, parts, strict=True)]
+    return (opened[0] if len(opened) == 1 else join(parts, opened)).at_depth(bit_depth)
 
 
-def _open_all(parts: Sequence[str], kind: Input, reading: Reading, class_names: Sequence[str]) -> Source:
-    """Open several sources as one; columns are those of the tables, and patterns are for the files."""
-    kinds = [part.partition(":")[0] for part in parts]
-    if "csv" not in kinds:
-        reading.refuse("columns", what="columns")
-    if not {"csv", "folder"} & set(kinds):
-        reading.refuse("label_pattern", "group_pattern", what="files")
-    return join(
-        parts,
-        [_open_one(part, kind, reading.of(name), class_names) for name, part in zip(kinds, parts, strict=True)],
-    )
+def _kind_of(source: Any) -> str:
+    """Return the kind of a source; a DataFrame is a table as a file of one is."""
+    if isinstance(source, str):
+        return source.partition(":")[0]
+    return "csv" if _is_frame(source) else PYTHON_DATA
 
 
-def _open_one(source: Any, kind: Input, reading: Reading, class_names: Sequence[str]) -> Source:
-    read = _open_files(source, kind, reading, class_names)
-    if read is not None:
-        return read
-    reading.refuse("columns", what="columns")
-    reading.refuse("label_pattern", "group_pattern", what="files")
-    return _open(source, kind, reading.max_bad_fraction)
+def _is_frame(source: Any) -> bool:
+    return type(source).__name__ == "DataFrame"  # by name: pandas is not imported
 
 
-def _open_files(source: Any, kind: Input, reading: Reading, class_names: Sequence[str]) -> Source | None:
-    """Open a table or a folder; return None for another source, which has no columns and no files."""
-    if type(source).__name__ == "DataFrame":  # by name: pandas is not imported
+def _open(source: Any, kind: Input, reading: Reading, class_names: Sequence[str]) -> Source:
+    if _is_frame(source):
         return load_table(table_of_frame(source), kind, folder=Path(), reading=reading)
-    place, _, path = validate_source(source, "data.source").partition(":") if isinstance(source, str) else ("", "", "")
-    if place == "csv":
-        folder = Path(expand_home(path, "data.source")).parent
-        return load_table(read_table(path), kind, folder=folder, reading=reading)
-    return _open_folder(path, kind, reading, class_names) if place == "folder" else None
+    place, _, name = source.partition(":") if isinstance(source, str) else ("", "", "")
+    match place:
+        case "csv":
+            folder = Path(expand_home(name, "data.source")).parent
+            return load_table(read_table(name), kind, folder=folder, reading=reading)
+        case "tfrecord":
+            return load_records(name, kind, reading)
+        case "folder":
+            return _open_folder(name, kind, reading, class_names)
+        case "digits":
+            return load_digits(name, kind)
+        case "tfds":
+            return load_tfds(name, kind, reading)
+    return _open_python(source, kind, reading)
 
 
 def _open_folder(path: str, kind: Input, reading: Reading, class_names: Sequence[str]) -> Source:
-    reading.refuse("columns", what="columns")
     if reading.label_pattern:
         root = existing_folder(path, "data.source")
         tree = read_tree(root, kind.may_be)
@@ -122,13 +125,10 @@ def _open_folder(path: str, kind: Input, reading: Reading, class_names: Sequence
     return load_folder(path, kind, *options) if known is None else known
 
 
-def _open(source: Any, kind: Input, max_bad_fraction: float) -> Source:
-    if isinstance(source, str):
-        place, _, name = validate_source(source, "data.source").partition(":")
-        return load_digits(name, kind) if place == "digits" else load_tfds(name, kind, max_bad_fraction)
+def _open_python(source: Any, kind: Input, reading: Reading) -> Source:
     splits = source if isinstance(source, Mapping) else {"": source}
     if splits and all(isinstance(part, tf.data.Dataset) for part in splits.values()):
-        return load_streams(splits, kind, max_bad_fraction=max_bad_fraction)
+        return load_streams(splits, kind, max_bad_fraction=reading.max_bad_fraction)
     if splits and all(isinstance(part, (tuple, list)) and len(part) == 2 for part in splits.values()):
         return load_arrays(splits, kind)
     raise InputError(

@@ -1,6 +1,7 @@
 """Check a path of the user before anything slow starts: it must exist; if not, suggest its nearest neighbour."""
 
 import difflib
+import glob
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from etils import epath
 from tfl.config.values import SOURCES, SPLIT_RULES, TABLES, split_source, validate_source
 from tfl.errors import InputError
 from tfl.files.writing import expand_home
-from tfl.registry import did_you_mean
+from tfl.registry import did_you_mean, natural_key
 
 
 def existing_folder(path: str, argument: str) -> Path:
@@ -35,6 +36,24 @@ def existing_table(path: str, argument: str) -> Path:
         hint = nearest(file, Path.is_file)
         raise InputError(f"`{argument}` must name a table that exists. Received: csv:{path}.{hint}")
     return file
+
+
+def existing_records(pattern: str, argument: str) -> list[Path]:
+    """Return the files that `tfrecord:GLOB` names, in natural order; of a folder those named `*.tfrecord*`.
+
+    Raises:
+        InputError: there are none.
+    """
+    place = Path(expand_home(pattern, argument))
+    whole = str(place / "*.tfrecord*") if place.is_dir() else str(place)
+    files = sorted((Path(name) for name in glob.glob(whole)), key=lambda file: natural_key(str(file)))  # noqa: PTH207
+    files = [file for file in files if file.is_file() and not file.name.startswith(".")]
+    if not files:
+        hint = nearest(place, Path.exists) or nearest(place.parent)
+        raise InputError(
+            f"`{argument}` must name TFRecord files that exist. Received: tfrecord:{pattern}, which matches none.{hint}"
+        )
+    return files
 
 
 def existing_splits(path: str) -> Path:
@@ -90,14 +109,13 @@ def check_source(source: str, argument: str) -> None:
     """
     for part in split_source(source):
         kind, _, path = part.partition(":")
-        if kind.lower() == "folder" and path:
-            existing_folder(path, argument)
-        elif kind.lower() == "csv" and path:
-            existing_table(path, argument)
+        check = {"folder": existing_folder, "csv": existing_table, "tfrecord": existing_records}.get(kind.lower())
+        if check is not None and path:
+            check(path, argument)
 
 
 def guess_source(word: str, argument: str = "source") -> str:
-    """Return the source string that a word means: a path is a folder of examples, or a table of them.
+    """Return the source string that a word means: a path is a folder of examples, or a table or TFRecord files.
 
     Raises:
         InputError: there is no such folder or table, and the word is no source string.
@@ -116,12 +134,16 @@ def guess_source(word: str, argument: str = "source") -> str:
     if kind in SOURCES:
         return validate_source(word, argument)
     if is_folder:
-        return f"folder:{word}"
+        return f"{'tfrecord' if any(path.glob('*.tfrecord*')) else 'folder'}:{word}"
+    if ".tfrecord" in path.name.lower():
+        existing_records(word, argument)
+        return f"tfrecord:{word}"
     if path.is_file() and path.suffix.lower() in TABLES:
         return f"csv:{word}"
     problem = "which is a file" if path.is_file() else "which does not exist"
     raise InputError(
-        f"`{argument}` must be a folder of photos, a table ({', '.join(TABLES)}), digits or tfds:NAME. "
+        f"`{argument}` must be a folder of photos, a table ({', '.join(TABLES)}), *.tfrecord files, digits or "
+        f"tfds:NAME. "
         f"Received: {word!r}, {problem}.{nearest(path)}"
     )
 

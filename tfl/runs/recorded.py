@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from tfl.build import reading_options
 from tfl.config import PYTHON_DATA, TransferConfig
-from tfl.config.values import split_source
+from tfl.config.values import source_kinds
 from tfl.data import Source, load_source
 from tfl.data.decisions import RELABEL, apply_decisions, read_decisions
 from tfl.data.groups import with_recorded_groups
 from tfl.data.index import read_splits
+from tfl.data.reading import OPTIONS
 from tfl.errors import InputError
 from tfl.evaluation.evaluation import Evaluation
 from tfl.evaluation.predictions import Predictions
@@ -22,7 +24,7 @@ from tfl.inputs import Input
 from tfl.models.metadata import Metadata
 from tfl.progress import say
 from tfl.registry import normal_name
-from tfl.tasks import Task, get_task
+from tfl.tasks import Task
 from tfl.workdir import DECISIONS, GROUPS, Workdir
 
 Rows = Sequence[dict[str, str]]
@@ -145,19 +147,13 @@ def open_recorded(
     if source and data is not None:
         raise InputError(f"`source` must be empty if `data` is given. Received: source={source!r}.")
     most, depth = config.data.max_bad_fraction, config.data.bit_depth
-    table = {
-        "columns": config.data.columns,
-        "label_pattern": config.data.label_pattern,
-        "group_pattern": config.data.group_pattern,
-        "labels": get_task(config.task.name).labels,
-    }
+    table = reading_options(config)
     if data is not None:
         return load_source(data, most, bit_depth=depth, kind=kind, **table), PYTHON_DATA
-    kinds = {part.partition(":")[0] for part in split_source(source or config.data.source)}
-    if "csv" not in kinds:
-        table["columns"] = ""  # the new place may be a folder
-    if not kinds & {"csv", "folder"}:
-        table["label_pattern"] = table["group_pattern"] = ""
+    here, there = (source_kinds(place) for place in (config.data.source, source or config.data.source))
+    for name, (kinds, _) in OPTIONS.items():
+        if not set(kinds) & there or (here != there and name in ("columns", "tfds_splits", "tfds_dir")):
+            table[name] = ""  # the new place may be a folder
     try:
         opened = load_source(source or config.data.source, most, class_names, depth, kind, **table)
         return opened, source or config.data.source

@@ -54,12 +54,12 @@ def load_table(
     cells = [[row[table.names.index(name)] for name in meaning.labels] for row in table.rows]
     wanted = guess_format(cells) if reading.labels is None else reading.labels
     reasons = find_problems(cells, wanted, meaning.labels)
-    paths, splits = _column(table, meaning.path), _splits(table, meaning)
+    paths, splits = _column(table, meaning.path), read_splits_of(table, meaning)
     files = [_place(folder, path) for path in paths]
     has_splits, seen = any(splits), dict[str, str]()
     weights = _column(table, meaning.weight) if meaning.weight else []
     for row, (path, split) in enumerate(zip(paths, splits, strict=True)):
-        wrong_split = _problem_of_split(split) if has_splits else ""
+        wrong_split = problem_of_split(split) if has_splits else ""
         wrong_weight = problem_of_weight(weights[row]) if weights else ""
         reasons[row] = reasons[row] or _problem_of_file(path, files[row], seen) or wrong_split or wrong_weight
         if not reasons[row]:
@@ -82,11 +82,11 @@ def load_table(
     )
     row_of = {_id(paths[row]): row for row in good}
     rows = [row_of[name] for name in source.index.ids.tolist()]
-    index = dataclasses.replace(source.index, **_further_columns(table, meaning, rows, wanted, names))
+    index = dataclasses.replace(source.index, **further_columns(table, meaning, rows, wanted, names))
     return dataclasses.replace(source, index=index)
 
 
-def _further_columns(
+def further_columns(
     table: Table, meaning: Columns, rows: Sequence[int], wanted: LabelFormat, names: tuple[str, ...]
 ) -> dict[str, Any]:
     """Return the columns of an index that only a table has; `rows` are the rows of the table in the index's order."""
@@ -114,7 +114,7 @@ def _id(path: str) -> str:
     return path.replace("\\", "/")
 
 
-def _splits(table: Table, columns: Columns) -> list[str]:
+def read_splits_of(table: Table, columns: Columns) -> list[str]:
     """Return the split of each row: "" without a column of splits; a text that names no split is kept."""
     if not columns.split:
         return [""] * len(table.rows)
@@ -142,7 +142,8 @@ def _problem_of_file(path: str, file: str, seen: Mapping[str, str]) -> str:
     return f"{path} stands also in {seen[file]}" if file in seen else ""
 
 
-def _problem_of_split(split: str) -> str:
+def problem_of_split(split: str) -> str:
+    """Return why a text names no split, or ""."""
     if split in SPLITS:
         return ""
     return f"the split {split!r} is not train, validation or test" if split else "no split"

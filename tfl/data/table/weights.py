@@ -12,7 +12,7 @@ def normal_weights(weights: Sequence[float], source: str) -> np.ndarray:
     """Return the weights of examples as an index has them: float32 with mean 1.
 
     Args:
-        weights: N numbers of at least 0; only their ratios matter.
+        weights: N numbers of at least 0; only their ratios matter. Those that have mean 1 stay as they are.
         source: for the message.
 
     Raises:
@@ -25,7 +25,8 @@ def normal_weights(weights: Sequence[float], source: str) -> np.ndarray:
     mean = np.mean(weights, dtype=np.float64)
     if not mean > 0:
         raise InputError(f"`data.source` must have a weight above 0. Received: {source} with weights of 0 only.")
-    return (np.asarray(weights, np.float64) / mean).astype(np.float32)
+    is_normal = abs(mean - 1) < np.finfo(np.float32).eps  # dividing again would change the last bit of some
+    return (np.asarray(weights, np.float64) / (1 if is_normal else mean)).astype(np.float32)
 
 
 def problem_of_weight(text: str) -> str:
