@@ -1,17 +1,7 @@
 """The options of a run, each with its rule and its help, and the rules between options."""
 
 from tfl.config.moved import move_flags, move_options
-from tfl.config.option import absolute_paths
-from tfl.config.paths import (
-    MAY_DIFFER,
-    check_option,
-    differing_options,
-    flatten,
-    nearest_option,
-    set_options,
-    value_of,
-)
-from tfl.config.sections import (
+from tfl.config.names import (
     AUGMENTATIONS,
     BATCH_NORMS,
     FOLD_RULES,
@@ -23,6 +13,18 @@ from tfl.config.sections import (
     SCHEDULES,
     TARGETS,
     TRACKERS,
+)
+from tfl.config.option import absolute_paths
+from tfl.config.paths import (
+    MAY_DIFFER,
+    check_option,
+    differing_options,
+    flatten,
+    nearest_option,
+    set_options,
+    value_of,
+)
+from tfl.config.sections import (
     BackboneConfig,
     CheckpointConfig,
     DataConfig,

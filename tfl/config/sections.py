@@ -7,6 +7,21 @@ import dataclasses
 from typing import Any, Self
 
 from tfl.config.moved import refuse_moved
+from tfl.config.names import (
+    AUGMENTATIONS,
+    BATCH_NORMS,
+    CLASS_WEIGHTS,
+    FEATURE_DTYPES,
+    FOLD_RULES,
+    LOSSES,
+    OPTIMIZERS,
+    POOLINGS,
+    RUNTIMES,
+    SAMPLINGS,
+    SCHEDULES,
+    SOLVERS,
+    TARGETS,
+)
 from tfl.config.option import Between, OneOf, Place, Switch, Text, option
 from tfl.config.values import (
     FOLDS,
@@ -21,22 +36,6 @@ from tfl.config.values import (
     UNITS,
     WINDOW,
 )
-
-AUGMENTATIONS = ("none", "light", "shift", "rand", "trivial", "erase")
-BATCH_NORMS = ("frozen", "train")
-CLASS_WEIGHTS = ("none", "balanced", "effective")
-FEATURE_DTYPES = ("float32", "float16")
-FOLD_RULES = ("best", "one_standard_error")
-LOSSES = ("cross_entropy", "focal", "generalized_cross_entropy")
-OPTIMIZERS = ("sgd", "adam", "adamw")
-POOLINGS = ("avg", "max", "gem")
-RUNTIMES = ("auto", "tensorflow", "openvino")
-SAMPLINGS = ("uniform", "balanced")
-SCHEDULES = ("constant", "cosine", "step")
-SOLVERS = ("lbfgs", "none")
-NO_TRACKER = "none"
-TRACKERS = [NO_TRACKER, "mlflow"]  # `tfl.tracking.register_tracker` adds to them
-TARGETS = ["multiclass", "binary", "multilabel", "regression"]  # `tfl.tasks.register_task` adds to them
 
 _AT_LEAST_ONE = Between(1)
 _NOT_NEGATIVE = Between(0)

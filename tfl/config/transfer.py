@@ -8,10 +8,9 @@ import dataclasses
 from typing import Any
 
 from tfl.config.moved import move_options
+from tfl.config.names import NO_TRACKER, TRACKERS
 from tfl.config.option import Between, OneOf, Switch, check_options, option, read_options
 from tfl.config.sections import (
-    NO_TRACKER,
-    TRACKERS,
     BackboneConfig,
     CheckpointConfig,
     DataConfig,

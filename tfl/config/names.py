@@ -1,0 +1,17 @@
+"""The names that options take."""
+
+AUGMENTATIONS = ("none", "light", "shift", "rand", "trivial", "erase")
+BATCH_NORMS = ("frozen", "train")
+CLASS_WEIGHTS = ("none", "balanced", "effective")
+FEATURE_DTYPES = ("float32", "float16")
+FOLD_RULES = ("best", "one_standard_error")
+LOSSES = ("cross_entropy", "focal", "generalized_cross_entropy")
+OPTIMIZERS = ("sgd", "adam", "adamw")
+POOLINGS = ("avg", "max", "gem")
+RUNTIMES = ("auto", "tensorflow", "openvino")
+SAMPLINGS = ("uniform", "balanced")
+SCHEDULES = ("constant", "cosine", "step")
+SOLVERS = ("lbfgs", "none")
+NO_TRACKER = "none"
+TRACKERS = [NO_TRACKER, "mlflow"]  # `tfl.tracking.register_tracker` adds to them
+TARGETS = ["multiclass", "binary", "multilabel", "regression"]  # `tfl.tasks.register_task` adds to them
