@@ -97,8 +97,8 @@ def _of_values(material: Material, expected: np.ndarray) -> Iterator[Finding]:
             material.name(row),
             1 - FENCE / float(far[row]),
             f"A value is {values[row, place]:.6g}. A head that was solved without this example expects "
-            f"{expected[row, place]:.6g}. The difference is {far[row]:.1f} interquartile ranges outside of the quartiles "
-            "of all differences.",
+            f"{expected[row, place]:.6g}. The difference is {far[row]:.1f} interquartile ranges outside of the "
+            "quartiles of all differences.",
             "Correct the value in the table, or exclude the example.",
             (),
             "exclude",
