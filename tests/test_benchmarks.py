@@ -81,3 +81,19 @@ def test_losses_for_unequal_classes_and_wrong_labels_are_compared(run_script, sh
     rows = {cells[0]: float(cells[1]) for cells in read_table(result.stdout) if cells[1][:1] == "0"}
     assert len(rows) == 14 and all(0 < value < 1 for value in rows.values())
     assert rows["solved, logit_adjustment=1"] > rows["solved, no weights"]
+
+
+@pytest.mark.slow  # three processes
+def test_the_audit_is_measured_on_planted_faults(run_script, shared, keras_home):
+    flags = [f"--data={shared}/data", "--sets=hymenoptera", "--image_size=64", "--most=90"]
+    found = run_script("benchmarks/audit.py", *flags, "--part=labels", "--shares=0.2", "--seeds=2")
+    assert found.returncode == 0, found.stderr
+    ((*_, number, precision, recall, _, _), (*_, cost, _, _)) = read_table(found.stdout, "hymenoptera", "20%")
+    assert float(precision) * float(number) == pytest.approx(18 * float(recall), rel=0.1)  # flips that were found
+    assert abs(float(cost)) < 1
+    copies = run_script("benchmarks/audit.py", *flags, "--part=duplicates", "--planted=4")
+    ((_, examples, *ways, _, _),) = read_table(copies.stdout, "hymenoptera")
+    assert examples == "110" and ways[:4] == ["4 of 4"] * 4
+    traits = run_script("benchmarks/audit.py", *flags, "--part=shortcuts")
+    assert read_table(traits.stdout, "hymenoptera, ants at quality 60", "compression")[0][-1] == "yes"
+    assert {row[-1] for row in read_table(traits.stdout, "hymenoptera")} == {"no"}

@@ -6,7 +6,7 @@ counts only if the pictures themselves agree: then few pairs are missed, and nea
 
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from scipy import fft, sparse
@@ -20,13 +20,13 @@ NEIGHBOURS = 4  # of each example, by features, that may be its duplicates
 HASH_SIDE = 8  # the hash has 64 bits, the lowest frequencies of the picture
 MOST_BITS = 10  # of 64 that differ between the hashes of a candidate
 MOST_HASHED = 20_000  # examples whose hashes are all compared
-AGREE = 0.97  # least correlation of two pictures, or of a picture and its mirrored copy
+AGREE = 0.95  # least correlation of 32 x 32 grey values of two pictures, or of a picture and its mirrored copy
 AGREE_CROP = 0.9  # least correlation of a picture with a part of another one
 AGREE_DETAIL = 0.75  # least correlation of their differences between neighbouring pixels: a sky is like every sky
 CROPS = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7)  # shares of the side that a crop keeps
 MAY_AGREE = 0.8  # the same on small pictures, for which a second look at more pixels is worth its time
 STEPS = 5  # positions of a crop along each side
-SMALLEST_SIZE = 32  # pixels; in fewer, different pictures of one kind agree as much as copies do
+LARGE, SMALL = 32, 16  # least pixels of the larger and the smaller picture of a pair: in fewer, many pictures agree
 FLAT = 4.0  # standard deviation of the grey values below which a picture shows nothing to compare
 
 
@@ -149,7 +149,7 @@ def _near_hashes(pictures: np.ndarray) -> Iterator[np.ndarray]:
 
 def _verified(material: Material, candidates: np.ndarray, effort: Effort) -> list[tuple[tuple[int, int], str, float]]:
     """Return the candidates whose pictures agree: rows, the kind, and how well they agree."""
-    candidates = candidates[_has_pixels_enough(material)[candidates].all(axis=1)]
+    candidates = candidates[_have_pixels_enough(material, candidates)]
     if not len(candidates):
         return []
     near = np.einsum("nd,nd->n", *material.directions[candidates].transpose(1, 0, 2))
@@ -159,12 +159,14 @@ def _verified(material: Material, candidates: np.ndarray, effort: Effort) -> lis
     shown = small_pictures(material.source, rows) if pictures is None else pictures[rows]
     grey, places = _grey(shown), places.reshape(-1, 2)
     textured = grey.std(axis=(1, 2)) >= FLAT
-    plain, mirrored = _unit(grey), _unit(grey[:, :, ::-1])
+    half = grey.reshape(len(grey), SIDE // 2, 2, SIDE // 2, 2).mean(axis=(2, 4))
+    shown_as = {"same picture": half, "mirrored": half[:, :, ::-1]}
+    views = {kind: (_unit(pixels), _unit(_details(pixels))) for kind, pixels in shown_as.items()}
     crops, found = 0, []
     for pair, (a, b) in zip(candidates.tolist(), places.tolist(), strict=True):
         if not textured[[a, b]].all():
             continue
-        kind, score = _agreement(float(plain[a] @ plain[b]), float(plain[a] @ mirrored[b]))
+        kind, score = _agreement(views, a, b)
         if not kind and crops < effort.crops:
             crops += 1
             score, detail = max(best_crop(grey[a], grey[b]), best_crop(grey[b], grey[a]))
@@ -174,18 +176,28 @@ def _verified(material: Material, candidates: np.ndarray, effort: Effort) -> lis
     return sorted(found)
 
 
-def _has_pixels_enough(material: Material) -> np.ndarray:
-    """Return whether each picture is large enough to be compared, bool `(N,)`; so is one of unknown size."""
+def _have_pixels_enough(material: Material, pairs: np.ndarray) -> np.ndarray:
+    """Return whether the pictures of each pair are large enough to be compared, bool `(P,)`; unknown sizes are."""
     sizes = material.source.kind.sizes(material.index.facts)
     if sizes is None:
-        return np.ones(len(material.index), bool)
-    return (sizes == 0) | (sizes >= SMALLEST_SIZE)
+        return np.ones(len(pairs), bool)
+    known = np.where(sizes == 0, LARGE, sizes)[pairs]
+    return (known.max(axis=1) >= LARGE) & (known.min(axis=1) >= SMALL)
 
 
-def _agreement(same: float, mirrored: float) -> tuple[str, float]:
-    """Return how two pictures agree by their correlation and by that of the mirrored picture; "" if they do not."""
-    kind = "same picture" if same >= mirrored else "mirrored"
-    return kind if max(same, mirrored) >= AGREE else "", max(same, mirrored)
+def _agreement(views: Mapping[str, tuple[np.ndarray, np.ndarray]], a: int, b: int) -> tuple[str, float]:
+    """Return how two pictures agree, "" if they do not, and the correlation of their grey values.
+
+    Args:
+        views: by kind, grey values and details of all pictures, rows of length 1.
+        a: place of the first picture, as it is.
+        b: place of the second picture, in each of the views.
+    """
+    grey, details = views["same picture"]
+    scores = {kind: float(grey[a] @ view[b]) for kind, (view, _) in views.items()}
+    kind = max(scores, key=lambda kind: scores[kind])
+    agrees = scores[kind] >= AGREE and float(details[a] @ views[kind][1][b]) >= AGREE_DETAIL
+    return kind if agrees else "", scores[kind]
 
 
 def best_crop(whole: np.ndarray, part: np.ndarray) -> tuple[float, float]:

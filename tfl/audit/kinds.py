@@ -10,6 +10,7 @@ from tfl.audit.labels import find_label_errors
 from tfl.audit.leaks import report_duplicates
 from tfl.audit.material import Material
 from tfl.audit.opinions import form_opinions
+from tfl.audit.other_labels import find_doubtful_labels
 from tfl.audit.outliers import find_outliers
 from tfl.audit.placeholders import find_placeholders
 from tfl.audit.shortcuts import find_shortcuts
@@ -60,5 +61,7 @@ def audit(material: Material) -> Audit:
     if material.has_classes:
         found += [*find_shortcuts(material), *find_classes(material, None if opinions is None else opinions.head)]
         found += find_label_errors(material, opinions) if opinions is not None else []
+    else:
+        found += find_doubtful_labels(material, duplicates.sets)
     order = list(KINDS)
     return Audit(sorted(material.without_unused(found), key=lambda finding: order.index(finding.kind)), duplicates)

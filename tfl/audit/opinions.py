@@ -89,7 +89,7 @@ def form_opinions(material: Material, sets: np.ndarray) -> Opinions | None:
             groups=groups[rows],
             seed=material.seed,
         )
-    suspects = rows[_find_suspects(material.task.scores(result.held_out_logits), labels[rows])]
+    suspects = rows[find_suspects(material.task.scores(result.held_out_logits), labels[rows])]
     is_voter = np.isin(material.index.splits, FITTED)
     is_voter[suspects] = False
     voters = find_voters(material.directions, groups, is_voter)
@@ -149,7 +149,8 @@ def tally_votes(voters: np.ndarray, labels: np.ndarray, num_classes: int) -> np.
     return votes
 
 
-def _find_suspects(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def find_suspects(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return what cleanlab names, bool `(N,)`, from probabilities `(N, K)` that do not know the labels `(N,)`."""
     from cleanlab.filter import find_label_issues  # imported here: it takes a second, and only the whole audit needs it
 
     return find_label_issues(labels, scores, n_jobs=1)

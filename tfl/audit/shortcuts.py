@@ -96,7 +96,8 @@ def measure_trait(
     Reference:
         Youden 1950, Index for rating diagnostic tests.
     """
-    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
+    splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
+    folds = list(splitter.split(values, labels, groups))  # once: it takes longer than the trees
     tree = DecisionTreeClassifier(
         max_leaf_nodes=max(LEAVES, 2 * len(np.unique(labels))),
         min_samples_leaf=LEAF,
@@ -105,7 +106,7 @@ def measure_trait(
     )
 
     def predict(truth: np.ndarray) -> np.ndarray:
-        return cross_val_predict(tree, values, truth, groups=groups, cv=folds)
+        return cross_val_predict(tree, values, truth, cv=folds)
 
     predicted = predict(labels)
     share, label = _told_apart(labels, predicted)
