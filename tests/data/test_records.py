@@ -8,6 +8,8 @@ import tensorflow as tf
 from option_runs import write_photos
 from records import HEAD, make_example, usual, write_records
 
+import tfl
+from tfl.checks import check_data
 from tfl.data import load_data, load_source, make_dataset, reading_explained
 from tfl.data.label_formats import ClassLabels, SetLabels, ValueLabels
 from tfl.data.records.examples import parse_example, serialize_example
@@ -199,6 +201,15 @@ def test_what_cannot_be_read_is_one_line(examples, tmp_path):
     refused(tmp_path / "splits" / "*", "all name a split.*Received: train-0 and more-0")
     write_records(tmp_path / "ids", [example | {"id": "same"} for example in examples])
     refused(tmp_path / "ids", "different ids in the key 'id'. Received: 'same' twice")
+
+
+def test_a_split_by_time_needs_a_key_of_times_before_anything_is_read(examples, tmp_path):
+    config = tfl.TransferConfig(data=tfl.DataConfig(source=f"tfrecord:{tmp_path}", split_by="time"))
+    write_records(tmp_path / "a.tfrecord", [example | {"taken_at": n} for n, example in enumerate(examples)])
+    check_data(config)
+    write_records(tmp_path / "a.tfrecord", examples)
+    with pytest.raises(InputError, match="for a source without a column of times"):
+        check_data(config)
 
 
 def test_a_truncated_file_is_named_and_its_whole_records_are_used(examples, tmp_path):

@@ -256,3 +256,23 @@ def test_the_script_and_the_command(photos, tmp_path):
     command = [sys.executable, "-m", "tfl", "convert", f"--output={tmp_path / 'a'}", "--verify"]
     verified = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert verified.returncode == 0 and "2 files are as they were written" in verified.stderr, verified.stderr
+
+
+def test_features_and_the_preview_are_those_of_the_folder(photos, records, tmp_path):
+    found = {}
+    with tiny_networks():
+        for name, source in {"folder": f"folder:{photos}", "records": f"tfrecord:{records}"}.items():
+            config = make_config(photos, tmp_path / f"{name}.store", {"data.source": source})
+            features = tfl.extract_features(config, tmp_path / name)
+            tiles = tfl.preview_data(config, tmp_path / f"{name}.png", examples=3, versions=2)
+            found[name] = features.values, features.labels, tiles
+    for here, there in zip(*found.values(), strict=True):
+        np.testing.assert_array_equal(here, there)
+
+
+def test_records_join_other_sources(photos, records, tmp_path):
+    source = f"tfrecord:{records},folder:{photos}"
+    tfl.convert_data(config_of(source), tmp_path / "joined")
+    joined = tfl.load_data(source)
+    assert {name.partition("/")[0] for name in joined.index.ids} == {"records", "photos"}
+    assert_same(tfl.load_data(f"tfrecord:{tmp_path / 'joined'}"), joined)
