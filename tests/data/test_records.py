@@ -256,3 +256,27 @@ def test_examples_are_those_of_tensorflow(examples):
     assert made["f"].float_list.value == features["f"] and made["none"].WhichOneof("kind") == "bytes_list"
     with pytest.raises(ValueError, match=r"no tf.train.Example"):
         parse_example(b"\xff\xff\xff")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_mutated_file_gives_its_whole_records_or_one_line(examples, tmp_path, seed):
+    """Bytes are changed, cut out and doubled; what is then read is always an example that was written."""
+    rng = np.random.default_rng(seed)
+    file = write_records(tmp_path / "a.tfrecord", [example | {"id": str(n)} for n, example in enumerate(examples)])
+    whole = load_source(f"tfrecord:{file}").index
+    content = bytearray(file.read_bytes())
+    for start in rng.integers(0, len(content), 1 + seed % 3).tolist():
+        length = int(rng.integers(1, 3000))
+        part = content[start : start + length]
+        content[start : start + length] = (rng.bytes(len(part)), b"", part * 2)[int(rng.integers(3))]
+    file.write_bytes(content)
+    try:
+        source = load_source(f"tfrecord:{file}", max_bad_fraction=1.0)
+    except InputError as error:
+        assert "\n" not in str(error)
+        return
+    written = dict(zip(whole.ids, zip(whole.sha256, whole.label_texts(), strict=True), strict=True))
+    index = source.index
+    assert all(written[n] == (d, t) for n, d, t in zip(index.ids, index.sha256, index.label_texts(), strict=True))
+    assert len(index) == len(whole) or source.quarantine
+    assert len(pixels_of(source, np.arange(len(index)))) == len(index)
