@@ -39,6 +39,7 @@ WORKDIR = (
         "run with `data.decisions`",
         "what decisions excluded or relabelled, before and after",
     ),
+    ("groups.csv", "run with `data.groups`", "the group of every example that has one"),
     ("history.csv", "fine-tuning", "one row per epoch: losses, metrics, skipped steps"),
     ("tracking.json", "run, with a tracker", "which run of the tracker belongs to this run"),
     (

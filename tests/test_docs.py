@@ -146,6 +146,7 @@ def test_everything_on_the_page_runs(page, request, tmp_path):
             "scratch/",
             "tracking.json",
             "decisions.csv",
+            "groups.csv",
         }
         predicted = [text for line, text in printed.items() if "predict" in line]
         assert len(predicted) == 2 and predicted[0] == predicted[1]

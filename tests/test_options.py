@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import warm
 from option_runs import Shown, make_config, tiny_networks, watch, write_photos
+from PIL import Image
 from tiny_tfds import write_tfds
 
 import tfl
@@ -33,6 +34,7 @@ EFFECTS = {
     "data.decisions": ({}, "DECISIONS", "weights"),
     "data.label_pattern": ({}, r"(?P<label>[0-4])\.png", "weights"),
     "data.group_pattern": ({}, r"([0-4])\.png", "weights"),
+    "data.groups": ({}, "GROUPS", "weights"),
     "data.image_size": ({}, 48, "weights"),
     "data.batch_size": (TUNED, 8, "weights"),
     "data.split": ({}, (0.5, 0.25, 0.25), "weights"),
@@ -41,6 +43,8 @@ EFFECTS = {
     "data.max_bad_fraction": ({"data.source": "folder:BAD"}, 0.0, "refused"),
     "data.augmentation": (TUNED, "rand", "weights"),
     "data.bit_depth": ({"data.source": "folder:DEEP"}, 12, "weights"),
+    "data.window": ({"data.source": "folder:DEEP"}, (0.0, 2000.0), "weights"),
+    "data.scaled_decoding": ({"data.source": "folder:LARGE"}, True, "weights"),
     "backbone.name": ({}, "VGG16", "weights"),
     "backbone.alpha": ({}, 0.5, "weights"),
     "backbone.weights": ({}, "RUN", "weights"),
@@ -178,6 +182,15 @@ def test_what_a_recipe_sets_is_not_called_unused_but_what_the_user_sets_is():
     }
 
 
+def write_large(folder):
+    """JPEG photos of four times the network's size, which are decoded at a half of their size."""
+    for photo in write_photos(folder, (12, 12), seed=2).glob("*/*.png"):
+        with Image.open(photo) as image:
+            image.resize((128, 128)).save(photo.with_suffix(".jpg"), quality=95)
+        photo.unlink()
+    return folder
+
+
 def write_table(photos, table):
     """A table of photos with their folder as "label", and whether their number is odd as "other"."""
     files = sorted(photos.glob("*/*"))
@@ -197,13 +210,16 @@ def sources(tmp_path_factory):
         "OTHER": write_photos(folder / "other", (10, 10), seed=1),
         "TWO": write_photos(folder / "two", (12, 12), seed=2),
         "DEEP": write_photos(folder / "deep", (12, 12), seed=2, deep=True),
+        "LARGE": write_large(folder / "large"),
         "BAD": folder / "bad",
         "TABLE": write_table(folder / "two", folder / "table.csv"),
         "TFDS": write_tfds(folder / "tfds", seed=3),
         "OTHER_TFDS": write_tfds(folder / "other_tfds", seed=4),
         "RUN": folder / "run",
         "DECISIONS": folder / "decisions.csv",
+        "GROUPS": folder / "groups.csv",
     }
+    made["GROUPS"].write_text("id,group\n" + "".join(f"class_0/{number}.png,a\n" for number in range(7)))
     made["DECISIONS"].write_text("id,decision,label\nclass_0/1.png,relabel,class_1\nclass_1/1.png,exclude,\n")
     with tiny_networks():
         tfl.transfer(make_config(made["OTHER"], folder / "store", {"seed": 3}), made["RUN"])

@@ -7,7 +7,8 @@ import keras
 
 from tfl.backbones import get_backbone_spec
 from tfl.checks import check_config
-from tfl.config import FeaturesConfig, FinetuneConfig, TransferConfig
+from tfl.config import DataConfig, FeaturesConfig, FinetuneConfig, TransferConfig
+from tfl.config.values import reads_tfds
 from tfl.data import Source, Splits, load_data
 from tfl.errors import InputError
 from tfl.features import Extractor, FeatureStore
@@ -71,7 +72,14 @@ def _check_loss(options: FinetuneConfig, task: Task) -> None:
 def input_of_config(config: TransferConfig) -> Input:
     """Return the input that the backbone of a config takes, for examples of the config's size."""
     spec = get_backbone_spec(config.backbone.name)
-    return get_input(spec.input, "input").sized(config.data.image_size or spec.image_size)
+    kind = get_input(spec.input, "input").sized(config.data.image_size or spec.image_size)
+    for name in ("window", "scaled_decoding"):
+        value, default = getattr(config.data, name), getattr(DataConfig(), name)
+        if value != default and not kind.has_pictures:
+            raise InputError(
+                f"`data.{name}` must be {default!r} for a network that takes {kind.noun[1]}. Received: {value!r}."
+            )
+    return dataclasses.replace(kind, window=tuple(config.data.window), scaled_decoding=config.data.scaled_decoding)
 
 
 def reading_options(config: TransferConfig) -> dict[str, Any]:
@@ -82,7 +90,7 @@ def reading_options(config: TransferConfig) -> dict[str, Any]:
         "label_pattern": data.label_pattern,
         "group_pattern": data.group_pattern,
         "tfds_splits": data.tfds_splits,
-        "tfds_dir": data.tfds_dir if data.source.startswith("tfds:") and data.tfds_dir != "default" else "",
+        "tfds_dir": data.tfds_dir if reads_tfds(data.source) and data.tfds_dir != "default" else "",
         "labels": get_task(config.task.name).labels,
     }
 
@@ -100,6 +108,7 @@ def load_splits(config: TransferConfig, data: Any = None) -> Splits:
         kind=input_of_config(config),
         **reading_options(config),
         decisions="" if config.data.decisions == "none" else config.data.decisions,
+        groups="" if config.data.groups == "none" else config.data.groups,
     )
     if get_task(config.task.name).labels.has_names or splits.index.is_multiclass:
         return splits

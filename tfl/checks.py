@@ -8,7 +8,7 @@ from etils import epath
 from tfl.backbones.catalog import BackboneSpec, check_backbone, get_backbone_spec
 from tfl.backbones.weight_files import PUBLISHED, RANDOM, find_weights
 from tfl.config import DataConfig, TransferConfig, absolute_paths
-from tfl.config.values import NO_TIMES, SPLIT_RULES, parse_columns
+from tfl.config.values import NO_TIMES, SPLIT_RULES, parse_columns, reads_tfds, split_source
 from tfl.data.layout import recognise
 from tfl.data.records.files import check_records
 from tfl.data.table.columns import find_columns
@@ -21,7 +21,12 @@ from tfl.files.existing import check_file, check_source, existing_folder, existi
 from tfl.files.parquet import check_parquet
 from tfl.inputs.files import input_files
 
-_OF_TARGET = {"label_pattern": "", "group_pattern": ""}  # options of `data` that pre-training does not use
+_OF_TARGET = {
+    "label_pattern": "",
+    "group_pattern": "",
+    "tfds_splits": "",
+    "split_by": "class",
+}  # options of `data` that pre-training does not use
 _TABLE_BYTES = 2**24  # a larger table is read only once, later
 
 
@@ -37,8 +42,9 @@ def check_config(config: TransferConfig) -> TransferConfig:
     if backbone.weights not in (PUBLISHED, RANDOM):
         find_weights(backbone.weights, spec, backbone.alpha)
     check_source(config.data.source, "data.source")
-    if config.data.decisions != "none":
-        check_file(config.data.decisions, "data.decisions")
+    for name in ("decisions", "groups"):
+        if (file := getattr(config.data, name)) != "none":
+            check_file(file, f"data.{name}")
     _check_tfds(config)
     check_source(config.pretrain.source, "pretrain.source")
     if config.data.split_by not in SPLIT_RULES:
@@ -49,7 +55,7 @@ def check_config(config: TransferConfig) -> TransferConfig:
 
 def _check_tfds(config: TransferConfig) -> None:
     """Refuse a folder of tfds data sets that does not exist, and options of tfds for other sources."""
-    folder, is_used = config.data.tfds_dir, config.data.source.startswith("tfds:")
+    folder, is_used = config.data.tfds_dir, reads_tfds(config.data.source)
     if config.data.tfds_splits and not is_used:
         raise InputError(
             "`data.tfds_splits` must be empty for a source other than tfds:NAME. "
@@ -57,7 +63,7 @@ def _check_tfds(config: TransferConfig) -> None:
         )
     if folder == "default":
         return
-    if not is_used and not config.pretrain.source.startswith("tfds:"):
+    if not is_used and not reads_tfds(config.pretrain.source):
         raise InputError(f"`data.tfds_dir` must be 'default' for a source other than tfds:NAME. Received: {folder!r}.")
     if "://" not in folder and not Path(folder).is_dir():
         raise InputError(f"`data.tfds_dir` must be a folder that exists. Received: {folder!r}.{nearest(Path(folder))}")
@@ -80,6 +86,11 @@ def check_data(config: TransferConfig) -> None:
 
 
 def _check_data(data: DataConfig, spec: BackboneSpec) -> None:
+    for part in split_source(data.source):
+        _check_part(dataclasses.replace(data, source=part), spec)
+
+
+def _check_part(data: DataConfig, spec: BackboneSpec) -> None:
     kind, _, path = data.source.partition(":")
     files = input_files(spec.input)
     has_times = kind == "csv"  # of a large table it is not known yet
@@ -107,7 +118,7 @@ def check_outside_of_sources(workdir: epath.PathLike, config: TransferConfig) ->
         InputError: it is inside.
     """
     place = epath.Path(workdir).expanduser()
-    for source in (config.data.source, config.pretrain.source):
+    for source in (*split_source(config.data.source), *split_source(config.pretrain.source)):
         kind, _, folder = source.partition(":")
         if kind == "folder" and epath.Path(folder).expanduser().resolve() in place.resolve().parents:
             raise InputError(

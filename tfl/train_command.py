@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tfl.config import SHORT_NAMES, TransferConfig, flatten
+from tfl.config.values import split_source
 from tfl.recipes import DEFAULT, load_recipe, recipes
 
 SAVED = 3  # words: a recipe for other data is named only if the command is so much shorter
@@ -52,7 +53,8 @@ def _command(config: TransferConfig, workdir: str, name: str, recipe: TransferCo
 def _place(source: str) -> str:
     """Return the word for a source: the path of a folder, or the source itself."""
     kind, _, path = source.partition(":")
-    return path if kind == "folder" and os.path.isabs(path) else source  # noqa: PTH117
+    is_path = kind == "folder" and os.path.isabs(path) and len(split_source(source)) == 1  # noqa: PTH117
+    return path if is_path else source
 
 
 def _flag(path: str, value: Any) -> str:

@@ -35,6 +35,7 @@ from tfl.progress import say
 REPORT = "report.html"
 AUDIT = "audit.csv"  # the findings of the short audit of a run
 DECISIONS = "decisions.csv"  # what the decisions of a person changed in the data of a run
+GROUPS = "groups.csv"  # the groups of the examples of a run with `data.groups`
 CHECKPOINTS = "checkpoints"  # folder of the states from which an interrupted run continues
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -9,14 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from audit_pictures import picture
+from browser import needs_browser, open_browser
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from option_runs import make_config, tiny_networks
 
 import tfl
+from tfl.audit import Audit, Finding
+from tfl.audit.duplicates import Duplicates
+from tfl.build import load_splits
+from tfl.data.decisions import read_decisions
 from tfl.errors import InputError
 from tfl.files.reading import read_csv
+from tfl.report.audit_page import render_audit
 from tfl.runs.evaluate import evaluate_workdir
 
 COLUMNS = ["id", "kind", "score", "evidence", "suggestion"]
@@ -65,6 +72,7 @@ def test_a_run_and_a_config_give_the_same_audit_and_its_files(run, tmp_path, cap
     groups = {row["id"]: row["group"] for row in rows_of(tmp_path / "audit" / "near_duplicates.csv")}
     assert set(groups) == {"train/class_0/3.png", "test/class_0/leak.jpg"} and len(set(groups.values())) == 1
     page = (tmp_path / "audit" / "audit.html").read_text()
+    assert "--config.data.groups=near_duplicates.csv" in page
     assert page.count("<article") == len(rows) and "leak.jpg" in page and "http" not in page.replace("http-equiv", "")
     again = tfl.audit_data(config, tmp_path / "again")
     assert [finding.row for finding in again.findings] == [finding.row for finding in found.findings]
@@ -121,3 +129,59 @@ def test_mistakes_are_one_line_before_anything_slow(run, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"cleanlab, which is not installed. Did you mean to run pip install .*audit"):
         tfl.audit_data(workdir, tmp_path / "audit")
+
+
+@needs_browser
+def test_keys_and_buttons_of_the_page_write_decisions_that_a_run_uses(run, tmp_path):
+    config, _ = run
+    ids = [f"train/class_{label}/{number}.png" for label in (0, 1) for number in (0, 1, 2)]
+    wrong = [Finding("label error", name, 0.9, "", "", decision="relabel", label="class_1") for name in ids[:3]]
+    others = [Finding("outlier", name, 0.9, "", "", decision="exclude") for name in ids[3:]]
+    found = Audit([*wrong, *others], Duplicates(np.zeros((0, 2), int), (), np.zeros(0), np.arange(41)))
+    (tmp_path / "audit.html").write_text(render_audit(found, load_splits(config), "photos"), "utf-8")
+    with open_browser(tmp_path / "profile") as browser:
+        browser.save_to(tmp_path)
+        browser.open(tmp_path / "audit.html")
+        browser.press("j", "a", "r", "x")  # the first three findings: accept, reject, exclude
+        browser.press("u", "l", "ArrowDown", "ArrowDown")  # the fourth: nothing to undo, then the second class
+        browser.click(f"[data-id='{ids[4]}'] [data-do=accept]")
+        browser.click(f"[data-id='{ids[5]}'] [data-do=accept]")
+        browser.press("u")  # a key is about the finding that was clicked last
+        assert browser.look("document.getElementById('progress').textContent") == "5 of 6 decided"
+        browser.click("#save")
+        browser.wait_for("Browser.downloadProgress", state="completed")
+    decided = [("relabel", "class_1"), ("keep", ""), ("exclude", ""), ("relabel", "class_1"), ("exclude", "")]
+    assert read_decisions(tmp_path / "decisions.csv") == dict(zip(ids, decided, strict=False))
+
+
+@pytest.mark.slow  # a real network
+@needs_browser
+def test_ants_and_bees_are_audited_decided_and_trained_again(shared, keras_home, tmp_path):
+    """TFL_SCREENSHOTS=docs/images makes the picture of docs/explanation/audit.md."""
+    config = tfl.TransferConfig(
+        data=tfl.DataConfig(source=f"folder:{shared / 'data' / 'hymenoptera'}"), backbone=tfl.BackboneConfig(alpha=0.35)
+    )
+    found = tfl.audit_data(config, tmp_path / "audit")
+    asked = [finding for finding in found.findings if finding.decision]
+    assert asked[0].id == "train/ants/imageNotFound.gif"
+    with open_browser(tmp_path / "profile") as browser:
+        browser.resize(1280, 1000)
+        browser.save_to(tmp_path)
+        browser.open(tmp_path / "audit" / "audit.html")
+        browser.press("j", "a", "r", "a", "x", "k")
+        picture = browser.picture()
+        browser.click("#save")
+        browser.wait_for("Browser.downloadProgress", state="completed")
+    pixels = np.asarray(picture, np.float32)
+    assert pixels.shape == (1000, 1280, 3) and 0.1 < (np.abs(pixels - pixels[2, 2]).max(axis=-1) > 60).mean() < 0.6
+    if folder := os.environ.get("TFL_SCREENSHOTS"):
+        picture.quantize(128).save(Path(folder) / "audit.png", optimize=True)
+    config.data.decisions = str(tmp_path / "decisions.csv")
+    tfl.transfer(config, tmp_path / "run")
+    changed = {row["id"]: (row["decision"], row["label"]) for row in read_csv(tmp_path / "run" / "decisions.csv")}
+    first, _, third, fourth = asked[:4]
+    assert changed == {
+        first.id: ("exclude", "ants"),
+        third.id: ("relabel", third.label),
+        fourth.id: ("exclude", "ants"),
+    }

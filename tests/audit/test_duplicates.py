@@ -11,6 +11,7 @@ from sklearn.datasets import load_digits
 from tfl.audit.duplicates import (
     SHORT,
     THOROUGH,
+    Duplicates,
     best_crop,
     connected_sets,
     find_duplicates,
@@ -103,3 +104,27 @@ def test_digits_of_8_pixels_are_no_copies_of_each_other(make_material):
     material, _ = make_material(images, digits.target[:200], digits.data[:200])
     for effort in (SHORT, THOROUGH):
         assert not len(find_duplicates(material, effort).pairs)
+
+
+def test_a_finding_names_the_nearest_of_its_set(make_material):
+    rng = np.random.default_rng(0)
+    splits = np.array(["train", "validation", "test", "unused"])[rng.integers(0, 4, 40)]
+    material, _ = make_material(rng.integers(0, 255, (40, 4, 4, 3)), [0, 1] * 20, rng.normal(size=(40, 2)), splits)
+    pairs = np.unique(np.sort(rng.integers(0, 30, (25, 2)), axis=1), axis=0)
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    scores = rng.permutation(len(pairs)) / 100 + 0.5
+    duplicates = Duplicates(pairs, ("crop",) * len(pairs), scores, connected_sets(pairs, 40))
+    findings = {finding.id: finding for finding in report_duplicates(material, duplicates)}
+    used = set(material.used.tolist())
+    sets = [set(np.flatnonzero(duplicates.sets == number).tolist()) & used for number in np.unique(duplicates.sets)]
+    assert len(findings) == sum(len(rows) - 1 for rows in sets if len(rows) > 1) > 5
+    for rows in sets:
+        left = [row for row in rows if material.name(row) not in findings]
+        assert len(left) == (len(rows) > 0)
+        parts = {material.index.splits[row] for row in rows}
+        for row in rows - set(left):
+            finding = findings[material.name(row)]
+            own = [(score, sum(pair) - row) for score, pair in zip(scores, pairs.tolist(), strict=True) if row in pair]
+            assert finding.kind == ("leak" if len(parts) > 1 else "duplicate")
+            assert (finding.score, finding.others[0]) == (max(own)[0], material.name(max(own)[1]))
+            assert f"has {len(rows)} examples" in finding.evidence

@@ -3,17 +3,20 @@
 import numpy as np
 import pytest
 from audit_pictures import picture
+from scipy.optimize import minimize
+from scipy.special import softmax
+from sklearn.metrics import recall_score
 from sklearn.neighbors import NearestNeighbors
 
 from tfl.audit import neighbours
 from tfl.audit.classes import find_classes
 from tfl.audit.labels import find_label_errors
 from tfl.audit.neighbours import find_neighbours, narrowed
-from tfl.audit.opinions import form_opinions, mixed
+from tfl.audit.opinions import form_opinions, pooled
 from tfl.audit.outliers import find_outliers
 from tfl.audit.placeholders import find_placeholders
 from tfl.audit.short import short_audit
-from tfl.audit.shortcuts import measure_trait
+from tfl.audit.shortcuts import _told_apart, measure_trait
 
 
 def unit(rows):
@@ -100,10 +103,29 @@ def test_test_labels_change_no_opinion(make_material):
     assert not any(voters & set(range(48, 60)) for voters in opinions[0][1])
 
 
-def test_two_opinions_become_probabilities():
-    head, votes = np.array([[0.5, 0.5], [0.9, 0.1]]), np.array([[0.8, 0.2], [0.1, 0.9]])
-    expected = np.sqrt(head * votes)
-    np.testing.assert_allclose(mixed(head, votes), expected / expected.sum(axis=1, keepdims=True))
+def test_two_opinions_are_pooled_with_the_powers_that_make_the_labels_most_probable():
+    rng = np.random.default_rng(0)
+    labels, rows = rng.integers(0, 3, 400), np.arange(0, 400, 2)
+    logits = rng.normal(size=(2, 400, 3)) + np.array([2.0, 0.7])[:, None, None] * np.eye(3)[labels]
+    head, votes = softmax(3 * logits[0], axis=1), softmax(logits[1], axis=1)  # the head is too sure
+    belief = pooled(head, votes, labels, rows)
+
+    def loss(powers, of=rows):
+        scores = powers[0] * np.log(head) + powers[1] * np.log(votes)
+        return -np.mean(np.log(softmax(scores, axis=1)[of, labels[of]]))
+
+    best = minimize(loss, [0.5, 0.5], method="Nelder-Mead", options={"xatol": 1e-6}).x
+    expected = head ** best[0] * votes ** best[1]
+    np.testing.assert_allclose(belief, expected / expected.sum(axis=1, keepdims=True), atol=1e-3)
+    others = labels.copy()
+    others[1::2] = (others[1::2] + 1) % 3
+    np.testing.assert_array_equal(pooled(head, votes, others, rows), belief)  # other rows choose nothing
+
+
+def test_opinions_that_know_nothing_name_no_label():
+    labels = np.arange(40) % 2
+    against = np.where(np.eye(2)[labels] == 1, 0.4, 0.6)
+    assert np.ptp(pooled(against, against, labels, np.arange(40))) == 0
 
 
 def test_one_outlier_among_a_cloud(make_material):
@@ -142,10 +164,28 @@ def test_a_planted_shortcut_is_far_above_chance_and_noise_is_not():
     rng = np.random.default_rng(0)
     labels, groups = np.arange(200) % 2, np.arange(200)
     planted = (labels * 10 + rng.normal(size=200))[:, None]
-    share, low, p_value = measure_trait(planted, labels, groups)
-    assert share > 0.95 and low > 0.9 and p_value <= 0.01
-    share, low, p_value = measure_trait(rng.normal(size=(200, 1)), labels, groups)
-    assert low < 0.1 and p_value == 1
+    found = measure_trait(planted, labels, groups)
+    assert found.share > 0.95 and found.low > 0.9 and found.is_far_above_chance
+    noise = measure_trait(rng.normal(size=(200, 1)), labels, groups)
+    assert noise.low < 0.1 and not noise.is_far_above_chance
+
+
+def test_a_sign_of_one_class_of_ten_is_found():
+    labels = np.arange(300) % 10
+    planted = np.where(labels == 7, 60.0, 95.0)[:, None]
+    found = measure_trait(planted, labels, np.arange(300))
+    assert (found.share, found.label) == (1, 7) and found.is_far_above_chance
+
+
+def test_youdens_index_is_that_of_the_recalls_of_a_class_and_of_its_rest():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, 200)
+    predicted = np.where(rng.random(200) < 0.5, labels, rng.integers(0, 4, 200))
+    expected = [
+        recall_score(labels == label, predicted == label) + recall_score(labels != label, predicted != label) - 1
+        for label in range(4)
+    ]
+    assert _told_apart(labels, predicted) == (pytest.approx(max(expected)), np.argmax(expected))
 
 
 def test_placeholders(make_material):

@@ -55,7 +55,8 @@ def test_other_libraries_names_lead_to_ours_and_nonsense_to_none(path, meant):
 
 def test_sources_and_places_are_there():
     assert SOURCES == ["data.source", "pretrain.source"]
-    assert PLACES == ["data.tfds_dir", "data.decisions", "data.split_by", "backbone.weights", "features.store"]
+    places = ["data.tfds_dir", "data.decisions", "data.groups", "data.split_by", "backbone.weights", "features.store"]
+    assert places == PLACES
 
 
 @pytest.mark.parametrize("path", [*SOURCES, *PLACES])

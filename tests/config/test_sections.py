@@ -20,6 +20,7 @@ from tfl.config.values import (
     TABLE_COLUMNS,
     TFDS_SPLITS,
     UNITS,
+    WINDOW,
     DataSource,
 )
 from tfl.errors import InputError
@@ -39,6 +40,7 @@ BREAKS = {
     SPLIT: (0.5, 0.5),
     STRATEGY: "cpu:1",
     UNITS: (64, 0),
+    WINDOW: (2000.0, 1000.0),
 }  # a value that each rule refuses
 
 

@@ -9,7 +9,8 @@ from sklearn.metrics import log_loss
 
 import tfl
 from tfl.data import EpochFeed, load_data, load_source, make_dataset
-from tfl.data.index import normal_weights, read_splits
+from tfl.data.index import read_splits
+from tfl.data.table.weights import normal_weights
 from tfl.errors import InputError
 from tfl.features.extract import PLAIN
 from tfl.features.reuse import StoredPhase

@@ -16,16 +16,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import PROGRAM, QUIET, needs_browser
 from PIL import Image
 
 import tfl
 from tfl.config import BackboneConfig, DataConfig, FinetuneConfig, TransferConfig
 from tfl.report import write_report
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium or chrome at hand (apt-get install chromium)")
+pytestmark = needs_browser
 
-QUIET = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--enable-logging=stderr")
 DARK = "--blink-settings=preferredColorScheme=0"
 MEASURE = """<!DOCTYPE html><html><body>{frames}<script>
 const measure = (frame) => {{
@@ -74,7 +73,7 @@ def browse(tmp_path):
 
     def run(address, *options):
         profile = f"--user-data-dir={tmp_path / 'profile'}"
-        command = [BROWSER, *QUIET, profile, *options, str(address)]
+        command = [PROGRAM, *QUIET, profile, *options, str(address)]
         return subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
 
     return run

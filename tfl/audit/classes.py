@@ -53,7 +53,8 @@ def _unbalanced(names: tuple[str, ...], counts: np.ndarray) -> Iterator[Finding]
             f"{names[most]}, {names[least]}",
             1 - float(counts[least] / counts[most]),
             f"{names[most]} has {counts[most]} examples and {names[least]} {counts[least]}, outside of the test split.",
-            "Set --config.finetune.class_weight=balanced, and read the results of each class.",
+            "Set --config.finetune.logit_adjustment=1, which lets rare classes be found more often, and read the "
+            "results of each class.",
         )
 
 

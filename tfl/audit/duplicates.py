@@ -14,6 +14,7 @@ from scipy import fft, sparse
 from tfl.audit.material import SIDE, Material, small_pictures
 from tfl.audit.neighbours import BLOCK, find_neighbours, narrowed
 from tfl.features.rows import single_threaded
+from tfl.inputs.image.luminance import LUMINANCE
 
 NEIGHBOURS = 4  # of each example, by features, that may be its duplicates
 HASH_SIDE = 8  # the hash has 64 bits, the lowest frequencies of the picture
@@ -26,7 +27,6 @@ CROPS = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7)  # shares of the side that a crop keep
 MAY_AGREE = 0.8  # the same on small pictures, for which a second look at more pixels is worth its time
 STEPS = 5  # positions of a crop along each side
 SMALLEST_SIZE = 32  # pixels; in fewer, different pictures of one kind agree as much as copies do
-LUMINANCE = np.array((0.299, 0.587, 0.114), np.float32)
 FLAT = 4.0  # standard deviation of the grey values below which a picture shows nothing to compare
 
 
@@ -245,4 +245,4 @@ def _unit(pictures: np.ndarray) -> np.ndarray:
 
 def _grey(pictures: np.ndarray) -> np.ndarray:
     """Return the grey values of pictures, float32 `(N, S, S)`."""
-    return pictures.astype(np.float32) @ LUMINANCE
+    return pictures.astype(np.float32) @ np.array(LUMINANCE, np.float32)

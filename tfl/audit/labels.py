@@ -4,25 +4,22 @@ import numpy as np
 
 from tfl.audit.finding import Finding, listed, ordered
 from tfl.audit.material import Material
-from tfl.audit.opinions import Opinions, mixed
+from tfl.audit.opinions import Opinions
 
 
 def find_label_errors(material: Material, opinions: Opinions) -> list[Finding]:
-    """Return the examples whose label is not the most probable class for the head, or for head and neighbours together.
+    """Return the examples for which head and neighbours together find another class more probable than the label.
 
-    The score is the lead of the other class over the given label, for both together: 1 is certain, 0.5 is undecided.
+    The score is the lead of the other class over the given label: 1 is certain, 0.5 is undecided.
     """
-    labels = material.index.labels
-    belief = mixed(opinions.head, opinions.votes)
-    is_error = (opinions.head.argmax(axis=1) != labels) | (belief.argmax(axis=1) != labels)
-    return ordered([_finding(material, opinions, belief, row) for row in np.flatnonzero(is_error).tolist()])
+    belief, labels = opinions.belief, material.index.labels
+    rows = np.flatnonzero(belief[np.arange(len(labels)), labels] < belief.max(axis=1))
+    return ordered([_finding(material, opinions, row) for row in rows.tolist()])
 
 
-def _finding(material: Material, opinions: Opinions, belief: np.ndarray, row: int) -> Finding:
-    names, given = material.index.class_names, int(material.index.labels[row])
-    others = belief[row].copy()
-    others[given] = -1
-    best = int(others.argmax())
+def _finding(material: Material, opinions: Opinions, row: int) -> Finding:
+    names, belief, given = material.index.class_names, opinions.belief, int(material.index.labels[row])
+    best = int(belief[row].argmax())
     voters = [other for other in opinions.voters[row].tolist() if other >= 0]
     against = [other for other in voters if material.index.labels[other] == best]
     several = material.source.kind.noun[1]

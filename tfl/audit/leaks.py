@@ -1,5 +1,8 @@
 """Near duplicates as findings: in two splits they are leaks."""
 
+import itertools
+from collections.abc import Iterator
+
 import numpy as np
 
 from tfl.audit.duplicates import Duplicates
@@ -21,46 +24,45 @@ def report_duplicates(material: Material, duplicates: Duplicates) -> list[Findin
     The finding names the example that should go: the one in train, because fewer test examples would make the results
     less certain.
     """
-    found = []
-    members = np.unique(duplicates.pairs)
-    members = np.intersect1d(members, material.used)
-    for number in np.unique(duplicates.sets[members]).tolist():
-        rows = members[duplicates.sets[members] == number]
-        found += _of_set(material, duplicates, rows) if len(rows) > 1 else []
-    return ordered(found)
+    members = np.intersect1d(duplicates.pairs, material.used)
+    members = members[np.argsort(duplicates.sets[members], kind="stable")]
+    parts = np.split(members, np.flatnonzero(np.diff(duplicates.sets[members])) + 1)
+    best = _best_pairs(duplicates)
+    found = [_of_set(material, duplicates, rows, best) for rows in parts if len(rows) > 1]
+    return ordered(list(itertools.chain(*found)))
 
 
-def _of_set(material: Material, duplicates: Duplicates, rows: np.ndarray) -> list[Finding]:
-    """Return a finding for each example of a set but one, which is kept."""
-    splits = material.index.splits[rows]
-    used = [name for name in SPLITS if name in splits]
-    is_leak = len(used) > 1
-    keep = rows[np.argmax([SPLITS.index(split) if split in SPLITS else -1 for split in splits.tolist()])]
+def _best_pairs(duplicates: Duplicates) -> np.ndarray:
+    """Return for each row the place of its pair with the highest score, int64 `(N,)`; -1 for rows without a pair."""
+    ends, places = duplicates.pairs.ravel(), np.repeat(np.arange(len(duplicates.pairs)), 2)
+    order = np.lexsort((places, -duplicates.scores[places], ends))
+    rows, firsts = np.unique(ends[order], return_index=True)
+    best = np.full(len(duplicates.sets), -1)
+    best[rows] = places[order][firsts]
+    return best
+
+
+def _of_set(material: Material, duplicates: Duplicates, rows: np.ndarray, best: np.ndarray) -> Iterator[Finding]:
+    """Yield a finding for each example of a set but one, which is kept."""
+    splits = material.index.splits[rows].tolist()
+    where = {split: splits.count(split) for split in SPLITS if split in splits}
+    about = f"The set has {len(rows)} examples: {', '.join(f'{count} in {split}' for split, count in where.items())}."
     labels = {material.label(row) for row in rows.tolist()}
-    return [_finding(material, duplicates, row, rows, is_leak, labels) for row in rows.tolist() if row != keep]
-
-
-def _finding(
-    material: Material, duplicates: Duplicates, row: int, rows: np.ndarray, is_leak: bool, labels: set[str]
-) -> Finding:
-    touching = np.flatnonzero((duplicates.pairs == row).any(axis=1))
-    place = int(touching[np.argmax(duplicates.scores[touching])])
-    nearest = int(duplicates.pairs[place].sum() - row)
-    others = [nearest, *(other for other in rows.tolist() if other not in (row, nearest))]
-    where = {split: int(np.sum(material.index.splits[rows] == split)) for split in SPLITS}
-    counted = ", ".join(f"{count} in {split}" for split, count in where.items() if count)
-    evidence = (
-        f"It {WORDS[duplicates.kinds[place]]} {material.name(nearest)} "
-        f"(correlation {duplicates.scores[place]:.3f}). The set has {len(rows)} examples: {counted}."
-    )
     if len(labels) > 1:
-        evidence += f" Their labels differ: {listed(sorted(labels))}."
-    return Finding(
-        "leak" if is_leak else "duplicate",
-        material.name(row),
-        float(duplicates.scores[place]),
-        evidence,
-        "Exclude it.",
-        tuple(material.name(other) for other in others[:3]),
-        "exclude",
-    )
+        about += f" Their labels differ: {listed(sorted(labels))}."
+    keep = int(rows[np.argmax([SPLITS.index(split) for split in splits])])
+    for row in rows.tolist():
+        if row == keep:
+            continue
+        place = int(best[row])
+        nearest, score = int(duplicates.pairs[place].sum()) - row, float(duplicates.scores[place])
+        others = [other for other in dict.fromkeys((nearest, *rows[:4].tolist())) if other != row]
+        yield Finding(
+            "leak" if len(where) > 1 else "duplicate",
+            material.name(row),
+            score,
+            f"It {WORDS[duplicates.kinds[place]]} {material.name(nearest)} (correlation {score:.3f}). {about}",
+            "Exclude it.",
+            tuple(material.name(other) for other in others[:3]),
+            "exclude",
+        )

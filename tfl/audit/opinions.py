@@ -1,13 +1,14 @@
 """What others say about the label of each example: the head that was solved without it, and its nearest neighbours.
 
-A wrong label also misleads the head and the neighbours of other examples. So the first opinions name suspects
-(confident learning), and the final opinions come from heads and voters without the suspects.
+A wrong label also misleads the head and the neighbours of other examples. So a first head names suspects (confident
+learning), and the opinions come from heads and voters without the suspects.
 """
 
 import dataclasses
 import importlib.util
 
 import numpy as np
+from scipy import optimize, special
 from sklearn.model_selection import StratifiedGroupKFold
 
 from tfl.audit.duplicates import joined
@@ -32,11 +33,13 @@ class Opinions:
         head: float64 `(N, K)`, probabilities of the solved head. Outside of the test split the head was solved without
             the example; on the test split it was solved on all other examples.
         votes: float64 `(N, K)`, shares of the nearest neighbours for each class; one more voter votes for all alike.
+        belief: float64 `(N, K)`, both together; see `pooled`.
         voters: int64 `(N, 10)`, these neighbours; -1 where there are fewer.
     """
 
     head: np.ndarray
     votes: np.ndarray
+    belief: np.ndarray
     voters: np.ndarray
 
 
@@ -86,26 +89,50 @@ def form_opinions(material: Material, sets: np.ndarray) -> Opinions | None:
             groups=groups[rows],
             seed=material.seed,
         )
-    first = np.full((len(labels), count), 1 / count)
-    first[rows] = material.task.scores(result.held_out_logits)
+    suspects = rows[_find_suspects(material.task.scores(result.held_out_logits), labels[rows])]
     is_voter = np.isin(material.index.splits, FITTED)
-    voters = find_voters(material.directions, groups, is_voter)
-    suspects = rows[_find_suspects(mixed(first, count_votes(voters, labels, count))[rows], labels[rows])]
     is_voter[suspects] = False
     voters = find_voters(material.directions, groups, is_voter)
     head = _solve_without(material, groups, folds, result.chosen.l2, suspects)
-    return Opinions(head, count_votes(voters, labels, count), voters)
+    votes = count_votes(voters, labels, count)
+    return Opinions(head, votes, pooled(head, votes, labels, rows), voters)
 
 
-def mixed(head: np.ndarray, votes: np.ndarray) -> np.ndarray:
-    """Return the geometric mean of two opinions as probabilities: a class must please both.
+def pooled(head: np.ndarray, votes: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return two opinions as one: probabilities in proportion to the product of both, each to a power of its own.
+
+    The powers are those, at least 0, that make the given labels of some rows most probable. So a sure opinion that is
+    often wrong counts less, and the result is calibrated on these rows.
+
+    Args:
+        head: float64 `(N, K)`, probabilities; no row may know its own label.
+        votes: the same.
+        labels: int64 `(N,)`.
+        rows: int64 `(R,)`, on which the powers are chosen.
+
+    Returns:
+        float64 `(N, K)`, probabilities.
+
+    Reference:
+        Genest and Zidek 1986, Combining probability distributions (the logarithmic opinion pool); Heskes 1998,
+        Selecting weighting factors in logarithmic opinion pools.
 
     Example:
-        >>> mixed(np.array([[0.5, 0.5]]), np.array([[0.8, 0.2]])).round(2).tolist()
-        [[0.67, 0.33]]
+        >>> sure = np.array([[0.99, 0.01]] * 10)
+        >>> knows_nothing = np.full((10, 2), 0.5)
+        >>> pooled(sure, knows_nothing, np.array([0] * 8 + [1] * 2), np.arange(10))[0].round(2).tolist()
+        [0.8, 0.2]
     """
-    belief = np.sqrt(head * votes)
-    return belief / np.maximum(belief.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    logs = np.log(np.maximum(np.stack([head, votes], axis=-1), np.finfo(np.float64).tiny))
+    given = logs[rows, labels[rows]]
+
+    def loss(powers: np.ndarray) -> tuple[float, np.ndarray]:
+        scores = logs[rows] @ powers
+        expected = np.einsum("nk,nkp->np", special.softmax(scores, axis=1), logs[rows])
+        return float(np.mean(special.logsumexp(scores, axis=1) - given @ powers)), (expected - given).mean(axis=0)
+
+    powers = optimize.minimize(loss, np.full(2, 0.5), jac=True, bounds=[(0, None)] * 2).x
+    return np.asarray(special.softmax(logs @ powers, axis=1))
 
 
 def count_votes(voters: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
@@ -122,10 +149,10 @@ def tally_votes(voters: np.ndarray, labels: np.ndarray, num_classes: int) -> np.
     return votes
 
 
-def _find_suspects(belief: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def _find_suspects(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     from cleanlab.filter import find_label_issues  # imported here: it takes a second, and only the whole audit needs it
 
-    return find_label_issues(labels, np.clip(belief, 0, 1), n_jobs=1)
+    return find_label_issues(labels, scores, n_jobs=1)
 
 
 def _solve_without(material: Material, groups: np.ndarray, folds: int, l2: float, suspects: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from tfl.config.values import split_source
 from tfl.errors import InputError
 from tfl.files.existing import guess_source
 from tfl.runs.checks import check_run
@@ -15,17 +16,19 @@ def name_workdir(source: str) -> str:
     """Return the workdir of a source: `runs/NAME`.
 
     Example:
-        >>> name_workdir("folder:/data/photos"), name_workdir("digits:0-4")
-        ('runs/photos', 'runs/digits-0-4')
+        >>> name_workdir("folder:/data/photos,csv:more.csv"), name_workdir("digits:0-4")
+        ('runs/photos-more', 'runs/digits-0-4')
     """
+    name = re.sub(r"[^\w.-]+", "-", "-".join(map(_name, split_source(source)))).strip("-.")
+    return f"runs/{name or 'run'}"
+
+
+def _name(source: str) -> str:
     kind, _, name = source.partition(":")
     path = Path(name).expanduser()
-    names = {"folder": path.resolve().name, "csv": path.stem, "tfds": name}
     if kind == "tfrecord":
-        names["tfrecord"] = (path if path.is_dir() else path.parent).resolve().name
-    name = names.get(kind, source)
-    name = re.sub(r"[^\w.-]+", "-", name).strip("-.")
-    return f"runs/{name or 'run'}"
+        return (path if path.is_dir() else path.parent).resolve().name
+    return {"folder": path.resolve().name, "csv": path.stem, "tfds": name}.get(kind, source)
 
 
 def the_one(words: Sequence[str], flag: str | None, name: str) -> str:

@@ -41,6 +41,7 @@ from tfl.config.values import (
     PYTHON_DATA,
     validate_source,
     validate_split,
+    validate_window,
 )
 
 __all__ = [
@@ -81,5 +82,6 @@ __all__ = [
     "set_options",
     "validate_source",
     "validate_split",
+    "validate_window",
     "value_of",
 ]

@@ -19,6 +19,7 @@ from tfl.config.values import (
     TABLE_COLUMNS,
     TFDS_SPLITS,
     UNITS,
+    WINDOW,
 )
 
 AUGMENTATIONS = ("none", "light", "shift", "rand", "trivial", "erase")
@@ -70,12 +71,17 @@ class DataConfig:
     tfds_dir: str = option(
         "default",
         Place("a folder", ("default",)),
-        "Folder of prepared tfds data sets (its data_dir); default: the variable TFDS_DATA_DIR, or the folder of tfds.",
+        "The data_dir of tfds; default: TFDS_DATA_DIR, or the folder of tfds.",
     )
     decisions: str = option(
         "none",
         Place("a file", ("none",)),
         "A table of decisions (id, decision, label) about examples to exclude or relabel.",
+    )
+    groups: str = option(
+        "none",
+        Place("a file", ("none",)),
+        "A table (id, group) of examples that are never in two splits, as near_duplicates.csv of an audit.",
     )
     image_size: int = option(0, Between(0, 4096), "Pixels per side; 0: the size at which the backbone was pre-trained.")
     batch_size: int = option(32, _AT_LEAST_ONE, "Images in one training step, over all replicas together.")
@@ -90,6 +96,14 @@ class DataConfig:
     train_examples_per_class: int = option(0, _NOT_NEGATIVE, "Training images that are used of each class; 0: all.")
     max_bad_fraction: float = option(0.1, _SHARE, "The run stops if more than this share of the files cannot be read.")
     bit_depth: int = option(16, Between(8, 16), "Bits that values in 16-bit PNG files use; 12: values up to 4,095.")
+    window: tuple[float, ...] = option(
+        (), WINDOW, "Values (low, high) in image files that become 0 and 255, as in radiology; empty: the whole range."
+    )
+    scaled_decoding: bool = option(
+        False,
+        Switch(),
+        "Decode much larger JPEG photos at a half, quarter or eighth of their size: faster, less exact.",
+    )
     augmentation: str = option(
         "light", OneOf(AUGMENTATIONS), "Random changes of the images in fine-tuning; shift: light without the flip."
     )

@@ -92,7 +92,15 @@ class TransferConfig:
 
 def _check_together(config: TransferConfig) -> None:
     """Check that options fit together; each of them has already passed its own rule."""
-    for check in (_check_solver, _check_views, _check_folds, _check_pull, _check_weights, _check_balance):
+    for check in (
+        _check_solver,
+        _check_views,
+        _check_folds,
+        _check_pull,
+        _check_weights,
+        _check_balance,
+        _check_window,
+    ):
         check(config)
 
 
@@ -156,4 +164,12 @@ def _check_balance(config: TransferConfig) -> None:
         raise InputError(
             f"`finetune.{first}` must be left out if finetune.{others[0]} is set, because each of them makes up for "
             f"the sizes of the classes. Received: {received}."
+        )
+
+
+def _check_window(config: TransferConfig) -> None:
+    if config.data.window and config.data.bit_depth != DataConfig().bit_depth:
+        raise InputError(
+            "`data.bit_depth` must be left out if `data.window` is set, because a window says which values of a file "
+            f"count. Received: data.bit_depth={config.data.bit_depth}, data.window={config.data.window}."
         )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -37,8 +38,27 @@ class DataSource(Rule):
         return value if value == self.or_else else validate_source(value, path)
 
     def absolute(self, value: str) -> str:
-        kind, colon, name = value.partition(":")
-        return kind + colon + absolute_path(name) if kind in ("folder", "csv", "tfrecord") and name else value
+        return ",".join(map(_absolute, split_source(value)))
+
+
+def _absolute(source: str) -> str:
+    kind, colon, name = source.partition(":")
+    return kind + colon + absolute_path(name) if kind in ("folder", "csv", "tfrecord") and name else source
+
+
+def split_source(source: str) -> list[str]:
+    """Return the sources that a source string joins by commas.
+
+    Example:
+        >>> split_source("folder:a,b,csv:c.csv"), split_source("digits:5,6,9")
+        (['folder:a,b', 'csv:c.csv'], ['digits:5,6,9'])
+    """
+    return re.split(rf",\s*(?=(?:{'|'.join(SOURCES)}):)", source, flags=re.IGNORECASE)
+
+
+def reads_tfds(source: str) -> bool:
+    """Return whether a source string names a data set of tfds, perhaps among others."""
+    return any(part.startswith("tfds:") for part in split_source(source))
 
 
 def validate_source(source: str, argument: str) -> str:
@@ -51,6 +71,8 @@ def validate_source(source: str, argument: str) -> str:
         >>> validate_source("Folder:Photos", "data.source")
         'folder:Photos'
     """
+    if len(parts := split_source(source)) > 1:
+        return ",".join(validate_source(part, argument) for part in parts)
     kind, colon, name = source.partition(":")
     kind = kind.lower()
     if source == PYTHON_DATA:
@@ -204,6 +226,23 @@ def validate_split(split: Sequence[float], path: str = "data.split") -> tuple[fl
     return tuple(split)
 
 
+def validate_window(window: Sequence[float], path: str = "data.window") -> tuple[float, ...]:
+    """Check that a window is empty or two increasing numbers, and return it as a tuple of floats.
+
+    Raises:
+        InputError: the window is not valid.
+
+    Example:
+        >>> validate_window((900, 2100))
+        (900.0, 2100.0)
+    """
+    is_list = isinstance(window, (tuple, list))
+    numbers = is_list and all(isinstance(part, (int, float)) and not isinstance(part, bool) for part in window)
+    if not numbers or (window and not (len(window) == 2 and -math.inf < window[0] < window[1] < math.inf)):
+        raise InputError(f"`{path}` must be {WINDOW.text}. Received: {path}={window!r}.")
+    return tuple(float(part) for part in window)
+
+
 def _validate_units(units: Sequence[int], path: str) -> tuple[int, ...]:
     if not all(isinstance(number, int) and number > 0 for number in units):
         raise InputError(f"`{path}` must be {UNITS.text}. Received: {units!r}.")
@@ -221,7 +260,9 @@ def _validate_strategy(strategy: str, path: str) -> str:
     return f"{kind}:{count}" if count else kind
 
 
-SOURCE = DataSource("digits[:CLASSES], folder:PATH, csv:FILE, tfrecord:GLOB or tfds:NAME", PYTHON_DATA)
+SOURCE = DataSource(
+    "digits[:CLASSES], folder:PATH, csv:FILE, tfrecord:GLOB or tfds:NAME, or several joined by commas", PYTHON_DATA
+)
 SOURCE_OR_NONE = DataSource("empty, digits[:CLASSES], folder:PATH, csv:FILE, tfrecord:GLOB or tfds:NAME", "")
 LABEL_PATTERN, GROUP_PATTERN = (
     Checked("empty, or a regular expression with a group", functools.partial(_validate_pattern, name=name))
@@ -234,4 +275,5 @@ TABLE_COLUMNS = Checked("empty, or columns of a table, as in path=file,label=red
 SPLIT = Checked("three positive fractions (train, validation, test) that add up to 1", validate_split)
 FOLDS = Checked("0, or between 2 and 100", _validate_folds)
 UNITS = Checked("positive integers", _validate_units)
+WINDOW = Checked("empty, or two increasing numbers (low, high)", validate_window)
 STRATEGY = Checked(f"one of {', '.join(STRATEGIES)} (N at least 2)", _validate_strategy)

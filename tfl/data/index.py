@@ -215,27 +215,6 @@ def _connect(starts: np.ndarray, ends: np.ndarray, size: int) -> np.ndarray:
     return sparse.csgraph.connected_components(graph, directed=False)[1].astype(np.int64)
 
 
-def normal_weights(weights: Sequence[float], source: str) -> np.ndarray:
-    """Return the weights of examples as an index has them: float32 with mean 1.
-
-    Args:
-        weights: N numbers of at least 0; only their ratios matter. Those that have mean 1 stay as they are.
-        source: for the message.
-
-    Raises:
-        InputError: all of them are 0.
-
-    Example:
-        >>> normal_weights([1, 1, 4], "table.csv").tolist()
-        [0.5, 0.5, 2.0]
-    """
-    mean = np.mean(weights, dtype=np.float64)
-    if not mean > 0:
-        raise InputError(f"`data.source` must have a weight above 0. Received: {source} with weights of 0 only.")
-    is_normal = abs(mean - 1) < np.finfo(np.float32).eps  # dividing again would change the last bit of some
-    return (np.asarray(weights, np.float64) / (1 if is_normal else mean)).astype(np.float32)
-
-
 def read_splits(path: epath.PathLike) -> list[dict[str, str]]:
     """Read a table of images from `Index.write_csv`: id, path, label, split, sha256 and the facts of each example.
 

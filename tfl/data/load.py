@@ -8,6 +8,7 @@ import numpy as np
 
 from tfl.config import validate_split
 from tfl.data.decisions import Change, decided
+from tfl.data.groups import grouped
 from tfl.data.index import Index
 from tfl.data.label_formats import LabelFormat
 from tfl.data.source import Source
@@ -95,6 +96,7 @@ def load_data(
     tfds_dir: str = "",
     labels: LabelFormat | None = None,
     decisions: str = "",
+    groups: str = "",
 ) -> Splits:
     """Open a source and divide it into train, validation and test.
 
@@ -116,6 +118,8 @@ def load_data(
         labels: the format of the labels of a table; None: the format that they seem to have.
         decisions: a table of what a person decided about single examples, which are excluded or relabelled after the
             split; see `tfl.data.decisions`. Empty: none.
+        groups: a table of examples that belong together, which are never divided by the split; see `tfl.data.groups`.
+            Empty: none.
 
     Returns:
         The splits, with the source and its index.
@@ -142,7 +146,7 @@ def load_data(
         labels=labels,
     )
     index = assign_splits(
-        opened.index,
+        grouped(opened.index, groups),
         split=split,
         seed=seed,
         by=split_by,

@@ -72,7 +72,7 @@ def make_dataset(
     kind = source.kind.sized(image_size)
 
     def prepare(example: dict[str, tf.Tensor], repeat: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
-        if epoch is None:
+        if epoch is None or augmentation == "none":  # no seeds: they cost as much as decoding a small image
             prepared = kind.prepare(example["input"])
         else:
             own_seed = example_seed(seed, epoch, tf.gather(seeds, example["id"]))

@@ -1,6 +1,7 @@
 """How a source is read: what the user says about the labels and groups of its files."""
 
 import dataclasses
+from typing import Self
 
 from tfl.data.label_formats import LabelFormat
 from tfl.errors import InputError
@@ -27,6 +28,18 @@ class Reading:
     tfds_splits: str = ""
     tfds_dir: str = ""
     labels: LabelFormat | None = None
+
+    def of(self, kind: str) -> Self:
+        """Return the options that have a meaning for a kind of source, "csv" for example."""
+        has_files = kind in ("csv", "folder")
+        return dataclasses.replace(
+            self,
+            columns=self.columns if kind in ("csv", "tfrecord") else "",
+            label_pattern=self.label_pattern if has_files else "",
+            group_pattern=self.group_pattern if has_files else "",
+            tfds_splits=self.tfds_splits if kind == "tfds" else "",
+            tfds_dir=self.tfds_dir if kind == "tfds" else "",
+        )
 
     def refuse(self, *names: str, what: str) -> None:
         """Refuse options that have no meaning for a source.

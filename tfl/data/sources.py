@@ -8,8 +8,10 @@ from typing import Any
 import tensorflow as tf
 
 from tfl.config import validate_source
+from tfl.config.values import split_source
 from tfl.data.arrays import load_arrays, load_digits
 from tfl.data.folder import load_folder, load_known_classes
+from tfl.data.joined import join
 from tfl.data.label_formats import LabelFormat
 from tfl.data.reading import Reading
 from tfl.data.records.source import load_records
@@ -42,9 +44,10 @@ def load_source(
     """Open a source and index it.
 
     Args:
-        source: "digits", "digits:0-4", "digits:5,6,9", "folder:PATH", "csv:FILE", "tfrecord:GLOB" or "tfds:NAME"; from
-            Python also a pandas DataFrame with paths and labels, (examples, labels) arrays, a `tf.data.Dataset` of
-            unbatched (example, label) or {"input", "label"}, or a dict of arrays or data sets with the keys "train",
+        source: "digits", "digits:0-4", "digits:5,6,9", "folder:PATH", "csv:FILE", "tfrecord:GLOB" or "tfds:NAME", or
+            several of these joined by commas, as in "folder:a,csv:b.csv"; from Python also a pandas DataFrame with
+            paths and labels, (examples, labels) arrays, a `tf.data.Dataset` of unbatched (example, label) or
+            {"input", "label"}, or a dict of arrays or data sets with the keys "train",
             "validation", "test".
         max_bad_fraction: more undecodable files than this fraction stop the run.
         class_names: class names of a trained model that will predict the images: a folder may then hold only one of
@@ -73,14 +76,34 @@ def load_source(
     """
     input_ = get_input(kind)
     reading = Reading(max_bad_fraction, columns, label_pattern, group_pattern, tfds_splits, tfds_dir, labels)
-    if not (isinstance(source, str) and source.lower().startswith("tfds:")):
+    parts = split_source(validate_source(source, "data.source")) if isinstance(source, str) else []
+    if not any(part.startswith("tfds:") for part in parts):
         reading.refuse("tfds_splits", "tfds_dir", what="splits of tfds")
-    read = _open_files(source, input_, reading, class_names)
-    if read is None:
+    if len(parts) > 1:
+        return _open_all(parts, input_, reading, class_names).at_depth(bit_depth)
+    return _open_one(source, input_, reading, class_names).at_depth(bit_depth)
+
+
+def _open_all(parts: Sequence[str], kind: Input, reading: Reading, class_names: Sequence[str]) -> Source:
+    """Open several sources as one; columns are those of the tables and records, and patterns are for the files."""
+    kinds = [part.partition(":")[0] for part in parts]
+    if not {"csv", "tfrecord"} & set(kinds):
         reading.refuse("columns", what="columns")
+    if not {"csv", "folder"} & set(kinds):
         reading.refuse("label_pattern", "group_pattern", what="files")
-        read = _open(source, input_, reading)
-    return read.at_depth(bit_depth)
+    return join(
+        parts,
+        [_open_one(part, kind, reading.of(name), class_names) for name, part in zip(kinds, parts, strict=True)],
+    )
+
+
+def _open_one(source: Any, kind: Input, reading: Reading, class_names: Sequence[str]) -> Source:
+    read = _open_files(source, kind, reading, class_names)
+    if read is not None:
+        return read
+    reading.refuse("columns", what="columns")
+    reading.refuse("label_pattern", "group_pattern", what="files")
+    return _open(source, kind, reading)
 
 
 def _open_files(source: Any, kind: Input, reading: Reading, class_names: Sequence[str]) -> Source | None:

@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from tfl.inputs.image.luminance import LUMINANCE
+
 HOT = np.array([255, 96, 0], np.float32)  # orange on grey: readable for people who cannot distinguish red and green
 OPACITY = 0.85
 
@@ -23,7 +25,7 @@ def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
     image = np.asarray(image, np.float32)
     if heat.shape != image.shape[:2]:
         heat = tf.image.resize(heat[..., None], image.shape[:2])[..., 0].numpy()
-    grey = image @ np.array([0.299, 0.587, 0.114], np.float32)  # the luma of JPEG
+    grey = image @ np.array(LUMINANCE, np.float32)
     amount = OPACITY * np.clip(heat, 0.0, 1.0)[..., None]
     shade = HOT * (0.35 + 0.65 * grey[..., None] / 255)  # dark parts stay visible under the colour
     return np.clip(np.round((1 - amount) * grey[..., None] + amount * shade), 0, 255).astype(np.uint8)

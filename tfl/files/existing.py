@@ -7,7 +7,7 @@ from pathlib import Path
 
 from etils import epath
 
-from tfl.config.values import SOURCES, SPLIT_RULES, TABLES, validate_source
+from tfl.config.values import SOURCES, SPLIT_RULES, TABLES, split_source, validate_source
 from tfl.errors import InputError
 from tfl.files.writing import expand_home
 from tfl.registry import did_you_mean, natural_key
@@ -102,18 +102,19 @@ def check_file(path: str, argument: str) -> None:
 
 
 def check_source(source: str, argument: str) -> None:
-    """Refuse the source of a folder or a table that does not exist.
+    """Refuse a source with a folder or a table that does not exist.
 
     Raises:
         InputError: it does not exist.
     """
-    kind, _, path = source.partition(":")
-    if kind.lower() == "folder" and path:
-        existing_folder(path, argument)
-    elif kind.lower() == "csv" and path:
-        existing_table(path, argument)
-    elif kind.lower() == "tfrecord" and path:
-        existing_records(path, argument)
+    for part in split_source(source):
+        kind, _, path = part.partition(":")
+        check = _CHECKS.get(kind.lower())
+        if check is not None and path:
+            check(path, argument)
+
+
+_CHECKS = {"folder": existing_folder, "csv": existing_table, "tfrecord": existing_records}
 
 
 def guess_source(word: str, argument: str = "source") -> str:

@@ -73,6 +73,8 @@ class Input(abc.ABC):
     Attributes:
         size: of a prepared example, in the unit of the kind: pixels per side of an image.
         bit_depth: number of bits that a sample really uses in files of 16 bits a sample.
+        window: (low, high), the values in image files that become 0 and 255; empty: the whole range.
+        scaled_decoding: whether JPEG photos that are much larger than `size` are decoded at a part of their size.
         formats: possible formats of the files; fewer formats can make a smaller graph. Empty: there is only one.
         name: in the config, in model files and of the input layer of backbones.
         noun: of one example and of several.
@@ -90,6 +92,8 @@ class Input(abc.ABC):
     size: int = 0
     bit_depth: int = FULL_DEPTH
     formats: Sequence[str] = ()
+    window: tuple[float, ...] = ()
+    scaled_decoding: bool = False
 
     name: ClassVar[str]
     noun: ClassVar[tuple[str, str]] = ("example", "examples")

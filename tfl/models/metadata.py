@@ -11,6 +11,7 @@ from typing import Any
 import keras
 from keras.src.models.functional import Functional
 
+from tfl.config import validate_window
 from tfl.data.index import describe_order
 from tfl.errors import InputError
 from tfl.files.reading import first_twice, parse_json
@@ -22,6 +23,7 @@ from tfl.tasks import Task, get_task
 METADATA_FILE = "tfl.json"  # in the archive of a `.keras` file
 CONFIG_KEY = "tfl"  # in the config of a model
 DEFAULT_KIND = "image"
+_NEWER: dict[str, Any] = {"kind": DEFAULT_KIND, "window": (), "scaled_decoding": False}  # entries with their defaults
 VERSION = 1  # of the metadata in files; raise it with every new entry that an older reader may ignore
 
 
@@ -40,10 +42,14 @@ class Metadata:
             changes nothing.
         bit_depth: number of bits that 16-bit PNG files really use, as in the images of training.
         kind: what an example is, the name of an input in `tfl.inputs`.
+        window: (low, high), the values in image files that become 0 and 255, as in training; empty: the whole range.
+        scaled_decoding: whether JPEG photos that are much larger than `image_size` are decoded at a part of their size,
+            as in training.
 
     Raises:
         InputError: a value is not valid: a size, width multiplier or temperature that is not above 0, an unknown
-            target, class names that are one string or are repeated, a bit depth that is not 8 to 16.
+            target, class names that are one string or are repeated, a bit depth that is not 8 to 16, a
+            window that is not two increasing numbers.
 
     Example:
         >>> metadata = Metadata("MobileNetV2", 1.0, 224, "multiclass", ("ant", "bee"))
@@ -59,6 +65,8 @@ class Metadata:
     temperature: float = 1.0
     bit_depth: int = 16
     kind: str = DEFAULT_KIND
+    window: tuple[float, ...] = ()
+    scaled_decoding: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "target", get_task(self.target).name)
@@ -74,16 +82,20 @@ class Metadata:
                 raise InputError(f"`{name}` must be a {kind or 'finite'} number above 0. Received: {name}={value!r}.")
         if type(self.bit_depth) is not int or not 8 <= self.bit_depth <= 16:
             raise InputError(f"`bit_depth` must be a whole number from 8 to 16. Received: {self.bit_depth!r}.")
+        object.__setattr__(self, "window", validate_window(self.window, "window"))
+        if type(self.scaled_decoding) is not bool:
+            raise InputError(f"`scaled_decoding` must be true or false. Received: {self.scaled_decoding!r}.")
         if not isinstance(self.backbone, str):
             raise InputError(f"`backbone` must be a name. Received: backbone={self.backbone!r}.")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values that a model file stores: the attributes, and the version of their format.
 
-        The kind is left out if it is the default, so that older versions can read the file; they know no other kind.
+        Kind, window and scaled decoding are left out if they have their defaults, so that older versions can read the
+        file. Older versions refuse other values, which they do not know.
         """
         values = {"version": VERSION, **dataclasses.asdict(self)}
-        return values if self.kind != DEFAULT_KIND else {name: values[name] for name in values if name != "kind"}
+        return {name: value for name, value in values.items() if name not in _NEWER or value != _NEWER[name]}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Metadata":
@@ -101,7 +113,7 @@ class Metadata:
         if type(version) is not int or version < 0:
             raise InputError(f"`version` of the metadata must be a whole number. Received: version={version!r}.")
         known = {field.name for field in dataclasses.fields(cls)}
-        needed = known - {"temperature", "bit_depth", "kind"}  # older files do not have them
+        needed = known - {"temperature", "bit_depth", *_NEWER}  # older files do not have them
         entries = values.keys() - {"version"}
         unknown = sorted(map(str, entries - known)) if version <= VERSION else []
         if unknown or not needed <= entries:
@@ -121,8 +133,14 @@ class Metadata:
 
     @property
     def input(self) -> Input:
-        """The input of the model: examples of this kind, size and bit depth."""
-        return dataclasses.replace(get_input(self.kind), size=self.image_size, bit_depth=self.bit_depth)
+        """The input of the model: examples of this kind and size, read from files as in training."""
+        return dataclasses.replace(
+            get_input(self.kind),
+            size=self.image_size,
+            bit_depth=self.bit_depth,
+            window=self.window,
+            scaled_decoding=self.scaled_decoding,
+        )
 
     @property
     def num_outputs(self) -> int:

@@ -42,7 +42,7 @@ def prepare_pretraining(config: TransferConfig) -> Pretraining:
     # This limit and these rules are for the target data, not for pre-training.
     inner.data.train_examples_per_class, inner.data.split_by = 0, DataConfig.split_by
     inner.data.label_pattern = inner.data.group_pattern = inner.data.tfds_splits = ""
-    inner.data.decisions = "none"  # they are about examples of the target data
+    inner.data.decisions = inner.data.groups = "none"  # they are about examples of the target data
     try:
         splits = load_splits(inner)
         inner.task.name = task_of_labels(splits.index.labels).name

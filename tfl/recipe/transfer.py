@@ -14,6 +14,7 @@ from tfl.checks import check_outside_of_sources
 from tfl.config import PYTHON_DATA, TransferConfig, value_of
 from tfl.data import Splits, reading_explained, write_quarantine_csv
 from tfl.data.decisions import write_changes
+from tfl.data.groups import write_groups
 from tfl.data.index import read_splits
 from tfl.distribution.strategy import make_deterministic, make_strategy
 from tfl.errors import InputError
@@ -37,7 +38,7 @@ from tfl.recipes import load_recipe
 from tfl.report import write_report
 from tfl.tasks import get_task
 from tfl.tracking.guard import Tracking
-from tfl.workdir import DECISIONS, REPORT, Workdir, write_json
+from tfl.workdir import DECISIONS, GROUPS, REPORT, Workdir, write_json
 
 _KNOWN_TO_ALL = ("all", "0", "1", "2")  # values of `finetune.unfreeze` that suit every backbone
 
@@ -146,7 +147,7 @@ def _train(
     model = make_classifier(make_backbone(config, config.backbone.weights), config, names)
     folder.begin(config.to_dict())  # from here on the folder belongs to this config: all its inputs were found
     tracking.begin()
-    _write_splits(splits, folder)
+    _write_splits(config, splits, folder)
     tell(config, splits, model)
     if pretraining is not None:
         model = make_classifier(_pretrained(config, folder, pretraining), config, names)
@@ -241,6 +242,8 @@ def make_classifier(backbone: keras.Model, config: TransferConfig, names: tuple[
         class_names=names,
         bit_depth=config.data.bit_depth,
         kind=spec.input,
+        window=config.data.window,
+        scaled_decoding=config.data.scaled_decoding,
     )
     with make_strategy(config.strategy).scope():
         return build_classifier(backbone, head, metadata)
@@ -257,9 +260,11 @@ def output_names(config: TransferConfig, splits: Splits) -> tuple[str, ...]:
     return task.labels.output_names(labels, splits.index.label_names)
 
 
-def _write_splits(splits: Splits, run: Workdir) -> None:
+def _write_splits(config: TransferConfig, splits: Splits, run: Workdir) -> None:
     if run.writes:
         splits.index.write_csv(run / "splits.csv")
         write_quarantine_csv(run / "quarantine.csv", splits.quarantine)
         if splits.changes:
             write_changes(run / DECISIONS, splits.changes)
+        if config.data.groups != "none":
+            write_groups(run / GROUPS, splits.index)

@@ -64,12 +64,12 @@ class Page:
 
     over: str
     heading: str
-    lead: str
     tiles: list[Tile]
     groups: list[Group]
     classes: Sequence[str]
     num_ids: int
     has_decisions: bool
+    has_duplicates: bool
     has_pictures: bool
 
 
@@ -120,13 +120,12 @@ def _page(found: Audit, shown: Sequence[Finding], splits: Splits, source: str) -
     return Page(
         over=f"Audit of {source}",
         heading=f"{count(len(found.findings), 'finding')} in {len(splits.index):,} {several}",
-        lead="Nothing was removed or changed. Decide about each finding, save decisions.csv, and train with "
-        "--config.data.decisions=decisions.csv.",
         tiles=[Tile(sentence_start(kind), f"{number:,}", KINDS[kind]) for kind, number in counts.items()],
         groups=groups,
         classes=labels,
         num_ids=len(ids),
         has_decisions=bool(ids),
+        has_duplicates="leak" in counts or "duplicate" in counts,
         has_pictures=bool(pictures),
     )
 

@@ -9,6 +9,7 @@ import numpy as np
 from etils import epath
 
 from tfl.config import PYTHON_DATA, TransferConfig, flatten
+from tfl.config.values import split_source
 from tfl.data.index import Index, index_of_splits
 from tfl.data.split_names import SPLITS
 from tfl.data.splits import find_contradictions, find_leaks
@@ -67,8 +68,11 @@ class Facts:
     @property
     def data_name(self) -> str:
         """The name of the data without its place on this machine, for what is published."""
-        kind, _, place = self.source.partition(":")
-        return epath.Path(place).name if kind in ("folder", "csv") else self.source
+        pairs = [part.partition(":")[::2] for part in split_source(self.source)]
+        return ", ".join(
+            epath.Path(place).name if kind in ("folder", "csv") else f"{kind}:{place}" if place else kind
+            for kind, place in pairs
+        )
 
     @property
     def nouns(self) -> tuple[str, str]:

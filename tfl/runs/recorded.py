@@ -8,8 +8,10 @@ import numpy as np
 
 from tfl.build import reading_options
 from tfl.config import PYTHON_DATA, TransferConfig
+from tfl.config.values import split_source
 from tfl.data import Source, load_source
 from tfl.data.decisions import RELABEL, apply_decisions, read_decisions
+from tfl.data.groups import with_recorded_groups
 from tfl.data.index import read_splits
 from tfl.errors import InputError
 from tfl.evaluation.evaluation import Evaluation
@@ -22,7 +24,7 @@ from tfl.models.metadata import Metadata
 from tfl.progress import say
 from tfl.registry import normal_name
 from tfl.tasks import Task
-from tfl.workdir import DECISIONS, Workdir
+from tfl.workdir import DECISIONS, GROUPS, Workdir
 
 Rows = Sequence[dict[str, str]]
 
@@ -147,12 +149,15 @@ def open_recorded(
     table = reading_options(config)
     if data is not None:
         return load_source(data, most, bit_depth=depth, kind=kind, **table), PYTHON_DATA
-    here, there = (place.partition(":")[0] for place in (config.data.source, source or config.data.source))
-    if here != there:
+    own, kinds = (
+        {part.partition(":")[0] for part in split_source(place)}
+        for place in (config.data.source, source or config.data.source)
+    )
+    if not own & kinds & {"csv", "tfrecord"}:
         table["columns"] = ""  # the new place may be a folder
-    if here != there or there != "tfds":
+    if not own & kinds & {"tfds"}:
         table["tfds_splits"] = table["tfds_dir"] = ""
-    if there not in ("csv", "folder"):
+    if not kinds & {"csv", "folder"}:
         table["label_pattern"] = table["group_pattern"] = ""
     try:
         opened = load_source(source or config.data.source, most, class_names, depth, kind, **table)
@@ -164,13 +169,15 @@ def open_recorded(
 
 
 def as_decided(run: Workdir, data: Source, recorded: Rows) -> Source:
-    """Return the data of a run with the labels that decisions gave to its examples.
+    """Return the data of a run with the labels and the groups that files gave to its examples.
 
     Args:
         run: the folder of the run.
         data: the run's source, opened again, or another one: only examples with the same id and content change.
         recorded: the rows of the run's splits.csv.
     """
+    if (run / GROUPS).exists():
+        data = data.with_index(with_recorded_groups(data.index, run / GROUPS))
     if not (run / DECISIONS).exists():
         return data
     index, digests = data.index, {row["id"]: row["sha256"] for row in recorded}

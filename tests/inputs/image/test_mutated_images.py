@@ -5,6 +5,7 @@
 
 import collections
 import io
+import re
 import sys
 import tempfile
 import zlib
@@ -104,13 +105,17 @@ def judge(paths):
     return verdicts
 
 
-def test_a_mutated_image_is_refused_in_one_line_or_gives_its_pixels(tmp_path, monkeypatch):
+def test_a_mutated_image_is_refused_in_one_line_or_gives_its_pixels(tmp_path, monkeypatch, capfd):
     (tmp_path / "files").mkdir()
     monkeypatch.setenv("TFL_CACHE", str(tmp_path / "cache"))
     verdicts = judge(write_mutated(tmp_path / "files", COUNT))
     assert set(verdicts) == {f".{format.lower()}" for format in FORMATS}
     assert all(counts["refused"] for counts in verdicts.values())
     assert sum(counts["usable"] for counts in verdicts.values()) > COUNT / 10
+    bare = re.findall(
+        r"^(?:Bogus|Corrupt|Improper|Invalid|Input file|Unsupported|JPEG).*", capfd.readouterr().err, re.M
+    )
+    assert not bare, "a decoder's message does not name the file"
 
 
 def main(count):

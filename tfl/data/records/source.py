@@ -24,7 +24,8 @@ from tfl.data.source import Source
 from tfl.data.table.columns import Columns
 from tfl.data.table.labels import find_problems, guess_format, read_cells
 from tfl.data.table.read import Table
-from tfl.data.table.source import further_columns, problem_of_split, problem_of_weight, read_splits_of
+from tfl.data.table.source import further_columns, problem_of_split, read_splits_of
+from tfl.data.table.weights import problem_of_weight
 from tfl.errors import BadExampleError, InputError
 from tfl.files.reading import first_twice
 from tfl.inputs import Input, Scanned

@@ -11,15 +11,15 @@ import numpy as np
 from tfl import progress
 from tfl.config.values import parse_columns
 from tfl.data.folder import FileSource, make_file_source
-from tfl.data.index import normal_weights
 from tfl.data.label_formats import LabelFormat
 from tfl.data.quarantine import check_bad_fraction
 from tfl.data.reading import Reading
 from tfl.data.split_names import SPLITS, find_splits
 from tfl.data.table.columns import Columns, find_columns
-from tfl.data.table.labels import find_problems, guess_format, read_cells, read_number
+from tfl.data.table.labels import find_problems, guess_format, read_cells
 from tfl.data.table.names import with_names
 from tfl.data.table.read import Table
+from tfl.data.table.weights import normal_weights, problem_of_weight
 from tfl.inputs import Input, Scanned
 from tfl.inputs.scan import scan_files
 
@@ -147,11 +147,3 @@ def problem_of_split(split: str) -> str:
     if split in SPLITS:
         return ""
     return f"the split {split!r} is not train, validation or test" if split else "no split"
-
-
-def problem_of_weight(text: str) -> str:
-    """Return why a text is no weight, or ""."""
-    value = read_number(text)
-    if value is not None and value >= 0:
-        return ""
-    return f"the weight {text!r} is not a number of at least 0" if text else "no weight"

@@ -23,6 +23,7 @@ import tensorflow as tf
 from tfl.inputs.image.content import byte_at, cut, little_endian, to_numbers
 from tfl.inputs.image.gif import decode_gif
 from tfl.inputs.image.orientation import exif_orientation, may_be_turned, png_orientation, upright, webp_orientation
+from tfl.inputs.image.window import apply_window
 
 TURNED = {kind: f"{kind} with EXIF orientation" for kind in ("JPEG", "PNG", "WebP")}
 TURNED_JPEG, TURNED_PNG, TURNED_WEBP = TURNED.values()
@@ -32,7 +33,9 @@ _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG"
 
 
-def decode_image(encoded: tf.Tensor, formats: Sequence[str] = FORMATS, bit_depth: int = 16) -> tf.Tensor:
+def decode_image(
+    encoded: tf.Tensor, formats: Sequence[str] = FORMATS, bit_depth: int = 16, window: Sequence[float] = ()
+) -> tf.Tensor:
     """Decode the bytes of one image file to RGB, in any known format.
 
     The content of the file decides its format, not its name (a PNG called `.jpg` is a PNG). All rules in the table of
@@ -44,6 +47,8 @@ def decode_image(encoded: tf.Tensor, formats: Sequence[str] = FORMATS, bit_depth
             pixels are the same, but the graph is smaller: TensorFlow prepares it again for every pass over a data set,
             which takes half a second with all formats.
         bit_depth: number of bits that 16-bit PNG files really use, 8 to 16.
+        window: (low, high), the values of a file that become 0 and 255; see `tfl.inputs.image.window`. Empty: the whole
+            range.
 
     Returns:
         uint8 (H, W, 3), RGB.
@@ -58,16 +63,26 @@ def decode_image(encoded: tf.Tensor, formats: Sequence[str] = FORMATS, bit_depth
     """
     encoded = tf.ensure_shape(encoded, ())
     others = tuple(name for name in FORMATS if name in formats and name != "JPEG")
+    window = tuple(window)
     if not others:
-        return _decode_jpeg(encoded)
-    is_plain_jpeg = tf.equal(tf.strings.substr(encoded, 0, 3), _JPEG)
+        return apply_window(_decode_jpeg(encoded), window)
+    is_plain_jpeg = is_jpeg(encoded)
     if TURNED_JPEG in others:
         is_plain_jpeg &= ~may_be_turned(encoded)
-    image = tf.cond(is_plain_jpeg, lambda: _decode_jpeg(encoded), lambda: _other_decoder(others, bit_depth)(encoded))
+    image = tf.cond(
+        is_plain_jpeg,
+        lambda: apply_window(_decode_jpeg(encoded), window),
+        lambda: _other_decoder(others, bit_depth, window)(encoded),
+    )
     return tf.ensure_shape(image, (None, None, 3))
 
 
-def resize(image: tf.Tensor, image_size: int) -> tf.Tensor:
+def is_jpeg(encoded: tf.Tensor) -> tf.Tensor:
+    """Return whether a file is a JPEG by its first bytes, a scalar bool."""
+    return tf.equal(tf.strings.substr(encoded, 0, 3), _JPEG)
+
+
+def resize(image: tf.Tensor, image_size: int, margins: tf.Tensor | None = None) -> tf.Tensor:
     """Resize a whole image to a square, in the same way for training, evaluation, prediction and export.
 
     The method is bilinear with antialiasing. Without antialiasing, a large photo that shrinks to network size keeps one
@@ -78,6 +93,8 @@ def resize(image: tf.Tensor, image_size: int) -> tf.Tensor:
     Args:
         image: (H, W, 3), pixels in [0, 255].
         image_size: pixels per side of the result, at least 1.
+        margins: float32 (2, 2), the parts of a pixel at (top, bottom) and (left, right) that are not the photo's; see
+            `decode_scaled`. None: there are none.
 
     Returns:
         uint8 (image_size, image_size, 3).
@@ -86,8 +103,36 @@ def resize(image: tf.Tensor, image_size: int) -> tf.Tensor:
         >>> resize(tf.zeros((4, 6, 3), tf.uint8), 2).shape
         TensorShape([2, 2, 3])
     """
-    resized = tf.image.resize(image, (image_size, image_size), method="bilinear", antialias=True)
-    return tf.saturate_cast(tf.round(resized), tf.uint8)
+    size = (image_size, image_size)
+    if margins is not None:
+        return _rounded(_resize_inside(image, size, margins))
+
+    def shrink_or_enlarge() -> tf.Tensor:
+        return _rounded(tf.image.resize(image, size, method="bilinear", antialias=True))
+
+    if image.dtype != tf.uint8:
+        return shrink_or_enlarge()
+    # The operation costs 0.1 ms even for an image that has the size already, twice the decoding of a small one.
+    has_size = tf.reduce_all(tf.equal(tf.shape(image)[:2], image_size))
+    return tf.ensure_shape(tf.cond(has_size, lambda: image, shrink_or_enlarge), (*size, 3))
+
+
+def _resize_inside(image: tf.Tensor, size: tuple[int, int], margins: tf.Tensor) -> tf.Tensor:
+    """Resize what is inside the margins, by the operation of `tf.image.resize`, which takes no parts of pixels."""
+    scale = tf.cast(size, tf.float32) / (tf.cast(tf.shape(image)[:2], tf.float32) - tf.reduce_sum(margins, axis=1))
+    resized = tf.raw_ops.ScaleAndTranslate(
+        images=image[None],
+        size=size,
+        scale=scale,
+        translation=-margins[:, 0] * scale,
+        kernel_type="triangle",
+        antialias=True,
+    )
+    return tf.ensure_shape(resized[0], (*size, 3))
+
+
+def _rounded(pixels: tf.Tensor) -> tf.Tensor:
+    return tf.saturate_cast(tf.round(pixels), tf.uint8)
 
 
 def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
@@ -95,18 +140,24 @@ def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
 
 
 @functools.cache
-def _other_decoder(formats: tuple[str, ...], bit_depth: int) -> Callable[[tf.Tensor], tf.Tensor]:
+def _other_decoder(
+    formats: tuple[str, ...], bit_depth: int, window: tuple[float, ...]
+) -> Callable[[tf.Tensor], tf.Tensor]:
     """Build the decoder of all files except plain JPEG, as a function that is not inlined into the caller's graph.
 
     TensorFlow visits every op, also in branches that are not taken: inlined, these ops would take half the time of a
     small JPEG file.
     """
 
-    png_decoder = functools.partial(_decode_png, bit_depth=bit_depth)
+    png_decoder = functools.partial(_decode_png, bit_depth=bit_depth, window=window)
+
+    def windowed(decoder: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[tf.Tensor], tf.Tensor]:
+        return lambda encoded: apply_window(decoder(encoded), window)
 
     def decode(encoded: tf.Tensor) -> tf.Tensor:
         own = {"PNG": (_PNG, png_decoder), TURNED_PNG: (_PNG, lambda encoded: _turn_png(encoded, png_decoder))}
-        head, decoders = tf.strings.substr(encoded, 0, 4), _DECODERS | own
+        others = {name: (start, windowed(decoder)) for name, (start, decoder) in _DECODERS.items()}
+        head, decoders = tf.strings.substr(encoded, 0, 4), others | own
         branches = [
             (tf.equal(tf.strings.substr(head, 0, len(start)), start), functools.partial(decoder, encoded))
             for name, (start, decoder) in decoders.items()
@@ -128,20 +179,25 @@ def _turn_png(encoded: tf.Tensor, decoder: Callable[[tf.Tensor], tf.Tensor]) -> 
     return upright(decoder(encoded), png_orientation(encoded))
 
 
-def _decode_png(encoded: tf.Tensor, bit_depth: int = 16) -> tf.Tensor:
+def _decode_png(encoded: tf.Tensor, bit_depth: int = 16, window: tuple[float, ...] = ()) -> tf.Tensor:
     # 8-bit RGB with the pixels directly after the header has no transparency. PNGs in the photo cache are such files.
     head = cut(encoded, 24, 17)
     is_opaque_rgb = tf.equal(cut(head, 0, 2), b"\x08\x02") & tf.equal(cut(head, 13, 4), b"IDAT")
     return tf.cond(
-        is_opaque_rgb, lambda: tf.io.decode_png(encoded, channels=3), lambda: _decode_any_png(encoded, bit_depth)
+        is_opaque_rgb,
+        lambda: apply_window(tf.io.decode_png(encoded, channels=3), window),
+        lambda: _decode_any_png(encoded, bit_depth, window),
     )
 
 
-def _decode_any_png(encoded: tf.Tensor, bit_depth: int) -> tf.Tensor:
+def _decode_any_png(encoded: tf.Tensor, bit_depth: int, window: tuple[float, ...]) -> tf.Tensor:
     most = 2**bit_depth - 1
 
     def decode_deep() -> tf.Tensor:
         deep = tf.cast(tf.io.decode_png(encoded, channels=4, dtype=tf.uint16), tf.int32)
+        if window:
+            alpha = tf.cast((deep[:, :, 3:] * 255 + most // 2) // most, tf.uint8)
+            return tf.concat([apply_window(deep[:, :, :3], window), alpha], axis=-1)
         checks = []
         if bit_depth < 16:
             fits = tf.reduce_max(deep[:, :, :3]) <= most
@@ -149,8 +205,12 @@ def _decode_any_png(encoded: tf.Tensor, bit_depth: int) -> tf.Tensor:
         with tf.control_dependencies(checks):  # in the op, opaque is 65535 for every depth
             return tf.cast(tf.minimum((deep * 255 + most // 2) // most, 255), tf.uint8)
 
+    def decode_bytes() -> tf.Tensor:
+        image = tf.io.decode_png(encoded, channels=4)
+        return tf.concat([apply_window(image[:, :, :3], window), image[:, :, 3:]], axis=-1) if window else image
+
     depth = byte_at(encoded, 24)
-    image = tf.cond(depth == 16, decode_deep, lambda: tf.io.decode_png(encoded, channels=4))
+    image = tf.cond(depth == 16, decode_deep, decode_bytes)
     # If a file without alpha has fewer than 8 bits, the op returns 1, 3 or 15 for opaque.
     return _over_white(image, opaque=tf.where(depth < 8, 2 ** tf.minimum(depth, 8) - 1, 255))
 

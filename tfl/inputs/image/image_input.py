@@ -10,22 +10,24 @@ import tensorflow as tf
 
 from tfl.config import AUGMENTATIONS
 from tfl.errors import BadImageError, InputError
-from tfl.inputs.image import photo_cache
+from tfl.inputs.image import photo_cache, scaled
 from tfl.inputs.image.augment import augment
 from tfl.inputs.image.decode import FORMATS, decode_image, resize
 from tfl.inputs.image.depth import check_depths, describe_excess
 from tfl.inputs.image.endings import NOUN, may_be_image
+from tfl.inputs.image.luminance import LUMINANCE
 from tfl.inputs.image.memory import read_images
 from tfl.inputs.image.photos import graph_bytes
 from tfl.inputs.image.pixels import check_image, check_pixels, check_split, describe_wrong_pixels
+from tfl.inputs.image.scaled import decode_scaled
 from tfl.inputs.image.scan import ScannedImage, scan_image, scan_image_file
 from tfl.inputs.image.traits import image_traits
 from tfl.inputs.image.untrusted import ImageDecoder
+from tfl.inputs.image.window import check_window, refuse_pixels
 from tfl.inputs.input import Input, Measure, Scanned
 
 RULES = 2  # part of the name of stored features: raise it when decoding, resizing or augmentation changes pixels
 SMALL = 64  # pixels per side of the images for measuring brightness
-LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, as in JPEG (ITU-R BT.601)
 SHAPES = ("taller than wide", "about square", "wider than tall")
 SQUARE = (0.9, 1.1)  # width / height
 
@@ -62,11 +64,19 @@ class ImageInput(Input):
         Args:
             raw: the bytes of a file, a scalar string; or pixels (H, W, 3), (H, W, 1) or (H, W).
         """
-        return resize(to_pixels(raw, self.formats, self.bit_depth), self.size)
+        pixels, margins = self._decode(raw)
+        return resize(pixels, self.size, margins)
 
     def augment(self, raw: tf.Tensor, name: str, seed: tf.Tensor) -> tf.Tensor:
         """Return an augmented version with the same shape; see `tfl.inputs.image.augment`."""
-        return augment(to_pixels(raw, self.formats, self.bit_depth), self.size, name, seed)
+        if name == "none":
+            return self.prepare(raw)
+        return augment(self._decode(raw)[0], self.size, name, seed)  # a random crop needs no exact edge
+
+    def _decode(self, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
+        if self.scaled_decoding and raw.dtype == tf.string:
+            return decode_scaled(raw, self.formats, self.size, self.bit_depth, self.window)
+        return to_pixels(raw, self.formats, self.bit_depth, self.window), None
 
     def encode(self, raw: tf.Tensor) -> bytes:
         """Return the file itself; of pixels a PNG, which is lossless."""
@@ -78,8 +88,10 @@ class ImageInput(Input):
         return graph_bytes(encoded)
 
     def rules(self) -> list[Any]:
-        """Return size, bit depth, and the numbers of the rules of decoding."""
-        return [self.size, self.bit_depth, RULES, photo_cache.RULES]
+        """Return size, bit depth, and the numbers of the rules of decoding; window and scale if they are used."""
+        window = [["window", *self.window]] if self.window else []
+        scale = [["scaled", scaled.RULES]] if self.scaled_decoding else []
+        return [self.size, self.bit_depth, RULES, photo_cache.RULES, *window, *scale]
 
     def may_be(self, suffix: str) -> bool:
         """Return whether files with this ending may be images; a file without an ending may be one."""
@@ -87,11 +99,11 @@ class ImageInput(Input):
 
     def scan(self, encoded: bytes) -> ScannedImage:
         """Check that the bytes of a file are a complete image that the graph can decode."""
-        return scan_image(encoded)
+        return scan_image(encoded, needs_all_bits=bool(self.window))
 
     def scan_file(self, path: str, data_set: str) -> ScannedImage:
         """Read and check a file; see `scan_image_file`."""
-        return scan_image_file(path, data_set)
+        return scan_image_file(path, data_set, needs_all_bits=bool(self.window))
 
     def after_scan(self, scanned: Sequence[Any]) -> None:
         """Keep the cache of decoded photos below its limit."""
@@ -99,20 +111,25 @@ class ImageInput(Input):
             photo_cache.trim_photos()
 
     def with_depth(self, bit_depth: int, peaks: np.ndarray, ids: np.ndarray, splits: np.ndarray) -> "ImageInput":
-        """Return the input with another bit depth; see `check_depths`."""
-        check_depths(bit_depth, peaks, ids, splits)
+        """Return the input with another bit depth; see `check_depths`. A window says more than a bit depth."""
+        if self.window:
+            check_window(self.window, peaks)
+        else:
+            check_depths(bit_depth, peaks, ids, splits)
         return dataclasses.replace(self, bit_depth=bit_depth)
 
     def describe_excess(self, scanned: Scanned) -> str:
         """Return the reason for leaving out a 16-bit PNG that uses more bits than `bit_depth`."""
-        return describe_excess(scanned.peak, self.bit_depth)
+        return "" if self.window else describe_excess(scanned.peak, self.bit_depth)
 
     def read_examples(self, given: Any, names: Sequence[str], split: str = "") -> list[np.ndarray]:
         """Convert images to uint8 (H, W, 3); see `read_images`."""
+        refuse_pixels(self.window)
         return read_images(given, names, split)
 
     def check_example(self, example: np.ndarray, name: str) -> ScannedImage:
         """Check the pixels of one image; see `check_image`."""
+        refuse_pixels(self.window)
         if example.ndim > 3 or example.dtype == object:
             raise InputError(
                 "`source` must give single images (H, W, C), not batches or animations. "
@@ -149,7 +166,7 @@ class ImageInput(Input):
 
     def decoder(self, most: int) -> ImageDecoder:
         """Return the decoder for images of clients, of at most `most` pixels."""
-        return ImageDecoder(self.prepare, most)
+        return ImageDecoder(self.prepare, most, keeps_files=bool(self.window))
 
     def blanks(self) -> list[bytes]:
         """Return a black JPEG and a black PNG."""
@@ -184,10 +201,10 @@ class ImageInput(Input):
         return Measure("brightness", "of 255", SMALL, lambda images: images.mean(axis=(1, 2)) @ np.array(LUMINANCE))
 
 
-def to_pixels(image: tf.Tensor, formats: Sequence[str], bit_depth: int = 16) -> tf.Tensor:
+def to_pixels(image: tf.Tensor, formats: Sequence[str], bit_depth: int = 16, window: Sequence[float] = ()) -> tf.Tensor:
     """Convert an undecoded example to uint8 (H, W, 3): decode bytes, round float pixels, repeat grey three times."""
     if image.dtype == tf.string:
-        return decode_image(image, formats, bit_depth)
+        return decode_image(image, formats, bit_depth, window)
     if image.dtype != tf.uint8:
         image = tf.saturate_cast(tf.round(tf.cast(image, tf.float32)), tf.uint8)
     if image.shape.rank is None:  # never a scalar: the index was made from images

@@ -14,6 +14,7 @@ import simplejpeg
 import tensorflow as tf
 
 from tfl.errors import BadImageError
+from tfl.inputs.image.photos import check_by_pillow, read_photo_size
 
 MAX_PASSES = 100  # scans of a progressive file: encoders write about 10, and each costs time for every pixel
 PASSES_OF_PHOTO = 10  # of a progressive colour photo from libjpeg
@@ -64,6 +65,25 @@ def check_jpeg(content: bytes) -> None:
     except ValueError as error:
         raise BadImageError(f"broken or truncated JPEG: {error}") from error
     _check_rest(content, structure)
+
+
+def read_jpeg_size(content: bytes) -> tuple[int, int]:
+    """Return width and height from the header, before the photo is turned upright.
+
+    Raises:
+        BadImageError: the header is damaged.
+
+    Example:
+        >>> read_jpeg_size(tf.io.encode_jpeg(tf.zeros((8, 6, 3), tf.uint8)).numpy())
+        (6, 8)
+    """
+    try:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(content)
+    except ValueError as error:
+        if _UNKNOWN_SAMPLING not in str(error):
+            raise BadImageError(f"broken or truncated JPEG: {error}") from error
+        return read_photo_size(content, "JPEG")
+    return int(width), int(height)
 
 
 def read_structure(content: bytes) -> JpegStructure:
@@ -120,18 +140,22 @@ def _decode_strictly(content: bytes) -> None:
     except ValueError as error:
         if _UNKNOWN_SAMPLING not in str(error):
             raise
-        _decode_with_tensorflow(content)
+        _decode_unusual(content)
         return
     # Grey saves the computation of colours, but their coded data is still read.
     target = "CMYK" if colors in ("CMYK", "YCCK") else "GRAY"
     simplejpeg.decode_jpeg(content, target, fastdct=True, fastupsample=True, min_factor=8)
 
 
-def _decode_with_tensorflow(content: bytes) -> None:
-    """Decode a file that simplejpeg does not support. Damage in the middle of the data is not found here."""
+def _decode_unusual(content: bytes) -> None:
+    """Decode a file that simplejpeg does not support. Damage in the middle of the data is not found here.
+
+    Pillow comes first: TensorFlow writes libjpeg's own message about a damaged file on stderr, without its name.
+    """
     try:
+        check_by_pillow(content)
         tf.io.decode_jpeg(content, channels=3, ratio=8)
-    except tf.errors.InvalidArgumentError as error:
+    except (BadImageError, tf.errors.InvalidArgumentError) as error:
         raise ValueError("its coded data cannot be read") from error
 
 

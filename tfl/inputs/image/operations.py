@@ -4,6 +4,8 @@ import math
 
 import tensorflow as tf
 
+from tfl.inputs.image.luminance import LUMINANCE
+
 _GREY = 128.0  # fills the areas that rotations and shifts uncover
 
 
@@ -100,7 +102,7 @@ def affine(image: tf.Tensor, matrix: tuple[float | tf.Tensor, ...]) -> tf.Tensor
 
 def _grey(image: tf.Tensor) -> tf.Tensor:
     """ITU-R 601 luma, (H, W, 1) float32, whole numbers."""
-    weights = tf.constant([0.299, 0.587, 0.114])
+    weights = tf.constant(LUMINANCE)
     return tf.round(tf.reduce_sum(tf.cast(image, tf.float32) * weights, axis=-1, keepdims=True))
 
 

@@ -81,6 +81,30 @@ def read_photo_size(encoded: bytes, kind: str) -> tuple[int, int]:
         return _open(encoded, kind).size
 
 
+def check_by_pillow(encoded: bytes) -> None:
+    """Let Pillow read all data of a JPEG, at an eighth of its size.
+
+    Raises:
+        BadImageError: the file is damaged.
+    """
+    with _explained("JPEG"):
+        image = _open(encoded, "JPEG")
+        image.draft("L", (1, 1))
+        image.load()
+
+
+def check_all_bits(encoded: bytes, kind: str) -> None:
+    """Refuse a TIFF of which `decode_photo` reads only the upper 8 bits: colours of 16 bits.
+
+    Raises:
+        BadImageError: the values of the file are not read as they are stored, or the file is damaged.
+    """
+    with _explained(kind):
+        image = _open(encoded, kind)
+        if _is_deep(image) and not image.mode.startswith("I;16"):
+            raise BadImageError(f"{kind} with more than 8 bits for each colour; save it as PNG for data.window")
+
+
 def decode_photo(encoded: bytes, kind: str) -> np.ndarray:
     """Decode a photo with Pillow to RGB, uint8 (H, W, 3); 16-bit grey, with any range of values, to uint16 (H, W).
 
@@ -94,8 +118,7 @@ def decode_photo(encoded: bytes, kind: str) -> np.ndarray:
     with _explained(kind):
         image = _open(encoded, kind)
         _check_not_raw(image, encoded)
-        tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
-        is_deep = max(np.ravel(tags.get(_BITS_PER_SAMPLE, 8))) > 8
+        is_deep = _is_deep(image)
         return _to_rgb(ImageOps.exif_transpose(image), kind, is_deep=is_deep)
 
 
@@ -150,6 +173,11 @@ def _check_not_raw(image: Image.Image, encoded: bytes) -> None:
     tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
     if _DNG_VERSION in tags or int(tags.get(_NEW_SUBFILE_TYPE, 0)) & 1 or (tags and encoded[8:10] == b"CR"):
         raise BadImageError("a raw file of a camera, or a file that starts with a thumbnail; save it as JPEG or TIFF")
+
+
+def _is_deep(image: Image.Image) -> bool:
+    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
+    return bool(max(np.ravel(tags.get(_BITS_PER_SAMPLE, 8))) > 8)
 
 
 def _to_rgb(image: Image.Image, kind: str, *, is_deep: bool) -> np.ndarray:

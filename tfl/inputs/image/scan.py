@@ -15,9 +15,9 @@ from tfl.inputs.image import decode
 from tfl.inputs.image.depth import read_peak
 from tfl.inputs.image.formats import GRAPH_FORMATS, PHOTO_FORMATS, sniff
 from tfl.inputs.image.gif import gif_size
-from tfl.inputs.image.jpeg import count_work
+from tfl.inputs.image.jpeg import count_work, read_jpeg_size
 from tfl.inputs.image.photo_cache import cached_png
-from tfl.inputs.image.photos import graph_orientation, needs_pillow, read_photo_size
+from tfl.inputs.image.photos import check_all_bits, graph_orientation, needs_pillow, read_photo_size
 from tfl.inputs.image.whole import check_whole
 from tfl.inputs.input import HASH_BUCKETS, Scanned
 from tfl.inputs.untrusted import first_line
@@ -51,7 +51,9 @@ class ScannedImage(Scanned):
         return {"width": self.width, "height": self.height}
 
 
-def scan_image(encoded: bytes, *, is_file: bool = False, data_set: str = "") -> ScannedImage:
+def scan_image(
+    encoded: bytes, *, is_file: bool = False, data_set: str = "", needs_all_bits: bool = False
+) -> ScannedImage:
     """Check that the bytes of a file are a complete image that decodes.
 
     Args:
@@ -59,6 +61,7 @@ def scan_image(encoded: bytes, *, is_file: bool = False, data_set: str = "") -> 
         is_file: whether the bytes come from a file: then a PNG from the cache can replace a photo that the graph cannot
             decode.
         data_set: the folder of all files in the same scan; see `cached_png`.
+        needs_all_bits: whether to refuse a file of which only the upper bits would be read; see `check_all_bits`.
 
     Returns:
         Digest, size and format.
@@ -68,7 +71,7 @@ def scan_image(encoded: bytes, *, is_file: bool = False, data_set: str = "") -> 
         InputError: the cache cannot be used.
     """
     content = tf.constant(encoded)  # copied once for all TensorFlow functions
-    kind, width, height = read_header(encoded, content)
+    kind, width, height = read_header(encoded)
     if width * height > MAX_PIXELS:
         raise BadImageError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
     if kind == "JPEG" and count_work(encoded, width * height) > MAX_PIXELS:
@@ -79,6 +82,8 @@ def scan_image(encoded: bytes, *, is_file: bool = False, data_set: str = "") -> 
     if needs_pillow(encoded, kind):
         if not is_file:
             raise BadImageError(f"{kind}, which tfl reads only from files (folder:PATH)")
+        if needs_all_bits:
+            check_all_bits(encoded, kind)
         return _scan_photo(encoded, content, kind, data_set)
     try:
         if kind != "JPEG":
@@ -99,7 +104,7 @@ def _scan_photo(encoded: bytes, content: tf.Tensor, kind: str, data_set: str) ->
     sha256 = hashlib.sha256(encoded).hexdigest()
     path, png = cached_png(encoded, sha256, kind, data_set)
     as_tensor = tf.constant(png)
-    width, height = _read_size(png, as_tensor, "PNG")
+    width, height = _read_size(png, "PNG")
     peak = read_peak(png, as_tensor)
     return ScannedImage(sha256, _fingerprint(content), "PNG", str(path), peak, width=width, height=height)
 
@@ -108,12 +113,11 @@ def _fingerprint(content: tf.Tensor) -> int:
     return int(tf.strings.to_hash_bucket_fast(content, HASH_BUCKETS))
 
 
-def read_header(encoded: bytes, content: tf.Tensor) -> tuple[str, int, int]:
+def read_header(encoded: bytes) -> tuple[str, int, int]:
     """Return format, width and height from the header only, before memory is allocated for the pixels.
 
     Args:
         encoded: the content of a file.
-        content: the same bytes as a tensor.
 
     Raises:
         BadImageError: it is not an image of a known format, or its header is damaged.
@@ -126,17 +130,18 @@ def read_header(encoded: bytes, content: tf.Tensor) -> tuple[str, int, int]:
     if kind != "JPEG" and needs_pillow(encoded, kind):
         return kind, *read_photo_size(encoded, kind)
     try:
-        return kind, *_read_size(encoded, content, kind)
+        return kind, *_read_size(encoded, kind)
     except BROKEN as error:
         raise BadImageError(f"broken or truncated {kind}: {first_line(error)}") from error
 
 
-def scan_image_file(path: str, data_set: str) -> ScannedImage:
+def scan_image_file(path: str, data_set: str, *, needs_all_bits: bool = False) -> ScannedImage:
     """Read and check an image file; only the first bytes of a file that is no image are read.
 
     Args:
         path: of the file.
         data_set: the folder of all files in the same scan; see `cached_png`.
+        needs_all_bits: as for `scan_image`.
 
     Raises:
         BadImageError: the file is not a complete image that decodes.
@@ -153,13 +158,12 @@ def scan_image_file(path: str, data_set: str) -> ScannedImage:
                     f"{status.st_size:,} bytes, more than the {MAX_BYTES:,} bytes that a photo may have"
                 )
             content += file.read()
-        return scan_image(content, is_file=True, data_set=data_set)
+        return scan_image(content, is_file=True, data_set=data_set, needs_all_bits=needs_all_bits)
 
 
-def _read_size(encoded: bytes, content: tf.Tensor, kind: str) -> tuple[int, int]:
+def _read_size(encoded: bytes, kind: str) -> tuple[int, int]:
     if kind == "JPEG":
-        height, width, _ = tf.io.extract_jpeg_shape(content).numpy()
-        return int(width), int(height)
+        return read_jpeg_size(encoded)
 
     def number(start: int, size: int, order: str = "little") -> int:
         if len(encoded) < start + size:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfl.errors import BadImageError
 from tfl.inputs.image.gif import gif_frames
 from tfl.inputs.image.jpeg import PASSES_OF_PHOTO, count_work
-from tfl.inputs.image.photos import decode_photo, encode_png, needs_pillow
+from tfl.inputs.image.photos import check_all_bits, decode_photo, encode_png, needs_pillow
 from tfl.inputs.image.scan import BROKEN, read_header
 from tfl.inputs.image.whole import check_whole
 from tfl.inputs.untrusted import RefusedError, first_line
@@ -47,10 +47,13 @@ class ImageDecoder:
     Args:
         prepare: from the bytes of a file, or pixels, to the pixels of the model; see `ImageInput.prepare`.
         max_pixels: the largest number of pixels in an image.
+        keeps_files: whether `prepare` does more with a file than with the same pixels, as a window does.
     """
 
-    def __init__(self, prepare: Callable[[tf.Tensor], tf.Tensor], max_pixels: int) -> None:
-        self._max_pixels = max_pixels
+    def __init__(
+        self, prepare: Callable[[tf.Tensor], tf.Tensor], max_pixels: int, *, keeps_files: bool = False
+    ) -> None:
+        self._max_pixels, self._keeps_files = max_pixels, keeps_files
         self._decode = tf.function(prepare, input_signature=[tf.TensorSpec((), tf.string)]).get_concrete_function()
         self._resize = tf.function(prepare, input_signature=[tf.TensorSpec((None, None, 3), tf.uint8)])
 
@@ -62,7 +65,7 @@ class ImageDecoder:
         """
         content = tf.constant(encoded)
         with _refusing(otherwise=415):
-            kind, width, height = read_header(encoded, content)
+            kind, width, height = read_header(encoded)
         pixels = max(width * height, _hidden_pixels(encoded, kind))
         if pixels > self._max_pixels:
             raise RefusedError(
@@ -89,8 +92,10 @@ class ImageDecoder:
                 check_whole(image.encoded, image.kind)
             with _refusing(otherwise=415):
                 if needs_pillow(image.encoded, image.kind):
+                    if self._keeps_files:
+                        check_all_bits(image.encoded, image.kind)
                     pixels = decode_photo(image.encoded, image.kind)
-                    if pixels.dtype == np.uint16:  # the graph knows how many bits are used
+                    if pixels.dtype == np.uint16 or self._keeps_files:  # the graph knows how many bits are used
                         return self._decode(tf.constant(encode_png(pixels))).numpy()
                     return self._resize(tf.constant(pixels)).numpy()
             return self._decode(image.content).numpy()
