@@ -21,7 +21,12 @@ from tfl.files.existing import check_file, check_source, existing_folder, existi
 from tfl.files.parquet import check_parquet
 from tfl.inputs.files import input_files
 
-_OF_TARGET = {"label_pattern": "", "group_pattern": ""}  # options of `data` that pre-training does not use
+_OF_TARGET = {
+    "label_pattern": "",
+    "group_pattern": "",
+    "tfds_splits": "",
+    "split_by": "class",
+}  # options of `data` that pre-training does not use
 _TABLE_BYTES = 2**24  # a larger table is read only once, later
 
 

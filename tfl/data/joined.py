@@ -145,7 +145,12 @@ def _prefixes(names: Sequence[str]) -> list[str]:
     for name in names:
         kind, _, place = name.partition(":")
         path = Path(place).expanduser()
-        short = {"folder": path.resolve().name, "csv": path.stem}.get(kind, name.replace(":", "-").replace("/", "-"))
+        names_by_kind = {
+            "folder": path.resolve().name,
+            "csv": path.stem,
+            "tfrecord": (path if path.is_dir() else path.parent).resolve().name,
+        }
+        short = names_by_kind.get(kind, name.replace(":", "-").replace("/", "-"))
         seen[short] += 1
         found.append(short if seen[short] == 1 else f"{short}-{seen[short]}")
     return found

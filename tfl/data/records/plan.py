@@ -10,7 +10,6 @@ import numpy as np
 from tfl.data.index import Index
 from tfl.data.source import Source
 from tfl.data.split_names import SPLITS
-from tfl.registry import natural_key
 
 PER_SHARD = 1024  # examples of a file, if the number of files is not given
 
@@ -47,7 +46,8 @@ def plan_shards(source: Source, shards: int, suffix: str, seed: int) -> Plan:
         if source.has_random_access:
             own = np.random.default_rng(seed).permutation(own)
         else:
-            own = np.array(sorted(own.tolist(), key=lambda row: natural_key(str(index.ids[row]))), np.int64)
+            stream = source.examples(own).map(lambda example: example["id"])
+            own = np.fromiter(stream.as_numpy_iterator(), np.int64)
         wanted = round(shards * len(own) / len(index)) if shards else math.ceil(len(own) / PER_SHARD)
         count = min(len(own), max(1, wanted))
         for number, part in enumerate(np.array_split(own, count)):
