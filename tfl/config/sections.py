@@ -70,7 +70,7 @@ class DataConfig:
     tfds_dir: str = option(
         "default",
         Place("a folder", ("default",)),
-        "Folder of prepared tfds data sets (its data_dir); default: the variable TFDS_DATA_DIR, or the folder of tfds.",
+        "The data_dir of tfds; default: TFDS_DATA_DIR, or the folder of tfds.",
     )
     decisions: str = option(
         "none",

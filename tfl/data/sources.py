@@ -46,8 +46,8 @@ def load_source(
     Args:
         source: "digits", "digits:0-4", "digits:5,6,9", "folder:PATH", "csv:FILE", "tfrecord:GLOB" or "tfds:NAME", or
             several of these joined by commas, as in "folder:a,csv:b.csv"; from Python also a pandas DataFrame with
-            paths and labels, (examples, labels) arrays, a `tf.data.Dataset` of unbatched
-            (example, label) or {"input", "label"}, or a dict of arrays or data sets with the keys "train",
+            paths and labels, (examples, labels) arrays, a `tf.data.Dataset` of unbatched (example, label) or
+            {"input", "label"}, or a dict of arrays or data sets with the keys "train",
             "validation", "test".
         max_bad_fraction: more undecodable files than this fraction stop the run.
         class_names: class names of a trained model that will predict the images: a folder may then hold only one of
