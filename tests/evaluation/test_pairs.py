@@ -1,12 +1,15 @@
 """Two models on the same examples, against SciPy and what is known."""
 
+import dataclasses
+import itertools
+
 import numpy as np
 import pytest
 import scipy.stats
 
 from tfl.errors import InputError
 from tfl.evaluation import Predictions, compare_predictions
-from tfl.evaluation.pairs import adjust_holm, mcnemar, paired_interval, wilcoxon
+from tfl.evaluation.pairs import adjust_holm, flip_groups, mcnemar, paired_interval, wilcoxon
 
 
 def table_of(right, target="multiclass"):
@@ -97,3 +100,30 @@ def test_other_examples_are_refused():
     for other in (table_of([True, False, True]), table.take(np.array([1, 0])), table_of([True, False], "binary")):
         with pytest.raises(InputError, match="same examples, labels and target"):
             compare_predictions(table, other)
+
+
+def test_whole_groups_change_their_sign():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(10), 3)
+    differences = rng.normal(0.3, 1, 30)
+    sums = differences.reshape(10, 3).sum(axis=1)
+    signs = np.array(list(itertools.product((-1, 1), repeat=10)))
+    expected = np.mean(np.abs(signs @ sums) >= abs(sums.sum()) - 1e-12)
+    assert flip_groups(differences, groups) == pytest.approx(expected)
+    assert flip_groups(np.zeros(30), groups) == flip_groups(differences[:3], groups[:3]) == 1.0
+
+
+def test_with_groups_equal_models_differ_by_chance_alone():
+    """Answers of one group are alike, so McNemar's test finds a difference far too often."""
+    rng = np.random.default_rng(0)
+    groups, found = np.repeat(np.arange(30), 6), {"groups": 0, "examples": 0}
+    for _ in range(200):
+        right = [np.repeat(rng.random(30) < 0.5, 6) for _ in range(2)]
+        first, second = map(table_of, right)
+        grouped = dataclasses.replace(first, groups=groups)
+        found["groups"] += flip_groups(right[0].astype(float) - right[1], groups) < 0.05
+        found["examples"] += mcnemar(int(np.sum(right[0] & ~right[1])), int(np.sum(right[1] & ~right[0]))) < 0.05
+    assert found["groups"] <= 20 and found["examples"] >= 60
+    comparison = compare_predictions(grouped, second)
+    assert comparison.test == "sign flips of groups"
+    assert comparison.high - comparison.low > 1.5 * np.subtract(*paired_interval(first, second, "accuracy")[::-1])

@@ -195,3 +195,18 @@ def test_the_best_of_many_is_said_to_be_picked_on_these_images(tmp_path, capsys)
     assert "picked" not in capsys.readouterr().out
     compare_runs(runs)
     assert "was picked on these 200 images: its own figure is a little too good" in capsys.readouterr().out
+
+
+def test_groups_of_the_splits_are_compared_as_groups(tmp_path, capsys):
+    runs = [write_run(tmp_path / name, right_on(count, count)) for name, count in (("best", 190), ("far", 170))]
+    alone = compare_runs(runs)
+    for run in runs:
+        table = tmp_path / run / "splits.csv"
+        lines = table.read_text().splitlines()
+        rows = [f"{line},g{int(line.partition('.')[0]) // 10}" for line in lines[1:]]
+        table.write_text("\n".join([f"{lines[0]},group", *rows]))
+    grouped = compare_runs(runs)
+    assert "sign flips of groups" in capsys.readouterr().out
+    assert grouped[1]["difference"] == alone[1]["difference"] and grouped[1]["p_value"] > alone[1]["p_value"]
+    assert grouped[1]["p_value"] == 0.5  # the errors are in two of the 20 groups
+    assert grouped[0]["high"] - grouped[0]["low"] > alone[0]["high"] - alone[0]["low"]

@@ -28,7 +28,7 @@ class Comparison:
         only_first: number of examples that only the first model predicts correctly (for regression: on which the
             first model is closer).
         only_second: the same number for the second model.
-        test: "McNemar", or "Wilcoxon" for regression.
+        test: "McNemar", or "Wilcoxon" for regression; with groups "sign flips of groups".
         p_value: probability of a difference at least as large if the two models are equally good.
     """
 
@@ -54,10 +54,11 @@ def compare_predictions(first: Predictions, second: Predictions, seed: int = 0) 
 
     The bootstrap resamples both tables together. Hard examples lower both figures at once, so the difference is known
     more precisely than either figure. If the separate intervals of the two models overlap, the models can still
-    differ significantly.
+    differ significantly. If the tables have groups, the bootstrap draws whole groups, and the test flips the sign of
+    the difference of whole groups, because the examples of one group are not independent.
 
     Args:
-        first: predictions of one model.
+        first: predictions of one model; its groups count.
         second: predictions of the other model.
         seed: seed of the bootstrap.
 
@@ -82,7 +83,10 @@ def compare_predictions(first: Predictions, second: Predictions, seed: int = 0) 
     gains = values[0].astype(np.float64) - values[1]
     counts = int(np.sum(gains > 0)), int(np.sum(gains < 0))
     better, worse = counts if headline.higher_is_better else counts[::-1]
-    test, p_value = ("McNemar", mcnemar(better, worse)) if headline.is_share else ("Wilcoxon", wilcoxon(gains))
+    if first.groups is not None:
+        test, p_value = "sign flips of groups", flip_groups(gains, first.groups, seed)
+    else:
+        test, p_value = ("McNemar", mcnemar(better, worse)) if headline.is_share else ("Wilcoxon", wilcoxon(gains))
     own, other = (float(value.mean()) for value in values)
     return Comparison(headline, own, other, own - other, low, high, better, worse, test, p_value)
 
@@ -114,6 +118,36 @@ def wilcoxon(differences: np.ndarray) -> float:
     if not np.any(differences):
         return 1.0
     result: Any = scipy.stats.wilcoxon(differences)
+    return float(result.pvalue)
+
+
+def flip_groups(differences: np.ndarray, groups: np.ndarray, seed: int = 0) -> float:
+    """Return the two-sided p-value of a permutation test that flips the signs of the differences of whole groups.
+
+    If two models are equally good, the difference of each group is as likely to have the other sign. With up to 13
+    groups the test tries all signs, else it draws 9,999 of them.
+
+    Args:
+        differences: `(N,)`, of the two models on each example.
+        groups: `(N,)`, equal for the examples of one group.
+        seed: of the drawn signs.
+
+    Example:
+        >>> flip_groups(np.ones(8), np.array([0, 0, 1, 1, 2, 2, 3, 3]))  # 2 of the 16 signs are as far from 0
+        0.125
+
+    Reference:
+        Good 2005, Permutation, parametric and bootstrap tests of hypotheses, section 3.2.
+    """
+    sums = np.bincount(np.unique(groups, return_inverse=True)[1].reshape(-1), weights=differences)
+    sums = sums[sums != 0]  # their sign does not matter
+    if not len(sums):
+        return 1.0
+    if len(sums) == 1:
+        return 1.0  # both signs are as far from 0
+    result = scipy.stats.permutation_test(
+        (sums,), np.sum, permutation_type="samples", vectorized=True, n_resamples=9999, rng=seed
+    )
     return float(result.pvalue)
 
 

@@ -13,8 +13,8 @@ from etils import epath
 from tfl.build import input_of_config
 from tfl.config import TransferConfig
 from tfl.errors import InputError
-from tfl.evaluation import Comparison, Predictions, adjust_holm, compare_predictions, read_predictions, wilson_interval
-from tfl.evaluation.intervals import LEVEL, bootstrap_intervals
+from tfl.evaluation import Comparison, Predictions, adjust_holm, compare_predictions, read_predictions
+from tfl.evaluation.intervals import LEVEL, bootstrap_intervals, share_interval
 from tfl.evaluation.tables import read_column
 from tfl.inputs import Input
 from tfl.registry import normal_name
@@ -51,8 +51,9 @@ class RunPredictions:
 def compare_runs(workdirs: Sequence[str], output: str = "") -> list[dict[str, Any]]:
     """Compare finished runs on the same test images, each with the best one, and print the result in sentences.
 
-    With more than two runs, Holm's method corrects the p-values for the number of comparisons. The best run is chosen
-    on the same test images, so its own metric is a little too good. This effect grows with the number of runs.
+    If a run has groups, all intervals and tests take the groups as independent, and not the examples. With more than
+    two runs, Holm's method corrects the p-values for the number of comparisons. The best run is chosen on the same
+    test images, so its own metric is a little too good. This effect grows with the number of runs.
 
     Args:
         workdirs: the folders of at least two finished runs with the same test images; or files of predictions on the
@@ -77,7 +78,7 @@ def compare_runs(workdirs: Sequence[str], output: str = "") -> list[dict[str, An
     """
     check_compared(workdirs)
     runs = [_read_run(workdir) for workdir in workdirs]
-    runs = [runs[0], *(_matched(run, runs[0]) for run in runs[1:])]
+    runs = _grouped([runs[0], *(_matched(run, runs[0]) for run in runs[1:])])
     several = _several_of(runs)
     best, *others = sorted(runs, key=_badness)
     comparisons = [compare_predictions(best.table, other.table) for other in others]
@@ -145,6 +146,12 @@ def _matched(run: RunPredictions, first: RunPredictions) -> RunPredictions:
     return dataclasses.replace(run, table=table, class_names=first.class_names)
 
 
+def _grouped(runs: Sequence[RunPredictions]) -> list[RunPredictions]:
+    """Give the groups of the first run that has some to all runs: a file of predictions has none."""
+    groups = next((run.table.groups for run in runs if run.table.groups is not None), None)
+    return [dataclasses.replace(run, table=dataclasses.replace(run.table, groups=groups)) for run in runs]
+
+
 def _difference_in_data(run: RunPredictions, first: RunPredictions) -> str:
     """Describe how the test images of two runs differ, with one example; empty if they do not differ."""
     if run.table.task.name != first.table.task.name:
@@ -172,10 +179,11 @@ def _badness(run: RunPredictions) -> tuple[float, float]:
 
 
 def _figures(run: RunPredictions) -> dict[str, Any]:
-    metrics, count, headline = run.metrics, len(run.table), run.table.task.headline
+    metrics, headline, table = run.metrics, run.table.task.headline, run.table
     metric = headline.metric
     if headline.is_share:
-        low, high = wilson_interval(round(metrics[metric] * count), count, LEVEL)
+        hits = np.asarray(table.task.headline_values(table.logits, table.labels))
+        low, high = share_interval(hits, table.groups)
     else:
         low, high = bootstrap_intervals(run.table)[metric]
     return {"run": run.name, metric: metrics[metric], "low": low, "high": high, "loss": metrics["loss"]}

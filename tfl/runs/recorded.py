@@ -1,5 +1,6 @@
 """Find the images of a finished run again, in their old place or in a new one."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -50,7 +51,7 @@ def recorded_predictions(
         class_names: the class names of the model, which the table must have; empty: no check.
 
     Returns:
-        The table, with the names of the examples as its ids, and the class names.
+        The table, with the names of the examples as its ids and the groups of splits.csv, and the class names.
 
     Raises:
         InputError: the file is missing or damaged, or it has other classes than the model or other examples than
@@ -64,8 +65,20 @@ def recorded_predictions(
         raise refuse_file(
             file, f"its classes are {', '.join(names)}, and those of the model are {', '.join(class_names)}"
         )
-    _check_listed(file, split, recorded_splits(run))
-    return table, names
+    rows = recorded_splits(run)
+    _check_listed(file, split, rows)
+    return dataclasses.replace(table, groups=_groups(table, rows)), names
+
+
+def _groups(table: Predictions, rows: Rows) -> np.ndarray | None:
+    """Return a number for each example, equal for those of one group; None if the run has no groups."""
+    group_of = {row["id"]: row["group"] for row in rows if row.get("group")}
+    if not group_of:
+        return None
+    names = table.ids.tolist()  # an example of no group is a group of its own
+    keys = [("group", group_of[name]) if name in group_of else ("id", name) for name in names]
+    first = {key: number for number, key in reversed([*enumerate(keys)])}
+    return np.array([first[key] for key in keys], np.int64)
 
 
 def recorded_evaluation(run: Workdir, task: Task) -> Evaluation | None:
