@@ -72,10 +72,11 @@ def _check_loss(options: FinetuneConfig, task: Task) -> None:
 def input_of_config(config: TransferConfig) -> Input:
     """Return the input that the backbone of a config takes, for examples of the config's size."""
     spec = get_backbone_spec(config.backbone.name)
-    kind = get_input(spec.input, "input").sized(config.data.image_size or spec.image_size)
+    kind = get_input(spec.input_of(config.data.channels), "input").sized(config.data.image_size or spec.image_size)
     for name in ("window", "scaled_decoding"):
         value, default = getattr(config.data, name), getattr(DataConfig(), name)
-        if value != default and not kind.has_pictures:
+        takes_it = kind.has_pictures or (name == "window" and config.data.channels > 3)
+        if value != default and not takes_it:
             raise InputError(
                 f"`data.{name}` must be {default!r} for a network that takes {kind.noun[1]}. Received: {value!r}."
             )

@@ -88,7 +88,8 @@ def _check_data(data: DataConfig, spec: BackboneSpec) -> None:
 
 def _check_part(data: DataConfig, spec: BackboneSpec) -> None:
     kind, _, path = data.source.partition(":")
-    files = input_files(spec.input)
+    kind_of_example = spec.input_of(data.channels)
+    files = input_files(kind_of_example)
     has_times = kind == "csv"  # of a large table it is not known yet
     if kind == "folder" and data.label_pattern:
         root = existing_folder(path, "data.source")
@@ -96,7 +97,7 @@ def _check_part(data: DataConfig, spec: BackboneSpec) -> None:
     elif kind == "folder" and files is not None:
         recognise(read_tree(Path(path), files.may_be), files.noun)
     elif kind == "tfrecord":
-        has_times = bool(check_records(path, spec.input, data.columns)[1].time)
+        has_times = bool(check_records(path, kind_of_example, data.columns)[1].time)
     elif kind == "csv" and path.lower().endswith(".parquet"):
         check_parquet("data.source", data.source)
     elif kind == "csv" and Path(path).stat().st_size <= _TABLE_BYTES:

@@ -40,6 +40,18 @@ class BackboneSpec:
     network: Callable[[Any], Any] | None = None
     input: str = "image"
 
+    def input_of(self, channels: int) -> str:
+        """Return the name of the input for images of so many channels; see `tfl.backbones.channels`.
+
+        Raises:
+            InputError: the network does not take images, or is one of your own, and there are more than 3.
+        """
+        if channels == 3:
+            return self.input
+        if self.input != "image" or self.network is not None:
+            raise InputError(f"`data.channels` must be 3 for {self.name}. Received: data.channels={channels}.")
+        return f"bands:{channels}"
+
     @property
     def has_alpha(self) -> bool:
         """Whether the network takes a width multiplier."""

@@ -15,6 +15,7 @@ from keras.src.applications import efficientnet
 from keras.src.backend.common import global_state
 
 from tfl.backbones.catalog import BackboneSpec, check_backbone, get_backbone_spec
+from tfl.backbones.channels import widen
 from tfl.backbones.published import published_weights
 from tfl.backbones.saved import SavedWeights, copy_weights
 from tfl.backbones.weight_files import PUBLISHED, RANDOM, find_weights
@@ -23,7 +24,9 @@ from tfl.inputs import get_input
 from tfl.keras_settings import check_keras_settings
 
 
-def build_backbone(name: str, *, image_size: int = 0, alpha: float = 1.0, weights: str = "imagenet") -> keras.Model:
+def build_backbone(
+    name: str, *, image_size: int = 0, alpha: float = 1.0, weights: str = "imagenet", channels: int = 3
+) -> keras.Model:
     """Return a pretrained network without its top: it takes pixels and returns a feature map.
 
     The graph contains the preprocessing of the network's family and the layers of nested blocks: the model is an
@@ -38,9 +41,11 @@ def build_backbone(name: str, *, image_size: int = 0, alpha: float = 1.0, weight
         alpha: width multiplier; MobileNet families only.
         weights: "imagenet" (the file that Keras publishes), "none", a weights file (`.h5`, `.weights.h5`, `.keras`),
             or a tfl workdir (the folder with `model.keras`), from which the backbone is used.
+        channels: of an image; more than 3: the first convolution is widened by its mean weights, see
+            `tfl.backbones.channels.widen`.
 
     Returns:
-        A model: RGB in [0, 255], uint8 or float, (B, image_size, image_size, 3) -> float32 (B, h, w, C).
+        A model: RGB in [0, 255], uint8 or float, (B, image_size, image_size, channels) -> float32 (B, h, w, C).
 
     Raises:
         InputError: the network is unknown, it does not accept the size or alpha, the weights do not exist, or they
@@ -59,10 +64,26 @@ def build_backbone(name: str, *, image_size: int = 0, alpha: float = 1.0, weight
         nested = _build(spec, image_size, alpha, PUBLISHED if weights == PUBLISHED else None)
         is_loaded = saved is not None and saved.as_keras_builds_it(nested)
         model = _flatten(nested)
-    if saved is not None and not is_loaded:
-        saved.load(model)
+    if spec.input_of(channels) == spec.input:
+        if saved is not None and not is_loaded:
+            saved.load(model)
+    else:
+        model = _widened(model, channels, None if is_loaded else saved)
     _check_finite(model, weights)
     return model
+
+
+def _widened(model: keras.Model, channels: int, saved: SavedWeights | None) -> keras.Model:
+    """Return a network of more channels; `saved` holds weights for three channels, or for as many."""
+    if saved is None:
+        return widen(model, channels)
+    try:
+        saved.load(model)
+        return widen(model, channels)
+    except InputError:
+        wide = widen(model, channels)
+        saved.load(wide)
+        return wide
 
 
 def weights_fingerprint(model: keras.Model) -> str:

@@ -94,6 +94,7 @@ class DataConfig:
     )
     train_examples_per_class: int = option(0, _NOT_NEGATIVE, "Training images that are used of each class; 0: all.")
     max_bad_fraction: float = option(0.1, _SHARE, "The run stops if more than this share of the files cannot be read.")
+    channels: int = option(3, Between(3, 512), "Channels of an image; more than 3: .npy or TIFF files of so many.")
     bit_depth: int = option(16, Between(8, 16), "Bits that values in 16-bit PNG files use; 12: values up to 4,095.")
     window: tuple[float, ...] = option(
         (), WINDOW, "Values (low, high) in image files that become 0 and 255, as in radiology; empty: the whole range."

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
-from tfl.inputs.image.endings import NOUN, may_be_image
+from tfl.inputs.image.endings import NOUN, may_be_bands, may_be_image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +19,7 @@ class InputFiles:
     may_be: Callable[[str], bool]
 
 
-_KNOWN = {"image": InputFiles(NOUN, may_be_image)}
+_KNOWN = {"image": InputFiles(NOUN, may_be_image), "bands": InputFiles(NOUN, may_be_bands)}
 
 
 def input_files(name: str) -> InputFiles | None:
@@ -29,4 +29,4 @@ def input_files(name: str) -> InputFiles | None:
         >>> input_files("image").may_be(".txt")
         False
     """
-    return _KNOWN.get(name)
+    return _KNOWN.get(name.partition(":")[0])

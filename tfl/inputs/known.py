@@ -1,5 +1,8 @@
 """The table of all inputs: those of tfl, and those of your own."""
 
+import re
+
+from tfl.inputs.image.bands_input import BandsInput
 from tfl.inputs.image.image_input import ImageInput
 from tfl.inputs.input import Input
 from tfl.registry import register, resolve
@@ -14,6 +17,8 @@ def get_input(kind: "str | Input", argument: str = "kind") -> Input:
         kind: a name, or an input.
         argument: name of the caller's argument, for messages.
 
+    An image of more than three channels is "bands:C".
+
     Raises:
         InputError: there is no such input.
 
@@ -21,7 +26,11 @@ def get_input(kind: "str | Input", argument: str = "kind") -> Input:
         >>> get_input("Image").noun
         ('image', 'images')
     """
-    return kind if isinstance(kind, Input) else _INPUTS[resolve(kind, input_names(), argument)]
+    if isinstance(kind, Input):
+        return kind
+    if (found := re.fullmatch(r"bands:([1-9]\d{0,2})", str(kind))) is not None:
+        return BandsInput(channels=int(found[1]))
+    return _INPUTS[resolve(kind, input_names(), argument)]
 
 
 def input_names() -> list[str]:

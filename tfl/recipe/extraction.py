@@ -70,7 +70,11 @@ def frozen_features(config: TransferConfig, splits: Splits, weights: str = "") -
     options = config.backbone
     keras.utils.set_random_seed(config.seed)  # random weights are those of a run with this config
     backbone = build_backbone(
-        options.name, image_size=config.data.image_size, alpha=options.alpha, weights=weights or options.weights
+        options.name,
+        image_size=config.data.image_size,
+        alpha=options.alpha,
+        weights=weights or options.weights,
+        channels=config.data.channels,
     )
     lower, _ = split_at_features(build_classifier(backbone, HeadSpec(1, config.head.pooling)))
     extractor = make_extractor(lower, splits.source, config.features, open_store(config.features))

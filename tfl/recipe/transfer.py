@@ -194,7 +194,11 @@ def make_backbone(config: TransferConfig, weights: str) -> keras.Model:
     keras.utils.set_random_seed(config.seed)  # all random weights come from this seed
     with make_strategy(config.strategy).scope():
         backbone = build_backbone(
-            config.backbone.name, image_size=config.data.image_size, alpha=config.backbone.alpha, weights=weights
+            config.backbone.name,
+            image_size=config.data.image_size,
+            alpha=config.backbone.alpha,
+            weights=weights,
+            channels=config.data.channels,
         )
     try:
         select_layers(backbone, config.finetune.unfreeze, from_top=True, batch_norm=config.finetune.batch_norm.lower())
@@ -241,7 +245,7 @@ def make_classifier(backbone: keras.Model, config: TransferConfig, names: tuple[
         target=task.name,
         class_names=names,
         bit_depth=config.data.bit_depth,
-        kind=spec.input,
+        kind=spec.input_of(config.data.channels),
         window=config.data.window,
         scaled_decoding=config.data.scaled_decoding,
     )

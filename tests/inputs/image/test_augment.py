@@ -7,7 +7,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from tfl.config import AUGMENTATIONS
 from tfl.errors import InputError
-from tfl.inputs.image.augment import RAND_OPS, TRIVIAL_OPS, _random_crop, augment, random_erase, trivial_augment
+from tfl.inputs.image.augment import RAND_OPS, TRIVIAL_OPS, augment, random_crop, random_erase, trivial_augment
 from tfl.inputs.image.decode import resize
 from tfl.inputs.image.operations import (
     adjust_brightness,
@@ -160,7 +160,7 @@ def test_only_light_flips(name, flips):
 
 def test_crop_keeps_seven_tenths_or_more():
     rows = np.broadcast_to(np.arange(200, dtype=np.uint8)[:, None, None], (200, 100, 3))
-    crop = tf.function(lambda seed: _random_crop(tf.constant(rows), seed))
+    crop = tf.function(lambda seed: random_crop(tf.constant(rows), seed))
     areas, starts = [], set()
     for i in range(60):
         part = crop(example_seed(0, 0, tf.constant(i, tf.int64))).numpy()

@@ -64,7 +64,7 @@ def augment(image: tf.Tensor, image_size: int, augmentation: str, seed: tf.Tenso
     if augmentation == "none":
         return resize(image, image_size)
     crop_seed, flip_seed, color_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
-    image = resize(_random_crop(image, crop_seed), image_size)
+    image = resize(random_crop(image, crop_seed), image_size)
     if augmentation != "shift":
         image = tf.image.stateless_random_flip_left_right(image, flip_seed)
     if augmentation in _BY_DRAWN_OPERATION:
@@ -197,7 +197,7 @@ TRIVIAL_OPS: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
 _BY_DRAWN_OPERATION = {"rand": rand_augment, "trivial": trivial_augment}
 
 
-def _random_crop(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+def random_crop(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     area, *offset = tf.unstack(tf.random.stateless_uniform((3,), seed))
     shape = tf.cast(tf.shape(image)[:2], tf.float32)
     size = tf.maximum(tf.round(shape * tf.sqrt(_MIN_AREA + (1 - _MIN_AREA) * area)), 1)

@@ -10,6 +10,14 @@ OF_OTHER_FILES = {  # endings of files that are not images; a file without an en
 }
 
 
+BANDS = (".npy", ".tif", ".tiff")  # of images of more than three channels
+
+
+def may_be_bands(suffix: str) -> bool:
+    """Return whether files with an ending may be images of more than three channels."""
+    return suffix.lower() in BANDS
+
+
 def may_be_image(suffix: str) -> bool:
     """Return whether files with an ending such as ".jpg" may be images; a file without an ending may be one."""
     return suffix.lower() not in OF_OTHER_FILES
