@@ -13,6 +13,7 @@ PARQUET = ["pyarrow>=20.0"]
 EXPORT = ["ai-edge-litert>=2.3", "onnx>=1.23", "onnxruntime>=1.32", "tf2onnx>=1.17"]
 SERVE = ["fastapi>=0.115", "uvicorn>=0.34", "prometheus_client>=0.21", "python-multipart>=0.0.20"]
 PHOTOS = ["pillow-heif>=1.1"]
+BANDS = ["tifffile>=2025.1", "imagecodecs>=2025.1"]
 DOCS = ["mkdocs-material>=9.6"]
 TEST = [
     "setuptools>=77",
@@ -26,7 +27,7 @@ TEST = [
 ]
 MLFLOW = ["mlflow-skinny>=3", "pandas>=2.3"]  # the flavour of Keras models needs pandas
 AUDIT = ["cleanlab>=2.9", "usearch>=2.26"]  # label errors; neighbours in large sets
-EXTRAS = [*AUDIT, *FAST_CPU, *PARQUET, *EXPORT, *SERVE, *PHOTOS, *MLFLOW]
+EXTRAS = [*AUDIT, *BANDS, *FAST_CPU, *PARQUET, *EXPORT, *SERVE, *PHOTOS, *MLFLOW]
 
 setup(
     name=VERSION["DISTRIBUTION"],
@@ -81,6 +82,7 @@ setup(
         "export": EXPORT,  # tfl export --formats=litert,onnx
         "serve": SERVE,  # tfl serve
         "photos": PHOTOS,  # HEIC
+        "bands": BANDS,  # TIFF of more than three channels
         "docs": DOCS,  # make docs
         "audit": AUDIT,  # tfl audit
         "mlflow": MLFLOW,  # --config.tracking=mlflow

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import warm
 from option_runs import Shown, make_config, tiny_networks, watch, write_photos
@@ -42,6 +43,7 @@ EFFECTS = {
     "data.train_examples_per_class": ({}, 3, "weights"),
     "data.max_bad_fraction": ({"data.source": "folder:BAD"}, 0.0, "refused"),
     "data.augmentation": (TUNED, "rand", "weights"),
+    "data.channels": ({"data.source": "folder:FOUR"}, 4, "refused"),
     "data.bit_depth": ({"data.source": "folder:DEEP"}, 12, "weights"),
     "data.window": ({"data.source": "folder:DEEP"}, (0.0, 2000.0), "weights"),
     "data.scaled_decoding": ({"data.source": "folder:LARGE"}, True, "weights"),
@@ -191,6 +193,17 @@ def write_large(folder):
     return folder
 
 
+def write_channels(folder):
+    """Arrays of four channels, which are no photos."""
+    rng = np.random.default_rng(0)
+    for label in (0, 1):
+        (folder / f"class_{label}").mkdir(parents=True)
+        for number in range(12):
+            values = rng.integers(0, 100 + 100 * label, (32, 32, 4), np.uint8)
+            np.save(folder / f"class_{label}" / f"{number}.npy", values)
+    return folder
+
+
 def write_table(photos, table):
     """A table of photos with their folder as "label", and whether their number is odd as "other"."""
     files = sorted(photos.glob("*/*"))
@@ -210,6 +223,7 @@ def sources(tmp_path_factory):
         "OTHER": write_photos(folder / "other", (10, 10), seed=1),
         "TWO": write_photos(folder / "two", (12, 12), seed=2),
         "DEEP": write_photos(folder / "deep", (12, 12), seed=2, deep=True),
+        "FOUR": write_channels(folder / "four"),
         "LARGE": write_large(folder / "large"),
         "BAD": folder / "bad",
         "TABLE": write_table(folder / "two", folder / "table.csv"),

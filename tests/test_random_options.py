@@ -33,6 +33,7 @@ VALUES = {  # some are refused alone, some with others
     "data.split": ((0.5, 0.25, 0.25), (0.4, 0.3, 0.3), (0.9, 0.1, 0.0)),
     "data.split_by": ("content", "Class", "time", "nowhere.csv"),
     "data.train_examples_per_class": (1, 3, 500),
+    "data.channels": (4, 2),
     "data.bit_depth": (8, 12, 17),
     "data.window": ((0.0, 128.0), (9.0, 1.0)),
     "data.scaled_decoding": (True,),

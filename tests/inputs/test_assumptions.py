@@ -10,7 +10,7 @@ KIND, FACTS = "image", {"width", "height"}
 ALLOWED = {
     # where an input or its default is named: the registry, the default of model files, backbones and sources
     "tfl/inputs/__init__.py": 1,  # a public name
-    "tfl/inputs/known.py": 1,  # the import of the image input, to register it
+    "tfl/inputs/known.py": 2,  # the imports of the image inputs, to register them
     "tfl/inputs/files.py": 2,  # the same for its files
     "tfl/inputs/batches.py": 1,  # the older name of the entry "input" in batches of users
     "tfl/models/metadata.py": 1,

@@ -48,7 +48,7 @@ class BackboneSpec:
         """
         if channels == 3:
             return self.input
-        if self.input != "image" or self.network is not None:
+        if self.input != BackboneSpec.input or self.network is not None:
             raise InputError(f"`data.channels` must be 3 for {self.name}. Received: data.channels={channels}.")
         return f"bands:{channels}"
 

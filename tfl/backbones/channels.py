@@ -30,7 +30,7 @@ def widen(model: keras.Model, channels: int) -> keras.Model:
         InputError: the network does not begin with a convolution.
 
     Example:
-        >>> widen(build_backbone("MobileNetV2", alpha=0.35, weights="none"), 5).input.shape
+        >>> widen(tfl.build_backbone("MobileNetV2", alpha=0.35, weights="none"), 5).input.shape
         (None, 224, 224, 5)
     """
     before, first = _entrance(model)

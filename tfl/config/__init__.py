@@ -1,5 +1,6 @@
 """The options of a run, each with its rule and its help, and the rules between options."""
 
+from tfl.config.data_section import DataConfig
 from tfl.config.moved import move_flags, move_options
 from tfl.config.names import (
     AUGMENTATIONS,
@@ -27,7 +28,6 @@ from tfl.config.paths import (
 from tfl.config.sections import (
     BackboneConfig,
     CheckpointConfig,
-    DataConfig,
     FeaturesConfig,
     FinetuneConfig,
     HeadConfig,

@@ -7,13 +7,13 @@ resolved, also before anything slow starts.
 import dataclasses
 from typing import Any
 
+from tfl.config.data_section import DataConfig
 from tfl.config.moved import move_options
 from tfl.config.names import NO_TRACKER, TRACKERS
 from tfl.config.option import Between, OneOf, Switch, check_options, option, read_options
 from tfl.config.sections import (
     BackboneConfig,
     CheckpointConfig,
-    DataConfig,
     FeaturesConfig,
     FinetuneConfig,
     HeadConfig,

@@ -266,6 +266,11 @@ class Input(abc.ABC):
     # What people see.
 
     @property
+    def adaptation(self) -> str:
+        """What was changed in a pretrained network so that it takes these examples, a sentence; "" if nothing was."""
+        return ""
+
+    @property
     def one_example(self) -> str:
         """The noun of one example with its article, such as "an image"."""
         return f"{'an' if self.noun[0][:1].lower() in tuple('aeiou') else 'a'} {self.noun[0]}"

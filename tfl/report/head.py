@@ -99,13 +99,14 @@ def _intervals(facts: Facts) -> dict[str, tuple[float, float]]:
 
 
 def describe_model(facts: Facts) -> str:
-    """Describe in one sentence the network and its classes."""
+    """Describe the network and its classes, and how it was adapted to the examples."""
     names = facts.metadata.class_names
     shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
     kind = facts.task.nouns[1]
     weights = facts.config.backbone.weights
     source = "pre-trained on " + facts.config.pretrain.source if facts.config.pretrain.source else f"weights {weights}"
-    return f"{facts.metadata.network}, {source}, for the {kind} {shown}."
+    adaptation = facts.metadata.input.adaptation
+    return f"{facts.metadata.network}, {source}, for the {kind} {shown}." + (f" {adaptation}" if adaptation else "")
 
 
 def _headline(facts: Facts) -> Tile:

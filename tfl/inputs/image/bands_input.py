@@ -41,7 +41,7 @@ class BandsInput(ImageInput):
         channels: C.
 
     Example:
-        >>> get_input("bands:5").sized(64).spec.shape
+        >>> BandsInput(channels=5).sized(64).spec.shape
         TensorShape([64, 64, 5])
     """
 
@@ -61,6 +61,15 @@ class BandsInput(ImageInput):
     def spec(self) -> tf.TensorSpec:
         """float32 (size, size, C)."""
         return tf.TensorSpec((self.size, self.size, self.channels), tf.float32)
+
+    @property
+    def adaptation(self) -> str:
+        """How the first convolution was widened."""
+        return (
+            f"The network was made for 3 colours. Each of the {self.channels} channels here began with the mean "
+            f"weights of the colours in the first convolution, times 3/{self.channels}: a network whose first "
+            "convolution is frozen sees only the sum of the channels."
+        )
 
     def prepare(self, raw: tf.Tensor) -> tf.Tensor:
         """Return the whole image, mapped by the window to [0, 255] and resized: float32 (size, size, C).
