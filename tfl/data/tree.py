@@ -54,7 +54,7 @@ class Folder:
     @functools.cached_property
     def own_examples(self) -> int:
         """Number of files directly in it that may be examples."""
-        return sum(self.may_be(Path(file).suffix) for file in self.files)
+        return sum(self.may_be(os.path.splitext(file)[1]) for file in self.files)  # noqa: PTH122 - fast for many
 
     @functools.cached_property
     def num_examples(self) -> int:
