@@ -18,7 +18,7 @@ ROOMS = [  # from the ground up: a file imports from rooms that stand before its
     *("features", "training.objective", "training.update", "training.contract", "training.loop", "training"),
     *("evaluation", "explain", "export"),
     *("checks", "build"),
-    *("runs", "audit", "report", "serving"),
+    *("runs", "audit", "selection", "report", "serving"),
     *("recipe", "estimators", "__init__"),
     *("completion", "commands", "__main__"),
 ]
