@@ -66,6 +66,7 @@ with epy.lazy_api_imports(globals()):
     from tfl.recipe.extraction import extract_features
     from tfl.recipe.finished import TransferResult, load_run
     from tfl.recipe.preview import preview_data
+    from tfl.recipe.ranking import rank_backbones
     from tfl.recipe.study import run_study
     from tfl.recipe.transfer import transfer
     from tfl.recipes import load_recipe

@@ -59,7 +59,8 @@ def h_score(features: np.ndarray, labels: np.ndarray) -> float:
         labels: `(N,)` class numbers.
 
     Returns:
-        At least 0, at most the number of classes minus 1.
+        At least 0, at most the number of classes minus 1; that is reached by any features if there are as many of
+        them as examples.
 
     Raises:
         InputError: the features and labels do not fit.
