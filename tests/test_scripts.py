@@ -19,6 +19,7 @@ SCRIPTS = [
     "extract_features",
     "preview_data",
     "convert_data",
+    "rank_backbones",
 ]
 
 

@@ -11,12 +11,19 @@ import pytest
 from tfl.config.listing import list_options, options_page
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SCRIPTS = ["audit_data.py", "convert_data.py", "extract_features.py", "preview_data.py", "train.py"]
+SCRIPTS = [
+    "audit_data.py",
+    "convert_data.py",
+    "extract_features.py",
+    "preview_data.py",
+    "rank_backbones.py",
+    "train.py",
+]
 COMMANDS = {path.stem for path in (ROOT / "tfl" / "commands").glob("*.py") if "recipes.define(" in path.read_text()}
 
 
 def test_these_scripts_call_the_commands_with_a_config():
-    assert {"audit", "convert", "features", "preview", "train"} == COMMANDS
+    assert {"audit", "convert", "features", "preview", "rank", "train"} == COMMANDS
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

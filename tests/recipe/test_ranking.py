@@ -77,3 +77,21 @@ def test_wrong_names_are_answered_before_anything_is_read(folder):
     ):
         with pytest.raises(InputError, match=message):
             rank_backbones(config, names)
+
+
+def test_the_command_prints_the_best_first(folder, run_script):
+    options = ["--config.data.image_size=32", "--config.backbone.weights=none"]
+    result = run_script(
+        "scripts/rank_backbones.py",
+        "--config=configs/folder.py",
+        f"--config.data.source=folder:{folder / 'photos'}",
+        f"--config.features.store={folder / 'store'}",
+        "--backbones=MobileNet:0.25,MobileNetV2:0.35",
+        f"--output={folder / 'command'}",
+        *options,
+    )
+    assert result.returncode == 0, result.stderr
+    head, *rows = result.stdout.splitlines()
+    assert head.split()[:4] == ["backbone", "metric", "low", "high"] and len(rows) == 2
+    assert {row.split()[0] for row in rows} == {"MobileNet:0.25", "MobileNetV2:0.35"}
+    assert float(rows[0].split()[1]) >= float(rows[1].split()[1])

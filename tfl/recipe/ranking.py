@@ -1,7 +1,6 @@
 """Rank pretrained networks for a data set: by the solved head on frozen features, in cross-validation."""
 
 import dataclasses
-import re
 from collections.abc import Sequence
 
 import keras
@@ -10,7 +9,8 @@ from etils import epath
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
-from tfl.backbones import build_backbone, get_backbone_spec
+from tfl.backbones import build_backbone
+from tfl.backbones.names import parse_backbone
 from tfl.build import checked, load_splits, make_extractor
 from tfl.config import BackboneConfig, TransferConfig
 from tfl.data import Splits, reading_explained
@@ -27,7 +27,6 @@ from tfl.workdir import naming_the_output, write_csv, write_json
 
 NEIGHBOURS = 10
 MOST = 2000  # examples that are ranked on, drawn class by class
-_CANDIDATE = re.compile(r"(?P<name>[^:]+)(?::(?P<alpha>\d+(\.\d+)?))?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,11 +109,8 @@ def rank_backbones(
 
 
 def _config_of(config: TransferConfig, text: str) -> TransferConfig:
-    found = _CANDIDATE.fullmatch(text.strip())
-    if found is None:
-        raise InputError(f"`backbones` must be names such as MobileNetV2 or MobileNetV2:0.35. Received: {text!r}.")
-    backbone = BackboneConfig(get_backbone_spec(found["name"]).name, float(found["alpha"] or 1.0), "imagenet")
-    return checked(dataclasses.replace(config, backbone=dataclasses.replace(backbone, weights=config.backbone.weights)))
+    spec, alpha = parse_backbone(text)
+    return checked(dataclasses.replace(config, backbone=BackboneConfig(spec.name, alpha, config.backbone.weights)))
 
 
 def _measure(config: TransferConfig, folds: int) -> RankedBackbone:
