@@ -27,6 +27,7 @@ class Kind:
         bound: name of the size limit, for messages.
         shelves: pattern of the names of folders that may be deleted.
         files: pattern of the names of files in a shelf that count; other files are not touched.
+        endings: of these names.
         records: names of files in a shelf that are deleted with it but do not count.
     """
 
@@ -34,6 +35,7 @@ class Kind:
     bound: str
     shelves: re.Pattern[str]
     files: re.Pattern[str]
+    endings: tuple[str, ...]
     records: tuple[str, ...] = ()
 
 
@@ -42,6 +44,7 @@ FEATURES = Kind(
     "features.max_bytes",
     re.compile(r".+-(\d+(x\d+)*)?-float(16|32)"),
     re.compile(r"[0-9a-f]{64}\.npy"),
+    (".npy",),
     ("facts.json", "speed.json"),
 )
 
@@ -129,9 +132,10 @@ class StoreRoom:
 
     def _size(self, shelf: Path) -> int:
         total = 0
-        for path in shelf.rglob(f"*{_ending(self.kind)}"):  # includes half-written files of killed processes
-            with contextlib.suppress(FileNotFoundError):  # deleted meanwhile, because it was damaged
-                total += path.stat().st_size
+        for ending in self.kind.endings:
+            for path in shelf.rglob(f"*{ending}"):  # includes half-written files of killed processes
+                with contextlib.suppress(FileNotFoundError):  # deleted meanwhile, because it was damaged
+                    total += path.stat().st_size
         return total
 
     def _unused(self, held: contextlib.ExitStack) -> dict[Path, FileLock]:
@@ -163,10 +167,6 @@ class StoreRoom:
             f"{self.kind.noun}: removed {human_size(size)}, last used on {last}, because {self.kind.bound} is "
             f"{human_size(self.max_bytes)}: {shelf}"
         )
-
-
-def _ending(kind: Kind) -> str:
-    return "." + kind.files.pattern.rpartition(".")[2]
 
 
 def human_size(num_bytes: float) -> str:

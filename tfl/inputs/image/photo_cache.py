@@ -26,7 +26,9 @@ from tfl.inputs.image.photos import decode_photo, encode_png
 RULES = 2  # version of the decoding rules; raise it when the pixels change
 MAX_BYTES = 20 * 10**9
 _FIRST_USE = threading.Lock()  # the first use of a shelf deletes unfinished files: no other thread may write yet
-_KIND = Kind("photos", "their bound", re.compile(r"[0-9a-f]{16}-\d+"), re.compile(r"[0-9a-f]{64}\.(png|npy)"))
+_KIND = Kind(
+    "photos", "their bound", re.compile(r"[0-9a-f]{16}-\d+"), re.compile(r"[0-9a-f]{64}\.(png|npy)"), (".png", ".npy")
+)
 
 
 def cached_png(encoded: bytes, sha256: str, kind: str, data_set: str = "") -> tuple[Path, bytes]:
