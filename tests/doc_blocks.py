@@ -59,10 +59,13 @@ def code_under(heading: str) -> list[str]:
     return [text for _, language, text in FENCE.findall(section) if language == "python"]
 
 
+ONLY_IF_ASKED = {"tracking.json", "decisions.csv", "groups.csv"}  # files of a run with certain options
+
+
 def files_of_a_run() -> set[str]:
-    """Return the names in the table of docs/reference/workdir.md; the name of a folder ends with a slash."""
+    """Return the names in the table of docs/reference/workdir.md that a plain run has; those of folders end with /."""
     page = ROOT / "docs" / "reference" / "workdir.md"
-    return set(re.findall(r"^\| `([^`]+)` \|", page.read_text("utf-8"), re.MULTILINE))
+    return set(re.findall(r"^\| `([^`]+)` \|", page.read_text("utf-8"), re.MULTILINE)) - ONLY_IF_ASKED
 
 
 def names_in(folder: Path) -> set[str]:

@@ -141,13 +141,7 @@ def test_everything_on_the_page_runs(page, request, tmp_path):
     printed = follow(page, home)
     if page.name == "README.md":
         check_the_ways_agree(home)
-        assert names_in(home / "runs" / "photos") == files_of_a_run() - {
-            "pretrain/",
-            "scratch/",
-            "tracking.json",
-            "decisions.csv",
-            "groups.csv",
-        }
+        assert names_in(home / "runs" / "photos") == files_of_a_run() - {"pretrain/", "scratch/"}
         predicted = [text for line, text in printed.items() if "predict" in line]
         assert len(predicted) == 2 and predicted[0] == predicted[1]
 

@@ -199,4 +199,4 @@ def test_the_quickstart_runs_both_stages_and_compares(run_script, tmp_path):
         assert f"{name.replace('_', ' ') + ':':<14} {line}\n" in result.stderr
         assert values["num_examples"] == metrics["test"]["num_examples"]
     assert f"open {tmp_path / 'w'}/report.html" in result.stderr
-    assert names_in(tmp_path / "w") == files_of_a_run() - {"export/", "tracking.json", "decisions.csv"}
+    assert names_in(tmp_path / "w") == files_of_a_run() - {"export/"}
