@@ -75,8 +75,7 @@ def input_of_config(config: TransferConfig) -> Input:
     kind = get_input(spec.input_of(config.data.channels), "input").sized(config.data.image_size or spec.image_size)
     for name in ("window", "scaled_decoding"):
         value, default = getattr(config.data, name), getattr(DataConfig(), name)
-        takes_it = kind.has_pictures or (name == "window" and config.data.channels > 3)
-        if value != default and not takes_it:
+        if value != default and name not in kind.file_options:
             raise InputError(
                 f"`data.{name}` must be {default!r} for a network that takes {kind.noun[1]}. Received: {value!r}."
             )

@@ -83,6 +83,7 @@ class Input(abc.ABC):
         tensors: names in exported files of a batch of encoded examples, and of a batch of prepared examples.
         has_pictures: whether a prepared example is an RGB picture, uint8 `(H, W, 3)`: the report and the service
             show it, with a heat map of the evidence.
+        file_options: which of the attributes `window` and `scaled_decoding` change how files of this kind are read.
         file_types: types and endings of files for the file dialog of the service's page, such as "image/*" and ".csv";
             empty: all files.
         typed: what a person may type on the page in place of a file, such as "numbers with commas between them"; the
@@ -101,6 +102,7 @@ class Input(abc.ABC):
     augmentations: ClassVar[tuple[str, ...]] = ("none",)
     tensors: ClassVar[tuple[str, str]] = ("examples", "inputs")
     has_pictures: ClassVar[bool] = False
+    file_options: ClassVar[tuple[str, ...]] = ()
     file_types: ClassVar[tuple[str, ...]] = ()
     typed: ClassVar[str] = ""
     scanned: ClassVar[type[Scanned]] = Scanned  # what `scan` returns

@@ -1,6 +1,7 @@
 """Images of more than three channels: every form of file gives the same values, and the network takes them."""
 
 import dataclasses
+import os
 
 import numpy as np
 import pytest
@@ -86,6 +87,12 @@ def test_a_broken_file_is_named_in_one_line(name):
     with pytest.raises(BadImageError) as found:
         read_bands(BROKEN[name], CHANNELS)
     assert "\n" not in str(found.value)
+
+
+def test_a_pipe_is_never_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.npy")
+    (found,) = scan_files(kind_of(), [str(tmp_path / "pipe.npy")])
+    assert str(found) == "not a regular file"
 
 
 def test_pickled_arrays_are_never_loaded(tmp_path):

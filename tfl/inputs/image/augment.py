@@ -198,6 +198,7 @@ _BY_DRAWN_OPERATION = {"rand": rand_augment, "trivial": trivial_augment}
 
 
 def random_crop(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Return a random part of an image with 70 to 100 % of its area and the same ratio of the sides."""
     area, *offset = tf.unstack(tf.random.stateless_uniform((3,), seed))
     shape = tf.cast(tf.shape(image)[:2], tf.float32)
     size = tf.maximum(tf.round(shape * tf.sqrt(_MIN_AREA + (1 - _MIN_AREA) * area)), 1)

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from tfl.inputs.image.bands_files import (
 from tfl.inputs.image.endings import may_be_bands
 from tfl.inputs.image.image_input import ImageInput
 from tfl.inputs.image.photo_cache import cached_file
-from tfl.inputs.image.scan import ScannedImage
+from tfl.inputs.image.scan import ScannedImage, read_image_file
 from tfl.inputs.image.window import refuse_pixels
 from tfl.inputs.input import FULL_DEPTH, Input, Measure, Scanned, fingerprint_of
 from tfl.inputs.untrusted import PlainDecoder
@@ -50,6 +49,7 @@ class BandsInput(ImageInput):
 
     augmentations = ("none", "light", "shift")
     has_pictures = False
+    file_options = ("window",)
     file_types = (".npy", ".tif", ".tiff")
 
     @property
@@ -114,7 +114,7 @@ class BandsInput(ImageInput):
 
     def scan_file(self, path: str, data_set: str) -> ScannedImage:
         """Read and check a file; what the graph cannot read is stored once as a NumPy file in the cache."""
-        encoded = self.read_file(path, sniff_bands)
+        encoded = read_image_file(path, sniff_bands)
         values = read_bands(encoded, self.channels)
         found = self._scanned(encoded, values)
         if is_plain(encoded, values):
@@ -216,10 +216,3 @@ class BandsInput(ImageInput):
     def measure(self) -> Measure | None:
         """The mean of all channels."""
         return Measure("brightness", "of 255", 64, lambda images: images.mean(axis=(1, 2, 3)))
-
-    @staticmethod
-    def read_file(path: str, sniff: Any) -> bytes:
-        """Return the content of a file; of a file of another format only its first bytes are read."""
-        with Path(path).open("rb") as file:
-            start = file.read(16)
-            return start + file.read() if sniff(start) else start

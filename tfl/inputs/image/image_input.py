@@ -51,6 +51,7 @@ class ImageInput(Input):
     augmentations = tuple(AUGMENTATIONS)
     tensors = ("images", "pixels")
     has_pictures = True
+    file_options = ("window", "scaled_decoding")
     file_types = ("image/*", ".avif", ".heic", ".heif", ".j2k", ".jp2", ".tif", ".tiff")
     scanned = ScannedImage
     error = BadImageError

@@ -148,18 +148,31 @@ def scan_image_file(path: str, data_set: str, *, needs_all_bits: bool = False) -
         BadImageError: the file is not a complete image that decodes.
         OSError: the file cannot be read.
     """
+    content = read_image_file(path, sniff)
+    return scan_image(content, is_file=True, data_set=data_set, needs_all_bits=needs_all_bits)
+
+
+def read_image_file(path: str, sniff: Callable[[bytes], str]) -> bytes:
+    """Return the content of a file; of a file of an unknown format only its first bytes.
+
+    Args:
+        path: of the file.
+        sniff: returns the format by the first bytes, "" for an unknown one.
+
+    Raises:
+        BadImageError: it is no regular file, or too large.
+        OSError: the file cannot be read.
+    """
     status = Path(path).stat()
     if not stat.S_ISREG(status.st_mode):
         raise BadImageError("not a regular file")  # opening a pipe would wait forever
     with Path(path).open("rb") as file:
         content = file.read(_HEAD_BYTES)
-        if sniff(content):  # do not read gigabytes of video
-            if status.st_size > MAX_BYTES:
-                raise BadImageError(
-                    f"{status.st_size:,} bytes, more than the {MAX_BYTES:,} bytes that a photo may have"
-                )
-            content += file.read()
-        return scan_image(content, is_file=True, data_set=data_set, needs_all_bits=needs_all_bits)
+        if not sniff(content):  # do not read gigabytes of video
+            return content
+        if status.st_size > MAX_BYTES:
+            raise BadImageError(f"{status.st_size:,} bytes, more than the {MAX_BYTES:,} bytes that a photo may have")
+        return content + file.read()
 
 
 def _read_size(encoded: bytes, kind: str) -> tuple[int, int]:
