@@ -7,7 +7,7 @@ from etils import epath
 
 from tfl.backbones.catalog import BackboneSpec, check_backbone, get_backbone_spec
 from tfl.backbones.weight_files import PUBLISHED, RANDOM, find_weights
-from tfl.config import DataConfig, TransferConfig, absolute_paths
+from tfl.config import DataConfig, TransferConfig, absolute_paths, data_of_pretraining
 from tfl.config.values import NO_TIMES, SPLIT_RULES, parse_columns, source_kinds, split_source
 from tfl.data.layout import recognise
 from tfl.data.records.files import check_records
@@ -21,8 +21,6 @@ from tfl.files.existing import check_file, check_source, existing_folder, existi
 from tfl.files.parquet import check_parquet
 from tfl.inputs.files import input_files
 
-# What options of `data` are for pre-training, which does not use them.
-_OF_TARGET = {"label_pattern": "", "group_pattern": "", "tfds_splits": "", "split_by": "class"}
 _TABLE_BYTES = 2**24  # a larger table is read only once, later
 
 
@@ -76,7 +74,7 @@ def check_data(config: TransferConfig) -> None:
     spec = get_backbone_spec(config.backbone.name)
     _check_data(config.data, spec)
     try:
-        _check_data(dataclasses.replace(config.data, **_OF_TARGET, source=config.pretrain.source), spec)
+        _check_data(data_of_pretraining(config), spec)
     except InputError as error:
         raise InputError(str(error).replace("`data.source`", "`pretrain.source`")) from error
 

@@ -105,7 +105,10 @@ def test_a_run_on_joined_sources_is_evaluated_again(places, tmp_path):
         result = transfer(make_config(places, tmp_path / "store", options), tmp_path / "run")
         again = evaluate_workdir(tmp_path / "run")
     assert again["test"]["loss"] == pytest.approx(result.metrics["test"]["loss"], rel=1e-4)
-    assert read_facts(tmp_path / "run").data_name == "photos, table.csv"
+    facts = read_facts(tmp_path / "run")
+    assert facts.data_name == "photos, table.csv"
+    facts.config.data.source = "tfrecord:/home/me/records/train-*,digits:0-4"
+    assert facts.data_name == "records, digits:0-4"  # nothing that is published says where the data are
 
 
 def refused(**options):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tfl.config.values import split_source
 from tfl.errors import InputError
-from tfl.files.existing import guess_source
+from tfl.files.existing import guess_source, place_name
 from tfl.runs.checks import check_run
 from tfl.workdir import Workdir
 
@@ -24,11 +24,8 @@ def name_workdir(source: str) -> str:
 
 
 def _name(source: str) -> str:
-    kind, _, name = source.partition(":")
-    path = Path(name).expanduser()
-    folder = path if path.is_dir() else path.parent
-    names = {"folder": path.resolve().name, "csv": path.stem, "tfds": name, "tfrecord": folder.resolve().name}
-    return names.get(kind, source)
+    name = place_name(source)
+    return source.removeprefix("tfds:") if name is None else name
 
 
 def the_one(words: Sequence[str], flag: str | None, name: str) -> str:

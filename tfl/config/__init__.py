@@ -38,7 +38,7 @@ from tfl.config.sections import (
     TaskConfig,
 )
 from tfl.config.short import SHORT_NAMES, long_flags
-from tfl.config.transfer import TransferConfig
+from tfl.config.transfer import TransferConfig, data_of_pretraining
 from tfl.config.values import (
     PYTHON_DATA,
     validate_source,
@@ -75,6 +75,7 @@ __all__ = [
     "TransferConfig",
     "absolute_paths",
     "check_option",
+    "data_of_pretraining",
     "differing_options",
     "flatten",
     "long_flags",

@@ -3,7 +3,7 @@
 import dataclasses
 
 from tfl.config.names import AUGMENTATIONS
-from tfl.config.option import Between, OneOf, Place, Switch, option
+from tfl.config.option import AT_LEAST_ONE, NOT_NEGATIVE, SHARE, Between, OneOf, Place, Switch, option
 from tfl.config.values import (
     GROUP_PATTERN,
     LABEL_PATTERN,
@@ -14,10 +14,6 @@ from tfl.config.values import (
     TFDS_SPLITS,
     WINDOW,
 )
-
-_AT_LEAST_ONE = Between(1)
-_NOT_NEGATIVE = Between(0)
-_SHARE = Between(0, 1)
 
 
 @dataclasses.dataclass
@@ -59,7 +55,7 @@ class DataConfig:
         "A table (id, group) of examples that are never in two splits, as near_duplicates.csv of an audit.",
     )
     image_size: int = option(0, Between(0, 4096), "Pixels per side; 0: the size at which the backbone was pre-trained.")
-    batch_size: int = option(32, _AT_LEAST_ONE, "Images in one training step, over all replicas together.")
+    batch_size: int = option(32, AT_LEAST_ONE, "Images in one training step, over all replicas together.")
     split: tuple[float, float, float] = option(
         (0.7, 0.15, 0.15), SPLIT, "Shares of train, validation and test, for a source that has no splits."
     )
@@ -68,8 +64,8 @@ class DataConfig:
         Place("the splits.csv or the workdir of another run", SPLIT_RULES),
         "What decides the split: class by class at random, a hash of the content, the time, or another run.",
     )
-    train_examples_per_class: int = option(0, _NOT_NEGATIVE, "Training images that are used of each class; 0: all.")
-    max_bad_fraction: float = option(0.1, _SHARE, "The run stops if more than this share of the files cannot be read.")
+    train_examples_per_class: int = option(0, NOT_NEGATIVE, "Training images that are used of each class; 0: all.")
+    max_bad_fraction: float = option(0.1, SHARE, "The run stops if more than this share of the files cannot be read.")
     channels: int = option(3, Between(3, 512), "Channels of an image; more than 3: .npy or TIFF files of so many.")
     bit_depth: int = option(16, Between(8, 16), "Bits that values in 16-bit PNG files use; 12: values up to 4,095.")
     window: tuple[float, ...] = option(

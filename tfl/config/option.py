@@ -73,6 +73,11 @@ class Between(Rule):
         return value
 
 
+AT_LEAST_ONE = Between(1)
+NOT_NEGATIVE = Between(0)
+SHARE = Between(0, 1)
+
+
 @dataclasses.dataclass(frozen=True)
 class Switch(Rule):
     """True or false."""

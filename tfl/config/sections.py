@@ -22,16 +22,13 @@ from tfl.config.names import (
     SOLVERS,
     TARGETS,
 )
-from tfl.config.option import Between, OneOf, Place, Switch, Text, option
+from tfl.config.option import AT_LEAST_ONE, NOT_NEGATIVE, SHARE, Between, OneOf, Place, Switch, Text, option
 from tfl.config.values import (
     FOLDS,
     SOURCE_OR_NONE,
     UNITS,
 )
 
-_AT_LEAST_ONE = Between(1)
-_NOT_NEGATIVE = Between(0)
-_SHARE = Between(0, 1)
 _LEARNING_RATE = Between(1e-12)
 _STAGES = Text("a number of stages from the top, a fraction, the name of a stage or layer, 're:PATTERN'", ("all",))
 
@@ -63,7 +60,7 @@ class PretrainConfig:
     """
 
     source: str = option("", SOURCE_OR_NONE, "Images to pre-train on; empty: no pre-training.")
-    epochs: int = option(20, _AT_LEAST_ONE, "Epochs of pre-training.")
+    epochs: int = option(20, AT_LEAST_ONE, "Epochs of pre-training.")
     learning_rate: float = option(3e-3, _LEARNING_RATE, "Learning rate of pre-training.")
     augmentation: str = option(
         "rand",
@@ -82,7 +79,7 @@ class ScratchConfig:
         0.003
     """
 
-    epochs: int = option(0, _NOT_NEGATIVE, "Epochs of training from scratch; 0: no comparison.")
+    epochs: int = option(0, NOT_NEGATIVE, "Epochs of training from scratch; 0: no comparison.")
     learning_rate: float = option(3e-3, _LEARNING_RATE, "Learning rate of training from scratch.")
 
 
@@ -143,7 +140,7 @@ class FeaturesConfig:
     views: int = option(0, Between(0, 1000), "Augmented versions of each training image, in addition to itself.")
     max_bytes: int = option(
         10 * 10**9,
-        _NOT_NEGATIVE,
+        NOT_NEGATIVE,
         "Largest size of the store in bytes; the features used longest ago are removed first.",
     )
 
@@ -161,7 +158,7 @@ class ProbeConfig:
     solver: str = option(
         "lbfgs", OneOf(SOLVERS), "How the head is solved; none: phase 2 trains it from random weights."
     )
-    l2: float = option(0.0, _NOT_NEGATIVE, "Lambda of the head's L2 penalty; 0: chosen on the validation split.")
+    l2: float = option(0.0, NOT_NEGATIVE, "Lambda of the head's L2 penalty; 0: chosen on the validation split.")
     folds: int = option(
         0, FOLDS, "Folds of cross-validation, which chooses lambda in place of the validation split; 0: no folds."
     )
@@ -183,7 +180,7 @@ class FinetuneConfig:
     """
 
     epochs: int = option(
-        0, _NOT_NEGATIVE, "Epochs of fine-tuning; 0: the result is the frozen backbone with its solved head."
+        0, NOT_NEGATIVE, "Epochs of fine-tuning; 0: the result is the frozen backbone with its solved head."
     )
     unfreeze: str = option("1", _STAGES, "The part of the backbone that is trained; 0: the head alone.")
     batch_norm: str = option(
@@ -193,25 +190,25 @@ class FinetuneConfig:
     )
     optimizer: str = option("adam", OneOf(OPTIMIZERS), "Optimizer of the head and of the unfrozen stages.")
     learning_rate: float = option(1e-4, _LEARNING_RATE, "Highest learning rate of the schedule.")
-    momentum: float = option(0.9, _SHARE, "Momentum of the optimizer; sgd only.")
+    momentum: float = option(0.9, SHARE, "Momentum of the optimizer; sgd only.")
     nesterov: bool = option(False, Switch(), "Nesterov momentum; sgd only.")
     schedule: str = option(
         "cosine", OneOf(SCHEDULES), "How the learning rate changes over the steps; cosine: with warm-up."
     )
-    warmup_fraction: float = option(0.1, _SHARE, "Share of all steps in which the learning rate rises; cosine only.")
+    warmup_fraction: float = option(0.1, SHARE, "Share of all steps in which the learning rate rises; cosine only.")
     layer_decay: float = option(
         1.0, Between(1e-6, 1), "Learning rate of a stage, divided by that of the stage above it."
     )
-    l2: float = option(0.0, _NOT_NEGATIVE, "Strength of the pull of trained backbone weights towards zero.")
+    l2: float = option(0.0, NOT_NEGATIVE, "Strength of the pull of trained backbone weights towards zero.")
     l2_sp: float = option(
-        0.0, _NOT_NEGATIVE, "Strength of the pull of trained backbone weights towards their pretrained values."
+        0.0, NOT_NEGATIVE, "Strength of the pull of trained backbone weights towards their pretrained values."
     )
-    weight_decay: float = option(0.0, _NOT_NEGATIVE, "Decoupled weight decay, applied by the optimizer.")
-    clip_norm: float = option(0.0, _NOT_NEGATIVE, "Largest global norm of the gradient; 0: no clipping.")
+    weight_decay: float = option(0.0, NOT_NEGATIVE, "Decoupled weight decay, applied by the optimizer.")
+    clip_norm: float = option(0.0, NOT_NEGATIVE, "Largest global norm of the gradient; 0: no clipping.")
     label_smoothing: float = option(0.0, Between(0, 0.99), "Share of each label that is spread over all classes.")
     loss: str = option("cross_entropy", OneOf(LOSSES), "Loss of training in steps; a solved head has cross-entropy.")
     focal_gamma: float = option(
-        2.0, _NOT_NEGATIVE, "Gamma: how little easy examples count in the focal loss; 0: all alike."
+        2.0, NOT_NEGATIVE, "Gamma: how little easy examples count in the focal loss; 0: all alike."
     )
     gce_q: float = option(
         0.7, Between(0.01, 1), "Generalized cross-entropy: near 0 it is cross-entropy, 1 bears most wrong labels."
@@ -229,21 +226,21 @@ class FinetuneConfig:
     )
     logit_adjustment: float = option(
         0.0,
-        _NOT_NEGATIVE,
+        NOT_NEGATIVE,
         "Tau: so many log frequencies of the classes are added to the logits in training; 0: off.",
     )
-    mixup: float = option(0.0, _NOT_NEGATIVE, "Alpha of the Beta distribution of mixup; 0: off.")
-    cutmix: float = option(0.0, _NOT_NEGATIVE, "Alpha of the Beta distribution of cutmix; 0: off.")
+    mixup: float = option(0.0, NOT_NEGATIVE, "Alpha of the Beta distribution of mixup; 0: off.")
+    cutmix: float = option(0.0, NOT_NEGATIVE, "Alpha of the Beta distribution of cutmix; 0: off.")
     ema: float = option(0.0, Between(0, 0.999999), "Momentum of the moving average of the weights; 0: off.")
     early_stopping: int = option(
-        0, _NOT_NEGATIVE, "Epochs without a lower validation loss before training stops; 0: never."
+        0, NOT_NEGATIVE, "Epochs without a lower validation loss before training stops; 0: never."
     )
     accumulate: int = option(1, Between(1, 4096), "Parts into which each batch is divided, to need less memory.")
     jit_compile: bool = option(
         False, Switch(), "Let XLA compile the training step; for one GPU or TPU, slower on a CPU."
     )
     max_skipped_steps: int = option(
-        20, _NOT_NEGATIVE, "Most steps in a row that may have a loss or gradient that is not finite; 0: no limit."
+        20, NOT_NEGATIVE, "Most steps in a row that may have a loss or gradient that is not finite; 0: no limit."
     )
 
 
@@ -257,8 +254,8 @@ class CheckpointConfig:
         2
     """
 
-    every_seconds: float = option(300.0, _NOT_NEGATIVE, "Seconds between two checkpoints; 0: no checkpoints by time.")
-    every_steps: int = option(0, _NOT_NEGATIVE, "Steps between two checkpoints; 0: no checkpoints by steps.")
+    every_seconds: float = option(300.0, NOT_NEGATIVE, "Seconds between two checkpoints; 0: no checkpoints by time.")
+    every_steps: int = option(0, NOT_NEGATIVE, "Steps between two checkpoints; 0: no checkpoints by steps.")
     keep: int = option(2, Between(1, 1000), "Newest checkpoints that are kept, in addition to that of the best epoch.")
 
 

@@ -172,3 +172,19 @@ def _check_window(config: TransferConfig) -> None:
             "`data.bit_depth` must be left out if `data.window` is set, because a window says which values of a file "
             f"count. Received: data.bit_depth={config.data.bit_depth}, data.window={config.data.window}."
         )
+
+
+def data_of_pretraining(config: TransferConfig) -> DataConfig:
+    """Return how pre-training reads its own source; limits, rules and files about examples are for the target data."""
+    own = (
+        "train_examples_per_class",
+        "split_by",
+        "label_pattern",
+        "group_pattern",
+        "tfds_splits",
+        "decisions",
+        "groups",
+    )
+    defaults = {name: getattr(DataConfig, name) for name in own}
+    source = {"source": config.pretrain.source, "augmentation": config.pretrain.augmentation}
+    return dataclasses.replace(config.data, **defaults, **source)

@@ -4,7 +4,6 @@ import collections
 import dataclasses
 import functools
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import tensorflow as tf
 from tfl.data.index import Index, make_index
 from tfl.data.source import Source, warn_of_names_alike
 from tfl.errors import InputError
+from tfl.files.existing import place_name
 from tfl.registry import natural_key
 
 
@@ -143,11 +143,8 @@ def _prefixes(names: Sequence[str]) -> list[str]:
     """Return a different name for each source: the last part of its path."""
     found, seen = [], collections.Counter[str]()
     for name in names:
-        kind, _, place = name.partition(":")
-        path = Path(place).expanduser()
-        folder = path if path.is_dir() else path.parent
-        known = {"folder": path.resolve().name, "csv": path.stem, "tfrecord": folder.resolve().name}
-        short = known.get(kind, name.replace(":", "-").replace("/", "-"))
+        place = place_name(name)
+        short = name.replace(":", "-").replace("/", "-") if place is None else place
         seen[short] += 1
         found.append(short if seen[short] == 1 else f"{short}-{seen[short]}")
     return found

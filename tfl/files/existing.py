@@ -114,6 +114,22 @@ def check_source(source: str, argument: str) -> None:
             check(path, argument)
 
 
+def place_name(source: str) -> str | None:
+    """Return the name of the folder or table that a source reads, without its place; None for other sources.
+
+    Example:
+        >>> place_name("folder:/data/photos"), place_name("tfrecord:/data/records/train-*"), place_name("digits")
+        ('photos', 'records', None)
+    """
+    kind, _, place = source.partition(":")
+    path = Path(place).expanduser()
+    if kind == "csv":
+        return path.stem
+    if kind == "tfrecord":
+        path = path if path.is_dir() else path.parent
+    return path.resolve().name if kind in ("folder", "tfrecord") else None
+
+
 def guess_source(word: str, argument: str = "source") -> str:
     """Return the source string that a word means: a path is a folder of examples, or a table or TFRecord files.
 

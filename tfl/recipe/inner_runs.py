@@ -4,7 +4,14 @@ import dataclasses
 from typing import Any
 
 from tfl.build import load_splits, validate_config
-from tfl.config import DataConfig, FeaturesConfig, FinetuneConfig, PretrainConfig, ScratchConfig, TransferConfig
+from tfl.config import (
+    FeaturesConfig,
+    FinetuneConfig,
+    PretrainConfig,
+    ScratchConfig,
+    TransferConfig,
+    data_of_pretraining,
+)
 from tfl.data import Splits
 from tfl.errors import InputError
 from tfl.progress import say
@@ -38,11 +45,7 @@ def prepare_pretraining(config: TransferConfig) -> Pretraining:
         InputError: the source cannot be used, or does not fit the options.
     """
     inner = _from_random_weights(config, config.pretrain)
-    inner.data.source, inner.data.augmentation = config.pretrain.source, config.pretrain.augmentation
-    # This limit and these rules are for the target data, not for pre-training.
-    inner.data.train_examples_per_class, inner.data.split_by = 0, DataConfig.split_by
-    inner.data.label_pattern = inner.data.group_pattern = inner.data.tfds_splits = ""
-    inner.data.decisions = inner.data.groups = "none"  # they are about examples of the target data
+    inner.data = data_of_pretraining(config)
     try:
         splits = load_splits(inner)
         inner.task.name = task_of_labels(splits.index.labels).name

@@ -15,6 +15,7 @@ from tfl.data.split_names import SPLITS
 from tfl.data.splits import find_contradictions, find_leaks
 from tfl.evaluation.evaluation import Evaluation
 from tfl.evaluation.predictions import Predictions
+from tfl.files.existing import place_name
 from tfl.models.classifier import Metadata
 from tfl.report.certificate import CertifiedFile
 from tfl.report.run_metrics import RunMetrics
@@ -68,11 +69,7 @@ class Facts:
     @property
     def data_name(self) -> str:
         """The name of the data without its place on this machine, for what is published."""
-        pairs = [part.partition(":")[::2] for part in split_source(self.source)]
-        return ", ".join(
-            epath.Path(place).name if kind in ("folder", "csv") else f"{kind}:{place}" if place else kind
-            for kind, place in pairs
-        )
+        return ", ".join(map(_without_place, split_source(self.source)))
 
     @property
     def nouns(self) -> tuple[str, str]:
@@ -211,3 +208,8 @@ class Facts:
     def all_options(self) -> list[tuple[str, Any]]:
         """Every option: path, value."""
         return list(flatten(self.config.to_dict()).items())
+
+
+def _without_place(source: str) -> str:
+    kind, _, place = source.partition(":")
+    return epath.Path(place).name if kind in ("folder", "csv") else place_name(source) or source
