@@ -14,7 +14,7 @@ from tfl.build import checked, load_splits, make_extractor
 from tfl.config import TransferConfig
 from tfl.data import Splits, reading_explained
 from tfl.data.index import describe_order
-from tfl.features import open_store
+from tfl.features import Extractor, open_store
 from tfl.features.rows import read_blocks
 from tfl.files.writing import write_atomically
 from tfl.models.classifier import build_classifier, split_at_features
@@ -67,6 +67,11 @@ def frozen_features(config: TransferConfig, splits: Splits, weights: str = "") -
         splits: its data.
         weights: of the backbone; empty: those of the config.
     """
+    return frozen_extractor(config, splits, weights)(np.arange(len(splits.index)))
+
+
+def frozen_extractor(config: TransferConfig, splits: Splits, weights: str = "") -> Extractor:
+    """Return the extractor of these features; see `frozen_features`."""
     options = config.backbone
     keras.utils.set_random_seed(config.seed)  # random weights are those of a run with this config
     backbone = build_backbone(
@@ -77,8 +82,7 @@ def frozen_features(config: TransferConfig, splits: Splits, weights: str = "") -
         channels=config.data.channels,
     )
     lower, _ = split_at_features(build_classifier(backbone, HeadSpec(1, config.head.pooling)))
-    extractor = make_extractor(lower, splits.source, config.features, open_store(config.features))
-    return extractor(np.arange(len(splits.index)))
+    return make_extractor(lower, splits.source, config.features, open_store(config.features))
 
 
 def _write_npy(output: epath.Path, features: Outputs, splits: Splits) -> None:

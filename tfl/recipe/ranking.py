@@ -3,24 +3,22 @@
 import dataclasses
 from collections.abc import Sequence
 
-import keras
 import numpy as np
 from etils import epath
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
-from tfl.backbones import build_backbone
 from tfl.backbones.names import parse_backbone
-from tfl.build import checked, load_splits, make_extractor
+from tfl.build import checked, load_splits
 from tfl.config import BackboneConfig, TransferConfig
 from tfl.data import Splits, reading_explained
 from tfl.errors import InputError
 from tfl.evaluation import Predictions
 from tfl.evaluation.intervals import bootstrap_intervals, share_interval
-from tfl.features import cross_validate_head, open_store
+from tfl.features import cross_validate_head
 from tfl.files.writing import expand_home, make_folder
-from tfl.models.classifier import HeadSpec, build_classifier, split_at_features
 from tfl.progress import say
+from tfl.recipe.extraction import frozen_extractor
 from tfl.selection import h_score, log_evidence, n_leep
 from tfl.tasks import get_task
 from tfl.workdir import naming_the_output, write_csv, write_json
@@ -116,17 +114,7 @@ def _config_of(config: TransferConfig, text: str) -> TransferConfig:
 def _measure(config: TransferConfig, folds: int) -> RankedBackbone:
     splits, task = load_splits(config), get_task(config.task.name)
     index, options = splits.index, config.backbone
-    rows = _subset(splits, config.seed)
-    keras.utils.set_random_seed(config.seed)
-    backbone = build_backbone(
-        options.name,
-        image_size=config.data.image_size,
-        alpha=options.alpha,
-        weights=options.weights,
-        channels=config.data.channels,
-    )
-    lower, _ = split_at_features(build_classifier(backbone, HeadSpec(1, config.head.pooling)))
-    extractor = make_extractor(lower, splits.source, config.features, open_store(config.features))
+    rows, extractor = _subset(splits, config.seed), frozen_extractor(config, splits)
     outputs = extractor(rows, description=f"features of {options.name}")
     values, labels, groups = np.asarray(outputs.values[:]), outputs.labels, index.together()[rows]
     num_outputs = task.num_outputs(len(index.class_names) or (labels.shape[1] if labels.ndim == 2 else 1))
@@ -148,7 +136,7 @@ def _measure(config: TransferConfig, folds: int) -> RankedBackbone:
         log_evidence(values, labels),
         h_score(values, labels) if one_class else float("nan"),
         n_leep(values, labels, seed=config.seed) if one_class else float("nan"),
-        backbone.count_params(),
+        extractor.model.count_params(),
         1000 * extractor.seconds_per_image(rows),
     )
 

@@ -76,8 +76,8 @@ def h_score(features: np.ndarray, labels: np.ndarray) -> float:
     """
     features, labels = _checked(features, labels)
     centred = features - features.mean(axis=0)
-    means = np.stack([centred[labels == number].mean(axis=0) for number in np.unique(labels)])
-    between = means[np.unique(labels, return_inverse=True)[1].reshape(-1)]
+    classes, numbers = np.unique(labels, return_inverse=True)
+    between = np.stack([centred[labels == label].mean(axis=0) for label in classes])[numbers.reshape(-1)]
     whitening = np.linalg.pinv(centred.T @ centred, hermitian=True)
     return float(np.sum(whitening * (between.T @ between)))
 
