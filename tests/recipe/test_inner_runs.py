@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tfl
+from tfl.config import OF_TARGET, data_of_pretraining
 from tfl.errors import InputError
 from tfl.recipe.inner_runs import prepare_pretraining, prepare_scratch
 from tfl.tasks import task_of_labels
@@ -59,6 +60,19 @@ def test_options_of_training_hold_in_both_inner_runs_and_those_of_tuning_are_nam
     config(scratch={"epochs": 2}).validate()
     prepare_scratch(config(scratch={"epochs": 2}))
     assert "do not apply" not in capsys.readouterr().err
+
+
+def test_what_is_only_for_the_target_data_is_left_out_of_pretraining_and_named(capsys) -> None:
+    values = {"train_examples_per_class": 9, "split_by": "content", "label_pattern": "([ab])", "group_pattern": "(p)"}
+    values |= {"tfds_splits": "train[:9%]", "decisions": "/decisions.csv", "groups": "/groups.csv"}
+    assert values.keys() == set(OF_TARGET)
+    asked = config(data=values)
+    inner = prepare_pretraining(asked).config
+    assert data_of_pretraining(asked) == inner.data and inner.data.source == "digits:3-5"
+    shown = capsys.readouterr().err
+    for name, value in values.items():
+        assert getattr(inner.data, name) == getattr(tfl.DataConfig(), name)
+        assert f"data.{name}={value} (this run uses " in shown
 
 
 def test_every_option_of_fine_tuning_is_taken_over_or_named(capsys) -> None:

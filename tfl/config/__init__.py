@@ -38,7 +38,7 @@ from tfl.config.sections import (
     TaskConfig,
 )
 from tfl.config.short import SHORT_NAMES, long_flags
-from tfl.config.transfer import TransferConfig, data_of_pretraining
+from tfl.config.transfer import OF_TARGET, TransferConfig, data_of_pretraining
 from tfl.config.values import (
     PYTHON_DATA,
     validate_source,
@@ -52,6 +52,7 @@ __all__ = [
     "FOLD_RULES",
     "MAY_DIFFER",
     "NO_TRACKER",
+    "OF_TARGET",
     "OPTIMIZERS",
     "POOLINGS",
     "PYTHON_DATA",

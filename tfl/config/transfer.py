@@ -26,6 +26,11 @@ from tfl.config.sections import (
 from tfl.config.values import STRATEGY
 from tfl.errors import InputError
 
+# Options of `data` that are only for the target data, and not for pre-training.
+OF_TARGET = (
+    *("train_examples_per_class", "split_by", "label_pattern", "group_pattern"),
+    *("tfds_splits", "decisions", "groups"),
+)
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -176,15 +181,6 @@ def _check_window(config: TransferConfig) -> None:
 
 def data_of_pretraining(config: TransferConfig) -> DataConfig:
     """Return how pre-training reads its own source; limits, rules and files about examples are for the target data."""
-    own = (
-        "train_examples_per_class",
-        "split_by",
-        "label_pattern",
-        "group_pattern",
-        "tfds_splits",
-        "decisions",
-        "groups",
-    )
-    defaults = {name: getattr(DataConfig, name) for name in own}
+    defaults = {name: getattr(DataConfig, name) for name in OF_TARGET}
     source = {"source": config.pretrain.source, "augmentation": config.pretrain.augmentation}
     return dataclasses.replace(config.data, **defaults, **source)

@@ -5,6 +5,7 @@ from typing import Any
 
 from tfl.build import load_splits, validate_config
 from tfl.config import (
+    OF_TARGET,
     FeaturesConfig,
     FinetuneConfig,
     PretrainConfig,
@@ -54,7 +55,7 @@ def prepare_pretraining(config: TransferConfig) -> Pretraining:
     except InputError as error:
         text = str(error).replace("`data.source`", "`pretrain.source`")
         raise InputError(f"{text} This is about pre-training on pretrain.source={config.pretrain.source!r}.") from error
-    _say_differences(config, inner, "pretrain", ("task.name", "data.train_examples_per_class", "data.split_by"))
+    _say_differences(config, inner, "pretrain", ("task.name", *(f"data.{name}" for name in OF_TARGET)))
     return Pretraining(inner, splits)
 
 
