@@ -117,7 +117,7 @@ def _check_solver(config: TransferConfig) -> None:
 
 
 def _check_views(config: TransferConfig) -> None:
-    if config.features.views and config.data.augmentation == "none":
+    if config.features.views > 0 and config.data.augmentation == "none":
         raise InputError(
             "`features.views` must be 0 without augmentation. "
             f"Received: features.views={config.features.views}, data.augmentation='none'."
@@ -126,13 +126,11 @@ def _check_views(config: TransferConfig) -> None:
 
 def _check_folds(config: TransferConfig) -> None:
     others = {
-        "finetune.epochs": (config.finetune.epochs, "fine-tuning needs the validation split"),
         "scratch.epochs": (config.scratch.epochs, "training from scratch needs the validation split"),
         "probe.l2": (config.probe.l2, "a given lambda leaves nothing to choose"),
-        "features.views": (config.features.views, "views of one example must not be on both sides of a fold"),
         "head.hidden_units": (config.head.hidden_units, "only a linear head can be solved"),
     }
-    clash = next((name for name, (value, _) in others.items() if value), None) if config.probe.folds else None
+    clash = next((name for name, (value, _) in others.items() if value), None) if config.probe.folds > 0 else None
     if clash is not None:
         rule, received = f"0 if {clash} is set, because {others[clash][1]}", f"{clash}={others[clash][0]}"
         raise InputError(f"`probe.folds` must be {rule}. Received: probe.folds={config.probe.folds}, {received}.")

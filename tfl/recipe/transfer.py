@@ -24,6 +24,7 @@ from tfl.models.heads import HeadSpec
 from tfl.models.labels import check_labels, rule_of_task
 from tfl.progress import say
 from tfl.recipe.audit import audit_features
+from tfl.recipe.auto import as_recorded, choose_options
 from tfl.recipe.balance import Balance
 from tfl.recipe.evaluate import evaluate_kept, keep_the_better
 from tfl.recipe.finetune import finetune
@@ -40,7 +41,7 @@ from tfl.tasks import get_task
 from tfl.tracking.guard import Tracking
 from tfl.workdir import DECISIONS, GROUPS, REPORT, Workdir, write_json
 
-_KNOWN_TO_ALL = ("all", "0", "1", "2")  # values of `finetune.unfreeze` that suit every backbone
+_KNOWN_TO_ALL = ("all", "auto", "0", "1", "2")  # values of `finetune.unfreeze` that suit every backbone
 
 
 @reading_explained()
@@ -122,6 +123,7 @@ def _run(
 ) -> TransferResult:
     with Workdir.open(workdir, config.to_dict()) as run, Tracking(config.tracking, run) as tracking:
         check_outside_of_sources(run.path, config)
+        config = as_recorded(config, run)
         finished = run.read_metrics()
         if finished is None:
             return _train(config, run, data, splits, tell, tracking)
@@ -139,6 +141,7 @@ def _train(
     if config.finetune.unfreeze not in _KNOWN_TO_ALL:
         make_backbone(config, "none")  # to refuse a misspelt layer before a long look at the data
     splits = _data(config, data, folder, splits)
+    config = choose_options(config, splits)
     names = output_names(config, splits)
     pretraining = prepare_pretraining(config) if config.pretrain.source else None
     scratch = prepare_scratch(config) if config.scratch.epochs else None
