@@ -109,15 +109,15 @@ def link_splits(name: str, seed: int, per_class: int, folder: Path) -> None:
 
     source = str((ROOT / _DATA.value / name).resolve())
     splits = tfl.load_data(f"folder:{source}", seed=seed)
-    index = splits.index
+    index, paths = splits.index, splits.index.paths.tolist()
     for side, rows in {"train": np.sort([*splits.train, *splits.validation]), "test": splits.test}.items():
         rows = np.random.default_rng(seed).permutation(rows)
         for number, label in enumerate(index.class_names):
             own = rows[index.labels[rows] == number]
             for row in own[:per_class] if per_class and side == "train" else own:
-                target = folder / side / label / f"{row}{Path(index.paths[row]).suffix}"
+                target = folder / side / label / f"{row}{Path(paths[row]).suffix}"
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(Path(source, index.paths[row]), target)
+                shutil.copy(Path(source, paths[row]), target)
 
 
 def correct_bits(predictions: Path) -> str:
@@ -141,8 +141,8 @@ def run(command: list[str]) -> tuple[str, float, float]:
 def table(figures: dict[str, dict]) -> str:
     """Return a row for each data set and network, and the mean difference to the guide's better column."""
     lines = [
-        "| data, network | seeds | test images | guide, frozen | guide, fine-tuned | tfl | tfl - better of guide | interval "
-        "| processor time, guide / tfl |",
+        "| data, network | seeds | test images | guide, frozen | guide, fine-tuned | tfl | tfl - better of guide "
+        "| interval | processor time, guide / tfl |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     groups: dict[str, list[dict]] = {}

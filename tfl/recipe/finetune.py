@@ -19,6 +19,7 @@ from tfl.models.freezing import learning_rate_multipliers, select_layers, train_
 from tfl.models.precision import computing_in
 from tfl.models.regularization import regularize
 from tfl.progress import say
+from tfl.recipe.budget import StopInTime
 from tfl.recipe.line import choose_place
 from tfl.recipe.probe import HIDDEN_HEAD_L2, solve_on_train
 from tfl.recipe.result import Part, PhaseResult, finish_phase
@@ -173,6 +174,7 @@ def _fit(run: Run, trained: keras.Model, part: Part | None) -> keras.callbacks.H
                 keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False),
                 StepScalars(run.folder / "tensorboard" / "steps", _stages(run)),
                 keras.callbacks.LambdaCallback(on_epoch_end=functools.partial(_track, run)),
+                StopInTime(run.budget, run.workers),
             ],
             class_weight=run.balance.step_weight,
             mixup=options.mixup,
