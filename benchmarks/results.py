@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -70,7 +71,7 @@ def read(file: Path) -> dict[str, dict]:
     return json.loads(file.read_text()) if file.exists() else {}
 
 
-def measure(program: str, name: str, backbone: str, seed: int) -> dict[str, float]:
+def measure(program: str, name: str, backbone: str, seed: int) -> dict[str, Any]:
     network, _, alpha = backbone.partition(":")
     size, per_class = SETS[name]
     with tempfile.TemporaryDirectory() as folder:

@@ -21,8 +21,9 @@ from tfl.workdir import Workdir
 FEW = 5000  # examples for training; below, validation would take examples that the head needs
 FEWEST = 1000  # examples for training; below, four versions of each image cost little
 FOLDS = 5
-STEPS = 300  # of fine-tuning, about
-EPOCHS = (5, 15)  # of fine-tuning, at least and at most
+STEPS = 400  # of fine-tuning, about
+EPOCHS = (5, 20)  # of fine-tuning, at least and at most
+MANY = 500  # examples for training; from here on three stages learn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,5 +113,8 @@ def _epochs(config: TransferConfig, num_examples: Mapping[str, int]) -> Decision
 
 
 def _unfreeze(config: TransferConfig, num_examples: Mapping[str, int]) -> Decision:
-    del config, num_examples
-    return Decision("2", "the top two stages learn the new classes, and the stages below stay as general as they are")
+    del config
+    count = num_examples["train"]
+    if count < MANY:
+        return Decision("2", f"{count:,} examples for training can change few weights")
+    return Decision("3", f"{count:,} examples for training can change the weights of the top three stages")

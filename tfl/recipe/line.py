@@ -18,7 +18,7 @@ from tfl.progress import say
 from tfl.recipe.result import Part, predictions
 from tfl.recipe.run import Run
 
-PLACES = (0.25, 0.5, 0.75, 1.0)  # 0 is the start, which is compared with the place that is chosen anyway
+PLACES = (0.5, 1.0)  # 0 is the start, which is compared with the place that is chosen anyway
 
 
 def choose_place(run: Run, part: Part | None, start: Sequence[np.ndarray]) -> dict[str, Any]:
