@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -70,7 +71,7 @@ def read(file: Path) -> dict[str, dict]:
     return json.loads(file.read_text()) if file.exists() else {}
 
 
-def measure(program: str, name: str, backbone: str, seed: int) -> dict[str, float]:
+def measure(program: str, name: str, backbone: str, seed: int) -> dict[str, Any]:
     network, _, alpha = backbone.partition(":")
     size, per_class = SETS[name]
     with tempfile.TemporaryDirectory() as folder:
@@ -109,15 +110,15 @@ def link_splits(name: str, seed: int, per_class: int, folder: Path) -> None:
 
     source = str((ROOT / _DATA.value / name).resolve())
     splits = tfl.load_data(f"folder:{source}", seed=seed)
-    index = splits.index
+    index, paths = splits.index, splits.index.paths.tolist()
     for side, rows in {"train": np.sort([*splits.train, *splits.validation]), "test": splits.test}.items():
         rows = np.random.default_rng(seed).permutation(rows)
         for number, label in enumerate(index.class_names):
             own = rows[index.labels[rows] == number]
             for row in own[:per_class] if per_class and side == "train" else own:
-                target = folder / side / label / f"{row}{Path(index.paths[row]).suffix}"
+                target = folder / side / label / f"{row}{Path(paths[row]).suffix}"
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(Path(source, index.paths[row]), target)
+                shutil.copy(Path(source, paths[row]), target)
 
 
 def correct_bits(predictions: Path) -> str:
@@ -141,8 +142,8 @@ def run(command: list[str]) -> tuple[str, float, float]:
 def table(figures: dict[str, dict]) -> str:
     """Return a row for each data set and network, and the mean difference to the guide's better column."""
     lines = [
-        "| data, network | seeds | test images | guide, frozen | guide, fine-tuned | tfl | tfl - better of guide | interval "
-        "| processor time, guide / tfl |",
+        "| data, network | seeds | test images | guide, frozen | guide, fine-tuned | tfl | tfl - better of guide "
+        "| interval | processor time, guide / tfl |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     groups: dict[str, list[dict]] = {}

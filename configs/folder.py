@@ -20,5 +20,7 @@ def get_config() -> TransferConfig:
         data=DataConfig(source="folder:photos"),
         probe=ProbeConfig(folds=-1),
         features=FeaturesConfig(views=-1),
-        finetune=FinetuneConfig(epochs=-1, unfreeze="auto", learning_rate=1e-4, ema=0.9),
+        finetune=FinetuneConfig(
+            epochs=-1, unfreeze="auto", learning_rate=3e-4, ema=0.95, clip_norm=1.0, early_stopping=4
+        ),
     )

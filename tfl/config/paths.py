@@ -15,7 +15,13 @@ from tfl.errors import InputError
 from tfl.registry import find_nearest, in_our_words
 
 _OLD_NAMES = {old.rpartition(".")[2]: new for old, new in MOVED.items()}
-MAY_DIFFER = ("strategy", "tracking", "checkpoint.", "report.")  # options that do not change the result of a run
+MAY_DIFFER = (
+    "strategy",
+    "budget_minutes",
+    "tracking",
+    "checkpoint.",
+    "report.",
+)  # options that do not change the result of a run
 
 
 def value_of(config: Any, path: str) -> Any:
@@ -124,7 +130,8 @@ def differing_options(recorded: dict[str, Any], config: dict[str, Any]) -> list[
     return [
         f"{name}={new.get(name)!r} (recorded: {old.get(name)!r})"
         for name in sorted(old.keys() | new.keys())
-        if not _is_same(old.get(name), new.get(name)) and not name.startswith(MAY_DIFFER)
+        if not _is_same(old.get(name), new.get(name))
+        and not name.startswith(MAY_DIFFER)
         and not is_left_to_tfl(name, new.get(name))
     ]
 

@@ -42,7 +42,9 @@ from tfl.config.values import (
 )
 
 _LEARNING_RATE = Between(1e-12)
-_STAGES = Text("a number of stages from the top, a fraction, the name of a stage or layer, 're:PATTERN'", ("all", CHOSEN_NAME))
+_STAGES = Text(
+    "a number of stages from the top, a fraction, the name of a stage or layer, 're:PATTERN'", ("all", CHOSEN_NAME)
+)
 
 
 @dataclasses.dataclass
@@ -194,7 +196,9 @@ class FinetuneConfig:
     epochs: int = option(
         0, OrChosen(), "Epochs of fine-tuning; 0: the result is the frozen backbone with its solved head."
     )
-    unfreeze: str = option("1", _STAGES, "The part of the backbone that is trained; 0: the head alone, auto: tfl chooses.")
+    unfreeze: str = option(
+        "1", _STAGES, "The part of the backbone that is trained; 0: the head alone, auto: tfl chooses."
+    )
     batch_norm: str = option(
         "frozen",
         OneOf(BATCH_NORMS),

@@ -10,7 +10,7 @@ from typing import Any
 from tfl.config.data_section import DataConfig
 from tfl.config.moved import move_options
 from tfl.config.names import NO_TRACKER, TRACKERS
-from tfl.config.option import Between, OneOf, Switch, check_options, option, read_options
+from tfl.config.option import NOT_NEGATIVE, Between, OneOf, Switch, check_options, option, read_options
 from tfl.config.sections import (
     BackboneConfig,
     CheckpointConfig,
@@ -51,6 +51,9 @@ class TransferConfig:
     )
     precision: str = option("float32", OneOf(PRECISIONS), "Precision of the layers' arithmetic in training.")
     deterministic: bool = option(False, Switch(), "Every run gives the same bits, even if that is slower.")
+    budget_minutes: float = option(
+        0.0, NOT_NEGATIVE, "Minutes that a run may take; it then ends with the best that it has, 0: no limit."
+    )
     tracking: str = option(NO_TRACKER, OneOf(TRACKERS), "The program that records options, curves and results of runs.")
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     backbone: BackboneConfig = dataclasses.field(default_factory=BackboneConfig)

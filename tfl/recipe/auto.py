@@ -1,8 +1,8 @@
 """Choose the options that the user leaves to tfl, from the data.
 
-An option is left to tfl if its value is -1, or "auto" for a name: see `tfl.config.names.CHOSEN`. The choice is a function of the
-config and of the number of examples alone, so the same command chooses the same values again. Each choice is told
-with its reason, and config.json has its value.
+An option is left to tfl if its value is -1, or "auto" for a name: see `tfl.config.names.CHOSEN`. The choice is a
+function of the config and of the number of examples alone, so the same command chooses the same values again. Each
+choice is told with its reason, and config.json has its value.
 
 The rules are in the spirit of the hyperrule of BiT (Kolesnikov et al. 2020, arXiv:1912.11370): few numbers that depend
 on the size of the data. docs/explanation/recipe.md says how they were measured.
@@ -21,8 +21,9 @@ from tfl.workdir import Workdir
 FEW = 5000  # examples for training; below, validation would take examples that the head needs
 FEWEST = 1000  # examples for training; below, four versions of each image cost little
 FOLDS = 5
-STEPS = 300  # of fine-tuning, about
-EPOCHS = (5, 15)  # of fine-tuning, at least and at most
+STEPS = 400  # of fine-tuning, about
+EPOCHS = (5, 20)  # of fine-tuning, at least and at most
+MANY = 500  # examples for training; from here on three stages learn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +86,9 @@ def as_recorded(config: TransferConfig, folder: Workdir) -> TransferConfig:
 def _folds(config: TransferConfig, num_examples: Mapping[str, int]) -> Decision:
     together = num_examples["train"] + num_examples["validation"]
     if config.probe.solver == "none" or config.head.hidden_units or config.probe.l2 or config.scratch.epochs:
-        return Decision(0, "λ is not chosen for a solved linear head, or training from scratch needs the validation split")
+        return Decision(
+            0, "λ is not chosen for a solved linear head, or training from scratch needs the validation split"
+        )
     if get_task(config.task.name).convex is None:
         return Decision(0, "the head of this task is not solved")
     if together >= FEW:
@@ -110,6 +113,8 @@ def _epochs(config: TransferConfig, num_examples: Mapping[str, int]) -> Decision
 
 
 def _unfreeze(config: TransferConfig, num_examples: Mapping[str, int]) -> Decision:
-    del config, num_examples
-    return Decision("2", "the top two stages learn the new classes, and the stages below stay as general as they are")
-
+    del config
+    count = num_examples["train"]
+    if count < MANY:
+        return Decision("2", f"{count:,} examples for training can change few weights")
+    return Decision("3", f"{count:,} examples for training can change the weights of the top three stages")

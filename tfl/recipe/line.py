@@ -18,7 +18,7 @@ from tfl.progress import say
 from tfl.recipe.result import Part, predictions
 from tfl.recipe.run import Run
 
-PLACES = (0.25, 0.5, 0.75, 1.0)  # 0 is the start, which is compared with the place that is chosen anyway
+PLACES = (0.5, 1.0)  # 0 is the start, which is compared with the place that is chosen anyway
 
 
 def choose_place(run: Run, part: Part | None, start: Sequence[np.ndarray]) -> dict[str, Any]:
@@ -38,8 +38,8 @@ def choose_place(run: Run, part: Part | None, start: Sequence[np.ndarray]) -> di
     run.model.set_weights(between(start, end, best))
     if best < 1:
         say(
-            f"fine-tuning: the weights {best:.0%} of the way from the start to the end have the lowest validation loss, "
-            f"{losses[best]:.4f} (at the end {losses[1.0]:.4f})"
+            f"fine-tuning: the weights {best:.0%} of the way from the start to the end have the lowest validation "
+            f"loss, {losses[best]:.4f} (at the end {losses[1.0]:.4f})"
         )
     return {"place": best, "line": [{"place": place, "validation_loss": loss} for place, loss in losses.items()]}
 
@@ -56,9 +56,7 @@ def between(start: Sequence[np.ndarray], end: Sequence[np.ndarray], place: float
     return [first + place * (last - first) for first, last in zip(start, end, strict=True)]
 
 
-def _loss(
-    run: Run, part: Part | None, start: Sequence[np.ndarray], end: Sequence[np.ndarray], place: float
-) -> float:
+def _loss(run: Run, part: Part | None, start: Sequence[np.ndarray], end: Sequence[np.ndarray], place: float) -> float:
     run.model.set_weights(between(start, end, place))
     table, _ = predictions(run, part, "validation")
     weights = run.example_weights(table.ids)

@@ -137,7 +137,8 @@ class Facts:
     @property
     def held_out(self) -> str:
         """The examples on which thresholds and temperature were chosen, in words."""
-        return "held-out folds" if self.config.probe.folds else "validation"
+        from_folds = self.config.probe.folds and self.metrics.kept != "finetune"
+        return "held-out folds" if from_folds else "validation"
 
     @property
     def temperature(self) -> float:
