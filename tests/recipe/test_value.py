@@ -66,9 +66,10 @@ def test_every_cell_is_measured_once_and_a_repeated_command_goes_on(folder, monk
     written = json.loads((output / "value.json").read_text())
     assert [one["way"] for one in written["points"]] == [point.way for point in points]
     page = (output / "value.html").read_text()
+    assert result.summary.kept and all(0 <= one <= 1 + 1e-9 for one in result.summary.kept.values())
     assert "Accuracy over labels" in page and "<polyline" in page and result.summary.sentences[0] in page
 
-    with pytest.raises(InputError, match=r"finetune\.learning_rate"):
+    with pytest.raises(InputError, match=r"^`output` must .*finetune\.learning_rate"):
         value.measure_value(config_of(folder, **{"finetune.learning_rate": 0.5}), output, sizes=[1], seeds=2)
 
 

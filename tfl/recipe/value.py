@@ -29,7 +29,7 @@ from tfl.report.value_page import VALUE_PAGE, write_value_page
 from tfl.selection.subsets import default_sizes
 from tfl.selection.value import Summary, summarize
 from tfl.tasks import get_task
-from tfl.workdir import Workdir, write_csv, write_json
+from tfl.workdir import Workdir, naming_the_output, write_csv, write_json
 
 CELLS = "cells"
 SCRATCH_EPOCHS = 40  # if `scratch.epochs` is 0
@@ -98,7 +98,7 @@ def measure_value(
     """
     ways, numbers, asked = check_ways(ways), check_seeds(seeds), check_sizes(sizes)
     config = prepared(_config(config_of(config, None)))
-    with Workdir.open(output, config.to_dict()) as folder:
+    with naming_the_output(str(output)), Workdir.open(output, config.to_dict()) as folder:
         config, splits = as_recorded(config, folder), load_splits(config)
         if (folder / "splits.csv").exists():
             splits.index.check_same(read_splits(folder / "splits.csv"))
@@ -206,7 +206,10 @@ def _summarize(
     hits = {way: np.array([[_bits(cells[Cell(way, size, seed)]) for seed in seeds] for size in sizes]) for way in ways}
     counts = [np.mean([cells[Cell(ways[0], size, seed)]["num_labels"] for seed in seeds]) for size in sizes]
     labels = [float(count) / len(splits.class_names) for count in counts]
-    return summarize(hits, sizes, labels, splits.index.group_numbers(splits.test))
+    summary = summarize(hits, sizes, labels, splits.index.group_numbers(splits.test))
+    found = [cell["cka"] for cell in cells.values() if "cka" in cell]
+    kept = {name: float(np.mean([one[name] for one in found])) for name in (found[0] if found else {})}
+    return dataclasses.replace(summary, kept=kept)
 
 
 def _bits(cell: dict[str, Any]) -> list[bool]:

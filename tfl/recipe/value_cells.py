@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfl.backbones import get_backbone_spec
+from tfl.backbones.stages import find_stages
 from tfl.config import TransferConfig
 from tfl.config.ways import FINETUNED, FROZEN, SCRATCH
 from tfl.data import EpochFeed, Splits, make_dataset
@@ -26,6 +27,7 @@ from tfl.models.regularization import regularize
 from tfl.progress import quiet, track
 from tfl.recipe.balance import Balance
 from tfl.recipe.transfer import make_backbone, make_classifier, output_names
+from tfl.selection.similarity import linear_cka
 from tfl.selection.subsets import entry_sizes
 from tfl.tasks import get_task
 from tfl.training import compile, fit, make_optimizer, make_schedule
@@ -35,6 +37,7 @@ FEWEST_FOLDS = 3  # with fewer examples of a class λ is not cross-validated
 FIXED_L2 = 0.03  # times the variance of the features, where λ is not cross-validated
 FEWEST_STEPS = 60  # of a training
 VERSIONS = 8  # of each example, augmented
+MOST_COMPARED = 256  # test examples whose activations are compared
 MOST_BYTES = 2**30  # of these versions in memory
 
 
@@ -141,10 +144,34 @@ def measure(material: Material, cell: Cell) -> dict[str, Any]:
         logits = solve(material, cell, rows).logits(np.asarray(material.features[test], np.float64))
         correct = material.task.is_correct(logits, material.splits.index.labels[test])
     else:
-        correct = _in_order(material, _predicted(material, trained_model(material, cell, rows)))
+        model = built_model(material, cell, rows)
+        look = cell.way == FINETUNED and len(rows) == len(material.pool)
+        before = activations(material, model) if look else {}
+        _fit(material, model, material.config(cell), rows)
+        after = activations(material, model) if look else {}
+        kept = {name: linear_cka(before[name], after[name]) for name in before}
+        correct = _in_order(material, _predicted(material, model))
         gc.collect()  # the model is in circles, which Python would keep for long
     bits = "".join("01"[int(one)] for one in correct)
-    return {"num_labels": len(rows), "accuracy": float(np.mean(correct)), "correct": bits}
+    return {"num_labels": len(rows), "accuracy": float(np.mean(correct)), "correct": bits} | (
+        {"cka": kept} if kept else {}
+    )
+
+
+def activations(material: Material, model: keras.Model) -> dict[str, np.ndarray]:
+    """Return the output of each stage, averaged over its positions, for some test examples; no label plays a part."""
+    stages = find_stages(model)
+    outputs = [
+        keras.ops.mean(stage.cut.tensor, axis=tuple(range(1, len(stage.cut.tensor.shape) - 1))) for stage in stages
+    ]
+    part = keras.Model(model.inputs, outputs)
+    rows = material.splits.test[:: -(-len(material.splits.test) // MOST_COMPARED)]
+    batches = make_dataset(material.splits.source, rows, image_size=material.size, batch_size=BATCH)
+    blocks = [keras.tree.flatten(part(batch["input"], training=False)) for batch in batches]
+    return {
+        stage.name: np.concatenate([np.asarray(block[number]) for block in blocks])
+        for number, stage in enumerate(stages)
+    }
 
 
 def _predicted(material: Material, model: keras.Model) -> Any:
@@ -179,8 +206,8 @@ def solve(material: Material, cell: Cell, rows: np.ndarray) -> HeadSolution:
         return cross_validate_head(values, labels, folds=folds, groups=groups, seed=cell.seed, **options).chosen
 
 
-def trained_model(material: Material, cell: Cell, rows: np.ndarray) -> keras.Model:
-    """Return the network of a cell after training on some rows; its last weights, because nothing is held out."""
+def built_model(material: Material, cell: Cell, rows: np.ndarray) -> keras.Model:
+    """Return the network of a cell before its training; it trains to its last weights, because nothing is held out."""
     config = material.config(cell)
     keras.utils.clear_session()
     model = make_classifier(make_backbone(config, config.backbone.weights), config, material.names)
@@ -194,7 +221,6 @@ def trained_model(material: Material, cell: Cell, rows: np.ndarray) -> keras.Mod
         model, select_layers(model, options.unfreeze, from_top=True, batch_norm=options.batch_norm), options.batch_norm
     )
     regularize(model, head_l2=head_l2, l2=options.l2, l2_sp=options.l2_sp)
-    _fit(material, model, config, rows)
     return model
 
 

@@ -39,6 +39,7 @@ def write_value_page(summary: Summary, folder: epath.Path, config: TransferConfi
         ),
         Section("worth", "What pre-training was worth", _worth(summary)),
         Section("more", "What more labels would bring", _outlooks(summary)),
+        *([Section("kept", "What was kept and relearned", _kept(summary))] if summary.kept else []),
     ]
     head = Head(
         title=f"{folder.name}: what pre-training was worth",
@@ -139,3 +140,13 @@ def _outlook_rows(outlook: Outlook) -> list[list[object]]:
         ]
         for one, measured in [*known, *((one, "") for one in outlook.forecasts)]
     ]
+
+
+def _kept(summary: Summary) -> list[Block]:
+    text = (
+        "Linear CKA compares the activations of each stage on test examples before and after fine-tuning with all "
+        "labels: 1 means that the stage still tells the same about the examples, lower values that it learned "
+        "something else. No label plays a part in it. With fewer examples than channels it is too large."
+    )
+    rows = [[name, f"{value:.3f}"] for name, value in summary.kept.items()]
+    return [Text(text), Table("Likeness to the pre-trained network", ["stage", "linear CKA"], rows)]

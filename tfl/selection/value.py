@@ -89,12 +89,15 @@ class Summary:
         worth: of each pre-trained way at each number of labels; empty without training from scratch.
         outlooks: of each way.
         sentences: the answer in words.
+        kept: by stage, how alike its activations are before and after fine-tuning with all labels (linear CKA, mean
+            over the seeds); empty if the network was not fine-tuned.
     """
 
     points: tuple[Point, ...]
     worth: tuple[Worth, ...]
     outlooks: tuple[Outlook, ...]
     sentences: tuple[str, ...]
+    kept: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 def summarize(
