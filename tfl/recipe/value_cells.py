@@ -139,6 +139,7 @@ def measure(material: Material, cell: Cell) -> dict[str, Any]:
         The number of labels, and for each test example whether its prediction is correct, ready for JSON.
     """
     rows = material.rows(cell)
+    kept: dict[str, float] = {}
     if cell.way == FROZEN:
         test = material.splits.test
         logits = solve(material, cell, rows).logits(np.asarray(material.features[test], np.float64))
@@ -153,9 +154,8 @@ def measure(material: Material, cell: Cell) -> dict[str, Any]:
         correct = _in_order(material, _predicted(material, model))
         gc.collect()  # the model is in circles, which Python would keep for long
     bits = "".join("01"[int(one)] for one in correct)
-    return {"num_labels": len(rows), "accuracy": float(np.mean(correct)), "correct": bits} | (
-        {"cka": kept} if kept else {}
-    )
+    found = {"num_labels": len(rows), "accuracy": float(np.mean(correct)), "correct": bits}
+    return found | ({"cka": kept} if kept else {})
 
 
 def activations(material: Material, model: keras.Model) -> dict[str, np.ndarray]:
