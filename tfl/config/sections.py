@@ -16,10 +16,12 @@ from tfl.config.names import (
     LOSSES,
     OPTIMIZERS,
     POOLINGS,
+    PRETRAINING,
     RUNTIMES,
     SAMPLINGS,
     SCHEDULES,
     SOLVERS,
+    SUPERVISED,
     TARGETS,
 )
 from tfl.config.option import AT_LEAST_ONE, NOT_NEGATIVE, SHARE, Between, OneOf, Place, Switch, Text, option
@@ -50,7 +52,7 @@ class BackboneConfig:
 
 @dataclasses.dataclass
 class PretrainConfig:
-    """Pre-training of the backbone on another source, in place of published weights.
+    """Pre-training of the backbone: in `tfl pretrain` on its source, in `tfl train` before it on another source.
 
     Example:
         >>> pretrain = PretrainConfig(source="folder:insects", epochs=30)
@@ -59,7 +61,12 @@ class PretrainConfig:
         'rand'
     """
 
-    source: str = option("", SOURCE_OR_NONE, "Images to pre-train on; empty: no pre-training.")
+    source: str = option("", SOURCE_OR_NONE, "Images to pre-train on before a run; empty: no pre-training.")
+    method: str = option(
+        SUPERVISED,
+        OneOf(PRETRAINING),
+        "What is learned; supervised: the labels, vicreg: to see two augmented views of an image as one, without labels.",
+    )
     epochs: int = option(20, AT_LEAST_ONE, "Epochs of pre-training.")
     learning_rate: float = option(3e-3, _LEARNING_RATE, "Learning rate of pre-training.")
     augmentation: str = option(
