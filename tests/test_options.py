@@ -51,6 +51,7 @@ EFFECTS = {
     "backbone.alpha": ({}, 0.5, "weights"),
     "backbone.weights": ({}, "RUN", "weights"),
     "pretrain.source": ({"pretrain.epochs": 1}, "folder:OTHER", "weights"),
+    "pretrain.method": (PRETRAINED, "barlow_twins", "weights"),
     "pretrain.epochs": (PRETRAINED, 2, "files"),
     "pretrain.learning_rate": (PRETRAINED, 1e-4, "weights"),
     "pretrain.augmentation": (PRETRAINED, "none", "weights"),

@@ -42,6 +42,7 @@ VALUES = {  # some are refused alone, some with others
     "backbone.alpha": (0.25, 0.5, 2.0),
     "backbone.weights": ("imagenetz", "NONE"),
     "pretrain.source": ("folder:OTHER", "folder:nowhere"),
+    "pretrain.method": ("barlow_twins", "simclr"),
     "pretrain.epochs": (1, 2),
     "pretrain.learning_rate": (1e-4, 1e-2),
     "pretrain.augmentation": ("none", "light"),

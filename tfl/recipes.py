@@ -19,7 +19,7 @@ def recipes() -> dict[str, Path]:
 
     Example:
         >>> sorted(recipes())
-        ['flowers', 'folder', 'hymenoptera', 'quickstart']
+        ['flowers', 'folder', 'hymenoptera', 'pretrain_selfsupervised', 'pretrain_supervised', 'quickstart']
     """
     package = Path(__file__).resolve().parent
     installed = package / "configs"

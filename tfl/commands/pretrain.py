@@ -52,8 +52,9 @@ def _with_recipe(words: list[str]) -> list[str]:
 
 
 def _asked(argv: list[str]) -> tuple[TransferConfig, str]:
-    words = argv[1:]
-    if not words and "data.source" not in config_flags.get_override_values(flags.FLAGS["config"]):
+    words, holder = argv[1:], flags.FLAGS["config"]
+    is_given = bool(words) or "data.source" in config_flags.get_override_values(holder)
+    if not is_given and config_flags.get_config_filename(holder) == find_recipe(RECIPE):
         raise InputError("`source` must be given, as in `tfl pretrain photos`. Received: none.")
     config = recipes.with_source(_CONFIG.value, words)
     default = f"{places.name_workdir(config.data.source)}_pretrained"

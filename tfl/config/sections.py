@@ -65,7 +65,7 @@ class PretrainConfig:
     method: str = option(
         SUPERVISED,
         OneOf(PRETRAINING),
-        "What is learned; supervised: the labels, vicreg: to see two augmented views of an image as one, without labels.",
+        "What is learned; supervised: the labels, barlow_twins: what two augmented views of an image share.",
     )
     epochs: int = option(20, AT_LEAST_ONE, "Epochs of pre-training.")
     learning_rate: float = option(3e-3, _LEARNING_RATE, "Learning rate of pre-training.")

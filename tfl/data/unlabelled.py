@@ -43,7 +43,7 @@ def load_unlabelled(path: str, kind: Input, max_bad_fraction: float = 0.1) -> Fi
         InputError: the folder does not exist, or has no example.
 
     Example:
-        >>> source = load_unlabelled("photos", get_input("image").sized(32))
+        >>> source = load_unlabelled("photos", tfl.inputs.get_input("image").sized(32))
         >>> set(source.index.splits.tolist())
         {'train'}
     """

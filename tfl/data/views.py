@@ -62,7 +62,7 @@ class TwoViews:
             mine,
             num_replicas,
         )
-        return found.map(lambda pair, count, first: Share(_interleave(*pair), 2 * count, 2 * first))
+        return found.map(lambda own: Share(_interleave(*own.element), 2 * own.count, 2 * own.start))
 
     def _order(self, epoch: int, start: int) -> np.ndarray:
         rows = epoch_order(self.rows, self.seed, epoch)

@@ -48,7 +48,8 @@ class Quality:
         """Return one line."""
         head = ""
         if self.accuracy is not None:
-            head = f"; a solved head has accuracy {self.accuracy:.4f} ({self.low:.4f} to {self.high:.4f}) in {FOLDS} folds"
+            interval = f"{self.low:.4f} to {self.high:.4f}"
+            head = f"; a solved head has accuracy {self.accuracy:.4f} ({interval}) in {FOLDS} folds"
         return f"effective rank {self.effective_rank:.1f} of {self.dimensions} features{head}"
 
 

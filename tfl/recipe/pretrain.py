@@ -48,8 +48,8 @@ class PretrainResult:
 def pretrain(config: TransferConfig, workdir: epath.PathLike) -> PretrainResult:
     """Train a whole backbone on the examples of `data.source`, as a start for other tasks.
 
-    `pretrain.method` says how. "supervised" learns the labels, with the recipe of training in steps. "vicreg" needs no
-    labels: two augmented views of an example get the same embedding, and the embeddings of a batch fill their space.
+    `pretrain.method` says how. "supervised" learns the labels, with the recipe of training in steps. "barlow_twins"
+    needs no labels: two augmented views of an example get the same embedding, whose dimensions say different things.
     Training starts from random weights (`backbone.weights="none"`), or continues from published weights or a file.
 
     Args:
@@ -69,7 +69,7 @@ def pretrain(config: TransferConfig, workdir: epath.PathLike) -> PretrainResult:
         >>> config = tfl.load_recipe("folder", "photos", {"backbone.weights": "runs/pretrained"})
 
     Reference:
-        Bardes, Ponce and LeCun 2022, VICReg, arXiv:2105.04906.
+        Zbontar, Jing, Misra, LeCun and Deny 2021, Barlow Twins, arXiv:2103.03230.
     """
     config = checked(config)
     if config.pretrain.method == SUPERVISED:

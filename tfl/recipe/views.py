@@ -1,4 +1,4 @@
-"""Pre-train a backbone without labels: two augmented views of each example get the same embedding (VICReg)."""
+"""Pre-train a backbone without labels: two augmented views of each example get the same embedding (Barlow Twins)."""
 
 import dataclasses
 import json
@@ -99,8 +99,9 @@ def batch_of(config: TransferConfig, count: int, replicas: int) -> int:
     size = min(config.data.batch_size, count // replicas * replicas)
     if size < LEAST * replicas or size % replicas:
         raise InputError(
-            f"`data.batch_size` must be a multiple of the {replicas} replicas, with at least {LEAST} examples for each, "
-            f"for pre-training without labels. Received: data.batch_size={config.data.batch_size}, {count} examples."
+            f"`data.batch_size` must be a multiple of the {replicas} replicas, with at least {LEAST} examples for "
+            "each, for pre-training without labels. "
+            f"Received: data.batch_size={config.data.batch_size}, {count} examples."
         )
     return size
 

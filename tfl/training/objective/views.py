@@ -1,10 +1,10 @@
-"""VICReg: the loss of two views of each example, which needs no labels, and a measure of collapse beside it."""
+"""Barlow Twins: the loss of two views of each example, which needs no labels, and a measure of collapse beside it."""
 
 import keras
 import tensorflow as tf
 
-INVARIANCE, VARIANCE, COVARIANCE = 25.0, 25.0, 1.0  # weights of the three terms, from the paper
-_EPSILON = 1e-4  # below the root of the variance, from the paper
+REDUNDANCY = 5e-3  # weight of the second term, from the paper
+_EPSILON = 1e-5  # below the root of a variance, as in BatchNorm
 
 
 class LossOverBatch(keras.losses.Loss):
@@ -12,26 +12,24 @@ class LossOverBatch(keras.losses.Loss):
 
 
 class ViewsLoss(LossOverBatch):
-    """VICReg: both views of an example get the same embedding, and the embeddings of a batch fill their space.
+    """Barlow Twins: both views give each dimension the same values, and different dimensions different ones.
 
-    With the embeddings `a` and `b` of the two views, `(n, D)`, it is
-    `25 mean((a - b)^2) + 25 (v(a) + v(b)) / 2 + (c(a) + c(b))`, where `v(z)` is the mean over the dimensions of
-    `max(0, 1 - sqrt(var(z_j) + 1e-4))`, and `c(z)` the sum of squares of the covariances of different dimensions,
-    divided by D. Variances and covariances divide by n - 1.
+    With the embeddings `a` and `b` of the two views, `(n, D)`, whose dimensions have mean 0 and deviation 1 over the
+    batch, and `C = a^T b / n`, it is `sum_i (1 - C_ii)^2 + 0.005 sum_{i != j} C_ij^2`.
 
     The labels are not used. With several replicas, each takes the statistics of its own examples, and the loss of the
     batch is the mean over the examples. So a replica must have at least two examples.
 
     Example:
-        >>> same = np.tile(np.eye(3, dtype=np.float32) * 9, 2).reshape(6, 3)  # rows 2i and 2i + 1 are two views
-        >>> round(float(ViewsLoss().call(None, same)), 2)  # equal views, large variances: only covariances are left
-        1458.0
+        >>> same = np.repeat(np.eye(3, dtype=np.float32), 2, axis=0)  # rows 2i and 2i + 1 are two views
+        >>> round(float(ViewsLoss().call(None, same)), 4)  # equal views: the correlation of two dimensions is -0.5
+        0.0075
 
     Reference:
-        Bardes, Ponce and LeCun 2022, VICReg, arXiv:2105.04906.
+        Zbontar, Jing, Misra, LeCun and Deny 2021, Barlow Twins, arXiv:2103.03230.
     """
 
-    def __init__(self, name: str = "vicreg") -> None:
+    def __init__(self, name: str = "barlow_twins") -> None:
         super().__init__(name=name, reduction="sum_over_batch_size")
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
@@ -42,21 +40,17 @@ class ViewsLoss(LossOverBatch):
             y_pred: `(2 n, D)`, embeddings; rows `2 i` and `2 i + 1` are the two views of an example.
         """
         del y_true
-        first, second = (tf.convert_to_tensor(y_pred)[start::2] for start in (0, 1))
-        invariance = tf.reduce_mean(tf.square(first - second))
-        spread, overlap = zip(_spread_and_overlap(first), _spread_and_overlap(second), strict=True)
-        return INVARIANCE * invariance + VARIANCE * tf.add_n(spread) / 2.0 + COVARIANCE * tf.add_n(overlap)
+        first, second = (_standardized(tf.convert_to_tensor(y_pred)[start::2]) for start in (0, 1))
+        correlation = tf.matmul(first, second, transpose_a=True) / tf.cast(tf.shape(first)[0], first.dtype)
+        same = tf.linalg.diag_part(correlation)
+        others = tf.reduce_sum(tf.square(correlation)) - tf.reduce_sum(tf.square(same))
+        return tf.reduce_sum(tf.square(1.0 - same)) + REDUNDANCY * others
 
 
-def _spread_and_overlap(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return how far the deviations fall below 1, and the squared covariances, both per dimension."""
-    centred = values - tf.reduce_mean(values, axis=0)
-    freedom = tf.cast(tf.maximum(tf.shape(values)[0] - 1, 1), values.dtype)
-    covariance = tf.matmul(centred, centred, transpose_a=True) / freedom
-    variance = tf.linalg.diag_part(covariance)
-    others = tf.reduce_sum(tf.square(covariance)) - tf.reduce_sum(tf.square(variance))
-    deviation = tf.sqrt(variance + _EPSILON)
-    return tf.reduce_mean(tf.nn.relu(1.0 - deviation)), others / tf.cast(tf.shape(values)[1], values.dtype)
+def _standardized(values: tf.Tensor) -> tf.Tensor:
+    """Return values `(n, D)` with mean 0 and deviation 1 in each dimension; a constant dimension becomes 0."""
+    mean, variance = tf.nn.moments(values, axes=[0])
+    return (values - mean) * tf.math.rsqrt(variance + _EPSILON)
 
 
 class EmbeddingSpread(keras.metrics.Mean):
