@@ -11,12 +11,16 @@ first.
 Hardware: 2 CPU cores. Minutes: 1-2.
 """
 
-from tfl.config import DataConfig, FinetuneConfig, TransferConfig
+from tfl.config import DataConfig, FeaturesConfig, FinetuneConfig, ProbeConfig, TransferConfig
 
 
 def get_config() -> TransferConfig:
     """Solve the head, then train the top two stages at a small learning rate, and keep the better of the two."""
     return TransferConfig(
         data=DataConfig(source="folder:photos"),
-        finetune=FinetuneConfig(epochs=8, unfreeze="2", learning_rate=1e-4, mixup=0.2, ema=0.9),
+        probe=ProbeConfig(folds=-1),
+        features=FeaturesConfig(views=-1),
+        finetune=FinetuneConfig(
+            epochs=-1, unfreeze="auto", learning_rate=3e-4, ema=0.95, clip_norm=1.0, early_stopping=4
+        ),
     )

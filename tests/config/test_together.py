@@ -4,7 +4,7 @@ import pytest
 from test_sections import with_option
 
 from tfl.build import validate_config
-from tfl.config import DataConfig, FeaturesConfig, FinetuneConfig, ProbeConfig, TransferConfig
+from tfl.config import DataConfig, FeaturesConfig, HeadConfig, ProbeConfig, ScratchConfig, TransferConfig
 from tfl.errors import InputError
 
 
@@ -38,13 +38,16 @@ def test_rules_between_options_hold_in_any_case():
 @pytest.mark.parametrize(
     ("sections", "expected"),
     [
-        ({"probe": ProbeConfig(folds=1)}, r"`probe\.folds` must be 0, or between 2 and 100"),
+        ({"probe": ProbeConfig(folds=1)}, r"`probe\.folds` must be 0, between 2 and 100, or -1: tfl chooses"),
         (
-            {"probe": ProbeConfig(folds=5), "finetune": FinetuneConfig(epochs=1)},
-            r"must be 0 if finetune\.epochs is set",
+            {"probe": ProbeConfig(folds=5), "scratch": ScratchConfig(epochs=1)},
+            r"must be 0 if scratch\.epochs is set",
         ),
         ({"probe": ProbeConfig(folds=5, l2=0.1)}, r"must be 0 if probe\.l2 is set, because a given lambda"),
-        ({"probe": ProbeConfig(folds=5), "features": FeaturesConfig(views=2)}, r"must be 0 if features\.views is set"),
+        (
+            {"probe": ProbeConfig(folds=5), "head": HeadConfig(hidden_units=(8,))},
+            r"must be 0 if head\.hidden_units is set",
+        ),
         ({"features": FeaturesConfig(runtime="openvion")}, "Did you mean 'openvino'"),
         ({"features": FeaturesConfig(dtype="float8")}, r"`features\.dtype` must be a known name"),
         (

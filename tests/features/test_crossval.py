@@ -131,3 +131,30 @@ def test_folds_that_cannot_be_made_are_refused(folds):
     features, labels = make_problem()
     with pytest.raises(InputError, match="`folds` must be from 2 to"):
         cross_validate_head(features, labels, folds=folds)
+
+
+def test_versions_of_an_example_train_but_are_never_held_out():
+    """With views=3, the held-out rows are the plain examples, and no version of them is in the training rows."""
+    features, labels = make_problem(num_examples=90)
+    noise = np.random.default_rng(1).normal(size=(2, *features.shape))
+    versions = np.concatenate([features, *(features + 0.3 * noise)])
+    result = cross_validate_head(versions, np.tile(labels, 3), folds=3, seed=3, views=3)
+    assert result.held_out_logits.shape == (90, 3)
+    for train, held_out in StratifiedKFold(3, shuffle=True, random_state=3).split(features, labels):
+        rows = np.concatenate([train, train + 90, train + 180])
+        alone = solve_head(versions[rows], np.tile(labels, 3)[rows], l2=result.chosen.l2)
+        np.testing.assert_allclose(result.held_out_logits[held_out], alone.logits(features[held_out]), atol=0.1)
+    whole = solve_head(versions, np.tile(labels, 3), l2=result.chosen.l2)
+    np.testing.assert_allclose(result.chosen.kernel, whole.kernel, atol=1e-5)
+    with pytest.raises(InputError, match="`views` must divide the number of rows"):
+        cross_validate_head(versions, np.tile(labels, 3), views=4)
+
+
+def test_path_ends_where_weaker_penalties_only_get_worse():
+    """Noise is fitted better and better by weaker λ: the path ends after its minimum, which it has passed."""
+    rng = np.random.default_rng(0)
+    features, labels = rng.normal(size=(60, 200)), rng.integers(0, 2, 60)
+    path = cross_validate_head(features, labels, folds=3).path
+    losses = [point.validation_loss for point in path]
+    assert len(path) < 20 and losses[-1] > 1.05 * min(losses)
+    assert int(np.argmin(losses)) <= len(path) - 1 - 4

@@ -1,5 +1,12 @@
 """The names that options take."""
 
+# The options that tfl can choose, with the value that asks for it.
+CHOSEN: dict[str, int | float | str] = {
+    "features.views": -1,
+    "probe.folds": -1,
+    "finetune.epochs": -1,
+    "finetune.unfreeze": "auto",
+}
 AUGMENTATIONS = ("none", "light", "shift", "rand", "trivial", "erase")
 BATCH_NORMS = ("frozen", "train")
 CLASS_WEIGHTS = ("none", "balanced", "effective")

@@ -16,6 +16,8 @@ from tfl.errors import InputError
 from tfl.registry import did_you_mean, resolve
 
 T = TypeVar("T")
+CHOSEN_NUMBER = -1  # the value of an option whose number tfl chooses
+CHOSEN_NAME = "auto"  # the same for names
 
 
 class Rule:
@@ -71,6 +73,17 @@ class Between(Rule):
         if not self.low <= value <= min(self.high, sys.float_info.max):
             raise InputError(f"`{path}` must be {self.describe()}. Received: {path}={value!r}.")
         return value
+
+
+@dataclasses.dataclass(frozen=True)
+class OrChosen(Between):
+    """A finite number from 0 to `high`, or -1 for a number that tfl chooses from the data."""
+
+    low: float = CHOSEN_NUMBER
+
+    def describe(self) -> str:
+        usual = Between(0, self.high).describe()
+        return f"{usual}, or {CHOSEN_NUMBER}: tfl chooses"
 
 
 AT_LEAST_ONE = Between(1)

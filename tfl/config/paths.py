@@ -9,12 +9,19 @@ from typing import Any
 from etils import epath
 
 from tfl.config.moved import MOVED
+from tfl.config.names import CHOSEN
 from tfl.config.transfer import TransferConfig
 from tfl.errors import InputError
 from tfl.registry import find_nearest, in_our_words
 
 _OLD_NAMES = {old.rpartition(".")[2]: new for old, new in MOVED.items()}
-MAY_DIFFER = ("strategy", "tracking", "checkpoint.", "report.")  # options that do not change the result of a run
+MAY_DIFFER = (
+    "strategy",
+    "budget_minutes",
+    "tracking",
+    "checkpoint.",
+    "report.",
+)  # options that do not change the result of a run
 
 
 def value_of(config: Any, path: str) -> Any:
@@ -107,7 +114,8 @@ def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def differing_options(recorded: dict[str, Any], config: dict[str, Any]) -> list[str]:
     """Describe the options in which a config differs from the recorded config of a run.
 
-    A recorded config may lack an option that was added to tfl later. Such an option gets its default.
+    A recorded config may lack an option that was added to tfl later. Such an option gets its default. An option that
+    tfl was asked to choose does not differ from the value that it chose.
 
     Args:
         recorded: the contents of the run's `config.json`.
@@ -122,8 +130,25 @@ def differing_options(recorded: dict[str, Any], config: dict[str, Any]) -> list[
     return [
         f"{name}={new.get(name)!r} (recorded: {old.get(name)!r})"
         for name in sorted(old.keys() | new.keys())
-        if not _is_same(old.get(name), new.get(name)) and not name.startswith(MAY_DIFFER)
+        if not _is_same(old.get(name), new.get(name))
+        and not name.startswith(MAY_DIFFER)
+        and not is_left_to_tfl(name, new.get(name))
     ]
+
+
+def is_left_to_tfl(path: str, value: Any) -> bool:
+    """Return whether the value of an option asks tfl to choose it."""
+    return path in CHOSEN and value == CHOSEN[path]
+
+
+def left_to_tfl(config: TransferConfig) -> list[str]:
+    """Return the options that tfl is to choose.
+
+    Example:
+        >>> left_to_tfl(TransferConfig(probe=ProbeConfig(folds=-1)))
+        ['probe.folds']
+    """
+    return [path for path in CHOSEN if is_left_to_tfl(path, value_of(config, path))]
 
 
 def _is_same(old: Any, new: Any) -> bool:

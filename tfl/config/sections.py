@@ -24,7 +24,19 @@ from tfl.config.names import (
     SUPERVISED,
     TARGETS,
 )
-from tfl.config.option import AT_LEAST_ONE, NOT_NEGATIVE, SHARE, Between, OneOf, Place, Switch, Text, option
+from tfl.config.option import (
+    AT_LEAST_ONE,
+    CHOSEN_NAME,
+    NOT_NEGATIVE,
+    SHARE,
+    Between,
+    OneOf,
+    OrChosen,
+    Place,
+    Switch,
+    Text,
+    option,
+)
 from tfl.config.values import (
     FOLDS,
     SOURCE_OR_NONE,
@@ -32,7 +44,9 @@ from tfl.config.values import (
 )
 
 _LEARNING_RATE = Between(1e-12)
-_STAGES = Text("a number of stages from the top, a fraction, the name of a stage or layer, 're:PATTERN'", ("all",))
+_STAGES = Text(
+    "a number of stages from the top, a fraction, the name of a stage or layer, 're:PATTERN'", ("all", CHOSEN_NAME)
+)
 
 
 @dataclasses.dataclass
@@ -144,7 +158,7 @@ class FeaturesConfig:
         "Where features are stored; cache: in $TFL_CACHE, none: only in memory.",
     )
     dtype: str = option("float32", OneOf(FEATURE_DTYPES), "Type of the stored features; float16 takes half the bytes.")
-    views: int = option(0, Between(0, 1000), "Augmented versions of each training image, in addition to itself.")
+    views: int = option(0, OrChosen(high=1000), "Augmented versions of each training image, in addition to itself.")
     max_bytes: int = option(
         10 * 10**9,
         NOT_NEGATIVE,
@@ -187,9 +201,11 @@ class FinetuneConfig:
     """
 
     epochs: int = option(
-        0, NOT_NEGATIVE, "Epochs of fine-tuning; 0: the result is the frozen backbone with its solved head."
+        0, OrChosen(), "Epochs of fine-tuning; 0: the result is the frozen backbone with its solved head."
     )
-    unfreeze: str = option("1", _STAGES, "The part of the backbone that is trained; 0: the head alone.")
+    unfreeze: str = option(
+        "1", _STAGES, "The part of the backbone that is trained; 0: the head alone, auto: tfl chooses."
+    )
     batch_norm: str = option(
         "frozen",
         OneOf(BATCH_NORMS),

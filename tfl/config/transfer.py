@@ -10,7 +10,7 @@ from typing import Any
 from tfl.config.data_section import DataConfig
 from tfl.config.moved import move_options
 from tfl.config.names import NO_TRACKER, TRACKERS
-from tfl.config.option import Between, OneOf, Switch, check_options, option, read_options
+from tfl.config.option import NOT_NEGATIVE, Between, OneOf, Switch, check_options, option, read_options
 from tfl.config.sections import (
     BackboneConfig,
     CheckpointConfig,
@@ -51,6 +51,9 @@ class TransferConfig:
     )
     precision: str = option("float32", OneOf(PRECISIONS), "Precision of the layers' arithmetic in training.")
     deterministic: bool = option(False, Switch(), "Every run gives the same bits, even if that is slower.")
+    budget_minutes: float = option(
+        0.0, NOT_NEGATIVE, "Minutes that a run may take; it then ends with the best that it has, 0: no limit."
+    )
     tracking: str = option(NO_TRACKER, OneOf(TRACKERS), "The program that records options, curves and results of runs.")
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     backbone: BackboneConfig = dataclasses.field(default_factory=BackboneConfig)
@@ -117,7 +120,7 @@ def _check_solver(config: TransferConfig) -> None:
 
 
 def _check_views(config: TransferConfig) -> None:
-    if config.features.views and config.data.augmentation == "none":
+    if config.features.views > 0 and config.data.augmentation == "none":
         raise InputError(
             "`features.views` must be 0 without augmentation. "
             f"Received: features.views={config.features.views}, data.augmentation='none'."
@@ -126,13 +129,11 @@ def _check_views(config: TransferConfig) -> None:
 
 def _check_folds(config: TransferConfig) -> None:
     others = {
-        "finetune.epochs": (config.finetune.epochs, "fine-tuning needs the validation split"),
         "scratch.epochs": (config.scratch.epochs, "training from scratch needs the validation split"),
         "probe.l2": (config.probe.l2, "a given lambda leaves nothing to choose"),
-        "features.views": (config.features.views, "views of one example must not be on both sides of a fold"),
         "head.hidden_units": (config.head.hidden_units, "only a linear head can be solved"),
     }
-    clash = next((name for name, (value, _) in others.items() if value), None) if config.probe.folds else None
+    clash = next((name for name, (value, _) in others.items() if value), None) if config.probe.folds > 0 else None
     if clash is not None:
         rule, received = f"0 if {clash} is set, because {others[clash][1]}", f"{clash}={others[clash][0]}"
         raise InputError(f"`probe.folds` must be {rule}. Received: probe.folds={config.probe.folds}, {received}.")

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from tfl.cluster import STRATEGIES, parse_strategy
-from tfl.config.option import Checked, Rule, absolute_path
+from tfl.config.option import CHOSEN_NUMBER, Checked, Rule, absolute_path
 from tfl.errors import InputError
 from tfl.registry import did_you_mean
 
@@ -250,7 +250,7 @@ def _validate_units(units: Sequence[int], path: str) -> tuple[int, ...]:
 
 
 def _validate_folds(folds: int, path: str) -> int:
-    if folds != 0 and not 2 <= folds <= 100:
+    if folds not in (0, CHOSEN_NUMBER) and not 2 <= folds <= 100:
         raise InputError(f"`{path}` must be {FOLDS.text}. Received: {path}={folds}.")
     return folds
 
@@ -272,7 +272,7 @@ TFDS_SPLITS = Checked(
 )
 TABLE_COLUMNS = Checked("empty, or columns of a table, as in path=file,label=red+green", _validate_columns)
 SPLIT = Checked("three positive fractions (train, validation, test) that add up to 1", validate_split)
-FOLDS = Checked("0, or between 2 and 100", _validate_folds)
+FOLDS = Checked(f"0, between 2 and 100, or {CHOSEN_NUMBER}: tfl chooses", _validate_folds)
 UNITS = Checked("positive integers", _validate_units)
 WINDOW = Checked("empty, or two increasing numbers (low, high)", validate_window)
 STRATEGY = Checked(f"one of {', '.join(STRATEGIES)} (N at least 2)", _validate_strategy)

@@ -25,6 +25,9 @@ from tfl.progress import say
 from tfl.registry import resolve
 from tfl.tasks import Task, get_task
 
+PATIENCE = 4  # values of λ in a row, each 2.3 times weaker, that must not lower the loss before the path ends
+WORSE = 1.05  # times the smallest loss
+
 
 @dataclasses.dataclass(frozen=True)
 class CrossValidation(ProbeResult):
@@ -52,22 +55,26 @@ def cross_validate_head(
     weights: np.ndarray | None = None,
     class_weight: Any = None,
     groups: np.ndarray | None = None,
+    views: int = 1,
     rule: str = "best",
     seed: int = 0,
 ) -> CrossValidation:
     """Choose λ by cross-validation, and solve the head on all examples.
 
     Args:
-        features: `(N, D)`, as for `solve_head`. The folds are held in memory, one at a time.
-        labels: as for `solve_head`.
+        features: `(V N, D)`, as for `solve_head`: V versions of the same N examples, first the N plain examples. The
+            folds are held in memory, one at a time.
+        labels: `(V N,)` or `(V N, K)`, as for `solve_head`.
         folds: number of folds, 2 or more; each fold is held out once. The folds are stratified for multiclass and
             binary.
         target: "multiclass", "binary", "multilabel" or "regression".
         num_outputs: K; 0 takes it from the labels.
-        weights: as for `solve_head`; they also count in the loss of the held-out fold.
+        weights: `(V N,)`, as for `solve_head`; they also count in the loss of the held-out fold.
         class_weight: as for `solve_head`; it also counts in the loss of the held-out fold.
         groups: `(N,)` numbers or text. Examples of one group, such as copies of one image, always stay in the same
             fold; "" means no group.
+        views: V. All versions of an example are in the same fold. Only the plain example is held out: its other
+            versions are for training alone.
         rule: "best" takes the λ with the smallest mean loss over the folds; "one_standard_error" takes the strongest
             λ whose mean loss is within one standard error of the smallest.
         seed: seed of the assignment to folds.
@@ -89,25 +96,33 @@ def cross_validate_head(
     """
     rule = resolve(rule, FOLD_RULES, "rule")
     task, labels = get_task(target), as_labels(labels)
+    count = len(labels) // views
+    if count * views != len(labels):
+        raise InputError(f"`views` must divide the number of rows. Received: views={views}, {len(labels)} rows.")
     with single_threaded():
         whole = make_problem(features, labels, task, num_outputs, weights, class_weight)
-        grid, parts = default_grid(whole.rows), _split(task, labels, folds, seed, groups)
-        solved = [_solve_fold(whole, task, labels, part, grid) for part in parts]
-        results = [points for _, points in solved]
+        grid, parts = default_grid(whole.rows), _split(task, labels[:count], folds, seed, groups)
+        parts = [(_all_views(train, views, count), held_out) for train, held_out in parts]
+        results, heads = _follow_paths([_Fold(whole, task, labels, part, grid) for part in parts], len(grid))
         losses = np.array([[point.validation_loss for point in result] for result in results])
-        mean, errors = losses.mean(axis=0), losses.std(axis=0, ddof=1) / np.sqrt(folds)
+        mean, errors = losses.mean(axis=1), losses.std(axis=1, ddof=1) / np.sqrt(folds)
         best = int(mean.argmin())
         chosen = best if rule == "best" else int(np.flatnonzero(mean <= mean[best] + errors[best])[0])
-        logits = np.empty((len(labels), whole.shape[1]))
-        for (heads, _), (_, held_out) in zip(solved, parts, strict=True):
-            logits[held_out] = heads[chosen].logits(np.asarray(whole.rows.features[held_out], np.float64))
+        logits = np.empty((count, whole.shape[1]))
+        for solved, (_, held_out) in zip(heads[chosen], parts, strict=True):
+            logits[held_out] = solved.logits(np.asarray(whole.rows.features[held_out], np.float64))
         head = to_head(whole, grid[chosen], minimize(whole, grid[chosen]))
     say(
-        f"head: λ = {grid[chosen]:.3g}, chosen from {len(grid)} values; loss {mean[chosen]:.4f} ± {errors[chosen]:.4f} "
+        f"head: λ = {grid[chosen]:.3g}, chosen from {len(mean)} values; loss {mean[chosen]:.4f} ± {errors[chosen]:.4f} "
         f"over {folds} folds"
     )
-    path = tuple(_average(points) for points in zip(*results, strict=True))
+    path = tuple(map(_average, results))
     return CrossValidation(head, path, tuple(map(float, errors)), logits)
+
+
+def _all_views(rows: np.ndarray, views: int, count: int) -> np.ndarray:
+    """Return the rows of all versions of some examples, the plain ones first."""
+    return (rows + count * np.arange(views)[:, None]).ravel()
 
 
 def _split(
@@ -140,20 +155,48 @@ def _number_groups(groups: np.ndarray | None, count: int) -> np.ndarray:
     return np.where(alone, -1 - np.arange(count), np.unique(groups, return_inverse=True)[1])
 
 
-def _solve_fold(
-    whole: Problem, task: Task, labels: np.ndarray, part: tuple[np.ndarray, np.ndarray], grid: list[float]
-) -> tuple[list[HeadSolution], list[PathPoint]]:
-    """Solve the path on the training rows of one fold, in the coordinates of all rows, which are fewer if N < D."""
-    values, (train, held_out) = whole.rows.features, part
-    problem = make_problem(values[train], labels[train], task, whole.shape[1], whole.rows.weights[train], None)
-    heads = [to_head(problem, *pair) for pair in zip(grid, follow_path(problem, grid), strict=True)]
-    validation_weights = weigh_examples(labels[held_out], whole.rows.weights[held_out], None)
-    scores = score_heads(heads, values[held_out], labels[held_out], task, validation_weights)
-    points = [PathPoint(h.l2, h.objective, *score, h.gradient_norm) for h, score in zip(heads, scores, strict=True)]
-    return heads, points
+class _Fold:
+    """The path of one fold, solved on its training rows in the coordinates of all rows, which are fewer if N < D."""
+
+    def __init__(
+        self, whole: Problem, task: Task, labels: np.ndarray, part: tuple[np.ndarray, np.ndarray], grid: list[float]
+    ) -> None:
+        values, (train, held_out) = whole.rows.features, part
+        problem = make_problem(values[train], labels[train], task, whole.shape[1], whole.rows.weights[train], None)
+        self._heads = (to_head(problem, *pair) for pair in zip(grid, follow_path(problem, grid), strict=True))
+        weights = weigh_examples(labels[held_out], whole.rows.weights[held_out], None)
+        self._held_out = (values[held_out], labels[held_out], task, weights)
+
+    def next(self) -> tuple[HeadSolution, PathPoint]:
+        """Return the head of the next λ, and its scores on the held-out rows."""
+        head = next(self._heads)
+        (score,) = score_heads([head], *self._held_out)
+        return head, PathPoint(head.l2, head.objective, *score, head.gradient_norm)
 
 
-def _average(points: tuple[PathPoint, ...]) -> PathPoint:
+def _follow_paths(folds: list[_Fold], count: int) -> tuple[list[list[PathPoint]], list[list[HeadSolution]]]:
+    """Solve the folds together, from strong to weak λ, and stop where weaker ones only get worse.
+
+    The weakest values of λ take most of the time, and are the best ones only where the features leave much to learn.
+
+    Returns:
+        For each λ the points of all folds, and their heads.
+    """
+    points: list[list[PathPoint]] = []
+    heads: list[list[HeadSolution]] = []
+    losses: list[float] = []
+    while len(points) < count:
+        solved = [fold.next() for fold in folds]
+        heads.append([head for head, _ in solved])
+        points.append([point for _, point in solved])
+        losses.append(float(np.mean([point.validation_loss for point in points[-1]])))
+        best = int(np.argmin(losses))
+        if len(losses) - 1 - best >= PATIENCE and losses[-1] > WORSE * losses[best]:
+            break
+    return points, heads
+
+
+def _average(points: list[PathPoint]) -> PathPoint:
     """Return the mean over the folds for one λ."""
     accuracies = [point.validation_accuracy for point in points if point.validation_accuracy is not None]
     return PathPoint(

@@ -19,7 +19,9 @@ from tfl.models.freezing import learning_rate_multipliers, select_layers, train_
 from tfl.models.precision import computing_in
 from tfl.models.regularization import regularize
 from tfl.progress import say
-from tfl.recipe.probe import HIDDEN_HEAD_L2
+from tfl.recipe.budget import StopInTime
+from tfl.recipe.line import choose_place
+from tfl.recipe.probe import HIDDEN_HEAD_L2, solve_on_train
 from tfl.recipe.result import Part, PhaseResult, finish_phase
 from tfl.recipe.run import Run
 from tfl.training import (
@@ -46,9 +48,14 @@ def finetune(run: Run, probe: PhaseResult | None) -> PhaseResult | None:
     table = train_only(run.model, trained, options.batch_norm)
     regularize(run.model, head_l2=head_l2, l2=options.l2, l2_sp=options.l2_sp)
     part = _part_to_reuse(run)
+    if run.config.probe.folds and probe is not None:
+        solve_on_train(run, probe)
+    start = run.model.get_weights()
     with run.standardized():
         contract = _train(run, part)
     record = {"unfrozen": options.unfreeze, "trainable_parameters": table.trainable}
+    if run.config.probe.solver != "none":  # a head of random weights is no place to go back to
+        record |= choose_place(run, part, start)
     return finish_phase(run, "finetune", record, contract, head_l2=head_l2, part=part)
 
 
@@ -63,7 +70,10 @@ def _train(run: Run, part: Part | None) -> dict[str, Any]:
     history = _fit(run, trained, part)
     _check_converged(run, history)
     _write_history(run, history)
-    contract = promises[0].verify(history, steps=len(history.epoch) * steps // run.config.finetune.epochs)
+    made = len(history.epoch) * steps // run.config.finetune.epochs
+    if run.budget.seconds_to_train() < 0:  # the last epoch may have ended in its middle
+        made = min(made, history.steps)
+    contract = promises[0].verify(history, steps=made)
     for below in promises[1:]:
         contract |= {f"below_the_cut_{name}": value for name, value in below.verify().items()}
     return contract
@@ -167,6 +177,7 @@ def _fit(run: Run, trained: keras.Model, part: Part | None) -> keras.callbacks.H
                 keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False),
                 StepScalars(run.folder / "tensorboard" / "steps", _stages(run)),
                 keras.callbacks.LambdaCallback(on_epoch_end=functools.partial(_track, run)),
+                StopInTime(run.budget, run.workers),
             ],
             class_weight=run.balance.step_weight,
             mixup=options.mixup,

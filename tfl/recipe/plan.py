@@ -59,7 +59,7 @@ def say_time(run: Run, extractor: Extractor, missing: int) -> None:
         say(LATER)  # an earlier start has trained some epochs
         return
     told: list[Speed] = []
-    share = _trained_share(run.config, run.model)
+    share = trained_share(run.config, run.model)
     counts = {name: len(run.rows(name)) for name in ("train", "validation", "test")}
     work = remaining_work(run.config, counts, missing=missing, trained_share=share)
 
@@ -127,6 +127,7 @@ def _lowest(config: TransferConfig, model: keras.Model) -> str:
     return next((layer.name for layer in model.layers if layer.name in names and layer.weights), "")
 
 
-def _trained_share(config: TransferConfig, model: keras.Model) -> float:
+def trained_share(config: TransferConfig, model: keras.Model) -> float:
+    """Return the share of the network's operations from the lowest layer on that fine-tuning trains."""
     lowest = _lowest(config, model)
     return share_above(model, lowest) if lowest else 0.0

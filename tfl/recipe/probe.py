@@ -77,8 +77,11 @@ def _rows_to_extract(run: Run) -> np.ndarray:
 def _count_missing(run: Run, extractor: Extractor) -> int:
     """Return how many features phase 1 still computes."""
     missing = extractor.count_missing(_rows_to_extract(run))
-    if run.views() and not run.config.probe.folds:
-        missing += extractor.count_missing(run.rows("train"), run.views())
+    if run.views():
+        rows = run.rows("train")
+        if run.config.probe.folds:
+            rows = np.sort(np.concatenate([rows, run.rows("validation")]))
+        missing += extractor.count_missing(rows, run.views())
     return missing
 
 
@@ -136,16 +139,17 @@ def _cross_validate(run: Run, extractor: Extractor) -> _Head:
     The predictions of each fold's head on its held-out examples replace those on the validation split: they give the
     temperature, the thresholds and the prediction sets.
     """
-    rows = np.sort(np.concatenate([run.rows("train"), run.rows("validation")]))
-    features = run.features(extractor, rows, name="features of train and validation")
+    rows, views = np.sort(np.concatenate([run.rows("train"), run.rows("validation")])), [None, *run.views()]
+    features = run.features(extractor, rows, views, "features of train and validation")
     result = cross_validate_head(
         features.values,
         _targets(run, features).labels,
         folds=run.config.probe.folds,
         target=run.balance.solved,
         num_outputs=logits_layer(run.model).units,
-        weights=run.own_weights(rows),
+        weights=run.own_weights(features.ids),
         class_weight=run.balance.class_weight,
+        views=len(views),
         groups=run.splits.index.together()[rows],
         rule=run.config.probe.rule,
         seed=run.config.seed,
@@ -154,7 +158,29 @@ def _cross_validate(run: Run, extractor: Extractor) -> _Head:
     head, options = _take_head(run, result), run.config.probe
     record = head.record | {"folds": options.folds, "rule": options.rule}
     groups = run.splits.index.group_numbers(rows)
-    return _Head(head.l2, record, Predictions(rows, features.labels, logits, run.task, groups))
+    labels = features.labels[: len(rows)]
+    return _Head(head.l2, record, Predictions(rows, labels, logits, run.task, groups))
+
+
+def solve_on_train(run: Run, probe: PhaseResult) -> None:
+    """Give the model a head that has seen no validation example, at the λ of cross-validation.
+
+    Fine-tuning starts from this head: what has seen the validation split cannot be judged on it.
+    """
+    if probe.part is None:
+        raise ValueError("cross-validation stores the features of the frozen part")
+    views = [None, *run.views()]
+    features = _targets(run, run.features(probe.part.extractor, run.rows("train"), views, "features of train"))
+    head = solve_one_head(
+        features.values,
+        features.labels,
+        l2=probe.head_l2,
+        target=run.balance.solved,
+        num_outputs=logits_layer(run.model).units,
+        weights=run.own_weights(features.ids),
+        class_weight=run.balance.class_weight,
+    )
+    _take_head(run, ProbeResult(head, ()))
 
 
 def _take_head(run: Run, result: ProbeResult) -> _Head:

@@ -19,6 +19,7 @@ from tfl.features.extract import BATCH, PLAIN
 from tfl.models.classifier import logits_layer
 from tfl.models.inference import Outputs
 from tfl.recipe.balance import Balance
+from tfl.recipe.budget import Budget
 from tfl.tasks import get_task
 from tfl.tracking.guard import Tracking
 from tfl.training.objective.units import Units
@@ -34,6 +35,7 @@ class Run:
         model: the classifier; each phase leaves its weights in it.
         folder: the workdir.
         tracking: what records the run while it runs.
+        budget: the time that it may take.
         task: the task, which says what the model predicts for an example.
         workers: the processes that train together. All make the same calls: each extracts and predicts its own part,
             and waits for the others.
@@ -50,9 +52,10 @@ class Run:
         model: keras.Model,
         folder: Workdir,
         tracking: Tracking | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.config, self.splits, self.model, self.folder = config, splits, model, folder
-        self.tracking = tracking or Tracking()
+        self.tracking, self.budget = tracking or Tracking(), budget or Budget(0)
         self.task, self.workers = get_task(config.task.name), Workers(make_strategy(config.strategy))
         self.units: Units | None = None
         if self.task.standardizes:

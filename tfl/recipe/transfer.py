@@ -11,7 +11,7 @@ from etils import epath
 from tfl.backbones import build_backbone, get_backbone_spec
 from tfl.build import checked, load_splits
 from tfl.checks import check_outside_of_sources
-from tfl.config import PYTHON_DATA, TransferConfig, value_of
+from tfl.config import PYTHON_DATA, TransferConfig, left_to_tfl, value_of
 from tfl.data import Splits, reading_explained, write_quarantine_csv
 from tfl.data.decisions import write_changes
 from tfl.data.groups import write_groups
@@ -24,7 +24,9 @@ from tfl.models.heads import HeadSpec
 from tfl.models.labels import check_labels, rule_of_task
 from tfl.progress import say
 from tfl.recipe.audit import audit_features
+from tfl.recipe.auto import as_recorded, choose_options
 from tfl.recipe.balance import Balance
+from tfl.recipe.budget import Budget
 from tfl.recipe.evaluate import evaluate_kept, keep_the_better
 from tfl.recipe.finetune import finetune
 from tfl.recipe.finished import TransferResult, say_result
@@ -33,6 +35,7 @@ from tfl.recipe.plan import SayPlan, say_phases, say_plan
 from tfl.recipe.probe import solve_head
 from tfl.recipe.result import PhaseResult
 from tfl.recipe.run import Run
+from tfl.recipe.shorten import shorten
 from tfl.recipe.unused import unused_options
 from tfl.recipe.views import pretrain_on_views
 from tfl.recipes import load_recipe
@@ -41,7 +44,7 @@ from tfl.tasks import get_task
 from tfl.tracking.guard import Tracking
 from tfl.workdir import DECISIONS, GROUPS, REPORT, Workdir, write_json
 
-_KNOWN_TO_ALL = ("all", "0", "1", "2")  # values of `finetune.unfreeze` that suit every backbone
+_KNOWN_TO_ALL = ("all", "auto", "0", "1", "2")  # values of `finetune.unfreeze` that suit every backbone
 
 
 @reading_explained()
@@ -123,6 +126,7 @@ def _run(
 ) -> TransferResult:
     with Workdir.open(workdir, config.to_dict()) as run, Tracking(config.tracking, run) as tracking:
         check_outside_of_sources(run.path, config)
+        config = as_recorded(config, run)
         finished = run.read_metrics()
         if finished is None:
             return _train(config, run, data, splits, tell, tracking)
@@ -139,7 +143,9 @@ def _train(
 ) -> TransferResult:
     if config.finetune.unfreeze not in _KNOWN_TO_ALL:
         make_backbone(config, "none")  # to refuse a misspelt layer before a long look at the data
+    budget, left = Budget(config.budget_minutes), set(left_to_tfl(config))
     splits = _data(config, data, folder, splits)
+    config = choose_options(config, splits)
     names = output_names(config, splits)
     pretraining = prepare_pretraining(config) if config.pretrain.source else None
     scratch = prepare_scratch(config) if config.scratch.epochs else None
@@ -152,7 +158,7 @@ def _train(
     tell(config, splits, model)
     if pretraining is not None:
         model = make_classifier(_pretrained(config, folder, pretraining), config, names)
-    run = Run(config, splits, model, folder, tracking)
+    run = _in_time(Run(config, splits, model, folder, tracking, budget), left)
     kept, phases, choice = fit_phases(run)
     metrics = evaluate_kept(run, kept, phases, choice)
     if scratch is not None:
@@ -163,6 +169,16 @@ def _train(
     _report(folder, config, model, splits)
     tracking.finish(model)
     return TransferResult(model, metrics, folder.path)
+
+
+def _in_time(run: Run, may_change: set[str]) -> Run:
+    """Return the run with fewer versions and epochs if its budget needs that; config.json then has the new values."""
+    config = shorten(run, may_change)
+    if config == run.config:
+        return run
+    if run.folder.writes:
+        write_json(run.folder / "config.json", config.to_dict())
+    return Run(config, run.splits, run.model, run.folder, run.tracking, run.budget)
 
 
 def fit_phases(run: Run) -> tuple[PhaseResult, list[PhaseResult], dict[str, Any]]:

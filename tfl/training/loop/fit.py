@@ -236,8 +236,8 @@ class _Run:
         for step in self._steps(epoch, start, guard):
             if self.every_step:
                 self.hooks.on_train_batch_end(step, self._step_logs())
-                if trainer.model.stop_training:
-                    break
+            if trainer.model.stop_training:
+                break
         if not int(trainer.totals.steps.numpy()):
             raise InputError(NO_BATCH)
         figures, counts = trainer.results(), _count_steps(trainer)
