@@ -202,6 +202,13 @@ def test_the_effective_rank_is_that_of_the_singular_values():
     assert Quality(9, 3, 1.5, 0.5).is_collapsed and Quality(9, 3, 9.0, 1e-4).is_collapsed
 
 
+def test_the_scale_of_the_features_does_not_decide_which_network_is_better():
+    values = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32) * np.float32([1, 0, 1])
+    scaled = feature_quality.standardized(values * 1e-6 + 0.5)
+    np.testing.assert_allclose(scaled, feature_quality.standardized(values), atol=0.2)  # of 24 bits few are left
+    assert not scaled[:, 1].any() and scaled[:, 0].std() == pytest.approx(1, abs=1e-5)
+
+
 def test_labels_are_learned_and_published_weights_can_be_continued(folder, done, tmp_path):
     options = {"pretrain.method": "supervised", "pretrain.epochs": 1, "backbone.weights": str(folder / "done")}
     result = tfl.pretrain(config_of(folder, options), tmp_path / "labels")

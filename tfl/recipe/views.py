@@ -155,12 +155,11 @@ def _train(config: TransferConfig, run: Workdir, data: PretrainingData) -> dict[
     if run.writes:
         data.splits.index.write_csv(run / "splits.csv")
         write_quarantine_csv(run / "quarantine.csv", data.splits.quarantine)
-    features = keras.Model(model.input, model.get_layer(HEAD_PREFIX + "pool").output)
-    before = measure_quality(config, data.splits, data.rows, features, has_labels=data.has_labels)
     size = int(model.input.shape[1])
     feed = TwoViews(data.splits.source, data.rows, size, batch_size, config.pretrain.augmentation, config.seed)
     history, contract = _fit(config, run, model, feed)
-    after = measure_quality(config, data.splits, data.rows, features, has_labels=data.has_labels)
+    # Measured only now, so that a run that is stopped again and again does not measure its start each time.
+    before, after = (_quality(config, data, network) for network in (backbone_of(config), backbone))
     metrics = _metrics(history, feed, before, after) | {"contract": contract}
     say(_describe(metrics))
     if run.writes:
@@ -169,6 +168,11 @@ def _train(config: TransferConfig, run: Workdir, data: PretrainingData) -> dict[
         write_json(run / PRETRAINING, about)
         write_json(run / "metrics.json", metrics)
     return metrics
+
+
+def _quality(config: TransferConfig, data: PretrainingData, backbone: keras.Model) -> Quality:
+    features = keras.Model(backbone.input, pool(backbone.output, config.head.pooling))
+    return measure_quality(config, data.splits, data.rows, features, has_labels=data.has_labels)
 
 
 def add_projector(backbone: keras.Model, pooling: str) -> keras.Model:
