@@ -125,8 +125,8 @@ def test_two_replicas_train_on_the_same_batches_and_each_compares_its_own_half(f
     metrics = json.loads((folder / "cpu2" / "metrics.json").read_text())
     assert metrics["steps"] == done.metrics["steps"] and metrics["skipped_steps"] == 0
     assert metrics["before"]["effective_rank"] == pytest.approx(done.metrics["before"]["effective_rank"], rel=1e-4)
-    assert metrics["loss"] == pytest.approx(done.metrics["loss"], rel=0.5)
-    assert metrics["loss"] != pytest.approx(done.metrics["loss"], rel=1e-3)  # statistics of 4 examples, not of 8
+    # By chance alone the square of a correlation is 1 / (n - 1): 1/3 for the 4 examples of a replica, 1/7 for 8.
+    assert done.metrics["loss"] + 100 < metrics["loss"] < 512 * (1 + 0.005 * 511)
 
 
 def test_images_in_any_folders_are_used_without_labels(folder, tmp_path, capsys):

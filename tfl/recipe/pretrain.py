@@ -35,7 +35,7 @@ class PretrainResult:
         workdir: the folder of the run; `backbone.weights` takes it.
 
     Example:
-        >>> result = tfl.pretrain(config, "runs/pretrained")
+        >>> result = tfl.pretrain(config, "runs/supervised")
         >>> config.backbone.weights = str(result.workdir)
     """
 
