@@ -36,6 +36,8 @@ REPORT = "report.html"
 AUDIT = "audit.csv"  # the findings of the short audit of a run
 DECISIONS = "decisions.csv"  # what the decisions of a person changed in the data of a run
 GROUPS = "groups.csv"  # the groups of the examples of a run with `data.groups`
+EXAMPLES = "examples.csv"  # the examples of an updated run, which are its source
+STATISTICS = "statistics.npz"  # the sums from which ridge regression solved the head
 CHECKPOINTS = "checkpoints"  # folder of the states from which an interrupted run continues
 
 

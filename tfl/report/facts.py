@@ -137,7 +137,8 @@ class Facts:
     @property
     def held_out(self) -> str:
         """The examples on which thresholds and temperature were chosen, in words."""
-        return "held-out folds" if self.config.probe.folds else "validation"
+        probe = self.config.probe
+        return "held-out folds" if probe.folds else "left-out examples" if probe.uses_validation else "validation"
 
     @property
     def temperature(self) -> float:

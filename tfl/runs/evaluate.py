@@ -76,7 +76,7 @@ def evaluate_workdir(
     source_data = as_decided(run, source_data, recorded)
     order = _order(source_data, metadata)
     if source:
-        rows = held_out_rows(source_data, recorded, folds=bool(config.probe.folds))
+        rows = held_out_rows(source_data, recorded, folds=config.probe.uses_validation)
     else:
         rows = recorded_rows(source_data, recorded, name)
     index = source_data.index
@@ -138,7 +138,7 @@ def _recorded_validation(
         return None
     table, _ = recorded_predictions(run, "validation", metadata.target, metadata.class_names)
     solved_on = {row["id"] for row in recorded if row["split"] in ("train", "validation")}
-    return None if config.probe.folds and set(table.ids) != solved_on else table
+    return None if config.probe.uses_validation and set(table.ids) != solved_on else table
 
 
 def _order(data: Source, metadata: Metadata) -> np.ndarray:

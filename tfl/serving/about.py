@@ -77,7 +77,7 @@ def read_about(model: epath.PathLike, metadata: Metadata) -> About:
         return About(facts, None)
     try:
         evaluation = recorded_evaluation(origin.run, metadata.task)
-        held_out = "held-out" if read_config(origin.run).probe.folds else "validation"
+        held_out = "held-out" if read_config(origin.run).probe.uses_validation else "validation"
     except InputError as error:
         say(f"Warning: the page shows no test result, because the files of the run cannot be read. {error}")
         return About(facts, None)
