@@ -119,13 +119,18 @@ def _new_rows(config: TransferConfig, metadata: Metadata, added: Source, kept: S
 
 
 def select(index: Index, rows: np.ndarray) -> Index:
-    """Return some rows of an index."""
+    """Return some rows of an index, with the classes that they have."""
     columns = {
         field.name: getattr(index, field.name)[rows]
         for field in dataclasses.fields(index)
         if isinstance(getattr(index, field.name), np.ndarray) and len(getattr(index, field.name))
     }
-    return dataclasses.replace(index, **columns, facts={name: values[rows] for name, values in index.facts.items()})
+    facts = {name: values[rows] for name, values in index.facts.items()}
+    names = index.class_names
+    if index.is_multiclass:
+        present, columns["labels"] = np.unique(columns["labels"], return_inverse=True)
+        names = tuple(names[number] for number in present)
+    return dataclasses.replace(index, **columns, facts=facts, class_names=names)
 
 
 def _divide(index: Index, config: TransferConfig, known: set[str], nouns: tuple[str, str]) -> Index:
