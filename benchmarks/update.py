@@ -1,4 +1,4 @@
-"""Measure ridge regression by sufficient statistics for docs/how-to/update.md: how fast it is, and how good its head is.
+"""Measure ridge regression by sufficient statistics for docs/how-to/update.md: its time, and how good its head is.
 
     python benchmarks/update.py --times
     KERAS_HOME=COPY python benchmarks/update.py --data=../shared/data
