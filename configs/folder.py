@@ -15,7 +15,7 @@ from tfl.config import DataConfig, FeaturesConfig, FinetuneConfig, ProbeConfig, 
 
 
 def get_config() -> TransferConfig:
-    """Solve the head, then train the top two stages at a small learning rate, and keep the better of the two."""
+    """Solve the head, then train the top stages from there, and keep the better of the two; tfl chooses the rest."""
     return TransferConfig(
         data=DataConfig(source="folder:photos"),
         probe=ProbeConfig(folds=-1),

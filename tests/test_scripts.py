@@ -21,6 +21,7 @@ SCRIPTS = [
     "convert_data",
     "rank_backbones",
     "update",
+    "measure_value",
 ]
 
 

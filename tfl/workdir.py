@@ -238,6 +238,16 @@ def read_config(workdir: epath.PathLike) -> TransferConfig:
         return TransferConfig.from_dict(values).validate()
 
 
+def is_from_folds(run: Workdir) -> bool:
+    """Return whether the model of a finished run was solved on train and validation together.
+
+    Its held-out predictions are then those of the folds, or of ridge regression without each example. A fine-tuned
+    model has seen train alone.
+    """
+    kept = (run.read_metrics() or {}).get("kept")
+    return read_config(run).probe.uses_validation and kept != "finetune"
+
+
 def check_finished(path: epath.PathLike, argument: str) -> None:
     """Refuse the folder of an unfinished run; a folder that belongs to no run passes.
 

@@ -15,6 +15,7 @@ SCRIPTS = [
     "audit_data.py",
     "convert_data.py",
     "extract_features.py",
+    "measure_value.py",
     "preview_data.py",
     "rank_backbones.py",
     "train.py",
@@ -23,7 +24,7 @@ COMMANDS = {path.stem for path in (ROOT / "tfl" / "commands").glob("*.py") if "r
 
 
 def test_these_scripts_call_the_commands_with_a_config():
-    assert {"audit", "convert", "features", "preview", "rank", "train"} == COMMANDS
+    assert {"audit", "convert", "features", "preview", "rank", "train", "value"} == COMMANDS
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -28,7 +28,7 @@ from tfl.errors import InputError
 
 # Options of `data` that are only for the target data, and not for pre-training.
 OF_TARGET = (
-    *("train_examples_per_class", "split_by", "label_pattern", "group_pattern"),
+    *("split", "train_examples_per_class", "split_by", "label_pattern", "group_pattern"),
     *("tfds_splits", "decisions", "groups"),
 )
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")

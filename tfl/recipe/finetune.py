@@ -137,7 +137,7 @@ def _metrics(run: Run) -> list[keras.metrics.Metric]:
 
 def _fit(run: Run, trained: keras.Model, part: Part | None) -> keras.callbacks.History:
     options, data, saving = run.config.finetune, run.config.data, run.config.checkpoint
-    train, monitor = run.rows("train"), loss_to_choose_by(run.task)
+    train = run.rows("train")
     checkpoint = CheckpointOptions(
         run.folder / CHECKPOINTS / "finetune", saving.every_seconds, saving.every_steps, saving.keep
     )
@@ -170,15 +170,7 @@ def _fit(run: Run, trained: keras.Model, part: Part | None) -> keras.callbacks.H
             feed,
             epochs=options.epochs,
             validation_data=validation,
-            callbacks=[
-                keras.callbacks.EarlyStopping(
-                    monitor, patience=options.early_stopping or options.epochs, mode="min", restore_best_weights=True
-                ),
-                keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False),
-                StepScalars(run.folder / "tensorboard" / "steps", _stages(run)),
-                keras.callbacks.LambdaCallback(on_epoch_end=functools.partial(_track, run)),
-                StopInTime(run.budget, run.workers),
-            ],
+            callbacks=_callbacks(run),
             class_weight=run.balance.step_weight,
             mixup=options.mixup,
             cutmix=options.cutmix,
@@ -187,6 +179,20 @@ def _fit(run: Run, trained: keras.Model, part: Part | None) -> keras.callbacks.H
             max_skipped_steps=options.max_skipped_steps,
             names=run.splits.index.ids,
         )
+
+
+def _callbacks(run: Run) -> list[keras.callbacks.Callback]:
+    options, board = run.config.finetune, run.folder / "tensorboard"
+    patience = options.early_stopping or options.epochs
+    return [
+        keras.callbacks.EarlyStopping(
+            loss_to_choose_by(run.task), patience=patience, mode="min", restore_best_weights=True
+        ),
+        keras.callbacks.TensorBoard(board, write_graph=False),
+        StepScalars(board / "steps", _stages(run)),
+        keras.callbacks.LambdaCallback(on_epoch_end=functools.partial(_track, run)),
+        StopInTime(run.budget, run.workers),
+    ]
 
 
 def _stages(run: Run) -> dict[str, tuple[list[keras.Variable], float]]:

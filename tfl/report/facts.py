@@ -138,7 +138,9 @@ class Facts:
     def held_out(self) -> str:
         """The examples on which thresholds and temperature were chosen, in words."""
         probe = self.config.probe
-        return "held-out folds" if probe.folds else "left-out examples" if probe.uses_validation else "validation"
+        if not probe.uses_validation or self.metrics.kept == "finetune":
+            return "validation"
+        return "held-out folds" if probe.folds else "left-out examples"
 
     @property
     def temperature(self) -> float:

@@ -176,8 +176,16 @@ def _unfrozen(unfreeze: str) -> str:
 
 def _tell_choice(facts: Facts) -> str:
     name = PHASES.get(facts.metrics.kept, facts.metrics.kept)
-    reason = ", because its validation loss is lower" if len(facts.metrics.phases) > 1 else ""
-    return f"Kept{reason}: {name}."
+    return f"Kept{_reason(facts)}: {name}."
+
+
+def _reason(facts: Facts) -> str:
+    if len(facts.metrics.phases) < 2:
+        return ""
+    losses = facts.metrics.choice.losses()
+    if facts.metrics.kept == "probe" and len(losses) == 2 and losses["finetune"] < losses["probe"]:
+        return ", because fine-tuning is not better by more than one standard error"
+    return ", because its validation loss is lower"
 
 
 def _validation(phase: Phase, headline: str) -> str:

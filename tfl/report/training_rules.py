@@ -162,7 +162,8 @@ def _fine_tuning(facts: Facts) -> Iterator[Finding]:
             yield Finding(
                 "advice",
                 45,
-                f"Fine-tuning did not improve the model ({numbers}{known}), so the frozen backbone was kept. "
+                f"Fine-tuning did not improve the model by more than chance ({numbers}{known}), so the frozen backbone "
+                "was kept. "
                 "finetune.epochs=0 saves the time. A smaller finetune.learning_rate than "
                 f"{facts.config.finetune.learning_rate:g} may give a better result.",
             )

@@ -8,7 +8,6 @@ import keras
 import numpy as np
 from etils import epath
 
-from tfl.config import TransferConfig
 from tfl.data import Source, make_dataset, reading_explained
 from tfl.errors import InputError
 from tfl.evaluation import (
@@ -31,7 +30,7 @@ from tfl.runs.recorded import (
     recorded_rows,
     recorded_splits,
 )
-from tfl.workdir import Workdir, naming_the_output, read_config, write_json
+from tfl.workdir import Workdir, is_from_folds, naming_the_output, read_config, write_json
 
 BATCH = 32
 
@@ -76,7 +75,7 @@ def evaluate_workdir(
     source_data = as_decided(run, source_data, recorded)
     order = _order(source_data, metadata)
     if source:
-        rows = held_out_rows(source_data, recorded, folds=config.probe.uses_validation)
+        rows = held_out_rows(source_data, recorded, folds=is_from_folds(run))
     else:
         rows = recorded_rows(source_data, recorded, name)
     index = source_data.index
@@ -93,7 +92,7 @@ def evaluate_workdir(
         table,
         metadata.class_names,
         temperature=metadata.temperature,
-        validation=_recorded_validation(run, metadata, config, recorded),
+        validation=_recorded_validation(run, metadata, recorded),
         slicings=slicings,
     ).to_dict()
 
@@ -124,9 +123,7 @@ def show_evaluation(evaluation: dict[str, Any], output: str = "") -> None:
             write_json(output, evaluation)
 
 
-def _recorded_validation(
-    run: Workdir, metadata: Metadata, config: TransferConfig, recorded: Sequence[dict[str, str]]
-) -> Predictions | None:
+def _recorded_validation(run: Workdir, metadata: Metadata, recorded: Sequence[dict[str, str]]) -> Predictions | None:
     """Read the run's predictions on images that it was not fitted on; None if an older version did not write them.
 
     With folds, older versions wrote the predictions of the final head on validation images, and the head was solved
@@ -138,7 +135,7 @@ def _recorded_validation(
         return None
     table, _ = recorded_predictions(run, "validation", metadata.target, metadata.class_names)
     solved_on = {row["id"] for row in recorded if row["split"] in ("train", "validation")}
-    return None if config.probe.uses_validation and set(table.ids) != solved_on else table
+    return None if is_from_folds(run) and set(table.ids) != solved_on else table
 
 
 def _order(data: Source, metadata: Metadata) -> np.ndarray:

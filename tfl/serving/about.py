@@ -14,7 +14,7 @@ from tfl.progress import say
 from tfl.runs.recorded import recorded_evaluation
 from tfl.serving.certainty import Certainty
 from tfl.serving.options import ServeOptions
-from tfl.workdir import Workdir, read_config
+from tfl.workdir import Workdir, is_from_folds
 
 MODEL = "model.keras"  # of a run
 _RUN_FILES = ("config.json", "metrics.json", MODEL)
@@ -77,7 +77,7 @@ def read_about(model: epath.PathLike, metadata: Metadata) -> About:
         return About(facts, None)
     try:
         evaluation = recorded_evaluation(origin.run, metadata.task)
-        held_out = "held-out" if read_config(origin.run).probe.uses_validation else "validation"
+        held_out = "held-out" if is_from_folds(origin.run) else "validation"
     except InputError as error:
         say(f"Warning: the page shows no test result, because the files of the run cannot be read. {error}")
         return About(facts, None)
