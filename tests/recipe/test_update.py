@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -189,6 +190,9 @@ def test_every_task_can_be_updated(folder, tmp_path, task, header, columns):
     assert result.model.metadata.class_names == before.model.metadata.class_names
     assert len(splits_of(result.workdir)) == 42 + 6 - 2
     same_results(result, train_anew(result, tmp_path / "anew"))
+    more = table_of(folder, tmp_path / "more.csv", [int(Path(gone[0]).stem) + 24 * ("class_1" in gone[0])], header)
+    again = tfl.update_run(result.workdir, tmp_path / "again", add=more)
+    assert len(splits_of(again.workdir)) == 42 + 6 - 1
 
 
 @pytest.mark.parametrize(
@@ -199,11 +203,15 @@ def test_every_task_can_be_updated(folder, tmp_path, task, header, columns):
         ({}, "`add` must have an example that the run does not have"),
         ({"add": "nowhere"}, "`source` must be a folder"),
         ({"output": "run", "remove": "class_0/1.png"}, "`output` must be a new folder"),
+        ({"output": "photos/run", "remove": "class_0/1.png"}, "`output` must be outside the folder of the photos"),
+        ({"output": "new/run", "add": "new"}, "`output` must be outside the folder of the photos"),
     ],
 )
 def test_a_wrong_update_is_one_line_and_leaves_nothing(folder, tmp_path, change, message):
     options = {"output": tmp_path / "updated"} | change
     output = folder / options.pop("output")
+    if options.get("add") == "new":
+        options["add"] = folder / "new"
     with pytest.raises(InputError, match=message):
         tfl.update_run(folder / "run", output, **options)
     assert not (tmp_path / "updated").exists()

@@ -11,6 +11,7 @@ import numpy as np
 from etils import epath
 
 from tfl.build import make_extractor
+from tfl.checks import check_outside_of_sources
 from tfl.config import DataConfig, PretrainConfig, TransferConfig
 from tfl.data import reading_explained
 from tfl.data.folder import FileSource
@@ -75,7 +76,9 @@ def update_run(
     check_recorded_config(config, model.metadata, run / "config.json")
     words = [os.fspath(remove)] if isinstance(remove, (str, os.PathLike)) else [*remove]
     removed = find_removed([word for word in words if word], recorded)
-    added = open_added(config, model.metadata, guess_source(os.fspath(add))) if os.fspath(add) else None
+    source = guess_source(os.fspath(add)) if os.fspath(add) else ""
+    _check_outside(output, config, source)
+    added = open_added(config, model.metadata, source) if source else None
     plan = make_plan(config, model.metadata, recorded, added, removed)
     columns, table = make_table(plan, model.metadata)
     _check_files(plan, table, model.metadata)
@@ -84,6 +87,15 @@ def update_run(
     _begin(output, config, table, stored)
     del model
     return transfer(config, output)
+
+
+def _check_outside(output: epath.PathLike, config: TransferConfig, source: str) -> None:
+    """Refuse an output among old or new examples: a later reading would take it for a class."""
+    sources = ",".join(filter(None, (config.data.source, source)))
+    try:
+        check_outside_of_sources(output, dataclasses.replace(config, data=DataConfig(source=sources)))
+    except InputError as error:
+        raise InputError(str(error).replace("`workdir`", "`output`")) from error
 
 
 def make_table(plan: Plan, metadata: Metadata) -> tuple[str, Table]:

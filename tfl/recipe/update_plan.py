@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from tfl.config import TransferConfig
+from tfl.config.values import parse_columns
 from tfl.data import Source
 from tfl.data.index import Index
 from tfl.data.split_names import SPLITS
 from tfl.data.splits import assign_splits
+from tfl.data.table.read import read_table
 from tfl.data.tree import read_tree
 from tfl.errors import InputError
 from tfl.inputs import Input
@@ -48,6 +50,7 @@ def open_added(config: TransferConfig, metadata: Metadata, source: str) -> Sourc
     """
     known = _classes_of_one(source, metadata.input, metadata.class_names) if metadata.task.labels.has_one_class else ()
     try:
+        config = dataclasses.replace(config, data=dataclasses.replace(config.data, columns=_columns_in(source, config)))
         opened, _ = open_recorded(config, metadata.input, source, class_names=known)
     except InputError as error:
         text = str(error).replace("`data.source`", "`add`").replace("`source`", "`add`")
@@ -56,6 +59,16 @@ def open_added(config: TransferConfig, metadata: Metadata, source: str) -> Sourc
     if misfit:
         raise InputError(f"`add` must have labels that fit the model, {metadata.target}. Received: {misfit}")
     return opened
+
+
+def _columns_in(source: str, config: TransferConfig) -> str:
+    """Return those columns that the run names and the table of new examples has; the others go by their usual names."""
+    scheme, _, path = source.partition(":")
+    if scheme != "csv" or not config.data.columns:
+        return config.data.columns
+    names = {*read_table(path).names}
+    given = parse_columns(config.data.columns)
+    return ",".join(f"{role}={name}" for role, name in given.items() if name in names or {*name.split("+")} <= names)
 
 
 def _classes_of_one(source: str, kind: Input, names: Sequence[str]) -> tuple[str, ...]:
