@@ -48,6 +48,12 @@ WORKDIR = (
         "the same curves and each step for TensorBoard: `tensorboard --logdir runs/photos`",
     ),
     ("checkpoints/", "run", "the solved head (`probe.keras`) and the state of fine-tuning, to resume a stopped run"),
+    (
+        "statistics.npz",
+        "run with `probe.solver=ridge`",
+        "the sums from which the head was solved; `tfl update` changes them",
+    ),
+    ("examples.csv", "`tfl update`", "every example of the updated run, with its split; it is the source of the run"),
     ("model.keras", "run, at its end", "the kept model, from images in [0, 255] to logits; plain Keras loads it"),
     ("predictions.csv", "run, at its end", "every test example: label, predicted class, one probability per class"),
     ("validation_predictions.csv", "run, at its end", "the same for the validation examples"),

@@ -57,7 +57,7 @@ VALUES = {  # some are refused alone, some with others
     "features.dtype": ("float16", "float64"),
     "features.views": (1, 2, -1),
     "features.max_bytes": (0, 100),
-    "probe.solver": ("none", "None"),
+    "probe.solver": ("none", "None", "ridge"),
     "probe.l2": (1e-6, 0.1, 1e6),
     "probe.folds": (1, 2, 3, 50),
     "probe.rule": ("one_standard_error", "best"),

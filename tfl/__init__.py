@@ -70,6 +70,7 @@ with epy.lazy_api_imports(globals()):
     from tfl.recipe.ranking import rank_backbones
     from tfl.recipe.study import run_study
     from tfl.recipe.transfer import transfer
+    from tfl.recipe.update import update_run
     from tfl.recipe.value import ValueResult, measure_value
     from tfl.recipes import load_recipe
     from tfl.report import remake_report

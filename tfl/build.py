@@ -36,6 +36,7 @@ def validate_config(config: TransferConfig) -> TransferConfig:
     config = config.validate()
     task, options = get_task(config.task.name, "task.name"), config.finetune
     _check_loss(options, task)
+    _check_ridge(config, task)
     if options.label_smoothing > 0 and not task.smooths_labels:
         raise InputError(
             f"`finetune.label_smoothing` must be 0 for {task.name}. "
@@ -67,6 +68,23 @@ def _check_loss(options: FinetuneConfig, task: Task) -> None:
                 f"`finetune.{name}` must be {default!r} if {why}. "
                 f"Received: finetune.{name}={value!r}, task.name={task.name!r}."
             )
+
+
+def _check_ridge(config: TransferConfig, task: Task) -> None:
+    """Refuse ridge regression for losses that neither squared errors nor their factor can stand for."""
+    if config.probe.solver != "ridge":
+        return
+    squared = task.convex is not None and task.convex.is_quadratic
+    if not (task.is_cross_entropy or squared):
+        raise InputError(
+            "`probe.solver` must be 'lbfgs' or 'none' for a task whose loss is neither cross-entropy nor the squared "
+            f"error. Received: probe.solver='ridge', task.name={task.name!r}."
+        )
+    if config.finetune.class_weight != "none" and not task.labels.has_one_class:
+        raise InputError(
+            "`finetune.class_weight` must be 'none' for ridge regression on several labels, because each label would "
+            f"need a solution of its own. Received: finetune.class_weight={config.finetune.class_weight!r}."
+        )
 
 
 def input_of_config(config: TransferConfig) -> Input:

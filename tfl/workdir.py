@@ -37,6 +37,8 @@ AUDIT = "audit.csv"  # the findings of the short audit of a run
 DECISIONS = "decisions.csv"  # what the decisions of a person changed in the data of a run
 PRETRAINING = "pretraining.json"  # how a backbone was pre-trained without labels; such a run has no classifier
 GROUPS = "groups.csv"  # the groups of the examples of a run with `data.groups`
+EXAMPLES = "examples.csv"  # the examples of an updated run, which are its source
+STATISTICS = "statistics.npz"  # the sums from which ridge regression solved the head
 CHECKPOINTS = "checkpoints"  # folder of the states from which an interrupted run continues
 
 
@@ -255,12 +257,13 @@ def read_config(workdir: epath.PathLike) -> TransferConfig:
 
 
 def is_from_folds(run: Workdir) -> bool:
-    """Return whether the model of a finished run was solved on train and validation together, by cross-validation.
+    """Return whether the model of a finished run was solved on train and validation together.
 
-    Its held-out predictions are then those of the folds. A fine-tuned model has seen train alone.
+    Its held-out predictions are then those of the folds, or of ridge regression without each example. A fine-tuned
+    model has seen train alone.
     """
     kept = (run.read_metrics() or {}).get("kept")
-    return read_config(run).probe.folds > 0 and kept != "finetune"
+    return read_config(run).probe.uses_validation and kept != "finetune"
 
 
 def check_finished(path: epath.PathLike, argument: str) -> None:

@@ -174,7 +174,7 @@ def test_every_option_of_text_has_one_spelling():
 @pytest.mark.parametrize("spell", SPELLINGS, ids=lambda spell: spell.__name__)
 def test_a_name_in_any_case_goes_on_in_its_one_spelling(path, name, spell):
     config = with_option(path, spell(name))
-    config.finetune.epochs = 1  # so that every solver is allowed
+    config.finetune.epochs = int(name != "ridge")  # so that every solver is allowed
     if (path, name) == ("finetune.class_weight", "balanced"):
         config.task.name = spell("binary")
     before = config.to_dict()

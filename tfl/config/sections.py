@@ -177,7 +177,9 @@ class ProbeConfig:
     """
 
     solver: str = option(
-        "lbfgs", OneOf(SOLVERS), "How the head is solved; none: phase 2 trains it from random weights."
+        "lbfgs",
+        OneOf(SOLVERS),
+        "How the head is solved; ridge: by sums that `tfl update` can change, none: phase 2 trains it.",
     )
     l2: float = option(0.0, NOT_NEGATIVE, "Lambda of the head's L2 penalty; 0: chosen on the validation split.")
     folds: int = option(
@@ -188,6 +190,11 @@ class ProbeConfig:
         OneOf(FOLD_RULES),
         "Lambda that the folds choose: that of the smallest mean loss, or the largest within one standard error of it.",
     )
+
+    @property
+    def uses_validation(self) -> bool:
+        """Whether the head is solved on train and validation together, and judged on examples that were left out."""
+        return self.folds > 0 or self.solver == "ridge"
 
 
 @dataclasses.dataclass

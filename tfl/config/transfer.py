@@ -103,6 +103,7 @@ def _check_together(config: TransferConfig) -> None:
         _check_solver,
         _check_views,
         _check_folds,
+        _check_ridge,
         _check_pull,
         _check_weights,
         _check_balance,
@@ -137,6 +138,24 @@ def _check_folds(config: TransferConfig) -> None:
     if clash is not None:
         rule, received = f"0 if {clash} is set, because {others[clash][1]}", f"{clash}={others[clash][0]}"
         raise InputError(f"`probe.folds` must be {rule}. Received: probe.folds={config.probe.folds}, {received}.")
+
+
+def _check_ridge(config: TransferConfig) -> None:
+    """Refuse what ridge regression cannot do; an option that is left to tfl becomes 0."""
+    others = {
+        "head.hidden_units": (config.head.hidden_units, "only a linear head can be solved"),
+        "probe.folds": (max(config.probe.folds, 0), "ridge leaves out one example at a time"),
+        "features.views": (max(config.features.views, 0), "ridge leaves out one example at a time"),
+        "finetune.epochs": (max(config.finetune.epochs, 0), "ridge keeps no validation split for fine-tuning"),
+        "scratch.epochs": (config.scratch.epochs, "training from scratch needs the validation split"),
+        "finetune.logit_adjustment": (config.finetune.logit_adjustment, "squared errors have no log frequencies"),
+    }
+    clash = next((name for name, (value, _) in others.items() if value), None)
+    if config.probe.solver == "ridge" and clash is not None:
+        raise InputError(
+            f"`probe.solver` must be 'lbfgs' if {clash} is set, because {others[clash][1]}. "
+            f"Received: probe.solver='ridge', {clash}={others[clash][0]}."
+        )
 
 
 def _check_pull(config: TransferConfig) -> None:

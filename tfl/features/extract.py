@@ -192,10 +192,12 @@ class Extractor:
 
     def _shelf(self) -> Shelf | None:
         """Return the shelf of this extractor; None if there is no store."""
-        if self.store is None:
-            return None
+        return None if self.store is None else self.store.open(self.digest(), self.shape, self.dtype)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of everything that features depend on, except the example."""
         self._digest = self._digest or _digest(self.model, self.source.kind.sized(self.image_size))
-        return self.store.open(self._digest, self.shape, self.dtype)
+        return self._digest
 
     def _fill(self, shelf: Shelf, rows: np.ndarray, views: Sequence[View | None], description: str) -> bool:
         """Compute the missing features, shard by shard, in an order that does not depend on the stored features.

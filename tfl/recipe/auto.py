@@ -65,6 +65,8 @@ def decide(config: TransferConfig, num_examples: Mapping[str, int]) -> dict[str,
         "finetune.epochs": _epochs,
         "finetune.unfreeze": _unfreeze,
     }
+    if config.probe.solver == "ridge":
+        rules |= dict.fromkeys(("probe.folds", "features.views", "finetune.epochs"), _nothing)
     return {path: rules[path](config, num_examples) for path in left_to_tfl(config)}
 
 
@@ -81,6 +83,11 @@ def as_recorded(config: TransferConfig, folder: Workdir) -> TransferConfig:
         return config
     recorded = TransferConfig.from_dict(folder.read_config())
     return with_options(config, {path: value_of(recorded, path) for path in left_to_tfl(config)})
+
+
+def _nothing(config: TransferConfig, num_examples: Mapping[str, int]) -> Decision:
+    del config, num_examples
+    return Decision(0, "ridge leaves out one example at a time, and keeps the network frozen")
 
 
 def _folds(config: TransferConfig, num_examples: Mapping[str, int]) -> Decision:

@@ -19,6 +19,7 @@ from tfl.models.regularization import Penalty, regularize
 from tfl.progress import say
 from tfl.recipe.plan import say_time
 from tfl.recipe.result import Part, PhaseResult, finish_phase, restore_phase
+from tfl.recipe.ridge import solve_by_ridge
 from tfl.recipe.run import Run
 from tfl.training import compile, fit, make_optimizer
 from tfl.training.contract.checks import Contract
@@ -61,6 +62,8 @@ def solve_head(run: Run) -> PhaseResult | None:
     solve = _solve_linear_head
     if run.config.probe.folds or run.config.head.hidden_units:
         solve = _cross_validate if run.config.probe.folds else _train_hidden_head
+    if run.config.probe.solver == "ridge":
+        solve = _solve_by_ridge
     head = solve(run, part.extractor)
     regularize(run.model, head_l2=head.l2)
     contract = promise.verify(penalty=Penalty(head_l2=head.l2))
@@ -160,6 +163,13 @@ def _cross_validate(run: Run, extractor: Extractor) -> _Head:
     groups = run.splits.index.group_numbers(rows)
     labels = features.labels[: len(rows)]
     return _Head(head.l2, record, Predictions(rows, labels, logits, run.task, groups))
+
+
+def _solve_by_ridge(run: Run, extractor: Extractor) -> _Head:
+    """Choose λ by leave-one-out predictions, which replace those on the validation split, as with cross-validation."""
+    result, validation = solve_by_ridge(run, extractor)
+    head = _take_head(run, result)
+    return _Head(head.l2, head.record | {"solver": "ridge", "factor": result.factor}, validation)
 
 
 def solve_on_train(run: Run, probe: PhaseResult) -> None:

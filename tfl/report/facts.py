@@ -137,8 +137,10 @@ class Facts:
     @property
     def held_out(self) -> str:
         """The examples on which thresholds and temperature were chosen, in words."""
-        from_folds = self.config.probe.folds and self.metrics.kept != "finetune"
-        return "held-out folds" if from_folds else "validation"
+        probe = self.config.probe
+        if not probe.uses_validation or self.metrics.kept == "finetune":
+            return "validation"
+        return "held-out folds" if probe.folds else "left-out examples"
 
     @property
     def temperature(self) -> float:

@@ -119,7 +119,7 @@ def _small_images(facts: Facts) -> Iterator[Finding]:
 def _validation(facts: Facts) -> Iterator[Finding]:
     metrics = facts.metrics
     number, validation = metrics.num_examples["validation"], metrics.validation.get(facts.headline)
-    if facts.config.probe.folds:
+    if facts.config.probe.uses_validation:
         number = metrics.validation.get("num_examples", number)
     elif number < 50:
         yield Finding(
