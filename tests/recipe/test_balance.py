@@ -167,7 +167,7 @@ def test_the_phases_are_compared_with_the_offsets_of_training(splits: tfl.Splits
             self.validation, self.weights = table, []
 
     class FakeRun:
-        balance, task = adjusted, get_task("multiclass")
+        balance, task, config = adjusted, get_task("multiclass"), tfl.TransferConfig()
         as_learned = tfl.recipe.run.Run.as_learned
 
         def example_weights(self, rows: np.ndarray) -> None:

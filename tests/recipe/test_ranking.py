@@ -1,11 +1,13 @@
 """Networks are ranked on what was held out of train and validation, and the test split is never looked at."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 from option_runs import make_config, tiny_networks, write_photos
 
+from tfl.backbones.names import expand_backbones, list_at_hand
 from tfl.errors import InputError
 from tfl.recipe import ranking
 from tfl.recipe.ranking import rank_backbones
@@ -58,14 +60,59 @@ def test_the_test_split_changes_nothing(folder, monkeypatch):
     assert measured() == before
 
 
-def test_many_examples_are_ranked_on_a_share_of_each_class(folder, monkeypatch):
+def test_many_examples_are_ranked_on_a_share_of_each_class(folder):
     config = make_config(folder / "photos", folder / "store", {})
-    monkeypatch.setattr(ranking, "MOST", 20)
     splits = ranking.load_splits(config)
-    rows = ranking._subset(splits, 0)
+    rows = ranking._subset(splits, 0, 20)
     assert abs(len(rows) - 20) <= 2 and not np.isin(rows, splits.test).any()
     assert np.bincount(splits.index.labels[rows]).tolist() == [10, 10]
-    assert np.array_equal(rows, ranking._subset(splits, 0))
+    assert np.array_equal(rows, ranking._subset(splits, 0, 20))
+    assert np.isin(rows, ranking._subset(splits, 0, 36)).all()  # a larger round has the examples of a smaller one
+
+
+def test_rounds_grow_until_the_order_is_stable_and_leave_out_what_is_surely_worse(folder, monkeypatch, capsys):
+    """A network whose features are noise is left out after the first round; the other two have the same features."""
+    config = make_config(folder / "photos", folder / "store", {})
+    monkeypatch.setattr(ranking, "FIRST", 16)
+    measure = ranking._measure
+
+    def spoil(candidate, size, folds):
+        done = measure(candidate, size, folds)
+        if done.config.backbone.alpha == 0.5:
+            logits = np.where(np.arange(2) == done.table.labels[:, None], -5.0, 5.0)  # always wrong
+            table = dataclasses.replace(done.table, logits=logits)
+            done = dataclasses.replace(done, table=table, ranked=dataclasses.replace(done.ranked, metric=0.0))
+        return done
+
+    monkeypatch.setattr(ranking, "_measure", spoil)
+    ranked = rank_backbones(config, ["MobileNet:0.5", "MobileNet", "VGG16"])
+    assert [one.label for one in ranked][2] == "MobileNet:0.5" and ranked[2].examples == 16
+    assert ranked[0].examples == ranked[1].examples > 16
+    assert "left out: 1" in capsys.readouterr().err
+
+
+def test_names_patterns_and_weights_at_hand(tmp_path, monkeypatch):
+    (tmp_path / "models").mkdir()
+    for name in (
+        "mobilenet_2_5_224_tf_no_top.h5",
+        "mobilenet_1_0_224_tf.h5",  # with its top
+        "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5",
+        "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
+        "weights_mobilenet_v3_small_224_0.75_float_no_top_v2.h5",
+        "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        "efficientnetv2-b0_notop.h5",
+        "NASNet-large-no-top.h5",
+        "something_no_top.h5",
+    ):
+        (tmp_path / "models" / name).touch()
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    expected = ["EfficientNetV2B0", "MobileNet:0.25", "MobileNetV2", "MobileNetV2:0.35", "MobileNetV3Small:0.75"]
+    assert list_at_hand() == [*expected, "NASNetLarge", "ResNet50V2"]
+    assert expand_backbones(["at_hand", "vgg*"]) == [*list_at_hand(), "VGG16", "VGG19"]
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "models"))
+    for wrong, message in ((["At_Hand"], "has no published weights"), (["VVG*"], "must match the name of a network")):
+        with pytest.raises(InputError, match=message):
+            expand_backbones(wrong)
 
 
 def test_wrong_names_are_answered_before_anything_is_read(folder):

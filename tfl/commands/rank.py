@@ -2,6 +2,9 @@
 
 tfl rank photos --backbones=MobileNetV2,MobileNet:0.25 --output=ranking
 
+Without --backbones, it ranks all networks whose published weights are in the cache of Keras. --max_latency_ms and
+--max_parameters limit the network that it advises to take.
+
 Each network stays frozen, and a head is solved on its features in cross-validation, on the train and validation
 examples. The test split is never used. It prints a table, best first, and writes ranking.csv and ranking.json.
 """
@@ -13,18 +16,30 @@ from absl import flags
 
 import tfl
 from tfl import cli
-from tfl.backbones.names import parse_backbone
+from tfl.backbones.names import AT_HAND, expand_backbones, parse_backbone
 from tfl.checks import check_config
 from tfl.commands import recipes
 from tfl.config import BackboneConfig, TransferConfig
+from tfl.progress import say
+from tfl.selection.advice import advise
 
 _CONFIG = recipes.define("image_size", "seed")
 _BACKBONES = flags.DEFINE_list(
-    "backbones", None, "Names with commas between them, with a width multiplier as in MobileNet:0.25.", required=True
+    "backbones",
+    [AT_HAND],
+    "Names with commas between them, with a width multiplier as in MobileNet:0.25, or patterns; at_hand: all networks "
+    "whose published weights are in the cache of Keras.",
+)
+_LATENCY = flags.DEFINE_float(
+    "max_latency_ms", 0.0, "Advise on networks that take at most so many milliseconds; 0: any.", lower_bound=0.0
+)
+_PARAMETERS = flags.DEFINE_integer(
+    "max_parameters", 0, "Advise on networks with at most so many parameters; 0: any.", lower_bound=0
 )
 _OUTPUT = flags.DEFINE_string("output", None, "The folder for ranking.csv and ranking.json.", required=True)
 _SHOWN = {"metric": "{:.4f}", "low": "{:.4f}", "high": "{:.4f}", "loss": "{:.4f}", "neighbours": "{:.4f}"} | {
-    "log_evidence": "{:.3f}", "h_score": "{:.3f}", "n_leep": "{:.3f}", "parameters": "{:,}", "milliseconds": "{:.1f}"
+    "log_evidence": "{:.3f}", "h_score": "{:.3f}", "n_leep": "{:.3f}", "parameters": "{:,}", "milliseconds": "{:.1f}",
+    "examples": "{:,}",
 }  # fmt: skip
 
 
@@ -35,7 +50,7 @@ def _config(words: list[str]) -> TransferConfig:
 def check(argv: list[str]) -> None:
     """Check the source and each network, before TensorFlow is imported."""
     config = _config(argv[1:])
-    for text in _BACKBONES.value:
+    for text in expand_backbones(_BACKBONES.value):
         spec, alpha = parse_backbone(text)
         backbone = BackboneConfig(spec.name, alpha, config.backbone.weights)
         check_config(dataclasses.replace(config, backbone=backbone))
@@ -46,12 +61,12 @@ def main(argv: list[str]) -> None:
     ranking = tfl.rank_backbones(_config(argv[1:]), _BACKBONES.value, _OUTPUT.value)
     rows = [["backbone", *_SHOWN]]
     for one in ranking:
-        name = one.name if one.alpha == 1 else f"{one.name}:{one.alpha:g}"
-        rows.append([name, *(form.format(getattr(one, field)) for field, form in _SHOWN.items())])
+        rows.append([one.label, *(form.format(getattr(one, field)) for field, form in _SHOWN.items())])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for first, *others in rows:
         cells = (f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=True))
         sys.stdout.write("  ".join([f"{first:<{widths[0]}}", *cells]) + "\n")
+    say(advise(ranking, max_latency_ms=_LATENCY.value, max_parameters=_PARAMETERS.value))
 
 
 def run() -> None:

@@ -8,23 +8,25 @@ from etils import epath
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
-from tfl.backbones.names import parse_backbone
+from tfl.backbones.names import expand_backbones, parse_backbone
 from tfl.build import checked, load_splits
 from tfl.config import BackboneConfig, TransferConfig
 from tfl.data import Splits, reading_explained
 from tfl.errors import InputError
 from tfl.evaluation import Predictions
-from tfl.evaluation.intervals import bootstrap_intervals, share_interval
-from tfl.features import cross_validate_head
+from tfl.evaluation.intervals import bootstrap_intervals, mean_interval, share_interval
+from tfl.features import Extractor, cross_validate_head
 from tfl.files.writing import expand_home, make_folder
 from tfl.progress import say
 from tfl.recipe.extraction import frozen_extractor
 from tfl.selection import h_score, log_evidence, n_leep
-from tfl.tasks import get_task
+from tfl.selection.advice import on_front
+from tfl.tasks import Task, get_task
 from tfl.workdir import naming_the_output, write_csv, write_json
 
 NEIGHBOURS = 10
-MOST = 2000  # examples that are ranked on, drawn class by class
+FIRST = 250  # examples of the first round, drawn class by class; each round has twice as many
+MOST = 2000  # examples of the last round
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +46,8 @@ class RankedBackbone:
         n_leep: see `tfl.selection`.
         parameters: of the network without its top.
         milliseconds: of the frozen network for one example.
+        examples: number of examples of its last round.
+        is_on_front: no other network is better in no more time, or faster and as good.
     """
 
     name: str
@@ -58,6 +62,24 @@ class RankedBackbone:
     n_leep: float
     parameters: int
     milliseconds: float
+    examples: int
+    is_on_front: bool = True
+
+    @property
+    def label(self) -> str:
+        """Its name with the width multiplier, as `tfl rank` takes it."""
+        return self.name if self.alpha == 1 else f"{self.name}:{self.alpha:g}"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Candidate:
+    """A network with its options, its data, its frozen part, and what was measured in its last round."""
+
+    config: TransferConfig
+    splits: Splits
+    extractor: Extractor
+    ranked: RankedBackbone | None = None
+    table: Predictions | None = None
 
 
 @reading_explained()
@@ -67,11 +89,14 @@ def rank_backbones(
     """Rank pretrained networks for a data set, without training any of them.
 
     Each network stays frozen, and a head is solved on its features in cross-validation, on the train and validation
-    examples together (at most 2,000 of them, drawn class by class). The test split is never used.
+    examples together. The first round has 250 of them, drawn class by class, and each further round has twice as many,
+    up to 2,000. A network that is surely worse than the best one (the 95 % interval of the difference on the same
+    examples) has no further round. The rounds end when the order no longer changes. The test split is never used.
 
     Args:
         config: the data, the task, and what else a run has; its own backbone does not count.
-        backbones: names, with a width multiplier as in "MobileNetV2:0.35".
+        backbones: names, with a width multiplier as in "MobileNetV2:0.35"; patterns such as "EfficientNetB*"; or
+            "at_hand" for all networks whose published weights are in the cache of Keras.
         output: a folder for `ranking.csv` and `ranking.json`; empty: no files.
         folds: of the cross-validation.
 
@@ -91,19 +116,66 @@ def rank_backbones(
         You et al. 2021, arXiv:2102.11005 (LogME); Bao et al. 2019, arXiv:2212.10082 (H-score); Li et al. 2021,
         arXiv:2011.11200 (N-LEEP).
     """
-    configs = [_config_of(config, text) for text in backbones]  # all mistakes are found before anything slow starts
+    configs = [
+        _config_of(config, text) for text in expand_backbones(backbones)
+    ]  # mistakes are found before anything slow
     if not configs:
         raise InputError("`backbones` must name at least one network. Received: none.")
-    ranked = []
-    for own in configs:
-        ranked.append(_measure(own, folds))
-        say(_describe(ranked[-1]))
+    candidates = [_prepare(own) for own in configs]
     task = get_task(config.task.name)
-    sign = -1.0 if task.headline.higher_is_better else 1.0
-    ranked.sort(key=lambda one: (sign * one.metric, one.loss))
+    ranked = _rounds(candidates, task, folds)
+    sign = 1.0 if task.headline.higher_is_better else -1.0
+    front = on_front([sign * one.metric for one in ranked], [one.milliseconds for one in ranked])
+    ranked = [dataclasses.replace(one, is_on_front=bool(on)) for one, on in zip(ranked, front, strict=True)]
     if output:
         _write(output, ranked, task.headline.metric)
     return ranked
+
+
+def _rounds(candidates: list[_Candidate], task: Task, folds: int) -> list[RankedBackbone]:
+    """Measure the networks on more and more examples, and return them best first; those left out come last."""
+    alive, left_out, before, size = candidates, [], [], FIRST
+    while True:
+        alive = [_measure(one, size, folds) for one in alive]
+        alive.sort(key=lambda one: _place(_measured(one), task))
+        best, order = alive[0], [_measured(one).label for one in alive]
+        out = [one for one in alive[1:] if _is_surely_worse(one, best, task)]
+        left_out = [*(_measured(one) for one in out), *left_out]
+        alive = [one for one in alive if one not in out]
+        examples = _measured(best).examples
+        say(f"{examples:,} examples: {', '.join(order)}" + (f"; left out: {len(out)}" if out else ""))
+        if len(alive) == 1 or order == before or size >= MOST or size > examples:
+            return [*(_measured(one) for one in alive), *left_out]
+        before, size = [_measured(one).label for one in alive], 2 * size
+
+
+def _measured(one: _Candidate) -> RankedBackbone:
+    if one.ranked is None:
+        raise ValueError("the network has had no round yet")
+    return one.ranked
+
+
+def _place(one: RankedBackbone, task: Task) -> tuple[float, float]:
+    return (-one.metric if task.headline.higher_is_better else one.metric, one.loss)
+
+
+def _is_surely_worse(one: _Candidate, best: _Candidate, task: Task) -> bool:
+    """Return whether the interval of the difference to the best network, on the same examples, is below 0."""
+    if one.table is None or best.table is None:
+        return False
+    if task.headline.is_share:
+        values = [
+            np.asarray(task.headline_values(table.logits, table.labels), float) for table in (best.table, one.table)
+        ]
+        difference = values[0] - values[1]
+    else:
+        difference = one.table.losses() - best.table.losses()
+    return mean_interval(difference, groups=best.table.groups)[0] > 0
+
+
+def _prepare(config: TransferConfig) -> _Candidate:
+    splits = load_splits(config)
+    return _Candidate(config, splits, frozen_extractor(config, splits))
 
 
 def _config_of(config: TransferConfig, text: str) -> TransferConfig:
@@ -111,10 +183,11 @@ def _config_of(config: TransferConfig, text: str) -> TransferConfig:
     return checked(dataclasses.replace(config, backbone=BackboneConfig(spec.name, alpha, config.backbone.weights)))
 
 
-def _measure(config: TransferConfig, folds: int) -> RankedBackbone:
-    splits, task = load_splits(config), get_task(config.task.name)
-    index, options = splits.index, config.backbone
-    rows, extractor = _subset(splits, config.seed), frozen_extractor(config, splits)
+def _measure(candidate: _Candidate, size: int, folds: int) -> _Candidate:
+    """Return a network after a round on so many examples."""
+    config, splits, extractor = candidate.config, candidate.splits, candidate.extractor
+    task, index, options = get_task(config.task.name), splits.index, config.backbone
+    rows = _subset(splits, config.seed, size)
     outputs = extractor(rows, description=f"features of {options.name}")
     values, labels, groups = np.asarray(outputs.values[:]), outputs.labels, index.together()[rows]
     num_outputs = task.num_outputs(len(index.class_names) or (labels.shape[1] if labels.ndim == 2 else 1))
@@ -125,7 +198,7 @@ def _measure(config: TransferConfig, folds: int) -> RankedBackbone:
     metric, metrics = task.headline.metric, table.metrics()
     low, high = _interval(table)
     one_class = task.labels.has_one_class
-    return RankedBackbone(
+    ranked = RankedBackbone(
         options.name,
         options.alpha,
         metrics[metric],
@@ -137,20 +210,23 @@ def _measure(config: TransferConfig, folds: int) -> RankedBackbone:
         h_score(values, labels) if one_class else float("nan"),
         n_leep(values, labels, seed=config.seed) if one_class else float("nan"),
         extractor.model.count_params(),
-        1000 * extractor.seconds_per_image(rows),
+        1000 * extractor.seconds_per_image(rows) if candidate.ranked is None else candidate.ranked.milliseconds,
+        len(rows),
     )
+    say(_describe(ranked))
+    return dataclasses.replace(candidate, ranked=ranked, table=table)
 
 
-def _subset(splits: Splits, seed: int) -> np.ndarray:
-    """Return the rows of train and validation; if there are many, the same share of each class."""
+def _subset(splits: Splits, seed: int, size: int) -> np.ndarray:
+    """Return about so many rows of train and validation, the same share of each class; larger sizes have them too."""
     rows = np.sort(np.concatenate([splits.train, splits.validation]))
-    if len(rows) <= MOST:
+    if len(rows) <= size:
         return rows
     rng, labels = np.random.default_rng(seed), splits.index.labels[rows]
     order = rng.permutation(len(rows))
     if not splits.index.is_multiclass:
-        return np.sort(rows[order[:MOST]])
-    share, kept = MOST / len(rows), []
+        return np.sort(rows[order[:size]])
+    share, kept = size / len(rows), []
     for number in np.unique(labels):
         own = order[labels[order] == number]
         kept.append(own[: max(2, round(share * len(own)))])
@@ -173,9 +249,8 @@ def _neighbours(values: np.ndarray, labels: np.ndarray, groups: np.ndarray, fold
 
 
 def _describe(one: RankedBackbone) -> str:
-    width = "" if one.alpha == 1 else f" (alpha {one.alpha:g})"
     return (
-        f"{one.name}{width}: {one.metric:.4f} ({one.low:.4f} to {one.high:.4f}), loss {one.loss:.4f}, "
+        f"{one.label}: {one.metric:.4f} ({one.low:.4f} to {one.high:.4f}), loss {one.loss:.4f}, "
         f"{one.parameters:,} parameters, {one.milliseconds:.1f} ms"
     )
 
