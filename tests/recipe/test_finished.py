@@ -11,7 +11,7 @@ from finished_run import NAMES, write_finished_run
 from option_runs import write_photos
 
 import tfl
-from tfl.config import absolute_paths
+from tfl.config import absolute_paths, left_to_tfl
 from tfl.errors import InputError
 from tfl.evaluation import wilson_interval
 
@@ -41,7 +41,7 @@ def test_a_source_gets_the_recipe_of_the_config_file(photos, tmp_path, monkeypat
     spec.loader.exec_module(module)
     expected = module.get_config()
     assert ran == [absolute_paths(expected.validate())] * 4
-    assert (ran[0].finetune.epochs, ran[0].finetune.unfreeze, ran[0].data.source) == (8, "2", f"folder:{photos}")
+    assert left_to_tfl(ran[0]) and ran[0].data.source == f"folder:{photos}"
 
 
 def test_a_wrong_source_is_answered(photos, tmp_path, monkeypatch):

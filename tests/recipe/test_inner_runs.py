@@ -65,6 +65,7 @@ def test_options_of_training_hold_in_both_inner_runs_and_those_of_tuning_are_nam
 def test_what_is_only_for_the_target_data_is_left_out_of_pretraining_and_named(capsys) -> None:
     values = {"train_examples_per_class": 9, "split_by": "content", "label_pattern": "([ab])", "group_pattern": "(p)"}
     values |= {"tfds_splits": "train[:9%]", "decisions": "/decisions.csv", "groups": "/groups.csv"}
+    values |= {"split": (0.5, 0.25, 0.25)}
     assert values.keys() == set(OF_TARGET)
     asked = config(data=values)
     inner = prepare_pretraining(asked).config
