@@ -1,6 +1,6 @@
-"""Make the table of docs/results.md: the default of tfl and the recipe of the Keras guide on the same images.
+"""Make the table of docs/benchmarks/results.md: the default of tfl and the recipe of the Keras guide on the same images.
 
-    KERAS_HOME=COPY python benchmarks/results.py --data=../shared/data --write=docs/results.md
+    KERAS_HOME=COPY python benchmarks/results.py --data=../shared/data --write=docs/benchmarks/results.md
 
 COPY is a copy of ../shared/weights/keras_home. For every data set, network and seed, tfl divides the images, and both
 programs then read the same folder with `train` and `test`. tfl holds back what it needs for its choices from `train`.
