@@ -1,4 +1,4 @@
-"""Make the table of docs/benchmarks/results.md: the default of tfl and the recipe of the Keras guide on the same images.
+"""Make the table of docs/benchmarks/results.md: the default of tfl and the recipe of the Keras guide.
 
     KERAS_HOME=COPY python benchmarks/results.py --data=../shared/data --write=docs/benchmarks/results.md
 
