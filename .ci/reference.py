@@ -63,6 +63,11 @@ WORKDIR = (
     ("MODEL_CARD.md", "run, at its end; `tfl report`", "the model card, to be completed by people"),
     ("export/", "`tfl export`", "the exported files, and `certificate.json`, which compares each with `model.keras`"),
     ("pretrain/", "run with `pretrain.source`", "the workdir of the pre-training"),
+    (
+        "pretraining.json",
+        "`tfl pretrain` without labels",
+        "how the backbone in `model.keras` was pre-trained; such a run has no classifier",
+    ),
     ("scratch/", "run with `scratch.epochs`", "the workdir of the training from scratch"),
     (".lock", "run", "locks the workdir, so that only one run at a time uses it"),
 )

@@ -125,5 +125,5 @@ def _digest(path: Path) -> str:
     if path.suffix == ".csv":
         return hashlib.sha256(path.read_bytes()).hexdigest()
     if path.name == "metrics.json":
-        return json.dumps(json.loads(path.read_text())["test"])
+        return json.dumps(json.loads(path.read_text()).get("test"))
     return f"{path.read_text().count('<img')} pictures" if path.name == "report.html" else "there"

@@ -22,6 +22,7 @@ SCRIPTS = [
     "rank_backbones",
     "update",
     "measure_value",
+    "pretrain",
 ]
 
 

@@ -65,6 +65,7 @@ with epy.lazy_api_imports(globals()):
     from tfl.recipe.convert import convert_data
     from tfl.recipe.extraction import extract_features
     from tfl.recipe.finished import TransferResult, load_run
+    from tfl.recipe.pretrain import PretrainResult, pretrain
     from tfl.recipe.preview import preview_data
     from tfl.recipe.ranking import rank_backbones
     from tfl.recipe.study import run_study

@@ -19,7 +19,7 @@ def recipes() -> dict[str, Path]:
 
     Example:
         >>> sorted(recipes())
-        ['flowers', 'folder', 'hymenoptera', 'quickstart']
+        ['flowers', 'folder', 'hymenoptera', 'pretrain_selfsupervised', 'pretrain_supervised', 'quickstart']
     """
     package = Path(__file__).resolve().parent
     installed = package / "configs"
@@ -59,7 +59,7 @@ def load_recipe(
     Example:
         >>> config = tfl.load_recipe("folder", "photos", {"backbone.alpha": 0.35, "finetune.epochs": 3})
         >>> config.data.source, config.finetune.epochs, config.finetune.unfreeze
-        ('folder:photos', 3, '2')
+        ('folder:photos', 3, 'auto')
     """
     found = runpy.run_path(find_recipe(name)).get("get_config")
     config = found() if callable(found) else None

@@ -21,8 +21,8 @@ def train_command(config: TransferConfig, workdir: str) -> list[str]:
         workdir: the folder of the run.
 
     Example:
-        >>> config = tfl.TransferConfig(data=tfl.DataConfig(source="digits"))
-        >>> train_command(config, "runs/again")[:4]
+        >>> config = tfl.load_recipe(source="digits")
+        >>> train_command(config, "runs/again")
         ['tfl', 'train', 'digits', '--workdir=runs/again']
     """
     usual, *others = (_command(config, workdir, name, recipe) for name, recipe in _known_recipes())

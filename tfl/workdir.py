@@ -35,6 +35,7 @@ from tfl.progress import say
 REPORT = "report.html"
 AUDIT = "audit.csv"  # the findings of the short audit of a run
 DECISIONS = "decisions.csv"  # what the decisions of a person changed in the data of a run
+PRETRAINING = "pretraining.json"  # how a backbone was pre-trained without labels; such a run has no classifier
 GROUPS = "groups.csv"  # the groups of the examples of a run with `data.groups`
 EXAMPLES = "examples.csv"  # the examples of an updated run, which are its source
 STATISTICS = "statistics.npz"  # the sums from which ridge regression solved the head
@@ -136,6 +137,7 @@ class Workdir:
         refuse_study(workdir.path, argument)
         workdir.read_config()
         check_finished(workdir.path, argument)
+        workdir.check_classifier(argument)
         return workdir
 
     def begin(self, config: dict[str, Any]) -> None:
@@ -216,7 +218,23 @@ class Workdir:
         file = self.path / "metrics.json"
         if not file.exists():
             return None
+        self.check_classifier()
         return read_json(file, METRICS)
+
+    def check_classifier(self, argument: str = "workdir") -> None:
+        """Refuse a run that has pre-trained a backbone without labels, and so has no classifier.
+
+        Args:
+            argument: the caller's name for the folder, for the message.
+
+        Raises:
+            InputError: it is such a run.
+        """
+        if (self / PRETRAINING).exists():
+            raise InputError(
+                f"`{argument}` must be a run that learned labels. Received: {str(self.path)!r}, a backbone that was "
+                f"pre-trained without labels. Did you mean --config.backbone.weights={self.path} in a new run?"
+            )
 
     def visible(self) -> list[str]:
         """Return the names of the files and folders in the workdir, without hidden ones, in order."""

@@ -16,6 +16,7 @@ SCRIPTS = [
     "convert_data.py",
     "extract_features.py",
     "measure_value.py",
+    "pretrain.py",
     "preview_data.py",
     "rank_backbones.py",
     "train.py",
@@ -24,7 +25,7 @@ COMMANDS = {path.stem for path in (ROOT / "tfl" / "commands").glob("*.py") if "r
 
 
 def test_these_scripts_call_the_commands_with_a_config():
-    assert {"audit", "convert", "features", "preview", "rank", "train", "value"} == COMMANDS
+    assert {"audit", "convert", "features", "pretrain", "preview", "rank", "train", "value"} == COMMANDS
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -15,6 +15,7 @@ COMMANDS = {
     "preview": "write a picture of what the network sees, before and after augmentation",
     "audit": "look for wrong labels, duplicates, leaks and shortcuts in a data set",
     "value": "measure what pre-training was worth for a data set, in labels",
+    "pretrain": "pre-train a backbone on your own images, with or without labels",
     "rank": "rank pretrained networks for a data set, without training any",
     "update": "add and remove photos of a finished run without training anew",
     "convert": "write a data set into TFRecord or ArrayRecord files",

@@ -12,6 +12,7 @@ from tfl.config.names import (
     RUNTIMES,
     SAMPLINGS,
     SCHEDULES,
+    SUPERVISED,
     TARGETS,
     TRACKERS,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "SAMPLINGS",
     "SCHEDULES",
     "SHORT_NAMES",
+    "SUPERVISED",
     "TARGETS",
     "TRACKERS",
     "BackboneConfig",

@@ -145,7 +145,7 @@ def left_to_tfl(config: TransferConfig) -> list[str]:
     """Return the options that tfl is to choose.
 
     Example:
-        >>> left_to_tfl(TransferConfig(probe=ProbeConfig(folds=-1)))
+        >>> left_to_tfl(TransferConfig.from_dict({"probe": {"folds": -1}}))
         ['probe.folds']
     """
     return [path for path in CHOSEN if is_left_to_tfl(path, value_of(config, path))]

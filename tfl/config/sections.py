@@ -16,10 +16,12 @@ from tfl.config.names import (
     LOSSES,
     OPTIMIZERS,
     POOLINGS,
+    PRETRAINING,
     RUNTIMES,
     SAMPLINGS,
     SCHEDULES,
     SOLVERS,
+    SUPERVISED,
     TARGETS,
 )
 from tfl.config.option import (
@@ -64,7 +66,7 @@ class BackboneConfig:
 
 @dataclasses.dataclass
 class PretrainConfig:
-    """Pre-training of the backbone on another source, in place of published weights.
+    """Pre-training of the backbone: in `tfl pretrain` on its source, in `tfl train` before it on another source.
 
     Example:
         >>> pretrain = PretrainConfig(source="folder:insects", epochs=30)
@@ -73,7 +75,12 @@ class PretrainConfig:
         'rand'
     """
 
-    source: str = option("", SOURCE_OR_NONE, "Images to pre-train on; empty: no pre-training.")
+    source: str = option("", SOURCE_OR_NONE, "Images to pre-train on before a run; empty: no pre-training.")
+    method: str = option(
+        SUPERVISED,
+        OneOf(PRETRAINING),
+        "What is learned; supervised: the labels, barlow_twins: what two augmented views of an image share.",
+    )
     epochs: int = option(20, AT_LEAST_ONE, "Epochs of pre-training.")
     learning_rate: float = option(3e-3, _LEARNING_RATE, "Learning rate of pre-training.")
     augmentation: str = option(

@@ -78,7 +78,7 @@ def load_folder(path: str, kind: Input, max_bad_fraction: float = 0.1, group_pat
         if line:
             progress.say(line)
     rows = [(split, class_name, file) for split, class_name, folder in layout.classes for file in folder.all_files()]
-    good, bad = _scan(kind, rows, max_bad_fraction)
+    good, bad = scan_rows(kind, rows, max_bad_fraction)
     _check_classes_are_left(kind, {row[:2] for row in rows} - {row[:2] for row, _ in good})
     ids, source = _ids(root, good), f"folder:{path}"
     groups = read_groups(group_pattern, ids, source)
@@ -111,7 +111,7 @@ def load_known_classes(
     if not folders or None in names:
         return None
     rows = [("", str(name), file) for name, item in zip(names, folders, strict=True) for file in item.all_files()]
-    good, bad = _scan(kind, rows, max_bad_fraction) if rows else ([], ())
+    good, bad = scan_rows(kind, rows, max_bad_fraction) if rows else ([], ())
     if not good:
         raise InputError(
             f"`source` must have {kind.noun[1]} of at least one class. Received: folder:{path}, which has none."
@@ -143,7 +143,7 @@ def load_files(files: Sequence[str], labels: np.ndarray, class_names: Sequence[s
     return make_file_source(kind, [str(number) for number in range(len(rows))], rows, (), labels, class_names)
 
 
-def _scan(kind: Input, rows: Sequence[Row], max_bad_fraction: float) -> tuple[list[tuple[Row, Scanned]], Bad]:
+def scan_rows(kind: Input, rows: Sequence[Row], max_bad_fraction: float) -> tuple[list[tuple[Row, Scanned]], Bad]:
     """Return the usable files, and (path, reason) of the others."""
     scanned = list(zip(rows, scan_files(kind, [file for _, _, file in rows]), strict=True))
     bad = tuple((row[2], str(result)) for row, result in scanned if not isinstance(result, Scanned))

@@ -94,6 +94,21 @@ METRICS = _object(
     ["test", "validation", "kept", "num_examples", "phases", "contract"],
 )  # metrics.json
 
+_QUALITY = _object(
+    {
+        "num_examples": COUNT,
+        "dimensions": COUNT,
+        "effective_rank": SIZE,
+        "spread": SHARE,
+        **dict.fromkeys(("accuracy", "low", "high"), SHARE_OR_NONE),
+    },
+    ["num_examples", "dimensions", "effective_rank", "spread"],
+)
+PRETRAINED = _object(
+    {"loss": NUMBER, "collapsed": {"type": "boolean"}, "epochs": COUNT, "before": _QUALITY, "after": _QUALITY},
+    ["loss", "collapsed", "epochs", "before", "after"],
+)  # metrics.json of pre-training without labels
+
 _OVER_SEEDS = {"mean": NUMBER, "standard_deviation": SIZE_OR_NONE, "low": NUMBER_OR_NONE, "high": NUMBER_OR_NONE}
 _SEED = {"type": "integer", "minimum": 0}
 STUDY = _object(

@@ -72,17 +72,27 @@ def frozen_features(config: TransferConfig, splits: Splits, weights: str = "") -
 
 def frozen_extractor(config: TransferConfig, splits: Splits, weights: str = "") -> Extractor:
     """Return the extractor of these features; see `frozen_features`."""
+    backbone = backbone_of(config, weights)
+    lower, _ = split_at_features(build_classifier(backbone, HeadSpec(1, config.head.pooling)))
+    return make_extractor(lower, splits.source, config.features, open_store(config.features))
+
+
+def backbone_of(config: TransferConfig, weights: str = "") -> keras.Model:
+    """Return the backbone of a checked config; random weights are those of a run with this config.
+
+    Args:
+        config: the options.
+        weights: of the backbone; empty: those of the config.
+    """
     options = config.backbone
-    keras.utils.set_random_seed(config.seed)  # random weights are those of a run with this config
-    backbone = build_backbone(
+    keras.utils.set_random_seed(config.seed)
+    return build_backbone(
         options.name,
         image_size=config.data.image_size,
         alpha=options.alpha,
         weights=weights or options.weights,
         channels=config.data.channels,
     )
-    lower, _ = split_at_features(build_classifier(backbone, HeadSpec(1, config.head.pooling)))
-    return make_extractor(lower, splits.source, config.features, open_store(config.features))
 
 
 def _write_npy(output: epath.Path, features: Outputs, splits: Splits) -> None:

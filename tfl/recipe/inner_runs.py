@@ -6,6 +6,7 @@ from typing import Any
 from tfl.build import load_splits, validate_config
 from tfl.config import (
     OF_TARGET,
+    SUPERVISED,
     FeaturesConfig,
     FinetuneConfig,
     PretrainConfig,
@@ -18,6 +19,7 @@ from tfl.errors import InputError
 from tfl.progress import say
 from tfl.recipe.balance import Balance
 from tfl.recipe.probe import HIDDEN_HEAD_L2
+from tfl.recipe.views import PretrainingData, check_augmentation, load_examples
 from tfl.tasks import get_task, task_of_labels
 
 BACKBONE_L2 = 1e-4  # a network with random weights needs its own L2 regularization
@@ -33,21 +35,30 @@ _REPLACED = ("epochs", "learning_rate", "unfreeze", "batch_norm")  # an inner ru
 
 @dataclasses.dataclass(frozen=True)
 class Pretraining:
-    """The run that trains the weights of the backbone: its config, and its data, which are already read."""
+    """The run that trains the weights of the backbone: its config, and its data, which are already read.
+
+    Attributes:
+        config: the options of that run.
+        splits: its data, with labels.
+        examples: its data for a method without labels; None for one with labels.
+    """
 
     config: TransferConfig
     splits: Splits
+    examples: PretrainingData | None = None
 
 
 def prepare_pretraining(config: TransferConfig) -> Pretraining:
-    """Return the run on `pretrain.source`; its task comes from the labels there, not from `task.name`.
+    """Return the run on `pretrain.source`; the task of labels there comes from them, not from `task.name`.
 
     Raises:
         InputError: the source cannot be used, or does not fit the options.
     """
-    inner = _from_random_weights(config, config.pretrain)
-    inner.data = data_of_pretraining(config)
     try:
+        if config.pretrain.method != SUPERVISED:
+            return _without_labels(config)
+        inner = _from_random_weights(config, config.pretrain)
+        inner.data = data_of_pretraining(config)
         splits = load_splits(inner)
         inner.task.name = task_of_labels(splits.index.labels).name
         inner = validate_config(inner)
@@ -57,6 +68,27 @@ def prepare_pretraining(config: TransferConfig) -> Pretraining:
         raise InputError(f"{text} This is about pre-training on pretrain.source={config.pretrain.source!r}.") from error
     _say_differences(config, inner, "pretrain", ("task.name", *(f"data.{name}" for name in OF_TARGET)))
     return Pretraining(inner, splits)
+
+
+def _without_labels(config: TransferConfig) -> Pretraining:
+    inner = TransferConfig.from_dict(config.to_dict())
+    inner.data, inner.scratch = data_of_pretraining(config), ScratchConfig()
+    inner.pretrain = dataclasses.replace(config.pretrain, source="")
+    check_augmentation(inner)
+    examples = load_examples(inner)
+    return Pretraining(inner, examples.splits, examples)
+
+
+def own_pretraining(config: TransferConfig) -> TransferConfig:
+    """Return the config of a run that learns the labels of `data.source` with the options of `pretrain`.
+
+    Unlike a run inside a run, it has its own task, and may continue from published weights.
+    """
+    inner = _from_random_weights(config, config.pretrain)
+    inner.backbone.weights = config.backbone.weights
+    inner.data.augmentation = config.pretrain.augmentation
+    _say_differences(config, inner, "pretrain", ())
+    return inner
 
 
 def prepare_scratch(config: TransferConfig) -> TransferConfig:

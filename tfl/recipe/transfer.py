@@ -37,6 +37,7 @@ from tfl.recipe.result import PhaseResult
 from tfl.recipe.run import Run
 from tfl.recipe.shorten import shorten
 from tfl.recipe.unused import unused_options
+from tfl.recipe.views import pretrain_on_views
 from tfl.recipes import load_recipe
 from tfl.report import write_report
 from tfl.tasks import get_task
@@ -226,7 +227,10 @@ def make_backbone(config: TransferConfig, weights: str) -> keras.Model:
 def _pretrained(config: TransferConfig, run: Workdir, pretraining: Pretraining) -> keras.Model:
     """Train the backbone from random weights on another source, and return it with the trained weights."""
     say(f"pre-training on {config.pretrain.source}, in {run / 'pretrain'}")
-    _run(pretraining.config, run / "pretrain", None, pretraining.splits, say_phases)
+    if pretraining.examples is None:
+        _run(pretraining.config, run / "pretrain", None, pretraining.splits, say_phases)
+    else:
+        pretrain_on_views(pretraining.config, run / "pretrain", pretraining.examples)
     say(f"transfer to {config.data.source}")
     return make_backbone(config, str(run / "pretrain"))
 

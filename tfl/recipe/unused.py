@@ -54,7 +54,8 @@ _RULES: tuple[_Rule, ...] = (  # the options, the reason why they have no effect
         "finetune.unfreeze is '0', so only the head is trained",
         lambda c: c.finetune.unfreeze == "0",
     ),
-    (("pretrain.epochs", "pretrain.learning_rate", "pretrain.augmentation"), "pretrain.source is empty",
+    (tuple(f"pretrain.{name}" for name in ("method", "epochs", "learning_rate", "augmentation")),
+     "pretrain.source is empty",
      lambda c: not c.pretrain.source),
     (
         ("finetune.loss",),

@@ -43,6 +43,11 @@ class ValueResult:
     Attributes:
         summary: the curves, the worth in labels, the forecasts, and the answer in sentences.
         folder: with value.html, value.csv and value.json.
+
+    Example:
+        >>> value = tfl.measure_value("folder:photos", "value", sizes=[1, 2], seeds=2, ways=["frozen"])
+        >>> (value.folder / "value.html").exists()
+        True
     """
 
     summary: Summary

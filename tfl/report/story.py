@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from tfl.config import SUPERVISED
 from tfl.data.split_names import SPLITS
 from tfl.report.audited import audit_blocks
 from tfl.report.blocks import Block, Charts, Details, Heading, Section, Table, Text
@@ -141,7 +142,12 @@ def _tell_phases(facts: Facts) -> Iterator[str]:
     if pretrain.source:
         yield (
             f"Before: the backbone was trained from random weights on {pretrain.source}, for "
-            f"{count(pretrain.epochs, 'epoch')}. That run has its own report, in pretrain/."
+            f"{count(pretrain.epochs, 'epoch')}. "
+            + (
+                "That run has its own report, in pretrain/."
+                if pretrain.method == SUPERVISED
+                else "Its labels were not used; the quality of its features is in pretrain/metrics.json."
+            )
         )
     if "probe" in phases:
         probe, (frozen, changed), hidden = (

@@ -6,6 +6,7 @@ import tensorflow as tf
 from tfl.errors import InputError
 from tfl.tasks import Task, get_task
 from tfl.tasks.loss_options import OtherCrossEntropy
+from tfl.training.objective.views import LossOverBatch
 
 Measure = keras.losses.Loss | keras.metrics.Metric
 
@@ -150,6 +151,17 @@ def per_example_loss(loss: keras.losses.Loss, labels: tf.Tensor, logits: tf.Tens
         loss = keras.losses.CategoricalCrossentropy(from_logits=loss.get_config().get("from_logits", True))
     values = tf.convert_to_tensor(loss.call(align_labels(labels, logits, loss), logits))
     return _one_each(values, tf.shape(logits)[0])
+
+
+def values_at_fault(loss: keras.losses.Loss, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Return a number for each example, `(B,)`, that is finite unless the example makes the loss of a batch not finite.
+
+    It is the loss of the example; for a loss over the batch, in which every example has the same loss, the sum of its
+    outputs.
+    """
+    if isinstance(loss, LossOverBatch):
+        return tf.reduce_sum(tf.cast(logits, tf.float32), axis=-1)
+    return per_example_loss(loss, labels, logits)
 
 
 def _one_each(values: tf.Tensor, count: tf.Tensor) -> tf.Tensor:

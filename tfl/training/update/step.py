@@ -15,7 +15,7 @@ import tensorflow as tf
 from tfl.distribution.replicas import apply_on_replica, gather_over_replicas, read_sums, write_sums
 from tfl.errors import InputError
 from tfl.training.objective.calibrated_loss import CalibratedLoss
-from tfl.training.objective.losses import can_mix, label_rows, per_example_loss
+from tfl.training.objective.losses import can_mix, label_rows, per_example_loss, values_at_fault
 from tfl.training.objective.metrics import build_metric, feed_metric
 from tfl.training.update.averaging import WeightAverage, averaged_variables
 from tfl.training.update.batches import Batch, unpack, without_hidden_nan
@@ -261,7 +261,7 @@ class Trainer:
         position = tf.cast(batch.start + tf.range(tf.shape(batch.weights)[0]), tf.int64)
         ids = self.totals.seen + position if batch.ids is None else batch.ids
         ids = batch.real(ids if ids.dtype == tf.string else tf.strings.as_string(ids))
-        losses = batch.real(per_example_loss(self.train_loss, batch.labels, logits) * batch.weights)
+        losses = batch.real(values_at_fault(self.train_loss, batch.labels, logits) * batch.weights)
         by_input = tf.zeros_like(losses, tf.bool)
         for values in (plain.labels, plain.weights):  # the weight is NaN if the input is not finite
             if values.dtype.is_floating:
