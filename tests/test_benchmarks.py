@@ -44,6 +44,18 @@ def test_intervals_are_timed_against_scikit_learn(run_script):
         assert len(seconds) == 3 and all(float(value.removesuffix(" s")) >= 0 for value in seconds)
 
 
+def test_an_update_has_the_objective_of_a_new_sum(run_script, shared, keras_home):
+    result = run_script("benchmarks/update.py", "--times", "--rows=300", "--columns=30")
+    assert result.returncode == 0, result.stderr
+    assert float(result.stdout.rpartition(": ")[2]) < 1e-8
+    flags = ["--sets=hymenoptera:32", "--networks=MobileNet:0.25", "--seeds=1", "--store=none"]
+    result = run_script("benchmarks/update.py", f"--data={shared}/data", *flags)
+    assert result.returncode == 0, result.stderr
+    ((_, _, *heads, accuracy, loss),) = read_table(result.stdout, "hymenoptera")
+    assert len(heads) == 3 and all("/" in cell for cell in heads)
+    assert accuracy[0] in "+-" and "to" in loss
+
+
 @pytest.mark.slow  # two processes, each with TensorFlow and a network
 def test_memory_is_measured_for_both_steps(run_script, keras_home):
     result = run_script("benchmarks/memory.py", "--images=200")
