@@ -106,7 +106,7 @@ OPTION = (
     Wrong("train digits --arch=VGG16", "Did you mean 'backbone'?"),
     Wrong("train digits --dropout_rate=0.2", "Did you mean 'config.head.dropout'?"),
     Wrong("train digits --epochs=ten", "invalid literal for int()"),
-    Wrong("train digits --epochs=-1", "`finetune.epochs` must be at least 0."),
+    Wrong("train digits --epochs=-2", "`finetune.epochs` must be at least 0, or -1: tfl chooses."),
     Wrong("train digits --epochs", "Missing value for flag"),
     Wrong("train digits --epochs=3 --config.finetune.epochs=4", "`epochs` must be given once."),
     Wrong("train digits --config.finetune.lr=1", "Did you mean 'finetune.learning_rate'?"),

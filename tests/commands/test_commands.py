@@ -47,7 +47,7 @@ def test_train_needs_a_folder_alone(home):
     config = json.loads((home / "runs" / "photos" / "config.json").read_text())
     assert config["data"]["source"] == f"folder:{home / 'photos'}"
     assert (config["seed"], config["data"]["batch_size"], config["finetune"]["unfreeze"]) == (3, 8, "1")
-    assert tfl.load_recipe().finetune.ema == config["finetune"]["ema"] == 0.9 != tfl.FinetuneConfig().ema
+    assert tfl.load_recipe().finetune.ema == config["finetune"]["ema"] == 0.95 != tfl.FinetuneConfig().ema
 
 
 def test_command_script_and_python_give_the_same_numbers(home):
@@ -57,12 +57,9 @@ def test_command_script_and_python_give_the_same_numbers(home):
     long.sort(key=lambda word: not word.startswith("--config="))
     script = warm.run([ROOT / "scripts" / "train.py", *long, "--workdir=runs/script"], os.environ, home)
     assert script.returncode == 0, script.stderr
-    config = tfl.TransferConfig(
-        seed=3,
-        data=tfl.DataConfig(source=f"folder:{home / 'photos'}", image_size=32, batch_size=8),
-        backbone=tfl.BackboneConfig(name="MobileNet", alpha=0.25, weights="none"),
-        finetune=tfl.FinetuneConfig(epochs=1, unfreeze="1", learning_rate=1e-4, mixup=0.2, ema=0.9),
-    )
+    options = {"backbone.name": "MobileNet", "backbone.alpha": 0.25, "backbone.weights": "none", "seed": 3}
+    options |= {"data.image_size": 32, "data.batch_size": 8, "finetune.epochs": 1, "finetune.unfreeze": "1"}
+    config = tfl.load_recipe("folder", home / "photos", options)
     tfl.transfer(config, home / "runs" / "python")
     command, *others = (read_metrics(home, name) for name in ("photos", "script", "python"))
     assert others == [command, command]

@@ -28,11 +28,6 @@ class Choice:
     num_examples: int
 
     @property
-    def standard_error(self) -> float:
-        """The standard error of the difference, from the width of its interval."""
-        return (self.high - self.low) / (2 * 1.96)
-
-    @property
     def difference(self) -> float:
         """The difference first - second; it is below 0 if the first model is better."""
         return self.first - self.second

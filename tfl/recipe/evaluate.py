@@ -31,7 +31,8 @@ def keep_the_better(
 
     Each phase is compared at its own temperature, the one that would be saved with its model. After cross-validation
     the frozen network's head is solved on all examples of train and validation, and fine-tuning has only those of
-    train. So fine-tuning must then be better by more than one standard error.
+    train, and its best epoch is chosen on the validation examples. So fine-tuning must then be surely better: the 95 %
+    interval of the difference must be below 0.
 
     Returns:
         The phase that is kept, and the losses that decided; {} if there was only one phase. The model then has the
@@ -44,27 +45,27 @@ def keep_the_better(
     choice = compare_losses(first, second, run.example_weights(first.ids))
     record = dataclasses.asdict(choice)  # metrics.json names the phases
     losses = {"finetune": record.pop("first"), "probe": record.pop("second"), "difference": choice.difference}
-    margin = choice.standard_error if run.config.probe.folds else 0.0
-    _say_choice(choice, margin, "calibrated validation loss" if run.task.has_temperature else "validation loss")
-    if choice.difference < -margin:
+    is_better = choice.high < 0 if run.config.probe.folds else choice.difference < 0
+    _say_choice(choice, "calibrated validation loss" if run.task.has_temperature else "validation loss", kept=is_better)
+    if is_better:
         return tuned, losses | record
     run.model.set_weights(probe.weights)
     return probe, losses | record
 
 
-def _say_choice(choice: Choice, margin: float, loss: str) -> None:
+def _say_choice(choice: Choice, loss: str, *, kept: bool) -> None:
     losses = f"the {loss}: {choice.second:.4f} frozen, {choice.first:.4f} fine-tuned"
     if choice.difference >= 0:
         say(f"fine-tuning does not lower {losses}; the frozen network is kept")
         return
-    if choice.difference >= -margin:
-        say(
-            f"fine-tuning does not lower {losses}, by more than a standard error ({margin:.4f}); the frozen network, "
-            "whose head has seen all examples, is kept"
-        )
-        return
     between = f"95 % interval of the difference {choice.low:+.4f} to {choice.high:+.4f}"
-    say(f"fine-tuning lowers {losses} ({between}{'' if choice.high < 0 else ': it may be chance'}); it is kept")
+    if kept:
+        say(f"fine-tuning lowers {losses} ({between}{'' if choice.high < 0 else ': it may be chance'}); it is kept")
+    else:
+        say(
+            f"fine-tuning lowers {losses}, but it may be chance ({between}); the frozen network, whose head has seen all "
+            "examples, is kept"
+        )
 
 
 def evaluate_kept(run: Run, kept: PhaseResult, phases: Sequence[PhaseResult], choice: dict[str, Any]) -> dict[str, Any]:

@@ -190,7 +190,7 @@ def _reason(facts: Facts) -> str:
         return ""
     losses = facts.metrics.choice.losses()
     if facts.metrics.kept == "probe" and len(losses) == 2 and losses["finetune"] < losses["probe"]:
-        return ", because fine-tuning is not better by more than one standard error"
+        return ", because fine-tuning is not better by more than chance"
     return ", because its validation loss is lower"
 
 
