@@ -63,8 +63,8 @@ def _say_choice(choice: Choice, loss: str, *, kept: bool) -> None:
         say(f"fine-tuning lowers {losses} ({between}{'' if choice.high < 0 else ': it may be chance'}); it is kept")
     else:
         say(
-            f"fine-tuning lowers {losses}, but it may be chance ({between}); the frozen network is kept, whose head has "
-            "seen all examples"
+            f"fine-tuning lowers {losses}, but it may be chance ({between}); the frozen network is kept, whose head "
+            "has seen all examples"
         )
 
 
