@@ -20,6 +20,7 @@ SCRIPTS = [
     "preview_data",
     "convert_data",
     "rank_backbones",
+    "search",
     "update",
     "measure_value",
     "pretrain",

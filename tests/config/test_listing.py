@@ -19,13 +19,14 @@ SCRIPTS = [
     "pretrain.py",
     "preview_data.py",
     "rank_backbones.py",
+    "search.py",
     "train.py",
 ]
 COMMANDS = {path.stem for path in (ROOT / "tfl" / "commands").glob("*.py") if "recipes.define(" in path.read_text()}
 
 
 def test_these_scripts_call_the_commands_with_a_config():
-    assert {"audit", "convert", "features", "pretrain", "preview", "rank", "train", "value"} == COMMANDS
+    assert {"audit", "convert", "features", "pretrain", "preview", "rank", "search", "train", "value"} == COMMANDS
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -8,9 +8,11 @@ import pytest
 from option_runs import make_config, tiny_networks, write_photos
 
 from tfl.backbones.names import expand_backbones, list_at_hand
+from tfl.config import BackboneConfig
 from tfl.errors import InputError
 from tfl.recipe import ranking
 from tfl.recipe.ranking import rank_backbones
+from tfl.workdir import write_json
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,10 @@ def test_each_network_is_measured_and_the_best_is_first(folder, capsys):
     written = json.loads((folder / "ranks" / "ranking.json").read_text())
     assert [row["name"] for row in written["backbones"]] == [one.name for one in ranked]
     lines = (folder / "ranks" / "ranking.csv").read_text().splitlines()
-    assert len(lines) == 3 and lines[0].startswith("name,alpha,metric,low,high,loss")
+    assert len(lines) == 3 and lines[0].startswith("name,alpha,weights,metric,low,high,loss")
+    (only,) = written["rounds"]  # all examples are in the first round
+    assert only["order"] == [one.label for one in ranked] and only["examples"] == ranked[0].examples
+    assert (folder / "ranks" / "ranking.html").exists()
 
 
 def test_the_test_split_changes_nothing(folder, monkeypatch):
@@ -113,6 +118,28 @@ def test_names_patterns_and_weights_at_hand(tmp_path, monkeypatch):
     for wrong, message in ((["At_Hand"], "has no published weights"), (["VVG*"], "must match the name of a network")):
         with pytest.raises(InputError, match=message):
             expand_backbones(wrong)
+
+
+def test_weights_files_and_finished_runs_are_entries(folder, tmp_path, capsys):
+    config = make_config(folder / "photos", folder / "store", {})
+    run = tmp_path / "run"
+    run.mkdir()
+    network = rank_backbones(config, ["MobileNet:0.5"])[0]
+    extractor = ranking._prepare(ranking._config_of(config, "MobileNet:0.5")).extractor
+    extractor.model.save(run / "model.keras")
+    own = dataclasses.replace(config, backbone=BackboneConfig("MobileNet", 0.5))
+    write_json(run / "config.json", dataclasses.asdict(own))
+    write_json(run / "metrics.json", {})
+    capsys.readouterr()
+    ranked = rank_backbones(config, [str(run), f"MobileNet:0.5={run / 'model.keras'}"])
+    assert {one.label for one in ranked} == {f"MobileNet:0.5={run}", f"MobileNet:0.5={run / 'model.keras'}"}
+    assert {one.name for one in ranked} == {"MobileNet"} and {one.parameters for one in ranked} == {network.parameters}
+    assert f"{run} was trained on these examples" in capsys.readouterr().err
+    with pytest.raises(InputError, match=r"must name the network of a weights file.*Did you mean MobileNetV2="):
+        rank_backbones(config, [str(run / "model.keras")])
+    (run / "metrics.json").unlink()
+    with pytest.raises(InputError, match="`backbones` must"):
+        rank_backbones(config, [str(run)])
 
 
 def test_wrong_names_are_answered_before_anything_is_read(folder):

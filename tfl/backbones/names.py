@@ -80,7 +80,7 @@ def expand_backbones(texts: Sequence[str]) -> list[str]:
         found = [text]
         if text.lower() == AT_HAND:
             found = list_at_hand()
-        elif any(sign in text for sign in "*?["):
+        elif any(sign in text for sign in "*?[") and "=" not in text and not Path(text).expanduser().exists():
             found = list_backbones(text)
         if not found:
             raise InputError(

@@ -17,6 +17,7 @@ COMMANDS = {
     "value": "measure what pre-training was worth for a data set, in labels",
     "pretrain": "pre-train a backbone on your own images, with or without labels",
     "rank": "rank pretrained networks for a data set, without training any",
+    "search": "search for the options with the smallest held-out loss",
     "update": "add and remove photos of a finished run without training anew",
     "convert": "write a data set into TFRecord or ArrayRecord files",
     "features": "write the features of a frozen backbone for other programs",

@@ -6,7 +6,8 @@ Without --backbones, it ranks all networks whose published weights are in the ca
 --max_parameters limit the network that it advises to take.
 
 Each network stays frozen, and a head is solved on its features in cross-validation, on the train and validation
-examples. The test split is never used. It prints a table, best first, and writes ranking.csv and ranking.json.
+examples. The test split is never used. It prints a table, best first, and writes ranking.html
+(accuracy against time, with the Pareto front), ranking.csv and ranking.json.
 """
 
 import dataclasses
@@ -16,10 +17,11 @@ from absl import flags
 
 import tfl
 from tfl import cli
-from tfl.backbones.names import AT_HAND, expand_backbones, parse_backbone
+from tfl.backbones.entries import backbone_of
+from tfl.backbones.names import AT_HAND, expand_backbones
 from tfl.checks import check_config
 from tfl.commands import recipes
-from tfl.config import BackboneConfig, TransferConfig
+from tfl.config import TransferConfig
 from tfl.progress import say
 from tfl.selection.advice import advise
 
@@ -27,8 +29,8 @@ _CONFIG = recipes.define("image_size", "seed")
 _BACKBONES = flags.DEFINE_list(
     "backbones",
     [AT_HAND],
-    "Names with commas between them, with a width multiplier as in MobileNet:0.25, or patterns; at_hand: all networks "
-    "whose published weights are in the cache of Keras.",
+    "Names with commas between them, with a width multiplier as in MobileNet:0.25, patterns, finished runs, weights "
+    "files as in MobileNet:0.25=my.h5; at_hand: all networks whose published weights are in the cache of Keras.",
 )
 _LATENCY = flags.DEFINE_float(
     "max_latency_ms", 0.0, "Advise on networks that take at most so many milliseconds; 0: any.", lower_bound=0.0
@@ -36,7 +38,9 @@ _LATENCY = flags.DEFINE_float(
 _PARAMETERS = flags.DEFINE_integer(
     "max_parameters", 0, "Advise on networks with at most so many parameters; 0: any.", lower_bound=0
 )
-_OUTPUT = flags.DEFINE_string("output", None, "The folder for ranking.csv and ranking.json.", required=True)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "The folder for ranking.html, ranking.csv and ranking.json.", required=True
+)
 _SHOWN = {"metric": "{:.4f}", "low": "{:.4f}", "high": "{:.4f}", "loss": "{:.4f}", "neighbours": "{:.4f}"} | {
     "log_evidence": "{:.3f}", "h_score": "{:.3f}", "n_leep": "{:.3f}", "parameters": "{:,}", "milliseconds": "{:.1f}",
     "examples": "{:,}",
@@ -51,9 +55,7 @@ def check(argv: list[str]) -> None:
     """Check the source and each network, before TensorFlow is imported."""
     config = _config(argv[1:])
     for text in expand_backbones(_BACKBONES.value):
-        spec, alpha = parse_backbone(text)
-        backbone = BackboneConfig(spec.name, alpha, config.backbone.weights)
-        check_config(dataclasses.replace(config, backbone=backbone))
+        check_config(dataclasses.replace(config, backbone=backbone_of(text, config.backbone.weights)))
 
 
 def main(argv: list[str]) -> None:

@@ -8,9 +8,10 @@ from etils import epath
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
-from tfl.backbones.names import expand_backbones, parse_backbone
+from tfl.backbones.entries import backbone_of, is_trained_on
+from tfl.backbones.names import expand_backbones
 from tfl.build import checked, load_splits
-from tfl.config import BackboneConfig, TransferConfig
+from tfl.config import TransferConfig
 from tfl.data import Splits, reading_explained
 from tfl.errors import InputError
 from tfl.evaluation import Predictions
@@ -19,56 +20,16 @@ from tfl.features import Extractor, cross_validate_head
 from tfl.files.writing import expand_home, make_folder
 from tfl.progress import say
 from tfl.recipe.extraction import frozen_extractor
+from tfl.report.ranking_page import RANKING_PAGE, write_ranking_page
 from tfl.selection import h_score, log_evidence, n_leep
 from tfl.selection.advice import on_front
+from tfl.selection.ranked import RankedBackbone, Round
 from tfl.tasks import Task, get_task
 from tfl.workdir import naming_the_output, write_csv, write_json
 
 NEIGHBOURS = 10
 FIRST = 250  # examples of the first round, drawn class by class; each round has twice as many
 MOST = 2000  # examples of the last round
-
-
-@dataclasses.dataclass(frozen=True)
-class RankedBackbone:
-    """What was measured of one network; nothing of it is from the test split.
-
-    Attributes:
-        name: of the network.
-        alpha: its width multiplier.
-        metric: the headline of the task on held-out folds: accuracy, or the mean absolute error.
-        low: lower end of its 95 % interval.
-        high: upper end.
-        loss: of the same predictions.
-        neighbours: accuracy of the ten nearest neighbours on held-out folds; NaN for values.
-        log_evidence: LogME of the features.
-        h_score: NaN for values, as n_leep.
-        n_leep: see `tfl.selection`.
-        parameters: of the network without its top.
-        milliseconds: of the frozen network for one example.
-        examples: number of examples of its last round.
-        is_on_front: no other network is better in no more time, or faster and as good.
-    """
-
-    name: str
-    alpha: float
-    metric: float
-    low: float
-    high: float
-    loss: float
-    neighbours: float
-    log_evidence: float
-    h_score: float
-    n_leep: float
-    parameters: int
-    milliseconds: float
-    examples: int
-    is_on_front: bool = True
-
-    @property
-    def label(self) -> str:
-        """Its name with the width multiplier, as `tfl rank` takes it."""
-        return self.name if self.alpha == 1 else f"{self.name}:{self.alpha:g}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,9 +56,10 @@ def rank_backbones(
 
     Args:
         config: the data, the task, and what else a run has; its own backbone does not count.
-        backbones: names, with a width multiplier as in "MobileNetV2:0.35"; patterns such as "EfficientNetB*"; or
-            "at_hand" for all networks whose published weights are in the cache of Keras.
-        output: a folder for `ranking.csv` and `ranking.json`; empty: no files.
+        backbones: names, with a width multiplier as in "MobileNetV2:0.35"; patterns such as "EfficientNetB*";
+            "at_hand" for all networks whose published weights are in the cache of Keras; workdirs of finished runs;
+            or weights files, with their network as in "MobileNetV2:0.35=my.weights.h5".
+        output: a folder for `ranking.html`, `ranking.csv` and `ranking.json`; empty: no files.
         folds: of the cross-validation.
 
     Returns:
@@ -123,18 +85,18 @@ def rank_backbones(
         raise InputError("`backbones` must name at least one network. Received: none.")
     candidates = [_prepare(own) for own in configs]
     task = get_task(config.task.name)
-    ranked = _rounds(candidates, task, folds)
+    ranked, rounds = _rounds(candidates, task, folds)
     sign = 1.0 if task.headline.higher_is_better else -1.0
     front = on_front([sign * one.metric for one in ranked], [one.milliseconds for one in ranked])
     ranked = [dataclasses.replace(one, is_on_front=bool(on)) for one, on in zip(ranked, front, strict=True)]
     if output:
-        _write(output, ranked, task.headline.metric)
+        _write(output, ranked, rounds, task)
     return ranked
 
 
-def _rounds(candidates: list[_Candidate], task: Task, folds: int) -> list[RankedBackbone]:
-    """Measure the networks on more and more examples, and return them best first; those left out come last."""
-    alive, left_out, before, size = candidates, [], [], FIRST
+def _rounds(candidates: list[_Candidate], task: Task, folds: int) -> tuple[list[RankedBackbone], list[Round]]:
+    """Measure the networks on more and more examples; return them best first, those left out last, and the rounds."""
+    alive, left_out, rounds, before, size = candidates, [], [], [], FIRST
     while True:
         alive = [_measure(one, size, folds) for one in alive]
         alive.sort(key=lambda one: _place(_measured(one), task))
@@ -143,9 +105,10 @@ def _rounds(candidates: list[_Candidate], task: Task, folds: int) -> list[Ranked
         left_out = [*(_measured(one) for one in out), *left_out]
         alive = [one for one in alive if one not in out]
         examples = _measured(best).examples
+        rounds.append(Round(examples, tuple(order), tuple(_measured(one).label for one in out)))
         say(f"{examples:,} examples: {', '.join(order)}" + (f"; left out: {len(out)}" if out else ""))
         if len(alive) == 1 or order == before or size >= MOST or size > examples:
-            return [*(_measured(one) for one in alive), *left_out]
+            return [*(_measured(one) for one in alive), *left_out], rounds
         before, size = [_measured(one).label for one in alive], 2 * size
 
 
@@ -174,13 +137,14 @@ def _is_surely_worse(one: _Candidate, best: _Candidate, task: Task) -> bool:
 
 
 def _prepare(config: TransferConfig) -> _Candidate:
+    if is_trained_on(config.backbone.weights, config.data.source):
+        say(f"{config.backbone.weights} was trained on these examples: its place in the ranking may be too good.")
     splits = load_splits(config)
     return _Candidate(config, splits, frozen_extractor(config, splits))
 
 
 def _config_of(config: TransferConfig, text: str) -> TransferConfig:
-    spec, alpha = parse_backbone(text)
-    return checked(dataclasses.replace(config, backbone=BackboneConfig(spec.name, alpha, config.backbone.weights)))
+    return checked(dataclasses.replace(config, backbone=backbone_of(text, config.backbone.weights)))
 
 
 def _measure(candidate: _Candidate, size: int, folds: int) -> _Candidate:
@@ -201,6 +165,7 @@ def _measure(candidate: _Candidate, size: int, folds: int) -> _Candidate:
     ranked = RankedBackbone(
         options.name,
         options.alpha,
+        options.weights,
         metrics[metric],
         low,
         high,
@@ -255,10 +220,19 @@ def _describe(one: RankedBackbone) -> str:
     )
 
 
-def _write(output: epath.PathLike, ranked: Sequence[RankedBackbone], metric: str) -> None:
+def _write(output: epath.PathLike, ranked: Sequence[RankedBackbone], rounds: Sequence[Round], task: Task) -> None:
     folder = expand_home(output, "output")
     make_folder(folder)
     rows = [dataclasses.asdict(one) for one in ranked]
-    write_json(folder / "ranking.json", {"metric": metric, "backbones": rows})
-    with naming_the_output(str(folder / "ranking.csv")):
+    with naming_the_output(str(folder)):
+        write_json(
+            folder / "ranking.json",
+            {
+                "metric": task.headline.metric,
+                "rounds": [dataclasses.asdict(one) for one in rounds],
+                "backbones": rows,
+            },
+        )
         write_csv(folder / "ranking.csv", list(rows[0]), (list(row.values()) for row in rows))
+        write_ranking_page(ranked, rounds, folder, task)
+    say(f"written: {folder / RANKING_PAGE}")

@@ -1,0 +1,197 @@
+"""Search for the options with the smallest held-out loss; the test split takes no part."""
+
+import dataclasses
+import gc
+import pprint
+import tempfile
+import time
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from etils import epath
+
+from tfl.build import checked, load_splits
+from tfl.config import TransferConfig, value_of
+from tfl.config.ranges import Range, Value, parse_ranges, with_values
+from tfl.data import Splits, reading_explained
+from tfl.data.index import UNUSED
+from tfl.errors import InputError
+from tfl.files.reading import read_json
+from tfl.files.writing import expand_home, make_folder, write_text
+from tfl.progress import quiet, say
+from tfl.recipe.auto import choose_options
+from tfl.recipe.run import Run
+from tfl.recipe.transfer import fit_phases, make_backbone, make_classifier, output_names
+from tfl.selection.trials import Trials, check_search, is_tuned
+from tfl.workdir import Workdir, write_csv, write_json
+
+BEST, RECORD, TABLE = "best.py", "search.json", "search.csv"
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        config: the config with the best values.
+        values: the best values, by the dotted names of their options.
+        loss: their held-out loss.
+        trials: number of trials that have ended.
+        importances: share of the variance of the loss that each option explains (fANOVA), the largest first; {} if
+            there are too few trials.
+        folder: with best.py, search.csv, search.json and search.db.
+    """
+
+    config: TransferConfig
+    values: dict[str, Value]
+    loss: float
+    trials: int
+    importances: dict[str, float]
+    folder: epath.Path
+
+
+@reading_explained()
+def search_options(
+    config: TransferConfig,
+    ranges: Sequence[str],
+    output: epath.PathLike,
+    *,
+    trials: int = 20,
+    budget_minutes: float = 0.0,
+) -> SearchResult:
+    """Search for the values of some options with the smallest held-out loss.
+
+    The first trial has the values of the config, if the ranges have them. Trials with the same frozen network share its
+    stored features. The loss is that of cross-validation on train and validation if the head is only solved on folds,
+    and else that of the validation split. The test split is taken out of the data before the first trial. The loss of
+    the best of many trials is a little too small: train the best config, and look at its test result.
+
+    Args:
+        config: all other options.
+        ranges: "OPTION=LOW..HIGH", "OPTION=LOW..HIGH:log" or "OPTION=VALUE,VALUE".
+        output: a folder. A search that was stopped goes on in it, and so does one that is to have more trials.
+        trials: number of trials, those of earlier starts counted.
+        budget_minutes: no trial starts after so many minutes; 0: no limit.
+
+    Returns:
+        The best config, and what mattered.
+
+    Raises:
+        InputError: a range, the config, the data or the output cannot be used, or Optuna is not installed.
+
+    Example:
+        >>> found = tfl.search_options(config, ["head.pooling=avg,max"], "search", trials=2)
+        >>> found.values["head.pooling"] in ("avg", "max")
+        True
+
+    Reference:
+        Akiba et al. 2019, Optuna, arXiv:1907.10902; Bergstra et al. 2011, Algorithms for hyper-parameter optimization
+        (the tree-structured Parzen estimator).
+    """
+    check_search(config, ranges, trials, budget_minutes)
+    parsed, config = parse_ranges(ranges), checked(config)
+    end = time.monotonic() + 60 * (budget_minutes or np.inf)
+    folder = _open(output, config, ranges)
+    drawn = Trials(folder, parsed, config.seed)
+    _start(drawn, config, parsed)
+    while drawn.number < trials and (not drawn.list() or time.monotonic() < end):
+        trial, values = drawn.draw()
+        loss = _loss_of(with_values(config, values), tuned=is_tuned(config, parsed))
+        drawn.record(trial, loss)
+        shown = ", ".join(f"{path}={_shown(value)}" for path, value in values.items())
+        say(f"trial {drawn.number} of {trials}: {shown}: " + ("refused" if loss is None else f"loss {loss:.4f}"))
+    return _finish(drawn, config, folder)
+
+
+def _open(output: epath.PathLike, config: TransferConfig, ranges: Sequence[str]) -> epath.Path:
+    """Return the folder of a search; refuse that of another search."""
+    folder = expand_home(output, "output")
+    make_folder(folder)
+    asked = {"ranges": sorted(ranges), "config": config.to_dict()}
+    file = folder / RECORD
+    if file.exists():
+        stored = read_json(file)
+        theirs = {"ranges": stored.get("ranges"), "config": TransferConfig.from_dict(stored["config"]).to_dict()}
+        if theirs != asked:
+            raise InputError(
+                f"`output` must be a new folder or that of the same search. Received: {str(folder)!r}, which has a "
+                "search with other ranges or options."
+            )
+    else:
+        write_json(file, asked)
+    return folder
+
+
+def _start(drawn: Trials, config: TransferConfig, ranges: Sequence[Range]) -> None:
+    """Begin with the config as it is, if the ranges have its values."""
+    values = {one.path: value_of(config, one.path) for one in ranges}
+    if not drawn.number and all(one.contains(values[one.path]) for one in ranges):
+        drawn.start_with(values)
+
+
+def _loss_of(config: TransferConfig, *, tuned: bool) -> float | None:
+    """Return the held-out loss of a config; None if its values do not fit together.
+
+    If phase 2 may run, all trials are measured on the validation split, also those that keep the frozen network.
+    """
+    config.report.audit = False
+    if tuned:
+        config.probe.folds = 0
+    try:
+        config = checked(config)
+        with quiet():
+            splits = without_test(load_splits(config))
+            return _train(choose_options(config, splits), splits)
+    except InputError as error:
+        say(f"this trial is refused: {error}")
+        return None
+    finally:
+        keras.utils.clear_session()
+        gc.collect()
+
+
+def _train(config: TransferConfig, splits: Splits) -> float:
+    model = make_classifier(make_backbone(config, config.backbone.weights), config, output_names(config, splits))
+    with tempfile.TemporaryDirectory() as folder:
+        kept, _, _ = fit_phases(Run(config, splits, model, Workdir(folder)))
+    return float(kept.validation.metrics()["loss"])
+
+
+def without_test(splits: Splits) -> Splits:
+    """Return the data with no test split: its examples are in no split."""
+    index = splits.index
+    parts = np.where(index.splits == "test", UNUSED, index.splits)
+    return dataclasses.replace(splits, source=splits.source.with_index(dataclasses.replace(index, splits=parts)))
+
+
+def _finish(drawn: Trials, config: TransferConfig, folder: epath.Path) -> SearchResult:
+    ended = drawn.list()
+    if not ended:
+        raise InputError("`range` must have values that fit together. Received: every trial was refused.")
+    _, values, loss = ended[0]
+    best, mattered = with_values(config, values), drawn.importances(config.seed)
+    paths = list(values)
+    write_csv(folder / TABLE, ["trial", *paths, "loss"], ([n, *map(own.get, paths), value] for n, own, value in ended))
+    write_text(folder / BEST, _recipe(best, loss, drawn.number))
+    record = read_json(folder / RECORD) | {"best": values, "loss": loss, "importances": mattered}
+    write_json(folder / RECORD, record)
+    shown = ", ".join(f"{path}={_shown(value)}" for path, value in values.items())
+    say(f"best of {drawn.number} trials: {shown}: held-out loss {loss:.4f}; written: {folder / BEST}")
+    return SearchResult(best, values, loss, drawn.number, mattered, folder)
+
+
+def _recipe(config: TransferConfig, loss: float, number: int) -> str:
+    """Return a recipe that `--config=` takes."""
+    options = pprint.pformat(config.to_dict(), width=110, sort_dicts=False)
+    return (
+        f'"""The best of {number} trials of a search, with a held-out loss of {loss:.4f}."""\n\n'
+        f"from tfl.config import TransferConfig\n\nOPTIONS = {options}\n\n\n"
+        "def get_config() -> TransferConfig:\n"
+        '    """Return the options of the best trial."""\n'
+        "    return TransferConfig.from_dict(OPTIONS)\n"
+    )
+
+
+def _shown(value: Value) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,132 @@
+"""The trials of a search, in a SQLite file: draw values, record losses, say what mattered. It needs Optuna."""
+
+import importlib.util
+from collections.abc import Sequence
+from typing import Any
+
+from etils import epath
+
+from tfl.config import TransferConfig
+from tfl.config.ranges import Range, Value, check_ranges, parse_ranges
+from tfl.errors import InputError
+from tfl.version import install_command
+
+FILE = "search.db"
+
+
+def check_installed() -> None:
+    """Refuse a search without Optuna.
+
+    Raises:
+        InputError: Optuna is not installed.
+    """
+    if importlib.util.find_spec("optuna") is None:
+        raise InputError(
+            "`search` must have its packages. Received: optuna, which is not installed. Did you mean to run "
+            f"{install_command('search')}?"
+        )
+
+
+def check_search(config: TransferConfig, ranges: Sequence[str], trials: int, budget_minutes: float) -> None:
+    """Refuse a search that cannot be made, before anything is read.
+
+    Args:
+        config: all other options.
+        ranges: as text.
+        trials: their number.
+        budget_minutes: the time.
+
+    Raises:
+        InputError: Optuna is not installed, or a range, a number or an option cannot be used.
+    """
+    parsed = parse_ranges(ranges)
+    check_ranges(config, parsed)
+    for name, value, least in (("trials", trials, 1), ("budget_minutes", budget_minutes, 0)):
+        if value < least:
+            raise InputError(f"`{name}` must be at least {least}. Received: {value}.")
+    if config.pretrain.source or config.scratch.epochs:
+        raise InputError(
+            "`config` must have no pre-training and no comparison from scratch in a search. Received: "
+            f"pretrain.source={config.pretrain.source!r}, scratch.epochs={config.scratch.epochs}."
+        )
+    if config.probe.solver == "ridge" and is_tuned(config, parsed):
+        raise InputError(
+            "`probe.solver` must not be ridge if a search fine-tunes, because its head has seen the validation split. "
+            "Received: probe.solver='ridge'."
+        )
+    check_installed()
+
+
+def is_tuned(config: TransferConfig, ranges: Sequence[Range]) -> bool:
+    """Return whether a trial may fine-tune."""
+    return bool(config.finetune.epochs) or any(one.path == "finetune.epochs" for one in ranges)
+
+
+class Trials:
+    """The trials of one search; the same folder goes on with them.
+
+    Args:
+        folder: with the file `search.db`, which is made if it is not there.
+        ranges: what is searched.
+        seed: of the draws.
+    """
+
+    def __init__(self, folder: epath.Path, ranges: Sequence[Range], seed: int) -> None:
+        check_installed()
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._optuna, self._ranges = optuna, {one.path: _distribution(optuna, one) for one in ranges}
+        self._study = optuna.create_study(
+            storage=f"sqlite:///{folder / FILE}", study_name="search", load_if_exists=True, direction="minimize"
+        )
+        # A search that goes on draws other values than its first trials.
+        self._study.sampler = optuna.samplers.TPESampler(seed=seed + len(self._study.trials))
+
+    @property
+    def number(self) -> int:
+        """How many trials have ended, with a loss or not."""
+        return sum(trial.state.is_finished() for trial in self._study.trials)
+
+    def start_with(self, values: dict[str, Value]) -> None:
+        """Let a search that has no trial yet begin with some values."""
+        self._study.enqueue_trial(values, skip_if_exists=True)
+
+    def draw(self) -> tuple[Any, dict[str, Value]]:
+        """Return a new trial and its values."""
+        trial = self._study.ask(self._ranges)
+        return trial, dict(trial.params)
+
+    def record(self, trial: Any, loss: float | None) -> None:
+        """Store the loss of a trial; None: its values do not fit together."""
+        if loss is None:
+            self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
+        else:
+            self._study.tell(trial, loss)
+
+    def list(self) -> list[tuple[int, dict[str, Value], float]]:
+        """Return number, values and loss of each trial that has a loss, the smallest loss first."""
+        done = [trial for trial in self._study.trials if trial.value is not None]
+        return [(one.number, dict(one.params), one.value) for one in sorted(done, key=lambda one: one.value)]
+
+    def importances(self, seed: int) -> dict[str, float]:
+        """Return the share of the variance of the loss that each option explains; {} if the trials do not tell.
+
+        Reference:
+            Hutter, Hoos and Leyton-Brown 2014, An efficient approach for assessing hyperparameter importance (fANOVA).
+        """
+        if len(self.list()) < 4:
+            return {}
+        evaluator = self._optuna.importance.FanovaImportanceEvaluator(seed=seed)
+        try:
+            return dict(self._optuna.importance.get_param_importances(self._study, evaluator=evaluator))
+        except (ValueError, RuntimeError):  # all losses are equal
+            return {}
+
+
+def _distribution(optuna: Any, one: Range) -> Any:
+    if one.choices:
+        return optuna.distributions.CategoricalDistribution(one.choices)
+    if isinstance(one.low, int):
+        return optuna.distributions.IntDistribution(one.low, one.high, log=one.is_log)
+    return optuna.distributions.FloatDistribution(one.low, one.high, log=one.is_log)
