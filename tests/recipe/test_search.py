@@ -1,4 +1,4 @@
-"""A search finds the options with the smallest held-out loss, goes on where it stopped, and never reads the test split."""
+"""A search finds the smallest held-out loss, goes on where it stopped, and never reads the test split."""
 
 import json
 import shutil
@@ -103,7 +103,7 @@ def test_ranges_have_the_types_of_their_options(text, expected):
      "probe.l2=1..2:lg", "head.pooling=avg..max", "data.image_size=96.5..128"],
 )  # fmt: skip
 def test_a_range_of_another_form_is_one_clear_line(text):
-    with pytest.raises(InputError, match="`range` must be OPTION=LOW..HIGH"):
+    with pytest.raises(InputError, match=r"`range` must be OPTION=LOW\.\.HIGH"):
         parse_ranges([text])
 
 

@@ -103,10 +103,10 @@ def _parse(text: str) -> Range:
         if len(set(choices)) < max(len(choices), 2):
             raise _refusal(text)
         return Range(path, choices)
-    ends = _read(low, default, text), _read(high, default, text)
+    ends = [value for word in (low, high) if isinstance(value := _read(word, default, text), (int, float))]
     if isinstance(default, (str, bool)) or how not in ("", "log") or not ends[0] < ends[1] or (how and ends[0] <= 0):
         raise _refusal(text)
-    return Range(path, (), *ends, is_log=how == "log")
+    return Range(path, (), ends[0], ends[1], is_log=how == "log")
 
 
 def _read(word: str, default: Value, text: str) -> Value:

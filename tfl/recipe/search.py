@@ -41,6 +41,11 @@ class SearchResult:
         importances: share of the variance of the loss that each option explains (fANOVA), the largest first; {} if
             there are too few trials.
         folder: with best.py, search.csv, search.json and search.db.
+
+    Example:
+        >>> found = tfl.search_options(config, ["head.pooling=avg,max"], "search_again", trials=1)
+        >>> found.trials, found.config.head.pooling == found.values["head.pooling"]
+        (1, True)
     """
 
     config: TransferConfig
@@ -95,7 +100,7 @@ def search_options(
     folder = _open(output, config, ranges)
     drawn = Trials(folder, parsed, config.seed)
     _start(drawn, config, parsed)
-    while drawn.number < trials and (not drawn.list() or time.monotonic() < end):
+    while drawn.number < trials and (not drawn.ranked() or time.monotonic() < end):
         trial, values = drawn.draw()
         loss = _loss_of(with_values(config, values), tuned=is_tuned(config, parsed))
         drawn.record(trial, loss)
@@ -166,7 +171,7 @@ def without_test(splits: Splits) -> Splits:
 
 
 def _finish(drawn: Trials, config: TransferConfig, folder: epath.Path) -> SearchResult:
-    ended = drawn.list()
+    ended = drawn.ranked()
     if not ended:
         raise InputError("`range` must have values that fit together. Received: every trial was refused.")
     _, values, loss = ended[0]

@@ -104,10 +104,10 @@ class Trials:
         else:
             self._study.tell(trial, loss)
 
-    def list(self) -> list[tuple[int, dict[str, Value], float]]:
+    def ranked(self) -> list[tuple[int, dict[str, Value], float]]:
         """Return number, values and loss of each trial that has a loss, the smallest loss first."""
-        done = [trial for trial in self._study.trials if trial.value is not None]
-        return [(one.number, dict(one.params), one.value) for one in sorted(done, key=lambda one: one.value)]
+        done = [(one.number, dict(one.params), float(one.value)) for one in self._study.trials if one.value is not None]
+        return sorted(done, key=lambda one: one[2])
 
     def importances(self, seed: int) -> dict[str, float]:
         """Return the share of the variance of the loss that each option explains; {} if the trials do not tell.
@@ -115,7 +115,7 @@ class Trials:
         Reference:
             Hutter, Hoos and Leyton-Brown 2014, An efficient approach for assessing hyperparameter importance (fANOVA).
         """
-        if len(self.list()) < 4:
+        if len(self.ranked()) < 4:
             return {}
         evaluator = self._optuna.importance.FanovaImportanceEvaluator(seed=seed)
         try:
