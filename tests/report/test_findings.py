@@ -194,7 +194,10 @@ CASES = {
         "explains only 0.2 points",
     ),
     "well scaled": (calibrated(0.08, 0.01), "reduced the calibration error from 8.0 points to 1.0 points"),
-    "unfreezing": (unpaid, "Fine-tuning did not improve the model by more than chance (validation loss 0.400 fine-tuned, 0.300 frozen)"),
+    "unfreezing": (
+        unpaid,
+        "Fine-tuning did not improve the model by more than chance (validation loss 0.400 fine-tuned, 0.300 frozen)",
+    ),
     "frozen only": (
         lambda f: measured(f, phases={"probe": {"validation": {"loss": 0.3}}}, kept="probe"),
         "No layer was fine-tuned.",
