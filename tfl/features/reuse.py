@@ -100,17 +100,18 @@ class StoredPhase:
 def is_worth_storing(extractor: Extractor, rows: dict[str, np.ndarray], views: int, epochs: int) -> bool:
     """Return whether to store the activations below a cut, and tell the user the reason in one line.
 
-    Without storing, the frozen part runs once per image and epoch. With storing, it runs once per image and view, and
-    the activations are read once per image and epoch. Both ways are timed on some images of the run, whose
-    activations stay stored.
+    Versions of the images that were asked for are stored if there is room: with them training sees other images than
+    without, and a result must not depend on a clock. Plain images give the same results in both ways. Without storing,
+    the frozen part runs once per image and epoch; with storing, it runs once per image, and the activations are read
+    once per image and epoch. Both ways are timed on some images of the run, whose activations stay stored.
 
     Args:
         extractor: extractor of the part below the cut.
         rows: "train" and "validation" rows.
-        views: stored versions of each training image, at least 1.
+        views: versions of each training image that were asked for; 0: the plain images.
         epochs: number of epochs of the phase.
     """
-    needed = views * len(rows["train"]) + len(rows["validation"])
+    needed = max(1, views) * len(rows["train"]) + len(rows["validation"])
     size, kind = human_size(extractor.stored_bytes(needed)), extractor.source.kind
     if not extractor.has_room(needed):
         say(
@@ -118,8 +119,12 @@ def is_worth_storing(extractor: Extractor, rows: dict[str, np.ndarray], views: i
             f"for {size}"
         )
         return False
+    if views:
+        versions = f"{views} version{'' if views == 1 else 's'} of {kind.one_example}"
+        say(f"fine-tuning: the frozen part runs once for {versions}, and its output is stored ({size})")
+        return True
     run, read = _seconds_per_image(extractor, rows["validation"][:SAMPLE])
-    again, stored = epochs * run, views * run + epochs * read
+    again, stored = epochs * run, run + epochs * read
     stores = stored < again
     decision = f"runs once and its output is stored ({size})" if stores else "runs in every epoch"
     say(

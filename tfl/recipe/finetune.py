@@ -96,7 +96,7 @@ def _part_to_reuse(run: Run) -> Part | None:
     extractor = run.extractor(halves.lower)
     rows = {name: run.rows(name) for name in ("train", "validation")}
     # Each worker measures the time for itself, and all workers must take the same decision.
-    worth = is_worth_storing(extractor, rows, max(1, len(run.views())), options.epochs)
+    worth = is_worth_storing(extractor, rows, len(run.views()), options.epochs)
     worth = run.workers.mean(worth)[0] > 0.5
     return Part(extractor, halves.upper) if worth else None
 
