@@ -59,7 +59,14 @@ def code_under(heading: str) -> list[str]:
     return [text for _, language, text in FENCE.findall(section) if language == "python"]
 
 
-ONLY_IF_ASKED = {"tracking.json", "decisions.csv", "groups.csv"}  # files of a run with certain options
+ONLY_IF_ASKED = {
+    "tracking.json",
+    "decisions.csv",
+    "groups.csv",
+    "statistics.npz",
+    "examples.csv",
+    "pretraining.json",
+}  # files of a run with certain options
 
 
 def files_of_a_run() -> set[str]:
