@@ -51,7 +51,7 @@ def main(argv: list[str]) -> None:
         accuracies = [accuracy for accuracy, _ in measured]
         columns = np.array([scores for _, scores in measured]).T
         regrets.append([100 * (max(accuracies) - accuracies[int(np.argmax(column))]) for column in columns])
-        taus.append([weightedtau(column, accuracies).statistic for column in columns])
+        taus.append([weightedtau(column, accuracies)[0] for column in columns])
         cells = [f"{regret:.1f} / {tau:+.2f}" for regret, tau in zip(regrets[-1], taus[-1], strict=True)]
         print(f"| {name} | {', '.join(f'{one:.3f}' for one in accuracies)} | {' | '.join(cells)} |", flush=True)
     means = zip(np.mean(regrets, axis=0), np.nanmean(taus, axis=0), strict=True)
