@@ -26,6 +26,7 @@ from tfl.config.paths import (
     nearest_option,
     set_options,
     value_of,
+    with_options,
 )
 from tfl.config.sections import (
     BackboneConfig,
@@ -92,4 +93,5 @@ __all__ = [
     "validate_split",
     "validate_window",
     "value_of",
+    "with_options",
 ]

@@ -136,6 +136,18 @@ def differing_options(recorded: dict[str, Any], config: dict[str, Any]) -> list[
     ]
 
 
+def with_options(config: TransferConfig, options: Mapping[str, Any]) -> TransferConfig:
+    """Return a copy of a config with some options changed; it is not checked.
+
+    Example:
+        >>> with_options(TransferConfig(), {"seed": 1}).seed
+        1
+    """
+    copy = TransferConfig.from_dict(config.to_dict())
+    set_options(copy, options)
+    return copy
+
+
 def is_left_to_tfl(path: str, value: Any) -> bool:
     """Return whether the value of an option asks tfl to choose it."""
     return path in CHOSEN and value == CHOSEN[path]

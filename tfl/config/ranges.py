@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from tfl.config.paths import check_option, set_options, value_of
+from tfl.config.paths import check_option, value_of, with_options
 from tfl.config.transfer import TransferConfig
 from tfl.errors import InputError
 
@@ -75,14 +75,7 @@ def check_ranges(config: TransferConfig, ranges: Sequence[Range]) -> None:
     """
     for one in ranges:
         for value in one.extremes:
-            with_values(config, {one.path: value}).validate()
-
-
-def with_values(config: TransferConfig, values: dict[str, Value]) -> TransferConfig:
-    """Return a copy of a config with some options set."""
-    copy = TransferConfig.from_dict(config.to_dict())
-    set_options(copy, values)
-    return copy
+            with_options(config, {one.path: value}).validate()
 
 
 def _parse(text: str) -> Range:

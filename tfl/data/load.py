@@ -62,6 +62,19 @@ class Splits:
         """Rows for the reported results."""
         return self.index.rows("test")
 
+    @property
+    def outside_of_test(self) -> np.ndarray:
+        """Rows of train and validation together, in order."""
+        return np.sort(np.concatenate([self.train, self.validation]))
+
+    def divided_as(self, parts: np.ndarray) -> "Splits":
+        """Return the same examples in other splits.
+
+        Args:
+            parts: `(N,)`, the split of each row of the index.
+        """
+        return dataclasses.replace(self, source=self.source.with_index(dataclasses.replace(self.index, splits=parts)))
+
     def __repr__(self) -> str:
         counts = ", ".join(f"{name} {len(self.index.rows(name))}" for name in SPLITS)
         classes = f"; {len(self.class_names)} classes" if self.class_names else ""

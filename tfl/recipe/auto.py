@@ -10,9 +10,8 @@ on the size of the data. docs/explanation/recipe.md says how they were measured.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
-from tfl.config import TransferConfig, left_to_tfl, set_options, value_of
+from tfl.config import TransferConfig, left_to_tfl, value_of, with_options
 from tfl.data import Splits
 from tfl.progress import say
 from tfl.tasks import get_task
@@ -44,7 +43,7 @@ def choose_options(config: TransferConfig, splits: Splits) -> TransferConfig:
     decisions = decide(config, {name: len(getattr(splits, name)) for name in ("train", "validation")})
     for path, decision in decisions.items():
         say(f"{path}={decision.value}, because {decision.reason}")
-    return with_options(config, {path: decision.value for path, decision in decisions.items()})
+    return with_options(config, {path: decision.value for path, decision in decisions.items()}).validate()
 
 
 def decide(config: TransferConfig, num_examples: Mapping[str, int]) -> dict[str, Decision]:
@@ -70,19 +69,12 @@ def decide(config: TransferConfig, num_examples: Mapping[str, int]) -> dict[str,
     return {path: rules[path](config, num_examples) for path in left_to_tfl(config)}
 
 
-def with_options(config: TransferConfig, options: Mapping[str, Any]) -> TransferConfig:
-    """Return a copy of a config with some options changed."""
-    copy = TransferConfig.from_dict(config.to_dict())
-    set_options(copy, options)
-    return copy.validate()
-
-
 def as_recorded(config: TransferConfig, folder: Workdir) -> TransferConfig:
     """Return the config with the choices of an earlier start in the same folder, so that a run continues with them."""
     if not (folder / "config.json").exists():
         return config
     recorded = TransferConfig.from_dict(folder.read_config())
-    return with_options(config, {path: value_of(recorded, path) for path in left_to_tfl(config)})
+    return with_options(config, {path: value_of(recorded, path) for path in left_to_tfl(config)}).validate()
 
 
 def _nothing(config: TransferConfig, num_examples: Mapping[str, int]) -> Decision:

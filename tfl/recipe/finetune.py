@@ -35,7 +35,7 @@ from tfl.training.contract.checks import Contract
 from tfl.training.loop.scalars import StepScalars
 from tfl.training.objective.calibrated_loss import loss_to_choose_by, metrics_to_choose_by
 from tfl.training.objective.units import InUserUnits, StandardizedFeed
-from tfl.workdir import CHECKPOINTS, write_csv
+from tfl.workdir import CHECKPOINTS, Workdir, write_csv
 
 
 def finetune(run: Run, probe: PhaseResult | None) -> PhaseResult | None:
@@ -69,7 +69,7 @@ def _train(run: Run, part: Part | None) -> dict[str, Any]:
         promises.append(Contract.before(part.extractor.model, phase="finetune, below the cut"))
     history = _fit(run, trained, part)
     _check_converged(run, history)
-    _write_history(run, history)
+    write_history(run.folder, history)
     made = len(history.epoch) * steps // run.config.finetune.epochs
     if run.budget.seconds_to_train() < 0:  # the last epoch may have ended in its middle
         made = min(made, history.steps)
@@ -191,7 +191,7 @@ def _callbacks(run: Run) -> list[keras.callbacks.Callback]:
         keras.callbacks.TensorBoard(board, write_graph=False),
         StepScalars(board / "steps", _stages(run)),
         keras.callbacks.LambdaCallback(on_epoch_end=functools.partial(_track, run)),
-        StopInTime(run.budget, run.workers),
+        *([StopInTime(run.budget, run.workers)] if run.config.budget_minutes else []),
     ]
 
 
@@ -218,10 +218,11 @@ def _track(run: Run, epoch: int, logs: dict[str, Any]) -> None:
     run.tracking.log_epoch(epoch + 1, {name: float(value) for name, value in values.items() if value.ndim == 0})
 
 
-def _write_history(run: Run, history: keras.callbacks.History) -> None:
-    if not run.folder.writes:
+def write_history(folder: Workdir, history: keras.callbacks.History) -> None:
+    """Write `history.csv`: a row for each epoch."""
+    if not folder.writes:
         return
     columns = {name: np.asarray(column) for name, column in history.history.items()}
     epochs = [epoch + 1 for epoch in history.epoch]  # people count from 1, as the lines on the screen do
     rows = zip(epochs, *(column.tolist() for column in columns.values()), strict=True)
-    write_csv(run.folder / "history.csv", ["epoch", *columns], rows)
+    write_csv(folder / "history.csv", ["epoch", *columns], rows)

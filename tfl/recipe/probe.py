@@ -81,9 +81,7 @@ def _count_missing(run: Run, extractor: Extractor) -> int:
     """Return how many features phase 1 still computes."""
     missing = extractor.count_missing(_rows_to_extract(run))
     if run.views():
-        rows = run.rows("train")
-        if run.config.probe.folds:
-            rows = np.sort(np.concatenate([rows, run.rows("validation")]))
+        rows = run.splits.outside_of_test if run.config.probe.folds else run.rows("train")
         missing += extractor.count_missing(rows, run.views())
     return missing
 
@@ -142,7 +140,7 @@ def _cross_validate(run: Run, extractor: Extractor) -> _Head:
     The predictions of each fold's head on its held-out examples replace those on the validation split: they give the
     temperature, the thresholds and the prediction sets.
     """
-    rows, views = np.sort(np.concatenate([run.rows("train"), run.rows("validation")])), [None, *run.views()]
+    rows, views = run.splits.outside_of_test, [None, *run.views()]
     features = run.features(extractor, rows, views, "features of train and validation")
     result = cross_validate_head(
         features.values,

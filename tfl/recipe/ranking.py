@@ -184,7 +184,7 @@ def _measure(candidate: _Candidate, size: int, folds: int) -> _Candidate:
 
 def _subset(splits: Splits, seed: int, size: int) -> np.ndarray:
     """Return about so many rows of train and validation, the same share of each class; larger sizes have them too."""
-    rows = np.sort(np.concatenate([splits.train, splits.validation]))
+    rows = splits.outside_of_test
     if len(rows) <= size:
         return rows
     rng, labels = np.random.default_rng(seed), splits.index.labels[rows]

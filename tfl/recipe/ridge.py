@@ -33,7 +33,7 @@ def solve_by_ridge(run: Run, extractor: Extractor) -> tuple[RidgeResult, Predict
             "`probe.solver` must be 'lbfgs' or 'none' for several workers. "
             f"Received: probe.solver='ridge', {run.workers.number} workers."
         )
-    rows = np.sort(np.concatenate([run.rows("train"), run.rows("validation")]))
+    rows = run.splits.outside_of_test
     features = run.features(extractor, rows, name="features of train and validation")
     statistics = _current_statistics(run, extractor, features)
     labels = features.labels

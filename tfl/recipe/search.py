@@ -12,8 +12,8 @@ import numpy as np
 from etils import epath
 
 from tfl.build import checked, load_splits
-from tfl.config import TransferConfig, value_of
-from tfl.config.ranges import Range, Value, parse_ranges, with_values
+from tfl.config import TransferConfig, value_of, with_options
+from tfl.config.ranges import Range, Value, parse_ranges
 from tfl.data import Splits, reading_explained
 from tfl.data.index import UNUSED
 from tfl.errors import InputError
@@ -102,7 +102,7 @@ def search_options(
     _start(drawn, config, parsed)
     while drawn.number < trials and (not drawn.ranked() or time.monotonic() < end):
         trial, values = drawn.draw()
-        loss = _loss_of(with_values(config, values), tuned=is_tuned(config, parsed))
+        loss = _loss_of(with_options(config, values), tuned=is_tuned(config, parsed))
         drawn.record(trial, loss)
         shown = ", ".join(f"{path}={_shown(value)}" for path, value in values.items())
         say(f"trial {drawn.number} of {trials}: {shown}: " + ("refused" if loss is None else f"loss {loss:.4f}"))
@@ -165,9 +165,8 @@ def _train(config: TransferConfig, splits: Splits) -> float:
 
 def without_test(splits: Splits) -> Splits:
     """Return the data with no test split: its examples are in no split."""
-    index = splits.index
-    parts = np.where(index.splits == "test", UNUSED, index.splits)
-    return dataclasses.replace(splits, source=splits.source.with_index(dataclasses.replace(index, splits=parts)))
+    parts = splits.index.splits
+    return splits.divided_as(np.where(parts == "test", UNUSED, parts))
 
 
 def _finish(drawn: Trials, config: TransferConfig, folder: epath.Path) -> SearchResult:
@@ -175,7 +174,7 @@ def _finish(drawn: Trials, config: TransferConfig, folder: epath.Path) -> Search
     if not ended:
         raise InputError("`range` must have values that fit together. Received: every trial was refused.")
     _, values, loss = ended[0]
-    best, mattered = with_values(config, values), drawn.importances(config.seed)
+    best, mattered = with_options(config, values), drawn.importances(config.seed)
     paths = list(values)
     write_csv(folder / TABLE, ["trial", *paths, "loss"], ([n, *map(own.get, paths), value] for n, own, value in ended))
     write_text(folder / BEST, _recipe(best, loss, drawn.number))

@@ -3,12 +3,11 @@
 import time
 from collections.abc import Iterator
 
-from tfl.config import TransferConfig, set_options, value_of
+from tfl.config import TransferConfig, set_options, value_of, with_options
 from tfl.features import Extractor
 from tfl.features.speed import Speed
 from tfl.models.classifier import split_at_features
 from tfl.progress import human_time, say
-from tfl.recipe.auto import with_options
 from tfl.recipe.plan import trained_share
 from tfl.recipe.run import Run
 from tfl.recipe.work import remaining_work
@@ -26,7 +25,7 @@ def shorten(run: Run, may_change: set[str]) -> TransferConfig:
         run: the run, before its first phase; its budget has begun.
         may_change: the options that were left to tfl.
     """
-    config = with_options(run.config, {})
+    config = with_options(run.config, {}).validate()
     if not config.budget_minutes or config.probe.solver == "none":
         return config
     lower, _ = split_at_features(run.model)

@@ -131,7 +131,7 @@ def choose_sizes(splits: Splits, asked: Sequence[int]) -> list[int]:
         InputError: no class has so many labels.
     """
     index, several = splits.index, splits.source.kind.noun[1]
-    rows = np.concatenate([splits.train, splits.validation])
+    rows = splits.outside_of_test
     counts = np.bincount(index.labels[rows].astype(np.int64), minlength=len(index.class_names))
     if asked and asked[-1] > counts.max():
         raise InputError(

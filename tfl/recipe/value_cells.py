@@ -74,7 +74,7 @@ class Material:
     def __init__(self, tuned: TransferConfig, scratch: TransferConfig, splits: Splits, features: np.ndarray) -> None:
         self.tuned, self.scratch, self.splits, self.features = tuned, scratch, splits, features
         self.task, self.names = get_task(tuned.task.name), output_names(tuned, splits)
-        self.pool = np.sort(np.concatenate([splits.train, splits.validation]))
+        self.pool = splits.outside_of_test
         self.groups = splits.index.together()
 
     def rows(self, cell: Cell) -> np.ndarray:
@@ -87,9 +87,7 @@ class Material:
         index = self.splits.index
         parts = np.where(index.splits == "test", "test", UNUSED)
         parts[rows] = "train"
-        return dataclasses.replace(
-            self.splits, source=self.splits.source.with_index(dataclasses.replace(index, splits=parts))
-        )
+        return self.splits.divided_as(parts)
 
     @property
     def size(self) -> int:

@@ -33,10 +33,11 @@ from tfl.models.regularization import regularize
 from tfl.progress import say
 from tfl.recipe.extraction import backbone_of
 from tfl.recipe.feature_quality import Quality, measure_quality
+from tfl.recipe.finetune import write_history
 from tfl.training import CheckpointOptions, compile, fit, make_optimizer, make_schedule
 from tfl.training.contract.checks import Contract
 from tfl.training.objective.views import EmbeddingSpread, ViewsLoss
-from tfl.workdir import CHECKPOINTS, PRETRAINING, Workdir, write_csv, write_json
+from tfl.workdir import CHECKPOINTS, PRETRAINING, Workdir, write_json
 
 L2 = 1e-4  # of all kernels
 EMBEDDING = 512  # dimensions of the projector's layers
@@ -53,7 +54,7 @@ class PretrainingData:
     @property
     def rows(self) -> np.ndarray:
         """Rows of the index, int64."""
-        return np.sort(np.concatenate([self.splits.train, self.splits.validation]))
+        return self.splits.outside_of_test
 
 
 def load_examples(config: TransferConfig) -> PretrainingData:
@@ -219,10 +220,7 @@ def _fit(
             names=feed.source.index.ids,
         )
     _check_converged(config, history)
-    if run.writes:
-        columns = {name: np.asarray(values).tolist() for name, values in history.history.items()}
-        rows = zip([epoch + 1 for epoch in history.epoch], *columns.values(), strict=True)
-        write_csv(run / "history.csv", ["epoch", *columns], rows)
+    write_history(run, history)
     return history, promise.verify(history, steps=steps)
 
 
