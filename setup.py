@@ -86,6 +86,7 @@ setup(
         "bands": BANDS,  # TIFF of more than three channels
         "docs": DOCS,  # make docs
         "audit": AUDIT,  # tfl audit
+        "search": SEARCH,  # tfl search
         "mlflow": MLFLOW,  # --config.tracking=mlflow
         "test": [*TEST, *EXTRAS],
         "dev": [

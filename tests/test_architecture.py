@@ -11,7 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = [  # from the ground up: a file imports from rooms that stand before its own, and from its own room
-    *("version", "environment", "errors", "registry", "progress", "notebook", "cluster", "keras_settings", "config"),
+    *("version", "environment", "errors", "extras", "registry", "progress"),
+    *("notebook", "cluster", "keras_settings", "config"),
     *("files", "recipes", "train_command", "workdir", "cli", "tracking"),
     *("distribution", "checkpoints"),
     *("inputs", "backbones", "data", "tasks", "models"),

@@ -126,7 +126,7 @@ def test_every_hint_to_install_an_extra_names_this_distribution_and_an_extra_tha
         text = path.read_text()
         assert "'tfl[" not in text, path
         for extra in re.findall(rf"{DISTRIBUTION}\[([\w-]+)\]", text) + re.findall(
-            r"install_command\(['\"](.+?)['\"]\)", text
+            r"(?:install_command\(|check_extra\(.*, )['\"](.+?)['\"]\)", text
         ):
             assert extra in extras, path
     assert install_command("serve") == f"pip install '{DISTRIBUTION}[serve]'"

@@ -126,7 +126,7 @@ def test_mistakes_are_one_line_before_anything_slow(run, tmp_path, monkeypatch):
         missing.data.source = config.data.source
         tfl.transfer(missing, tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("tfl.extras.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"cleanlab, which is not installed. Did you mean to run pip install .*audit"):
         tfl.audit_data(workdir, tmp_path / "audit")
 

@@ -5,7 +5,6 @@ learning), and the opinions come from heads and voters without the suspects.
 """
 
 import dataclasses
-import importlib.util
 
 import numpy as np
 from scipy import optimize, special
@@ -14,10 +13,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 from tfl.audit.duplicates import joined
 from tfl.audit.material import FITTED, Material
 from tfl.audit.neighbours import find_neighbours
-from tfl.errors import InputError
 from tfl.features import cross_validate_head, solve_head
 from tfl.progress import quiet
-from tfl.version import install_command
 
 FOLDS = 5
 REPEATS = 3  # assignments to folds, over which the final opinion of the head is averaged
@@ -41,19 +38,6 @@ class Opinions:
     votes: np.ndarray
     belief: np.ndarray
     voters: np.ndarray
-
-
-def check_installed() -> None:
-    """Refuse an audit without the package that finds label errors.
-
-    Raises:
-        InputError: cleanlab is not installed.
-    """
-    if importlib.util.find_spec("cleanlab") is None:
-        raise InputError(
-            "`audit` must have its packages. Received: cleanlab, which is not installed. Did you mean to run "
-            f"{install_command('audit')}?"
-        )
 
 
 def form_opinions(material: Material, sets: np.ndarray) -> Opinions | None:

@@ -7,13 +7,13 @@ from etils import epath
 
 from tfl.audit import COLUMNS, KINDS, Audit, Material, audit, count_kinds, short_audit
 from tfl.audit.neighbours import MOST_EXACT
-from tfl.audit.opinions import check_installed
 from tfl.build import checked, load_splits
 from tfl.config import TransferConfig
 from tfl.data import Splits, reading_explained
 from tfl.data.index import read_splits
 from tfl.data.split_names import SPLITS
 from tfl.errors import InputError
+from tfl.extras import check_extra
 from tfl.files.writing import expand_home, make_folder, write_text
 from tfl.progress import say
 from tfl.recipe.extraction import frozen_features
@@ -53,7 +53,7 @@ def audit_data(config: TransferConfig | str | os.PathLike[str], output: epath.Pa
         >>> found.counts
         {...}
     """
-    check_installed()
+    check_extra("audit", "cleanlab", "audit")
     folder = _check_output(output)
     if isinstance(config, TransferConfig):
         config, recorded, weights = checked(config), None, ""

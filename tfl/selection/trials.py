@@ -1,6 +1,5 @@
 """The trials of a search, in a SQLite file: draw values, record losses, say what mattered. It needs Optuna."""
 
-import importlib.util
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,22 +8,9 @@ from etils import epath
 from tfl.config import TransferConfig
 from tfl.config.ranges import Range, Value, check_ranges, parse_ranges
 from tfl.errors import InputError
-from tfl.version import install_command
+from tfl.extras import check_extra
 
 FILE = "search.db"
-
-
-def check_installed() -> None:
-    """Refuse a search without Optuna.
-
-    Raises:
-        InputError: Optuna is not installed.
-    """
-    if importlib.util.find_spec("optuna") is None:
-        raise InputError(
-            "`search` must have its packages. Received: optuna, which is not installed. Did you mean to run "
-            f"{install_command('search')}?"
-        )
 
 
 def check_search(config: TransferConfig, ranges: Sequence[str], trials: int, budget_minutes: float) -> None:
@@ -54,7 +40,7 @@ def check_search(config: TransferConfig, ranges: Sequence[str], trials: int, bud
             "`probe.solver` must not be ridge if a search fine-tunes, because its head has seen the validation split. "
             "Received: probe.solver='ridge'."
         )
-    check_installed()
+    check_extra("search", "optuna", "search")
 
 
 def is_tuned(config: TransferConfig, ranges: Sequence[Range]) -> bool:
@@ -72,7 +58,7 @@ class Trials:
     """
 
     def __init__(self, folder: epath.Path, ranges: Sequence[Range], seed: int) -> None:
-        check_installed()
+        check_extra("search", "optuna", "search")
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
