@@ -27,7 +27,7 @@ class Predictions:
         ids: `(N,)` int64, rows in the index, in the order of prediction; the names of the examples if the table was
             read from a file.
         labels: `(N,)` or `(N, K)`, as in the index.
-        logits: `(N, K)` float32; for regression the predicted values.
+        logits: `(N, K)` float32; for regression the predicted values; for maps what `Task.collect` keeps of an example.
         task: the task, or its name.
         groups: `(N,)`, equal for examples that are not independent, such as all images of one patient; intervals then
             resample the groups. None: the examples are independent.
@@ -150,8 +150,10 @@ def predict(
     task = get_task(target)
     rule = rule_of_task(task, model.output_shape[-1])
     dataset = guard_batches(dataset, rule, "dataset", model)
-    outputs = run_over(model, {description: dataset})[description]
-    return Predictions(outputs.ids, outputs.labels, outputs.values, task)
+    keep = task.collect if task.stands_on == "map" else None
+    outputs = run_over(model, {description: dataset}, keep)[description]
+    labels = outputs.labels if keep is None else np.full(len(outputs.ids), "")
+    return Predictions(outputs.ids, labels, outputs.values, task)
 
 
 def evaluate(model: keras.Model, dataset: tf.data.Dataset, target: str | Task = "multiclass") -> dict[str, Any]:

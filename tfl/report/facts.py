@@ -162,7 +162,7 @@ class Facts:
     @functools.cached_property
     def probabilities(self) -> np.ndarray:
         """The final outputs for every row of `table`: calibrated probabilities, or values, `(N, C)`."""
-        return self.task.scores(self.table.logits, self.temperature)
+        return self.task.table_scores(self.table.at(self.temperature).logits)
 
     @functools.cached_property
     def class_counts(self) -> dict[str, dict[str, int]]:
@@ -215,4 +215,4 @@ class Facts:
 
 def _without_place(source: str) -> str:
     kind, _, place = source.partition(":")
-    return epath.Path(place).name if kind in ("folder", "csv") else place_name(source) or source
+    return epath.Path(place).name if kind in ("folder", "masks", "csv") else place_name(source) or source

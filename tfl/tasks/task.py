@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import keras
@@ -15,6 +15,7 @@ from tfl.tasks.convex import Convex
 from tfl.tasks.loss_options import LossOptions
 
 CALIBRATION, PER_CLASS, CONFUSION = "calibration", "per_class", "confusion_matrix"
+REGIONS = "regions"
 SELECTIVE, PRECISION, CONFORMAL = "selective", "precision_thresholds", "conformal"
 OF_CLASSIFIERS = (CALIBRATION, PER_CLASS, SELECTIVE, PRECISION)
 
@@ -86,6 +87,7 @@ class Task(abc.ABC):
         standardizes: whether targets are scaled to mean 0 and standard deviation 1 while a head is trained.
         nouns: names for the meaning of one output, and of several, for people.
         output_kind: description of the outputs, for people.
+        stands_on: what the head gets for each example: "vector", one row of features, or "map", a row for each position.
         compared_as: name of the task whose rules apply when its scores are compared with those of other runs.
     """
 
@@ -102,11 +104,18 @@ class Task(abc.ABC):
     standardizes: ClassVar[bool] = False
     nouns: ClassVar[tuple[str, str]] = ("class", "classes")
     output_kind: ClassVar[str] = "one logit a class"
+    stands_on: ClassVar[str] = "vector"
+    columns: ClassVar[str] = "p_"  # prefix of the columns of a table of predictions, one for each name
 
     @property
     def compared_as(self) -> str:
         """Name of the task whose rules apply when scores of several runs are compared; by default its own name."""
         return self.name
+
+    @property
+    def solved_as(self) -> "Task":
+        """The task of one row of features, whose head is solved: this task, but for maps that of one position."""
+        return self
 
     # The head and its training.
 
@@ -157,6 +166,21 @@ class Task(abc.ABC):
         """
 
     # From outputs to predictions.
+
+    def collect(self, outputs: tf.Tensor, labels: tf.Tensor | None) -> tf.Tensor:
+        """Return what a table of predictions keeps of a batch, `(B, M)`, computed in the graph; by default the outputs.
+
+        The other methods of this class take the rows of such a table as `outputs`.
+
+        Args:
+            outputs: of the model, `(B, ..., K)`.
+            labels: of the batch, as the source prepares them; None if they are not known.
+        """
+        return outputs
+
+    def table_width(self, num_outputs: int) -> int:
+        """Return M, the number of columns that `collect` gives for K outputs."""
+        return num_outputs
 
     @abc.abstractmethod
     def scores(self, outputs: np.ndarray, temperature: float = 1.0) -> np.ndarray:
@@ -214,6 +238,30 @@ class Task(abc.ABC):
         The metrics have the names of `measure`, and with all counts 1 also its values; NaN if undefined.
         """
 
+    def table_scores(self, outputs: np.ndarray) -> np.ndarray:
+        """Return the scores that a file of predictions has for each example, `(N, C)`: one column for each name."""
+        return self.scores(outputs)
+
+    def decisions(self, scores: np.ndarray) -> np.ndarray:
+        """Return the predicted labels that a file of predictions has for `table_scores`, for `labels.text`."""
+        return self.decide(scores)
+
+    def extra_columns(self, outputs: np.ndarray) -> dict[str, list[str]]:
+        """Return further columns of a file of predictions, N texts by name; none by default."""
+        return {}
+
+    def table_outputs(self, scores: np.ndarray, columns: Mapping[str, Sequence[Any]]) -> np.ndarray:
+        """Return the rows of a table of predictions from its file: the inverse of `table_scores`.
+
+        Args:
+            scores: `(N, C)`.
+            columns: all columns of the file, by name.
+
+        Raises:
+            KeyError, ValueError: a column is missing or has another form.
+        """
+        return self.outputs(scores)
+
     # Answers for people and other programs.
 
     def check_names(self, names: Sequence[str]) -> None:  # noqa: B027
@@ -242,6 +290,10 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def answer(self, scores: np.ndarray, names: Sequence[str], top: int) -> dict[str, Any]:
         """Return the answer for one example with scores `(C,)`, ready for JSON."""
+
+    def picture(self, scores: np.ndarray) -> np.ndarray | None:
+        """Return the answer for one example as a picture of numbers, uint8 `(H, W)`; None if it is no picture."""
+        return None
 
     def table_header(self, names: Sequence[str], top: int) -> list[str]:
         """Return the names of the columns of `table_row`."""
