@@ -1,8 +1,8 @@
 """The head for maps: every position gets logits from the activations of all stages around it.
 
-The stages are brought to one grid, about 16 pixels wide, and stand side by side (a hypercolumn), beside their means over
-5 x 5 positions and the place in the picture. One linear layer gives logits, which are enlarged to the size of the input.
-So the head is a linear classifier of positions, and can be solved like that of whole examples.
+The stages are brought to one grid, about 16 pixels wide, and stand side by side (a hypercolumn), beside their means
+over 5 x 5 positions and the place in the picture. One linear layer gives logits, which are enlarged to the size of the
+input. So the head is a linear classifier of positions, and can be solved like that of whole examples.
 
 Reference:
     Hariharan et al. 2015, Hypercolumns for object segmentation and fine-grained localization, arXiv:1411.5752.

@@ -115,7 +115,7 @@ class Segmentation(Task):
         return np.asarray(outputs, np.float64)[:, -1]
 
     def headline_values(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Return the mean IoU of each example alone, `(N,)`; their mean is not the mean IoU of all examples together."""
+        """Return the mean IoU of each example alone, `(N,)`; their mean is not that of all examples together."""
         return np.nan_to_num(mean_of_known(iou(confusions(outputs))))
 
     def measure(self, outputs: np.ndarray, labels: np.ndarray) -> dict[str, float | int]:
@@ -153,7 +153,7 @@ class Segmentation(Task):
         return np.full(len(scores), "")
 
     def extra_columns(self, outputs: np.ndarray) -> dict[str, list[str]]:
-        """See `Task`: loss, mean IoU, and the counts of the confusion matrix that are not 0, as "true>predicted:count"."""
+        """See `Task`: loss, mean IoU, and the counts of the confusion matrix, as "true>predicted:count"."""
         matrices = confusions(outputs)
         texts = [
             " ".join(f"{true}>{guess}:{matrix[true, guess]:.0f}" for true, guess in np.argwhere(matrix))
@@ -183,9 +183,18 @@ class Segmentation(Task):
         """Return whether at least 99 % of the positions of an example have the same class, bool `(N,)`."""
         return (self.decide(scores) == self.decide(expected)).mean(axis=(1, 2)) >= AGREED
 
+    @property
+    def answers_masks(self) -> bool:
+        """See `Task`."""
+        return True
+
+    def kept(self, scores: np.ndarray) -> np.ndarray:
+        """See `Task`: the class of each position, uint8 `(N, H, W)`."""
+        return self.decide(scores).astype(np.uint8)
+
     def answer(self, scores: np.ndarray, names: Sequence[str], top: int) -> dict[str, Any]:
-        """See `Task`: the share of the positions of each class that occurs, the largest first; scores `(H, W, K)`."""
-        shares = self._shares(scores)
+        """See `Task`: the share of the positions of each class that occurs, the largest first; of a row of `kept`."""
+        shares = _shares(scores, len(names))
         order = np.argsort(-shares, kind="stable")
         return {"areas": [{"class": names[k], "share": float(shares[k])} for k in order if shares[k] > 0]}
 
@@ -194,15 +203,8 @@ class Segmentation(Task):
         return list(names)
 
     def table_row(self, scores: np.ndarray, names: Sequence[str], top: int) -> list[str]:
-        """See `Task`: the share of the positions of each class; scores `(H, W, K)`."""
-        return [f"{share:.6f}" for share in self._shares(scores)]
-
-    def picture(self, scores: np.ndarray) -> np.ndarray:
-        """See `Task`: the class of each position, uint8 `(H, W)`."""
-        return self.decide(scores).astype(np.uint8)
-
-    def _shares(self, scores: np.ndarray) -> np.ndarray:
-        return np.bincount(self.decide(scores).ravel(), minlength=scores.shape[-1]) / scores[..., 0].size
+        """See `Task`: the share of the positions of each class; of a row of `kept`."""
+        return [f"{share:.6f}" for share in _shares(scores, len(names))]
 
 
 class PositionCrossEntropy(keras.losses.Loss):
@@ -218,3 +220,7 @@ class PositionCrossEntropy(keras.losses.Loss):
         safe = tf.where(truth == VOID, 0, truth)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(safe, y_pred) * counted
         return tf.math.divide_no_nan(tf.reduce_sum(losses, axis=(1, 2)), tf.reduce_sum(counted, axis=(1, 2)))
+
+
+def _shares(mask: np.ndarray, num_classes: int) -> np.ndarray:
+    return np.bincount(mask.ravel(), minlength=num_classes) / mask.size

@@ -87,7 +87,7 @@ class Task(abc.ABC):
         standardizes: whether targets are scaled to mean 0 and standard deviation 1 while a head is trained.
         nouns: names for the meaning of one output, and of several, for people.
         output_kind: description of the outputs, for people.
-        stands_on: what the head gets for each example: "vector", one row of features, or "map", a row for each position.
+        stands_on: what the head gets for each example: "vector", one row of features, or "map", one for each position.
         compared_as: name of the task whose rules apply when its scores are compared with those of other runs.
     """
 
@@ -291,9 +291,14 @@ class Task(abc.ABC):
     def answer(self, scores: np.ndarray, names: Sequence[str], top: int) -> dict[str, Any]:
         """Return the answer for one example with scores `(C,)`, ready for JSON."""
 
-    def picture(self, scores: np.ndarray) -> np.ndarray | None:
-        """Return the answer for one example as a picture of numbers, uint8 `(H, W)`; None if it is no picture."""
-        return None
+    @property
+    def answers_masks(self) -> bool:
+        """Whether `kept` gives a mask for each example, which prediction writes as a picture."""
+        return False
+
+    def kept(self, scores: np.ndarray) -> np.ndarray:
+        """Return what is kept of the scores of a batch for its answers; `answer` and `table_row` take its rows."""
+        return scores
 
     def table_header(self, names: Sequence[str], top: int) -> list[str]:
         """Return the names of the columns of `table_row`."""

@@ -10,7 +10,12 @@ from tfl.data.tree import Folder, sketch
 from tfl.errors import InputError
 from tfl.registry import natural_key
 
-_MASK = r"annot(?:ation)?s?|masks?|labels?|gt|gtfine|ground_?truth|seg(?:mentation)?s?|segmentation_?(?:class|mask)s?|trimaps?"
+_MASK = "|".join(
+    (
+        *("annot(?:ation)?s?", "masks?", "labels?", "gt", "gtfine", "ground_?truth", "trimaps?"),
+        *("seg(?:mentation)?s?", "segmentation_?(?:class|mask)s?"),
+    )
+)
 _IMAGE = r"images?|imgs?|jpe?g_?images|photos?|pictures?|pics?|rgb|leftimg8bit|raw|inputs?"
 _SPLIT = "|".join(sorted(SPLIT_WORDS, key=len, reverse=True))
 _FOLDER = re.compile(
