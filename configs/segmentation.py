@@ -5,6 +5,9 @@ Command:
 
 PATH has the folders images and masks, or train, trainannot, val, valannot, test and testannot, or a folder of images
 and one of masks in each of train, val and test.
+
+Expected: docs/benchmarks/results.md. On 40 + 10 + 10 street scenes of CamVid, with ignore_label=11: test mean IoU EXP.
+Hardware: 2 CPU cores. Minutes: 1.
 """
 
 from tfl.config import BackboneConfig, DataConfig, FinetuneConfig, SegmentationConfig, TaskConfig, TransferConfig
@@ -13,7 +16,7 @@ from tfl.config import BackboneConfig, DataConfig, FinetuneConfig, SegmentationC
 def get_config() -> TransferConfig:
     """Solve the head of every position on the frozen network."""
     return TransferConfig(
-        data=DataConfig(source="masks:streets", image_size=384, augmentation="none"),
+        data=DataConfig(source="masks:streets", image_size=480, augmentation="none"),
         backbone=BackboneConfig(name="MobileNetV2", alpha=0.35),
         task=TaskConfig(name="segmentation"),
         segmentation=SegmentationConfig(ignore_label=255),

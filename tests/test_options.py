@@ -62,6 +62,11 @@ EFFECTS = {
     "head.hidden_units": ({}, (4,), "weights"),
     "head.dropout": (TUNED, 0.5, "weights"),
     "task.name": ({"data.source": "folder:TWO"}, "binary", "weights"),
+    "segmentation.ignore_label": (
+        {"data.source": "masks:MASKS", "task.name": "segmentation", "data.augmentation": "none"},
+        9,
+        "weights",
+    ),
     "features.runtime": ({"features.runtime": "tensorflow"}, "openvino", "weights"),
     "features.store": ({}, "none", "store_bytes"),
     "features.dtype": ({}, "float16", "store_bytes"),

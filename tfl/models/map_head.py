@@ -1,7 +1,7 @@
 """The head for maps: every position gets logits from the activations of all stages around it.
 
-The stages are brought to one grid, about 16 pixels wide, and stand side by side (a hypercolumn), beside their means
-over 5 x 5 positions and the place in the picture. One linear layer gives logits, which are enlarged to the size of the
+The stages are brought to one grid, about 8 pixels wide, and stand side by side (a hypercolumn), beside their means
+over 9 x 9 positions and the place in the picture. One linear layer gives logits, which are enlarged to the size of the
 input. So the head is a linear classifier of positions, and can be solved like that of whole examples.
 
 Reference:
@@ -15,9 +15,9 @@ from keras import layers, ops
 
 from tfl.backbones.stages import HEAD_PREFIX, CutPoint, find_maps
 
-STRIDE = 16  # pixels of the input in a position of the grid, about
+STRIDE = 8  # pixels of the input in a position of the grid, about
 FINEST = 4  # stride of the lowest stage that is used: lower ones see only edges
-CONTEXT = 5  # positions in each direction whose mean is a feature, too
+CONTEXT = 9  # positions in each direction whose mean is a feature, too
 FEATURES = HEAD_PREFIX + "features"
 
 

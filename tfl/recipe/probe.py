@@ -10,11 +10,12 @@ import numpy as np
 
 from tfl.evaluation import Predictions
 from tfl.features import Extractor, ProbeResult, assign_head, choose_head, cross_validate_head
+from tfl.features.crossval import PATIENCE
 from tfl.features.extract import BATCH
-from tfl.features.positions import SolverRows, rows_of_positions
+from tfl.features.positions import SolverRows, choose_adjustment, rows_of_positions
 from tfl.features.probe import solve_head as solve_one_head
 from tfl.features.rows import alone, fits_in_memory
-from tfl.models.classifier import before_logits, logits_layer, split_at_features
+from tfl.models.classifier import logits_layer, split_at_features
 from tfl.models.freezing import train_only
 from tfl.models.inference import Outputs
 from tfl.models.regularization import Penalty, regularize
@@ -98,13 +99,11 @@ def _targets(run: Run, outputs: Outputs) -> SolverRows:
 
     Values of a regression are standardised. A map gives a row for each of its positions.
     """
-    own = run.own_weights(outputs.ids)
     if run.task.stands_on == "map":
-        size, num_classes = run.model.metadata.image_size, run.model.output_shape[-1]
-        rows = rows_of_positions(outputs, run.splits.source, before_logits(run.model), size, num_classes)
-        return rows if own is None else rows.weighted(own)
+        rows = rows_of_positions(outputs, run.splits.source, run.model, seed=run.config.seed)
+        return rows.weighted(run.own_weights(rows.ids))
     labels = outputs.labels if run.units is None else run.units.standardize(outputs.labels)
-    return SolverRows(outputs.values, labels, outputs.ids, own)
+    return SolverRows(outputs.values, labels, outputs.ids, run.own_weights(outputs.ids))
 
 
 def _solve_linear_head(run: Run, extractor: Extractor) -> _Head:
@@ -120,6 +119,7 @@ def _solve_linear_head(run: Run, extractor: Extractor) -> _Head:
         num_outputs=logits_layer(run.model).units,
         class_weight=run.balance.class_weight,
     )
+    is_map = run.task.stands_on == "map"
     views, train, validation = [None, *run.views()], run.rows("train"), run.rows("validation")
     if not len(validation):  # every example is for training, and λ is given
         features = _targets(run, run.features(extractor, train, views, "features of train"))
@@ -140,8 +140,14 @@ def _solve_linear_head(run: Run, extractor: Extractor) -> _Head:
         weights=fitted.weights,
         validation_weights=judged.weights,
         over_workers=over_workers,
+        patience=PATIENCE if is_map else 0,
     )
-    return _take_head(run, result)
+    if not is_map:
+        return _take_head(run, result)
+    adjustment, chosen = choose_adjustment(result.chosen, fitted, judged)
+    say(f"head: {adjustment:g} times the log frequency of each class is taken from its logits, by the mean IoU")
+    head = _take_head(run, dataclasses.replace(result, chosen=chosen))
+    return dataclasses.replace(head, record=head.record | {"logit_adjustment": adjustment})
 
 
 def _cross_validate(run: Run, extractor: Extractor) -> _Head:
