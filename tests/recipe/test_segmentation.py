@@ -77,7 +77,7 @@ def test_the_head_is_the_optimum_of_its_objective(run):
 
 
 def test_a_finished_run_is_evaluated_again_with_the_same_metrics(run, tmp_path):
-    result, photos, _ = run
+    result, _photos, _ = run
     again = tfl.evaluate_workdir(result.workdir)
     assert again["test"] == pytest.approx(result.metrics["test"], rel=1e-5)
     other = write_masks(tmp_path / "other", {"train": 2, "test": 3}, seed=5)

@@ -109,8 +109,8 @@ def choose_adjustment(head: HeadSolution, train: SolverRows, held_out: SolverRow
     """Choose how much more often a head decides for rare classes, by the mean IoU of held-out positions.
 
     The most probable class of a pixel makes the fewest errors. But the mean IoU counts every class the same, and a rare
-    class that is never the most probable one has the IoU 0. So tau times the logarithm of the frequency of each class is
-    taken from the logits.
+    class that is never the most probable one has the IoU 0. So tau times the logarithm of the frequency of each class
+    is taken from the logits.
 
     Args:
         head: that was solved.

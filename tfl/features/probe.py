@@ -141,7 +141,6 @@ def choose_head(
     validation_weights: np.ndarray | None = None,
     class_weight: Any = None,
     over_workers: Sum = alone,
-    patience: int = 0,
 ) -> ProbeResult:
     """Solve the head for one λ, or for a path of λ and keep the head with the smallest validation loss.
 
@@ -161,8 +160,6 @@ def choose_head(
         over_workers: for several workers: a function from a list of arrays to their sums over all workers. Each worker
             has some of the examples, at least one of both splits, and all workers make this call. K must then be
             given.
-        patience: so many values of λ in a row must not lower the validation loss before the path ends: the weakest
-            take most of the time. 0: the whole path.
 
     Returns:
         The chosen head, and the path with one point for each λ.
@@ -185,37 +182,16 @@ def choose_head(
     with single_threaded():
         problem = make_problem(train.values, train.labels, task, num_outputs, weights, class_weight, over_workers)
         grid = [float(l2)] if l2 else default_grid(problem.rows)
-        points, heads = _follow(problem, grid, held_out, patience, over_workers)
+        points = list(follow_path(problem, grid))
+        heads = [to_head(problem, *pair) for pair in zip(grid, points, strict=True)]
         scores = score_heads(heads, *held_out, over_workers)
         best = int(np.argmin([loss for loss, _ in scores]))
         heads[best] = to_head(problem, grid[best], minimize(problem, grid[best], points[best]))
         (scores[best],) = score_heads([heads[best]], *held_out, over_workers)
     if len(grid) > 1:
-        say(f"head: λ = {grid[best]:.3g}, chosen from {len(heads)} values; validation loss {scores[best][0]:.4f}")
+        say(f"head: λ = {grid[best]:.3g}, chosen from {len(grid)} values; validation loss {scores[best][0]:.4f}")
     path = [PathPoint(h.l2, h.objective, *score, h.gradient_norm) for h, score in zip(heads, scores, strict=True)]
     return ProbeResult(heads[best], tuple(path))
-
-
-def _follow(
-    problem: Problem,
-    grid: Sequence[float],
-    held_out: tuple[Any, np.ndarray, Task, np.ndarray],
-    patience: int,
-    over_workers: Sum,
-) -> tuple[list[Point], list[HeadSolution]]:
-    """Return the points and the heads of a path of λ, to its end or until the held-out loss only rises."""
-    points: list[Point] = []
-    heads: list[HeadSolution] = []
-    losses: list[float] = []
-    for l2, point in zip(grid, follow_path(problem, grid), strict=True):
-        points.append(point)
-        heads.append(to_head(problem, l2, point))
-        if patience:
-            ((loss, _),) = score_heads(heads[-1:], *held_out, over_workers)
-            losses.append(loss)
-            if len(losses) - 1 - int(np.argmin(losses)) >= patience:
-                break
-    return points, heads
 
 
 def assign_head(layer: keras.layers.Dense, solution: HeadSolution) -> None:

@@ -10,7 +10,6 @@ import numpy as np
 
 from tfl.evaluation import Predictions
 from tfl.features import Extractor, ProbeResult, assign_head, choose_head, cross_validate_head
-from tfl.features.crossval import PATIENCE
 from tfl.features.extract import BATCH
 from tfl.features.positions import SolverRows, choose_adjustment, rows_of_positions
 from tfl.features.probe import solve_head as solve_one_head
@@ -119,7 +118,6 @@ def _solve_linear_head(run: Run, extractor: Extractor) -> _Head:
         num_outputs=logits_layer(run.model).units,
         class_weight=run.balance.class_weight,
     )
-    is_map = run.task.stands_on == "map"
     views, train, validation = [None, *run.views()], run.rows("train"), run.rows("validation")
     if not len(validation):  # every example is for training, and λ is given
         features = _targets(run, run.features(extractor, train, views, "features of train"))
@@ -140,9 +138,8 @@ def _solve_linear_head(run: Run, extractor: Extractor) -> _Head:
         weights=fitted.weights,
         validation_weights=judged.weights,
         over_workers=over_workers,
-        patience=PATIENCE if is_map else 0,
     )
-    if not is_map:
+    if run.task.stands_on == "vector":
         return _take_head(run, result)
     adjustment, chosen = choose_adjustment(result.chosen, fitted, judged)
     say(f"head: {adjustment:g} times the log frequency of each class is taken from its logits, by the mean IoU")
