@@ -40,9 +40,20 @@ def list_at_hand(folder: str | os.PathLike[str] = "") -> list[str]:
         >>> list_at_hand("nowhere")
         []
     """
+    return sorted(_sizes_at_hand(folder))
+
+
+def smallest_first() -> list[str]:
+    """Return the networks that `list_at_hand` finds, those with the smallest files first."""
+    sizes = _sizes_at_hand()
+    return sorted(sizes, key=lambda name: (sizes[name], name))
+
+
+def _sizes_at_hand(folder: str | os.PathLike[str] = "") -> dict[str, int]:
+    """Return the bytes of the files of weights without top, by network."""
     place = Path(folder or Path(os.environ.get("KERAS_HOME") or "~/.keras") / "models").expanduser()
-    found = {_network_of(file.name) for file in place.glob("*.h5") if re.search(r"no_?-?top", file.name)}
-    return sorted(found - {""})
+    files = [file for file in place.glob("*.h5") if re.search(r"no_?-?top", file.name)]
+    return {name: file.stat().st_size for file in files if (name := _network_of(file.name))}
 
 
 def _network_of(file: str) -> str:

@@ -22,6 +22,17 @@ def multiply_adds(layer: keras.layers.Layer) -> int:
     return max((kernels * math.prod(size or 1 for size in output.shape[1:-1]) for output in outputs), default=0)
 
 
+def total_multiply_adds(model: keras.Model) -> int:
+    """Return the multiplications of the kernels of a model for one example.
+
+    Example:
+        >>> backbone = tfl.build_backbone("MobileNetV2", image_size=96, weights="none")
+        >>> total_multiply_adds(backbone) > 10**7
+        True
+    """
+    return sum(map(multiply_adds, model.layers))
+
+
 def share_above(model: keras.Model, name: str) -> float:
     """Return the share, in [0, 1], of the multiplications of a backbone that a layer and the layers above it need.
 

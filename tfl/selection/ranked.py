@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from tfl.backbones.weight_files import PUBLISHED, RANDOM
+from tfl.backbones.entries import label_of
+from tfl.config import BackboneConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +47,7 @@ class RankedBackbone:
     @property
     def label(self) -> str:
         """Its name with the width multiplier, as `tfl rank` takes it."""
-        name = self.name if self.alpha == 1 else f"{self.name}:{self.alpha:g}"
-        return name if self.weights in (PUBLISHED, RANDOM) else f"{name}={self.weights}"
+        return label_of(BackboneConfig(self.name, self.alpha, self.weights))
 
 
 @dataclasses.dataclass(frozen=True)
