@@ -3,12 +3,15 @@
 import dataclasses
 import json
 
+import keras
 import numpy as np
 import pytest
 from option_runs import make_config, tiny_networks, write_photos
 
+from tfl.backbones import build_backbone
 from tfl.backbones.names import expand_backbones, list_at_hand
 from tfl.config import BackboneConfig
+from tfl.data import make_dataset
 from tfl.errors import InputError
 from tfl.recipe import ranking, rounds
 from tfl.recipe.ranking import rank_backbones
@@ -139,6 +142,37 @@ def test_weights_files_and_finished_runs_are_entries(folder, tmp_path, capsys):
     (run / "metrics.json").unlink()
     with pytest.raises(InputError, match="`backbones` must"):
         rank_backbones(config, [str(run)])
+
+
+def test_leep_is_its_formula_on_the_classifier_of_the_weights_file(folder, tmp_path):
+    config = make_config(folder / "photos", folder / "store", {})
+    backbone = build_backbone("MobileNet", alpha=0.5, image_size=32, weights="none")
+    pooled = keras.layers.GlobalAveragePooling2D()(backbone.output)
+    whole = keras.Model(backbone.input, keras.layers.Dense(5, activation="softmax")(pooled))
+    whole.save(tmp_path / "whole.h5")
+    ranked, without = rank_backbones(config, [f"MobileNet:0.5={tmp_path / 'whole.h5'}", "MobileNet:0.5"], tmp_path)
+    if np.isnan(ranked.leep):
+        ranked, without = without, ranked
+    splits = ranking.load_splits(dataclasses.replace(config, backbone=BackboneConfig("MobileNet")))
+    rows, labels = splits.outside_of_test, splits.index.labels[splits.outside_of_test]
+    batches = make_dataset(splits.source, rows, image_size=32, batch_size=len(rows))
+    source = np.asarray(whole(next(iter(batches))["input"]), np.float64)
+    joint = np.array([[source[labels == label, z].sum() for z in range(5)] for label in (0, 1)]) / len(rows)
+    expected = np.mean(np.log(np.sum(source * (joint / joint.sum(axis=0))[labels], axis=1)))
+    assert ranked.leep == pytest.approx(expected, abs=1e-6) and np.isnan(without.leep)
+    written = json.loads((tmp_path / "ranking.json").read_text())
+    assert {row["leep"] is None for row in written["backbones"]} == {True, False}  # JSON has no NaN
+
+
+def test_values_are_ranked_and_written(folder, tmp_path):
+    config = make_config(folder / "photos", folder / "store", {"task.name": "regression"})
+    table = tmp_path / "labels.csv"
+    files = sorted((folder / "photos").rglob("*.png"))
+    table.write_text("path,label\n" + "".join(f"{file},{number / 10}\n" for number, file in enumerate(files)))
+    config.data.source, config.data.columns = f"csv:{table}", "path=path,label=label"
+    (one,) = rank_backbones(config, ["MobileNet"], tmp_path / "ranks")
+    written = json.loads((tmp_path / "ranks" / "ranking.json").read_text())
+    assert np.isnan(one.neighbours) and written["backbones"][0]["neighbours"] is None
 
 
 def test_wrong_names_are_answered_before_anything_is_read(folder):

@@ -6,7 +6,7 @@ from etils import epath
 
 from tfl.backbones.catalog import check_backbone, get_backbone_spec
 from tfl.backbones.entries import backbone_of
-from tfl.backbones.names import smallest_first
+from tfl.backbones.names import files_at_hand
 from tfl.config import CHOSEN_NAME, TransferConfig
 from tfl.errors import InputError
 from tfl.workdir import read_config
@@ -28,9 +28,10 @@ def candidates_of(config: TransferConfig) -> list[TransferConfig]:
     """
     if not is_left(config):
         return [config]
-    at_hand = [backbone_of(text, config.backbone.weights) for text in smallest_first()]
-    found, refused = [], "KERAS_HOME/models has no published weights"
-    for options in at_hand:
+    files, found = files_at_hand(image_size=config.data.image_size), []
+    refused = "KERAS_HOME/models has no published weights"
+    for text in sorted(files, key=lambda text: (files[text].stat().st_size, text)):
+        options = backbone_of(text, config.backbone.weights)
         spec = get_backbone_spec(options.name)
         try:
             check_backbone(spec, config.data.image_size or spec.image_size, options.alpha, options.weights)

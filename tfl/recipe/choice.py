@@ -16,7 +16,7 @@ from tfl.recipe.extraction import frozen_extractor
 from tfl.recipe.rounds import Candidate, Rules, Standing, run_rounds, surely_worse_or_worse_half
 
 FOLDS = 5
-SHARE = 0.25  # of the time for features and training
+SHARE = 0.4  # of the time for features and training, at most; the features of the chosen network are used again
 
 
 def choose_backbone(config: TransferConfig, splits: Splits, budget: Budget) -> TransferConfig:
@@ -24,7 +24,7 @@ def choose_backbone(config: TransferConfig, splits: Splits, budget: Budget) -> T
 
     The networks stay frozen. The heads of cross-validation on train and validation examples decide, in rounds on more
     and more examples, as in `tfl.rank_backbones`; after each round the worse half is left out. The test split is not
-    used. With a budget the rounds take at most a quarter of the time for training, and a network is chosen only
+    used. With a budget the rounds take at most 40 % of the time for features and training, and a network is chosen only
     if its features of all examples can be computed in the time that is left.
 
     Args:

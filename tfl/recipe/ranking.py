@@ -9,7 +9,9 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
 from tfl.backbones.entries import backbone_of, is_trained_on
+from tfl.backbones.imagenet import imagenet_accuracy
 from tfl.backbones.names import expand_backbones
+from tfl.backbones.source_head import read_source_head
 from tfl.build import checked, input_of_config, load_splits
 from tfl.config import TransferConfig
 from tfl.data import Splits, reading_explained
@@ -18,12 +20,13 @@ from tfl.evaluation import Predictions
 from tfl.evaluation.intervals import bootstrap_intervals, share_interval
 from tfl.files.writing import expand_home, make_folder
 from tfl.inputs import Input
+from tfl.models.cost import memory_bytes, total_multiply_adds
 from tfl.progress import say
 from tfl.recipe.extraction import frozen_extractor
 from tfl.recipe.rounds import Candidate, Rules, Standing, features_of, run_rounds, surely_worse
 from tfl.report.ranking_page import RANKING_PAGE, write_ranking_page
-from tfl.selection import h_score, log_evidence, n_leep
-from tfl.selection.advice import on_front
+from tfl.selection import h_score, leep, log_evidence, n_leep
+from tfl.selection.advice import fixed_order, on_front
 from tfl.selection.ranked import RankedBackbone, Round
 from tfl.tasks import Task, get_task
 from tfl.workdir import naming_the_output, write_csv, write_json
@@ -64,7 +67,7 @@ def rank_backbones(
 
     Reference:
         You et al. 2021, arXiv:2102.11005 (LogME); Bao et al. 2019, arXiv:2212.10082 (H-score); Li et al. 2021,
-        arXiv:2011.11200 (N-LEEP).
+        arXiv:2011.11200 (N-LEEP); Nguyen et al. 2020, arXiv:2002.12462 (LEEP).
     """
     configs = [
         _config_of(config, text) for text in expand_backbones(backbones)
@@ -115,10 +118,22 @@ def _described(standing: Standing, folds: int) -> RankedBackbone:
         log_evidence(values, labels),
         h_score(values, labels) if one_class else float("nan"),
         n_leep(values, labels, seed=seed) if one_class else float("nan"),
+        _leep(candidate, values, labels) if one_class else float("nan"),
+        imagenet_accuracy(options) or float("nan"),
         extractor.model.count_params(),
         1000 * extractor.seconds_per_image(table.ids),
+        2 * total_multiply_adds(extractor.model) / 1e9,
+        memory_bytes(extractor.model) / 1e6,
         len(table),
     )
+
+
+def _leep(candidate: Candidate, values: np.ndarray, labels: np.ndarray) -> float:
+    """Return LEEP by the classifier in the file of the weights; NaN without one."""
+    config = candidate.config
+    averaged = config.head.pooling == "avg"
+    head = read_source_head(config.backbone, candidate.extractor.model) if averaged else None
+    return float("nan") if head is None else leep(head.probabilities(values), labels)
 
 
 def _interval(table: Predictions) -> tuple[float, float]:
@@ -139,12 +154,15 @@ def _neighbours(values: np.ndarray, labels: np.ndarray, groups: np.ndarray, fold
 def _write(output: epath.PathLike, ranked: Sequence[RankedBackbone], rounds: Sequence[Round], task: Task) -> None:
     folder = expand_home(output, "output")
     make_folder(folder)
-    rows = [dataclasses.asdict(one) for one in ranked]
+    rows = [
+        {name: None if value != value else value for name, value in dataclasses.asdict(one).items()} for one in ranked
+    ]  # JSON has no NaN
     with naming_the_output(str(folder)):
         write_json(
             folder / "ranking.json",
             {
                 "metric": task.headline.metric,
+                "fixed_order": [one.label for one in fixed_order(ranked)],
                 "rounds": [dataclasses.asdict(one) for one in rounds],
                 "backbones": rows,
             },

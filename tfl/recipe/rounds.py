@@ -116,8 +116,10 @@ def _first(candidates: Iterable[Candidate], rules: Rules) -> list[Standing]:
 
 def _expected(one: Candidate, other: Standing) -> float:
     """Return about how many seconds a network takes, from those of another one on as many examples."""
-    costs = [total_multiply_adds(each.extractor.model) for each in (one, other.candidate)]
-    return other.seconds * costs[0] / max(costs[1], 1)
+    extractors = [each.extractor for each in (one, other.candidate)]
+    cost, known = (total_multiply_adds(extractor.model) for extractor in extractors)
+    forward = len(other.table) * extractors[1].seconds_per_image(other.table.ids)  # the rest is reading and compiling
+    return other.seconds + forward * (cost / max(known, 1) - 1)
 
 
 def measure_head(candidate: Candidate, size: int, folds: int) -> Standing:

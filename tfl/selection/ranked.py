@@ -22,8 +22,12 @@ class RankedBackbone:
         log_evidence: LogME of the features.
         h_score: NaN for values, as n_leep.
         n_leep: see `tfl.selection`.
+        leep: LEEP by the classes that the network was pre-trained on; NaN if its file has no classifier of them.
+        imagenet: the published accuracy on ImageNet; NaN without published weights.
         parameters: of the network without its top.
         milliseconds: of the frozen network for one example.
+        gflops: billions of floating-point operations for one example: two for each multiplication of a kernel.
+        megabytes: of the weights and of the activations of a batch of 32 that are held at once, counted in float32.
         examples: number of examples of its last round.
         is_on_front: no other network is better in no more time, or faster and as good.
     """
@@ -39,8 +43,12 @@ class RankedBackbone:
     log_evidence: float
     h_score: float
     n_leep: float
+    leep: float
+    imagenet: float
     parameters: int
     milliseconds: float
+    gflops: float
+    megabytes: float
     examples: int
     is_on_front: bool = True
 
