@@ -155,3 +155,14 @@ def test_a_network_whose_features_take_too_long_is_not_chosen(photos, tmp_path, 
     monkeypatch.setattr(choice, "_fits", lambda one, budget: one.candidate.config.backbone.name != best)
     assert choice.choose_backbone(config, splits, Budget(5)).backbone.name != best
     assert "the features of better ones take longer than budget_minutes leaves" in capsys.readouterr().err
+
+
+def test_the_command_chooses_a_network(photos, tmp_path, at_hand, run_script):
+    (at_hand / "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5").rename(at_hand / "resnet50v2_notop.h5")
+    words = ("tfl", "train", photos, "--backbone=auto", "--epochs=0", "--config.features.views=0")
+    home = {"KERAS_HOME": str(at_hand.parent), "TFL_CACHE": str(tmp_path / "cache")}
+    done = run_script("tests/doc_program.py", *words, f"--workdir={tmp_path / 'run'}", **home)
+    assert done.returncode == 0, done.stderr
+    backbone = recorded(tmp_path / "run").backbone
+    assert f"backbone.name={backbone.name}, backbone.alpha={backbone.alpha:g}, because" in done.stderr
+    assert backbone.name in ("MobileNet", "ResNet50V2")
