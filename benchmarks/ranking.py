@@ -3,12 +3,18 @@
     KERAS_HOME=COPY python benchmarks/ranking.py --data=../shared/data
 
 COPY is a copy of ../shared/weights/keras_home. The scores are computed on the train and validation images alone, as
-`tfl rank` does. Then the head of each network is solved on the same images, and its accuracy on the test images is what
-the user gets. Regret is the best of these accuracies minus that of the first choice, in points. Weighted Kendall tau
-compares the whole order. `imagenet` is the fixed order by the published accuracy on ImageNet.
+`tfl rank` does (`--measure=scores`). Then the head of each network is solved on the same images, and its accuracy on
+the test images is what the user gets. Regret is the best of these accuracies minus that of the first choice, in points.
+Weighted Kendall tau compares the whole order. `imagenet` is the fixed order by the published accuracy on ImageNet.
+
+`--measure=ranking`, `--measure=choice` and `--measure=finetuning` print processor seconds instead, each with an empty
+feature store and without the import of TensorFlow: of `tfl.rank_backbones`, of the choice of `backbone.name=auto`, and
+of the whole run of the recipe for one's own photos with each network.
 """
 
 import os
+import tempfile
+import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -19,13 +25,17 @@ from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 
 import tfl
-from tfl.build import checked, load_splits
+from tfl.backbones.imagenet import imagenet_accuracy
+from tfl.backbones.left import candidates_of
+from tfl.build import checked, checked_run, load_splits
+from tfl.config import with_options
 from tfl.features import cross_validate_head
+from tfl.recipe.budget import Budget
+from tfl.recipe.choice import choose_backbone
 from tfl.recipe.extraction import frozen_extractor
 from tfl.selection import h_score, log_evidence, n_leep
 
-# Top-1 accuracy of the weights of Keras on ImageNet (Howard et al. 2017, Sandler et al. 2018).
-IMAGENET = {"MobileNetV2:1.0": 0.713, "MobileNet:1.0": 0.704, "MobileNetV2:0.35": 0.603, "MobileNet:0.25": 0.506}
+NETWORKS = ("MobileNetV2:1.0", "MobileNet:1.0", "MobileNetV2:0.35", "MobileNet:0.25")
 SETS = {  # data set: (pixels per side, training images per class or 0)
     "hymenoptera": (224, 0),
     "dogs_cats_small": (224, 0),
@@ -38,11 +48,16 @@ SCORES = ("cross-validation", "neighbours", "LogME", "H-score", "N-LEEP", "image
 
 _DATA = flags.DEFINE_string("data", "../shared/data", "Folder of the data sets.")
 _ONLY = flags.DEFINE_list("only", list(SETS), "Data sets.")
-_NETWORKS = flags.DEFINE_list("networks", list(IMAGENET), "Networks.")
+_NETWORKS = flags.DEFINE_list("networks", list(NETWORKS), "Networks.")
+_MEASURE = flags.DEFINE_enum("measure", "scores", ["scores", "ranking", "choice", "finetuning"], "What is measured.")
 
 
 def main(argv: list[str]) -> None:
     del argv
+    if _MEASURE.value != "scores":
+        for name in _ONLY.value:
+            print_times(name)
+        return
     print("| data | test accuracy of " + ", ".join(_NETWORKS.value) + " | " + " | ".join(SCORES) + " |")
     print("|---|---|" + "---|" * len(SCORES))
     regrets, taus = [], []
@@ -56,6 +71,32 @@ def main(argv: list[str]) -> None:
         print(f"| {name} | {', '.join(f'{one:.3f}' for one in accuracies)} | {' | '.join(cells)} |", flush=True)
     means = zip(np.mean(regrets, axis=0), np.nanmean(taus, axis=0), strict=True)
     print(f"| mean | | {' | '.join(f'{regret:.2f} / {tau:+.2f}' for regret, tau in means)} |")
+
+
+def print_times(name: str) -> None:
+    """Print the processor seconds of a part, for all networks together or for each."""
+    for networks in [[one] for one in _NETWORKS.value] if _MEASURE.value == "finetuning" else [_NETWORKS.value]:
+        with tempfile.TemporaryDirectory() as folder:
+            start, wall = time.process_time(), time.perf_counter()
+            run_part(name, networks, folder)
+            seconds, wall = time.process_time() - start, time.perf_counter() - wall
+        print(f"| {name} | {_MEASURE.value} | {', '.join(networks)} | {seconds:.0f} | {wall:.0f} |", flush=True)
+
+
+def run_part(name: str, networks: list[str], folder: str) -> None:
+    """Run what is timed."""
+    size, per_class = SETS[name]
+    options = {"data.image_size": size, "data.train_examples_per_class": per_class, "features.store": f"{folder}/store"}
+    config = tfl.load_recipe("folder", f"{_DATA.value}/{name}", options)
+    if _MEASURE.value == "ranking":
+        tfl.rank_backbones(config, networks)
+    elif _MEASURE.value == "choice":
+        config = checked_run(with_options(config, {"backbone.name": "auto"}), folder)
+        choose_backbone(config, load_splits(candidates_of(config)[0]), Budget(0))
+    else:
+        backbone, _, alpha = networks[0].partition(":")
+        config = with_options(config, {"backbone.name": backbone, "backbone.alpha": float(alpha)})
+        tfl.transfer(config, f"{folder}/run")
 
 
 def measure(name: str, network: str) -> tuple[float, list[float]]:
@@ -81,7 +122,7 @@ def measure(name: str, network: str) -> tuple[float, list[float]]:
         log_evidence(features, known),
         h_score(features, known),
         n_leep(features, known),
-        IMAGENET[network],
+        imagenet_accuracy(config.backbone) or 0.0,
     ]
     return accuracy, scores
 

@@ -104,6 +104,8 @@ OPTION = (
     Wrong("train digits --freeze=2", "Did you mean 'unfreeze'?"),
     Wrong("train digits --image-size=64", "Did you mean 'image_size'?"),
     Wrong("train digits --arch=VGG16", "Did you mean 'backbone'?"),
+    Wrong("train digits --backbone=auto --config.backbone.alpha=0.5", "must be left out if backbone.name is 'auto'"),
+    Wrong("features digits --backbone=auto --output=x", "`backbone.name` must name a network here."),
     Wrong("train digits --dropout_rate=0.2", "Did you mean 'config.head.dropout'?"),
     Wrong("train digits --epochs=ten", "invalid literal for int()"),
     Wrong("train digits --epochs=-2", "`finetune.epochs` must be at least 0, or -1: tfl chooses."),

@@ -4,9 +4,11 @@ import dataclasses
 from typing import Any
 
 import keras
+from etils import epath
 
 from tfl.backbones import get_backbone_spec
-from tfl.checks import check_config
+from tfl.backbones.left import is_left, with_a_backbone
+from tfl.checks import check_config, check_run
 from tfl.config import PYTHON_DATA, DataConfig, FeaturesConfig, FinetuneConfig, TransferConfig
 from tfl.config.values import source_kinds
 from tfl.data import Source, Splits, load_data
@@ -25,6 +27,25 @@ def checked(config: TransferConfig) -> TransferConfig:
     """
     check_keras_settings()
     return validate_config(check_config(config))
+
+
+def checked_run(config: TransferConfig, workdir: epath.PathLike) -> TransferConfig:
+    """Do the same for the config of a run, which may leave its backbone to tfl.
+
+    Raises:
+        InputError: as for `checked`, or no network at hand can be chosen.
+    """
+    check_keras_settings()
+    config = check_run(config, workdir)
+    ready = validate_config(with_a_backbone(config, workdir))
+    if not is_left(config):
+        return ready
+    if get_task(config.task.name).convex is None:
+        raise InputError(
+            "`backbone.name` must name a network for a task whose head is not solved. "
+            f"Received: 'auto', task.name={config.task.name!r}."
+        )
+    return dataclasses.replace(ready, backbone=config.backbone)
 
 
 def validate_config(config: TransferConfig) -> TransferConfig:

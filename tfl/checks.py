@@ -6,6 +6,7 @@ from pathlib import Path
 from etils import epath
 
 from tfl.backbones.catalog import BackboneSpec, check_backbone, get_backbone_spec
+from tfl.backbones.left import candidates_of, is_left, with_a_backbone
 from tfl.backbones.weight_files import PUBLISHED, RANDOM, find_weights
 from tfl.config import DataConfig, TransferConfig, absolute_paths, data_of_pretraining
 from tfl.config.values import NO_TIMES, SPLIT_RULES, parse_columns, source_kinds, split_source
@@ -48,6 +49,17 @@ def check_config(config: TransferConfig) -> TransferConfig:
     return dataclasses.replace(config, backbone=dataclasses.replace(backbone, name=spec.name))
 
 
+def check_run(config: TransferConfig, workdir: epath.PathLike) -> TransferConfig:
+    """Check the config of a run, which may leave its backbone to tfl: it is then checked with one of the candidates.
+
+    Raises:
+        InputError: as for `check_config`.
+    """
+    config = config.validate()
+    checked = check_config(with_a_backbone(config, workdir))
+    return dataclasses.replace(checked, backbone=config.backbone) if is_left(config) else checked
+
+
 def _check_tfds(config: TransferConfig) -> None:
     """Refuse a folder of tfds data sets that does not exist, and options of tfds for other sources."""
     folder, is_used = config.data.tfds_dir, "tfds" in source_kinds(config.data.source)
@@ -72,7 +84,7 @@ def check_data(config: TransferConfig) -> None:
     Raises:
         InputError: the sources cannot be used.
     """
-    spec = get_backbone_spec(config.backbone.name)
+    spec = get_backbone_spec(candidates_of(config)[0].backbone.name)
     _check_data(config.data, spec)
     try:
         _check_data(data_of_pretraining(config), spec)

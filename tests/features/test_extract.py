@@ -13,12 +13,15 @@ import tfl
 from tfl.data import make_dataset
 from tfl.features import Extractor, FeatureStore, View
 from tfl.features import extract as room
+from tfl.features.digest import digest_of
+from tfl.features.installed import has_openvino
 from tfl.inputs import ImageInput
 from tfl.models.classifier import split_at_features
 
 SIZE = 32
 IMAGES = ImageInput(SIZE)
 ROOT = Path(__file__).resolve().parents[2]
+formats = ["openvino"] if has_openvino() else []
 
 
 def build(seed: int = 0) -> keras.Model:
@@ -93,21 +96,51 @@ def test_nothing_is_computed_twice_and_a_changed_pixel_is(model, store, computed
     assert computed[2:] == [len(splits.train)] * 2
 
 
+@pytest.mark.parametrize("cut", ["block_3_expand", "block_3_project_BN", "block_12_add"])
+@pytest.mark.parametrize("runtime", ["tensorflow", *formats])
+def test_features_from_stored_activations_are_those_from_the_images(model, store, computed, cut, runtime):
+    splits, views = tfl.load_data(arrays()), [None, View("light", 3, 0)]
+    direct = Extractor(model, splits.source, SIZE, runtime=runtime)(splits.train, views)
+    lower = keras.Model(model.input, model.get_layer(cut).output)
+    below = Extractor(lower, splits.source, SIZE, store=store, runtime=runtime)
+    below.fill(splits.train, views[1:])
+    extractor = Extractor(model, splits.source, SIZE, store=store, runtime=runtime)
+    extractor.continue_from(below)
+    computed.clear()
+    features = extractor(splits.train, views)
+    assert computed == [len(splits.train)]  # the plain images, whose activations are not stored
+    ours, theirs = np.asarray(features.values), np.asarray(direct.values)
+    fused = cut == "block_3_expand"  # the runtime computes a convolution and its BatchNorm together, if it may
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * np.abs(theirs).max() if fused else 0)
+
+
+def test_rounded_activations_are_not_used(model, store, computed):
+    splits = tfl.load_data(arrays())
+    lower = keras.Model(model.input, model.get_layer("block_12_add").output)
+    below = Extractor(lower, splits.source, SIZE, store=store, dtype="float16")
+    below.fill(splits.train)
+    extractor = Extractor(model, splits.source, SIZE, store=store)
+    extractor.continue_from(below)
+    computed.clear()
+    extractor(splits.train)
+    assert computed == [len(splits.train)]
+
+
 def test_other_weights_sizes_and_graphs_have_other_digests_and_the_same_the_same(model):
-    digest = room._digest(model, IMAGES)
-    assert room._digest(build(), IMAGES) == digest  # built later in the same process
+    digest = digest_of(model, IMAGES)
+    assert digest_of(build(), IMAGES) == digest  # built later in the same process
     frozen = build()
     frozen.trainable = False
-    assert room._digest(frozen, IMAGES) == digest
-    assert room._digest(build(1), IMAGES) != digest
-    assert room._digest(model, ImageInput(SIZE + 1)) != digest
-    assert room._digest(keras.Model(model.input, keras.ops.relu(model.output)), IMAGES) != digest
+    assert digest_of(frozen, IMAGES) == digest
+    assert digest_of(build(1), IMAGES) != digest
+    assert digest_of(model, ImageInput(SIZE + 1)) != digest
+    assert digest_of(keras.Model(model.input, keras.ops.relu(model.output)), IMAGES) != digest
     code = (
         "import keras, tfl; keras.layers.Dense(1); keras.utils.set_random_seed(0);"
-        "from tfl.features import extract; from tfl.inputs import ImageInput;"
+        "from tfl.features.digest import digest_of; from tfl.inputs import ImageInput;"
         f"m = tfl.build_backbone('MobileNetV2', image_size={SIZE}, alpha=0.35, weights='none');"
         "from tfl.models.classifier import split_at_features;"
-        f"print(extract._digest(split_at_features(tfl.build_classifier(m, tfl.HeadSpec(3)))[0], ImageInput({SIZE})))"
+        f"print(digest_of(split_at_features(tfl.build_classifier(m, tfl.HeadSpec(3)))[0], ImageInput({SIZE})))"
     )
     other = warm.run(["-c", code], cwd=ROOT)
     assert other.stdout.strip() == digest, other.stderr

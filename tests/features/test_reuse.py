@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tfl
-from tfl.features import Extractor, StoredPhase, View, is_worth_storing, make_feature_dataset
+from tfl.features import Extractor, StoredPhase, View, extract, is_worth_storing, make_feature_dataset
 from tfl.features.extract import PLAIN
 from tfl.models.cuts import split_frozen
 
@@ -126,6 +126,26 @@ def test_views_are_seen_by_the_head_and_by_fine_tuning(tmp_path, monkeypatch):
     store = tfl.FeatureStore(tmp_path / "store", 10**9)
     keys = sum(len(np.load(path, mmap_mode="r")) for path in store.root.glob("*-1280-*/*.npy"))
     assert keys == 3 * 60 + result.metrics["num_examples"]["validation"] + result.metrics["num_examples"]["test"]
+
+
+def test_each_version_of_an_image_is_read_once_for_both_phases(tmp_path, monkeypatch):
+    options, asked = config(tmp_path), []
+    options.data = dataclasses.replace(options.data, augmentation="shift")
+    options.features = dataclasses.replace(options.features, views=2)
+    real = extract.make_dataset
+    monkeypatch.setattr(
+        extract,
+        "make_dataset",
+        lambda *given, **how: asked.append((len(given[1]), how["epoch"])) or real(*given, **how),
+    )
+    result = tfl.transfer(options, tmp_path / "w")
+    train = result.metrics["num_examples"]["train"]
+    assert [one for one in asked if one[1] is not None] == [(train, 0), (train, 1)]
+    monkeypatch.setattr("tfl.recipe.probe.continue_from_below", lambda *_: None)
+    options.features = dataclasses.replace(options.features, store=str(tmp_path / "other"))
+    again = tfl.transfer(options, tmp_path / "again")
+    for ours, theirs in zip(result.model.get_weights(), again.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_cross_validation_solves_on_train_and_validation(tmp_path):

@@ -9,7 +9,7 @@ from option_runs import make_config, tiny_networks, write_photos
 
 import tfl
 from tfl.config import left_to_tfl, set_options, value_of
-from tfl.config.names import CHOSEN
+from tfl.config.names import CHOSEN, CHOSEN_WITH
 from tfl.errors import InputError
 from tfl.recipe import probe as phase
 from tfl.recipe.auto import FEW, decide
@@ -57,7 +57,9 @@ def counts(train, validation):
 def test_every_choice_is_a_value_that_its_option_takes_and_has_a_reason(train, task):
     config = config_with(task=tfl.TaskConfig(name=task))
     decisions = decide(config, counts(train, train // 5))
-    assert set(decisions) == set(CHOSEN) == set(left_to_tfl(config))
+    of_network = {"backbone.name", *CHOSEN_WITH}  # chosen before, from features
+    assert set(decisions) | of_network == set(CHOSEN) | set(CHOSEN_WITH) == set(left_to_tfl(config))
+    config.backbone.name = "MobileNet"
     set_options(config, {path: decision.value for path, decision in decisions.items()})
     assert left_to_tfl(config.validate()) == []
     assert all(decision.reason for decision in decisions.values())

@@ -3,14 +3,17 @@
 import dataclasses
 import json
 
+import keras
 import numpy as np
 import pytest
 from option_runs import make_config, tiny_networks, write_photos
 
+from tfl.backbones import build_backbone
 from tfl.backbones.names import expand_backbones, list_at_hand
 from tfl.config import BackboneConfig
+from tfl.data import make_dataset
 from tfl.errors import InputError
-from tfl.recipe import ranking
+from tfl.recipe import ranking, rounds
 from tfl.recipe.ranking import rank_backbones
 from tfl.workdir import write_json
 
@@ -68,28 +71,27 @@ def test_the_test_split_changes_nothing(folder, monkeypatch):
 def test_many_examples_are_ranked_on_a_share_of_each_class(folder):
     config = make_config(folder / "photos", folder / "store", {})
     splits = ranking.load_splits(config)
-    rows = ranking._subset(splits, 0, 20)
+    rows = rounds.subset(splits, 0, 20)
     assert abs(len(rows) - 20) <= 2 and not np.isin(rows, splits.test).any()
     assert np.bincount(splits.index.labels[rows]).tolist() == [10, 10]
-    assert np.array_equal(rows, ranking._subset(splits, 0, 20))
-    assert np.isin(rows, ranking._subset(splits, 0, 36)).all()  # a larger round has the examples of a smaller one
+    assert np.array_equal(rows, rounds.subset(splits, 0, 20))
+    assert np.isin(rows, rounds.subset(splits, 0, 36)).all()  # a larger round has the examples of a smaller one
 
 
 def test_rounds_grow_until_the_order_is_stable_and_leave_out_what_is_surely_worse(folder, monkeypatch, capsys):
     """A network whose features are noise is left out after the first round; the other two have the same features."""
     config = make_config(folder / "photos", folder / "store", {})
-    monkeypatch.setattr(ranking, "FIRST", 16)
-    measure = ranking._measure
+    monkeypatch.setattr(rounds, "FIRST", 16)
+    measure = rounds.measure_head
 
     def spoil(candidate, size, folds):
         done = measure(candidate, size, folds)
-        if done.config.backbone.alpha == 0.5:
+        if candidate.config.backbone.alpha == 0.5:
             logits = np.where(np.arange(2) == done.table.labels[:, None], -5.0, 5.0)  # always wrong
-            table = dataclasses.replace(done.table, logits=logits)
-            done = dataclasses.replace(done, table=table, ranked=dataclasses.replace(done.ranked, metric=0.0))
+            done = dataclasses.replace(done, table=dataclasses.replace(done.table, logits=logits), metric=0.0)
         return done
 
-    monkeypatch.setattr(ranking, "_measure", spoil)
+    monkeypatch.setattr(rounds, "measure_head", spoil)
     ranked = rank_backbones(config, ["MobileNet:0.5", "MobileNet", "VGG16"])
     assert [one.label for one in ranked][2] == "MobileNet:0.5" and ranked[2].examples == 16
     assert ranked[0].examples == ranked[1].examples > 16
@@ -125,7 +127,7 @@ def test_weights_files_and_finished_runs_are_entries(folder, tmp_path, capsys):
     run = tmp_path / "run"
     run.mkdir()
     network = rank_backbones(config, ["MobileNet:0.5"])[0]
-    extractor = ranking._prepare(ranking._config_of(config, "MobileNet:0.5")).extractor
+    extractor = ranking._prepare(ranking._config_of(config, "MobileNet:0.5"), {}).extractor
     extractor.model.save(run / "model.keras")
     own = dataclasses.replace(config, backbone=BackboneConfig("MobileNet", 0.5))
     write_json(run / "config.json", dataclasses.asdict(own))
@@ -140,6 +142,37 @@ def test_weights_files_and_finished_runs_are_entries(folder, tmp_path, capsys):
     (run / "metrics.json").unlink()
     with pytest.raises(InputError, match="`backbones` must"):
         rank_backbones(config, [str(run)])
+
+
+def test_leep_is_its_formula_on_the_classifier_of_the_weights_file(folder, tmp_path):
+    config = make_config(folder / "photos", folder / "store", {})
+    backbone = build_backbone("MobileNet", alpha=0.5, image_size=32, weights="none")
+    pooled = keras.layers.GlobalAveragePooling2D()(backbone.output)
+    whole = keras.Model(backbone.input, keras.layers.Dense(5, activation="softmax")(pooled))
+    whole.save(tmp_path / "whole.h5")
+    ranked, without = rank_backbones(config, [f"MobileNet:0.5={tmp_path / 'whole.h5'}", "MobileNet:0.5"], tmp_path)
+    if np.isnan(ranked.leep):
+        ranked, without = without, ranked
+    splits = ranking.load_splits(dataclasses.replace(config, backbone=BackboneConfig("MobileNet")))
+    rows, labels = splits.outside_of_test, splits.index.labels[splits.outside_of_test]
+    batches = make_dataset(splits.source, rows, image_size=32, batch_size=len(rows))
+    source = np.asarray(whole(next(iter(batches))["input"]), np.float64)
+    joint = np.array([[source[labels == label, z].sum() for z in range(5)] for label in (0, 1)]) / len(rows)
+    expected = np.mean(np.log(np.sum(source * (joint / joint.sum(axis=0))[labels], axis=1)))
+    assert ranked.leep == pytest.approx(expected, abs=1e-6) and np.isnan(without.leep)
+    written = json.loads((tmp_path / "ranking.json").read_text())
+    assert {row["leep"] is None for row in written["backbones"]} == {True, False}  # JSON has no NaN
+
+
+def test_values_are_ranked_and_written(folder, tmp_path):
+    config = make_config(folder / "photos", folder / "store", {"task.name": "regression"})
+    table = tmp_path / "labels.csv"
+    files = sorted((folder / "photos").rglob("*.png"))
+    table.write_text("path,label\n" + "".join(f"{file},{number / 10}\n" for number, file in enumerate(files)))
+    config.data.source, config.data.columns = f"csv:{table}", "path=path,label=label"
+    (one,) = rank_backbones(config, ["MobileNet"], tmp_path / "ranks")
+    written = json.loads((tmp_path / "ranks" / "ranking.json").read_text())
+    assert np.isnan(one.neighbours) and written["backbones"][0]["neighbours"] is None
 
 
 def test_wrong_names_are_answered_before_anything_is_read(folder):

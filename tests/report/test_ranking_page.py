@@ -10,8 +10,8 @@ from tfl.tasks import get_task
 
 def network(name, metric, milliseconds, *, is_on_front):
     return RankedBackbone(
-        *(name, 1.0, "imagenet", metric, metric - 0.0625, metric + 0.0625, 0.5, 0.5, 0.1, 0.2, -0.3),
-        *(1_234_567, milliseconds, 250, is_on_front),
+        *(name, 1.0, "imagenet", metric, metric - 0.0625, metric + 0.0625, 0.5, 0.5, 0.1, 0.2, -0.3, -0.4),
+        *(float("nan") if name == "Slow" else 0.75, 1_234_567, milliseconds, 0.6, 75.4, 250, is_on_front),
     )
 
 
@@ -29,5 +29,6 @@ def test_the_page_has_each_network_and_each_round(tmp_path, task, number):
     check_self_contained(text, document, [])
     words = document.words().replace("\xa0", " ")
     best = "75.0 % 68.8 % to 81.2 %" if task == "multiclass" else "0.750 0.688 to 0.812"
-    assert f"Large {best} 0.500 20.0 1,234,567 250 yes" in words and "Take Large" in words
+    assert f"Large {best} 0.500 20.0 1,234,567 0.60 75 75.0 % 250 yes" in words and "Take Large" in words
+    assert ("By its published accuracy on ImageNet" in words) == (number == 3)
     assert ("Slow" in words) == (number == 3) == ("no" in words.split())

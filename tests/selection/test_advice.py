@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from tfl.selection.advice import advise, on_front
+from tfl.selection.advice import advise, compare_with_fixed_order, fixed_order, on_front
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,6 +13,7 @@ class Network:
     metric: float
     milliseconds: float
     parameters: int
+    imagenet: float = float("nan")
 
     @property
     def low(self):
@@ -52,3 +53,14 @@ def test_limits_leave_out_what_costs_more_and_name_the_nearest_if_nothing_is_lef
     assert advise(RANKED, max_parameters=1000).startswith("Take small")
     none = advise(RANKED, max_latency_ms=0.5, max_parameters=10**9)
     assert none == "No network is within the limits. The nearest is small (0.7000, 1.0 ms, 90 parameters)."
+
+
+def test_the_fixed_order_is_that_of_the_published_accuracy():
+    known = [dataclasses.replace(one, imagenet=value) for one, value in ((BIG, 0.6), (MIDDLE, 0.7))]
+    assert [one.label for one in fixed_order([*known, SMALL])] == ["middle", "big"]
+    assert compare_with_fixed_order([*known, SMALL]) == (
+        "By its published accuracy on ImageNet, middle (0.700) would be chosen: 0.9100 (0.8800 to 0.9400) here, "
+        "against 0.9500 (0.9200 to 0.9800) of big."
+    )
+    assert compare_with_fixed_order(known[::-1]).endswith("middle (0.700) would be chosen, too.")
+    assert compare_with_fixed_order([BIG, *known[:1]]) == ""  # one alone has no order

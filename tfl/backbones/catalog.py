@@ -10,6 +10,7 @@ import fnmatch
 from collections.abc import Callable
 from typing import Any
 
+from tfl.config import CHOSEN_NAME
 from tfl.errors import InputError
 from tfl.registry import did_you_mean, resolve
 
@@ -156,6 +157,11 @@ def get_backbone_spec(name: str) -> BackboneSpec:
     try:
         return _BY_NAME[resolve(name, _BY_NAME, "backbone.name")]
     except InputError as error:
+        if name == CHOSEN_NAME:
+            raise InputError(
+                "`backbone.name` must name a network here. Received: 'auto', which only `tfl train` and tfl.transfer "
+                "take. `tfl rank` says which network at hand is best."
+            ) from None
         raise InputError(f"{error}{'' if did_you_mean(name, _BY_NAME) else ' `tfl backbones` lists them.'}") from None
 
 

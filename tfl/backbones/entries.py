@@ -4,6 +4,7 @@ from etils import epath
 
 from tfl.backbones.catalog import list_backbones
 from tfl.backbones.names import parse_backbone
+from tfl.backbones.weight_files import PUBLISHED, RANDOM
 from tfl.config import BackboneConfig
 from tfl.errors import InputError
 from tfl.workdir import check_finished, read_config
@@ -39,6 +40,17 @@ def backbone_of(text: str, weights: str) -> BackboneConfig:
         )
     spec, alpha = parse_backbone(text)
     return BackboneConfig(spec.name, alpha, weights)
+
+
+def label_of(options: BackboneConfig) -> str:
+    """Return the text that names a network; `backbone_of` reads it.
+
+    Example:
+        >>> label_of(tfl.BackboneConfig("MobileNet", 0.25))
+        'MobileNet:0.25'
+    """
+    name = options.name if options.alpha == 1 else f"{options.name}:{options.alpha:g}"
+    return name if options.weights in (PUBLISHED, RANDOM) else f"{name}={options.weights}"
 
 
 def is_trained_on(weights: str, source: str) -> bool:

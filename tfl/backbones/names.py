@@ -9,7 +9,9 @@ from tfl.backbones.catalog import BackboneSpec, get_backbone_spec, list_backbone
 from tfl.errors import InputError
 
 AT_HAND = "at_hand"
-_ALPHA = re.compile(r"(?<![\d.])(\d[_.]\d+)(?=_(?:224|float))")
+_ALPHA = re.compile(r"(?<![\d.])(\d[_.]\d+)(?=_(?:\d+[_.]|float))")
+_PIXELS = re.compile(r"_(96|128|160|192)(?=[_.])")  # of a file that is only for images of this size
+_OWN_FILES = {"MobileNet": (128, 160, 192), "MobileNetV2": (96, 128, 160, 192)}  # sizes whose images need such a file
 _NAME = re.compile(r"(?P<name>[^:]+)(?::(?P<alpha>\d+(\.\d+)?))?")
 
 
@@ -40,9 +42,32 @@ def list_at_hand(folder: str | os.PathLike[str] = "") -> list[str]:
         >>> list_at_hand("nowhere")
         []
     """
+    return sorted(files_at_hand(folder))
+
+
+def files_at_hand(folder: str | os.PathLike[str] = "", *, image_size: int = 0, top: bool = False) -> dict[str, Path]:
+    """Return the files of published weights in the cache of Keras, by network.
+
+    Args:
+        folder: as for `list_at_hand`.
+        image_size: pixels per side; MobileNet and MobileNetV2 have separate files for some sizes.
+        top: return the files with the classifier of ImageNet, not those without it.
+    """
     place = Path(folder or Path(os.environ.get("KERAS_HOME") or "~/.keras") / "models").expanduser()
-    found = {_network_of(file.name) for file in place.glob("*.h5") if re.search(r"no_?-?top", file.name)}
-    return sorted(found - {""})
+    files = [file for file in place.glob("*.h5") if bool(re.search(r"no_?-?top", file.name)) != top]
+    named = ((_network_of(file.name), file) for file in files)
+    return {name: file for name, file in named if name and _pixels_of(file.name) == _pixels_needed(name, image_size)}
+
+
+def _pixels_of(file: str) -> int:
+    """Return the size of images that a file is only for; 0: any other size."""
+    found = _PIXELS.search(file)
+    return int(found[1]) if found else 0
+
+
+def _pixels_needed(network: str, image_size: int) -> int:
+    """Return the size of the file that a network needs for images of some size; 0: that for any other size."""
+    return image_size if image_size in _OWN_FILES.get(network.partition(":")[0], ()) else 0
 
 
 def _network_of(file: str) -> str:

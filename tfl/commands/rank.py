@@ -23,7 +23,7 @@ from tfl.checks import check_config
 from tfl.commands import recipes
 from tfl.config import TransferConfig
 from tfl.progress import say
-from tfl.selection.advice import advise
+from tfl.selection.advice import advise, compare_with_fixed_order
 
 _CONFIG = recipes.define("image_size", "seed")
 _BACKBONES = flags.DEFINE_list(
@@ -42,8 +42,8 @@ _OUTPUT = flags.DEFINE_string(
     "output", None, "The folder for ranking.html, ranking.csv and ranking.json.", required=True
 )
 _SHOWN = {"metric": "{:.4f}", "low": "{:.4f}", "high": "{:.4f}", "loss": "{:.4f}", "neighbours": "{:.4f}"} | {
-    "log_evidence": "{:.3f}", "h_score": "{:.3f}", "n_leep": "{:.3f}", "parameters": "{:,}", "milliseconds": "{:.1f}",
-    "examples": "{:,}",
+    "log_evidence": "{:.3f}", "h_score": "{:.3f}", "n_leep": "{:.3f}", "leep": "{:.3f}", "imagenet": "{:.3f}",
+    "parameters": "{:,}", "milliseconds": "{:.1f}", "gflops": "{:.2f}", "megabytes": "{:,.0f}", "examples": "{:,}",
 }  # fmt: skip
 
 
@@ -63,11 +63,13 @@ def main(argv: list[str]) -> None:
     ranking = tfl.rank_backbones(_config(argv[1:]), _BACKBONES.value, _OUTPUT.value)
     rows = [["backbone", *_SHOWN]]
     for one in ranking:
-        rows.append([one.label, *(form.format(getattr(one, field)) for field, form in _SHOWN.items())])
+        cells = (form.format(getattr(one, field)) for field, form in _SHOWN.items())
+        rows.append([one.label, *("-" if cell == "nan" else cell for cell in cells)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for first, *others in rows:
         cells = (f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=True))
         sys.stdout.write("  ".join([f"{first:<{widths[0]}}", *cells]) + "\n")
+    say(compare_with_fixed_order(ranking) or "no order by published accuracy: fewer than two have one")
     say(advise(ranking, max_latency_ms=_LATENCY.value, max_parameters=_PARAMETERS.value))
 
 

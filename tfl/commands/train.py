@@ -11,7 +11,7 @@ from ml_collections import config_flags
 
 import tfl
 from tfl import cli
-from tfl.checks import check_config, check_data, check_outside_of_sources
+from tfl.checks import check_data, check_outside_of_sources, check_run
 from tfl.commands import places, recipes
 from tfl.config import NO_TRACKER, SHORT_NAMES, TransferConfig
 from tfl.config.seeds import parse_seeds
@@ -42,7 +42,7 @@ _SEEDS = flags.DEFINE_string(
 def check(argv: list[str]) -> bool:
     """Refuse what cannot be trained, before TensorFlow is imported; return whether nothing is left to do."""
     config, workdir = _asked(argv)
-    config, seeds = check_config(config), _asked_seeds()
+    config, seeds = check_run(config, workdir), _asked_seeds()
     check_outside_of_sources(workdir, config)
     if seeds:
         open_study(workdir, config, seeds)

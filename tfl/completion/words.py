@@ -8,7 +8,7 @@ from absl import flags
 
 from tfl.backbones.catalog import list_backbones
 from tfl.cluster import STRATEGIES
-from tfl.config import SHORT_NAMES
+from tfl.config import CHOSEN_NAME, SHORT_NAMES
 from tfl.config.listing import Option, list_options
 from tfl.config.option import OneOf, Place, Switch, Text
 from tfl.config.values import SOURCES
@@ -132,7 +132,7 @@ def _flag_of_option(option: Option) -> Flag:
 def _values(option: Option) -> tuple[str, ...]:
     """Return the known values of an option."""
     special = {
-        "backbone.name": tuple(list_backbones()),
+        "backbone.name": (*list_backbones(), CHOSEN_NAME),
         "data.source": tuple(name if name == "digits" else f"{name}:" for name in SOURCES),
         "strategy": tuple(name for name in STRATEGIES if ":" not in name),
     }

@@ -16,7 +16,7 @@ from tfl.config.names import (
     TARGETS,
     TRACKERS,
 )
-from tfl.config.option import absolute_paths
+from tfl.config.option import CHOSEN_NAME, absolute_paths
 from tfl.config.paths import (
     MAY_DIFFER,
     check_option,
@@ -53,6 +53,7 @@ from tfl.config.values import (
 __all__ = [
     "AUGMENTATIONS",
     "BATCH_NORMS",
+    "CHOSEN_NAME",
     "FOLD_RULES",
     "MAY_DIFFER",
     "NO_TRACKER",

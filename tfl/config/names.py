@@ -2,11 +2,13 @@
 
 # The options that tfl can choose, with the value that asks for it.
 CHOSEN: dict[str, int | float | str] = {
+    "backbone.name": "auto",
     "features.views": -1,
     "probe.folds": -1,
     "finetune.epochs": -1,
     "finetune.unfreeze": "auto",
 }
+CHOSEN_WITH = {"backbone.alpha": "backbone.name"}  # options that tfl chooses together with another one
 AUGMENTATIONS = ("none", "light", "shift", "rand", "trivial", "erase")
 BATCH_NORMS = ("frozen", "train")
 CLASS_WEIGHTS = ("none", "balanced", "effective")

@@ -9,7 +9,7 @@ from typing import Any
 from etils import epath
 
 from tfl.config.moved import MOVED
-from tfl.config.names import CHOSEN
+from tfl.config.names import CHOSEN, CHOSEN_WITH
 from tfl.config.transfer import TransferConfig
 from tfl.errors import InputError
 from tfl.registry import find_nearest, in_our_words
@@ -132,7 +132,7 @@ def differing_options(recorded: dict[str, Any], config: dict[str, Any]) -> list[
         for name in sorted(old.keys() | new.keys())
         if not _is_same(old.get(name), new.get(name))
         and not name.startswith(MAY_DIFFER)
-        and not is_left_to_tfl(name, new.get(name))
+        and not _is_left_to_tfl(name, new)
     ]
 
 
@@ -148,9 +148,10 @@ def with_options(config: TransferConfig, options: Mapping[str, Any]) -> Transfer
     return copy
 
 
-def is_left_to_tfl(path: str, value: Any) -> bool:
-    """Return whether the value of an option asks tfl to choose it."""
-    return path in CHOSEN and value == CHOSEN[path]
+def _is_left_to_tfl(path: str, values: Mapping[str, Any]) -> bool:
+    """Return whether flat options ask tfl to choose one of them."""
+    asked = CHOSEN_WITH.get(path, path)
+    return asked in CHOSEN and values.get(asked) == CHOSEN[asked]
 
 
 def left_to_tfl(config: TransferConfig) -> list[str]:
@@ -160,7 +161,8 @@ def left_to_tfl(config: TransferConfig) -> list[str]:
         >>> left_to_tfl(TransferConfig.from_dict({"probe": {"folds": -1}}))
         ['probe.folds']
     """
-    return [path for path in CHOSEN if is_left_to_tfl(path, value_of(config, path))]
+    values = flatten(config.to_dict())
+    return [path for path in (*CHOSEN, *CHOSEN_WITH) if _is_left_to_tfl(path, values)]
 
 
 def _is_same(old: Any, new: Any) -> bool:

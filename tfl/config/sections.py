@@ -59,7 +59,11 @@ class BackboneConfig:
         'imagenet'
     """
 
-    name: str = option("MobileNetV2", Text("a network that `tfl backbones` lists"), "Name of the network.")
+    name: str = option(
+        "MobileNetV2",
+        Text("a network that `tfl backbones` lists", (CHOSEN_NAME,)),
+        "Name of the network; auto: tfl chooses it and its alpha from those whose published weights are at hand.",
+    )
     alpha: float = option(1.0, Between(0.01, 10), "Width multiplier; MobileNet families only.")
     weights: str = option("imagenet", Place("a file, a tfl workdir", ("imagenet", "none")), "Weights to start from.")
 

@@ -10,7 +10,7 @@ from typing import Any
 from tfl.config.data_section import DataConfig
 from tfl.config.moved import move_options
 from tfl.config.names import NO_TRACKER, TRACKERS
-from tfl.config.option import NOT_NEGATIVE, Between, OneOf, Switch, check_options, option, read_options
+from tfl.config.option import CHOSEN_NAME, NOT_NEGATIVE, Between, OneOf, Switch, check_options, option, read_options
 from tfl.config.sections import (
     BackboneConfig,
     CheckpointConfig,
@@ -108,6 +108,7 @@ def _check_together(config: TransferConfig) -> None:
         _check_ridge,
         _check_pull,
         _check_weights,
+        _check_chosen_backbone,
         _check_balance,
         _check_window,
     ):
@@ -174,6 +175,27 @@ def _check_weights(config: TransferConfig) -> None:
             "`backbone.weights` must be 'none' if `pretrain.source` is set, because pre-training starts from random "
             f"weights. Received: backbone.weights={config.backbone.weights!r}, "
             f"pretrain.source={config.pretrain.source!r}."
+        )
+
+
+def _check_chosen_backbone(config: TransferConfig) -> None:
+    """Refuse what needs a certain network if tfl is to choose it."""
+    backbone, unfreeze = config.backbone, config.finetune.unfreeze
+    needs = {
+        "backbone.alpha": (backbone.alpha == BackboneConfig.alpha, "left out", backbone.alpha),
+        "backbone.weights": (backbone.weights == BackboneConfig.weights, "'imagenet'", backbone.weights),
+        "finetune.unfreeze": (
+            unfreeze in ("all", CHOSEN_NAME) or unfreeze.replace(".", "", 1).isdigit(),
+            "a number of stages, a fraction, 'all' or 'auto'",
+            unfreeze,
+        ),
+    }
+    wrong = next((path for path, (fits, _, _) in needs.items() if not fits), "")
+    if backbone.name == CHOSEN_NAME and wrong:
+        _, rule, received = needs[wrong]
+        raise InputError(
+            f"`{wrong}` must be {rule} if backbone.name is 'auto', because tfl chooses the network. "
+            f"Received: {wrong}={received!r}."
         )
 
 

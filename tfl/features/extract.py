@@ -2,8 +2,6 @@
 
 import dataclasses
 import functools
-import hashlib
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,19 +9,17 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from tfl.backbones.weights import weights_checksum, weights_fingerprint
-from tfl.config import FeaturesConfig
+from tfl.backbones.weights import weights_checksum
 from tfl.data import Source, make_dataset
 from tfl.errors import InputError
+from tfl.features.digest import digest_of
 from tfl.features.runtime import Forward, make_forward
 from tfl.features.shards import estimate_bytes
 from tfl.features.shelf import Shelf
 from tfl.features.speed import Speed, SpeedMeter
-from tfl.features.store import FeatureStore, default_store
+from tfl.features.store import FeatureStore
 from tfl.files.room import StoreFullError, human_size
-from tfl.inputs import Input
 from tfl.models.inference import Outputs
 from tfl.progress import say, track
 
@@ -96,6 +92,7 @@ class Extractor:
         self.shape = tuple(int(size) for size in model.output.shape[1:])
         self.tell: Callable[[Speed], None] = lambda speed: None  # called when the speed of a pass is known
         self._forward: Forward | None = None
+        self._below: _Below | None = None
         self._weights, self._digest = -1, ""
         self._in_memory: dict[Any, np.ndarray] = {}  # features that are not stored, by rows and views
 
@@ -140,6 +137,26 @@ class Extractor:
         shelf = self._shelf()
         if shelf is not None:
             self._fill(shelf, np.asarray(rows, np.int64), views, description)
+
+    def continue_from(self, below: "Extractor") -> None:
+        """Compute features from the activations that another extractor has stored, where it has, not from the images.
+
+        The features are the same: to the bit between two blocks of a network, and to rounding between two layers that
+        a runtime computes together. The images are not read again. Activations in float16 are not used.
+
+        Args:
+            below: extractor of a lower part of the same model, with the same source and its own shelf in a store.
+        """
+        rest = keras.Model(below.model.output, self.model.output)
+        self._below = _Below(below, rest) if below.dtype == "float32" else None
+
+    def is_stored(self, rows: np.ndarray, view: View | None = None) -> np.ndarray:
+        """Return for each of some rows whether its features are stored, bool `(N,)`."""
+        self._forget_other_weights()
+        shelf = self._shelf()
+        if shelf is None:
+            return np.zeros(len(rows), bool)
+        return ~np.isin(np.arange(len(rows)), shelf.missing([self._key(row, view) for row in rows.tolist()]))
 
     def count_missing(self, rows: np.ndarray, views: Sequence[View | None] = PLAIN) -> int:
         """Return how many features of some rows and views are not stored; all of them without a store."""
@@ -188,6 +205,8 @@ class Extractor:
         weights = weights_checksum(self.model)
         if weights != self._weights:
             self._weights, self._digest, self._forward = weights, "", None
+            if self._below is not None:
+                self._below.forward = None
             self._in_memory.clear()
 
     def _shelf(self) -> Shelf | None:
@@ -196,7 +215,7 @@ class Extractor:
 
     def digest(self) -> str:
         """Return the SHA-256 of everything that features depend on, except the example."""
-        self._digest = self._digest or _digest(self.model, self.source.kind.sized(self.image_size))
+        self._digest = self._digest or digest_of(self.model, self.source.kind.sized(self.image_size))
         return self._digest
 
     def _fill(self, shelf: Shelf, rows: np.ndarray, views: Sequence[View | None], description: str) -> bool:
@@ -217,8 +236,7 @@ class Extractor:
         shard_rows = max(1, min(SHARD_ROWS, SHARD_BYTES // row_bytes) // BATCH) * BATCH
         try:
             for view, missing in wanted.items():
-                batches = self._compute(missing, view, description) if len(missing) else iter(())
-                for found, block in _regroup(batches, shard_rows):
+                for found, block in _regroup(self._compute(missing, view, description), shard_rows):
                     shelf.write([self._key(row, view) for row in found.tolist()], block)
         except StoreFullError as error:  # another process filled the store in the meantime
             say(f"{description}: not stored, but computed again and kept in memory: {error}")
@@ -234,7 +252,13 @@ class Extractor:
     def _compute(
         self, rows: np.ndarray, view: View | None, description: str
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield ids and values, batch by batch, in the order of the source."""
+        """Yield ids and values, batch by batch; those that are computed from images have the order of the source."""
+        if self._below is not None:
+            is_stored = self._below.extractor.is_stored(rows, view)
+            yield from self._compute_above(self._below, rows[is_stored], view)
+            rows = rows[~is_stored]
+        if not len(rows):
+            return
         dataset = make_dataset(
             self.source,
             rows,
@@ -255,16 +279,30 @@ class Extractor:
             meter.add(len(images), time.perf_counter())
         meter.finish()
 
+    def _compute_above(
+        self, below: "_Below", rows: np.ndarray, view: View | None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield ids and values, batch by batch, from stored activations."""
+        activations = below.extractor(rows, [view]).values if len(rows) else np.zeros(0)
+        for start in range(0, len(rows), BATCH):
+            block = np.asarray(activations[start : start + BATCH])
+            below.forward = below.forward or self._make_forward(block, len(rows), below.rest)
+            yield rows[start : start + BATCH], below.forward(block)
+
     def _take_speed(self, speed: Speed) -> None:
         self.tell(speed)
         shelf = self._shelf()
         if shelf is not None:
             shelf.record_speed(speed)
 
-    def _make_forward(self, sample: np.ndarray, num_images: int) -> Forward:
-        """Compile the frozen part; each shelf uses one runtime only, so its bytes do not depend on timing."""
+    def _make_forward(self, sample: np.ndarray, num_images: int, model: keras.Model | None = None) -> Forward:
+        """Compile the frozen part, or the model that continues from stored activations.
+
+        Each shelf uses one runtime only, so its bytes do not depend on timing.
+        """
         several = self.source.kind.noun[1]
-        compile_for = functools.partial(make_forward, self.model, batch_size=BATCH, sample=sample, examples=several)
+        model = model or self.model
+        compile_for = functools.partial(make_forward, model, batch_size=BATCH, sample=sample, examples=several)
         shelf = self._shelf()
         if shelf is None or self.runtime != "auto":
             return compile_for(self.runtime, num_images=num_images)
@@ -286,21 +324,13 @@ class Extractor:
         return key if view is None else f"{key}-{view.augmentation}-{view.seed}-{view.number}"
 
 
-def open_store(options: FeaturesConfig) -> FeatureStore | None:
-    """Return the store that a config names; None if it names none, or if the user's cache folder is not usable.
+@dataclasses.dataclass
+class _Below:
+    """Stored activations of a lower part, and the rest of the model, which continues from them."""
 
-    Raises:
-        InputError: the config names a folder that is not usable.
-    """
-    if options.store == "none":
-        return None
-    if options.store != "cache":
-        return FeatureStore(options.store, options.max_bytes)
-    try:
-        return FeatureStore(default_store(), options.max_bytes)
-    except InputError as error:
-        say(f"features stay in memory, and the next run computes them again: {error}")
-        return None
+    extractor: Extractor
+    rest: keras.Model
+    forward: Forward | None = None
 
 
 def _regroup(batches: Iterator[tuple[np.ndarray, np.ndarray]], size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -316,27 +346,5 @@ def _regroup(batches: Iterator[tuple[np.ndarray, np.ndarray]], size: int) -> Ite
 
 
 def _join(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    ids, values = zip(*parts, strict=True)
-    return np.concatenate(ids), np.concatenate(values)
-
-
-def _digest(model: keras.Model, kind: Input) -> str:
-    """Return the SHA-256 of everything that features depend on, except the example.
-
-    It includes the minor versions of TensorFlow and Keras, which may compute in another order. It leaves out patch
-    versions, which fix errors and do not change values.
-    """
-    digest = hashlib.sha256(weights_fingerprint(model).encode())
-    names = {operation.name: f"#{number}" for number, operation in enumerate(model.operations)}
-    graph = _renamed(json.loads(model.to_json()), {**names, model.name: "#"})  # names from Keras depend on the process
-    versions = [".".join(version.split(".")[:2]) for version in (tf.__version__, keras.__version__)]
-    digest.update(json.dumps([graph, kind.rules(), versions], sort_keys=True).encode())
-    return digest.hexdigest()
-
-
-def _renamed(value: Any, names: dict[str, str]) -> Any:
-    if isinstance(value, dict):  # `trainable` has no effect in inference mode
-        return {name: _renamed(inner, names) for name, inner in value.items() if name != "trainable"}
-    if isinstance(value, list):
-        return [_renamed(inner, names) for inner in value]
-    return names.get(value, value) if isinstance(value, str) else value
+    ids, values = map(np.concatenate, zip(*parts, strict=True))
+    return ids, values

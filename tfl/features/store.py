@@ -4,12 +4,14 @@ import os
 import shutil
 from pathlib import Path
 
+from tfl.config import FeaturesConfig
 from tfl.errors import InputError
 from tfl.features.shards import estimate_bytes, explained
 from tfl.features.shelf import Shelf
 from tfl.files.cache import cache_folder
 from tfl.files.room import StoreRoom
 from tfl.files.writing import expand_home
+from tfl.progress import say
 
 RESERVE = 2**30  # bytes of the disk that stay free for other programs
 
@@ -81,3 +83,20 @@ class FeatureStore:
 def default_store() -> Path:
     """Return the default folder for features: `$TFL_CACHE/features`, or else a folder in the user's cache folder."""
     return cache_folder("features")
+
+
+def open_store(options: FeaturesConfig) -> FeatureStore | None:
+    """Return the store that a config names; None if it names none, or if the user's cache folder is not usable.
+
+    Raises:
+        InputError: the config names a folder that is not usable.
+    """
+    if options.store == "none":
+        return None
+    if options.store != "cache":
+        return FeatureStore(options.store, options.max_bytes)
+    try:
+        return FeatureStore(default_store(), options.max_bytes)
+    except InputError as error:
+        say(f"features stay in memory, and the next run computes them again: {error}")
+        return None

@@ -1,6 +1,7 @@
 """The cost of a network: how many multiplications its layers need for one example."""
 
 import math
+from typing import Any
 
 import keras
 
@@ -20,6 +21,47 @@ def multiply_adds(layer: keras.layers.Layer) -> int:
     kernels = sum(math.prod(weight.shape) for weight in layer.weights if weight.name.endswith("kernel"))
     outputs = keras.tree.flatten(layer.output) if kernels else []
     return max((kernels * math.prod(size or 1 for size in output.shape[1:-1]) for output in outputs), default=0)
+
+
+def total_multiply_adds(model: keras.Model) -> int:
+    """Return the multiplications of the kernels of a model for one example.
+
+    Example:
+        >>> backbone = tfl.build_backbone("MobileNetV2", image_size=96, weights="none")
+        >>> total_multiply_adds(backbone) > 10**7
+        True
+    """
+    return sum(map(multiply_adds, model.layers))
+
+
+def memory_bytes(model: keras.Model, batch_size: int = 32) -> int:
+    """Return the bytes of the weights and of the activations that are held at once in a forward pass, in float32.
+
+    It is counted from the graph, as if no layer worked in place; the working memory of TensorFlow comes on top.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, padding="same")])
+        >>> memory_bytes(model, batch_size=1) == 4 * (8 * 8 * (3 + 4) + 3 * 3 * 3 * 4 + 4)
+        True
+    """
+    steps = [(_tensors(each, "input"), _tensors(each, "output")) for each in model.operations]
+    last = {id(tensor): place for place, (read, _) in enumerate(steps) for tensor in read}
+    held: dict[int, int] = {}
+    peak = 0
+    for place, (read, written) in enumerate(steps):
+        held |= {id(tensor): math.prod(size or 1 for size in tensor.shape[1:]) for tensor in written}
+        peak = max(peak, sum(held.values()))
+        for tensor in read:
+            if last[id(tensor)] == place:
+                held.pop(id(tensor), None)
+    return 4 * (model.count_params() + batch_size * peak)
+
+
+def _tensors(operation: Any, name: str) -> list[Any]:
+    """Return the inputs or outputs of an operation of a model; an input layer has no inputs."""
+    if name == "input" and isinstance(operation, keras.layers.InputLayer):
+        return []
+    return keras.tree.flatten(getattr(operation, name))
 
 
 def share_above(model: keras.Model, name: str) -> float:

@@ -66,7 +66,7 @@ def decide(config: TransferConfig, num_examples: Mapping[str, int]) -> dict[str,
     }
     if config.probe.solver == "ridge":
         rules |= dict.fromkeys(("probe.folds", "features.views", "finetune.epochs"), _nothing)
-    return {path: rules[path](config, num_examples) for path in left_to_tfl(config)}
+    return {path: rules[path](config, num_examples) for path in left_to_tfl(config) if path in rules}
 
 
 def as_recorded(config: TransferConfig, folder: Workdir) -> TransferConfig:

@@ -19,6 +19,7 @@ from tfl.models.freezing import learning_rate_multipliers, select_layers, train_
 from tfl.models.precision import computing_in
 from tfl.models.regularization import regularize
 from tfl.progress import say
+from tfl.recipe.below import why_not_once
 from tfl.recipe.budget import StopInTime
 from tfl.recipe.line import choose_place
 from tfl.recipe.probe import HIDDEN_HEAD_L2, solve_on_train
@@ -81,22 +82,18 @@ def _train(run: Run, part: Part | None) -> dict[str, Any]:
 
 def _part_to_reuse(run: Run) -> Part | None:
     """Return the two parts if the lower part should run once per image; None if it must run in every step."""
-    options, data, halves = run.config.finetune, run.config.data, split_frozen(run.model)
-    if halves is None or not halves.lower.weights or options.epochs == 1:
+    halves = split_frozen(run.model)
+    if halves is None or not halves.lower.weights or run.config.finetune.epochs == 1:
         return None
-    because, examples = None, run.splits.source.kind.noun[1]
-    if options.mixup or options.cutmix:
-        because = f"mixup and cutmix change the {examples}"
-    elif data.augmentation != "none" and not run.config.features.views:
-        because = f"augmentation {data.augmentation!r} changes the {examples} (features.views > 0 stores some versions)"
-    if because:
+    if because := why_not_once(run):
+        examples = run.splits.source.kind.noun[1]
         say(f"fine-tuning runs {examples} through the frozen part in every epoch, because {because}")
         return None
     halves.upper.penalty_request = run.model.penalty_request
     extractor = run.extractor(halves.lower)
     rows = {name: run.rows(name) for name in ("train", "validation")}
     # Each worker measures the time for itself, and all workers must take the same decision.
-    worth = is_worth_storing(extractor, rows, len(run.views()), options.epochs)
+    worth = is_worth_storing(extractor, rows, len(run.views()), run.config.finetune.epochs)
     worth = run.workers.mean(worth)[0] > 0.5
     return Part(extractor, halves.upper) if worth else None
 

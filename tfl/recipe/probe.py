@@ -19,6 +19,7 @@ from tfl.models.freezing import train_only
 from tfl.models.inference import Outputs
 from tfl.models.regularization import Penalty, regularize
 from tfl.progress import say
+from tfl.recipe.below import continue_from_below
 from tfl.recipe.plan import say_time
 from tfl.recipe.result import Part, PhaseResult, finish_phase, restore_phase
 from tfl.recipe.ridge import solve_by_ridge
@@ -61,6 +62,7 @@ def solve_head(run: Run) -> PhaseResult | None:
     promise = Contract.before(run.model, phase="probe")
     if run.workers.number == 1:  # one pass over all images is cheaper than one pass per split
         part.extractor.fill(_rows_to_extract(run))
+        continue_from_below(run, part.extractor)
     solve = _solve_linear_head
     if run.config.probe.folds or run.config.head.hidden_units:
         solve = _cross_validate if run.config.probe.folds else _train_hidden_head

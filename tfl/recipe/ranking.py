@@ -9,38 +9,29 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
 from tfl.backbones.entries import backbone_of, is_trained_on
+from tfl.backbones.imagenet import imagenet_accuracy
 from tfl.backbones.names import expand_backbones
-from tfl.build import checked, load_splits
+from tfl.backbones.source_head import read_source_head
+from tfl.build import checked, input_of_config, load_splits
 from tfl.config import TransferConfig
 from tfl.data import Splits, reading_explained
 from tfl.errors import InputError
 from tfl.evaluation import Predictions
-from tfl.evaluation.intervals import bootstrap_intervals, mean_interval, share_interval
-from tfl.features import Extractor, cross_validate_head
+from tfl.evaluation.intervals import bootstrap_intervals, share_interval
 from tfl.files.writing import expand_home, make_folder
+from tfl.inputs import Input
+from tfl.models.cost import memory_bytes, total_multiply_adds
 from tfl.progress import say
 from tfl.recipe.extraction import frozen_extractor
+from tfl.recipe.rounds import Candidate, Rules, Standing, features_of, run_rounds, surely_worse
 from tfl.report.ranking_page import RANKING_PAGE, write_ranking_page
-from tfl.selection import h_score, log_evidence, n_leep
-from tfl.selection.advice import on_front
+from tfl.selection import h_score, leep, log_evidence, n_leep
+from tfl.selection.advice import fixed_order, on_front
 from tfl.selection.ranked import RankedBackbone, Round
 from tfl.tasks import Task, get_task
 from tfl.workdir import naming_the_output, write_csv, write_json
 
 NEIGHBOURS = 10
-FIRST = 250  # examples of the first round, drawn class by class; each round has twice as many
-MOST = 2000  # examples of the last round
-
-
-@dataclasses.dataclass(frozen=True)
-class _Candidate:
-    """A network with its options, its data, its frozen part, and what was measured in its last round."""
-
-    config: TransferConfig
-    splits: Splits
-    extractor: Extractor
-    ranked: RankedBackbone | None = None
-    table: Predictions | None = None
 
 
 @reading_explained()
@@ -76,16 +67,16 @@ def rank_backbones(
 
     Reference:
         You et al. 2021, arXiv:2102.11005 (LogME); Bao et al. 2019, arXiv:2212.10082 (H-score); Li et al. 2021,
-        arXiv:2011.11200 (N-LEEP).
+        arXiv:2011.11200 (N-LEEP); Nguyen et al. 2020, arXiv:2002.12462 (LEEP).
     """
     configs = [
         _config_of(config, text) for text in expand_backbones(backbones)
     ]  # mistakes are found before anything slow
     if not configs:
         raise InputError("`backbones` must name at least one network. Received: none.")
-    candidates = [_prepare(own) for own in configs]
-    task = get_task(config.task.name)
-    ranked, rounds = _rounds(candidates, task, folds)
+    task, splits = get_task(config.task.name), {}
+    standings, rounds = run_rounds([_prepare(own, splits) for own in configs], Rules(folds, surely_worse))
+    ranked = [_described(one, folds) for one in standings]
     sign = 1.0 if task.headline.higher_is_better else -1.0
     front = on_front([sign * one.metric for one in ranked], [one.milliseconds for one in ranked])
     ranked = [dataclasses.replace(one, is_on_front=bool(on)) for one, on in zip(ranked, front, strict=True)]
@@ -94,108 +85,55 @@ def rank_backbones(
     return ranked
 
 
-def _rounds(candidates: list[_Candidate], task: Task, folds: int) -> tuple[list[RankedBackbone], list[Round]]:
-    """Measure the networks on more and more examples; return them best first, those left out last, and the rounds."""
-    alive, left_out, rounds, before, size = candidates, [], [], [], FIRST
-    while True:
-        alive = [_measure(one, size, folds) for one in alive]
-        alive.sort(key=lambda one: _place(_measured(one), task))
-        best, order = alive[0], [_measured(one).label for one in alive]
-        out = [one for one in alive[1:] if _is_surely_worse(one, best, task)]
-        left_out = [*(_measured(one) for one in out), *left_out]
-        alive = [one for one in alive if one not in out]
-        examples = _measured(best).examples
-        rounds.append(Round(examples, tuple(order), tuple(_measured(one).label for one in out)))
-        say(f"{examples:,} examples: {', '.join(order)}" + (f"; left out: {len(out)}" if out else ""))
-        if len(alive) == 1 or order == before or size >= MOST or size > examples:
-            return [*(_measured(one) for one in alive), *left_out], rounds
-        before, size = [_measured(one).label for one in alive], 2 * size
-
-
-def _measured(one: _Candidate) -> RankedBackbone:
-    if one.ranked is None:
-        raise ValueError("the network has had no round yet")
-    return one.ranked
-
-
-def _place(one: RankedBackbone, task: Task) -> tuple[float, float]:
-    return (-one.metric if task.headline.higher_is_better else one.metric, one.loss)
-
-
-def _is_surely_worse(one: _Candidate, best: _Candidate, task: Task) -> bool:
-    """Return whether the interval of the difference to the best network, on the same examples, is below 0."""
-    if one.table is None or best.table is None:
-        return False
-    if task.headline.is_share:
-        values = [
-            np.asarray(task.headline_values(table.logits, table.labels), float) for table in (best.table, one.table)
-        ]
-        difference = values[0] - values[1]
-    else:
-        difference = one.table.losses() - best.table.losses()
-    return mean_interval(difference, groups=best.table.groups)[0] > 0
-
-
-def _prepare(config: TransferConfig) -> _Candidate:
+def _prepare(config: TransferConfig, splits: dict[Input, Splits]) -> Candidate:
+    """Return a network with its data, which are read once for each kind of input."""
     if is_trained_on(config.backbone.weights, config.data.source):
         say(f"{config.backbone.weights} was trained on these examples: its place in the ranking may be too good.")
-    splits = load_splits(config)
-    return _Candidate(config, splits, frozen_extractor(config, splits))
+    kind = input_of_config(config).sized(1)
+    if kind not in splits:
+        splits[kind] = load_splits(config)
+    return Candidate(config, splits[kind], frozen_extractor(config, splits[kind]))
 
 
 def _config_of(config: TransferConfig, text: str) -> TransferConfig:
     return checked(dataclasses.replace(config, backbone=backbone_of(text, config.backbone.weights)))
 
 
-def _measure(candidate: _Candidate, size: int, folds: int) -> _Candidate:
-    """Return a network after a round on so many examples."""
-    config, splits, extractor = candidate.config, candidate.splits, candidate.extractor
-    task, index, options = get_task(config.task.name), splits.index, config.backbone
-    rows = _subset(splits, config.seed, size)
-    outputs = extractor(rows, description=f"features of {options.name}")
-    values, labels, groups = np.asarray(outputs.values[:]), outputs.labels, index.together()[rows]
-    num_outputs = task.num_outputs(len(index.class_names) or (labels.shape[1] if labels.ndim == 2 else 1))
-    solved = cross_validate_head(
-        values, labels, folds=folds, target=task, num_outputs=num_outputs, groups=groups, seed=config.seed
-    )
-    table = Predictions(rows, labels, solved.held_out_logits, task, index.group_numbers(rows))
-    metric, metrics = task.headline.metric, table.metrics()
+def _described(standing: Standing, folds: int) -> RankedBackbone:
+    """Return all that is told of a network after its last round; its features are at hand."""
+    candidate, table = standing.candidate, standing.table
+    options, extractor, seed = candidate.config.backbone, candidate.extractor, candidate.config.seed
+    values, labels, groups = features_of(candidate, table.ids)
     low, high = _interval(table)
-    one_class = task.labels.has_one_class
-    ranked = RankedBackbone(
+    one_class = table.task.labels.has_one_class
+    return RankedBackbone(
         options.name,
         options.alpha,
         options.weights,
-        metrics[metric],
+        standing.metric,
         low,
         high,
-        metrics["loss"],
-        _neighbours(values, labels, groups, folds, config.seed) if one_class else float("nan"),
+        standing.loss,
+        _neighbours(values, labels, groups, folds, seed) if one_class else float("nan"),
         log_evidence(values, labels),
         h_score(values, labels) if one_class else float("nan"),
-        n_leep(values, labels, seed=config.seed) if one_class else float("nan"),
+        n_leep(values, labels, seed=seed) if one_class else float("nan"),
+        _leep(candidate, values, labels) if one_class else float("nan"),
+        imagenet_accuracy(options) or float("nan"),
         extractor.model.count_params(),
-        1000 * extractor.seconds_per_image(rows) if candidate.ranked is None else candidate.ranked.milliseconds,
-        len(rows),
+        1000 * extractor.seconds_per_image(table.ids),
+        2 * total_multiply_adds(extractor.model) / 1e9,
+        memory_bytes(extractor.model) / 1e6,
+        len(table),
     )
-    say(_describe(ranked))
-    return dataclasses.replace(candidate, ranked=ranked, table=table)
 
 
-def _subset(splits: Splits, seed: int, size: int) -> np.ndarray:
-    """Return about so many rows of train and validation, the same share of each class; larger sizes have them too."""
-    rows = splits.outside_of_test
-    if len(rows) <= size:
-        return rows
-    rng, labels = np.random.default_rng(seed), splits.index.labels[rows]
-    order = rng.permutation(len(rows))
-    if not splits.index.is_multiclass:
-        return np.sort(rows[order[:size]])
-    share, kept = size / len(rows), []
-    for number in np.unique(labels):
-        own = order[labels[order] == number]
-        kept.append(own[: max(2, round(share * len(own)))])
-    return np.sort(rows[np.concatenate(kept)])
+def _leep(candidate: Candidate, values: np.ndarray, labels: np.ndarray) -> float:
+    """Return LEEP by the classifier in the file of the weights; NaN without one."""
+    config = candidate.config
+    averaged = config.head.pooling == "avg"
+    head = read_source_head(config.backbone, candidate.extractor.model) if averaged else None
+    return float("nan") if head is None else leep(head.probabilities(values), labels)
 
 
 def _interval(table: Predictions) -> tuple[float, float]:
@@ -213,22 +151,18 @@ def _neighbours(values: np.ndarray, labels: np.ndarray, groups: np.ndarray, fold
     return float(np.mean(found == labels.reshape(-1)))
 
 
-def _describe(one: RankedBackbone) -> str:
-    return (
-        f"{one.label}: {one.metric:.4f} ({one.low:.4f} to {one.high:.4f}), loss {one.loss:.4f}, "
-        f"{one.parameters:,} parameters, {one.milliseconds:.1f} ms"
-    )
-
-
 def _write(output: epath.PathLike, ranked: Sequence[RankedBackbone], rounds: Sequence[Round], task: Task) -> None:
     folder = expand_home(output, "output")
     make_folder(folder)
-    rows = [dataclasses.asdict(one) for one in ranked]
+    rows = [
+        {name: None if value != value else value for name, value in dataclasses.asdict(one).items()} for one in ranked
+    ]  # JSON has no NaN
     with naming_the_output(str(folder)):
         write_json(
             folder / "ranking.json",
             {
                 "metric": task.headline.metric,
+                "fixed_order": [one.label for one in fixed_order(ranked)],
                 "rounds": [dataclasses.asdict(one) for one in rounds],
                 "backbones": rows,
             },

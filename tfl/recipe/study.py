@@ -7,7 +7,7 @@ from typing import Any
 
 from etils import epath
 
-from tfl.build import checked
+from tfl.build import checked_run
 from tfl.config import TransferConfig
 from tfl.config.seeds import check_seeds
 from tfl.files.seed_folders import STUDY_PAGE, seed_folder
@@ -54,7 +54,7 @@ def run_study(config: _Config, workdir: epath.PathLike, seeds: int | Iterable[in
         >>> best = tfl.load_run(study.workdir / study.runs[0].folder)
     """
     numbers = check_seeds(seeds)
-    config = checked(with_seed(config_of(config, data), numbers[0]))
+    config = checked_run(with_seed(config_of(config, data), numbers[0]), workdir)
     folder = open_study(workdir, config, numbers)
     places = {seed: folder / seed_folder(seed) for seed in numbers}
     runs = {seed: run for seed in numbers if (run := _finished(with_seed(config, seed), places[seed]))}

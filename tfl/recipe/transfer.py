@@ -9,7 +9,8 @@ import tensorflow as tf
 from etils import epath
 
 from tfl.backbones import build_backbone, get_backbone_spec
-from tfl.build import checked, load_splits
+from tfl.backbones.left import with_a_backbone
+from tfl.build import checked, checked_run, load_splits
 from tfl.checks import check_outside_of_sources
 from tfl.config import PYTHON_DATA, TransferConfig, left_to_tfl, value_of
 from tfl.data import Splits, reading_explained, write_quarantine_csv
@@ -27,6 +28,7 @@ from tfl.recipe.audit import audit_features
 from tfl.recipe.auto import as_recorded, choose_options
 from tfl.recipe.balance import Balance
 from tfl.recipe.budget import Budget
+from tfl.recipe.choice import choose_backbone
 from tfl.recipe.evaluate import evaluate_kept, keep_the_better
 from tfl.recipe.finetune import finetune
 from tfl.recipe.finished import TransferResult, say_result
@@ -83,7 +85,7 @@ def transfer(
         Kumar et al. 2022, Fine-tuning can distort pretrained features and underperform
         out-of-distribution, arXiv:2202.10054 (solve the head first, then fine-tune).
     """
-    config = prepared(config_of(config, data))
+    config = _prepare(checked_run(config_of(config, data), workdir))
     Tracking(config.tracking, Workdir(workdir)).check()
     result = _run(config, workdir, data)
     say_result(result)
@@ -92,7 +94,10 @@ def transfer(
 
 def prepared(config: TransferConfig) -> TransferConfig:
     """Check a config, warn about options without effect, and prepare TensorFlow for it; return the checked config."""
-    config = checked(config)
+    return _prepare(checked(config))
+
+
+def _prepare(config: TransferConfig) -> TransferConfig:
     for path, reason in unused_options(config).items():
         say(f"Warning: {path}={value_of(config, path)!r} has no effect, because {reason}.")
     make_strategy(config.strategy)  # must come before any other TensorFlow operation
@@ -142,10 +147,11 @@ def _train(
     config: TransferConfig, folder: Workdir, data: Any, splits: Splits | None, tell: SayPlan, tracking: Tracking
 ) -> TransferResult:
     if config.finetune.unfreeze not in _KNOWN_TO_ALL:
-        make_backbone(config, "none")  # to refuse a misspelt layer before a long look at the data
+        # To refuse a misspelt layer before a long look at the data.
+        make_backbone(with_a_backbone(config, folder), "none")
     budget, left = Budget(config.budget_minutes), set(left_to_tfl(config))
     splits = _data(config, data, folder, splits)
-    config = choose_options(config, splits)
+    config = choose_options(choose_backbone(config, splits, budget), splits)
     names = output_names(config, splits)
     pretraining = prepare_pretraining(config) if config.pretrain.source else None
     scratch = prepare_scratch(config) if config.scratch.epochs else None
@@ -243,7 +249,7 @@ def _from_scratch(scratch: TransferConfig, run: Workdir, data: Any) -> dict[str,
 
 def _data(config: TransferConfig, data: Any, run: Workdir, splits: Splits | None) -> Splits:
     """Open and split the data; a run that has begun must continue with the same examples."""
-    splits = load_splits(config, data) if splits is None else splits
+    splits = load_splits(with_a_backbone(config, run), data) if splits is None else splits
     if (run / "splits.csv").exists():
         splits.index.check_same(read_splits(run / "splits.csv"))
     return splits

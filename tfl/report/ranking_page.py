@@ -1,6 +1,7 @@
 """Write `ranking.html`: how good each network is for the examples, against its time."""
 
 from collections.abc import Callable, Sequence
+from math import isnan
 
 from etils import epath
 
@@ -11,7 +12,7 @@ from tfl.report.finding import Finding
 from tfl.report.head import Head, Tile
 from tfl.report.page import fill_template
 from tfl.report.wording import count, figure, interval, percent, spoken
-from tfl.selection.advice import advise
+from tfl.selection.advice import advise, compare_with_fixed_order
 from tfl.selection.ranked import RankedBackbone, Round
 from tfl.tasks import Task
 
@@ -19,7 +20,8 @@ RANKING_PAGE = "ranking.html"
 MEANING = (
     "Each network is frozen, and a head is solved on its features in cross-validation on train and validation "
     "examples. The test split is not used. The best of many networks looks a little better here than it is. Networks "
-    "that were left out early were measured on fewer examples."
+    "that were left out early were measured on fewer examples. Operations count two for each multiplication of a "
+    "kernel; megabytes are those of the weights and of the activations of a batch of 32, counted from the graph."
 )
 
 
@@ -52,7 +54,11 @@ def write_ranking_page(
         Section(
             "good",
             f"{metric} against time",
-            [Charts([cost_chart(ranked, metric, write)]), _networks(ranked, metric, write), Text(MEANING)],
+            [
+                Charts([cost_chart(ranked, metric, write)]),
+                _networks(ranked, metric, write),
+                Text(f"{MEANING} {compare_with_fixed_order(ranked)}".strip()),
+            ],
         ),
         Section("rounds", "Rounds", [_rounds(rounds)]),
     ]
@@ -92,13 +98,17 @@ def _networks(ranked: Sequence[RankedBackbone], metric: str, write: Callable[[fl
             f"{one.loss:.3f}",
             f"{one.milliseconds:.1f}",
             f"{one.parameters:,}",
+            f"{one.gflops:.2f}",
+            f"{one.megabytes:,.0f}",
+            "-" if isnan(one.imagenet) else percent(one.imagenet),
             f"{one.examples:,}",
             "yes" if one.is_on_front else "no",
         ]
         for one in ranked
     ]
     columns = [
-        *("network", metric.lower(), "95 % interval", "loss", "milliseconds", "parameters", "examples"),
+        *("network", metric.lower(), "95 % interval", "loss", "milliseconds", "parameters"),
+        *("billion operations", "megabytes", "accuracy on ImageNet", "examples"),
         "on the Pareto front",
     ]
     return Table("Networks, best first", columns, rows)

@@ -1,7 +1,7 @@
 """Advise on one of several measured networks: which ones no other beats in everything, and which one to take."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,11 @@ class Measured(Protocol):
     def milliseconds(self) -> float: ...
     @property
     def parameters(self) -> int: ...
+    @property
+    def imagenet(self) -> float: ...
+
+
+Measured_ = TypeVar("Measured_", bound=Measured)
 
 
 def on_front(metrics: Sequence[float], costs: Sequence[float]) -> np.ndarray:
@@ -62,6 +67,31 @@ def advise(ranked: Sequence[Measured], *, max_latency_ms: float = 0.0, max_param
         return f"Take {_costs(best)}."
     other = min(cheaper, key=lambda one: one.milliseconds)
     return f"Take {_costs(best)}. {_costs(other)} is cheaper, and its interval overlaps with that of the best."
+
+
+def fixed_order(ranked: Sequence[Measured_]) -> list[Measured_]:
+    """Return the networks by their published accuracy on ImageNet, best first; those without one are left out."""
+    return sorted((one for one in ranked if not np.isnan(one.imagenet)), key=lambda one: -one.imagenet)
+
+
+def compare_with_fixed_order(ranked: Sequence[Measured]) -> str:
+    """Return one sentence: which network the published accuracy would choose, and how good it is here.
+
+    Args:
+        ranked: networks, best first.
+    """
+    order = fixed_order(ranked)
+    if len(order) < 2:
+        return ""
+    chosen, best = order[0], ranked[0]
+    by_order = f"By its published accuracy on ImageNet, {chosen.label} ({chosen.imagenet:.3f}) would be chosen"
+    if chosen is best:
+        return f"{by_order}, too."
+    return f"{by_order}: {_with_interval(chosen)} here, against {_with_interval(best)} of {best.label}."
+
+
+def _with_interval(one: Measured) -> str:
+    return f"{one.metric:.4f} ({one.low:.4f} to {one.high:.4f})"
 
 
 def _overlap(one: Measured, other: Measured) -> bool:

@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from tfl.backbones.weight_files import PUBLISHED, RANDOM
+from tfl.backbones.entries import label_of
+from tfl.config import BackboneConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,8 +22,12 @@ class RankedBackbone:
         log_evidence: LogME of the features.
         h_score: NaN for values, as n_leep.
         n_leep: see `tfl.selection`.
+        leep: LEEP by the classes that the network was pre-trained on; NaN if its file has no classifier of them.
+        imagenet: the published accuracy on ImageNet; NaN without published weights.
         parameters: of the network without its top.
         milliseconds: of the frozen network for one example.
+        gflops: billions of floating-point operations for one example: two for each multiplication of a kernel.
+        megabytes: of the weights and of the activations of a batch of 32 that are held at once, counted in float32.
         examples: number of examples of its last round.
         is_on_front: no other network is better in no more time, or faster and as good.
     """
@@ -38,16 +43,19 @@ class RankedBackbone:
     log_evidence: float
     h_score: float
     n_leep: float
+    leep: float
+    imagenet: float
     parameters: int
     milliseconds: float
+    gflops: float
+    megabytes: float
     examples: int
     is_on_front: bool = True
 
     @property
     def label(self) -> str:
         """Its name with the width multiplier, as `tfl rank` takes it."""
-        name = self.name if self.alpha == 1 else f"{self.name}:{self.alpha:g}"
-        return name if self.weights in (PUBLISHED, RANDOM) else f"{name}={self.weights}"
+        return label_of(BackboneConfig(self.name, self.alpha, self.weights))
 
 
 @dataclasses.dataclass(frozen=True)
