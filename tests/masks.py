@@ -6,11 +6,11 @@ import numpy as np
 from PIL import Image
 
 COLOURS = np.array([[30, 30, 30], [220, 60, 40], [40, 90, 220]])
-SIDE, VOID = 32, 9
+SIDE, VOID = 32, 11
 
 
 def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return a picture, uint8 `(32, 32, 3)`, and its mask, uint8 `(32, 32)`: 0 is the ground, 9 does not count."""
+    """Return a picture, uint8 `(32, 32, 3)`, and its mask, uint8 `(32, 32)`: 0 is the ground, 11 does not count."""
     mask = np.zeros((SIDE, SIDE), np.uint8)
     for number in (1, 2):
         top, left = rng.integers(0, SIDE - 14, 2)

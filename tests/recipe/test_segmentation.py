@@ -2,9 +2,12 @@
 
 import csv
 import json
+import os
 
 import numpy as np
 import pytest
+import warm
+from doc_blocks import ROOT, blocks_of
 from masks import VOID, write_masks
 from option_runs import make_config, tiny_networks
 from PIL import Image
@@ -157,3 +160,22 @@ def test_masks_are_refused_for_a_model_that_gives_none(tmp_path):
 
     with pytest.raises(InputError, match=r"`masks` must be empty for a model that gives no masks"):
         tfl.predict_files(write_finished_run(tmp_path), ["x.png"], masks="masks")
+
+
+def test_the_commands_of_the_page_run_and_the_same_command_continues(tmp_path):
+    """Those of docs/how-to/segmentation.md, with a network of three layers."""
+    page = ROOT / "docs" / "how-to" / "segmentation.md"
+    home = write_masks(tmp_path / "streets", COUNTS).parent
+    Image.open(home / "streets" / "test" / "0.png").save(home / "street.jpg")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    (block,) = (block for block in blocks_of(page) if block.language == "sh")
+    printed = []
+    for line in [*block.lines, block.lines[0]]:
+        done = warm.run([ROOT / "tests" / "doc_program.py", *line.split()], environment, home)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+        printed.append(done.stdout + done.stderr)
+    metrics = json.loads((home / "runs" / "streets" / "metrics.json").read_text())
+    assert f"{metrics['test']['mean_iou']:.4f}" in printed[0]
+    assert f"{metrics['test']['mean_iou']:.4g}" in printed[2]
+    assert "this run is finished" in printed[3]
+    assert Image.open(home / "masks" / "street.png").size == (32, 32)

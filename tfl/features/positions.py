@@ -129,8 +129,9 @@ def choose_adjustment(head: HeadSolution, train: SolverRows, held_out: SolverRow
     confusion = np.zeros((len(ADJUSTMENTS), *(2 * head.bias.shape)))
     for rows, block in read_blocks(held_out.values, slice(0, len(held_out))):
         logits = head.logits(block)
-        for matrix, tau in zip(confusion, ADJUSTMENTS, strict=True):
-            np.add.at(matrix.T, (logits - tau * logarithms).argmax(axis=1), pixels[rows])
+        for number, tau in enumerate(ADJUSTMENTS):
+            decided = np.eye(len(head.bias))[(logits - tau * logarithms).argmax(axis=1)]
+            confusion[number] += pixels[rows].T @ decided
     best = int(np.nanargmax(mean_of_known(iou(confusion))))
     tau = ADJUSTMENTS[best]
     return tau, dataclasses.replace(head, bias=head.bias - tau * (logarithms - logarithms.mean()))

@@ -57,7 +57,7 @@ def palette() -> np.ndarray:
     numbers = np.arange(256)[:, None]
     channels = np.arange(3)
     bits = [((numbers >> (3 * place + channels)) & 1) << (7 - place) for place in range(8)]
-    return sum(bits).astype(np.uint8)
+    return np.sum(bits, axis=0).astype(np.uint8)
 
 
 def _size(path: str, mask: np.ndarray) -> tuple[int, int]:
