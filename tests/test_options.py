@@ -288,6 +288,6 @@ def _run(options, sources, workdir, capsys) -> Shown:
 
 def _place(value, sources):
     for name, path in sources.items():
-        if value in (name, f"folder:{name}", f"csv:{name}"):
+        if value in (name, f"folder:{name}", f"csv:{name}", f"masks:{name}"):
             return value.replace(name, str(path))
     return value

@@ -18,6 +18,8 @@ from tfl.errors import InputError
 from tfl.features.positions import rows_of_positions
 from tfl.files.mask_pictures import palette
 from tfl.models.classifier import logits_layer, split_at_features
+from tfl.serving import ServeOptions
+from tfl.serving.model import ServedModel
 
 TASK = {"task.name": "segmentation", "segmentation.ignore_label": VOID, "data.augmentation": "none"}
 COUNTS = {"train": 24, "val": 8, "test": 8}
@@ -153,6 +155,14 @@ def test_what_a_head_on_maps_does_not_have_is_refused_in_one_line(options, messa
     with pytest.raises(InputError, match=message):
         tfl.transfer(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_what_is_not_there_yet_for_maps_is_refused_in_one_line(run):
+    result, _, _ = run
+    with pytest.raises(InputError, match=r"`model` must give one answer for each example to be exported"):
+        tfl.export_workdir(result.workdir)
+    with pytest.raises(InputError, match=r"`model` must give one answer for each example to be served"):
+        ServedModel(ServeOptions(str(result.workdir)))._load()
 
 
 def test_masks_are_refused_for_a_model_that_gives_none(tmp_path):

@@ -7,7 +7,7 @@ import sklearn.metrics
 import tensorflow as tf
 
 from tfl.data.masks.table import VOID
-from tfl.evaluation import Predictions
+from tfl.evaluation import Predictions, Slicing, compare_predictions, measure_slices
 from tfl.evaluation.regions import region_metrics
 from tfl.tasks import get_task
 from tfl.tasks.convex import SoftmaxCrossEntropy, SoftmaxOfShares
@@ -86,6 +86,18 @@ def test_a_resampled_table_has_the_metrics_of_its_examples():
     statistic = {name: values[0] for name, values in TASK.statistic(table.logits, table.labels)(counts).items()}
     metrics = table.take(chosen).metrics()
     assert statistic == pytest.approx({name: metrics[name] for name in statistic})
+
+
+def test_two_models_differ_by_the_metric_of_all_examples_together():
+    truth, logits = drawn("void")
+    first, second = table_of(truth, logits), table_of(truth, logits + np.array([0.5, 0, 0, 0], np.float32))
+    comparison = compare_predictions(first, second)
+    expected = first.metrics()["mean_iou"] - second.metrics()["mean_iou"]
+    assert comparison.difference == pytest.approx(expected)
+    assert comparison.low <= expected <= comparison.high
+    (part,) = measure_slices(first, {"size": Slicing(("large",), np.array([0, -1, 0, -1, 0]))})["size"]
+    assert part.value == first.take(np.array([0, 2, 4])).metrics()["mean_iou"]
+    assert part.low < part.value < part.high
 
 
 def test_the_file_of_predictions_gives_the_table_again(tmp_path):

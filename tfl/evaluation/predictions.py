@@ -88,6 +88,13 @@ class Predictions:
         """
         return self.task.measure(self.logits, self.labels) if len(self) else {"num_examples": 0}
 
+    def headline_value(self) -> float:
+        """Return the main metric of this table; NaN if it is not defined."""
+        headline = self.task.headline
+        if not headline.is_mean:
+            return float(self.metrics().get(headline.metric, np.nan))
+        return float(np.mean(self.task.headline_values(self.logits, self.labels)))
+
     def losses(self) -> np.ndarray:
         """Return the loss of each example, float64 `(N,)`."""
         return self.task.losses(self.logits, self.labels)
@@ -98,8 +105,7 @@ class Predictions:
 
     def __repr__(self) -> str:
         headline = self.task.headline
-        mean = self.task.headline_values(self.logits, self.labels).mean() if len(self) else 0.0
-        value = f", {headline.noun} {mean:{headline.digits}}" if len(self) else ""
+        value = f", {headline.noun} {self.headline_value():{headline.digits}}" if len(self) else ""
         return f"Predictions({len(self)} examples, {self.task.name}{value})"
 
     def _repr_html_(self) -> str:

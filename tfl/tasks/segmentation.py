@@ -45,7 +45,7 @@ class Segmentation(Task):
 
     name = "segmentation"
     labels: ClassVar[LabelFormat] = MaskLabels()
-    headline = Headline("mean_iou", higher_is_better=True, is_share=False, digits=".4f")
+    headline = Headline("mean_iou", higher_is_better=True, is_share=False, digits=".4f", is_mean=False)
     analyses = (REGIONS,)
     has_temperature = False
     activation = "softmax"

@@ -32,12 +32,15 @@ class Headline:
         is_share: whether it is a share of the examples. If so, its interval is Wilson's, and McNemar's test compares
             two models; if not, the bootstrap gives the interval, and Wilcoxon's test compares two models.
         digits: format of the number.
+        is_mean: whether it is the mean of the values of the examples, see `Task.headline_values`. If not, these values
+            only say which examples are better.
     """
 
     metric: str
     higher_is_better: bool
     is_share: bool
     digits: str
+    is_mean: bool = True
 
     @property
     def noun(self) -> str:
@@ -165,6 +168,21 @@ class Task(abc.ABC):
             num_outputs: K of the model.
         """
 
+    def refuse_maps(self, what: str) -> None:
+        """Refuse what tfl cannot do yet with a model that gives a map for each example.
+
+        Args:
+            what: it, as in "be served".
+
+        Raises:
+            InputError: the task stands on maps.
+        """
+        if self.stands_on == "map":
+            raise InputError(
+                f"`model` must give one answer for each example to {what}. Received: a model for {self.name}. "
+                "Did you mean model.keras, which plain Keras loads, or tfl predict?"
+            )
+
     # From outputs to predictions.
 
     def collect(self, outputs: tf.Tensor, labels: tf.Tensor | None) -> tf.Tensor:
@@ -225,7 +243,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def headline_values(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Return a value for each example, `(N,)`, whose mean is the main metric."""
+        """Return a value for each example, `(N,)`, whose mean is the main metric; see `Headline.is_mean`."""
 
     @abc.abstractmethod
     def measure(self, outputs: np.ndarray, labels: np.ndarray) -> dict[str, float | int]:
