@@ -13,11 +13,13 @@ from option_runs import make_config, tiny_networks
 from PIL import Image
 
 import tfl
+from tfl.build import load_splits as splits_of
 from tfl.data import load_data
 from tfl.errors import InputError
 from tfl.features.positions import rows_of_positions
 from tfl.files.mask_pictures import palette
 from tfl.models.classifier import logits_layer, split_at_features
+from tfl.report import write_report
 from tfl.serving import ServeOptions
 from tfl.serving.model import ServedModel
 
@@ -131,10 +133,15 @@ def test_predictions_are_masks_of_the_size_of_the_photo(run, tmp_path):
 
 
 def test_the_report_shows_the_overlap_of_each_class(run):
-    result, _, _ = run
+    result, _, config = run
     text = (result.workdir / "report.html").read_text()
-    assert "mean IoU" in text or "mean iou" in text
+    assert "mean iou" in text.lower()
     assert "dice" in text
+    write_report(result.workdir, result.model, splits_of(config), gallery=2)
+    text = (result.workdir / "report.html").read_text()
+    assert text.count("with its true mask") == text.count("with the predicted mask") == 6
+    assert "Photos with the smallest overlap" in text
+    assert '<i style="background: #800000"></i>red' in text
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,11 @@ class Facts:
         return self.task.labels.has_names
 
     @property
+    def has_maps(self) -> bool:
+        """Whether every position of an example has an answer, from a head that is only solved so far."""
+        return self.task.stands_on == "map"
+
+    @property
     def test(self) -> dict[str, Any]:
         """Every scalar metric of the test split."""
         return {**self.metrics.test, **self.evaluation.test}
@@ -166,8 +171,8 @@ class Facts:
 
     @functools.cached_property
     def class_counts(self) -> dict[str, dict[str, int]]:
-        """The number of examples of each class (or label) in each split; {} for a regression."""
-        if not self.has_classes:
+        """The number of examples of each class (or label) in each split; {} for a regression and for masks."""
+        if not self.has_classes or self.has_maps:
             return {}
         counts = {split: collections.Counter() for split in SPLITS}
         for row in self.splits:

@@ -90,7 +90,7 @@ def make_galleries(
     Returns:
         The galleries that are not empty, and a sentence for each of the others; nothing if there is no image.
     """
-    if not len(facts.table) or not most or not facts.metadata.input.has_pictures or facts.task.stands_on == "map":
+    if not len(facts.table) or not most or not facts.metadata.input.has_pictures:
         return []
     outcomes = facts.task.outcomes(facts.probabilities, facts.table.labels)
     kinds = _choose(facts, outcomes, most)
