@@ -139,6 +139,7 @@ def test_the_report_shows_the_overlap_of_each_class(run):
     assert "dice" in text
     write_report(result.workdir, result.model, splits_of(config), gallery=2)
     text = (result.workdir / "report.html").read_text()
+    assert "pipeline_tag: image-segmentation" in (result.workdir / "MODEL_CARD.md").read_text()
     assert text.count("with its true mask") == text.count("with the predicted mask") == 6
     assert "Photos with the smallest overlap" in text
     assert '<i style="background: #800000"></i>red' in text
@@ -196,3 +197,10 @@ def test_the_commands_of_the_page_run_and_the_same_command_continues(tmp_path):
     assert f"{metrics['test']['mean_iou']:.4g}" in printed[2]
     assert "this run is finished" in printed[3]
     assert Image.open(home / "masks" / "street.png").size == (32, 32)
+
+
+def test_a_ranking_is_refused_before_anything_slow(run):
+    _, photos, config = run
+    with pytest.raises(InputError, match=r"must be a task whose head can be solved.*'segmentation'"):
+        tfl.rank_backbones(config, ["MobileNet"])
+    assert photos.exists()
