@@ -6,7 +6,7 @@ Command:
 PATH has the folders images and masks, or train, trainannot, val, valannot, test and testannot, or a folder of images
 and one of masks in each of train, val and test.
 
-Expected: docs/benchmarks/results.md. On 40 + 10 + 10 street scenes of CamVid, with ignore_label=11: test mean IoU EXP.
+Expected: docs/benchmarks/segmentation.md. On 40 + 10 + 10 street scenes of CamVid: test mean IoU 0.452.
 Hardware: 2 CPU cores. Minutes: 1.
 """
 
