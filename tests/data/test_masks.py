@@ -206,6 +206,12 @@ def test_a_name_that_occurs_twice_is_refused(tmp_path):
         read_names(tmp_path)
 
 
+def test_masks_are_not_joined_with_other_sources(tmp_path):
+    write(tmp_path, GOOD)
+    with pytest.raises(InputError, match=r"`data\.source` must be one source if it has masks"):
+        load_source(f"masks:{tmp_path},masks:{tmp_path}", kind=IMAGE)
+
+
 def test_drawn_pictures_show_what_their_masks_say():
     pixels, mask = draw(np.random.default_rng(0))
     assert pixels[mask == 1].mean(axis=0).argmax() == 0

@@ -166,9 +166,11 @@ def test_what_a_head_on_maps_does_not_have_is_refused_in_one_line(options, messa
 
 
 def test_what_is_not_there_yet_for_maps_is_refused_in_one_line(run):
-    result, _, _ = run
+    result, _, config = run
     with pytest.raises(InputError, match=r"`model` must give one answer for each example to be exported"):
         tfl.export_workdir(result.workdir)
+    with pytest.raises(InputError, match=r"`data\.source` must have labels that records hold"):
+        tfl.convert_data(config, result.workdir / "records")
     with pytest.raises(InputError, match=r"`model` must give one answer for each example to be served"):
         ServedModel(ServeOptions(str(result.workdir)))._load()
 

@@ -113,6 +113,13 @@ def test_the_file_of_predictions_gives_the_table_again(tmp_path):
         np.testing.assert_allclose(read.logits[:, -1], table.logits[:, -1], rtol=1e-8)
 
 
+def test_a_notebook_shows_the_overlap_of_each_class():
+    table = table_of(*drawn())
+    assert "mean iou" in repr(table)
+    assert f"{table.probabilities[0, 0]:.3g}"[:4] in table._repr_html_()
+    assert table.probabilities.shape == (5, 4)
+
+
 def test_an_answer_has_the_share_of_each_class_that_occurs():
     _, logits = drawn("absent class")
     scores = TASK.decode(tf.constant(logits), 1.0).numpy()

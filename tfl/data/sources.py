@@ -85,6 +85,8 @@ def load_source(
     parts = split_source(validate_source(source, "data.source")) if isinstance(source, str) else [source]
     kinds = [_kind_of(part) for part in parts]
     reading.check(kinds)
+    if len(kinds) > 1 and "masks" in kinds:
+        raise InputError(f"`data.source` must be one source if it has masks. Received: {source!r}.")
     opened = [_open(part, input_, reading.of(name), class_names) for name, part in zip(kinds, parts, strict=True)]
     return (opened[0] if len(opened) == 1 else join(parts, opened)).at_depth(bit_depth)
 

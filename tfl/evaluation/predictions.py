@@ -62,8 +62,11 @@ class Predictions:
 
     @property
     def probabilities(self) -> np.ndarray:
-        """Probabilities `(N, C)` float64, one column for each class; for regression the predicted values."""
-        return self.task.scores(self.logits)
+        """Probabilities `(N, C)` float64, one column for each class; for regression the predicted values.
+
+        For maps it is what `Task.table_scores` says of each example.
+        """
+        return self.task.table_scores(self.logits)
 
     def at(self, temperature: float) -> "Predictions":
         """Return the same table with its logits divided by a temperature; values of a regression do not change."""
@@ -111,7 +114,7 @@ class Predictions:
     def _repr_html_(self) -> str:
         scores = self.probabilities
         header = ("id", "label", "predicted", *(f"score {number}" for number in range(scores.shape[1])))
-        texts = ([str(row) for row in column] for column in (self.ids, self.labels, self.task.decide(scores)))
+        texts = ([str(row) for row in column] for column in (self.ids, self.labels, self.task.decisions(scores)))
         rows = zip(*texts, *(map(float, column) for column in scores.T), strict=True)
         return html_table(header, rows, repr(self))
 

@@ -79,7 +79,7 @@ def find_pairs(tree: Folder, source: str) -> tuple[list[Pair], Alone]:
         )
     pairs, alone = [], []
     for key, sides in found.items():
-        split = next((SPLIT for SPLIT in map(_split_of, key) if SPLIT), "")
+        split = next(filter(None, map(_split_of, key)), "")
         matched, left = _match(split, *(_files(sides[has_masks]) for has_masks in (False, True)))
         pairs += matched
         alone += left
