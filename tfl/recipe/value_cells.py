@@ -20,17 +20,17 @@ from tfl.evaluation import predict
 from tfl.features import assign_head, cross_validate_head, solve_head
 from tfl.features.extract import BATCH
 from tfl.features.probe import HeadSolution
-from tfl.models.batch_norm import shorten_statistics
 from tfl.models.classifier import logits_layer
 from tfl.models.freezing import select_layers, train_only
 from tfl.models.regularization import regularize
 from tfl.progress import quiet, track
 from tfl.recipe.balance import Balance
+from tfl.recipe.compiling import compile_tuning
 from tfl.recipe.transfer import make_backbone, make_classifier, output_names
 from tfl.selection.similarity import linear_cka
 from tfl.selection.subsets import entry_sizes
 from tfl.tasks import get_task
-from tfl.training import compile, fit, make_optimizer, make_schedule
+from tfl.training import fit
 
 FOLDS = 5
 FEWEST_FOLDS = 3  # with fewer examples of a class λ is not cross-validated
@@ -254,26 +254,7 @@ def _fit(material: Material, model: keras.Model, config: TransferConfig, rows: n
     options = config.finetune
     balance = Balance.of(options, material.task, material.with_labels(rows))
     feed, epochs = _feed(material, config, rows)
-    steps = num_steps(config, len(rows))
-    if options.batch_norm == "train":
-        shorten_statistics(model, steps)
-    optimizer = make_optimizer(
-        options.optimizer,
-        make_schedule(options.schedule, options.learning_rate, steps, warmup_fraction=options.warmup_fraction),
-        momentum=options.momentum,
-        nesterov=options.nesterov,
-        weight_decay=options.weight_decay,
-    )
-    compile(
-        model,
-        optimizer,
-        loss=balance.trained.loss(options.label_smoothing),
-        layer_decay=options.layer_decay,
-        clip_norm=options.clip_norm,
-        ema=options.ema,
-        accumulate=options.accumulate,
-        jit_compile=options.jit_compile,
-    )
+    compile_tuning(options, model, num_steps(config, len(rows)), balance)
     with quiet():
         fit(
             model,
