@@ -27,6 +27,7 @@ def folder(tmp_path_factory):
         shutil.copy(path, folder / "more" / "deep" / f"{number}.png")
     shutil.copy(folder / "more" / "deep" / "3.png", folder / "more" / "again.png")
     shutil.copy(folder / "photos" / "class_1" / "0.png", folder / "more" / "labelled.png")
+    shutil.copytree(folder / "photos", folder / "copies")
     return folder
 
 
@@ -88,7 +89,7 @@ def test_the_measurement_of_worth_has_them_in_its_folder_and_on_its_page(folder)
     [
         ("mor", {}, "`unlabelled` must name a folder that exists.*Did you mean"),
         ("empty", {}, "`unlabelled` must have images"),
-        ("photos", {}, "`unlabelled` must have images that are not labelled yet.*28 images"),
+        ("copies", {}, "`unlabelled` must have images that are not labelled yet.*28 images"),
         ("more", {"task.name": "multilabel"}, "`task.name` must be a task with one class"),
     ],
 )

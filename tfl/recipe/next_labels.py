@@ -9,7 +9,7 @@ from tfl.build import input_of_config, load_splits
 from tfl.config import TransferConfig
 from tfl.config.ways import FROZEN
 from tfl.data import Splits, reading_explained
-from tfl.data.unlabelled import has_class_folders, load_unlabelled
+from tfl.data.unlabelled import load_unlabelled
 from tfl.errors import InputError
 from tfl.files.existing import existing_folder
 from tfl.files.writing import expand_home, make_folder
@@ -44,7 +44,7 @@ def choose_next_labels(
 
     Args:
         config: as for `tfl.transfer`; its `data.source` has the labelled examples. If it is the folder `unlabelled`
-            itself, without class folders, then nothing is labelled yet.
+            itself, nothing is labelled yet.
         unlabelled: a folder; examples in all folders below it count.
         output: a folder for next_labels.csv; empty: no file.
         next_count: how many to choose; if there are fewer, all are.
@@ -167,5 +167,4 @@ def _is_the_source(config: TransferConfig, unlabelled: str) -> bool:
     """Return whether the source of a config is the folder without labels itself."""
     place, _, path = config.data.source.partition(":")
     root = existing_folder(unlabelled.removeprefix("folder:"), "unlabelled")
-    is_same = place == "folder" and Path(path).expanduser().resolve() == root.resolve()
-    return is_same and not has_class_folders(path, input_of_config(config))
+    return place == "folder" and Path(path).expanduser().resolve() == root.resolve()
