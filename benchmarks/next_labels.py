@@ -39,7 +39,7 @@ METHODS = (TYPICLUST, MARGIN, DROPQUERY)
 DRAWS = 3  # random choices for each seed
 
 _DATA = flags.DEFINE_string("data", "../shared/data", "Folder of the data sets.")
-_WORK = flags.DEFINE_string("work", "", "Folder of what is measured.", required=True)
+_WORK = flags.DEFINE_string("work", None, "Folder of what is measured.", required=True)
 _ONLY = flags.DEFINE_list("only", list(SETS), "Data sets.")
 _SEEDS = flags.DEFINE_integer("seeds", 5, "Number of seeds.")
 _STARTS = flags.DEFINE_list("starts", ["0", "2", "5", "10", "20"], "Labels a class at the start.")

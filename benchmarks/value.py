@@ -148,7 +148,7 @@ def draw(summaries: dict[str, Summary], file: Path) -> None:
         panel.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
         panel.minorticks_off()
     panels[0][0].set_ylabel("test accuracy")
-    panels[0][-1].legend(loc="lower right", frameon=False)
+    panels[0][0].legend(loc="upper left", frameon=False)
     figure.tight_layout()
     figure.savefig(file, dpi=110)
 
