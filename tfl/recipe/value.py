@@ -77,7 +77,7 @@ def measure_value(
     Three ways are compared on the same nested subsets of the labelled examples: the same network from random weights
     ("scratch"), the frozen network with a solved head ("frozen"), and the network fine-tuned from that head
     ("finetuned"). The labels are those of train and validation together: no way sets any aside. λ of the head is
-    cross-validated inside a subset; with fewer than three examples of a class it is 0.03 of the variance of the
+    cross-validated inside a subset; if most classes have fewer than three examples it is 0.03 of the variance of the
     features. A training keeps its last weights. All are measured on the test split, which chooses nothing.
 
     Each finished cell (way, number of labels, seed) is a file in `output`. If you repeat the same command, finished

@@ -33,7 +33,7 @@ from tfl.tasks import get_task
 from tfl.training import fit
 
 FOLDS = 5
-FEWEST_FOLDS = 3  # with fewer examples of a class λ is not cross-validated
+FEWEST_FOLDS = 3  # if most classes have fewer examples λ is not cross-validated
 FIXED_L2 = 0.03  # times the variance of the features, where λ is not cross-validated
 FEWEST_STEPS = 60  # of a training
 VERSIONS = 8  # of each example, augmented
@@ -196,7 +196,8 @@ def solve(material: Material, cell: Cell, rows: np.ndarray) -> HeadSolution:
         "class_weight": balance.class_weight,
     }
     groups = material.groups[rows]
-    folds = min(FOLDS, *(len(np.unique(groups[labels == number])) for number in np.unique(labels)))
+    counts = [len(np.unique(groups[labels == number])) for number in np.unique(labels)]
+    folds = min(FOLDS, int(np.median(counts)))  # a class with fewer is not in every fold
     with quiet():
         if config.probe.l2 or folds < FEWEST_FOLDS:
             l2 = config.probe.l2 or FIXED_L2 * max(float(values.var(axis=0).sum()), 1e-12)
