@@ -28,7 +28,8 @@ TEST = [
 MLFLOW = ["mlflow-skinny>=3", "pandas>=2.3"]  # the flavour of Keras models needs pandas
 AUDIT = ["cleanlab>=2.9", "usearch>=2.26"]  # label errors; neighbours in large sets
 SEARCH = ["optuna>=5.0"]
-EXTRAS = [*AUDIT, *BANDS, *FAST_CPU, *PARQUET, *EXPORT, *SERVE, *PHOTOS, *MLFLOW, *SEARCH]
+LABEL = ["scikit-activeml>=1.0"]  # which examples to label next
+EXTRAS = [*AUDIT, *BANDS, *FAST_CPU, *PARQUET, *EXPORT, *SERVE, *PHOTOS, *MLFLOW, *SEARCH, *LABEL]
 
 setup(
     name=VERSION["DISTRIBUTION"],
@@ -87,6 +88,7 @@ setup(
         "docs": DOCS,  # make docs
         "audit": AUDIT,  # tfl audit
         "search": SEARCH,  # tfl search
+        "label": LABEL,  # tfl value --unlabelled
         "mlflow": MLFLOW,  # --config.tracking=mlflow
         "test": [*TEST, *EXTRAS],
         "dev": [

@@ -193,11 +193,11 @@ def bits(text: str, count: int) -> np.ndarray:
     return np.unpackbits(np.frombuffer(bytes.fromhex(text), np.uint8))[:count].astype(float)
 
 
-def write(page: Path, text: str) -> None:
-    """Write the table between the markers of a page."""
-    before, _, rest = page.read_text().partition("<!-- results -->\n")
-    _, _, after = rest.partition("<!-- /results -->")
-    page.write_text(f"{before}<!-- results -->\n{text}\n<!-- /results -->{after}")
+def write(page: Path, text: str, name: str = "results") -> None:
+    """Write a table between its markers in a page."""
+    before, _, rest = page.read_text().partition(f"<!-- {name} -->\n")
+    _, _, after = rest.partition(f"<!-- /{name} -->")
+    page.write_text(f"{before}<!-- {name} -->\n{text}\n<!-- /{name} -->{after}")
 
 
 if __name__ == "__main__":

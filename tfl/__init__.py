@@ -66,6 +66,7 @@ with epy.lazy_api_imports(globals()):
     from tfl.recipe.convert import convert_data
     from tfl.recipe.extraction import extract_features
     from tfl.recipe.finished import TransferResult, load_run
+    from tfl.recipe.next_labels import choose_next_labels
     from tfl.recipe.pretrain import PretrainResult, pretrain
     from tfl.recipe.preview import preview_data
     from tfl.recipe.ranking import rank_backbones
@@ -82,6 +83,7 @@ with epy.lazy_api_imports(globals()):
     from tfl.runs.export_options import ExportOptions
     from tfl.runs.predict import predict_files
     from tfl.runs.study import StudyResult, load_study
+    from tfl.selection.next_labels import NextLabels
     from tfl.training import (
         CheckpointOptions,
         FitOptions,

@@ -10,6 +10,7 @@ from option_runs import make_config, tiny_networks, write_photos
 
 import tfl
 from tfl.build import checked_run, load_splits
+from tfl.distribution.workers import Workers
 from tfl.errors import InputError
 from tfl.recipe import choice, rounds
 from tfl.recipe.budget import Budget
@@ -155,6 +156,29 @@ def test_a_network_whose_features_take_too_long_is_not_chosen(photos, tmp_path, 
     monkeypatch.setattr(choice, "_fits", lambda one, budget: one.candidate.config.backbone.name != best)
     assert choice.choose_backbone(config, splits, Budget(5)).backbone.name != best
     assert "the features of better ones take longer than budget_minutes leaves" in capsys.readouterr().err
+
+
+def test_the_first_of_several_workers_decides_for_all(photos, tmp_path, monkeypatch):
+    """The second worker measures nothing, and takes what the first one says."""
+    config = checked_run(config_of(photos, tmp_path), tmp_path / "run")
+    splits = load_splits(choice.candidates_of(config)[0])
+    said = []
+
+    class Worker(Workers):
+        index = 0
+
+        def __init__(self, strategy):
+            self.number = 2
+
+        def sum(self, arrays):
+            said.append(np.asarray(arrays))
+            return list(sum(said))
+
+    monkeypatch.setattr(choice, "Workers", Worker)
+    first = choice.choose_backbone(config, splits, Budget(0)).backbone
+    monkeypatch.setattr(Worker, "index", 1)
+    monkeypatch.setattr(choice, "run_rounds", None)
+    assert choice.choose_backbone(config, splits, Budget(0)).backbone == first
 
 
 def test_the_command_chooses_a_network(photos, tmp_path, at_hand, run_script):

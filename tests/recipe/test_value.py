@@ -89,6 +89,21 @@ def test_labels_of_test_and_of_unlabelled_examples_change_no_head(folder, monkey
     assert np.array_equal(before.kernel, after.kernel) and before.l2 == after.l2
 
 
+def test_one_rare_class_does_not_fix_the_penalty_of_all(folder, recwarn):
+    """With 2 and 14 labels λ is cross-validated; only if most classes have fewer than three is it fixed."""
+    config = value.prepared(value._config(config_of(folder)))
+    splits = value.load_splits(config)
+    features = np.random.default_rng(0).normal(size=(len(splits.index), 5))
+    material = value_cells.Material(config, config, splits, features)
+    labels, pool = splits.index.labels[material.pool], material.pool
+    for counts, is_fixed in (((2, 14), False), ((2, 2), True)):
+        rows = np.sort(np.concatenate([pool[labels == number][:count] for number, count in enumerate(counts)]))
+        head = value_cells.solve(material, value_cells.Cell("frozen", 14, 0), rows)
+        fixed = value_cells.FIXED_L2 * features[rows].var(axis=0).sum()
+        assert (head.l2 == pytest.approx(fixed)) == is_fixed
+    assert not [one for one in recwarn if "least populated" in str(one.message)]
+
+
 @pytest.mark.parametrize(
     ("options", "arguments", "message"),
     [

@@ -39,6 +39,7 @@ def test_labels_needed_are_those_of_a_known_curve():
     assert labels_needed(labels, curve, 0.91) == np.inf
     assert rising(np.array([[0.5, 0.7, 0.6]])) == pytest.approx(np.array([[0.5, 0.65, 0.65]]))
     assert describe_times(0, 5, labels) == "less than 0.2 times" and describe_times(3.14, 5, labels) == "3.1 times"
+    assert describe_times(np.inf, 1, [1, 123.4]) == "more than 120 times"
 
 
 def test_the_spread_of_resampled_means_is_that_of_the_two_factors():

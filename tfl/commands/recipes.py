@@ -60,7 +60,7 @@ def with_source(config: TransferConfig, words: Sequence[str]) -> TransferConfig:
     Raises:
         InputError: the source is given twice or not at all.
     """
-    given = "data.source" in config_flags.get_override_values(flags.FLAGS["config"])
+    given = _names_source()
     if len(words) + given > 1:
         received = " ".join([*words, *(["--config.data.source"] * given)])
         flag = next((word for word in words if "=" in word and not Path(word).exists()), "")
@@ -68,10 +68,19 @@ def with_source(config: TransferConfig, words: Sequence[str]) -> TransferConfig:
         raise InputError(f"`source` must be given once. Received: {received}.{hint}")
     if words:
         return dataclasses.replace(config, data=dataclasses.replace(config.data, source=guess_source(words[0])))
-    file = config_flags.get_config_filename(flags.FLAGS["config"])
-    if not given and not flags.FLAGS["recipe"].present and file == find_recipe(DEFAULT):
+    if not has_source():
         raise InputError("`source` must be given, as in `tfl train photos`. Received: none.")
     return config
+
+
+def has_source() -> bool:
+    """Return whether the flags of a command name a source, by an option or by a recipe of one's own."""
+    file = config_flags.get_config_filename(flags.FLAGS["config"])
+    return _names_source() or flags.FLAGS["recipe"].present or file != find_recipe(DEFAULT)
+
+
+def _names_source() -> bool:
+    return "data.source" in config_flags.get_override_values(flags.FLAGS["config"])
 
 
 def _take(words: Sequence[str], name: str) -> tuple[list[str], list[str]]:

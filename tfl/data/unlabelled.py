@@ -31,13 +31,14 @@ def has_class_folders(path: str, kind: Input) -> bool:
     return True
 
 
-def load_unlabelled(path: str, kind: Input, max_bad_fraction: float = 0.1) -> FileSource:
+def load_unlabelled(path: str, kind: Input, max_bad_fraction: float = 0.1, argument: str = "data.source") -> FileSource:
     """Read all examples of a folder and of the folders below it; every label is 0, and all are in the split train.
 
     Args:
         path: of the folder; `~` is the home folder.
         kind: what the files hold.
         max_bad_fraction: more bad files than this fraction stop the run.
+        argument: the option that names the folder, for messages.
 
     Raises:
         InputError: the folder does not exist, or has no example.
@@ -47,11 +48,11 @@ def load_unlabelled(path: str, kind: Input, max_bad_fraction: float = 0.1) -> Fi
         >>> set(source.index.splits.tolist())
         {'train'}
     """
-    root = existing_folder(path, "data.source")
+    root = existing_folder(path, argument)
     tree = read_tree(root, kind.may_be)
     files = [file for file in tree.all_files() if kind.may_be(Path(file).suffix)]
     if not files:
-        raise InputError(f"`data.source` must have {kind.noun[1]}. Received: folder:{path}, which has none.")
+        raise InputError(f"`{argument}` must have {kind.noun[1]}. Received: folder:{path}, which has none.")
     if line := describe_ignored(tree.ignored):
         progress.say(line)
     good, bad = scan_rows(kind, [("train", "", file) for file in files], max_bad_fraction)

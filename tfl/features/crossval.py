@@ -1,6 +1,7 @@
 """Choose λ by cross-validation when there are few images, so that no image is set aside for validation."""
 
 import dataclasses
+import warnings
 from typing import Any
 
 import numpy as np
@@ -139,7 +140,9 @@ def _split(
     else:
         splitter = (StratifiedGroupKFold if stratified else GroupKFold)(folds, shuffle=True, random_state=seed)
     try:
-        parts = list(splitter.split(np.zeros(len(labels)), labels.ravel() if stratified else None, numbers))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The least populated class")  # it is not in every fold, as it must be
+            parts = list(splitter.split(np.zeros(len(labels)), labels.ravel() if stratified else None, numbers))
     except ValueError as error:
         raise InputError(f"`folds` must be at most the number of different examples. Received: {error}") from error
     if not all(len(part) for pair in parts for part in pair):

@@ -27,21 +27,22 @@ def total_multiply_adds(model: keras.Model) -> int:
     """Return the multiplications of the kernels of a model for one example.
 
     Example:
-        >>> backbone = tfl.build_backbone("MobileNetV2", image_size=96, weights="none")
-        >>> total_multiply_adds(backbone) > 10**7
-        True
+        >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4), keras.layers.Dense(2)])
+        >>> total_multiply_adds(model)
+        40
     """
     return sum(map(multiply_adds, model.layers))
 
 
 def memory_bytes(model: keras.Model, batch_size: int = 32) -> int:
-    """Return the bytes of the weights and of the activations that are held at once in a forward pass, in float32.
+    """Return the bytes that a functional model holds at once in a forward pass: weights and activations, in float32.
 
     It is counted from the graph, as if no layer worked in place; the working memory of TensorFlow comes on top.
 
     Example:
-        >>> model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, padding="same")])
-        >>> memory_bytes(model, batch_size=1) == 4 * (8 * 8 * (3 + 4) + 3 * 3 * 3 * 4 + 4)
+        >>> entrance = keras.Input((8,))
+        >>> model = keras.Model(entrance, keras.layers.Dense(4, use_bias=False)(entrance))
+        >>> memory_bytes(model, batch_size=10) == 4 * (8 * 4 + 10 * (8 + 4))
         True
     """
     steps = [(_tensors(each, "input"), _tensors(each, "output")) for each in model.operations]

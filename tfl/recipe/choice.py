@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tfl.backbones.catalog import list_backbones
 from tfl.backbones.left import candidates_of, is_left
-from tfl.config import TransferConfig, with_options
+from tfl.config import BackboneConfig, TransferConfig, with_options
 from tfl.data import Splits
 from tfl.distribution.strategy import make_strategy
 from tfl.distribution.workers import Workers
@@ -38,14 +39,16 @@ def choose_backbone(config: TransferConfig, splits: Splits, budget: Budget) -> T
     """
     if not is_left(config):
         return config
-    candidates, workers = candidates_of(config), Workers(make_strategy(config.strategy))
-    place = _best(candidates, splits, budget) if workers.index == 0 else 0  # times differ: one worker decides for all
-    options = candidates[round(workers.sum([place])[0].item())].backbone
-    return with_options(config, {"backbone.name": options.name, "backbone.alpha": options.alpha}).validate()
+    workers, names, mine = Workers(make_strategy(config.strategy)), list_backbones(), (0.0, 0.0)
+    if workers.index == 0:  # the workers measure different times, so one decides for all
+        best = _best(candidates_of(config), splits, budget)
+        mine = (float(names.index(best.name)), best.alpha)
+    place, alpha = (float(total) for total in workers.sum(mine))
+    return with_options(config, {"backbone.name": names[round(place)], "backbone.alpha": alpha}).validate()
 
 
-def _best(candidates: Sequence[TransferConfig], splits: Splits, budget: Budget) -> int:
-    """Return the place of the best candidate, and tell the choice."""
+def _best(candidates: Sequence[TransferConfig], splits: Splits, budget: Budget) -> BackboneConfig:
+    """Return the best candidate, and tell the choice."""
     start, end = time.monotonic(), time.monotonic() + SHARE * budget.seconds_to_train()
     prepared = (Candidate(one, splits, frozen_extractor(one, splits)) for one in candidates)
     ordered, rounds = run_rounds(prepared, Rules(FOLDS, surely_worse_or_worse_half, end))
@@ -55,15 +58,16 @@ def _best(candidates: Sequence[TransferConfig], splits: Splits, budget: Budget) 
     say(f"backbone.name={options.name}, backbone.alpha={options.alpha:g}, because {_reason(best, ordered)}")
     examples, seconds = rounds[-1].examples, human_time(time.monotonic() - start)
     say(f"the choice of the network took {seconds}, with {examples:,} examples in its last round")
-    return next(place for place, one in enumerate(candidates) if one.backbone == options)
+    return options
 
 
 def _fits(one: Standing, budget: Budget) -> bool:
     """Return whether the features of all examples can be computed in the time that is left."""
-    extractor, rows = one.candidate.extractor, np.arange(len(one.candidate.splits.index))
+    extractor, splits = one.candidate.extractor, one.candidate.splits
+    missing = extractor.count_missing(np.concatenate([splits.outside_of_test, splits.test]))
     speed = extractor.recorded_speed()
     per_example = one.seconds / len(one.table) if speed is None else speed.per_example
-    return per_example * extractor.count_missing(rows) <= budget.seconds_to_train()
+    return per_example * missing <= budget.seconds_to_train()
 
 
 def _reason(best: Standing, ordered: Sequence[Standing]) -> str:

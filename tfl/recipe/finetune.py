@@ -8,12 +8,10 @@ import numpy as np
 from etils import epath
 
 from tfl.data import EpochFeed
-from tfl.distribution.replicas import strategy_of
 from tfl.errors import InputError
 from tfl.features import PLAIN, StoredPhase, is_worth_storing, make_feature_dataset
 from tfl.features.extract import BATCH
 from tfl.files.writing import remove
-from tfl.models.batch_norm import shorten_statistics
 from tfl.models.cuts import split_frozen
 from tfl.models.freezing import learning_rate_multipliers, select_layers, train_only, trained_by_stage
 from tfl.models.precision import computing_in
@@ -21,17 +19,12 @@ from tfl.models.regularization import regularize
 from tfl.progress import say
 from tfl.recipe.below import why_not_once
 from tfl.recipe.budget import StopInTime
+from tfl.recipe.compiling import compile_tuning
 from tfl.recipe.line import choose_place
 from tfl.recipe.probe import HIDDEN_HEAD_L2, solve_on_train
 from tfl.recipe.result import Part, PhaseResult, finish_phase
 from tfl.recipe.run import Run
-from tfl.training import (
-    CheckpointOptions,
-    compile,
-    fit,
-    make_optimizer,
-    make_schedule,
-)
+from tfl.training import CheckpointOptions, fit
 from tfl.training.contract.checks import Contract
 from tfl.training.loop.scalars import StepScalars
 from tfl.training.objective.calibrated_loss import loss_to_choose_by, metrics_to_choose_by
@@ -64,7 +57,14 @@ def _train(run: Run, part: Part | None) -> dict[str, Any]:
     """Train the model, or its part above the cut, and return the measurements of the training contract."""
     trained = run.model if part is None else part.upper
     steps = run.config.finetune.epochs * -(-len(run.splits.train) // run.config.data.batch_size)
-    _compile(run, trained, steps)
+    compile_tuning(
+        run.config.finetune,
+        run.model,
+        steps,
+        run.balance,
+        part=None if part is None else part.upper,
+        metrics=functools.partial(_metrics, run),
+    )
     promises = [Contract.before(trained, phase="finetune")]
     if part is not None:
         promises.append(Contract.before(part.extractor.model, phase="finetune, below the cut"))
@@ -96,35 +96,6 @@ def _part_to_reuse(run: Run) -> Part | None:
     worth = is_worth_storing(extractor, rows, len(run.views()), run.config.finetune.epochs)
     worth = run.workers.mean(worth)[0] > 0.5
     return Part(extractor, halves.upper) if worth else None
-
-
-def _compile(run: Run, trained: keras.Model, steps: int) -> None:
-    options = run.config.finetune
-    if options.batch_norm == "train":
-        shorten_statistics(run.model, steps)
-    schedule = make_schedule(options.schedule, options.learning_rate, steps, warmup_fraction=options.warmup_fraction)
-    optimizer = make_optimizer(
-        options.optimizer,
-        schedule,
-        momentum=options.momentum,
-        nesterov=options.nesterov,
-        weight_decay=options.weight_decay,
-    )
-    decay = options.layer_decay
-    if trained is not run.model:  # only the whole model shows the stage of each layer
-        decay = learning_rate_multipliers(run.model, decay)
-    with strategy_of(trained).scope():  # so that each replica gets its own copy of the metrics
-        compile(
-            trained,
-            optimizer,
-            loss=run.balance.trained.loss(options.label_smoothing),
-            metrics=_metrics(run),
-            layer_decay=decay,
-            clip_norm=options.clip_norm,
-            ema=options.ema,
-            accumulate=options.accumulate,
-            jit_compile=options.jit_compile,
-        )
 
 
 def _metrics(run: Run) -> list[keras.metrics.Metric]:

@@ -22,13 +22,14 @@ from tfl.progress import human_time, say
 from tfl.recipe.auto import as_recorded, choose_options
 from tfl.recipe.extraction import frozen_extractor
 from tfl.recipe.inner_runs import prepare_scratch
+from tfl.recipe.next_labels import check_one_class, choose, load_pool, write_next_labels
 from tfl.recipe.transfer import config_of, prepared
 from tfl.recipe.value_cells import Cell, Material, measure, num_steps
 from tfl.recipe.work import BACKWARD, Work
 from tfl.report.value_page import VALUE_PAGE, write_value_page
+from tfl.selection.next_labels import AUTO, NextLabels, check_choice
 from tfl.selection.subsets import default_sizes
 from tfl.selection.value import Summary, summarize
-from tfl.tasks import get_task
 from tfl.workdir import Workdir, naming_the_output, write_csv, write_json
 
 CELLS = "cells"
@@ -43,6 +44,7 @@ class ValueResult:
     Attributes:
         summary: the curves, the worth in labels, the forecasts, and the answer in sentences.
         folder: with value.html, value.csv and value.json.
+        next_labels: which unlabelled examples to label next; None if no unlabelled examples were given.
 
     Example:
         >>> value = tfl.measure_value("folder:photos", "value", sizes=[1, 2], seeds=2, ways=["frozen"])
@@ -52,6 +54,7 @@ class ValueResult:
 
     summary: Summary
     folder: epath.Path
+    next_labels: NextLabels | None = None
 
     def __repr__(self) -> str:
         return f"ValueResult({str(self.folder)!r}: {' '.join(self.summary.sentences)})"
@@ -65,13 +68,16 @@ def measure_value(
     sizes: Sequence[int] = (),
     seeds: int | Sequence[int] = 3,
     ways: Sequence[str] = WAYS,
+    unlabelled: str = "",
+    next_count: int = 20,
+    next_method: str = AUTO,
 ) -> ValueResult:
     """Measure what pre-training was worth for a data set, in labels.
 
     Three ways are compared on the same nested subsets of the labelled examples: the same network from random weights
     ("scratch"), the frozen network with a solved head ("frozen"), and the network fine-tuned from that head
     ("finetuned"). The labels are those of train and validation together: no way sets any aside. λ of the head is
-    cross-validated inside a subset; with fewer than three examples of a class it is 0.03 of the variance of the
+    cross-validated inside a subset; if most classes have fewer than three examples it is 0.03 of the variance of the
     features. A training keeps its last weights. All are measured on the test split, which chooses nothing.
 
     Each finished cell (way, number of labels, seed) is a file in `output`. If you repeat the same command, finished
@@ -85,6 +91,10 @@ def measure_value(
         sizes: largest numbers of labels a class; all labels are always measured, too. Empty: 1, 2, 5, 10, 20, ...
         seeds: at least two different seeds; or their number n, for the seeds 0 to n - 1.
         ways: some of "scratch", "frozen" and "finetuned".
+        unlabelled: a folder of examples without labels, of which those are chosen that should be labelled next; empty:
+            none. See `choose_next_labels`.
+        next_count: how many of them to choose.
+        next_method: "typiclust", "margin", "dropquery", or "auto": see `choose_next_labels`.
 
     Returns:
         The curves and the answer.
@@ -102,12 +112,14 @@ def measure_value(
         (accuracy over labels a class, from scratch and pre-trained).
     """
     ways, numbers, asked = check_ways(ways), check_seeds(seeds), check_sizes(sizes)
+    next_method = check_choice(next_count, next_method, has_labels=True) if unlabelled else ""
     config = prepared(_config(config_of(config, None)))
     with naming_the_output(str(output)), Workdir.open(output, config.to_dict()) as folder:
         config, splits = as_recorded(config, folder), load_splits(config)
         if (folder / "splits.csv").exists():
             splits.index.check_same(read_splits(folder / "splits.csv"))
         chosen = choose_sizes(splits, asked)
+        pool = load_pool(config, unlabelled, splits) if unlabelled else None
         config = choose_options(config, splits)
         scratch, extractor = prepare_scratch(config), frozen_extractor(config, splits)
         folder.begin(config.to_dict())
@@ -116,7 +128,8 @@ def measure_value(
         features = extractor(np.arange(len(splits.index)), description="features")
         material = Material(config, scratch, splits, np.asarray(features.values[:]))
         _measure_all(material, _grid(ways, chosen, numbers), folder, extractor)
-        result = ValueResult(_summarize(material, folder, ways, chosen, numbers), folder.path)
+        following = None if pool is None else choose(config, material, pool, next_count, next_method)
+        result = ValueResult(_summarize(material, folder, ways, chosen, numbers), folder.path, following)
         _write(result, config, splits)
     for sentence in result.summary.sentences:
         say(sentence)
@@ -154,9 +167,8 @@ def _config(config: TransferConfig) -> TransferConfig:
     Raises:
         InputError: nothing is pre-trained, or the head cannot be solved.
     """
-    task = get_task(config.task.name, "task.name")
+    check_one_class(config)
     for path, is_right, rule in (
-        ("task.name", task.labels.has_one_class, "a task with one class for each example, whose labels can be counted"),
         ("backbone.weights", config.backbone.weights != "none", "pretrained weights, whose worth is measured"),
         ("pretrain.source", not config.pretrain.source, "empty: pre-train first, and give its run as backbone.weights"),
         ("head.hidden_units", not config.head.hidden_units, "empty, because the head is solved"),
@@ -229,7 +241,9 @@ def _write(result: ValueResult, config: TransferConfig, splits: Splits) -> None:
     points = [dataclasses.asdict(point) for point in result.summary.points]
     write_csv(result.folder / "value.csv", list(points[0]), (list(point.values()) for point in points))
     write_json(result.folder / "value.json", finite(dataclasses.asdict(result.summary)))
-    write_value_page(result.summary, result.folder, config, splits)
+    if result.next_labels is not None:
+        write_next_labels(result.next_labels, result.folder)
+    write_value_page(result.summary, result.folder, config, splits, result.next_labels)
 
 
 def finite(value: Any) -> Any:

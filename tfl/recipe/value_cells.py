@@ -20,20 +20,20 @@ from tfl.evaluation import predict
 from tfl.features import assign_head, cross_validate_head, solve_head
 from tfl.features.extract import BATCH
 from tfl.features.probe import HeadSolution
-from tfl.models.batch_norm import shorten_statistics
 from tfl.models.classifier import logits_layer
 from tfl.models.freezing import select_layers, train_only
 from tfl.models.regularization import regularize
 from tfl.progress import quiet, track
 from tfl.recipe.balance import Balance
+from tfl.recipe.compiling import compile_tuning
 from tfl.recipe.transfer import make_backbone, make_classifier, output_names
 from tfl.selection.similarity import linear_cka
 from tfl.selection.subsets import entry_sizes
 from tfl.tasks import get_task
-from tfl.training import compile, fit, make_optimizer, make_schedule
+from tfl.training import fit
 
 FOLDS = 5
-FEWEST_FOLDS = 3  # with fewer examples of a class λ is not cross-validated
+FEWEST_FOLDS = 3  # if most classes have fewer examples λ is not cross-validated
 FIXED_L2 = 0.03  # times the variance of the features, where λ is not cross-validated
 FEWEST_STEPS = 60  # of a training
 VERSIONS = 8  # of each example, augmented
@@ -196,7 +196,8 @@ def solve(material: Material, cell: Cell, rows: np.ndarray) -> HeadSolution:
         "class_weight": balance.class_weight,
     }
     groups = material.groups[rows]
-    folds = min(FOLDS, *(len(np.unique(groups[labels == number])) for number in np.unique(labels)))
+    counts = [len(np.unique(groups[labels == number])) for number in np.unique(labels)]
+    folds = min(FOLDS, int(np.median(counts)))  # a class with fewer is not in every fold
     with quiet():
         if config.probe.l2 or folds < FEWEST_FOLDS:
             l2 = config.probe.l2 or FIXED_L2 * max(float(values.var(axis=0).sum()), 1e-12)
@@ -254,26 +255,7 @@ def _fit(material: Material, model: keras.Model, config: TransferConfig, rows: n
     options = config.finetune
     balance = Balance.of(options, material.task, material.with_labels(rows))
     feed, epochs = _feed(material, config, rows)
-    steps = num_steps(config, len(rows))
-    if options.batch_norm == "train":
-        shorten_statistics(model, steps)
-    optimizer = make_optimizer(
-        options.optimizer,
-        make_schedule(options.schedule, options.learning_rate, steps, warmup_fraction=options.warmup_fraction),
-        momentum=options.momentum,
-        nesterov=options.nesterov,
-        weight_decay=options.weight_decay,
-    )
-    compile(
-        model,
-        optimizer,
-        loss=balance.trained.loss(options.label_smoothing),
-        layer_decay=options.layer_decay,
-        clip_norm=options.clip_norm,
-        ema=options.ema,
-        accumulate=options.accumulate,
-        jit_compile=options.jit_compile,
-    )
+    compile_tuning(options, model, num_steps(config, len(rows)), balance)
     with quiet():
         fit(
             model,

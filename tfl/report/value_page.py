@@ -14,6 +14,7 @@ from tfl.report.finding import Finding
 from tfl.report.head import Head, Tile
 from tfl.report.page import fill_template
 from tfl.report.wording import interval, percent, sentence_start
+from tfl.selection.next_labels import DROPQUERY, MARGIN, TYPICLUST, NextLabels
 from tfl.selection.value import SPOKEN, Outlook, Point, Summary, Worth
 from tfl.selection.worth import describe_times
 
@@ -26,8 +27,21 @@ COVERS = (
 )
 
 
-def write_value_page(summary: Summary, folder: epath.Path, config: TransferConfig, splits: Splits) -> None:
+def write_value_page(
+    summary: Summary,
+    folder: epath.Path,
+    config: TransferConfig,
+    splits: Splits,
+    following: NextLabels | None = None,
+) -> None:
     """Write `value.html` into a folder.
+
+    Args:
+        summary: what was measured.
+        folder: of the measurement.
+        config: of the measurement.
+        splits: the labelled data.
+        following: which unlabelled examples to label next; None: there is no such section.
 
     Raises:
         InputError: the file cannot be written.
@@ -40,6 +54,7 @@ def write_value_page(summary: Summary, folder: epath.Path, config: TransferConfi
         Section("worth", "What pre-training was worth", _worth(summary)),
         Section("more", "What more labels would bring", _outlooks(summary)),
         *([Section("kept", "What was kept and relearned", _kept(summary))] if summary.kept else []),
+        *([Section("next", f"Which {nouns[1]} to label next", _next(following, nouns[1]))] if following else []),
     ]
     head = Head(
         title=f"{folder.name}: what pre-training was worth",
@@ -150,3 +165,16 @@ def _kept(summary: Summary) -> list[Block]:
     )
     rows = [[name, f"{value:.3f}"] for name, value in summary.kept.items()]
     return [Text(text), Table("Likeness to the pre-trained network", ["stage", "linear CKA"], rows)]
+
+
+def _next(following: NextLabels, several: str) -> list[Block]:
+    why = {
+        TYPICLUST: "They are typical of the largest groups of features without a labelled example (TypiClust).",
+        MARGIN: "For them the two most probable classes of the frozen network with its solved head are closest.",
+        DROPQUERY: "The predicted class of each changes if features are dropped, and they are spread (DropQuery).",
+    }
+    text = (
+        f"{len(following.rows)} of {following.num_candidates:,} {several} without labels, the first to label first. "
+        f"{why[following.method]} The same list is in next_labels.csv."
+    )
+    return [Text(text), Table("To label next", following.header, following.rows, has_numbers=False)]

@@ -91,7 +91,11 @@ def describe_times(times: float, labels: float, others: Sequence[float]) -> str:
         'more than 10 times'
     """
     if times == float("inf"):
-        return f"more than {others[-1] / labels:.2g} times"
+        return f"more than {_two_digits(others[-1] / labels)} times"
     if times == 0:
-        return f"less than {others[0] / labels:.2g} times"
-    return f"{times:.2g} times"
+        return f"less than {_two_digits(others[0] / labels)} times"
+    return f"{_two_digits(times)} times"
+
+
+def _two_digits(value: float) -> str:
+    return f"{float(f'{value:.2g}'):,g}"
