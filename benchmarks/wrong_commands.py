@@ -52,6 +52,7 @@ FIRST_TEN = (
         "train photos/ants",
         "it has no class folders. Received: {home}/photos/ants (3). Did you mean folder:{home}/photos?",
     ),
+    Wrong("train masks:photos", "must be a folder with a folder of images and a folder of masks"),
     Wrong("train photos --epoch=3", "A flag must be one of `tfl train`. Received: --epoch. Did you mean 'epochs'?"),
     Wrong("train photos --lr=0.1", "Did you mean 'learning_rate'?"),
     Wrong("train photos --backbone=ResNet18", "Did you mean 'ResNet50', 'ResNet101' or 'ResNet152'?"),

@@ -38,7 +38,11 @@ from tfl.tasks.task import CONFORMAL
 
 OWN_INPUTS = ["row"]  # of docs/how-to/extending.md, for which no line of tfl is written
 INPUT_NAMES = [*(name for name in input_names() if name not in OWN_INPUTS), *OWN_INPUTS]
-TASK_NAMES = [name for name in task_names() if type(get_task(name)).__module__.startswith("tfl.")]  # not those of tests
+TASK_NAMES = [  # not those of tests; tests/recipe/test_segmentation.py goes the same way with maps
+    name
+    for name in task_names()
+    if type(get_task(name)).__module__.startswith("tfl.") and get_task(name).stands_on == "vector"
+]
 CELLS = [(task, kind) for task in TASK_NAMES for kind in INPUT_NAMES if task in TASKS and kind in INPUTS]
 COUNT, SEED = 80, 0
 FORMATS = {"multiclass": ["onnx"], "regression": ["litert"]}  # beside SavedModel; one task each, as they take seconds

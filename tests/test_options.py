@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import warm
+from masks import write_masks
 from option_runs import Shown, make_config, tiny_networks, watch, write_photos
 from PIL import Image
 from tiny_tfds import write_tfds
@@ -62,6 +63,11 @@ EFFECTS = {
     "head.hidden_units": ({}, (4,), "weights"),
     "head.dropout": (TUNED, 0.5, "weights"),
     "task.name": ({"data.source": "folder:TWO"}, "binary", "weights"),
+    "segmentation.ignore_label": (
+        {"data.source": "masks:MASKS", "task.name": "segmentation", "segmentation.ignore_label": 11},
+        2,
+        "weights",
+    ),
     "features.runtime": ({"features.runtime": "tensorflow"}, "openvino", "weights"),
     "features.store": ({}, "none", "store_bytes"),
     "features.dtype": ({}, "float16", "store_bytes"),
@@ -228,6 +234,7 @@ def sources(tmp_path_factory):
         "FOUR": write_channels(folder / "four"),
         "LARGE": write_large(folder / "large"),
         "BAD": folder / "bad",
+        "MASKS": write_masks(folder / "masks", {"train": 8, "val": 3, "test": 3}),
         "TABLE": write_table(folder / "two", folder / "table.csv"),
         "TFDS": write_tfds(folder / "tfds", seed=3),
         "OTHER_TFDS": write_tfds(folder / "other_tfds", seed=4),
@@ -281,6 +288,6 @@ def _run(options, sources, workdir, capsys) -> Shown:
 
 def _place(value, sources):
     for name, path in sources.items():
-        if value in (name, f"folder:{name}", f"csv:{name}"):
+        if value in (name, f"folder:{name}", f"csv:{name}", f"masks:{name}"):
             return value.replace(name, str(path))
     return value

@@ -30,6 +30,7 @@ VALUES = {  # some are refused alone, some with others
     "data.tfds_dir": ("Default", "nowhere"),
     "tracking": ("None", "mlfow"),
     "budget_minutes": (1e-6, 100.0, -1.0),
+    "segmentation.ignore_label": (0, -1, -2),
     "data.batch_size": (1, 7, 1000, 0),
     "data.split": ((0.5, 0.25, 0.25), (0.4, 0.3, 0.3), (0.9, 0.1, 0.0)),
     "data.split_by": ("content", "Class", "time", "nowhere.csv"),

@@ -33,6 +33,7 @@ with epy.lazy_api_imports(globals()):
         ProbeConfig,
         ReportConfig,
         ScratchConfig,
+        SegmentationConfig,
         TaskConfig,
         TransferConfig,
     )

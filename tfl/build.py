@@ -9,7 +9,7 @@ from etils import epath
 from tfl.backbones import get_backbone_spec
 from tfl.backbones.left import is_left, with_a_backbone
 from tfl.checks import check_config, check_run
-from tfl.config import DataConfig, FeaturesConfig, FinetuneConfig, TransferConfig
+from tfl.config import PYTHON_DATA, DataConfig, FeaturesConfig, FinetuneConfig, TransferConfig
 from tfl.config.values import source_kinds
 from tfl.data import Source, Splits, load_data
 from tfl.errors import InputError
@@ -57,6 +57,7 @@ def validate_config(config: TransferConfig) -> TransferConfig:
     config = config.validate()
     task, options = get_task(config.task.name, "task.name"), config.finetune
     _check_loss(options, task)
+    _check_maps(config, task)
     _check_ridge(config, task)
     if options.label_smoothing > 0 and not task.smooths_labels:
         raise InputError(
@@ -89,6 +90,30 @@ def _check_loss(options: FinetuneConfig, task: Task) -> None:
                 f"`finetune.{name}` must be {default!r} if {why}. "
                 f"Received: finetune.{name}={value!r}, task.name={task.name!r}."
             )
+
+
+def _check_maps(config: TransferConfig, task: Task) -> None:
+    """Refuse what a head on maps does not have."""
+    if task.stands_on != "map":
+        return
+    kinds = source_kinds(config.data.source)
+    rules: tuple[tuple[str, Any, Any, str], ...] = (
+        ("head.hidden_units", config.head.hidden_units, (), "its head is linear"),
+        ("probe.folds", config.probe.folds, 0, "lambda is chosen on the validation split"),
+        ("features.views", config.features.views, 0, "a mask would have to follow the changes of its image"),
+        ("finetune.epochs", config.finetune.epochs, 0, "its head is solved, and the network stays frozen"),
+        ("scratch.epochs", config.scratch.epochs, 0, "its head is solved, and the network stays frozen"),
+        ("pretrain.source", config.pretrain.source, "", "a backbone is pre-trained with one label for each image"),
+    )
+    for name, value, allowed, why in rules:
+        if value != allowed:
+            raise InputError(
+                f"`{name}` must be {allowed!r} for {task.name}, because {why}. Received: {name}={value!r}."
+            )
+    if kinds != {"masks"} and config.data.source != PYTHON_DATA:
+        raise InputError(
+            f"`data.source` must be masks:PATH for {task.name}. Received: data.source={config.data.source!r}."
+        )
 
 
 def _check_ridge(config: TransferConfig, task: Task) -> None:
@@ -131,6 +156,7 @@ def reading_options(config: TransferConfig) -> dict[str, Any]:
         "tfds_splits": data.tfds_splits,
         "tfds_dir": data.tfds_dir if "tfds" in source_kinds(data.source) and data.tfds_dir != "default" else "",
         "labels": get_task(config.task.name).labels,
+        "ignore_label": config.segmentation.ignore_label,
     }
 
 

@@ -11,6 +11,7 @@ from tfl.backbones.weight_files import PUBLISHED, RANDOM, find_weights
 from tfl.config import DataConfig, TransferConfig, absolute_paths, data_of_pretraining
 from tfl.config.values import NO_TIMES, SPLIT_RULES, parse_columns, source_kinds, split_source
 from tfl.data.layout import recognise
+from tfl.data.masks.pairs import find_pairs
 from tfl.data.records.files import check_records
 from tfl.data.table.columns import find_columns
 from tfl.data.table.names import table_of_folder, with_names
@@ -106,6 +107,8 @@ def _check_part(data: DataConfig, spec: BackboneSpec) -> None:
         table_of_folder(read_tree(root), data.label_pattern, data.source, lambda suffix: True)
     elif kind == "folder" and files is not None:
         recognise(read_tree(Path(path), files.may_be), files.noun)
+    elif kind == "masks" and files is not None:
+        find_pairs(read_tree(Path(path), files.may_be), data.source)
     elif kind == "tfrecord":
         has_times = bool(check_records(path, kind_of_example, data.columns)[1].time)
     elif kind == "csv" and path.lower().endswith(".parquet"):
@@ -127,7 +130,7 @@ def check_outside_of_sources(workdir: epath.PathLike, config: TransferConfig) ->
     place = epath.Path(workdir).expanduser()
     for source in (*split_source(config.data.source), *split_source(config.pretrain.source)):
         kind, _, folder = source.partition(":")
-        if kind == "folder" and epath.Path(folder).expanduser().resolve() in place.resolve().parents:
+        if kind in ("folder", "masks") and epath.Path(folder).expanduser().resolve() in place.resolve().parents:
             raise InputError(
                 f"`workdir` must be outside the folder of the photos. Received: {str(workdir)!r}, which is inside "
                 f"{folder}."

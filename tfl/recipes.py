@@ -12,14 +12,15 @@ from tfl.files.existing import guess_source
 from tfl.registry import did_you_mean
 
 DEFAULT = "folder"  # the recipe for your own photos
+_OF_SOURCE = {"masks": "segmentation"}  # the recipe for other kinds of sources
 
 
 def recipes() -> dict[str, Path]:
     """Return the recipes that come with tfl, by name: those of the package, or of `configs/` in a checkout.
 
     Example:
-        >>> sorted(recipes())
-        ['flowers', 'folder', 'hymenoptera', 'pretrain_selfsupervised', 'pretrain_supervised', 'quickstart']
+        >>> sorted(recipes())[-1], len(recipes())
+        ('segmentation', 7)
     """
     package = Path(__file__).resolve().parent
     installed = package / "configs"
@@ -40,8 +41,18 @@ def find_recipe(name: str) -> str:
     return str(known.get(name, name))
 
 
+def default_recipe(source: str) -> str:
+    """Return the name of the recipe for a source, if none is named.
+
+    Example:
+        >>> default_recipe("folder:photos"), default_recipe("masks:streets")
+        ('folder', 'segmentation')
+    """
+    return _OF_SOURCE.get(source.partition(":")[0].lower(), DEFAULT)
+
+
 def load_recipe(
-    name: str = DEFAULT, source: str | os.PathLike[str] = "", options: Mapping[str, Any] | None = None
+    name: str = "", source: str | os.PathLike[str] = "", options: Mapping[str, Any] | None = None
 ) -> TransferConfig:
     """Return the options of a recipe; some of them may be changed.
 
@@ -49,7 +60,8 @@ def load_recipe(
     `tfl train photos --seed=1` does.
 
     Args:
-        name: a recipe of `configs/`, or the path of a file with a function `get_config`.
+        name: a recipe of `configs/`, or the path of a file with a function `get_config`; empty: the recipe for the
+            source, `folder`, or `segmentation` for images with masks.
         source: where the examples are: a folder, a table or a source string; empty: the source of the recipe.
         options: more options by their dotted names, such as {"backbone.alpha": 0.35}; `tfl options` lists them.
 
@@ -61,6 +73,7 @@ def load_recipe(
         >>> config.data.source, config.finetune.epochs, config.finetune.unfreeze
         ('folder:photos', 3, 'auto')
     """
+    name = name or default_recipe(os.fspath(source))
     found = runpy.run_path(find_recipe(name)).get("get_config")
     config = found() if callable(found) else None
     if not isinstance(config, TransferConfig):

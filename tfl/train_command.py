@@ -6,7 +6,7 @@ from typing import Any
 
 from tfl.config import SHORT_NAMES, TransferConfig, flatten
 from tfl.config.values import split_source
-from tfl.recipes import DEFAULT, load_recipe, recipes
+from tfl.recipes import default_recipe, load_recipe, recipes
 
 SAVED = 3  # words: a recipe for other data is named only if the command is so much shorter
 _SHORT = {path: name for name, path in SHORT_NAMES.items()}
@@ -25,21 +25,21 @@ def train_command(config: TransferConfig, workdir: str) -> list[str]:
         >>> train_command(config, "runs/again")
         ['tfl', 'train', 'digits', '--workdir=runs/again']
     """
-    usual, *others = (_command(config, workdir, name, recipe) for name, recipe in _known_recipes())
+    usual, *others = (_command(config, workdir, name, recipe) for name, recipe in _known_recipes(config.data.source))
     shortest = min(others, key=len, default=usual)
     return shortest if len(shortest) + SAVED <= len(usual) else usual
 
 
-def _known_recipes() -> Iterator[tuple[str, TransferConfig]]:
-    """Yield the name and the config of each recipe, that of commands without a name first."""
-    for name in sorted(recipes(), key=lambda name: (name != DEFAULT, name)):
+def _known_recipes(source: str) -> Iterator[tuple[str, TransferConfig]]:
+    """Yield the name and the config of each recipe, that of commands with this source and without a name first."""
+    for name in sorted(recipes(), key=lambda name: (name != default_recipe(source), name)):
         yield name, load_recipe(name)
 
 
 def _command(config: TransferConfig, workdir: str, name: str, recipe: TransferConfig) -> list[str]:
     wanted, given = flatten(config.to_dict()), flatten(recipe.to_dict())
     source = wanted.pop(_SOURCE)
-    is_default = name == DEFAULT
+    is_default = name == default_recipe(source)
     return [
         "tfl",
         "train",

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = {"multiclass", "binary", "multilabel", "regression"}
-CLASSES = {"Multiclass", "Binary", "Multilabel", "Regression"}
+NAMES = {"multiclass", "binary", "multilabel", "regression", "segmentation"}
+CLASSES = {"Multiclass", "Binary", "Multilabel", "Regression", "Segmentation"}
 
 
 def strings_in(node):

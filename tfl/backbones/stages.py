@@ -120,6 +120,26 @@ def find_stages(model: keras.Model) -> list[Stage]:
     return stages
 
 
+def find_maps(model: keras.Model) -> list[CutPoint]:
+    """Return the narrowest point of each stage, from bottom to top, whose activations say where something is.
+
+    They are the ends of the stages. But the last stage may end with a wide layer that only prepares the pooling, as the
+    1,280 channels of MobileNetV2: then it is the point before that layer.
+
+    Args:
+        model: as for `backbone_output`.
+
+    Example:
+        >>> [point.channels for point in find_maps(tfl.build_backbone("MobileNetV2", weights="none"))]
+        [16, 24, 32, 96, 320]
+    """
+    nodes = _backbone_nodes(model)
+    ends = _stage_ends(nodes)
+    inside = [position for position in _cut_positions(nodes) if position > (ends[-1] if ends else 0)]
+    last = _narrowest(nodes, inside[len(inside) // 2 :]) if inside else len(nodes) - 1
+    return [_cut_point(nodes[position]) for position in [*ends, last]]
+
+
 def _nodes(model: keras.Model) -> list[Any]:
     """Return the nodes (layer calls) of the graph; each node comes after the nodes that it depends on."""
     if not isinstance(model, keras.Model) or not hasattr(model, "_nodes_by_depth"):

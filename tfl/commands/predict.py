@@ -6,6 +6,7 @@ The exit code is 1 if some of the files had no answer. A warning says for each o
 
 tfl predict runs/photos holiday.jpg more_photos/
 tfl predict runs/photos --top=3 more_photos/
+tfl predict runs/streets --masks=masks street.jpg
 tfl predict --model=runs/photos/export/model.tflite --output=predictions.csv more_photos/
 """
 
@@ -16,12 +17,15 @@ from tfl.commands import places
 from tfl.errors import IncompleteError, InputError
 from tfl.export.model_files import find_format
 from tfl.runs import TOP
-from tfl.runs.checks import check_output
+from tfl.runs.checks import check_folder, check_output
 
 _MODEL = flags.DEFINE_string("model", "", "A finished run, or an exported model of any format; else the first word.")
 _WORKDIR = flags.DEFINE_string("workdir", "", "Another name for --model.")
 _TOP = flags.DEFINE_integer("top", TOP, "Classes in the last column, the most probable ones.", lower_bound=1)
 _OUTPUT = flags.DEFINE_string("output", "", "A CSV file for the predictions; empty: the screen.")
+_MASKS = flags.DEFINE_string(
+    "masks", "", "A folder for the mask of each image, a PNG with class numbers; segmentation only. Empty: no masks."
+)
 
 
 def check(argv: list[str]) -> None:
@@ -30,13 +34,14 @@ def check(argv: list[str]) -> None:
     find_format(model)
     places.check_files(files)
     check_output(_OUTPUT.value)
+    check_folder(_MASKS.value)
 
 
 def main(argv: list[str]) -> None:
     """Predict the files."""
     from tfl.runs.predict import write_answers
 
-    rows, predicted = write_answers(*_asked(argv), _OUTPUT.value, _TOP.value)
+    rows, predicted = write_answers(*_asked(argv), _OUTPUT.value, _TOP.value, _MASKS.value)
     if predicted.num_left_out:
         total = len(rows) + predicted.num_left_out
         raise IncompleteError(f"{predicted.num_left_out} of {total} files had no answer; the warnings say why.")

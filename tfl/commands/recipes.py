@@ -12,7 +12,7 @@ from tfl.config import SHORT_NAMES, TransferConfig, long_flags
 from tfl.config.listing import list_options
 from tfl.errors import InputError
 from tfl.files.existing import guess_source
-from tfl.recipes import DEFAULT, find_recipe, recipes
+from tfl.recipes import DEFAULT, default_recipe, find_recipe, recipes
 
 flags.disclaim_key_flags()  # `define` defines the flags of the module that calls it
 
@@ -45,11 +45,13 @@ def with_named_recipe(words: list[str]) -> list[str]:
 
 
 def with_recipe(words: list[str]) -> list[str]:
-    """Do the same, with the recipe `folder` if the words name none."""
+    """Do the same, with the recipe for their source if the words name none."""
     words = with_named_recipe(words)
     if any(word.startswith("--config=") for word in words):
         return words
-    return [f"--config={find_recipe(DEFAULT)}", *words]
+    sources = [word.lstrip("-").removeprefix("config.data.source=") for word in words]
+    names = {default_recipe(source) for source in sources} - {DEFAULT}
+    return [f"--config={find_recipe(min(names, default=DEFAULT))}", *words]
 
 
 def with_source(config: TransferConfig, words: Sequence[str]) -> TransferConfig:

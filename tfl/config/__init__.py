@@ -38,6 +38,7 @@ from tfl.config.sections import (
     ProbeConfig,
     ReportConfig,
     ScratchConfig,
+    SegmentationConfig,
     TaskConfig,
 )
 from tfl.config.short import SHORT_NAMES, long_flags
@@ -77,6 +78,7 @@ __all__ = [
     "ProbeConfig",
     "ReportConfig",
     "ScratchConfig",
+    "SegmentationConfig",
     "TaskConfig",
     "TransferConfig",
     "absolute_paths",

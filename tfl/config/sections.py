@@ -122,6 +122,22 @@ class TaskConfig:
 
 
 @dataclasses.dataclass
+class SegmentationConfig:
+    """What a mask means; for the task segmentation.
+
+    Example:
+        >>> task, masks = tfl.TaskConfig(name="segmentation"), SegmentationConfig(ignore_label=11)
+        >>> config = tfl.TransferConfig(task=task, segmentation=masks, data=tfl.DataConfig(source="masks:streets"))
+        >>> config.validate().segmentation.ignore_label
+        11
+    """
+
+    ignore_label: int = option(
+        255, Between(-1, 2**24 - 1), "Value of the pixels of a mask that do not count (void); -1: all pixels count."
+    )
+
+
+@dataclasses.dataclass
 class HeadConfig:
     """The layers on top of the backbone.
 

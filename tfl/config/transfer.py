@@ -21,6 +21,7 @@ from tfl.config.sections import (
     ProbeConfig,
     ReportConfig,
     ScratchConfig,
+    SegmentationConfig,
     TaskConfig,
 )
 from tfl.config.values import STRATEGY
@@ -60,6 +61,7 @@ class TransferConfig:
     pretrain: PretrainConfig = dataclasses.field(default_factory=PretrainConfig)
     scratch: ScratchConfig = dataclasses.field(default_factory=ScratchConfig)
     task: TaskConfig = dataclasses.field(default_factory=TaskConfig)
+    segmentation: SegmentationConfig = dataclasses.field(default_factory=SegmentationConfig)
     head: HeadConfig = dataclasses.field(default_factory=HeadConfig)
     features: FeaturesConfig = dataclasses.field(default_factory=FeaturesConfig)
     probe: ProbeConfig = dataclasses.field(default_factory=ProbeConfig)

@@ -32,7 +32,8 @@ class Index:
     Attributes:
         ids: str, unique: the path within the folder, or the number within the source.
         paths: str, "" if the example is not a file.
-        labels: int64 (N,) class numbers, float32 (N, K) multi-label, or float32 (N,) or (N, K) regression targets.
+        labels: int64 (N,) class numbers, float32 (N, K) multi-label, float32 (N,) or (N, K) regression targets, or str
+            (N,) digests of masks.
         splits: str, "train", "validation", "test", "unused" or "excluded"; "" before the data is split.
         sha256: str, of the bytes of the file or of the pixels.
         facts: int64 columns with the results of the scan, by name: for images "width" and "height", in pixels as
@@ -203,7 +204,7 @@ class Index:
 
     def label_texts(self) -> list[str]:
         """Return every label as text: the class, the present labels joined by "|", or the values joined by "|"."""
-        if self.labels.ndim == 1 and not self.is_multiclass:
+        if self.labels.ndim == 1 and self.labels.dtype.kind == "f":
             return [str(float(value)) for value in self.labels]  # as in the splits.csv of earlier versions
         labels = label_format_of(self.labels, self.class_names)
         return [labels.text(label, self.class_names) for label in self.labels]

@@ -1,4 +1,4 @@
-"""The formats of true labels: one class, a set of labels, or values. Each task has one of these formats."""
+"""The formats of true labels: one class, a set of labels, values, or masks. Each task has one of these formats."""
 
 import abc
 from collections.abc import Sequence
@@ -19,12 +19,14 @@ class LabelFormat(abc.ABC):
         has_one_class: whether each example belongs to exactly one class: splits and folds are then stratified, and
             classes may have weights.
         has_names: whether labels stand for names from the data.
+        is_numbered_by_tfl: whether tfl itself makes the labels of an index, so that a run need not check them.
         form: the allowed numbers, see `tfl.models.labels.LabelRule`.
         soft_form: the allowed numbers if soft labels are allowed too.
     """
 
     has_one_class: bool = False
     has_names: bool = True
+    is_numbered_by_tfl: bool = False
     form: str
     soft_form: str
 
@@ -33,7 +35,7 @@ class LabelFormat(abc.ABC):
         """Return why the labels of an index do not have this format, and what to do; "" if they have it.
 
         Args:
-            labels: int64 `(N,)` class numbers, float32 `(N,)` values, or `(N, K)` rows.
+            labels: int64 `(N,)` class numbers, float32 `(N,)` values, `(N, K)` rows, or str `(N,)` digests of masks.
         """
 
     @abc.abstractmethod
@@ -91,6 +93,7 @@ class ClassLabels(LabelFormat):
     """One class: its number."""
 
     has_one_class = True
+    is_numbered_by_tfl = True
 
     def __init__(self, form: str = "numbers", soft_form: str = "numbers") -> None:
         self.form, self.soft_form = form, soft_form
@@ -138,7 +141,7 @@ class SetLabels(LabelFormat):
         """See `LabelFormat`."""
         if labels.dtype.kind == "i":
             return "class numbers. Did you mean rows of 0 and 1?"
-        return "" if labels.ndim == 2 else _describe_numbers(labels)
+        return "" if labels.dtype.kind == "f" and labels.ndim == 2 else _describe_numbers(labels)
 
     def output_names(self, labels: np.ndarray, class_names: Sequence[str]) -> tuple[str, ...]:
         """See `LabelFormat`."""
@@ -184,7 +187,9 @@ class ValueLabels(LabelFormat):
 
     def describe_misfit(self, labels: np.ndarray) -> str:
         """See `LabelFormat`."""
-        return "class numbers. Did you mean values as float?" if labels.dtype.kind == "i" else ""
+        if labels.dtype.kind == "i":
+            return "class numbers. Did you mean values as float?"
+        return "" if labels.dtype.kind == "f" else _describe_numbers(labels)
 
     def output_names(self, labels: np.ndarray, class_names: Sequence[str]) -> tuple[str, ...]:
         """See `LabelFormat`."""
@@ -217,15 +222,54 @@ class ValueLabels(LabelFormat):
         return np.argsort(_number_names(names, known, "columns"))
 
 
+class MaskLabels(LabelFormat):
+    """A class for each position of an example: the label is a mask, and the index holds a digest of it."""
+
+    is_numbered_by_tfl = True
+    form = soft_form = "any"
+
+    def describe_misfit(self, labels: np.ndarray) -> str:
+        """See `LabelFormat`."""
+        return "" if labels.dtype.kind == "U" else "no masks. Did you mean data.source=masks:PATH?"
+
+    def output_names(self, labels: np.ndarray, class_names: Sequence[str]) -> tuple[str, ...]:
+        """See `LabelFormat`."""
+        return tuple(class_names)
+
+    def text(self, label: Any, names: Sequence[str]) -> str:
+        """See `LabelFormat`: the digest."""
+        return str(label)
+
+    def names_in(self, text: str) -> list[str]:
+        """See `LabelFormat`: a digest does not say which classes a mask has."""
+        return []
+
+    def parse(self, texts: Sequence[str], names: Sequence[str]) -> np.ndarray:
+        """See `LabelFormat`."""
+        return np.array(texts, np.str_)
+
+    def name_labels(self, labels: np.ndarray, names: Sequence[str]) -> list[Any]:
+        """See `LabelFormat`."""
+        return labels.tolist()
+
+    def reorder(self, labels: np.ndarray, columns: Sequence[int]) -> np.ndarray:
+        """See `LabelFormat`: a digest is that of the file, whatever the order of the classes."""
+        return labels
+
+    def match(self, labels: np.ndarray, names: Sequence[str], known: Sequence[str]) -> np.ndarray:
+        """See `LabelFormat`."""
+        return _number_names(names, known)
+
+
 def label_format_of(labels: np.ndarray, names: Sequence[str]) -> LabelFormat:
     """Return the format of the labels of an index.
 
     Args:
-        labels: int64 `(N,)`, or float32 `(N,)` or `(N, K)`.
+        labels: int64 `(N,)`, float32 `(N,)` or `(N, K)`, or str `(N,)`.
         names: of classes or labels; rows of values may have names of columns, too.
     """
-    if labels.dtype.kind == "i":
-        return ClassLabels()
+    if labels.dtype.kind in "iU":
+        return ClassLabels() if labels.dtype.kind == "i" else MaskLabels()
     is_set = labels.ndim == 2 and bool(names) and bool(np.isin(labels, (0, 1)).all())
     return SetLabels() if is_set else ValueLabels()
 
@@ -237,6 +281,8 @@ def _positions(labels: np.ndarray) -> tuple[str, ...]:
 
 def _describe_numbers(labels: np.ndarray) -> str:
     """Describe labels that are not class numbers, and say what to do."""
+    if labels.dtype.kind == "U":
+        return "masks. Did you mean the target 'segmentation'?"
     if labels.ndim == 2:
         one_hot = bool(np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all())
         remedy = "np.argmax(labels, axis=1)" if one_hot else "the target 'multilabel' or 'regression'"

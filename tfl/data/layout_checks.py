@@ -64,7 +64,7 @@ def check_classes(folder: Folder, candidates: Sequence[Folder], several: str, at
         )
     names = {item.name.lower() for item in candidates}
     if names & IMAGE_WORDS:
-        refuse(f"hold class folders, and not {several} beside labels or masks as for detection or segmentation", folder)
+        refuse(f"hold class folders, and not {several} beside labels or masks; masks:PATH reads masks", folder)
     if all(_PART.fullmatch(name) for name in names):
         refuse("hold class folders, not parts of a data set", folder, "to sort them as CLASS/fold1/1.jpg")
     if all(_DATE.fullmatch(name) for name in names) and any(map(is_nested, candidates)):

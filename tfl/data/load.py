@@ -108,6 +108,7 @@ def load_data(
     tfds_splits: str = "",
     tfds_dir: str = "",
     labels: LabelFormat | None = None,
+    ignore_label: int = -1,
     decisions: str = "",
     groups: str = "",
 ) -> Splits:
@@ -129,6 +130,7 @@ def load_data(
         tfds_splits: which splits of tfds become which split; see `load_source`.
         tfds_dir: the folder of prepared tfds data sets; "": the variable TFDS_DATA_DIR, or the folder of tfds.
         labels: the format of the labels of a table; None: the format that they seem to have.
+        ignore_label: the value of a mask that does not count; -1: all count.
         decisions: a table of what a person decided about single examples, which are excluded or relabelled after the
             split; see `tfl.data.decisions`. Empty: none.
         groups: a table of examples that belong together, which are never divided by the split; see `tfl.data.groups`.
@@ -157,6 +159,7 @@ def load_data(
         tfds_splits=tfds_splits,
         tfds_dir=tfds_dir,
         labels=labels,
+        ignore_label=ignore_label,
     )
     index = assign_splits(
         grouped(opened.index, groups),

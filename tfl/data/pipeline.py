@@ -81,7 +81,8 @@ def make_dataset(
                 own_seed = tf.where(repeat > 0, again_seed, own_seed)
             prepared = kind.augment(example["input"], augmentation, own_seed)
         weight = tf.gather(weights, example["id"]) if weights.shape[0] else tf.ones(())
-        return {"input": prepared, "label": example["label"], "id": example["id"], "weight": weight}
+        label = source.prepare_label(example["label"], image_size)
+        return {"input": prepared, "label": label, "id": example["id"], "weight": weight}
 
     dataset = source.examples(rows)
     if again.any():
@@ -90,6 +91,20 @@ def make_dataset(
         buffer_seed = int(np.random.default_rng((seed, epoch)).integers(2**31))
         dataset = dataset.shuffle(SHUFFLE_BUFFER, seed=buffer_seed, reshuffle_each_iteration=False)
     dataset = dataset.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+def make_label_dataset(source: Source, rows: np.ndarray, *, image_size: int, batch_size: int) -> tf.data.Dataset:
+    """Make batches of labels alone, in the order of `rows`, as `make_dataset` prepares them.
+
+    Returns:
+        Dataset of {"label", "id": int64 (B,)}.
+    """
+
+    def prepare(row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return row | {"label": source.prepare_label(row["label"], image_size)}
+
+    dataset = source.labels(np.asarray(rows, np.int64)).map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
     return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 

@@ -10,7 +10,7 @@ from tfl.errors import InputError
 OPTIONS = {  # of `data`: the kinds of sources for which it has a meaning, and what these sources have
     "columns": (("csv", "tfrecord"), "columns"),
     "label_pattern": (("csv", "folder"), "files"),
-    "group_pattern": (("csv", "folder"), "files"),
+    "group_pattern": (("csv", "folder", "masks"), "files"),
     "tfds_splits": (("tfds",), "splits of tfds"),
     "tfds_dir": (("tfds",), "splits of tfds"),
 }
@@ -28,6 +28,7 @@ class Reading:
         tfds_splits: which splits of tfds become which split, see `parse_tfds_splits`; "": those with such names.
         tfds_dir: the folder of prepared tfds data sets; "": TFDS_DATA_DIR, or the folder of tfds.
         labels: the format of the labels of a table; None: the format that they seem to have.
+        ignore_label: the value of a mask that does not count; -1: all count.
     """
 
     max_bad_fraction: float = 0.1
@@ -37,6 +38,7 @@ class Reading:
     tfds_splits: str = ""
     tfds_dir: str = ""
     labels: LabelFormat | None = None
+    ignore_label: int = -1
 
     def of(self, kind: str) -> Self:
         """Return the options that have a meaning for a kind of source, "csv" for example."""

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tfl import progress
 from tfl.data.index import Index
+from tfl.data.label_formats import LabelFormat
 from tfl.errors import InputError
 from tfl.inputs import Input
 from tfl.registry import appearance, natural_key, normal_name
@@ -69,6 +70,33 @@ class Source(abc.ABC):
         Returns:
             Dataset of {"input": scalar string (a file's bytes) or the values of an example, "label", "id": int64 row}.
         """
+
+    def labels(self, rows: np.ndarray) -> tf.data.Dataset:
+        """Return the labels of some rows without their examples, in the order of `rows`, unprepared.
+
+        Returns:
+            Dataset of {"label", "id": int64 row}.
+        """
+        return tf.data.Dataset.from_tensor_slices({"label": self.index.labels[rows], "id": rows})
+
+    def prepare_label(self, label: tf.Tensor, size: int) -> tf.Tensor:
+        """Return the label that belongs to a prepared example; runs in a graph.
+
+        Args:
+            label: from `examples` or `labels`.
+            size: of the prepared example, see `Input.size`.
+        """
+        return label
+
+    def numbered_as(self, labels: LabelFormat, order: np.ndarray) -> "Source":
+        """Return the source with its labels as those of a model.
+
+        Args:
+            labels: the format of the labels.
+            order: from `LabelFormat.match`.
+        """
+        after = labels.in_order_of_model(self.index.labels, order)
+        return self.with_index(dataclasses.replace(self.index, labels=after))
 
     def at_depth(self, bit_depth: int) -> "Source":
         """Return the same source for files that use `bit_depth` bits a sample; see `Input.with_depth`.

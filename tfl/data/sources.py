@@ -13,6 +13,7 @@ from tfl.data.arrays import load_arrays, load_digits
 from tfl.data.folder import load_folder, load_known_classes
 from tfl.data.joined import join
 from tfl.data.label_formats import LabelFormat
+from tfl.data.masks.source import load_masks
 from tfl.data.reading import Reading
 from tfl.data.records.source import load_records
 from tfl.data.source import Source
@@ -40,14 +41,15 @@ def load_source(
     tfds_splits: str = "",
     tfds_dir: str = "",
     labels: LabelFormat | None = None,
+    ignore_label: int = -1,
 ) -> Source:
     """Open a source and index it.
 
     Args:
-        source: "digits", "digits:0-4", "digits:5,6,9", "folder:PATH", "csv:FILE", "tfrecord:GLOB" or "tfds:NAME", or
-            several of these joined by commas, as in "folder:a,csv:b.csv"; from Python also a pandas DataFrame with
-            paths and labels, (examples, labels) arrays, a `tf.data.Dataset` of unbatched (example, label) or
-            {"input", "label"}, or a dict of arrays or data sets with the keys "train",
+        source: "digits", "digits:0-4", "digits:5,6,9", "folder:PATH", "masks:PATH", "csv:FILE", "tfrecord:GLOB" or
+            "tfds:NAME", or several of these joined by commas, as in "folder:a,csv:b.csv"; from Python also a pandas
+            DataFrame with paths and labels, (examples, labels) arrays, a `tf.data.Dataset` of unbatched
+            (example, label) or {"input", "label"}, or a dict of arrays or data sets with the keys "train",
             "validation", "test".
         max_bad_fraction: more undecodable files than this fraction stop the run.
         class_names: class names of a trained model that will predict the images: a folder may then hold only one of
@@ -64,6 +66,8 @@ def load_source(
         tfds_dir: the folder of prepared tfds data sets; "": the variable TFDS_DATA_DIR, or the folder of tfds.
         labels: the format of the labels of a table, of records or of names; None: the one that they seem to have.
 
+        ignore_label: the value of a mask that does not count; -1: all count.
+
     Returns:
         The source; its index holds the source's own splits, or "" if it has none.
 
@@ -75,10 +79,14 @@ def load_source(
         ('0', '1', '2', '3', '4')
     """
     input_ = get_input(kind)
-    reading = Reading(max_bad_fraction, columns, label_pattern, group_pattern, tfds_splits, tfds_dir, labels)
+    reading = Reading(
+        max_bad_fraction, columns, label_pattern, group_pattern, tfds_splits, tfds_dir, labels, ignore_label
+    )
     parts = split_source(validate_source(source, "data.source")) if isinstance(source, str) else [source]
     kinds = [_kind_of(part) for part in parts]
     reading.check(kinds)
+    if len(kinds) > 1 and "masks" in kinds:
+        raise InputError(f"`data.source` must be one source if it has masks. Received: {source!r}.")
     opened = [_open(part, input_, reading.of(name), class_names) for name, part in zip(kinds, parts, strict=True)]
     return (opened[0] if len(opened) == 1 else join(parts, opened)).at_depth(bit_depth)
 
@@ -106,6 +114,8 @@ def _open(source: Any, kind: Input, reading: Reading, class_names: Sequence[str]
             return load_records(name, kind, reading)
         case "folder":
             return _open_folder(name, kind, reading, class_names)
+        case "masks":
+            return load_masks(name, kind, reading)
         case "digits":
             return load_digits(name, kind)
         case "tfds":

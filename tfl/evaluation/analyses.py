@@ -6,6 +6,7 @@ from tfl.evaluation.analysis import Analysis
 from tfl.evaluation.calibration import CalibrationAnalysis
 from tfl.evaluation.conformal import ConformalAnalysis
 from tfl.evaluation.per_class import ConfusionAnalysis, PerClassAnalysis
+from tfl.evaluation.regions import RegionsAnalysis
 from tfl.evaluation.selective import SelectiveAnalysis
 from tfl.evaluation.thresholds import PrecisionAnalysis
 
@@ -14,6 +15,7 @@ ANALYSES: dict[str, Analysis[Any]] = {  # in the order of their entries in evalu
     for analysis in (
         PerClassAnalysis(),
         ConfusionAnalysis(),
+        RegionsAnalysis(),
         CalibrationAnalysis(),
         SelectiveAnalysis(),
         PrecisionAnalysis(),

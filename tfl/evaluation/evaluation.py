@@ -8,10 +8,11 @@ from tfl.evaluation.analyses import ANALYSES
 from tfl.evaluation.calibration import CalibrationResult
 from tfl.evaluation.conformal import MeasuredCoverage
 from tfl.evaluation.per_class import ClassMetrics, Matrix, absent_classes
+from tfl.evaluation.regions import RegionMetrics
 from tfl.evaluation.selective import SelectiveResult
 from tfl.evaluation.slices import MeasuredSlice
 from tfl.evaluation.thresholds import PrecisionThreshold
-from tfl.tasks.task import CALIBRATION, CONFORMAL, CONFUSION, PER_CLASS, PRECISION, SELECTIVE
+from tfl.tasks.task import CALIBRATION, CONFORMAL, CONFUSION, PER_CLASS, PRECISION, REGIONS, SELECTIVE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +56,11 @@ class Evaluation:
     def confusion_matrix(self) -> Matrix:
         """How often each true class (row) is predicted as each class (column); empty if it does not apply."""
         return self.results.get(CONFUSION, ())
+
+    @property
+    def regions(self) -> tuple[RegionMetrics, ...]:
+        """The metrics of the regions of each class; empty if they do not apply."""
+        return self.results.get(REGIONS, ())
 
     @property
     def calibration(self) -> CalibrationResult | None:

@@ -87,7 +87,7 @@ def compare_predictions(first: Predictions, second: Predictions, seed: int = 0) 
         test, p_value = "sign flips of groups", flip_groups(gains, first.groups, seed)
     else:
         test, p_value = ("McNemar", mcnemar(better, worse)) if headline.is_share else ("Wilcoxon", wilcoxon(gains))
-    own, other = (float(value.mean()) for value in values)
+    own, other = first.headline_value(), second.headline_value()
     return Comparison(headline, own, other, own - other, low, high, better, worse, test, p_value)
 
 

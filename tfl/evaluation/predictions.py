@@ -27,7 +27,7 @@ class Predictions:
         ids: `(N,)` int64, rows in the index, in the order of prediction; the names of the examples if the table was
             read from a file.
         labels: `(N,)` or `(N, K)`, as in the index.
-        logits: `(N, K)` float32; for regression the predicted values.
+        logits: `(N, K)` float32; for regression the predicted values; for maps what `Task.collect` keeps of an example.
         task: the task, or its name.
         groups: `(N,)`, equal for examples that are not independent, such as all images of one patient; intervals then
             resample the groups. None: the examples are independent.
@@ -62,8 +62,11 @@ class Predictions:
 
     @property
     def probabilities(self) -> np.ndarray:
-        """Probabilities `(N, C)` float64, one column for each class; for regression the predicted values."""
-        return self.task.scores(self.logits)
+        """Probabilities `(N, C)` float64, one column for each class; for regression the predicted values.
+
+        For maps it is what `Task.table_scores` says of each example.
+        """
+        return self.task.table_scores(self.logits)
 
     def at(self, temperature: float) -> "Predictions":
         """Return the same table with its logits divided by a temperature; values of a regression do not change."""
@@ -88,6 +91,13 @@ class Predictions:
         """
         return self.task.measure(self.logits, self.labels) if len(self) else {"num_examples": 0}
 
+    def headline_value(self) -> float:
+        """Return the main metric of this table; NaN if it is not defined."""
+        headline = self.task.headline
+        if not headline.is_mean:
+            return float(self.metrics().get(headline.metric, np.nan))
+        return float(np.mean(self.task.headline_values(self.logits, self.labels)))
+
     def losses(self) -> np.ndarray:
         """Return the loss of each example, float64 `(N,)`."""
         return self.task.losses(self.logits, self.labels)
@@ -98,14 +108,13 @@ class Predictions:
 
     def __repr__(self) -> str:
         headline = self.task.headline
-        mean = self.task.headline_values(self.logits, self.labels).mean() if len(self) else 0.0
-        value = f", {headline.noun} {mean:{headline.digits}}" if len(self) else ""
+        value = f", {headline.noun} {self.headline_value():{headline.digits}}" if len(self) else ""
         return f"Predictions({len(self)} examples, {self.task.name}{value})"
 
     def _repr_html_(self) -> str:
         scores = self.probabilities
         header = ("id", "label", "predicted", *(f"score {number}" for number in range(scores.shape[1])))
-        texts = ([str(row) for row in column] for column in (self.ids, self.labels, self.task.decide(scores)))
+        texts = ([str(row) for row in column] for column in (self.ids, self.labels, self.task.decisions(scores)))
         rows = zip(*texts, *(map(float, column) for column in scores.T), strict=True)
         return html_table(header, rows, repr(self))
 
@@ -150,8 +159,10 @@ def predict(
     task = get_task(target)
     rule = rule_of_task(task, model.output_shape[-1])
     dataset = guard_batches(dataset, rule, "dataset", model)
-    outputs = run_over(model, {description: dataset})[description]
-    return Predictions(outputs.ids, outputs.labels, outputs.values, task)
+    keep = task.collect if task.stands_on == "map" else None
+    outputs = run_over(model, {description: dataset}, keep)[description]
+    labels = outputs.labels if keep is None else np.full(len(outputs.ids), "")
+    return Predictions(outputs.ids, labels, outputs.values, task)
 
 
 def evaluate(model: keras.Model, dataset: tf.data.Dataset, target: str | Task = "multiclass") -> dict[str, Any]:

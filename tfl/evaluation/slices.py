@@ -9,7 +9,7 @@ import numpy as np
 
 from tfl.data import Source, make_dataset
 from tfl.errors import InputError
-from tfl.evaluation.intervals import mean_interval, share_interval
+from tfl.evaluation.intervals import bootstrap_intervals, mean_interval, share_interval
 from tfl.evaluation.predictions import Predictions
 from tfl.files.existing import existing_slices
 from tfl.files.reading import read_spreadsheet
@@ -192,21 +192,27 @@ def measure_slices(table: Predictions, slicings: Mapping[str, Slicing]) -> dict[
     Returns:
         For each name, one row for each part that has examples.
     """
-    headline, values = table.task.headline, table.task.headline_values(np.asarray(table.logits), table.labels)
     measured = {}
     for name, slicing in slicings.items():
         rows = []
         for part, text in enumerate(slicing.names):
-            chosen = values[slicing.parts == part]
+            chosen = table.take(slicing.parts == part)
             if not len(chosen):
                 continue
-            groups = None if table.groups is None else table.groups[slicing.parts == part]
-            measure = share_interval if headline.is_share else mean_interval
-            low, high = measure(chosen, groups=groups)
+            low, high = _interval(chosen)
             low, high = (low, high) if low < high else (None, None)  # equal values do not show how large the error is
-            rows.append(MeasuredSlice(text, len(chosen), float(chosen.mean()), low, high))
+            rows.append(MeasuredSlice(text, len(chosen), chosen.headline_value(), low, high))
         measured[name] = tuple(rows)
     return measured
+
+
+def _interval(table: Predictions) -> tuple[float, float]:
+    """Return the 95 % interval of the headline metric; an empty one if it is not defined."""
+    headline = table.task.headline
+    if not headline.is_mean:
+        return bootstrap_intervals(table).get(headline.metric, (0.0, 0.0))
+    values = np.asarray(table.task.headline_values(table.logits, table.labels))
+    return (share_interval if headline.is_share else mean_interval)(values, groups=table.groups)
 
 
 def _slice_texts(texts: Sequence[str]) -> Slicing:

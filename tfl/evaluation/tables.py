@@ -12,10 +12,10 @@ from tfl.files.parquet import import_parquet
 from tfl.files.reading import first_twice, read_csv, refuse_file
 from tfl.files.writing import write_atomically
 from tfl.registry import normal_name
-from tfl.tasks import Task, get_task, task_of_scores
+from tfl.tasks import Task, get_task, prefixes, task_of_scores
 from tfl.workdir import write_csv
 
-PREFIX = "p_"  # of the columns of probabilities or values
+PREFIX = Task.columns  # of the columns of probabilities or values
 DIGEST = "sha256"
 
 
@@ -38,23 +38,25 @@ def write_predictions(
     Raises:
         InputError: pyarrow is not installed (parquet), or the disk is full.
     """
-    more = () if digests is None else (DIGEST,)
-    header = ["id", "label", "predicted", *more, *(PREFIX + name for name in class_names)]
-    probabilities, text = table.probabilities, table.task.labels.text
+    task, more = table.task, () if digests is None else (DIGEST,)
+    extra = task.extra_columns(table.logits)
+    header = ["id", "label", "predicted", *more, *(task.columns + name for name in class_names), *extra]
+    scores, text = task.table_scores(table.logits), task.labels.text
     texts = [
         (
             *(names[row], text(label, class_names), text(decided, class_names)),
             *(() if digests is None else (digests[row],)),
         )
-        for row, label, decided in zip(table.ids, table.labels, table.task.decide(probabilities), strict=True)
+        for row, label, decided in zip(table.ids, table.labels, task.decisions(scores), strict=True)
     ]
     if str(path).endswith(".parquet"):
         pyarrow, parquet = import_parquet("predictions", path)
-        columns = [*(list(column) for column in zip(*texts, strict=True)), *probabilities.T]
+        columns = [*(list(column) for column in zip(*texts, strict=True)), *scores.T, *extra.values()]
         content = pyarrow.table(dict(zip(header, map(pyarrow.array, columns), strict=True)))
         write_atomically(path, lambda temporary: parquet.write_table(content, temporary))
         return
-    rows = ([*text, *map(_digits, p)] for text, p in zip(texts, probabilities, strict=True))
+    others = zip(*extra.values(), strict=True) if extra else [()] * len(texts)
+    rows = ([*text, *map(_digits, p), *more] for text, p, more in zip(texts, scores, others, strict=True))
     write_csv(path, header, rows)
 
 
@@ -84,26 +86,28 @@ def read_predictions(path: epath.PathLike, target: str | Task = "") -> tuple[Pre
     if not path.exists():
         raise InputError(f"`predictions` must be a file that a run wrote. Received: {str(path)!r}: does not exist.")
     columns = _read_columns(path)
-    names = tuple(name.removeprefix(PREFIX) for name in columns if name.startswith(PREFIX))
+    prefix = task.columns if task else next((p for p in prefixes() if any(c.startswith(p) for c in columns)), PREFIX)
+    names = tuple(name.removeprefix(prefix) for name in columns if name.startswith(prefix))
     if not {"id", "label"} <= columns.keys() or not names or not len(columns["id"]):
-        raise InputError(f"`predictions` must have rows of id, label, {PREFIX}CLASS, ... Received: {str(path)!r}.")
+        raise InputError(f"`predictions` must have rows of id, label, {prefix}CLASS, ... Received: {str(path)!r}.")
     if (twice := first_twice([normal_name(name) for name in names])) is not None:
         raise refuse_file(path, f"the class {twice!r} occurs twice", "predictions")
     try:
-        values = np.stack([np.asarray(columns[PREFIX + name], np.float64) for name in names], axis=1)
+        values = np.stack([np.asarray(columns[prefix + name], np.float64) for name in names], axis=1)
         texts = [str(label) for label in columns["label"]]
-        task = task or task_of_scores(texts, values, names)
+        task = task or task_of_scores(texts, values, names, prefix)
         labels = task.labels.parse(texts, names)
         if "predicted" in columns:
             task.labels.parse([str(label) for label in columns["predicted"]], names)
         task.check_scores(values, columns["id"])
+        outputs = task.table_outputs(values, columns)
     except (KeyError, TypeError, ValueError) as error:
         reason = f"{error} is none of them" if isinstance(error, KeyError) else error
         raise InputError(
             f"`predictions` must hold labels and numbers of the classes {', '.join(names)}. Received: {str(path)!r}: "
             f"{reason}."
         ) from error
-    return Predictions(np.array(columns["id"], np.str_), labels, task.outputs(values), task), names
+    return Predictions(np.array(columns["id"], np.str_), labels, outputs, task), names
 
 
 def read_column(path: epath.PathLike, name: str = DIGEST) -> dict[str, str]:

@@ -143,7 +143,7 @@ class Artefact:
     def _in_batches(self, run: _Run, images: Any) -> np.ndarray:
         with self._lock:
             parts = [run(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
-        return np.concatenate([np.zeros((0, len(self.metadata.class_names)), np.float32), *parts])
+        return np.concatenate(parts) if parts else np.zeros((0, len(self.metadata.class_names)), np.float32)
 
 
 def load_artefact(path: epath.PathLike) -> Artefact:

@@ -1,6 +1,7 @@
 """Check a path of the user before anything slow starts: it must exist; if not, suggest its nearest neighbour."""
 
 import difflib
+import functools
 import glob
 from collections.abc import Callable
 from pathlib import Path
@@ -13,15 +14,15 @@ from tfl.files.writing import expand_home
 from tfl.registry import did_you_mean, natural_key
 
 
-def existing_folder(path: str, argument: str) -> Path:
-    """Return the folder of images that `folder:PATH` names, without `~`.
+def existing_folder(path: str, argument: str, kind: str = "folder") -> Path:
+    """Return the folder of images that `folder:PATH` or `masks:PATH` names, without `~`.
 
     Raises:
         InputError: there is no such folder.
     """
     root = Path(expand_home(path, argument))
     if not root.is_dir():
-        raise InputError(f"`{argument}` must name a folder that exists. Received: folder:{path}.{nearest(root)}")
+        raise InputError(f"`{argument}` must name a folder that exists. Received: {kind}:{path}.{nearest(root)}")
     return root
 
 
@@ -109,7 +110,12 @@ def check_source(source: str, argument: str) -> None:
     """
     for part in split_source(source):
         kind, _, path = part.partition(":")
-        check = {"folder": existing_folder, "csv": existing_table, "tfrecord": existing_records}.get(kind.lower())
+        check = {
+            "folder": existing_folder,
+            "masks": functools.partial(existing_folder, kind="masks"),
+            "csv": existing_table,
+            "tfrecord": existing_records,
+        }.get(kind.lower())
         if check is not None and path:
             check(path, argument)
 
@@ -127,7 +133,7 @@ def place_name(source: str) -> str | None:
         return path.stem
     if kind == "tfrecord":
         path = path if path.is_dir() else path.parent
-    return path.resolve().name if kind in ("folder", "tfrecord") else None
+    return path.resolve().name if kind in ("folder", "masks", "tfrecord") else None
 
 
 def guess_source(word: str, argument: str = "source") -> str:

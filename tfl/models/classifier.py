@@ -18,6 +18,7 @@ from tfl.files.writing import write_atomically
 from tfl.inputs import Input, get_input, input_names
 from tfl.keras_settings import check_keras_settings
 from tfl.models.heads import HeadSpec, apply_head, pool
+from tfl.models.map_head import FEATURES, apply_map_head
 from tfl.models.metadata import METADATA_FILE, Classifier, Metadata, load_classifier, read_metadata
 from tfl.workdir import check_finished
 
@@ -41,7 +42,7 @@ def build_classifier(backbone: keras.Model, head: HeadSpec, metadata: Metadata |
 
     Returns:
         A model from images `(B, H, W, 3)`, uint8 or float RGB in [0, 255], to logits
-        `(B, num_outputs)` float32.
+        `(B, num_outputs)` float32; of a head on maps to logits `(B, H, W, num_outputs)`.
 
     Raises:
         InputError: the backbone is subclassed, nested, pooled or not built, or has several outputs.
@@ -51,8 +52,12 @@ def build_classifier(backbone: keras.Model, head: HeadSpec, metadata: Metadata |
         >>> model = tfl.build_classifier(backbone, tfl.HeadSpec(num_outputs=10))
     """
     check_keras_settings()
-    image, feature_map = _ends(backbone)
-    model = Classifier(image, apply_head(pool(feature_map, head.pooling), head), name="classifier")
+    start, feature_map = _ends(backbone)
+    if head.stands_on == "map":
+        logits = apply_map_head(backbone, head.num_outputs)
+    else:
+        logits = apply_head(pool(feature_map, head.pooling), head)
+    model = Classifier(start, logits, name="classifier")
     model.metadata = metadata
     return model
 
@@ -103,10 +108,13 @@ def _ends(backbone: keras.Model) -> tuple[Any, Any]:
 
 
 def split_at_features(model: keras.Model) -> tuple[keras.Model, keras.Model]:
-    """Return the two halves of a classifier: images to pooled features, and features to logits.
+    """Return the two halves of a classifier: images to pooled features (or maps), and these to logits.
 
     Both halves share their layers with `model`: if you train one of them, you train the model.
     """
+    if FEATURES in (layer.name for layer in model.layers):
+        maps = model.get_layer(FEATURES).output
+        return keras.Model(model.input, maps, name="extractor"), keras.Model(maps, model.output, name="head")
     first = next(layer for layer in head_layers(model) if isinstance(layer, (layers.Dense, layers.Dropout)))
     features = first.input
     entrance = keras.Input(batch_shape=features.shape, dtype=features.dtype, name="features")
@@ -120,6 +128,11 @@ def split_at_features(model: keras.Model) -> tuple[keras.Model, keras.Model]:
 def logits_layer(model: keras.Model) -> layers.Dense:
     """Return the last layer of a classifier, `head_logits`."""
     return model.get_layer(HEAD_PREFIX + "logits")
+
+
+def before_logits(model: keras.Model) -> keras.Model:
+    """Return the layers between the maps of a head on maps and its last layer: maps to what that layer gets."""
+    return keras.Model(model.get_layer(FEATURES).output, logits_layer(model).input, name="wide")
 
 
 def save_model(model: keras.Model, path: epath.PathLike) -> None:

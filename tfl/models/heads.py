@@ -26,6 +26,8 @@ class HeadSpec:
         pooling: `"avg"`, `"max"` or `"gem"`.
         hidden_units: widths of the hidden ReLU layers, from bottom to top; empty for a linear head.
         dropout: rate in [0, 1) before each dense layer.
+        stands_on: "vector": one row of logits for each example; "map": a map of logits at the size of the input, from
+            the maps of all stages; pooling, hidden layers and dropout then have no meaning.
 
     Example:
         >>> HeadSpec(num_outputs=10, hidden_units=(256,), dropout=0.2).pooling
@@ -36,6 +38,7 @@ class HeadSpec:
     pooling: str = "avg"
     hidden_units: tuple[int, ...] = ()
     dropout: float = 0.0
+    stands_on: str = "vector"
 
 
 def pool(feature_map: keras.KerasTensor, pooling: str) -> keras.KerasTensor:

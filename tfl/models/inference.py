@@ -31,7 +31,12 @@ class Outputs:
         return len(self.ids)
 
 
-def run_over(model: keras.Model, datasets: Mapping[str, tf.data.Dataset]) -> dict[str, Outputs]:
+Keep = Callable[[tf.Tensor, tf.Tensor | None], tf.Tensor]  # from outputs and labels of a batch to what is kept
+
+
+def run_over(
+    model: keras.Model, datasets: Mapping[str, tf.data.Dataset], keep: Keep | None = None
+) -> dict[str, Outputs]:
     """Return the output of `model`, in inference mode, for every example of some data sets.
 
     The graph is traced once for all data sets; for a deep network this saves about a second for each.
@@ -39,6 +44,7 @@ def run_over(model: keras.Model, datasets: Mapping[str, tf.data.Dataset]) -> dic
     Args:
         model: from the inputs in the batches to `(B, D)`.
         datasets: by name, which the progress bar shows; batches with "input", "id" and, if it is known, "label".
+        keep: what is kept of a batch, see `Task.collect`; the labels are then not kept. None: outputs and labels.
 
     Returns:
         The outputs by the same names, in memory: 4 D bytes per example.
@@ -48,14 +54,18 @@ def run_over(model: keras.Model, datasets: Mapping[str, tf.data.Dataset]) -> dic
     forward = tf.function(lambda inputs: model(inputs, training=False)).get_concrete_function(
         tf.TensorSpec([None, *spec.shape[1:]], spec.dtype)
     )
-    return {name: _collect(forward, dataset, name) for name, dataset in datasets.items()}
+    reduced = None if keep is None else tf.function(keep, reduce_retracing=True)
+    return {name: _collect(forward, reduced, dataset, name) for name, dataset in datasets.items()}
 
 
-def _collect(forward: Callable[[tf.Tensor], tf.Tensor], dataset: tf.data.Dataset, description: str) -> Outputs:
+def _collect(
+    forward: Callable[[tf.Tensor], tf.Tensor], keep: Keep | None, dataset: tf.data.Dataset, description: str
+) -> Outputs:
     values, labels, ids = [], [], []
     for batch in track(dataset, description):
-        values.append(forward(input_of(batch)).numpy())
-        if "label" in batch:
+        outputs = forward(input_of(batch))
+        values.append((outputs if keep is None else keep(outputs, batch.get("label"))).numpy())
+        if "label" in batch and keep is None:
             labels.append(batch["label"].numpy())
         ids.append(batch["id"].numpy())
     if not values:

@@ -87,10 +87,11 @@ def audit_features(run: Run, probe: PhaseResult) -> None:
     if len(index) > MOST_EXACT:
         say(f"audit: left to `tfl audit`, because {len(index):,} examples are more than {MOST_EXACT:,}")
         return
-    features = np.zeros((len(index), *probe.part.extractor.shape), np.float32)
+    features = np.zeros((len(index), probe.part.extractor.shape[-1]), np.float32)
     for name in SPLITS:  # one after the other, as the phases ask for them: without a store they are kept by their rows
         rows = run.rows(name)
-        features[rows] = probe.part.extractor(rows, description="features for the audit").values
+        values = probe.part.extractor(rows, description="features for the audit").values
+        features[rows] = np.asarray(values).reshape(len(rows), -1, features.shape[1]).mean(axis=1)  # of the positions
     found = short_audit(Material(run.splits.source, features, run.task, run.config.seed))
     write_csv(file, COLUMNS, [finding.row for finding in found])
     _say_counts(count_kinds(found))

@@ -6,6 +6,7 @@ from typing import Any
 from tfl.build import checked, input_of_config, reading_options
 from tfl.checks import check_outside_of_sources
 from tfl.config import TransferConfig
+from tfl.config.values import source_kinds
 from tfl.data import load_source, reading_explained, write_quarantine_csv
 from tfl.data.index import Index
 from tfl.data.records.manifest import Manifest, check_sizes, read_manifest
@@ -56,6 +57,8 @@ def convert_data(
         >>> splits = tfl.load_data("tfrecord:records")
     """
     config = checked(config)
+    if "masks" in source_kinds(config.data.source):
+        raise InputError(f"`data.source` must have labels that records hold. Received: {config.data.source!r}, masks.")
     name, folder = check_conversion(file_format, output, shards)
     source = load_source(
         config.data.source if data is None else data,

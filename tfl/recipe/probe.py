@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from typing import Any
 
 import keras
@@ -10,6 +11,7 @@ import numpy as np
 from tfl.evaluation import Predictions
 from tfl.features import Extractor, ProbeResult, assign_head, choose_head, cross_validate_head
 from tfl.features.extract import BATCH
+from tfl.features.positions import SolverRows, choose_adjustment, rows_of_positions
 from tfl.features.probe import solve_head as solve_one_head
 from tfl.features.rows import alone, fits_in_memory
 from tfl.models.classifier import logits_layer, split_at_features
@@ -93,11 +95,16 @@ def _features(run: Run, extractor: Extractor) -> tuple[Outputs, Outputs]:
     return train, run.features(extractor, run.rows("validation"), name="features of validation")
 
 
-def _targets(run: Run, outputs: Outputs) -> Outputs:
-    """Return features with the labels that the head learns: values of a regression are standardised."""
-    if run.units is None:
-        return outputs
-    return dataclasses.replace(outputs, labels=run.units.standardize(outputs.labels))
+def _targets(run: Run, outputs: Outputs) -> SolverRows:
+    """Return the rows that the head is solved on, with the labels that it learns.
+
+    Values of a regression are standardised. A map gives a row for each of its positions.
+    """
+    if run.task.stands_on == "map":
+        rows = rows_of_positions(outputs, run.splits.source, run.model, seed=run.config.seed)
+        return rows.weighted(run.own_weights(rows.ids))
+    labels = outputs.labels if run.units is None else run.units.standardize(outputs.labels)
+    return SolverRows(outputs.values, labels, outputs.ids, run.own_weights(outputs.ids))
 
 
 def _solve_linear_head(run: Run, extractor: Extractor) -> _Head:
@@ -109,16 +116,16 @@ def _solve_linear_head(run: Run, extractor: Extractor) -> _Head:
     solve = functools.partial(
         choose_head,
         l2=run.config.probe.l2,
-        target=run.balance.solved,
+        target=run.balance.solved.solved_as,
         num_outputs=logits_layer(run.model).units,
         class_weight=run.balance.class_weight,
     )
     views, train, validation = [None, *run.views()], run.rows("train"), run.rows("validation")
     if not len(validation):  # every example is for training, and λ is given
         features = _targets(run, run.features(extractor, train, views, "features of train"))
-        head = solve_one_head(features.values, features.labels, weights=run.own_weights(features.ids), **solve.keywords)
+        head = solve_one_head(features.values, features.labels, weights=features.weights, **solve.keywords)
         return _take_head(run, ProbeResult(head, ()))
-    few = fits_in_memory(len(views) * len(train), extractor.shape[0])
+    few = fits_in_memory(len(views) * len(train), math.prod(extractor.shape))
     over_workers = alone
     if few or run.workers.number == 1 or len(validation) < BATCH * run.workers.number:
         own, held = _features(run, extractor)
@@ -126,14 +133,20 @@ def _solve_linear_head(run: Run, extractor: Extractor) -> _Head:
         own = extractor(run.share(train), views, "features of train")
         held = extractor(run.share(validation), description="features of validation")
         over_workers = run.workers.sum
+    fitted, judged = _targets(run, own), _targets(run, held)
     result = solve(
-        _targets(run, own),
-        _targets(run, held),
-        weights=run.own_weights(own.ids),
-        validation_weights=run.own_weights(held.ids),
+        fitted,
+        judged,
+        weights=fitted.weights,
+        validation_weights=judged.weights,
         over_workers=over_workers,
     )
-    return _take_head(run, result)
+    if run.task.stands_on == "vector":
+        return _take_head(run, result)
+    adjustment, chosen = choose_adjustment(result.chosen, fitted, judged)
+    say(f"head: {adjustment:g} times the log frequency of each class is taken from its logits, by the mean IoU")
+    head = _take_head(run, dataclasses.replace(result, chosen=chosen))
+    return dataclasses.replace(head, record=head.record | {"logit_adjustment": adjustment})
 
 
 def _cross_validate(run: Run, extractor: Extractor) -> _Head:

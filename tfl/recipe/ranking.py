@@ -18,6 +18,7 @@ from tfl.data import Splits, reading_explained
 from tfl.errors import InputError
 from tfl.evaluation import Predictions
 from tfl.evaluation.intervals import bootstrap_intervals, share_interval
+from tfl.features.probe import convex_of
 from tfl.files.writing import expand_home, make_folder
 from tfl.inputs import Input
 from tfl.models.cost import memory_bytes, total_multiply_adds
@@ -75,6 +76,7 @@ def rank_backbones(
     if not configs:
         raise InputError("`backbones` must name at least one network. Received: none.")
     task, splits = get_task(config.task.name), {}
+    convex_of(task)  # refuses other tasks before anything slow
     standings, rounds = run_rounds([_prepare(own, splits) for own in configs], Rules(folds, surely_worse))
     ranked = [_described(one, folds) for one in standings]
     sign = 1.0 if task.headline.higher_is_better else -1.0

@@ -117,7 +117,9 @@ def predictions(run: Run, part: Part | None, split: str) -> tuple[Predictions, d
     mine = run.workers.share(len(rows), BATCH)
     table = _predict(run, part, rows[mine], name) if len(mine) else None
     ids = np.zeros(0, np.int64) if table is None else table.ids
-    logits = np.zeros((0, run.model.output_shape[-1]), np.float32) if table is None else table.logits
+    logits = (
+        np.zeros((0, run.task.table_width(run.model.output_shape[-1])), np.float32) if table is None else table.logits
+    )
     ids, logits = (run.workers.gather(values, mine, len(rows)) for values in (ids, logits))
     groups = run.splits.index.group_numbers(ids)
     return Predictions(ids, labels[ids], logits, run.task, groups), check_evaluation(ids, rows)
@@ -127,7 +129,8 @@ def _predict(run: Run, part: Part | None, rows: np.ndarray, name: str) -> Predic
     if part is None:
         return predict(run.model, run.dataset(rows), run.task, name)
     features = part.extractor(rows, description=name.replace("evaluate", "features of"))
-    return predict(part.upper, make_feature_dataset(features, np.arange(len(rows)), BATCH), run.task, name)
+    batches = make_feature_dataset(features, np.arange(len(rows)), BATCH)
+    return predict(part.upper, run.with_labels(batches, features.ids), run.task, name)
 
 
 def _is_followed(run: Run, name: str) -> bool:

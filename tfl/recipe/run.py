@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfl.build import make_extractor
 from tfl.config import TransferConfig
 from tfl.data import Splits, make_dataset
+from tfl.data.pipeline import make_label_dataset
 from tfl.distribution.strategy import make_strategy
 from tfl.distribution.workers import Workers
 from tfl.evaluation import Predictions
@@ -68,6 +69,19 @@ class Run:
         """Return some examples as batches, in order and without augmentation."""
         size = self.model.metadata.image_size
         return make_dataset(self.splits.source, rows, image_size=size, batch_size=BATCH)
+
+    def with_labels(self, batches: tf.data.Dataset, rows: np.ndarray) -> tf.data.Dataset:
+        """Return batches of stored features with the labels of their examples, as the source prepares them.
+
+        Args:
+            batches: of `BATCH` examples, in the order of `rows`.
+            rows: of the examples in the index.
+        """
+        if self.task.stands_on == "vector":  # the index has the labels themselves
+            return batches
+        size = self.model.metadata.image_size
+        labels = make_label_dataset(self.splits.source, rows, image_size=size, batch_size=BATCH)
+        return tf.data.Dataset.zip(batches, labels).map(lambda batch, truth: batch | {"label": truth["label"]})
 
     def rows(self, split: str) -> np.ndarray:
         """Return the rows of one split in the index."""

@@ -263,6 +263,7 @@ def make_classifier(backbone: keras.Model, config: TransferConfig, names: tuple[
         config.head.pooling,
         tuple(config.head.hidden_units),
         config.head.dropout,
+        task.stands_on,
     )
     metadata = Metadata(
         backbone=spec.name,
@@ -285,7 +286,7 @@ def output_names(config: TransferConfig, splits: Splits) -> tuple[str, ...]:
     misfit = task.labels.describe_misfit(labels)
     if misfit:
         raise InputError(f"`task.name` must fit the labels. Received: task.name={task.name!r}, labels are {misfit}")
-    if not task.labels.has_one_class:  # tfl itself makes the class numbers, so they need no check
+    if not task.labels.is_numbered_by_tfl:
         check_labels(labels, rule_of_task(task, labels.shape[1] if labels.ndim == 2 else 1), "labels")
     return task.labels.output_names(labels, splits.index.label_names)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from tfl.config import TransferConfig, flatten
 from tfl.config.values import SPLIT_RULES
 from tfl.recipes import load_recipe, recipes
+from tfl.tasks import get_task
 
 _FINETUNE = (
     *("unfreeze", "batch_norm", "optimizer", "learning_rate", "schedule", "layer_decay", "l2", "l2_sp"),
@@ -27,6 +28,16 @@ _RULES: tuple[_Rule, ...] = (  # the options, the reason why they have no effect
         ("precision", "checkpoint.every_seconds", "checkpoint.every_steps", "checkpoint.keep"),
         "nothing is fine-tuned or pre-trained, and the head is solved in float32",
         lambda c: not _trains(c),
+    ),
+    (
+        ("segmentation.ignore_label",),
+        "the task has no masks",
+        lambda c: get_task(c.task.name).stands_on == "vector",
+    ),
+    (
+        ("head.pooling",),
+        "the head gets all positions of the maps",
+        lambda c: get_task(c.task.name).stands_on == "map",
     ),
     (
         ("head.dropout", "data.batch_size"),

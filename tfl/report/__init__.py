@@ -18,6 +18,7 @@ from tfl.report.facts import Facts
 from tfl.report.finding import Finding
 from tfl.report.findings import find
 from tfl.report.gallery import make_galleries
+from tfl.report.mask_gallery import MASKS_NOTE, make_mask_galleries
 from tfl.report.page import render_page
 from tfl.report.reading import read_facts
 from tfl.workdir import REPORT
@@ -52,8 +53,11 @@ def _render(facts: Facts, model: keras.Model | None, splits: Splits | None, gall
     examples = facts.nouns[1]
     galleries, note = [], f"The {examples} were not available when this report was made."
     if model is not None and splits is not None:
-        galleries = make_galleries(facts, model, splits, _features(facts, model, splits), most)
-        note = "" if galleries else f"No {examples} were requested, or there is nothing to show."
+        if facts.has_maps:
+            galleries, note = make_mask_galleries(facts, model, splits, most), MASKS_NOTE
+        else:
+            galleries, note = make_galleries(facts, model, splits, _features(facts, model, splits), most), ""
+        note = note if galleries else f"No {examples} were requested, or there is nothing to show."
     if not facts.has_pictures:
         note = f"The {examples} of this run are not pictures, so the page does not show them."
     findings = find(facts)

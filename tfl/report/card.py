@@ -28,6 +28,7 @@ METRIC_IDS = {  # our metric names, and the names on the Hugging Face Hub
     "mean_absolute_error": "mae",
     "root_mean_squared_error": "rmse",
     "r2": "r_squared",
+    "mean_iou": "mean_iou",
 }
 MOST_ROWS = 100  # of a table
 
@@ -41,7 +42,7 @@ def render_card(facts: Facts, findings: list[Finding]) -> str:
     """
     template = _environment().get_template("model_card.md")
     text = template.render(
-        pipeline=f"{facts.metadata.input.name}-{'classification' if facts.has_classes else 'regression'}",
+        pipeline=f"{facts.metadata.input.name}-{_goal(facts)}",
         card=_describe(facts),
         tables=[metrics_table(facts), *class_tables(facts), *slice_tables(facts)],
         most_rows=MOST_ROWS,
@@ -85,6 +86,13 @@ def _describe(facts: Facts) -> dict[str, Any]:
     }
 
 
+def _goal(facts: Facts) -> str:
+    """Return the second word of a task as the Hub names it, as in "image-segmentation"."""
+    if facts.has_maps:
+        return "segmentation"
+    return "classification" if facts.has_classes else "regression"
+
+
 def _output(facts: Facts) -> str:
     names = ", ".join(facts.metadata.class_names[:100])
     scaled = f"; divide by the temperature {facts.temperature:.3g} before they become probabilities"
@@ -100,6 +108,8 @@ def _strange(facts: Facts) -> str:
     one = sentence_start(facts.metadata.input.one_example)
     if not facts.has_classes:
         return f"{one} of anything else still gets a value"
+    if facts.has_maps:
+        return f"{sentence_start(facts.nouns[0])} regions of anything else still get one of the classes"
     row, shows = facts.evaluation.selective.dont_know, "shows" if facts.has_pictures else "has"
     advice = (
         f"; answer “don’t know” below {percent(row.threshold)} confidence, which was chosen on {facts.held_out}"

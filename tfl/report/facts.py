@@ -111,6 +111,11 @@ class Facts:
         return self.task.labels.has_names
 
     @property
+    def has_maps(self) -> bool:
+        """Whether every position of an example has an answer, from a head that is only solved so far."""
+        return self.task.stands_on == "map"
+
+    @property
     def test(self) -> dict[str, Any]:
         """Every scalar metric of the test split."""
         return {**self.metrics.test, **self.evaluation.test}
@@ -162,12 +167,12 @@ class Facts:
     @functools.cached_property
     def probabilities(self) -> np.ndarray:
         """The final outputs for every row of `table`: calibrated probabilities, or values, `(N, C)`."""
-        return self.task.scores(self.table.logits, self.temperature)
+        return self.task.table_scores(self.table.at(self.temperature).logits)
 
     @functools.cached_property
     def class_counts(self) -> dict[str, dict[str, int]]:
-        """The number of examples of each class (or label) in each split; {} for a regression."""
-        if not self.has_classes:
+        """The number of examples of each class (or label) in each split; {} for a regression and for masks."""
+        if not self.has_classes or self.has_maps:
             return {}
         counts = {split: collections.Counter() for split in SPLITS}
         for row in self.splits:
@@ -215,4 +220,4 @@ class Facts:
 
 def _without_place(source: str) -> str:
     kind, _, place = source.partition(":")
-    return epath.Path(place).name if kind in ("folder", "csv") else place_name(source) or source
+    return epath.Path(place).name if kind in ("folder", "masks", "csv") else place_name(source) or source

@@ -10,7 +10,7 @@ from tfl.report.classes import recall_interval, weakest_first
 from tfl.report.facts import Facts
 from tfl.report.figures import confusion_picture, reliability, selective
 from tfl.report.wording import count, figure, interval, percent, points, spoken
-from tfl.tasks.task import CALIBRATION, CONFORMAL, CONFUSION, PER_CLASS, PRECISION, SELECTIVE
+from tfl.tasks.task import CALIBRATION, CONFORMAL, CONFUSION, PER_CLASS, PRECISION, REGIONS, SELECTIVE
 
 READABLE_CLASSES = 20  # up to this number of classes the confusion matrix is a table, above it a picture
 FEW_CLASSES = 4  # up to this number of classes the table shows the most frequent confusions at a glance
@@ -85,6 +85,26 @@ def _per_class(facts: Facts) -> list[Block]:
     return [Heading("Each class"), *note, *tables]
 
 
+def _regions(facts: Facts) -> list[Block]:
+    rows = [
+        [
+            row.name,
+            figure(row.iou),
+            interval(row.low, row.high, figure),
+            figure(row.dice),
+            percent(row.share),
+            str(row.num_examples),
+        ]
+        for row in sorted(facts.evaluation.regions, key=lambda row: -1.0 if row.iou is None else row.iou)
+    ]
+    caption = (
+        "Overlap of true and predicted regions of each class, over all test pixels together; the lowest first. The "
+        f"intervals resample {facts.nouns[1]}."
+    )
+    columns = ["class", "IoU", "95 % interval", "dice", "share of the pixels", f"test {facts.nouns[1]} with it"]
+    return [Heading("Each class"), Table(caption, columns, rows)] if rows else []
+
+
 def _calibration(facts: Facts) -> list[Block]:
     calibration = facts.evaluation.calibration
     if calibration is None:
@@ -152,6 +172,7 @@ def _precision_thresholds(facts: Facts) -> list[Block]:
 TITLES = {  # in sentences
     CONFUSION: "confusion matrix",
     PER_CLASS: "metrics of each class",
+    REGIONS: "overlap of the regions of each class",
     CALIBRATION: "calibration",
     SELECTIVE: "threshold for “don’t know”",
     CONFORMAL: "prediction sets",
@@ -160,6 +181,7 @@ TITLES = {  # in sentences
 PANELS: dict[str, Callable[[Facts], list[Block]]] = {  # by name of the analysis, in the order of the page
     CONFUSION: _confusion,
     PER_CLASS: _per_class,
+    REGIONS: _regions,
     CALIBRATION: _calibration,
     SELECTIVE: _selective,
     CONFORMAL: _conformal,

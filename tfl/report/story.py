@@ -44,7 +44,7 @@ def _counts(facts: Facts) -> Block:
     counts = [*list(facts.class_counts.items())[:MOST_CLASSES], (f"all {facts.nouns[1]}", splits)]
     rows = [[name, *(f"{split[part]:,}" for part in SPLITS)] for name, split in counts]
     examples = sentence_start(facts.nouns[1])
-    if facts.has_classes:
+    if facts.class_counts:
         return Table(f"{examples} of each class in each split", ["class", *SPLITS], rows)
     return Table(f"{examples} in each split", ["", *SPLITS], rows)
 

@@ -121,7 +121,7 @@ def _validation(facts: Facts) -> Iterator[Finding]:
     number, validation = metrics.num_examples["validation"], metrics.validation.get(facts.headline)
     if facts.config.probe.uses_validation:
         number = metrics.validation.get("num_examples", number)
-    elif number < 50:
+    elif number < 50 and not facts.has_maps:
         yield Finding(
             "advice",
             30,
@@ -175,7 +175,7 @@ def _fine_tuning(facts: Facts) -> Iterator[Finding]:
                 32,
                 f"Fine-tuning was kept, but its gain may be chance: {numbers}{known or f', on few {facts.nouns[1]}'}.",
             )
-    elif "probe" in losses:
+    elif "probe" in losses and not facts.has_maps:
         yield Finding(
             "advice",
             10,

@@ -77,7 +77,13 @@ def spoken(name: str, examples: str = "images") -> str:
         ('Macro F1', 'Mean absolute error')
     """
     name = examples if name == "num_examples" else name
-    words = name.replace("_", " ").replace(" f1", " F1").replace("roc auc", "ROC AUC").replace(" ece", " ECE")
+    words = (
+        name.replace("_", " ")
+        .replace(" f1", " F1")
+        .replace("roc auc", "ROC AUC")
+        .replace(" ece", " ECE")
+        .replace(" iou", " IoU")
+    )
     return sentence_start(words)
 
 

@@ -60,6 +60,22 @@ def check_compared(workdirs: Sequence[str]) -> None:
             check_header(file, _TABLES[PREDICTIONS], "workdirs")
 
 
+def check_folder(folder: str, argument: str = "masks") -> None:
+    """Refuse a folder that cannot be made, before the work whose results go there.
+
+    Args:
+        folder: a new one or one that exists; empty: none is wanted.
+        argument: the caller's name for it, for messages.
+
+    Raises:
+        InputError: it is a file, or there is a file in its path.
+    """
+    path = Path(folder).expanduser().absolute()
+    above = next(place for place in (path, *path.parents) if place.exists())
+    if folder and not above.is_dir():
+        raise InputError(f"`{argument}` must be a folder. Received: {folder!r}, but {str(above)!r} is a file.")
+
+
 def check_output(output: str, argument: str = "output") -> None:
     """Refuse a file that cannot be written, before the work whose result it is to hold.
 

@@ -81,7 +81,8 @@ def evaluate_workdir(
     index = source_data.index
     if slices:
         slice_by_column(slices, index.ids[rows])  # raises an error in `slices` before the slow part
-    table = _predict(model, source_data, rows, order)
+    labels = metadata.task.labels
+    table = _predict(model, source_data.numbered_as(labels, order), rows)
     if predictions:
         with naming_the_output(predictions):
             write_predictions(table, predictions, index.ids, metadata.class_names, index.sha256)
@@ -155,13 +156,12 @@ def _order(data: Source, metadata: Metadata) -> np.ndarray:
     return labels.match(index.labels, index.label_names, metadata.class_names)
 
 
-def _predict(model: keras.Model, data: Source, rows: np.ndarray, order: np.ndarray) -> Predictions:
-    """Return the predictions of a model on some images, with the labels in the model's order; see `_order`."""
+def _predict(model: keras.Model, data: Source, rows: np.ndarray) -> Predictions:
+    """Return the predictions of a model on some images of a source whose labels are in the model's order."""
     metadata = model.metadata
     dataset = make_dataset(data, rows, image_size=metadata.image_size, batch_size=BATCH)
     table = predict(model, dataset, metadata.task, "evaluate")
-    labels = metadata.task.labels.in_order_of_model(table.labels, order)
-    return dataclasses.replace(table, labels=labels, groups=data.index.group_numbers(table.ids))
+    return dataclasses.replace(table, labels=data.index.labels[table.ids], groups=data.index.group_numbers(table.ids))
 
 
 def _load_named(workdir: epath.PathLike) -> tuple[keras.Model, Metadata]:

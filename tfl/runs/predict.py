@@ -12,6 +12,7 @@ from etils import epath
 from tfl.data import explain_lost, make_prediction_dataset
 from tfl.errors import InputError
 from tfl.export import Artefact, load_artefact
+from tfl.files.mask_pictures import write_masks
 from tfl.files.spreadsheets import guard_cells
 from tfl.progress import say, track
 from tfl.runs import TOP
@@ -27,7 +28,7 @@ class Predicted:
 
     Attributes:
         paths: of the N usable files.
-        outputs: (N, outputs), in the same order.
+        outputs: (N, ...), in the same order: what the task keeps of the scores, see `Task.kept`.
         num_left_out: number of the files without an answer.
     """
 
@@ -36,18 +37,21 @@ class Predicted:
     num_left_out: int
 
 
-def predict_files(model: epath.PathLike, files: Sequence[str], output: str = "", *, top: int = TOP) -> list[list[Any]]:
+def predict_files(
+    model: epath.PathLike, files: Sequence[str], output: str = "", *, top: int = TOP, masks: str = ""
+) -> list[list[Any]]:
     """Predict the classes of photos, and write them as CSV: path, class, probability, and the most probable classes.
 
-    For regression the columns are the path and the values. The probabilities use the temperature that is saved in the
-    model, and every format gets the same pixels. A file that is unusable, or that is missing or changed when it is
-    read, is reported and left out.
+    For regression the columns are the path and the values, for segmentation the path and the share of each class. The
+    probabilities use the temperature that is saved in the model, and every format gets the same pixels. A file that is
+    unusable, or that is missing or changed when it is read, is reported and left out.
 
     Args:
         model: a finished run, or an artefact: a `.keras`, `.tflite` or `.onnx` file, or a SavedModel folder.
         files: image files, and folders that are searched with all their subfolders.
         output: the CSV file to write; empty: the rows are printed.
         top: number of classes in the last column, the most probable ones.
+        masks: the folder for the masks of a segmentation, see `write_masks`; empty: none are written.
 
     Returns:
         One row per usable file, as in the CSV.
@@ -59,17 +63,24 @@ def predict_files(model: epath.PathLike, files: Sequence[str], output: str = "",
         >>> rows = tfl.predict_files("runs/photos", ["photos/ant", "ant.jpg"], "predicted.csv")
         >>> path, name, probability, top = rows[-1]
     """
-    return write_answers(model, files, output, top)[0]
+    return write_answers(model, files, output, top, masks)[0]
 
 
 def write_answers(
-    model: epath.PathLike, files: Sequence[str], output: str = "", top: int = TOP
+    model: epath.PathLike, files: Sequence[str], output: str = "", top: int = TOP, masks: str = ""
 ) -> tuple[list[list[Any]], Predicted]:
     """Do what `predict_files` does; return also what it predicted."""
     if top < 1:
         raise InputError(f"`top` must be at least 1. Received: top={top}.")
     artefact = load_artefact(model)
+    if masks and not artefact.metadata.task.answers_masks:
+        raise InputError(
+            f"`masks` must be empty for a model that gives no masks. Received: masks={masks!r}, a model for "
+            f"{artefact.metadata.target}."
+        )
     predicted = predict_each(artefact, files)
+    if masks:
+        write_masks(masks, predicted.paths, predicted.outputs)
     task, names = artefact.metadata.task, artefact.metadata.class_names
     header = ["path", *task.table_header(names, top)]
     pairs = zip(predicted.paths, predicted.outputs, strict=True)
@@ -110,7 +121,7 @@ def predict_each(artefact: Artefact, files: Sequence[str]) -> Predicted:
     ids, outputs = [np.zeros(0, np.int64)], []
     for batch in track(dataset, "predict"):
         ids.append(batch["id"].numpy())
-        outputs.append(artefact.predict_prepared(batch["input"].numpy()))
+        outputs.append(artefact.metadata.task.kept(artefact.predict_prepared(batch["input"].numpy())))
     rows = np.concatenate(ids)
     lost = explain_lost(paths, rows, kind)
     _warn(lost)

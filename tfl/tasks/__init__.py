@@ -9,12 +9,13 @@ The other packages use only these declarations. To add a task, write a subclass 
 import numpy as np
 
 from tfl.config import TARGETS
-from tfl.data.label_formats import SEPARATOR, ClassLabels, LabelFormat, SetLabels, ValueLabels
+from tfl.data.label_formats import SEPARATOR, ClassLabels, LabelFormat, MaskLabels, SetLabels, ValueLabels
 from tfl.registry import register, resolve
 from tfl.tasks.classes import Binary, Multiclass, OneClass
 from tfl.tasks.classification import ROUNDING, Classification
 from tfl.tasks.label_sets import Multilabel
 from tfl.tasks.loss_options import LossOptions
+from tfl.tasks.segmentation import Segmentation
 from tfl.tasks.task import Headline, Outcomes, Statistic, Task
 from tfl.tasks.values import Regression
 
@@ -25,11 +26,13 @@ __all__ = [
     "Headline",
     "LabelFormat",
     "LossOptions",
+    "MaskLabels",
     "Multiclass",
     "Multilabel",
     "OneClass",
     "Outcomes",
     "Regression",
+    "Segmentation",
     "SetLabels",
     "Statistic",
     "Task",
@@ -41,7 +44,9 @@ __all__ = [
     "task_of_scores",
 ]
 
-_TASKS: dict[str, Task] = {task.name: task for task in (Multiclass(), Binary(), Multilabel(), Regression())}
+_TASKS: dict[str, Task] = {
+    task.name: task for task in (Multiclass(), Binary(), Multilabel(), Regression(), Segmentation())
+}
 
 
 def get_task(task: "str | Task", argument: str = "target") -> Task:
@@ -88,14 +93,22 @@ def task_of_labels(labels: np.ndarray) -> Task:
     return _TASKS[Multilabel.name if is_set else Regression.name]
 
 
-def task_of_scores(labels: list[str], scores: np.ndarray, names: tuple[str, ...]) -> Task:
+def prefixes() -> list[str]:
+    """Return the prefixes of the columns of scores in files of predictions; see `Task.columns`."""
+    return sorted({task.columns for task in _TASKS.values()}, key=len, reverse=True)
+
+
+def task_of_scores(labels: list[str], scores: np.ndarray, names: tuple[str, ...], prefix: str = Task.columns) -> Task:
     """Return the task that fits a table of predictions best.
 
     Args:
         labels: the true labels, as in a file.
         scores: `(N, C)`.
         names: of the columns.
+        prefix: of the columns, see `Task.columns`.
     """
+    if prefix != Task.columns:
+        return next(task for task in _TASKS.values() if task.columns == prefix)
     # The median, because some rows of a damaged file may not add up to 1; its task must still be found.
     if set(labels) <= set(names) and np.median(np.abs(scores.sum(axis=1) - 1.0)) <= ROUNDING:
         return _TASKS[Multiclass.name]

@@ -58,6 +58,26 @@ class SoftmaxCrossEntropy(Convex):
         return np.diag(weights @ probabilities) - (probabilities * weights[:, None]).T @ probabilities
 
 
+class SoftmaxOfShares(Convex):
+    """Softmax cross-entropy; targets are shares of the classes `(N, K)`, each row with the sum 1."""
+
+    def loss_and_residual(self, outputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See `Convex`."""
+        shifted = outputs - outputs.max(axis=1, keepdims=True)
+        residual = np.exp(shifted)
+        total = residual.sum(axis=1)
+        residual /= total[:, None]
+        targets = targets.astype(outputs.dtype, copy=False)
+        loss = np.log(total) - np.einsum("nk,nk->n", targets, shifted)
+        residual -= targets
+        return loss, residual
+
+    def curvature(self, residual: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """See `Convex`."""
+        probabilities = residual + targets.astype(residual.dtype, copy=False)
+        return np.diag(weights @ probabilities) - (probabilities * weights[:, None]).T @ probabilities
+
+
 class SigmoidCrossEntropy(Convex):
     """Sigmoid cross-entropy, averaged over the outputs; targets are `(N, K)` in [0, 1]."""
 

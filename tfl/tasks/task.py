@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import keras
@@ -15,6 +15,7 @@ from tfl.tasks.convex import Convex
 from tfl.tasks.loss_options import LossOptions
 
 CALIBRATION, PER_CLASS, CONFUSION = "calibration", "per_class", "confusion_matrix"
+REGIONS = "regions"
 SELECTIVE, PRECISION, CONFORMAL = "selective", "precision_thresholds", "conformal"
 OF_CLASSIFIERS = (CALIBRATION, PER_CLASS, SELECTIVE, PRECISION)
 
@@ -31,12 +32,15 @@ class Headline:
         is_share: whether it is a share of the examples. If so, its interval is Wilson's, and McNemar's test compares
             two models; if not, the bootstrap gives the interval, and Wilcoxon's test compares two models.
         digits: format of the number.
+        is_mean: whether it is the mean of the values of the examples, see `Task.headline_values`. If not, these values
+            only say which examples are better.
     """
 
     metric: str
     higher_is_better: bool
     is_share: bool
     digits: str
+    is_mean: bool = True
 
     @property
     def noun(self) -> str:
@@ -86,6 +90,7 @@ class Task(abc.ABC):
         standardizes: whether targets are scaled to mean 0 and standard deviation 1 while a head is trained.
         nouns: names for the meaning of one output, and of several, for people.
         output_kind: description of the outputs, for people.
+        stands_on: what the head gets for each example: "vector", one row of features, or "map", one for each position.
         compared_as: name of the task whose rules apply when its scores are compared with those of other runs.
     """
 
@@ -102,11 +107,18 @@ class Task(abc.ABC):
     standardizes: ClassVar[bool] = False
     nouns: ClassVar[tuple[str, str]] = ("class", "classes")
     output_kind: ClassVar[str] = "one logit a class"
+    stands_on: ClassVar[str] = "vector"
+    columns: ClassVar[str] = "p_"  # prefix of the columns of a table of predictions, one for each name
 
     @property
     def compared_as(self) -> str:
         """Name of the task whose rules apply when scores of several runs are compared; by default its own name."""
         return self.name
+
+    @property
+    def solved_as(self) -> "Task":
+        """The task of one row of features, whose head is solved: this task, but for maps that of one position."""
+        return self
 
     # The head and its training.
 
@@ -156,7 +168,37 @@ class Task(abc.ABC):
             num_outputs: K of the model.
         """
 
+    def refuse_maps(self, what: str) -> None:
+        """Refuse what tfl cannot do yet with a model that gives a map for each example.
+
+        Args:
+            what: it, as in "be served".
+
+        Raises:
+            InputError: the task stands on maps.
+        """
+        if self.stands_on == "map":
+            raise InputError(
+                f"`model` must give one answer for each example to {what}. Received: a model for {self.name}. "
+                "Did you mean model.keras, which plain Keras loads, or tfl predict?"
+            )
+
     # From outputs to predictions.
+
+    def collect(self, outputs: tf.Tensor, labels: tf.Tensor | None) -> tf.Tensor:
+        """Return what a table of predictions keeps of a batch, `(B, M)`, computed in the graph; by default the outputs.
+
+        The other methods of this class take the rows of such a table as `outputs`.
+
+        Args:
+            outputs: of the model, `(B, ..., K)`.
+            labels: of the batch, as the source prepares them; None if they are not known.
+        """
+        return outputs
+
+    def table_width(self, num_outputs: int) -> int:
+        """Return M, the number of columns that `collect` gives for K outputs."""
+        return num_outputs
 
     @abc.abstractmethod
     def scores(self, outputs: np.ndarray, temperature: float = 1.0) -> np.ndarray:
@@ -201,7 +243,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def headline_values(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Return a value for each example, `(N,)`, whose mean is the main metric."""
+        """Return a value for each example, `(N,)`, whose mean is the main metric; see `Headline.is_mean`."""
 
     @abc.abstractmethod
     def measure(self, outputs: np.ndarray, labels: np.ndarray) -> dict[str, float | int]:
@@ -213,6 +255,30 @@ class Task(abc.ABC):
 
         The metrics have the names of `measure`, and with all counts 1 also its values; NaN if undefined.
         """
+
+    def table_scores(self, outputs: np.ndarray) -> np.ndarray:
+        """Return the scores that a file of predictions has for each example, `(N, C)`: one column for each name."""
+        return self.scores(outputs)
+
+    def decisions(self, scores: np.ndarray) -> np.ndarray:
+        """Return the predicted labels that a file of predictions has for `table_scores`, for `labels.text`."""
+        return self.decide(scores)
+
+    def extra_columns(self, outputs: np.ndarray) -> dict[str, list[str]]:
+        """Return further columns of a file of predictions, N texts by name; none by default."""
+        return {}
+
+    def table_outputs(self, scores: np.ndarray, columns: Mapping[str, Sequence[Any]]) -> np.ndarray:
+        """Return the rows of a table of predictions from its file: the inverse of `table_scores`.
+
+        Args:
+            scores: `(N, C)`.
+            columns: all columns of the file, by name.
+
+        Raises:
+            KeyError, ValueError: a column is missing or has another form.
+        """
+        return self.outputs(scores)
 
     # Answers for people and other programs.
 
@@ -242,6 +308,15 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def answer(self, scores: np.ndarray, names: Sequence[str], top: int) -> dict[str, Any]:
         """Return the answer for one example with scores `(C,)`, ready for JSON."""
+
+    @property
+    def answers_masks(self) -> bool:
+        """Whether `kept` gives a mask for each example, which prediction writes as a picture."""
+        return False
+
+    def kept(self, scores: np.ndarray) -> np.ndarray:
+        """Return what is kept of the scores of a batch for its answers; `answer` and `table_row` take its rows."""
+        return scores
 
     def table_header(self, names: Sequence[str], top: int) -> list[str]:
         """Return the names of the columns of `table_row`."""

@@ -279,8 +279,8 @@ def check_agreement(model: keras.Model, batch: Mapping[str, Any], table: Any) ->
 
     Args:
         model: the whole model, as it will be saved.
-        batch: "input" and "id" of some examples.
-        table: `ids` and `logits` from stored activations.
+        batch: "input", "label" and "id" of some examples.
+        table: `ids` and `logits` from stored activations, and the task, which says what they keep of the outputs.
 
     Returns:
         The largest difference of a logit, relative to the largest logit if that is above 1.
@@ -288,7 +288,7 @@ def check_agreement(model: keras.Model, batch: Mapping[str, Any], table: Any) ->
     Raises:
         ContractError: the difference is larger than rounding and float16 storage can cause.
     """
-    logits = np.asarray(model(input_of(batch), training=False))
+    logits = np.asarray(table.task.collect(model(input_of(batch), training=False), batch.get("label")))
     position = {int(row): place for place, row in enumerate(table.ids)}
     stored = table.logits[[position[int(row)] for row in batch["id"]]]
     difference = float(np.abs(logits - stored).max() / max(1.0, np.abs(logits).max()))

@@ -1,0 +1,150 @@
+"""`masks:PATH`: images, each with a mask that gives every pixel its class."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tfl import progress
+from tfl.data.folder import FileSource, encode_paths, make_file_source
+from tfl.data.label_formats import LabelFormat
+from tfl.data.masks.mask_file import ScannedMask, digest_of, read_values, scan_mask
+from tfl.data.masks.pairs import Pair, find_pairs
+from tfl.data.masks.table import MaskTable, make_table, read_names
+from tfl.data.name_patterns import read_groups
+from tfl.data.quarantine import check_bad_fraction
+from tfl.data.reading import Reading
+from tfl.data.source import Source
+from tfl.data.tree import describe_ignored, read_tree
+from tfl.files.existing import existing_folder
+from tfl.inputs import Input, Scanned
+from tfl.inputs.scan import scan_files
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskSource(FileSource):
+    """Images and masks on disk. The label of an example is its mask; the index holds a digest of it.
+
+    Attributes:
+        masks: path of the mask of each row.
+        table: the classes.
+    """
+
+    masks: tuple[str, ...] = ()
+    table: MaskTable = dataclasses.field(default_factory=lambda: MaskTable((), (), -1, has_colours=False))
+
+    def examples(self, rows: np.ndarray) -> tf.data.Dataset:
+        """Return bytes of images, and class numbers uint8 `(H, W)` as labels; see `Source`."""
+
+        def join(example: dict[str, tf.Tensor], truth: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            return example | {"label": truth["label"]}
+
+        return tf.data.Dataset.zip(super().examples(rows), self.labels(rows)).map(join)
+
+    def labels(self, rows: np.ndarray) -> tf.data.Dataset:
+        """Return class numbers uint8 `(H, W)` alone; see `Source`."""
+        paths = encode_paths(self.masks[row] for row in np.asarray(rows).tolist())
+        digests = np.array(self.index.labels[rows], np.bytes_)
+
+        def read(path: tf.Tensor, digest: tf.Tensor, row: tf.Tensor) -> dict[str, tf.Tensor]:
+            numbers, same = tf.numpy_function(self._numbers, [path, digest], (tf.uint8, tf.bool))
+            check = tf.debugging.Assert(same, ["changed since it was checked:", path])
+            with tf.control_dependencies([check]):
+                return {"label": tf.ensure_shape(tf.identity(numbers), (None, None)), "id": row}
+
+        rows_of = tf.data.Dataset.from_tensor_slices((paths, digests, np.asarray(rows, np.int64)))
+        return rows_of.map(read, num_parallel_calls=tf.data.AUTOTUNE)
+
+    def prepare_label(self, label: tf.Tensor, size: int) -> tf.Tensor:
+        """Return a mask at the size of the prepared image, uint8 `(size, size)`: of each pixel the nearest one."""
+        return tf.image.resize(label[:, :, None], (size, size), "nearest")[:, :, 0]
+
+    def numbered_as(self, labels: LabelFormat, order: np.ndarray) -> "Source":
+        """Return the source with the class numbers of a model; see `Source`."""
+        numbers = tuple(int(order[number]) for number in range(len(self.table.names)))
+        return dataclasses.replace(self, table=dataclasses.replace(self.table, numbers=numbers))
+
+    def _numbers(self, path: bytes, digest: bytes) -> tuple[np.ndarray, np.bool_]:
+        try:
+            values, _ = read_values(os.fsdecode(path))
+        except ValueError:
+            return np.zeros((0, 0), np.uint8), np.bool_(False)
+        return self.table.to_numbers(values), np.bool_(digest_of(values)[: len(digest)].encode() == digest)
+
+
+def load_masks(path: str, kind: Input, reading: Reading) -> MaskSource:
+    """Read a folder of images and masks; see `find_pairs` for the folders and `read_names` for the names.
+
+    A file that is not a whole image, a mask of another size, with an unknown value or without a pixel that counts, and
+    a file without a partner are left out and listed in `quarantine`.
+
+    Args:
+        path: of the folder; `~` is the home folder.
+        kind: what the files hold.
+        reading: how the source is read: its bad files, groups and the value that does not count.
+
+    Raises:
+        InputError: the folder has no such folders, too many files are bad, or the masks have fewer than two classes.
+    """
+    root, source = existing_folder(path, "data.source", "masks"), f"masks:{path}"
+    tree = read_tree(root, kind.may_be)
+    if line := describe_ignored(tree.ignored):
+        progress.say(line)
+    pairs, alone = find_pairs(tree, source)
+    images = scan_files(kind, [pair.image for pair in pairs])
+    with ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1)) as pool:
+        found = progress.track(pool.map(_scan, pairs), "Checking masks", total=len(pairs), unit=("mask", "masks"))
+        masks = list(found)
+    named = read_names(root)
+    whole = [mask for mask in masks if isinstance(mask, ScannedMask)]
+    table = make_table(whole, named, reading.ignore_label, source)
+    bad, good = list(alone), []
+    for pair, image, mask in zip(pairs, images, masks, strict=True):
+        if reason := _describe_bad(image, mask, table):
+            bad.append((pair.mask if isinstance(image, Scanned) else pair.image, reason))
+        else:
+            good.append((pair, image, mask))
+    check_bad_fraction(bad, len(pairs) + len(alone), reading.max_bad_fraction)
+    return _make(root, kind, good, tuple(bad), table, reading, source)
+
+
+def _scan(pair: Pair) -> ScannedMask | str:
+    try:
+        return scan_mask(pair.mask)
+    except ValueError as error:
+        return str(error)
+
+
+def _describe_bad(image: object, mask: ScannedMask | str, table: MaskTable) -> str:
+    if not isinstance(image, Scanned):
+        return str(image)
+    if isinstance(mask, str):
+        return mask
+    size = tuple(image.facts.values())
+    if all(size) and (mask.width, mask.height) != size:
+        return f"it has {mask.width} x {mask.height} pixels, and its image {' x '.join(map(str, size))}"
+    return table.describe_misfit(mask)
+
+
+def _make(
+    root: Path,
+    kind: Input,
+    good: Sequence[tuple[Pair, Scanned, ScannedMask]],
+    bad: tuple[tuple[str, str], ...],
+    table: MaskTable,
+    reading: Reading,
+    source: str,
+) -> MaskSource:
+    ids = [Path(pair.image).relative_to(root).as_posix() for pair, _, _ in good]
+    files = [((pair.split, "", pair.image), image) for pair, image, _ in good]
+    digests = np.array([mask.digest for _, _, mask in good], np.str_)
+    groups = read_groups(reading.group_pattern, ids, source)
+    made = make_file_source(kind, ids, files, bad, digests, table.names, groups)
+    mask_of = {pair.image: pair.mask for pair, _, _ in good}
+    masks = tuple(mask_of[image] for image in made.index.paths.tolist())
+    values = {field.name: getattr(made, field.name) for field in dataclasses.fields(FileSource)}
+    return MaskSource(**values, masks=masks, table=table)

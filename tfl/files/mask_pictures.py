@@ -1,0 +1,69 @@
+"""Write masks as PNG files: the number of the class in each pixel, with a palette that makes the classes visible."""
+
+import functools
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from etils import epath
+from PIL import Image, ImageOps
+
+from tfl.files.writing import expand_home, make_folder, write_atomically
+
+
+def write_masks(folder: str, paths: Sequence[str], masks: np.ndarray) -> list[str]:
+    """Write one PNG for each picture, at the size of the picture, and return their paths.
+
+    A pixel is the number of its class, in the order of the class names; a program that shows the file shows the colours
+    of its palette.
+
+    Args:
+        folder: where the files go; it is made if it does not exist. A file has the name of its picture, and if the
+            pictures are in several folders, also their folders.
+        paths: of the N pictures.
+        masks: class numbers, uint8 `(N, H, W)`.
+
+    Raises:
+        InputError: the folder is not writable, or the disk is full.
+    """
+    root = expand_home(folder, "masks")
+    above = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])  # noqa: PTH100, PTH120
+    written = []
+    for path, mask in zip(paths, masks, strict=True):
+        file = root / Path(os.path.relpath(os.path.abspath(path), above)).with_suffix(".png")  # noqa: PTH100
+        make_folder(file.parent)
+        picture = Image.fromarray(mask).resize(_size(path, mask), Image.Resampling.NEAREST)
+        picture.putpalette(palette().ravel().tolist())
+        write_atomically(file, functools.partial(_save, picture))
+        written.append(os.fspath(file))
+    return written
+
+
+def _save(picture: Image.Image, file: epath.Path) -> None:
+    content = io.BytesIO()
+    picture.save(content, "PNG", optimize=True)
+    file.write_bytes(content.getvalue())
+
+
+def palette() -> np.ndarray:
+    """Return a colour for each class number, uint8 `(256, 3)`: that of PASCAL VOC, whose neighbours differ clearly.
+
+    Example:
+        >>> palette()[:3].tolist()
+        [[0, 0, 0], [128, 0, 0], [0, 128, 0]]
+    """
+    numbers = np.arange(256)[:, None]
+    channels = np.arange(3)
+    bits = [((numbers >> (3 * place + channels)) & 1) << (7 - place) for place in range(8)]
+    return np.sum(bits, axis=0).astype(np.uint8)
+
+
+def _size(path: str, mask: np.ndarray) -> tuple[int, int]:
+    """Return the width and the height of a picture as displayed; those of the mask if Pillow cannot read it."""
+    try:
+        with Image.open(path) as picture:
+            return ImageOps.exif_transpose(picture).size
+    except OSError:
+        return mask.shape[1], mask.shape[0]
