@@ -84,6 +84,7 @@ def row(first: str, means: np.ndarray, drawn: np.ndarray) -> str:
     for place in range(1, len(means)):
         low, high = ends(drawn[:, place] - drawn[:, 0])
         cells.append(f"{100 * (means[place] - means[0]):+.1f} ({100 * low:+.1f} to {100 * high:+.1f})")
+    cells += ["" for _ in METHODS[len(cells) - 1 :]]
     return f"| {first} | {' | '.join(cells)} |"
 
 

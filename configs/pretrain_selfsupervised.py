@@ -6,7 +6,7 @@ Command:
 
 Both commands need the same network: --config.backbone.name, --config.backbone.alpha and --config.data.image_size.
 
-Expected: not measured for 20 epochs; two epochs are too few (docs/benchmarks/results.md). Hardware: 2 CPU cores.
+Expected: not measured for 20 epochs; eight epochs are too few (docs/benchmarks/results.md). Hardware: 2 CPU cores.
 Minutes: about 1 for each epoch of 10,000 images of 32 pixels (MobileNetV2, alpha 0.35).
 """
 

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from doc_blocks import ROOT, blocks_of, words_of
 from option_runs import make_config, tiny_networks, write_photos
 
 import tfl
@@ -181,11 +182,14 @@ def test_the_first_of_several_workers_decides_for_all(photos, tmp_path, monkeypa
     assert choice.choose_backbone(config, splits, Budget(0)).backbone == first
 
 
-def test_the_command_chooses_a_network(photos, tmp_path, at_hand, run_script):
+def test_the_command_of_the_docs_chooses_a_network(photos, tmp_path, at_hand, run_script):
+    page = ROOT / "docs" / "how-to" / "choose-a-backbone.md"
+    (line,) = [line for block in blocks_of(page) for line in block.lines if "--backbone=auto" in line]
+    places = {"photos": str(photos), "--workdir=runs/chosen": f"--workdir={tmp_path / 'run'}"}
+    words = [places.get(word, word) for word in words_of(line)]
     (at_hand / "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5").rename(at_hand / "resnet50v2_notop.h5")
-    words = ("tfl", "train", photos, "--backbone=auto", "--epochs=0", "--config.features.views=0")
     home = {"KERAS_HOME": str(at_hand.parent), "TFL_CACHE": str(tmp_path / "cache")}
-    done = run_script("tests/doc_program.py", *words, f"--workdir={tmp_path / 'run'}", **home)
+    done = run_script("tests/doc_program.py", *words, "--epochs=0", "--config.features.views=0", **home)
     assert done.returncode == 0, done.stderr
     backbone = recorded(tmp_path / "run").backbone
     assert f"backbone.name={backbone.name}, backbone.alpha={backbone.alpha:g}, because" in done.stderr

@@ -76,7 +76,7 @@ def with_source(config: TransferConfig, words: Sequence[str]) -> TransferConfig:
 def has_source() -> bool:
     """Return whether the flags of a command name a source, by an option or by a recipe of one's own."""
     file = config_flags.get_config_filename(flags.FLAGS["config"])
-    return _names_source() or flags.FLAGS["recipe"].present or file != find_recipe(DEFAULT)
+    return _names_source() or bool(flags.FLAGS["recipe"].present) or file != find_recipe(DEFAULT)
 
 
 def _names_source() -> bool:

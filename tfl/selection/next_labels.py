@@ -28,6 +28,10 @@ class NextLabels:
         header: names of the columns of `rows`.
         rows: one for each chosen example, the first to label first: its place from 1 and its path; and, if there are
             labels, the class that the head predicts, its probability, and the two most probable classes.
+
+    Example:
+        >>> NextLabels("typiclust", 40, ("place", "path"), ((1, "more/7.jpg"), (2, "more/3.jpg"))).paths
+        ['more/7.jpg', 'more/3.jpg']
     """
 
     method: str
