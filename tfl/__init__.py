@@ -71,6 +71,7 @@ with epy.lazy_api_imports(globals()):
     from tfl.recipe.preview import preview_data
     from tfl.recipe.ranking import rank_backbones
     from tfl.recipe.search import SearchResult, search_options
+    from tfl.recipe.source_sizes import SourceSizes, measure_source_sizes
     from tfl.recipe.study import run_study
     from tfl.recipe.transfer import transfer
     from tfl.recipe.update import update_run

@@ -11,6 +11,11 @@ tfl value --unlabelled=more --output=value
 
 With a folder of images without labels it also says which of them to label next, in next_labels.csv and value.html. If
 no labelled images are given, it does only that.
+
+tfl value photos --source_sizes=10,100 --config.pretrain.source=folder:others --config.backbone.weights=none --output=O
+
+With --source_sizes it pre-trains the network on so many images a class of your own source, and on all, and writes how
+good the task becomes: source.html, source.csv and source.json.
 """
 
 from absl import flags
@@ -33,6 +38,7 @@ _SEEDS = flags.DEFINE_string("seeds", "3", "How many seeds, or the seeds with co
 _WAYS = flags.DEFINE_list("ways", list(WAYS), "What is compared.")
 _UNLABELLED = flags.DEFINE_string("unlabelled", "", "A folder without labels: which of it to label next?")
 _NEXT_COUNT = flags.DEFINE_integer("next_count", 20, "How many to label next.")
+_SOURCE_SIZES = flags.DEFINE_list("source_sizes", [], "Images a class of pretrain.source: how many does it need?")
 _NEXT_METHOD = flags.DEFINE_string("next_method", AUTO, f"How they are chosen: {', '.join(METHODS)}.")
 
 
@@ -50,6 +56,7 @@ def check(argv: list[str]) -> None:
     """Check the options and the source, before TensorFlow is imported."""
     parse_seeds(_SEEDS.value)
     check_sizes(_SIZES.value)
+    _check_source_sizes()
     check_ways(_WAYS.value)
     _check_next(has_labels=not _has_no_labels(argv[1:]))
     check_config(_config(argv[1:]))
@@ -67,11 +74,24 @@ def _check_next(*, has_labels: bool) -> None:
         existing_folder(_UNLABELLED.value.removeprefix("folder:"), "unlabelled")
 
 
+def _check_source_sizes() -> None:
+    if not flags.FLAGS["source_sizes"].present:
+        return
+    check_sizes(_SOURCE_SIZES.value, "source_sizes")
+    for name in ("sizes", "ways", "unlabelled"):
+        if flags.FLAGS[name].present:
+            raise InputError(f"`{name}` must be left out with --source_sizes. Received: --{name}.")
+
+
 def main(argv: list[str]) -> None:
     """Measure and tell the worth."""
     config, choice = _config(argv[1:]), {"next_count": _NEXT_COUNT.value, "next_method": _NEXT_METHOD.value}
     if _has_no_labels(argv[1:]):
         tfl.choose_next_labels(config, _UNLABELLED.value, _OUTPUT.value, **choice)
+        return
+    if _SOURCE_SIZES.value:
+        sizes = check_sizes(_SOURCE_SIZES.value, "source_sizes")
+        tfl.measure_source_sizes(config, _OUTPUT.value, sizes=sizes, seeds=parse_seeds(_SEEDS.value))
         return
     options = {"sizes": check_sizes(_SIZES.value), "seeds": parse_seeds(_SEEDS.value), "ways": _WAYS.value}
     tfl.measure_value(config, _OUTPUT.value, **options, unlabelled=_UNLABELLED.value, **choice)

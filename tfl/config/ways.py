@@ -24,8 +24,12 @@ def check_ways(ways: Iterable[str]) -> tuple[str, ...]:
     return tuple(way for way in WAYS if way in found)
 
 
-def check_sizes(sizes: Iterable[int | str]) -> tuple[int, ...]:
-    """Return numbers of labels a class in rising order; they may be text.
+def check_sizes(sizes: Iterable[int | str], name: str = "sizes") -> tuple[int, ...]:
+    """Return numbers of examples a class in rising order; they may be text.
+
+    Args:
+        sizes: the numbers.
+        name: of the argument, for the message.
 
     Raises:
         InputError: one is not a whole number from 1.
@@ -36,5 +40,5 @@ def check_sizes(sizes: Iterable[int | str]) -> tuple[int, ...]:
     """
     texts = [str(size).strip() for size in sizes]
     if not all(text.isdecimal() and int(text) for text in texts):
-        raise InputError(f"`sizes` must be whole numbers from 1, as in 1,5,20. Received: {','.join(texts)}.")
+        raise InputError(f"`{name}` must be whole numbers from 1, as in 1,5,20. Received: {','.join(texts)}.")
     return tuple(sorted({int(text) for text in texts}))
