@@ -26,7 +26,10 @@ from tfl.export import format_table
 ROOT = Path(__file__).resolve().parents[1]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 NOT_RUN = {"tfl.backbones.published.published_weights": "it fetches a file of Keras from the network"}
-REAL_NETWORK = ("tfl.backbones.weights.build_backbone",)  # in the others MobileNetV2 is a network of three layers
+REAL_NETWORK = (  # in the others MobileNetV2 is a network of three layers
+    "tfl.backbones.stages.find_maps",
+    "tfl.backbones.weights.build_backbone",
+)
 OWN_PROCESS = ("tfl.distribution.strategy.make_strategy",)  # sets global state of TensorFlow
 STANDARD = {"Path": Path, "json": json, "keras": keras, "np": np, "sys": sys, "tf": tf, "tfl": tfl}
 

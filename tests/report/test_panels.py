@@ -18,6 +18,8 @@ from tfl.report.panels import PANELS
 from tfl.tasks import get_task
 
 EXTENDING = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "extending.md"
+REGION = {"class": "road", "iou": 0.5, "low": 0.4, "high": 0.6, "dice": 0.7, "share": 0.2, "num_examples": 9}
+OF_OTHER_TASKS = {"regions": [REGION]}  # results of analyses that no run of this file has
 TEMPLATES = Path(tfl.report.__file__).parent / "templates"
 
 
@@ -36,6 +38,10 @@ def test_a_panel_shows_something_where_the_analysis_applies_and_nothing_elsewher
     else:
         assert name not in facts.evaluation.results and not PANELS[name](facts)
         classes = read_facts(make_run("multiclass").path)
+        if name not in classes.task.analyses:
+            values = classes.evaluation.to_dict() | {name: OF_OTHER_TASKS[name]}
+            (classes.path / "evaluation.json").write_text(json.dumps(values))
+            classes = read_facts(classes.path)
         assert PANELS[name](classes)
 
 

@@ -36,7 +36,7 @@ class SourceHead(NamedTuple):
 
 
 def read_source_head(options: BackboneConfig, model: keras.Model) -> SourceHead | None:
-    """Return the classifier that stands above the same weights in a file; None if there is none.
+    """Return the linear layer that stands above the same weights in a file; None if there is none.
 
     It is looked for in the file of published weights with its top, beside the one without it in the cache of Keras; in
     the given weights file; or in the finished run whose network is taken. It must be one linear layer on averaged
@@ -64,7 +64,7 @@ def _file_with_top(options: BackboneConfig) -> Path | epath.Path | None:
     path = epath.Path(options.weights).expanduser()
     if path.is_dir():
         theirs = read_config(path) if (path / "config.json").exists() else None
-        if theirs is None or (theirs.head.pooling, theirs.task.name) != ("avg", "multiclass"):
+        if theirs is None or theirs.head.pooling != "avg":
             return None
         return find_weights(options.weights, get_backbone_spec(options.name), options.alpha)
     return path if path.suffix == ".h5" else None

@@ -90,8 +90,8 @@ def audit_features(run: Run, probe: PhaseResult) -> None:
     features = np.zeros((len(index), probe.part.extractor.shape[-1]), np.float32)
     for name in SPLITS:  # one after the other, as the phases ask for them: without a store they are kept by their rows
         rows = run.rows(name)
-        values = probe.part.extractor(rows, description="features for the audit").values
-        features[rows] = np.asarray(values).reshape(len(rows), -1, features.shape[1]).mean(axis=1)  # of the positions
+        values = np.asarray(probe.part.extractor(rows, description="features for the audit").values)
+        features[rows] = values.mean(axis=tuple(range(1, values.ndim - 1)))  # over the positions of a map
     found = short_audit(Material(run.splits.source, features, run.task, run.config.seed))
     write_csv(file, COLUMNS, [finding.row for finding in found])
     _say_counts(count_kinds(found))

@@ -30,7 +30,7 @@ from tfl.selection import h_score, leep, log_evidence, n_leep
 from tfl.selection.advice import fixed_order, on_front
 from tfl.selection.ranked import RankedBackbone, Round
 from tfl.tasks import Task, get_task
-from tfl.workdir import naming_the_output, write_csv, write_json
+from tfl.workdir import naming_the_output, read_config, write_csv, write_json
 
 NEIGHBOURS = 10
 
@@ -132,10 +132,16 @@ def _described(standing: Standing, folds: int) -> RankedBackbone:
 
 def _leep(candidate: Candidate, values: np.ndarray, labels: np.ndarray) -> float:
     """Return LEEP by the classifier in the file of the weights; NaN without one."""
-    config = candidate.config
-    averaged = config.head.pooling == "avg"
-    head = read_source_head(config.backbone, candidate.extractor.model) if averaged else None
+    options, averaged = candidate.config.backbone, candidate.config.head.pooling == "avg"
+    is_of_classes = averaged and _learned_classes(options.weights)
+    head = read_source_head(options, candidate.extractor.model) if is_of_classes else None
     return float("nan") if head is None else leep(head.probabilities(values), labels)
+
+
+def _learned_classes(weights: str) -> bool:
+    """Return whether the head above some weights tells classes apart, as far as a finished run says."""
+    file = epath.Path(weights).expanduser() / "config.json"
+    return not file.exists() or get_task(read_config(file.parent).task.name).activation == "softmax"
 
 
 def _interval(table: Predictions) -> tuple[float, float]:

@@ -30,6 +30,7 @@ METRIC_IDS = {  # our metric names, and the names on the Hugging Face Hub
     "r2": "r_squared",
     "mean_iou": "mean_iou",
 }
+PIPELINES = ("image-classification", "image-segmentation")  # of Hugging Face
 MOST_ROWS = 100  # of a table
 
 
@@ -41,8 +42,10 @@ def render_card(facts: Facts, findings: list[Finding]) -> str:
         findings: the caveats, the most important first.
     """
     template = _environment().get_template("model_card.md")
+    pipeline = f"{facts.metadata.input.name}-{_goal(facts)}"
     text = template.render(
-        pipeline=f"{facts.metadata.input.name}-{_goal(facts)}",
+        pipeline=pipeline,
+        has_pipeline=pipeline in PIPELINES,
         card=_describe(facts),
         tables=[metrics_table(facts), *class_tables(facts), *slice_tables(facts)],
         most_rows=MOST_ROWS,
