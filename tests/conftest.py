@@ -187,3 +187,20 @@ def interrupts_are_heard() -> None:
     """Hear SIGINT, which a run in the background begins by ignoring, and with it all that its tests start."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="module")
+def small_networks() -> Iterator[None]:
+    """Let MobileNet and VGG16 be networks of three layers."""
+    from option_runs import tiny_networks  # not above: it imports TensorFlow
+
+    with tiny_networks():
+        yield
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of three classes with 24, 20 and 16 small images."""
+    from option_runs import write_photos
+
+    return write_photos(tmp_path_factory.mktemp("data") / "photos", (24, 20, 16))

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from option_runs import make_config, tiny_networks, write_photos
+from option_runs import make_config
 
 import tfl
 from tfl.config import left_to_tfl, set_options, value_of
@@ -16,16 +16,7 @@ from tfl.recipe.auto import FEW, decide
 from tfl.recipe.line import between
 from tfl.recipes import load_recipe
 
-
-@pytest.fixture(scope="module", autouse=True)
-def small_networks():
-    with tiny_networks():
-        yield
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    return write_photos(tmp_path_factory.mktemp("data") / "photos", (24, 20, 16))
+pytestmark = pytest.mark.usefixtures("small_networks")
 
 
 @pytest.fixture(scope="module")

@@ -4,23 +4,14 @@ import csv
 import json
 
 import pytest
-from option_runs import make_config, tiny_networks, write_photos
+from option_runs import make_config
 
 import tfl
 from tfl.features.speed import Speed
 from tfl.recipe import shorten as room
 from tfl.recipe.budget import Budget
 
-
-@pytest.fixture(scope="module", autouse=True)
-def small_networks():
-    with tiny_networks():
-        yield
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    return write_photos(tmp_path_factory.mktemp("data") / "photos", (24, 20, 16))
+pytestmark = pytest.mark.usefixtures("small_networks")
 
 
 def config_of(photos, folder, **options):

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 from doc_blocks import ROOT, blocks_of, words_of
-from option_runs import make_config, tiny_networks, write_photos
+from option_runs import make_config
 
 import tfl
 from tfl.build import checked_run, load_splits
@@ -17,18 +17,10 @@ from tfl.recipe import choice, rounds
 from tfl.recipe.budget import Budget
 from tfl.recipe.rounds import Rules, run_rounds, surely_worse_or_worse_half
 
+pytestmark = pytest.mark.usefixtures("small_networks")
+
+
 FILES = {"vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5": 3, "mobilenet_5_0_224_tf_no_top.h5": 1}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def small_networks():
-    with tiny_networks():
-        yield
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    return write_photos(tmp_path_factory.mktemp("data") / "photos", (24, 20, 16))
 
 
 @pytest.fixture(autouse=True)

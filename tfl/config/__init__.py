@@ -20,6 +20,7 @@ from tfl.config.option import CHOSEN_NAME, absolute_paths
 from tfl.config.paths import (
     MAY_DIFFER,
     check_option,
+    check_rules,
     differing_options,
     flatten,
     left_to_tfl,
@@ -83,6 +84,7 @@ __all__ = [
     "TransferConfig",
     "absolute_paths",
     "check_option",
+    "check_rules",
     "data_of_pretraining",
     "differing_options",
     "flatten",

@@ -54,6 +54,25 @@ def set_options(config: TransferConfig, options: Mapping[str, Any]) -> None:
         setattr(value_of(config, section) if section else config, name, value)
 
 
+def check_rules(config: Any, *rules: tuple[str, bool, str]) -> None:
+    """Refuse a config that breaks one of some rules.
+
+    Args:
+        config: a config.
+        rules: of each, the dotted name of an option, whether its value is right, and what it must be, as in "empty".
+
+    Raises:
+        InputError: a value is not right; the message names the first one.
+
+    Example:
+        >>> config = tfl.TransferConfig(seed=3)
+        >>> check_rules(config, ("seed", config.seed > 0, "above 0"), ("strategy", bool(config.strategy), "a name"))
+    """
+    for path, is_right, rule in rules:
+        if not is_right:
+            raise InputError(f"`{path}` must be {rule}. Received: {path}={value_of(config, path)!r}.")
+
+
 def check_option(path: str) -> None:
     """Raise `InputError` with a suggestion if a dotted path is not an option of `TransferConfig`.
 

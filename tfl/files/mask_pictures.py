@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from etils import epath
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from tfl.files.writing import expand_home, make_folder, write_atomically
 
@@ -63,7 +63,9 @@ def palette() -> np.ndarray:
 def _size(path: str, mask: np.ndarray) -> tuple[int, int]:
     """Return the width and the height of a picture as displayed; those of the mask if Pillow cannot read it."""
     try:
-        with Image.open(path) as picture:
-            return ImageOps.exif_transpose(picture).size
+        with Image.open(path) as picture:  # its pixels are not decoded
+            width, height = picture.size
+            is_on_its_side = picture.getexif().get(ExifTags.Base.Orientation) in range(5, 9)
+            return (height, width) if is_on_its_side else (width, height)
     except OSError:
         return mask.shape[1], mask.shape[0]

@@ -7,11 +7,10 @@ import numpy as np
 from etils import epath
 
 from tfl.build import load_splits
-from tfl.config import SUPERVISED, PretrainConfig, TransferConfig, value_of
+from tfl.config import SUPERVISED, PretrainConfig, TransferConfig, check_rules
 from tfl.config.seeds import check_seeds
 from tfl.config.ways import check_sizes
 from tfl.data import Splits, reading_explained
-from tfl.errors import InputError
 from tfl.evaluation import read_predictions
 from tfl.progress import say
 from tfl.recipe.inner_runs import prepare_pretraining
@@ -114,7 +113,8 @@ def _checked(config: TransferConfig) -> TransferConfig:
         InputError: an option is not as it must be.
     """
     check_one_class(config)
-    for path, is_right, rule in (
+    check_rules(
+        config,
         ("pretrain.source", bool(config.pretrain.source), "the data to pre-train on"),
         (
             "pretrain.method",
@@ -124,9 +124,7 @@ def _checked(config: TransferConfig) -> TransferConfig:
         ("backbone.weights", config.backbone.weights == "none", "'none', because each network is pre-trained anew"),
         ("scratch.epochs", not config.scratch.epochs, "0: no comparison from scratch"),
         ("strategy", "worker" not in config.strategy, "one process"),
-    ):
-        if not is_right:
-            raise InputError(f"`{path}` must be {rule}. Received: {path}={value_of(config, path)!r}.")
+    )
     return config
 
 

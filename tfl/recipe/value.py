@@ -9,7 +9,7 @@ import numpy as np
 from etils import epath
 
 from tfl.build import load_splits
-from tfl.config import TransferConfig, value_of
+from tfl.config import TransferConfig, check_rules
 from tfl.config.seeds import check_seeds
 from tfl.config.ways import FROZEN, WAYS, check_sizes, check_ways
 from tfl.data import Splits, reading_explained
@@ -168,14 +168,13 @@ def _config(config: TransferConfig) -> TransferConfig:
         InputError: nothing is pre-trained, or the head cannot be solved.
     """
     check_one_class(config)
-    for path, is_right, rule in (
+    check_rules(
+        config,
         ("backbone.weights", config.backbone.weights != "none", "pretrained weights, whose worth is measured"),
         ("pretrain.source", not config.pretrain.source, "empty: pre-train first, and give its run as backbone.weights"),
         ("head.hidden_units", not config.head.hidden_units, "empty, because the head is solved"),
         ("strategy", "worker" not in config.strategy, "one process"),
-    ):
-        if not is_right:
-            raise InputError(f"`{path}` must be {rule}. Received: {path}={value_of(config, path)!r}.")
+    )
     copy = TransferConfig.from_dict(config.to_dict())
     copy.probe.folds, copy.features.views, copy.data.train_examples_per_class = 0, 0, 0
     copy.finetune.epochs = copy.finetune.epochs or FINETUNE_EPOCHS

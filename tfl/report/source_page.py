@@ -9,10 +9,9 @@ from tfl.data import Splits
 from tfl.files.writing import write_text
 from tfl.report.blocks import Charts, Section, Table, Text
 from tfl.report.charts import Chart, Series, draw
-from tfl.report.finding import Finding
 from tfl.report.head import Head, Tile
 from tfl.report.page import fill_template
-from tfl.report.value_page import COVERS
+from tfl.report.value_page import COVERS, findings_of, measured_line
 from tfl.report.wording import interval, percent
 from tfl.selection.source_sizes import SourcePoint
 
@@ -67,25 +66,20 @@ def write_source_page(
             )
         ],
     )
-    findings = [
-        Finding("problem" if text.startswith("Negative") else "advice", 100 - place, text)
-        for place, text in enumerate(sentences)
-    ]
     blocks = [Charts([_chart(points, several)]), table, Text(COVERS)]
     sections = [Section("source", "Accuracy over pre-training data", blocks)]
-    write_text(folder / SOURCE_PAGE, fill_template(head, findings, sections, has_pictures=False))
+    write_text(folder / SOURCE_PAGE, fill_template(head, findings_of(sentences), sections, has_pictures=False))
 
 
 def _chart(points: Sequence[SourcePoint], several: str) -> Chart:
     """Return the chart of the points with examples, and a line at the accuracy of random weights."""
     random, *own = points
-    xs, ys = [one.examples for one in own], [one.accuracy for one in own]
-    series = [Series("", [one.examples] * 2, [one.low, one.high], "first") for one in own]
-    series += [Series("Pre-trained", xs, ys, "first"), Series("", xs, ys, "first", sizes=[3.0] * len(own))]
+    xs = [one.examples for one in own]
+    series = measured_line("Pre-trained", xs, own, "first")
     series.append(Series("Random weights", [xs[0], xs[-1]], [random.accuracy] * 2, "guide"))
     return draw(
         series,
-        alt=f"Test accuracy after pre-training on all {several}: {percent(ys[-1])}; random weights: "
+        alt=f"Test accuracy after pre-training on all {several}: {percent(own[-1].accuracy)}; random weights: "
         f"{percent(random.accuracy)}.",
         caption="Test accuracy, mean over the seeds; a vertical line is its 95 % interval.",
         x_label=f"{several} of pre-training",

@@ -1,6 +1,7 @@
 """Write `value.html`: accuracy over labels with and without pre-training, and what follows from it."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from etils import epath
 
@@ -64,11 +65,40 @@ def write_value_page(
         f"{len(splits.train) + len(splits.validation):,} labelled {nouns[1]}, {len(splits.test):,} test {nouns[1]}.",
         tiles=[_tile(summary, way) for way in dict.fromkeys(point.way for point in summary.points)],
     )
-    findings = [
+    write_text(folder / VALUE_PAGE, fill_template(head, findings_of(summary.sentences), sections, has_pictures=False))
+
+
+def findings_of(sentences: Sequence[str]) -> list[Finding]:
+    """Return the sentences of an answer as findings in the same order; negative transfer is a problem."""
+    return [
         Finding("problem" if text.startswith("Negative") else "advice", 100 - place, text)
-        for place, text in enumerate(summary.sentences)
+        for place, text in enumerate(sentences)
     ]
-    write_text(folder / VALUE_PAGE, fill_template(head, findings, sections, has_pictures=False))
+
+
+class MeasuredPoint(Protocol):
+    """An accuracy with its interval."""
+
+    @property
+    def accuracy(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+
+
+def measured_line(name: str, xs: Sequence[float], points: Sequence[MeasuredPoint], style: str) -> list[Series]:
+    """Return a line through points, with a dot and a vertical line of the interval at each.
+
+    Args:
+        name: for the legend.
+        xs: of the points.
+        points: the accuracies.
+        style: of the line.
+    """
+    ys = [one.accuracy for one in points]
+    intervals = [Series("", [x] * 2, [one.low, one.high], style) for x, one in zip(xs, points, strict=True)]
+    return [*intervals, Series(name, xs, ys, style), Series("", xs, ys, style, sizes=[3.0] * len(xs))]
 
 
 def _tile(summary: Summary, way: str) -> Tile:
@@ -83,10 +113,7 @@ def label_chart(points: Sequence[Point]) -> Chart:
     ways = list(dict.fromkeys(point.way for point in points))
     for way in ways:
         own = [point for point in points if point.way == way]
-        series += [Series("", [one.labels] * 2, [one.low, one.high], STYLES[way]) for one in own]
-        xs, ys = [one.labels for one in own], [one.accuracy for one in own]
-        series.append(Series(sentence_start(SPOKEN[way]), xs, ys, STYLES[way]))
-        series.append(Series("", xs, ys, STYLES[way], sizes=[3.0] * len(own)))
+        series += measured_line(sentence_start(SPOKEN[way]), [one.labels for one in own], own, STYLES[way])
     last = ", ".join(
         f"{SPOKEN[way]} {percent([point.accuracy for point in points if point.way == way][-1])}" for way in ways
     )

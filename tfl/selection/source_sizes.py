@@ -61,7 +61,7 @@ def describe(points: Sequence[SourcePoint]) -> tuple[str, ...]:
     """Return what the points say, in sentences: what all examples brought, and whether the last ones still did."""
     first, last, before = points[0], points[-1], points[-2]
     found = [
-        f"Pre-training on all {last.examples:,.0f} examples of the source gives accuracy {last.accuracy:.3f} "
+        f"Pre-training on all {last.examples:,.0f} training examples of the source gives accuracy {last.accuracy:.3f} "
         f"({last.low:.3f} to {last.high:.3f}); random weights give {first.accuracy:.3f}."
     ]
     if last.accuracy < first.accuracy:

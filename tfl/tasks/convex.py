@@ -43,10 +43,7 @@ class SoftmaxCrossEntropy(Convex):
     def loss_and_residual(self, outputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `Convex`."""
         rows = np.arange(len(outputs))
-        shifted = outputs - outputs.max(axis=1, keepdims=True)
-        residual = np.exp(shifted)
-        total = residual.sum(axis=1)
-        residual /= total[:, None]
+        shifted, total, residual = _softmax(outputs)
         loss = np.log(total) - shifted[rows, targets]
         residual[rows, targets] -= 1.0
         return loss, residual
@@ -55,7 +52,7 @@ class SoftmaxCrossEntropy(Convex):
         """See `Convex`."""
         probabilities = residual.copy()
         probabilities[np.arange(len(targets)), targets] += 1.0
-        return np.diag(weights @ probabilities) - (probabilities * weights[:, None]).T @ probabilities
+        return _curvature_of_softmax(probabilities, weights)
 
 
 class SoftmaxOfShares(Convex):
@@ -63,10 +60,7 @@ class SoftmaxOfShares(Convex):
 
     def loss_and_residual(self, outputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `Convex`."""
-        shifted = outputs - outputs.max(axis=1, keepdims=True)
-        residual = np.exp(shifted)
-        total = residual.sum(axis=1)
-        residual /= total[:, None]
+        shifted, total, residual = _softmax(outputs)
         targets = targets.astype(outputs.dtype, copy=False)
         loss = np.log(total) - np.einsum("nk,nk->n", targets, shifted)
         residual -= targets
@@ -75,7 +69,20 @@ class SoftmaxOfShares(Convex):
     def curvature(self, residual: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """See `Convex`."""
         probabilities = residual + targets.astype(residual.dtype, copy=False)
-        return np.diag(weights @ probabilities) - (probabilities * weights[:, None]).T @ probabilities
+        return _curvature_of_softmax(probabilities, weights)
+
+
+def _softmax(outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the outputs less the largest of their row, the sums of their exponentials, and the probabilities."""
+    shifted = outputs - outputs.max(axis=1, keepdims=True)
+    probabilities = np.exp(shifted)
+    total = probabilities.sum(axis=1)
+    probabilities /= total[:, None]
+    return shifted, total, probabilities
+
+
+def _curvature_of_softmax(probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    return np.diag(weights @ probabilities) - (probabilities * weights[:, None]).T @ probabilities
 
 
 class SigmoidCrossEntropy(Convex):
