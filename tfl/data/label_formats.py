@@ -1,4 +1,4 @@
-"""The formats of true labels: a class, a set of labels, values, a mask, or boxes. Each task has one of these formats."""
+"""The formats of true labels: a class, a set of labels, values, a mask, or boxes. Each task has one of them."""
 
 import abc
 from collections.abc import Sequence

@@ -11,12 +11,16 @@ from tfl.data.boxes.text import LabelledBox
 from tfl.errors import InputError
 
 _PARTS = ("images", "annotations", "categories")
+_KEYS = ("file_name", "bbox")
 _MAIN = "instances_"  # COCO has files of captions and key points beside those of boxes
 
 
 def is_coco(file: str) -> bool:
     """Return whether a file may be a COCO file of boxes by its name and its parts."""
-    return file.lower().endswith(".json") and _has_parts(Path(file).read_bytes())
+    if not file.lower().endswith(".json"):
+        return False
+    content = Path(file).read_bytes()
+    return sum(f'"{key}"'.encode() in content for key in (*_PARTS, *_KEYS)) > 1  # a file that is cut short lacks some
 
 
 def read_coco(files: Sequence[str], images: Images, root: Path) -> Annotations:
@@ -28,12 +32,17 @@ def read_coco(files: Sequence[str], images: Images, root: Path) -> Annotations:
         root: the folder.
 
     Raises:
-        InputError: a file is not whole JSON, two files have different classes, or two are of one split.
+        InputError: a file is not whole JSON, none has boxes, or two files have different classes.
     """
     main = [file for file in files if Path(file).name.startswith(_MAIN)] or list(files)
     splits = splits_of(main, root)
     contents = {file: _parse(file) for file in main}
     contents = {file: content for file, content in contents.items() if _may_hold_boxes(content)}
+    if not contents:
+        raise InputError(
+            "`data.source` must have a COCO file with lists of images, annotations with a bbox, and categories. "
+            f"Received: {', '.join(main)}."
+        )
     notes = [f"Not read: {file}, which has no boxes." for file in files if file not in contents]
     names = _names(contents)
     found: list[Annotation] = []
@@ -52,10 +61,6 @@ def read_coco(files: Sequence[str], images: Images, root: Path) -> Annotations:
     return Annotations(found, names, tuple(alone), tuple(notes))
 
 
-def _has_parts(content: bytes) -> bool:
-    return all(f'"{part}"'.encode() in content for part in _PARTS)
-
-
 def _parse(file: str) -> dict[str, Any]:
     try:
         content = json.loads(Path(file).read_text("utf-8-sig"))
@@ -64,10 +69,7 @@ def _parse(file: str) -> dict[str, Any]:
         raise InputError(f"`data.source` must have whole JSON files. Received: {file}: {reason}.") from error
     except OSError as error:
         raise InputError(f"`data.source` must be readable. Received: {file}: {error.strerror or error}.") from error
-    wrong = [part for part in _PARTS if not isinstance(content, dict) or not _is_list_of_dicts(content.get(part))]
-    if wrong:
-        raise InputError(f"`data.source` must have COCO files with a list `{wrong[0]}`. Received: {file} without it.")
-    return content
+    return content if isinstance(content, dict) else {}
 
 
 def _is_list_of_dicts(value: Any) -> bool:
@@ -75,8 +77,12 @@ def _is_list_of_dicts(value: Any) -> bool:
 
 
 def _may_hold_boxes(content: Mapping[str, Any]) -> bool:
-    items = content["annotations"]
-    return bool(content["categories"]) and (not items or any("bbox" in item for item in items))
+    items = content.get("annotations")
+    return (
+        all(_is_list_of_dicts(content.get(part)) for part in _PARTS)
+        and bool(content["categories"])
+        and (not items or any("bbox" in item for item in items))
+    )
 
 
 def _names(contents: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
