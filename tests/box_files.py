@@ -50,15 +50,17 @@ def write_yolo(folder: Path, names: tuple[str, ...] = ("cat", "dog")) -> Path:
     """Write pictures into `images`, text files into `labels`, and `data.yaml`."""
     for seed, (name, own) in enumerate(BOXES.items()):
         draw(folder / "images" / f"{name}.png", own, seed=seed)
-        lines = [
-            f"{names.index(label)} {(x1 + x2) / 2 / WIDTH} {(y1 + y2) / 2 / HEIGHT} {(x2 - x1) / WIDTH} {(y2 - y1) / HEIGHT}"
-            for x1, y1, x2, y2, label in own
-        ]
+        lines = [_yolo_line(names.index(label), (x1, y1, x2, y2)) for x1, y1, x2, y2, label in own]
         file = folder / "labels" / f"{name}.txt"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("\n".join(lines))
     (folder / "data.yaml").write_text(json.dumps({"names": list(names), "nc": len(names)}))
     return folder
+
+
+def _yolo_line(number: int, corners: tuple) -> str:
+    x1, y1, x2, y2 = corners
+    return f"{number} {(x1 + x2) / 2 / WIDTH} {(y1 + y2) / 2 / HEIGHT} {(x2 - x1) / WIDTH} {(y2 - y1) / HEIGHT}"
 
 
 def coco_content(folder: str = "images") -> dict:

@@ -56,7 +56,7 @@ def read_yolo(texts: Sequence[str], images: Images, tree: Folder) -> Annotations
     splits = splits_of([*used, *bare], root)
     found = [_read(file, image, splits[image], names) for image, file in used.items()]
     found += [Annotation(path, path, splits[path]) for path in bare]
-    notes = (f"{len(bare)} images have no file of boxes, which means no object.",) if bare else ()
+    notes = (f"Images without a file of boxes, which have no object: {len(bare)}.",) if bare else ()
     return Annotations(found, names or (), tuple(alone), notes)
 
 
