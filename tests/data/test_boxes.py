@@ -400,7 +400,7 @@ def test_a_file_may_be_named_itself(tmp_path):
     with pytest.raises(InputError, match="without 'class', with path, x1"):
         (tmp_path / "x.csv").write_text("path,x1,y1,x2,y2\na.png,1,2,3,4\n")
         load(tmp_path / "x.csv")
-    with pytest.raises(InputError, match=r"must name a folder that exists.*Did you mean '.*x\.csv'"):
+    with pytest.raises(InputError, match=r"must name a folder or a file that exists.*Did you mean '.*x\.csv'"):
         load(tmp_path / "xx.csv")
     with pytest.raises(InputError, match="must name a folder, a JSON file or a table"):
         load(coco / "images" / "a.png")

@@ -47,7 +47,9 @@ def existing_annotations(path: str, argument: str) -> Path:
     """
     place = Path(expand_home(path, argument))
     if not place.exists():
-        raise InputError(f"`{argument}` must name a folder that exists. Received: boxes:{path}.{nearest(place)}")
+        raise InputError(
+            f"`{argument}` must name a folder that exists. Received: boxes:{path}.{nearest(place, Path.exists)}"
+        )
     if not place.is_dir() and place.suffix.lower() not in (".json", *TABLES):
         raise InputError(f"`{argument}` must name a folder, a JSON file or a table. Received: boxes:{path}.")
     return place

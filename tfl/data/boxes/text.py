@@ -5,7 +5,7 @@ The text of a box is its four corners and the name of its class, as in `81 88 52
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,7 @@ PADDING = -1  # class number of a row that is no box
 _CROWD = "crowd "
 _BOX = re.compile(rf"(?P<crowd>{_CROWD})?(?P<corners>\S+ \S+ \S+ \S+) (?P<name>.+)")
 _COLUMNS = 5  # x1, y1, x2, y2, class
+Number = TypeVar("Number", int, np.ndarray)
 
 
 class LabelledBox(NamedTuple):
@@ -80,7 +81,7 @@ def to_rows(text: str, numbers: Mapping[str, int]) -> np.ndarray:
     return np.array(rows, np.float32).reshape(-1, _COLUMNS)
 
 
-def crowd_of(number: int) -> int:
+def crowd_of(number: Number) -> Number:
     """Return the class number of a crowd of a class: -2 for class 0, -3 for class 1; its own inverse."""
     return PADDING - 1 - number
 
