@@ -71,10 +71,11 @@ def search_options(
     """Search for the values of some options with the smallest held-out loss.
 
     The first trial has the values of the config, if the ranges have them. Trials with the same frozen network share its
-    stored features. A trial whose loss in fine-tuning is above the median of the earlier trials at the same epoch trains
-    no longer, and counts with its best weights so far. The loss is that of cross-validation on train and validation if the head is only solved on folds,
-    and else that of the validation split. The test split is taken out of the data before the first trial. The loss of
-    the best of many trials is a little too small: train the best config, and look at its test result.
+    stored features. A trial whose loss in fine-tuning is above the median of the earlier trials at the same epoch
+    trains no longer, and counts with its best weights so far. The loss is that of cross-validation on train and
+    validation if the head is only solved on folds, and else that of the validation split. The test split is taken out
+    of the data before the first trial. The loss of the best of many trials is a little too small: train the best
+    config, and look at its test result.
 
     Args:
         config: all other options.
