@@ -7,13 +7,7 @@ import keras
 import tensorflow as tf
 from etils import epath
 
-from tfl.export.graph import (
-    PROBABILITIES,
-    batch_spec,
-    decode_batch,
-    metadata_to_json,
-    probabilities_of,
-)
+from tfl.export.graph import batch_spec, decode_batch, metadata_to_json, outputs_of
 from tfl.export.model_files import METADATA_NAME
 from tfl.models.classifier import Metadata
 
@@ -45,7 +39,7 @@ def write_saved_model(model: keras.Model, metadata: Metadata, path: epath.PathLi
     def of_prepared(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         logits = model(tf.cast(inputs, model.input.dtype), training=False)
         labels = tf.tile(tf.constant([names]), [tf.shape(inputs)[0], 1])
-        return {PROBABILITIES: probabilities_of(logits, metadata), CLASS_NAMES: labels}
+        return {**outputs_of(logits, metadata), CLASS_NAMES: labels}
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name=raw_name)])
     def of_bytes(encoded: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -91,6 +91,8 @@ class Task(abc.ABC):
         nouns: names for the meaning of one output, and of several, for people.
         output_kind: description of the outputs, for people.
         stands_on: what the head gets for each example: "vector", one row of features, or "map", one for each position.
+        agreement: what `agree` measures, for people.
+        further_outputs: names of the outputs that exported models have beside the scores.
         compared_as: name of the task whose rules apply when its scores are compared with those of other runs.
     """
 
@@ -108,6 +110,8 @@ class Task(abc.ABC):
     nouns: ClassVar[tuple[str, str]] = ("class", "classes")
     output_kind: ClassVar[str] = "one logit a class"
     stands_on: ClassVar[str] = "vector"
+    agreement: ClassVar[str] = "agreement of values"
+    further_outputs: ClassVar[tuple[str, ...]] = ()
     columns: ClassVar[str] = "p_"  # prefix of the columns of a table of predictions, one for each name
 
     @property
@@ -168,21 +172,6 @@ class Task(abc.ABC):
             num_outputs: K of the model.
         """
 
-    def refuse_maps(self, what: str) -> None:
-        """Refuse what tfl cannot do yet with a model that gives a map for each example.
-
-        Args:
-            what: it, as in "be served".
-
-        Raises:
-            InputError: the task stands on maps.
-        """
-        if self.stands_on == "map":
-            raise InputError(
-                f"`model` must give one answer for each example to {what}. Received: a model for {self.name}. "
-                "Did you mean model.keras, which plain Keras loads, or tfl predict?"
-            )
-
     # From outputs to predictions.
 
     def collect(self, outputs: tf.Tensor, labels: tf.Tensor | None) -> tf.Tensor:
@@ -211,6 +200,10 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def decode(self, outputs: tf.Tensor, temperature: float) -> tf.Tensor:
         """Return the scores `(N, C)` float32, computed in the TensorFlow graph, as in exported models."""
+
+    def decode_further(self, scores: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return the tensors of `further_outputs` by their names, computed from the scores in the graph."""
+        return {}
 
     @abc.abstractmethod
     def is_correct(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -299,7 +292,18 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def agree(self, scores: np.ndarray, expected: np.ndarray) -> np.ndarray:
-        """Return for each example whether two tables of scores predict the same, bool `(N,)`, for the certificate."""
+        """Return how far two tables of scores predict the same, for the certificate, `(N,)`.
+
+        For each example whether they do, bool; for maps the share of its positions where they do, in [0, 1].
+        """
+
+    def distance(self, outputs: np.ndarray, recorded: np.ndarray) -> np.ndarray:
+        """Return how far two tables of predictions of the same examples are apart, `(N,)`.
+
+        By default the largest difference of a score, divided by the largest recorded score if that is above 1.
+        """
+        scores, expected = self.table_scores(outputs), self.table_scores(recorded)
+        return np.abs(scores - expected).max(axis=1) / np.maximum(1.0, np.abs(expected).max(axis=1))
 
     def spread(self, expected: np.ndarray) -> float:
         """Return the scale of the scores: differences are divided by it before a comparison with a tolerance."""
