@@ -204,7 +204,7 @@ class Segmentation(Task):
         return self.decide(scores).astype(np.uint8)
 
     def answer(self, scores: np.ndarray, names: Sequence[str], top: int) -> dict[str, Any]:
-        """See `Task`: the share of the positions of each class that occurs, the largest first; of a row of `kept`."""
+        """See `Task`: the share of the positions of each class that occurs, the largest first; of a mask."""
         shares = _shares(scores, len(names))
         order = np.argsort(-shares, kind="stable")
         return {"areas": [{"class": names[k], "share": float(shares[k])} for k in order if shares[k] > 0]}
