@@ -247,5 +247,6 @@ def _number_failures(result: dict[str, Any], product: Product, limits: Limits, m
         differ = wrong if metadata.task.stands_on == "vector" else ""  # a part of each map differs
         text = f"{metadata.task.agreement} {share:.2%} is below {limits.min_agreement:.2%}{differ}"
         return [] if share >= limits.min_agreement and np.isfinite(difference) else [text]
-    text = f"a probability differs by {difference:.2g}, more than {limits.tolerance:.2g}"
-    return [] if difference <= limits.tolerance else [text]
+    tolerance = limits.tolerance * metadata.task.tolerance_factor
+    text = f"a probability differs by {difference:.2g}, more than {tolerance:.2g}"
+    return [] if difference <= tolerance else [text]

@@ -53,6 +53,7 @@ class Segmentation(Task):
     stands_on = "map"
     further_outputs = (MASK,)
     agreement = "mask agreement"
+    tolerance_factor = 10.0  # the largest difference of millions of scores is larger than that of a hundred
     columns = "iou_"
 
     @property

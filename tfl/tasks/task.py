@@ -92,6 +92,7 @@ class Task(abc.ABC):
         output_kind: description of the outputs, for people.
         stands_on: what the head gets for each example: "vector", one row of features, or "map", one for each position.
         agreement: what `agree` measures, for people.
+        tolerance_factor: how many times the limit for float32 exports a score may differ, for the certificate.
         further_outputs: names of the outputs that exported models have beside the scores.
         compared_as: name of the task whose rules apply when its scores are compared with those of other runs.
     """
@@ -111,6 +112,7 @@ class Task(abc.ABC):
     output_kind: ClassVar[str] = "one logit a class"
     stands_on: ClassVar[str] = "vector"
     agreement: ClassVar[str] = "agreement of values"
+    tolerance_factor: ClassVar[float] = 1.0
     further_outputs: ClassVar[tuple[str, ...]] = ()
     columns: ClassVar[str] = "p_"  # prefix of the columns of a table of predictions, one for each name
 
