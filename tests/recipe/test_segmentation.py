@@ -20,8 +20,6 @@ from tfl.features.positions import rows_of_positions
 from tfl.files.mask_pictures import palette
 from tfl.models.classifier import logits_layer, split_at_features
 from tfl.report import write_report
-from tfl.serving import ServeOptions
-from tfl.serving.model import ServedModel
 
 TASK = {"task.name": "segmentation", "segmentation.ignore_label": VOID, "data.augmentation": "none"}
 COUNTS = {"train": 24, "val": 8, "test": 8}
@@ -167,12 +165,8 @@ def test_what_a_head_on_maps_does_not_have_is_refused_in_one_line(options, messa
 
 def test_what_is_not_there_yet_for_maps_is_refused_in_one_line(run):
     result, _, config = run
-    with pytest.raises(InputError, match=r"`model` must give one answer for each example to be exported"):
-        tfl.export_workdir(result.workdir)
     with pytest.raises(InputError, match=r"`data\.source` must have labels that records hold"):
         tfl.convert_data(config, result.workdir / "records")
-    with pytest.raises(InputError, match=r"`model` must give one answer for each example to be served"):
-        ServedModel(ServeOptions(str(result.workdir)))._load()
 
 
 def test_masks_are_refused_for_a_model_that_gives_none(tmp_path):

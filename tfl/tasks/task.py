@@ -45,7 +45,7 @@ class Headline:
     @property
     def noun(self) -> str:
         """The metric in words."""
-        return self.metric.replace("_", " ")
+        return self.metric.replace("_", " ").replace(" iou", " IoU")
 
 
 ACCURACY = Headline("accuracy", higher_is_better=True, is_share=True, digits=".4f")
