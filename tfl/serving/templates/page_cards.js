@@ -77,7 +77,7 @@ function showAnswer(parts, answer) {
 }
 
 function showMask(parts, answer) {
-  parts.card.classList.add("masked");
+  parts.card.dataset.answer = "mask";
   const figure = parts.pictures.querySelector("figure"), layers = make("div", "", "layers"), mask = make("img");
   mask.src = answer.mask;
   mask.alt = "The class of each pixel as a colour; the table names them";
