@@ -194,6 +194,8 @@ def describe(name: str, entry: dict[str, Any]) -> str:
     parts = [f"  {name}: {entry['bytes'] / 1e6:.2f} MB"]
     if "max_difference" in entry:
         parts += [f"max |Δp| {entry['max_difference']:.1e}", f"agreement {entry['agreement']:.2%}"]
+    if "mean_iou" in entry:
+        parts.append(f"mean IoU {entry['mean_iou']:.4f}")
     parts += [f"{part['input']} {part['batch']}: {part['median_ms']:.1f} ms" for part in entry["latency"]]
     return ", ".join(parts)
 
