@@ -20,6 +20,7 @@ class LabelFormat(abc.ABC):
             classes may have weights.
         has_names: whether labels stand for names from the data.
         is_numbered_by_tfl: whether tfl itself makes the labels of an index, so that a run need not check them.
+        are_files: whether a label is a file of its own, which a table names.
         form: the allowed numbers, see `tfl.models.labels.LabelRule`.
         soft_form: the allowed numbers if soft labels are allowed too.
     """
@@ -27,6 +28,7 @@ class LabelFormat(abc.ABC):
     has_one_class: bool = False
     has_names: bool = True
     is_numbered_by_tfl: bool = False
+    are_files: bool = False
     form: str
     soft_form: str
 
@@ -226,6 +228,7 @@ class MaskLabels(LabelFormat):
     """A class for each position of an example: the label is a mask, and the index holds a digest of it."""
 
     is_numbered_by_tfl = True
+    are_files = True
     form = soft_form = "any"
 
     def describe_misfit(self, labels: np.ndarray) -> str:
