@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 from etils import epath
-from PIL import ExifTags, Image
+from PIL import Image
 
+from tfl.files.pictures import displayed_size
 from tfl.files.writing import expand_home, make_folder, write_atomically
 
 
@@ -34,7 +35,8 @@ def write_masks(folder: str, paths: Sequence[str], masks: np.ndarray) -> list[st
     for path, mask in zip(paths, masks, strict=True):
         file = root / Path(os.path.relpath(os.path.abspath(path), above)).with_suffix(".png")  # noqa: PTH100
         make_folder(file.parent)
-        picture = Image.fromarray(mask).resize(_size(path, mask), Image.Resampling.NEAREST)
+        size = displayed_size(path) or (mask.shape[1], mask.shape[0])
+        picture = Image.fromarray(mask).resize(size, Image.Resampling.NEAREST)
         picture.putpalette(palette().ravel().tolist())
         write_atomically(file, functools.partial(_save, picture))
         written.append(os.fspath(file))
@@ -58,14 +60,3 @@ def palette() -> np.ndarray:
     channels = np.arange(3)
     bits = [((numbers >> (3 * place + channels)) & 1) << (7 - place) for place in range(8)]
     return np.sum(bits, axis=0).astype(np.uint8)
-
-
-def _size(path: str, mask: np.ndarray) -> tuple[int, int]:
-    """Return the width and the height of a picture as displayed; those of the mask if Pillow cannot read it."""
-    try:
-        with Image.open(path) as picture:  # its pixels are not decoded
-            width, height = picture.size
-            is_on_its_side = picture.getexif().get(ExifTags.Base.Orientation) in range(5, 9)
-            return (height, width) if is_on_its_side else (width, height)
-    except OSError:
-        return mask.shape[1], mask.shape[0]

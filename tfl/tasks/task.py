@@ -15,7 +15,7 @@ from tfl.tasks.convex import Convex
 from tfl.tasks.loss_options import LossOptions
 
 CALIBRATION, PER_CLASS, CONFUSION = "calibration", "per_class", "confusion_matrix"
-REGIONS = "regions"
+REGIONS, BOXES = "regions", "boxes"
 SELECTIVE, PRECISION, CONFORMAL = "selective", "precision_thresholds", "conformal"
 OF_CLASSIFIERS = (CALIBRATION, PER_CLASS, SELECTIVE, PRECISION)
 
@@ -90,7 +90,9 @@ class Task(abc.ABC):
         standardizes: whether targets are scaled to mean 0 and standard deviation 1 while a head is trained.
         nouns: names for the meaning of one output, and of several, for people.
         output_kind: description of the outputs, for people.
-        stands_on: what the head gets for each example: "vector", one row of features, or "map", one for each position.
+        stands_on: what the head gets for each example: "vector", one row of features, "map", one for each position, or
+            "boxes", one for each cell that may have a box.
+        source: the kind of source that has its labels, as in "masks"; "" if several have them.
         compared_as: name of the task whose rules apply when its scores are compared with those of other runs.
     """
 
@@ -108,6 +110,7 @@ class Task(abc.ABC):
     nouns: ClassVar[tuple[str, str]] = ("class", "classes")
     output_kind: ClassVar[str] = "one logit a class"
     stands_on: ClassVar[str] = "vector"
+    source: ClassVar[str] = ""
     columns: ClassVar[str] = "p_"  # prefix of the columns of a table of predictions, one for each name
 
     @property
@@ -175,9 +178,9 @@ class Task(abc.ABC):
             what: it, as in "be served".
 
         Raises:
-            InputError: the task stands on maps.
+            InputError: the task stands on maps or boxes.
         """
-        if self.stands_on == "map":
+        if self.stands_on != "vector":
             raise InputError(
                 f"`model` must give one answer for each example to {what}. Received: a model for {self.name}. "
                 "Did you mean model.keras, which plain Keras loads, or tfl predict?"
@@ -314,6 +317,11 @@ class Task(abc.ABC):
         """Whether `kept` gives a mask for each example, which prediction writes as a picture."""
         return False
 
+    @property
+    def answers_boxes(self) -> bool:
+        """Whether `kept` gives boxes for each example, rows of x1, y1, x2, y2, score, class in pixels of the input."""
+        return False
+
     def kept(self, scores: np.ndarray) -> np.ndarray:
         """Return what is kept of the scores of a batch for its answers; `answer` and `table_row` take its rows."""
         return scores
@@ -325,6 +333,10 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def table_row(self, scores: np.ndarray, names: Sequence[str], top: int) -> list[str]:
         """Return the answer for one example with scores `(C,)`, as cells of a table."""
+
+    def table_rows(self, scores: np.ndarray, names: Sequence[str], top: int) -> list[list[str]]:
+        """Return the answer for one example as the rows of a table; by default one row."""
+        return [self.table_row(scores, names, top)]
 
 
 def refuse_impossible(scores: np.ndarray, possible: np.ndarray, ids: Sequence[str]) -> None:
