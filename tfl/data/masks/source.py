@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfl import progress
-from tfl.data.folder import FileSource, encode_paths, make_file_source
+from tfl.data.folder import FileSource, FilesWithLabels, encode_paths, make_file_source
 from tfl.data.label_formats import LabelFormat
 from tfl.data.masks.mask_file import ScannedMask, digest_of, read_values, scan_mask
 from tfl.data.masks.pairs import Pair, find_pairs
@@ -26,7 +26,7 @@ from tfl.inputs.scan import scan_files
 
 
 @dataclasses.dataclass(frozen=True)
-class MaskSource(FileSource):
+class MaskSource(FilesWithLabels):
     """Images and masks on disk. The label of an example is its mask; the index holds a digest of it.
 
     Attributes:
@@ -36,14 +36,6 @@ class MaskSource(FileSource):
 
     masks: tuple[str, ...] = ()
     table: MaskTable = dataclasses.field(default_factory=lambda: MaskTable((), (), -1, has_colours=False))
-
-    def examples(self, rows: np.ndarray) -> tf.data.Dataset:
-        """Return bytes of images, and class numbers uint8 `(H, W)` as labels; see `Source`."""
-
-        def join(example: dict[str, tf.Tensor], truth: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            return example | {"label": truth["label"]}
-
-        return tf.data.Dataset.zip(super().examples(rows), self.labels(rows)).map(join)
 
     def labels(self, rows: np.ndarray) -> tf.data.Dataset:
         """Return class numbers uint8 `(H, W)` alone; see `Source`."""
