@@ -49,9 +49,7 @@ def _rows(run: Run, extractor: Extractor, split: str) -> CellRows:
 
 def _solve(fitted: SolverRows, judged: SolverRows | None, task: Task, outputs: int, l2: float) -> ProbeResult:
     if judged is None:  # every example is for training, and λ is given
-        head = solve_head(
-            fitted.values, fitted.labels, l2=l2, target=task, num_outputs=outputs, weights=fitted.weights
-        )
+        head = solve_head(fitted.values, fitted.labels, l2=l2, target=task, num_outputs=outputs, weights=fitted.weights)
         return ProbeResult(head, ())
     return choose_head(
         fitted,

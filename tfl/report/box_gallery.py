@@ -12,9 +12,8 @@ from tfl.files.pictures import thumbnail
 from tfl.report.blocks import Block
 from tfl.report.facts import Facts
 from tfl.report.wording import count, figure
-from tfl.tasks.detection import ANSWERED_SCORE
-from tfl.tasks.detections import Detections
-from tfl.tasks.overlaps import overlaps
+from tfl.tasks.cells import SIDES, overlaps
+from tfl.tasks.detections import SURE, Detections
 
 BATCH = 8
 SIDE = 280  # pixels of the longer side of a picture
@@ -23,7 +22,7 @@ RIGHT = 0.5  # overlap with a true box of the same class from which a predicted 
 MOST_NAMES = 30  # in the legend
 BOXES_NOTE = (
     "The first picture of a photo has its true boxes, the second one the predicted boxes of a score of at least "
-    f"{ANSWERED_SCORE:g}, in the colours of the classes. A predicted box is right if at least half of its union with a "
+    f"{SURE:g}, in the colours of the classes. A predicted box is right if at least half of its union with a "
     "true box of its class is common to both."
 )
 
@@ -69,8 +68,9 @@ class _Photo:
 
     @classmethod
     def of(cls, found: np.ndarray, truth: np.ndarray) -> "_Photo":
-        shown, true = found[found[:, 4] >= ANSWERED_SCORE], truth[truth[:, 4] >= 0]
-        fits = (overlaps(true, shown) >= RIGHT) & (true[:, None, 4] == shown[None, :, 5])
+        shown, true = found[found[:, 4] >= SURE], truth[truth[:, 4] >= 0]
+        shared = overlaps(true[None, :, :SIDES], shown[None, :, :SIDES])[0].numpy()
+        fits = (shared >= RIGHT) & (true[:, None, 4] == shown[None, :, 5])
         return cls(true, shown, fits.any(axis=1), fits.any(axis=0))
 
     @property
@@ -163,7 +163,9 @@ def _drawn(pixels: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     picture = Image.fromarray(pixels)
     draw, colours = ImageDraw.Draw(picture), _colours()
     for *corners, number in boxes.tolist():
-        draw.rectangle(corners, outline=tuple(colours[int(number) % len(colours)]), width=max(1, round(LINE * len(pixels))))
+        draw.rectangle(
+            corners, outline=tuple(colours[int(number) % len(colours)]), width=max(1, round(LINE * len(pixels)))
+        )
     return np.asarray(picture)
 
 

@@ -9,15 +9,13 @@ import tensorflow as tf
 
 from tfl.data.label_formats import BoxLabels, LabelFormat
 from tfl.tasks.cell_loss import CellLoss
-from tfl.tasks.cells import MOST_BOXES, SIDES, choose_boxes
+from tfl.tasks.cells import MOST_BOXES, SIDES, choose_boxes, overlaps
 from tfl.tasks.classes import Multiclass
-from tfl.tasks.detections import PREDICTED, TRUTH, Detections
-from tfl.tasks.overlaps import overlaps
+from tfl.tasks.detections import FIRST, PREDICTED, SURE, TRUTH, Detections
 from tfl.tasks.task import BOXES, Headline, Outcomes, Statistic, Task, check_smoothing
 
 AGREED_OVERLAP = 0.9  # of two boxes at which two models agree
 AGREED_SCORE = 0.5  # boxes below it need no partner
-ANSWERED_SCORE = 0.3  # boxes below it are no answer for people
 
 
 class Detection(Task):
@@ -31,12 +29,12 @@ class Detection(Task):
     name = "detection"
     labels: ClassVar[LabelFormat] = BoxLabels()
     headline = Headline("ap", higher_is_better=True, is_share=False, digits=".4f", is_mean=False)
-    analyses = (BOXES,)
+    analyses = ()
     has_temperature = False
     output_kind = "logits and a box for each cell"
     stands_on = "boxes"
     source = "boxes"
-    columns = "ap50_"
+    columns = "boxes_"
 
     @property
     def solved_as(self) -> Task:
@@ -63,14 +61,19 @@ class Detection(Task):
     def collect(self, outputs: tf.Tensor, labels: tf.Tensor | None) -> tf.Tensor:
         """See `Task`: loss, predicted boxes and true boxes of each example, `(B, M)` float32."""
         found = tf.reshape(self.decode(outputs, 1.0), (-1, MOST_BOXES * PREDICTED))
+        classes = tf.fill((tf.shape(found)[0], 1), float(self.num_classes(outputs.shape[-1])))
         if labels is None:
-            return tf.concat([tf.zeros_like(found[:, :1]), found], axis=1)
+            return tf.concat([tf.zeros_like(classes), classes, found], axis=1)
         truth = tf.reshape(tf.cast(labels, tf.float32), (-1, labels.shape[1] * TRUTH))
-        return tf.concat([CellLoss()(labels, outputs)[:, None], found, truth], axis=1)
+        return tf.concat([CellLoss()(labels, outputs)[:, None], classes, found, truth], axis=1)
 
     def table_width(self, num_outputs: int) -> int:
         """See `Task`: without true boxes, whose number is that of the source."""
-        return 1 + MOST_BOXES * PREDICTED
+        return FIRST + MOST_BOXES * PREDICTED
+
+    def steady(self, rows: np.ndarray) -> np.ndarray:
+        """See `Task`: the loss; of two boxes of nearly the same score that overlap, rounding may choose the other one."""
+        return rows[:, :1]
 
     def scores(self, outputs: np.ndarray, temperature: float = 1.0) -> np.ndarray:
         """See `Task`: the predicted boxes, `(N, 100, 6)`."""
@@ -91,11 +94,11 @@ class Detection(Task):
         return np.asarray(scores)
 
     def is_correct(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Return whether the AP50 of an example alone is 1, bool `(N,)`."""
+        """Return whether all objects of an example are found without a false alarm, bool `(N,)`."""
         return self.headline_values(outputs, labels) == 1.0
 
     def outcomes(self, scores: np.ndarray, labels: np.ndarray) -> Outcomes:
-        """See `Task`; the confidence is the AP50 of the example, and `scores` are the rows of a table."""
+        """See `Task`; the confidence is the F1 of the example, and `scores` are the rows of a table."""
         each = self.headline_values(scores, labels)
         return Outcomes(np.zeros(len(each), np.int64), each == 1.0, each)
 
@@ -104,24 +107,21 @@ class Detection(Task):
         return Detections(outputs).losses
 
     def headline_values(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Return the AP50 of each example alone, `(N,)`; their mean is not that of all examples together."""
-        return Detections(outputs).each()
+        """Return the F1 of the boxes of each example, `(N,)`, see `Detections.quality`; their mean is no AP."""
+        return Detections(outputs).quality()
 
     def measure(self, outputs: np.ndarray, labels: np.ndarray) -> dict[str, float | int]:
         """See `Task`: the average precisions of COCO, and the loss."""
-        measured = {
-            name: values[0] for name, values in self.statistic(outputs, labels)(np.ones((1, len(outputs)))).items()
-        }
-        figures = {"loss": float(measured.pop("loss")), "num_examples": len(outputs)}
-        return figures | {name: float(value) for name, value in measured.items() if np.isfinite(value)}
+        values = {name: value for name, value in Detections(outputs).figures().items() if np.isfinite(value)}
+        return values | {"num_examples": len(outputs)}
 
     def statistic(self, outputs: np.ndarray, labels: np.ndarray) -> Statistic:
         """See `Task`."""
         return Detections(outputs).statistic()
 
     def table_scores(self, outputs: np.ndarray) -> np.ndarray:
-        """See `Task`: the AP50 of each class in each example, `(N, K)`; NaN if it does not occur there."""
-        return Detections(outputs).each_class()
+        """See `Task`: the number of boxes of each class in each example, `(N, K)`, see `Detections.sure`."""
+        return Detections(outputs).sure()
 
     def decisions(self, scores: np.ndarray) -> np.ndarray:
         """See `Task`: boxes have a column of their own, so the column of one decision is empty."""
@@ -133,10 +133,10 @@ class Detection(Task):
 
     def table_outputs(self, scores: np.ndarray, columns: Mapping[str, Sequence[Any]]) -> np.ndarray:
         """See `Task`; the boxes give the scores, too."""
-        return Detections.from_columns(columns).rows
+        return Detections.from_columns(columns, scores.shape[1]).rows
 
     def check_scores(self, scores: np.ndarray, ids: Sequence[str]) -> None:
-        """See `Task`: a class that does not occur in an example has no AP."""
+        """See `Task`: the boxes give the scores."""
 
     def agree(self, scores: np.ndarray, expected: np.ndarray) -> np.ndarray:
         """Return whether every box of a score of at least 0.5 has a partner of the same class, bool `(N,)`."""
@@ -175,11 +175,12 @@ class Detection(Task):
 
 
 def _answered(boxes: np.ndarray) -> np.ndarray:
-    return boxes[(boxes[:, 5] >= 0) & (boxes[:, 4] >= ANSWERED_SCORE)]
+    return boxes[(boxes[:, 5] >= 0) & (boxes[:, 4] >= SURE)]
 
 
 def _has_partners(boxes: np.ndarray, others: np.ndarray) -> bool:
     """Return whether each box of a high score has a partner of its class among all others."""
     sure = boxes[(boxes[:, 5] >= 0) & (boxes[:, 4] >= AGREED_SCORE)]
     same = sure[:, None, 5] == others[None, :, 5]
-    return bool(((overlaps(sure, others) >= AGREED_OVERLAP) & same).any(axis=1).all())
+    near = overlaps(sure[None, :, :SIDES], others[None, :, :SIDES])[0].numpy() >= AGREED_OVERLAP
+    return bool((near & same).any(axis=1).all())

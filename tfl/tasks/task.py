@@ -203,6 +203,10 @@ class Task(abc.ABC):
         """Return M, the number of columns that `collect` gives for K outputs."""
         return num_outputs
 
+    def steady(self, rows: np.ndarray) -> np.ndarray:
+        """Return the columns of a table that change little if outputs change little, `(N, M)`; by default all."""
+        return rows
+
     @abc.abstractmethod
     def scores(self, outputs: np.ndarray, temperature: float = 1.0) -> np.ndarray:
         """Return the scores of outputs, `(N, C)` float64: probabilities, or values."""
