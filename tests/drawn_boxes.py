@@ -1,4 +1,4 @@
-"""Small pictures with boxes for tests: squares of two colours on a dark ground, with files of Pascal VOC beside them."""
+"""Small pictures with boxes for tests: squares of two colours on a dark ground, with files of Pascal VOC beside."""
 
 from pathlib import Path
 

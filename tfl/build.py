@@ -96,11 +96,11 @@ def _check_maps(config: TransferConfig, task: Task) -> None:
     """Refuse what a head on maps does not have."""
     if task.stands_on == "vector":
         return
-    kinds, wanted = source_kinds(config.data.source), task.source
+    kinds = source_kinds(config.data.source)
     rules: tuple[tuple[str, Any, Any, str], ...] = (
         ("head.hidden_units", config.head.hidden_units, (), "its head is linear"),
         ("probe.folds", config.probe.folds, 0, "lambda is chosen on the validation split"),
-        ("features.views", config.features.views, 0, f"{wanted} would have to follow the changes of their images"),
+        ("features.views", config.features.views, 0, "labels would have to follow the changes of their images"),
         ("finetune.epochs", config.finetune.epochs, 0, "its head is solved, and the network stays frozen"),
         ("scratch.epochs", config.scratch.epochs, 0, "its head is solved, and the network stays frozen"),
         ("pretrain.source", config.pretrain.source, "", "a backbone is pre-trained with one label for each image"),
@@ -110,9 +110,10 @@ def _check_maps(config: TransferConfig, task: Task) -> None:
             raise InputError(
                 f"`{name}` must be {allowed!r} for {task.name}, because {why}. Received: {name}={value!r}."
             )
-    if kinds != {wanted} and config.data.source != PYTHON_DATA:
+    if (len(kinds) > 1 or not kinds <= task.sources.keys()) and config.data.source != PYTHON_DATA:
         raise InputError(
-            f"`data.source` must be {wanted}:PATH for {task.name}. Received: data.source={config.data.source!r}."
+            f"`data.source` must be {', or '.join(task.sources.values())}, for {task.name}. "
+            f"Received: data.source={config.data.source!r}."
         )
 
 

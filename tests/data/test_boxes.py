@@ -391,6 +391,49 @@ def test_a_folder_without_clear_boxes_is_refused(files, message, tmp_path):
         load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("write", "name"),
+    [
+        (write_voc, "Annotations/b.xml"),
+        (write_yolo, "labels/b.txt"),
+        (write_yolo, "data.yaml"),
+        (write_coco, "annotations/instances.json"),
+        (write_table, "boxes.csv"),
+    ],
+)
+def test_a_damaged_file_never_gives_a_traceback(write, name, tmp_path):
+    file = write(tmp_path) / name
+    whole, rng = file.read_bytes(), np.random.default_rng(0)
+    answers = set()
+    for _ in range(25):
+        content = bytearray(whole)
+        for place in rng.integers(0, len(whole), 3):
+            content[place : place + rng.integers(0, 3)] = rng.bytes(rng.integers(0, 3))
+        file.write_bytes(
+            content[: rng.integers(len(content) // 2, len(content) + 1)] if rng.random() < 0.3 else content
+        )
+        try:
+            source = load(tmp_path)
+        except InputError as error:
+            answers.add(str(error).count("\n"))
+        else:
+            answers.add(len(source.index) <= len(BOXES))
+    assert answers <= {0, True}
+
+
+def test_numbers_that_no_computer_holds_are_named(tmp_path):
+    huge = edited(lambda c: c["annotations"][1].update(bbox=[10**400, 1, 2, 3]))
+    ((_, said),) = load(write_coco(tmp_path, huge)).quarantine
+    assert "which are not four numbers" in said
+
+
+def test_a_list_of_lists_as_names_is_refused(tmp_path):
+    write_yolo(tmp_path)
+    (tmp_path / "data.yaml").write_text("a: &a [x, x]\nb: &b [*a, *a]\nnames: [*b, *b]")
+    with pytest.raises(InputError, match="must have a text for the name of each class"):
+        load(tmp_path)
+
+
 def test_a_file_may_be_named_itself(tmp_path):
     write_table(tmp_path)
     os.rename(tmp_path / "boxes.csv", tmp_path / "images" / "b.csv")  # noqa: PTH104

@@ -148,7 +148,10 @@ def test_the_report_shows_the_overlap_of_each_class(run):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"data.source": "digits"}, r"`data\.source` must be masks:PATH for segmentation"),
+        (
+            {"data.source": "digits"},
+            r"`data\.source` must be masks:PATH, or csv:FILE with a column of masks, for segmentation",
+        ),
         ({"finetune.epochs": 1}, r"`finetune\.epochs` must be 0 for segmentation"),
         ({"probe.folds": 3}, r"`probe\.folds` must be 0 for segmentation"),
         ({"head.hidden_units": (4,)}, r"`head\.hidden_units` must be \(\) for segmentation"),

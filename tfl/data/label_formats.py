@@ -21,6 +21,7 @@ class LabelFormat(abc.ABC):
             classes may have weights.
         has_names: whether labels stand for names from the data.
         is_numbered_by_tfl: whether tfl itself makes the labels of an index, so that a run need not check them.
+        are_files: whether a label is a file of its own, which a table names.
         form: the allowed numbers, see `tfl.models.labels.LabelRule`.
         soft_form: the allowed numbers if soft labels are allowed too.
     """
@@ -28,6 +29,7 @@ class LabelFormat(abc.ABC):
     has_one_class: bool = False
     has_names: bool = True
     is_numbered_by_tfl: bool = False
+    are_files: bool = False
     form: str
     soft_form: str
 
@@ -228,6 +230,7 @@ class TextLabels(LabelFormat):
     """A text that does not depend on the numbers of the classes; the source makes the numbers of a label."""
 
     is_numbered_by_tfl = True
+    are_files = True
     form = soft_form = "any"
 
     def output_names(self, labels: np.ndarray, class_names: Sequence[str]) -> tuple[str, ...]:

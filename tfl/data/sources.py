@@ -14,7 +14,7 @@ from tfl.data.boxes.source import load_boxes
 from tfl.data.folder import load_folder, load_known_classes
 from tfl.data.joined import join
 from tfl.data.label_formats import LabelFormat
-from tfl.data.masks.source import load_masks
+from tfl.data.masks.source import load_mask_table, load_masks
 from tfl.data.reading import Reading
 from tfl.data.records.source import load_records
 from tfl.data.source import Source
@@ -110,8 +110,10 @@ def _open(source: Any, kind: Input, reading: Reading, class_names: Sequence[str]
     place, _, name = source.partition(":") if isinstance(source, str) else ("", "", "")
     match place:
         case "csv":
-            folder = Path(expand_home(name, "data.source")).parent
-            return load_table(read_table(name), kind, folder=folder, reading=reading)
+            folder, table = Path(expand_home(name, "data.source")).parent, read_table(name)
+            if reading.labels is not None and reading.labels.are_files:
+                return load_mask_table(table, kind, folder, reading)
+            return load_table(table, kind, folder=folder, reading=reading)
         case "tfrecord":
             return load_records(name, kind, reading)
         case "folder":

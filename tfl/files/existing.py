@@ -47,9 +47,8 @@ def existing_annotations(path: str, argument: str) -> Path:
     """
     place = Path(expand_home(path, argument))
     if not place.exists():
-        raise InputError(
-            f"`{argument}` must name a folder that exists. Received: boxes:{path}.{nearest(place, Path.exists)}"
-        )
+        hint = nearest(place, Path.exists)
+        raise InputError(f"`{argument}` must name a folder or a file that exists. Received: boxes:{path}.{hint}")
     if not place.is_dir() and place.suffix.lower() not in (".json", *TABLES):
         raise InputError(f"`{argument}` must name a folder, a JSON file or a table. Received: boxes:{path}.")
     return place

@@ -29,11 +29,11 @@ class Detection(Task):
     name = "detection"
     labels: ClassVar[LabelFormat] = BoxLabels()
     headline = Headline("ap", higher_is_better=True, is_share=False, digits=".4f", is_mean=False)
-    analyses = ()
+    analyses = (BOXES,)
     has_temperature = False
     output_kind = "logits and a box for each cell"
     stands_on = "boxes"
-    source = "boxes"
+    sources: ClassVar[Mapping[str, str]] = {"boxes": "boxes:PATH"}
     columns = "boxes_"
 
     @property

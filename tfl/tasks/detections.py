@@ -61,8 +61,11 @@ class Detections:
 
     def matches(self) -> Matches:
         """Match the predicted with the true boxes."""
-        truth, found = ([Boxes.of(rows) for rows in boxes] for boxes in (self.truth, self.predicted))
-        return match(truth, found, self.num_classes)
+        return match(*self.values(), self.num_classes)
+
+    def values(self) -> tuple[list[Boxes], list[Boxes]]:
+        """Return the true and the predicted boxes of each example."""
+        return [Boxes.of(rows) for rows in self.truth], [Boxes.of(rows) for rows in self.predicted]
 
     def figures(self) -> dict[str, float]:
         """Return the mean loss and COCO's figures of all examples together; NaN if no object counts."""
@@ -70,7 +73,7 @@ class Detections:
         return {"loss": float(self.losses.mean()), **{name: float(value[0]) for name, value in values.items()}}
 
     def statistic(self) -> Statistic:
-        """Return a function from counts `(R, N)` to the loss and the main figures of R resampled tables, `(R,)` each."""
+        """Return a function from counts `(R, N)` to the loss and the main figures of R resampled tables."""
         matches = self.matches()
 
         def precisions(counts: np.ndarray) -> dict[str, np.ndarray]:
@@ -97,7 +100,7 @@ class Detections:
         return (is_sure & (self.predicted[..., 5:] == np.arange(self.num_classes))).sum(axis=1)
 
     def to_columns(self) -> dict[str, list[str]]:
-        """Return losses and boxes as texts: boxes are separated by "|", their numbers by blanks, the class is the last."""
+        """Return losses and boxes as texts: "|" between boxes, and blanks between numbers, of which the last is the class."""
         return {
             "loss": [f"{loss:.9g}" for loss in self.losses],
             BOXES: list(map(_to_text, self.found())),

@@ -51,7 +51,7 @@ class Segmentation(Task):
     activation = "softmax"
     output_kind = "one map of logits a class"
     stands_on = "map"
-    source = "masks"
+    sources: ClassVar[Mapping[str, str]] = {"masks": "masks:PATH", "csv": "csv:FILE with a column of masks"}
     columns = "iou_"
 
     @property

@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
@@ -92,7 +93,7 @@ class Task(abc.ABC):
         output_kind: description of the outputs, for people.
         stands_on: what the head gets for each example: "vector", one row of features, "map", one for each position, or
             "boxes", one for each cell that may have a box.
-        source: the kind of source that has its labels, as in "masks"; "" if several have them.
+        sources: the kinds of sources that have its labels, with what to write for each; {} if it can have any.
         compared_as: name of the task whose rules apply when its scores are compared with those of other runs.
     """
 
@@ -110,7 +111,7 @@ class Task(abc.ABC):
     nouns: ClassVar[tuple[str, str]] = ("class", "classes")
     output_kind: ClassVar[str] = "one logit a class"
     stands_on: ClassVar[str] = "vector"
-    source: ClassVar[str] = ""
+    sources: ClassVar[Mapping[str, str]] = types.MappingProxyType({})
     columns: ClassVar[str] = "p_"  # prefix of the columns of a table of predictions, one for each name
 
     @property

@@ -7,8 +7,6 @@ from typing import Any
 
 from tfl.data.boxes.text import LabelledBox
 
-NOT_USED = "the image is left out"
-
 
 @dataclasses.dataclass(frozen=True)
 class Annotation:
@@ -58,11 +56,24 @@ def read_corners(values: Sequence[Any]) -> tuple[float, float, float, float]:
     """
     try:
         x1, y1, x2, y2 = (float(value) for value in values)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"a box has the numbers {_shown(values)}, which are not four numbers") from None
     if not all(map(math.isfinite, (x1, y1, x2, y2))):
         raise ValueError(f"a box has the numbers {_shown(values)}, which are not finite")
     return x1, y1, x2, y2
+
+
+def read_size(values: Sequence[Any]) -> tuple[int, int]:
+    """Return width and height; 0 for what is not stated.
+
+    Raises:
+        ValueError: they are not two numbers; the message says so.
+    """
+    try:
+        width, height = (int(float(value or 0)) for value in values)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"it states the size {_shown(values)}, which is no size") from None
+    return width, height
 
 
 def _shown(values: Sequence[Any]) -> str:

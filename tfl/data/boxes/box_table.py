@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from tfl.data.boxes.annotation import Annotation, Annotations, read_corners
+from tfl.data.boxes.annotation import Annotation, Annotations, read_corners, read_size
 from tfl.data.boxes.images import Images
 from tfl.data.boxes.text import LabelledBox
 from tfl.data.split_names import find_splits
@@ -25,7 +25,7 @@ _SIDES = ("width", "height")  # columns with the size of the image, if there are
 
 def is_box_table(file: str) -> bool:
     """Return whether a file is a table of boxes by its header."""
-    if not file.lower().endswith(".csv"):
+    if not file.lower().endswith(".csv") or not Path(file).is_file():
         return False
     with Path(file).open("rb") as opened:
         header = opened.readline(2000).decode("utf-8-sig", "replace")
@@ -76,10 +76,10 @@ def _annotation(
     columns, sides = where
     try:
         boxes = tuple(_box(row, columns) for row in rows if any(row[columns[name]] for name in (*_CORNERS, "class")))
-        size = [int(float(rows[0][side] or 0)) for side in sides]
-    except (ValueError, OverflowError) as error:
+        size = read_size([rows[0][side] for side in sides]) if len(sides) == 2 else (0, 0)
+    except ValueError as error:
         return Annotation(file, path, split, fault=str(error))
-    return Annotation(file, path, split, boxes, (size[0], size[1]) if len(size) == 2 else (0, 0))
+    return Annotation(file, path, split, boxes, size)
 
 
 def _box(row: Sequence[str], columns: dict[str, int]) -> LabelledBox:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tfl.data.boxes.annotation import Annotation, Annotations, read_corners
+from tfl.data.boxes.annotation import Annotation, Annotations, read_corners, read_size
 from tfl.data.boxes.images import Images, splits_of
 from tfl.data.boxes.text import LabelledBox
 from tfl.errors import InputError
@@ -17,7 +17,7 @@ _MAIN = "instances_"  # COCO has files of captions and key points beside those o
 
 def is_coco(file: str) -> bool:
     """Return whether a file may be a COCO file of boxes by its name and its parts."""
-    if not file.lower().endswith(".json"):
+    if not file.lower().endswith(".json") or not Path(file).is_file():
         return False
     content = Path(file).read_bytes()
     return sum(f'"{key}"'.encode() in content for key in (*_PARTS, *_KEYS)) > 1  # a file that is cut short lacks some
@@ -140,10 +140,10 @@ def _annotation(
 ) -> Annotation:
     try:
         boxes = tuple(_box(box, given[1]) for box in given[0])
-        size = tuple(_side(item.get(side)) for side in ("width", "height"))
+        size = read_size([item.get(side) for side in ("width", "height")])
     except ValueError as error:
         return Annotation(file, path, split, fault=str(error))
-    return Annotation(file, path, split, boxes, (size[0], size[1]))
+    return Annotation(file, path, split, boxes, size)
 
 
 def _box(item: Mapping[str, Any], names: Mapping[Any, str]) -> LabelledBox:
@@ -154,9 +154,3 @@ def _box(item: Mapping[str, Any], names: Mapping[Any, str]) -> LabelledBox:
     given = item.get("bbox")
     x, y, width, height = read_corners(given if isinstance(given, list) else [given])
     return LabelledBox((x, y, x + width, y + height), name, bool(item.get("iscrowd")))
-
-
-def _side(value: Any) -> int:
-    if value is None or (isinstance(value, (int, float)) and 0 <= value < 2**31):  # NaN is not
-        return int(value or 0)
-    raise ValueError(f"it states a side of {value!r} pixels, which is no size")

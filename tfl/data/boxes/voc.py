@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
 
-from tfl.data.boxes.annotation import Annotation, Annotations, read_corners
+from tfl.data.boxes.annotation import Annotation, Annotations, read_corners, read_size
 from tfl.data.boxes.images import Images, splits_of
 from tfl.data.boxes.text import LabelledBox
 from tfl.data.split_names import SPLIT_WORDS, SPLITS
@@ -25,7 +25,7 @@ class _NoDoctype(ET.TreeBuilder):
 
 def is_voc(file: str) -> bool:
     """Return whether a file is an XML file of boxes by its start."""
-    if not file.lower().endswith(".xml"):
+    if not file.lower().endswith(".xml") or not Path(file).is_file():
         return False
     try:
         with Path(file).open("rb") as opened:
@@ -69,14 +69,14 @@ def _read(file: str, image: str, split: str) -> Annotation:
     try:
         root = ET.parse(file, ET.XMLParser(target=_NoDoctype())).getroot()
         boxes = tuple(_box(item, root.findtext("source/database") or "") for item in root.findall("object"))
-        sides = (root.findtext("size/width"), root.findtext("size/height"))
-        return Annotation(file, image, split, boxes, _size(sides))
+        size = read_size((root.findtext("size/width"), root.findtext("size/height")))
+        return Annotation(file, image, split, boxes, size)
     except ET.ParseError as error:
         empty = not Path(file).stat().st_size
         return Annotation(file, image, split, fault="it is empty" if empty else f"it is not whole XML: {error}")
     except OSError as error:
         return Annotation(file, image, split, fault=f"cannot be read: {error.strerror or error}")
-    except ValueError as error:
+    except (ValueError, LookupError) as error:  # an unknown encoding is a LookupError
         return Annotation(file, image, split, fault=str(error))
 
 
@@ -87,14 +87,6 @@ def _box(item: ET.Element, database: str) -> LabelledBox:
     x1, y1, x2, y2 = read_corners([item.findtext(f"bndbox/{corner}") for corner in _CORNERS])
     first = 1.0 if database.startswith(_OWN) else 0.0
     return LabelledBox((x1 - first, y1 - first, x2, y2), name, (item.findtext("difficult") or "").strip() == "1")
-
-
-def _size(sides: Sequence[str | None]) -> tuple[int, int]:
-    try:
-        width, height = (int(float(side or 0)) for side in sides)
-    except (ValueError, OverflowError):
-        raise ValueError(f"it states the size {sides[0]} x {sides[1]}, which is no size") from None
-    return width, height
 
 
 def _read_sets(tree: Folder) -> dict[str, str]:

@@ -22,7 +22,7 @@ _BOX = 5  # numbers in a line: class, centre, width and height; more are the cor
 
 def is_yolo(file: str) -> bool:
     """Return whether a file has the boxes of one image by its first line."""
-    if not file.lower().endswith(".txt") or Path(file).name in _NAME_FILES:
+    if not file.lower().endswith(".txt") or Path(file).name in _NAME_FILES or not Path(file).is_file():
         return False
     with Path(file).open("rb") as opened:
         return _LINE.fullmatch(opened.readline(2000).decode("utf-8-sig", "replace")) is not None
@@ -100,7 +100,7 @@ def _read_names(tree: Folder) -> tuple[str, ...]:
             if file.suffix.lower() in (".yaml", ".yml"):
                 names = _names_in_yaml(file)
             elif file.name in _NAME_FILES:
-                names = [line.strip() for line in file.read_text("utf-8-sig").splitlines() if line.strip()]
+                names = [line.strip() for line in _text_of(file).splitlines() if line.strip()]
             else:
                 continue
             if names:
@@ -110,8 +110,8 @@ def _read_names(tree: Folder) -> tuple[str, ...]:
 
 def _names_in_yaml(file: Path) -> list[str]:
     try:
-        content = yaml.safe_load(file.read_text("utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        content = yaml.safe_load(_text_of(file))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())[:100]
         raise InputError(f"`data.source` must have whole YAML files. Received: {file}: {reason}.") from error
     names: Any = content.get("names") if isinstance(content, dict) else None
@@ -121,4 +121,17 @@ def _names_in_yaml(file: Path) -> list[str]:
                 f"`data.source` must number its classes from 0 on. Received: {file} with {list(names)[:5]}."
             )
         names = [names[number] for number in range(len(names))]
-    return [str(name) for name in names] if isinstance(names, list) else []
+    if not isinstance(names, list):
+        return []
+    if any(isinstance(name, (list, dict)) for name in names):  # with aliases, a text of it may be endless
+        raise InputError(f"`data.source` must have a text for the name of each class. Received: {file} with a list.")
+    return [str(name) for name in names]
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"`data.source` must have files of names that can be read. Received: {file}: {error}."
+        ) from error
