@@ -22,8 +22,13 @@ POINTS = 100  # most points of a curve
 
 @dataclasses.dataclass(frozen=True)
 class CurvePoint:
-    """Boxes of at least a score: `recall` is the share of the objects that are found, `precision` the share of the boxes
-    that are right."""
+    """The boxes of at least a score.
+
+    Attributes:
+        score: the lowest score.
+        recall: share of the objects that are found.
+        precision: share of the boxes that are right.
+    """
 
     score: float
     recall: float

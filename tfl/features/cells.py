@@ -32,9 +32,9 @@ def rows_of_cells(
 ) -> CellRows:
     """Return one row for each cell that answers for a box and for some cells of the background, drawn at random.
 
-    At least half of the rows may be background, and weights make up for the cells that are not drawn. The cells of a box
-    share a weight of the square root of their number, so that large boxes do not rule: then the solution would hardly
-    find small ones.
+    At least half of the rows may be background, and weights make up for the cells that are not drawn. The cells of a
+    box share a weight of the square root of their number: if large boxes had the weight of all their cells, the
+    solution would hardly find small ones.
 
     Args:
         outputs: maps of some examples, with their rows in the index as ids.
@@ -72,7 +72,7 @@ def rows_of_cells(
 
 
 def _weights(boxes: np.ndarray) -> np.ndarray:
-    """Return the weight of each cell that answers for a box: one over the square root of the number of those of its box.
+    """Return the weight of each cell that answers for a box: 1 over the square root of the number of cells of its box.
 
     Args:
         boxes: `(B, h, w)`, see `Targets`.

@@ -42,8 +42,8 @@ def _classes(facts: Facts, rows: list[BoxMetrics]) -> Table:
         for row in rows
     ]
     caption = (
-        "Average precision of the boxes of each class, over all test data together; the lowest first. AP is the mean over "
-        f"overlaps of 0.5 to 0.95, AP50 that at 0.5. The intervals resample {facts.nouns[1]}."
+        "Average precision of the boxes of each class, over all test data together; the lowest first. AP is the mean "
+        f"over overlaps of 0.5 to 0.95, AP50 that at 0.5. The intervals resample {facts.nouns[1]}."
     )
     columns = ["class", "AP", "95 % interval", "AP50", "test objects", f"test {facts.nouns[1]} with it"]
     return Table(caption, columns, cells)

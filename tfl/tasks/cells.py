@@ -29,8 +29,8 @@ class Targets:
 
     Attributes:
         classes: `(B, h, w)` int32, the class of the box that a cell answers for; K for background.
-        distances: `(B, h, w, 4)` float32, the logarithms of the distances from the centre of the cell to the left, upper,
-            right and lower side of its box, in strides; 0 for background.
+        distances: `(B, h, w, 4)` float32, the logarithms of the distances from the centre of the cell to the left,
+            upper, right and lower side of its box, in strides; 0 for background.
         boxes: `(B, h, w)` int32, the row of that box among the labels; -1 for background.
     """
 
@@ -81,21 +81,21 @@ def cell_centres(height: int, width: int) -> tf.Tensor:
 def choose_boxes(boxes: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
     """Return the boxes of an answer: the best ones of each class that do not overlap, each at its mean place.
 
-    Of boxes of one class that overlap, only the best one stays (non-maximum suppression). Its corners become the mean of
-    all boxes around it, weighted by their scores of its class (box voting): cells say alike what belongs to an object, and
-    their errors cancel.
+    Of boxes of one class that overlap, only the best one stays (non-maximum suppression). Its corners become the mean
+    of all boxes around it, weighted by their scores of its class (box voting): so the errors of the cells of an object
+    cancel.
 
     Args:
         boxes: `(B, P, 4)` x1, y1, x2, y2.
         scores: `(B, P, K)` in [0, 1].
 
     Returns:
-        `(B, MOST_BOXES, 6)` rows of x1, y1, x2, y2, score, class, the best first; rows that are no boxes are 0, with the
-        class -1.
+        `(B, MOST_BOXES, 6)` rows of x1, y1, x2, y2, score, class, the best first; rows that are no boxes are 0, with
+        the class -1.
 
     Reference:
         Gidaris and Komodakis 2015, Object detection via a multi-region and semantic segmentation-aware CNN model,
-        arXiv:1505.01749 (box voting).
+        arXiv:1505.01749.
     """
     most = min(CANDIDATES, boxes.shape[1])
     best = tf.math.top_k(tf.reduce_max(scores, axis=-1), most).indices

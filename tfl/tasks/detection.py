@@ -72,7 +72,7 @@ class Detection(Task):
         return FIRST + MOST_BOXES * PREDICTED
 
     def steady(self, rows: np.ndarray) -> np.ndarray:
-        """See `Task`: the loss; of two boxes of nearly the same score that overlap, rounding may choose the other one."""
+        """See `Task`: the loss, because rounding may choose the other one of two boxes of nearly the same score."""
         return rows[:, :1]
 
     def scores(self, outputs: np.ndarray, temperature: float = 1.0) -> np.ndarray:

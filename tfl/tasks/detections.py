@@ -100,7 +100,7 @@ class Detections:
         return (is_sure & (self.predicted[..., 5:] == np.arange(self.num_classes))).sum(axis=1)
 
     def to_columns(self) -> dict[str, list[str]]:
-        """Return losses and boxes as texts: "|" between boxes, and blanks between numbers, of which the last is the class."""
+        """Return losses and boxes as texts: "|" is between boxes, a blank between numbers, the class is last."""
         return {
             "loss": [f"{loss:.9g}" for loss in self.losses],
             BOXES: list(map(_to_text, self.found())),
