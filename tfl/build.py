@@ -56,6 +56,7 @@ def validate_config(config: TransferConfig) -> TransferConfig:
     """
     config = config.validate()
     task, options = get_task(config.task.name, "task.name"), config.finetune
+    task.check_installed()
     _check_loss(options, task)
     _check_maps(config, task)
     _check_ridge(config, task)

@@ -4,6 +4,7 @@ import dataclasses
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfl.data import Source
 from tfl.data.pipeline import make_label_dataset
@@ -51,9 +52,10 @@ def rows_of_cells(
         targets = assign(batch["label"], height, width, background)
         answers = targets.boxes.numpy() >= 0
         weights = _weights(targets.boxes.numpy())[answers]
-        parts.append((targets.classes.numpy().ravel(), targets.distances.numpy()[answers], weights))
+        classes = tf.where(targets.counted, targets.classes, -1).numpy().ravel()
+        parts.append((classes, targets.distances.numpy()[answers], weights))
     numbers, sides, weights = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    own, room = np.flatnonzero(numbers < background), most // int(widen.output.shape[-1])
+    own, room = np.flatnonzero((numbers >= 0) & (numbers < background)), most // int(widen.output.shape[-1])
     rng, empty = np.random.default_rng(seed), np.flatnonzero(numbers == background)
     chosen = _draw(rng, len(own), room - min(len(empty), room // 2))
     rest = empty[_draw(rng, len(empty), room - len(chosen))]

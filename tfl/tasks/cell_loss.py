@@ -7,7 +7,7 @@ from tfl.tasks.cells import SIDES, assign
 
 
 class CellLoss(keras.losses.Loss):
-    """Mean softmax cross-entropy of all cells, plus the mean GIoU loss of the cells that answer for a box.
+    """Mean softmax cross-entropy of all cells that count, plus the mean GIoU loss of the cells that answer for a box.
 
     Reference:
         Rezatofighi et al. 2019, Generalized intersection over union, arXiv:1902.09630.
@@ -21,13 +21,17 @@ class CellLoss(keras.losses.Loss):
         logits, boxes = y_pred[..., :-SIDES], y_pred[..., -SIDES:]
         targets = assign(tf.cast(y_true, y_pred.dtype), y_pred.shape[1], y_pred.shape[2], logits.shape[-1] - 1)
         entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(targets.classes, logits)
-        answers = tf.cast(targets.boxes >= 0, y_pred.dtype)
+        answers, counted = (tf.cast(part, y_pred.dtype) for part in (targets.boxes >= 0, targets.counted))
         rows = tf.maximum(targets.boxes, 0)
         flat = tf.reshape(rows, (tf.shape(rows)[0], -1))
         own = tf.reshape(tf.gather(y_true[..., :SIDES], flat, batch_dims=1), tf.shape(boxes))
-        misfit = (1.0 - generalized_overlap(boxes, tf.cast(own, y_pred.dtype))) * answers
-        total = tf.math.divide_no_nan(tf.reduce_sum(misfit, axis=(1, 2)), tf.reduce_sum(answers, axis=(1, 2)))
-        return tf.reduce_mean(entropy, axis=(1, 2)) + total
+        misfit = 1.0 - generalized_overlap(boxes, tf.cast(own, y_pred.dtype))
+        return _mean(entropy, counted) + _mean(misfit, answers)
+
+
+def _mean(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Return the weighted mean of each example, `(B,)`, of `(B, h, w)`; 0 if all weights are 0."""
+    return tf.math.divide_no_nan(tf.reduce_sum(values * weights, axis=(1, 2)), tf.reduce_sum(weights, axis=(1, 2)))
 
 
 def generalized_overlap(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:

@@ -12,6 +12,8 @@ import dataclasses
 
 import tensorflow as tf
 
+from tfl.data.boxes.text import PADDING
+
 STRIDE = 8  # pixels of the input in a cell
 MIDDLE = 0.5  # share of the sides of a box: cells whose centre is in this part answer for the box
 SIDES = 4  # distances of a cell, or coordinates of a box
@@ -32,11 +34,13 @@ class Targets:
         distances: `(B, h, w, 4)` float32, the logarithms of the distances from the centre of the cell to the left,
             upper, right and lower side of its box, in strides; 0 for background.
         boxes: `(B, h, w)` int32, the row of that box among the labels; -1 for background.
+        counted: `(B, h, w)` bool, whether the class of a cell counts: background in a crowd does not.
     """
 
     classes: tf.Tensor
     distances: tf.Tensor
     boxes: tf.Tensor
+    counted: tf.Tensor
 
 
 def assign(labels: tf.Tensor, height: int, width: int, num_classes: int) -> Targets:
@@ -46,7 +50,8 @@ def assign(labels: tf.Tensor, height: int, width: int, num_classes: int) -> Targ
     always in its middle.
 
     Args:
-        labels: `(B, R, 5)` rows of x1, y1, x2, y2, class, in pixels; rows with the class -1 are no boxes.
+        labels: `(B, R, 5)` rows of x1, y1, x2, y2, class, in pixels; rows with the class -1 are no boxes, and lower
+            classes are crowds.
         height: h, of the grid.
         width: w.
         num_classes: K.
@@ -58,6 +63,7 @@ def assign(labels: tf.Tensor, height: int, width: int, num_classes: int) -> Targ
     offset = tf.abs(low - high) / 2.0
     is_box = (classes >= 0)[:, None, None, :]
     in_middle = tf.reduce_all((offset <= MIDDLE / 2.0 * size) | (offset <= STRIDE / 2.0), axis=-1) & is_box
+    in_crowd = tf.reduce_all((low > 0) & (high > 0), axis=-1) & (classes < PADDING)[:, None, None, :]
     area = tf.where(in_middle, size[..., 0] * size[..., 1], tf.float32.max)
     smallest, answers = tf.argmin(area, axis=-1, output_type=tf.int32), tf.reduce_any(in_middle, axis=-1)
     distances = tf.concat([low, high], axis=-1)
@@ -69,6 +75,7 @@ def assign(labels: tf.Tensor, height: int, width: int, num_classes: int) -> Targ
         tf.where(answers, named, num_classes),
         tf.where(answers[..., None], logarithms, 0.0),
         tf.where(answers, smallest, -1),
+        answers | ~tf.reduce_any(in_crowd, axis=-1),
     )
 
 

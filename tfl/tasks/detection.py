@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfl.data.label_formats import BoxLabels, LabelFormat
+from tfl.tasks.boxes.matching import check_installed
 from tfl.tasks.cell_loss import CellLoss
 from tfl.tasks.cells import MOST_BOXES, SIDES, choose_boxes, overlaps
 from tfl.tasks.classes import Multiclass
@@ -40,6 +41,10 @@ class Detection(Task):
     def solved_as(self) -> Task:
         """See `Task`: the class of a cell."""
         return Multiclass()
+
+    def check_installed(self) -> None:
+        """See `Task`."""
+        check_installed()
 
     def num_outputs(self, num_names: int) -> int:
         """See `Task`: a logit for each class and for the background, and the four sides of a box."""
