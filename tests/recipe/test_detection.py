@@ -167,9 +167,9 @@ def test_what_a_head_for_boxes_does_not_have_is_refused_in_one_line(options, mes
 
 def test_what_is_not_there_yet_for_boxes_is_refused_in_one_line(run):
     result, photos, config = run
-    with pytest.raises(InputError, match=r"`model` must give one answer for each example to be exported"):
+    with pytest.raises(InputError, match=r"`model` must be for another task to be exported"):
         tfl.export_workdir(result.workdir)
-    with pytest.raises(InputError, match=r"`model` must give one answer for each example to be served"):
+    with pytest.raises(InputError, match=r"`model` must be for another task to be served"):
         ServedModel(ServeOptions(str(result.workdir)))._load()
     with pytest.raises(InputError, match=r"`masks` must be empty for a model that gives no masks"):
         tfl.predict_files(result.workdir, [str(photos / "test")], masks="masks")

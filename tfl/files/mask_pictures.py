@@ -35,18 +35,37 @@ def write_masks(folder: str, paths: Sequence[str], masks: np.ndarray) -> list[st
     for path, mask in zip(paths, masks, strict=True):
         file = root / Path(os.path.relpath(os.path.abspath(path), above)).with_suffix(".png")  # noqa: PTH100
         make_folder(file.parent)
-        size = displayed_size(path) or (mask.shape[1], mask.shape[0])
-        picture = Image.fromarray(mask).resize(size, Image.Resampling.NEAREST)
-        picture.putpalette(palette().ravel().tolist())
-        write_atomically(file, functools.partial(_save, picture))
+        write_atomically(file, functools.partial(_save, to_png(fit_mask(mask, path), optimize=True)))
         written.append(os.fspath(file))
     return written
 
 
-def _save(picture: Image.Image, file: epath.Path) -> None:
-    content = io.BytesIO()
-    picture.save(content, "PNG", optimize=True)
-    file.write_bytes(content.getvalue())
+def fit_mask(mask: np.ndarray, picture: str | io.BytesIO) -> np.ndarray:
+    """Return a mask at the size of its picture as displayed; as it is if Pillow cannot read the picture.
+
+    Args:
+        mask: class numbers, uint8 `(H, W)`.
+        picture: the path or the content of its file.
+    """
+    size = displayed_size(picture) or (mask.shape[1], mask.shape[0])
+    return np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
+
+
+def to_png(mask: np.ndarray, *, optimize: bool = False) -> bytes:
+    """Return a mask as a PNG with the palette of `palette`.
+
+    Args:
+        mask: class numbers, uint8 `(H, W)`.
+        optimize: whether to take more time for a smaller file.
+    """
+    picture, content = Image.fromarray(mask), io.BytesIO()
+    picture.putpalette(palette().ravel().tolist())
+    picture.save(content, "PNG", optimize=optimize)
+    return content.getvalue()
+
+
+def _save(content: bytes, file: epath.Path) -> None:
+    file.write_bytes(content)
 
 
 def palette() -> np.ndarray:

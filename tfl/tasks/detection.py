@@ -35,6 +35,7 @@ class Detection(Task):
     output_kind = "logits and a box for each cell"
     stands_on = "boxes"
     sources: ClassVar[Mapping[str, str]] = {"boxes": "boxes:PATH"}
+    ships = False
     columns = "boxes_"
 
     @property

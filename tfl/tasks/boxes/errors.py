@@ -32,6 +32,7 @@ def count_errors(truth: Sequence[Boxes], matches: Matches, found: Sequence[Boxes
         least: detections of lower scores are left out.
 
     Example:
+        >>> from tfl.tasks.boxes.matching import match
         >>> truth, found = ([Boxes.of(np.array([row]))] for row in ([0, 0, 9, 9, 0], [0, 0, 9, 8, 0.7, 1]))
         >>> dict(zip(KINDS, count_errors(truth, match(truth, found, 2), found)[0].tolist()))["confused"]
         1

@@ -28,8 +28,10 @@ def figures(matches: Matches, counts: np.ndarray) -> dict[str, np.ndarray]:
     very same score, then both copies of the first come before both of the second.
 
     Example:
+        >>> from tfl.tasks.boxes.matching import match
+        >>> from tfl.tasks.boxes.values import Boxes
         >>> truth, found = (Boxes.of(np.array([row])) for row in ([0, 0, 9, 9, 0], [0, 0, 9, 8, 0.7, 0]))
-        >>> {k: round(float(v[0]), 3) for k, v in figures(match([truth], [found], 1), np.ones((1, 1))).items()}["ap"]
+        >>> float(figures(match([truth], [found], 1), np.ones((1, 1)))["ap"][0].round(3))
         0.8
     """
     each = average_precisions(matches, counts)
@@ -124,6 +126,8 @@ def curve(matches: Matches, number: int) -> Curve:
         number: of the class.
 
     Example:
+        >>> from tfl.tasks.boxes.matching import match
+        >>> from tfl.tasks.boxes.values import Boxes
         >>> truth, found = (Boxes.of(np.array([row])) for row in ([0, 0, 9, 9, 0], [0, 0, 9, 8, 0.7, 0]))
         >>> curve(match([truth], [found], 1), 0)
         Curve(scores=array([0.7]), recall=array([1.]), precision=array([1.]))
