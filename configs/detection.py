@@ -3,7 +3,7 @@
 Command:
     python scripts/train.py --config=configs/detection.py --config.data.source=boxes:PATH --workdir=W
 
-Expected: docs/benchmarks/detection.md. On 200 photos of raccoons: test AP50 0.XX.
+Expected: docs/benchmarks/detection.md. On 72 test images of blood cells: AP50 0.726, AP 0.336.
 Hardware: 2 CPU cores. Minutes: 1.
 """
 
