@@ -56,6 +56,7 @@ def validate_config(config: TransferConfig) -> TransferConfig:
     """
     config = config.validate()
     task, options = get_task(config.task.name, "task.name"), config.finetune
+    task.check_installed()
     _check_loss(options, task)
     _check_maps(config, task)
     _check_ridge(config, task)
@@ -94,13 +95,13 @@ def _check_loss(options: FinetuneConfig, task: Task) -> None:
 
 def _check_maps(config: TransferConfig, task: Task) -> None:
     """Refuse what a head on maps does not have."""
-    if task.stands_on != "map":
+    if task.stands_on == "vector":
         return
     kinds = source_kinds(config.data.source)
     rules: tuple[tuple[str, Any, Any, str], ...] = (
         ("head.hidden_units", config.head.hidden_units, (), "its head is linear"),
         ("probe.folds", config.probe.folds, 0, "lambda is chosen on the validation split"),
-        ("features.views", config.features.views, 0, "a mask would have to follow the changes of its image"),
+        ("features.views", config.features.views, 0, "labels would have to follow the changes of their images"),
         ("finetune.epochs", config.finetune.epochs, 0, "its head is solved, and the network stays frozen"),
         ("scratch.epochs", config.scratch.epochs, 0, "its head is solved, and the network stays frozen"),
         ("pretrain.source", config.pretrain.source, "", "a backbone is pre-trained with one label for each image"),
@@ -110,9 +111,9 @@ def _check_maps(config: TransferConfig, task: Task) -> None:
             raise InputError(
                 f"`{name}` must be {allowed!r} for {task.name}, because {why}. Received: {name}={value!r}."
             )
-    if kinds not in ({"masks"}, {"csv"}) and config.data.source != PYTHON_DATA:
+    if (len(kinds) > 1 or not kinds <= task.sources.keys()) and config.data.source != PYTHON_DATA:
         raise InputError(
-            f"`data.source` must be masks:PATH, or csv:FILE with a column of masks, for {task.name}. "
+            f"`data.source` must be {', or '.join(task.sources.values())}, for {task.name}. "
             f"Received: data.source={config.data.source!r}."
         )
 

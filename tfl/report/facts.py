@@ -112,8 +112,8 @@ class Facts:
 
     @property
     def has_maps(self) -> bool:
-        """Whether every position of an example has an answer, from a head that is only solved so far."""
-        return self.task.stands_on == "map"
+        """Whether positions or boxes of an example have an answer, from a head that is only solved so far."""
+        return self.task.stands_on != "vector"
 
     @property
     def test(self) -> dict[str, Any]:
