@@ -9,12 +9,12 @@ from tfl.backbones.catalog import BackboneSpec, check_backbone, get_backbone_spe
 from tfl.backbones.left import candidates_of, is_left, with_a_backbone
 from tfl.backbones.weight_files import PUBLISHED, RANDOM, find_weights
 from tfl.config import DataConfig, TransferConfig, absolute_paths, data_of_pretraining
-from tfl.config.values import NO_TIMES, SPLIT_RULES, parse_columns, source_kinds, split_source
+from tfl.config.values import NO_TIMES, SPLIT_RULES, source_kinds, split_source
 from tfl.data.layout import recognise
 from tfl.data.masks.pairs import find_pairs
+from tfl.data.reading import Reading
 from tfl.data.records.files import check_records
-from tfl.data.table.columns import find_columns
-from tfl.data.table.names import table_of_folder, with_names
+from tfl.data.table.names import read_meaning, table_of_folder
 from tfl.data.table.read import read_table
 from tfl.data.tree import read_tree
 from tfl.errors import InputError
@@ -34,7 +34,7 @@ def check_config(config: TransferConfig) -> TransferConfig:
     """
     config = absolute_paths(config.validate())
     spec, backbone = get_backbone_spec(config.backbone.name), config.backbone
-    check_backbone(spec, config.data.image_size or spec.image_size, backbone.alpha, backbone.weights)
+    check_backbone(spec, spec.size_of(config.data.image_size), backbone.alpha, backbone.weights)
     if backbone.weights not in (PUBLISHED, RANDOM):
         find_weights(backbone.weights, spec, backbone.alpha)
     check_source(config.data.source, "data.source")
@@ -114,9 +114,10 @@ def _check_part(data: DataConfig, spec: BackboneSpec) -> None:
     elif kind == "csv" and path.lower().endswith(".parquet"):
         check_parquet("data.source", data.source)
     elif kind == "csv" and Path(path).stat().st_size <= _TABLE_BYTES:
-        table = read_table(path)
-        table, given = with_names(table, parse_columns(data.columns), data.label_pattern, data.group_pattern)
-        has_times = bool(find_columns(table.names, given, path).time)
+        reading = Reading(0, data.columns, data.label_pattern, data.group_pattern)
+        cell = files.cell if files is not None else ""
+        _, meaning = read_meaning(read_table(path, columns=data.columns), reading, cell or "path")
+        has_times = bool(meaning.time)
     if data.split_by == "time" and not has_times:
         raise InputError(NO_TIMES)
 

@@ -35,6 +35,7 @@ class BackboneSpec:
             takes what that prepares. None: the network of keras.applications.
         input: what an example is, the name of an input in `tfl.inputs`.
         load: copies the published weights into a network that `network` built; None: there are none.
+        largest_size: the largest size of an example that it takes; 0: any.
         tokenizer: divides a text into the pieces that the network knows, as `tfl.inputs.text.wordpiece` writes it; "":
             the network takes no texts.
     """
@@ -48,6 +49,7 @@ class BackboneSpec:
     network: Callable[[Any], Any] | None = None
     input: str = "image"
     load: Callable[[Any], None] | None = None
+    largest_size: int = 0
     tokenizer: str = ""
 
     def input_of(self, channels: int) -> str:
@@ -61,6 +63,10 @@ class BackboneSpec:
         if self.input != BackboneSpec.input or self.network is not None:
             raise InputError(f"`data.channels` must be 3 for {self.name}. Received: data.channels={channels}.")
         return f"bands:{channels}"
+
+    def size_of(self, image_size: int) -> int:
+        """Return the size of an example for the option `data.image_size`; that of pre-training if it names none."""
+        return image_size if image_size > 0 else self.image_size
 
     @property
     def has_alpha(self) -> bool:
@@ -198,6 +204,7 @@ def bert_of(name: str) -> BackboneSpec:
         network=functools.partial(_bert, options),
         input="text",
         load=functools.partial(_load_bert, options, folder),
+        largest_size=options.positions,
         tokenizer=tokenizer,
     )
 
@@ -229,6 +236,11 @@ def check_backbone(spec: BackboneSpec, image_size: int, alpha: float, weights: s
     if image_size < spec.minimum_size:
         raise InputError(
             f"`data.image_size` must be at least {spec.minimum_size} for {spec.name}. "
+            f"Received: data.image_size={image_size}."
+        )
+    if 0 < spec.largest_size < image_size:
+        raise InputError(
+            f"`data.image_size` must be at most {spec.largest_size} for {spec.name}. "
             f"Received: data.image_size={image_size}."
         )
     if not spec.has_alpha and alpha != 1:

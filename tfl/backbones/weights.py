@@ -37,7 +37,7 @@ def build_backbone(
 
     Args:
         name: of the network, as keras.applications spells it; upper and lower case are the same.
-        image_size: pixels per side; 0: the size at pre-training. MobileNet and MobileNetV2 have separate published
+        image_size: pixels per side; 0 or less: the size at pre-training. MobileNet and MobileNetV2 have separate published
             weights for 128, 160, 192 and 224 pixels (MobileNetV2 also for 96); every other size takes the weights
             for 224 pixels.
         alpha: width multiplier; MobileNet families only.
@@ -59,7 +59,7 @@ def build_backbone(
     """
     check_keras_settings()
     spec = get_backbone_spec(name)
-    image_size = image_size or spec.image_size
+    image_size = spec.size_of(image_size)
     check_backbone(spec, image_size, alpha, weights)
     saved = None if weights in (PUBLISHED, RANDOM) else SavedWeights(find_weights(weights, spec, alpha), spec)
     with _names_from_zero():

@@ -11,7 +11,7 @@ from tfl.config import PYTHON_DATA, validate_source
 from tfl.config.values import split_source
 from tfl.data.arrays import load_arrays, load_digits
 from tfl.data.folder import load_folder, load_known_classes
-from tfl.data.joined import join
+from tfl.data.joined import join, with_splits_of_names
 from tfl.data.label_formats import LabelFormat
 from tfl.data.masks.source import load_masks
 from tfl.data.reading import Reading
@@ -88,6 +88,8 @@ def load_source(
     if len(kinds) > 1 and "masks" in kinds:
         raise InputError(f"`data.source` must be one source if it has masks. Received: {source!r}.")
     opened = [_open(part, input_, reading.of(name), class_names) for name, part in zip(kinds, parts, strict=True)]
+    if input_.cell and set(kinds) == {"csv"}:
+        opened = with_splits_of_names(parts, opened)
     return (opened[0] if len(opened) == 1 else join(parts, opened)).at_depth(bit_depth)
 
 
@@ -109,7 +111,7 @@ def _open(source: Any, kind: Input, reading: Reading, class_names: Sequence[str]
     match place:
         case "csv":
             folder = Path(expand_home(name, "data.source")).parent
-            return load_table(read_table(name), kind, folder=folder, reading=reading)
+            return load_table(read_table(name, columns=reading.columns), kind, folder=folder, reading=reading)
         case "tfrecord":
             return load_records(name, kind, reading)
         case "folder":
