@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from etils import epath
 
@@ -35,6 +36,7 @@ def check_config(config: TransferConfig) -> TransferConfig:
     config = absolute_paths(config.validate())
     spec, backbone = get_backbone_spec(config.backbone.name), config.backbone
     check_backbone(spec, spec.size_of(config.data.image_size), backbone.alpha, backbone.weights)
+    _check_texts(config, spec)
     if backbone.weights not in (PUBLISHED, RANDOM):
         find_weights(backbone.weights, spec, backbone.alpha)
     check_source(config.data.source, "data.source")
@@ -47,6 +49,30 @@ def check_config(config: TransferConfig) -> TransferConfig:
         existing_splits(config.data.split_by)
     check_runtime(config.features.runtime)
     return dataclasses.replace(config, backbone=dataclasses.replace(backbone, name=spec.name))
+
+
+def _check_texts(config: TransferConfig, spec: BackboneSpec) -> None:
+    """Refuse what tfl cannot do with texts."""
+    files = input_files(spec.input)
+    if files is None or not files.cell:
+        return
+    why = f"a network on {files.noun[1]} stays frozen, and only its head is solved"
+    rules: tuple[tuple[str, Any, Any, str], ...] = (
+        ("finetune.epochs", config.finetune.epochs, 0, why),
+        ("scratch.epochs", config.scratch.epochs, 0, why),
+        ("pretrain.source", config.pretrain.source, "", why),
+        ("features.views", config.features.views, 0, f"{files.noun[1]} have no augmentation"),
+        ("backbone.alpha", config.backbone.alpha, 1, "the network has one width"),
+    )
+    for name, value, allowed, reason in rules:
+        if value != allowed:
+            raise InputError(f"`{name}` must be {allowed!r}, because {reason}. Received: {name}={value!r}.")
+    kinds = source_kinds(config.data.source)
+    if wrong := kinds & {"digits", "masks", "tfds", "tfrecord"}:
+        raise InputError(
+            f"`data.source` must be csv:FILE or folder:PATH for {files.noun[1]}. "
+            f"Received: data.source={config.data.source!r} ({min(wrong)})."
+        )
 
 
 def check_run(config: TransferConfig, workdir: epath.PathLike) -> TransferConfig:

@@ -3,7 +3,7 @@
 Run it in an environment of its own, because it needs torch and transformers, which the tests do not have:
 
     pip install torch==2.13.0 transformers safetensors
-    python tests/oracles/bert.py tests/backbones/hf
+    python tests/oracles/bert.py tests/backbones/hf ../shared/weights/hf_paraphrase_minilm_l3
 """
 
 import sys
@@ -36,15 +36,23 @@ def write(folder: Path, activation: str, seed: int) -> None:
                 weight.add_(0.3 * torch.randn_like(weight))
     model.save_pretrained(folder)
     (folder / "vocab.txt").write_text("\n".join(PIECES) + "\n", encoding="utf-8")
-    rng, lengths = np.random.default_rng(seed), np.array([8, 3, 2, 6])
-    pieces = rng.integers(1, len(PIECES), (4, 8)) * (np.arange(8) < lengths[:, None])
+    write_states(model, folder / "hidden_states.npz", np.array([8, 3, 2, 6]), all_states=True)
+
+
+def write_states(model: transformers.BertModel, file: Path, lengths: np.ndarray, *, all_states: bool) -> None:
+    """Write the hidden states of random pieces in texts of some lengths."""
+    longest = int(lengths.max())
+    pieces = np.random.default_rng(0).integers(1, model.config.vocab_size, (len(lengths), longest))
+    pieces *= np.arange(longest) < lengths[:, None]
     with torch.no_grad():
-        states = model(
-            torch.tensor(pieces), attention_mask=torch.tensor(pieces != 0).long(), output_hidden_states=True
-        ).hidden_states
-    np.savez(folder / "hidden_states.npz", pieces=pieces.astype(np.int32), states=np.stack([s.numpy() for s in states]))
+        mask = torch.tensor(pieces != 0).long()
+        states = model(torch.tensor(pieces), attention_mask=mask, output_hidden_states=True).hidden_states
+    kept = states if all_states else states[-1:]
+    np.savez(file, pieces=pieces.astype(np.int32), states=np.stack([state.numpy() for state in kept]))
 
 
 if __name__ == "__main__":
     for number, activation in enumerate(("gelu", "relu", "gelu_new")):
         write(Path(sys.argv[1]) / f"bert_{activation}", activation, number)
+    minilm = transformers.BertModel.from_pretrained(sys.argv[2], dtype=torch.float32, add_pooling_layer=False).eval()
+    write_states(minilm, Path(sys.argv[1]) / "minilm_states.npz", np.array([12, 7]), all_states=False)
