@@ -19,7 +19,6 @@ from tfl.errors import InputError
 from tfl.inputs.text.wordpiece import WordPiece
 
 
-
 def largest_difference(folder, file):
     """Return the largest difference from the hidden states of transformers, at the pieces of the texts."""
     expected = np.load(file)
@@ -117,7 +116,7 @@ def test_damaged_weights_are_named(folder):
     file = folder / "model.safetensors"
     tensors, whole = safetensors.numpy.load_file(file), file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match="model.safetensors cannot be read"):
+    with pytest.raises(InputError, match=r"model\.safetensors cannot be read"):
         tfl.build_backbone(f"hf:{folder}")
     name = "encoder.layer.1.output.dense.bias"
     safetensors.numpy.save_file({key: value for key, value in tensors.items() if key != name}, file)
@@ -150,7 +149,7 @@ def test_a_folder_with_tokenizer_json_alone(folder):
     assert (list(rules.pieces), rules.lower_case, rules.strip_accents) == (pieces, False, False)
     values["model"]["type"] = "BPE"
     (folder / "tokenizer.json").write_text(json.dumps(values))
-    with pytest.raises(InputError, match="model of tokenizer.json must be 'WordPiece', and is 'BPE'"):
+    with pytest.raises(InputError, match=r"model of tokenizer\.json must be 'WordPiece', and is 'BPE'"):
         get_backbone_spec(f"hf:{folder}")
 
 

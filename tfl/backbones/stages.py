@@ -1,9 +1,9 @@
 """Find the cut points and the stages of a network from its layer graph, without a table written by hand.
 
-A *cut point* is one tensor through which everything passes: the layers below it can run once per image, and the
-layers above it can be trained alone. A *stage* is the part of the network at one resolution; it ends at the cut point
-from which the next stage starts. A stage of a transformer is a block. Resolution is counted in strides, not in pixels, so that a network has the same
-stages at every image size.
+A *cut point* is one tensor through which everything passes: the layers below it can run once per image, and the layers
+above it can be trained alone. A *stage* is the part of the network at one resolution; it ends at the cut point from
+which the next stage starts. A stage of a transformer is a block. Resolution is counted in strides, not in pixels, so
+that a network has the same stages at every image size.
 """
 
 import dataclasses

@@ -36,10 +36,11 @@ def build_backbone(
     For random weights (`weights="none"`) set the seed first, with `keras.utils.set_random_seed`.
 
     Args:
-        name: of the network, as keras.applications spells it; upper and lower case are the same.
-        image_size: pixels per side; 0 or less: the size at pre-training. MobileNet and MobileNetV2 have separate published
-            weights for 128, 160, 192 and 224 pixels (MobileNetV2 also for 96); every other size takes the weights
-            for 224 pixels.
+        name: of the network, as keras.applications spells it; upper and lower case are the same. Or "hf:FOLDER", a
+            folder with a BERT.
+        image_size: pixels per side, or pieces of a text; 0 or less: the size at pre-training. MobileNet and MobileNetV2
+            have separate published weights for 128, 160, 192 and 224 pixels (MobileNetV2 also for 96); every other size
+            takes the weights for 224 pixels.
         alpha: width multiplier; MobileNet families only.
         weights: "imagenet" (the file that Keras publishes), "none", a weights file (`.h5`, `.weights.h5`, `.keras`),
             or a tfl workdir (the folder with `model.keras`), from which the backbone is used.

@@ -57,7 +57,7 @@ class DataConfig:
     image_size: int = option(
         0,
         OrChosen(high=4096),
-        "Pixels per side, or pieces of a text; 0: as the backbone was pre-trained; -1: tfl chooses the length of texts.",
+        "Pixels per side, or pieces of a text; 0: as the backbone was pre-trained; -1: tfl chooses, for texts.",
     )
     batch_size: int = option(32, AT_LEAST_ONE, "Images in one training step, over all replicas together.")
     split: tuple[float, float, float] = option(

@@ -66,7 +66,11 @@ def with_splits_of_names(names: Sequence[str], sources: Sequence[Source]) -> lis
     """
     stems = [place_name(name) or "" for name in names]
     splits = find_splits(stems)
-    if len(sources) < 2 or not set(stems) <= set(splits) or any(np.any(source.index.splits != "") for source in sources):
+    if (
+        len(sources) < 2
+        or not set(stems) <= set(splits)
+        or any(np.any(source.index.splits != "") for source in sources)
+    ):
         return list(sources)
     return [
         source.with_index(dataclasses.replace(source.index, splits=np.full(len(source.index), splits[stem])))

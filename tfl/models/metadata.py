@@ -23,7 +23,12 @@ from tfl.tasks import Task, get_task
 METADATA_FILE = "tfl.json"  # in the archive of a `.keras` file
 CONFIG_KEY = "tfl"  # in the config of a model
 DEFAULT_KIND = "image"
-_NEWER: dict[str, Any] = {"kind": DEFAULT_KIND, "window": (), "scaled_decoding": False, "tokenizer": ""}  # entries with their defaults
+_NEWER: dict[str, Any] = {
+    "kind": DEFAULT_KIND,
+    "window": (),
+    "scaled_decoding": False,
+    "tokenizer": "",
+}  # entries with their defaults
 VERSION = 1  # of the metadata in files; raise it with every new entry that an older reader may ignore
 
 
@@ -95,8 +100,8 @@ class Metadata:
     def to_dict(self) -> dict[str, Any]:
         """Return the values that a model file stores: the attributes, and the version of their format.
 
-        Kind, window, scaled decoding and tokenizer are left out if they have their defaults, so that older versions can read the
-        file. Older versions refuse other values, which they do not know.
+        Kind, window, scaled decoding and tokenizer are left out if they have their defaults, so that older versions can
+        read the file. Older versions refuse other values, which they do not know.
         """
         values = {"version": VERSION, **dataclasses.asdict(self)}
         return {name: value for name, value in values.items() if name not in _NEWER or value != _NEWER[name]}

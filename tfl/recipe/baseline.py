@@ -50,9 +50,7 @@ def measure_baseline(run: Run, test: Predictions) -> dict[str, Any]:
             "inverse_strength": strength,
             "test": evaluation.test,
             "intervals": {} if interval is None else {metric: list(interval)},
-            "difference": {
-                name: value for name, value in dataclasses.asdict(difference).items() if name != "headline"
-            },
+            "difference": {name: value for name, value in dataclasses.asdict(difference).items() if name != "headline"},
         }
     }
 

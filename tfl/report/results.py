@@ -30,15 +30,13 @@ def _baseline(facts: Facts) -> list[Block]:
     if not baseline.method or name not in baseline.test:
         return []
     between = interval(*baseline.intervals.get(name, (None, None)), figure)
-    text = f"Without a network: {baseline.method} has a test {spoken(name)} of {figure(baseline.test[name])}"
+    text = f"Without a network: {baseline.method} has a test {name.replace('_', ' ')} of {figure(baseline.test[name])}"
     text += f" (95 % interval {between})." if name in baseline.intervals else "."
     if baseline.difference is not None:
         found = baseline.difference
-        sign = "it may be chance" if found.low <= 0 <= found.high else "more than chance"
-        text += (
-            f" The model differs from it by {found.difference:+.4f} (95 % interval {found.low:+.4f} to "
-            f"{found.high:+.4f}): {sign}."
-        )
+        between = f"95 % interval {found.low:+.4f} to {found.high:+.4f}"
+        text += f" The figure of the model minus this one is {found.difference:+.4f} ({between})"
+        text += ", which may be chance." if found.low <= 0 <= found.high else "."
     return [Text(text)]
 
 

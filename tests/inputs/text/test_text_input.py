@@ -19,7 +19,7 @@ def kind():
 
 def test_a_text_is_prepared_and_counted(kind):
     assert kind.prepare(tf.constant("Good, film")).numpy().tolist() == [2, 4, 1, 5, 3, 0]
-    assert kind.scan("good film\n".encode()).facts == {"pieces": 4}
+    assert kind.scan(b"good film\n").facts == {"pieces": 4}
 
 
 def test_what_is_no_text_is_refused(kind):

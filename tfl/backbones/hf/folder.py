@@ -104,14 +104,15 @@ def find_folder(name: str) -> Path:
 
 def _in_another_form(folder: Path) -> str:
     other = next((name for name in ("pytorch_model.bin", "tf_model.h5") if (folder / name).is_file()), "")
-    return f" Did you mean to save the model of {other} with save_pretrained(..., safe_serialization=True)?" * bool(other)
+    return f" Did you mean to save the model of {other} with save_pretrained(..., safe_serialization=True)?" * bool(
+        other
+    )
 
 
 def refuse(folder: Path, reason: str, hint: str = "") -> InputError:
     """Return the error of a folder that cannot be used."""
-    return InputError(
-        f"`backbone.name` must name a folder with a BERT that tfl can build. Received: {PREFIX}{folder}: {reason}.{hint}"
-    )
+    rule = "`backbone.name` must name a folder with a BERT that tfl can build"
+    return InputError(f"{rule}. Received: {PREFIX}{folder}: {reason}.{hint}")
 
 
 def read_object(file: Path) -> dict[str, Any]:

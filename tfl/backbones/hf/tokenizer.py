@@ -34,7 +34,9 @@ def _read_vocabulary(folder: Path) -> WordPiece:
     file = folder / "tokenizer_config.json"
     said = read_object(file) if file.is_file() else {}
     if said.get("tokenizer_class", _CLASSES[0]) not in _CLASSES:
-        raise refuse(folder, f"tokenizer_class must be one of {', '.join(_CLASSES)}, and is {said['tokenizer_class']!r}")
+        raise refuse(
+            folder, f"tokenizer_class must be one of {', '.join(_CLASSES)}, and is {said['tokenizer_class']!r}"
+        )
     if said.get("do_basic_tokenize", True) is not True:
         raise refuse(folder, "do_basic_tokenize of tokenizer_config.json must be true")
     pieces = [line.rstrip("\r") for line in (lines[:-1] if lines[-1] == "" else lines)]

@@ -86,7 +86,10 @@ def pieces_of(words: tf.Tensor, rules: WordPiece) -> tf.Tensor:
     starts = tf.where(too_long, lengths + 1, 0)
     none = tf.zeros((tf.size(words), 0), tf.int32)
     starts, found = tf.while_loop(
-        is_unfinished, find_next, [starts, none], shape_invariants=[tf.TensorShape([None]), tf.TensorShape([None, None])]
+        is_unfinished,
+        find_next,
+        [starts, none],
+        shape_invariants=[tf.TensorShape([None]), tf.TensorShape([None, None])],
     )
     unknown = starts > lengths
     first = tf.where(unknown, rules.number("[UNK]"), MISSING)[:, tf.newaxis]

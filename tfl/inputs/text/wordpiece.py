@@ -40,7 +40,9 @@ class WordPiece:
 
     def __post_init__(self) -> None:
         if missing := [name for name in SPECIAL if name not in self.pieces]:
-            raise InputError(f"`pieces` must have {', '.join(SPECIAL)}. Received: {len(self.pieces)} without {missing[0]}.")
+            raise InputError(
+                f"`pieces` must have {', '.join(SPECIAL)}. Received: {len(self.pieces)} without {missing[0]}."
+            )
 
     def number(self, piece: str) -> int:
         """Return the number of a piece; of one that occurs twice the last, as other libraries do."""
