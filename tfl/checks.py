@@ -56,9 +56,8 @@ def _check_texts(config: TransferConfig, spec: BackboneSpec) -> None:
     files = input_files(spec.input)
     if files is None or not files.cell:
         return
-    why = f"a network on {files.noun[1]} stays frozen, and only its head is solved"
+    why = f"a network on {files.noun[1]} starts from the weights of its folder"
     rules: tuple[tuple[str, Any, Any, str], ...] = (
-        ("finetune.epochs", config.finetune.epochs, 0, why),
         ("scratch.epochs", config.scratch.epochs, 0, why),
         ("pretrain.source", config.pretrain.source, "", why),
         ("features.views", config.features.views, 0, f"{files.noun[1]} have no augmentation"),

@@ -104,12 +104,37 @@ def test_a_folder_per_class(tmp_path):
     assert "baseline" in result.metrics
 
 
+def test_the_upper_block_is_fine_tuned_on_stored_states(tmp_path):
+    config = text_config(f"csv:{write_table(tmp_path / 'films.tsv', 120)}")
+    options = {"epochs": 2, "unfreeze": "1", "learning_rate": 3e-3, "optimizer": "adam"}
+    set_options(config, {f"finetune.{name}": value for name, value in options.items()})
+    result = tfl.transfer(config, tmp_path / "run")
+    contract = result.metrics["contract"]["finetune"]
+    assert contract["trainable_variables"] == 18  # 16 of the block, and 2 of the head
+    assert contract["below_the_cut_frozen_variables"] == 20
+    assert contract["below_the_cut_frozen_changed"] == 0
+    losses = [float(row["loss"]) for row in csv.DictReader((result.workdir / "history.csv").open())]
+    assert losses[-1] < losses[0]
+
+
+def test_every_format_is_exported_with_a_certificate(run):
+    exports = tfl.export_workdir(run.workdir)["artefacts"]
+    assert set(exports) == {"model.keras", "saved_model", "model.tflite", "model.onnx"}
+    assert all(not entry["failures"] and entry["max_difference"] < 1e-5 for entry in exports.values())
+    assert exports["saved_model"]["inputs"] == ["bytes", "pieces"]
+    artefact = tfl.load_artefact(run.workdir / "export" / "saved_model")
+    texts = [b"the film was good", b"", b"bad " * 5000, "Ünïcödé".encode()]
+    plain = tfl.load_artefact(run.workdir / "model.keras")
+    np.testing.assert_allclose(artefact.predict_bytes(texts), plain.predict_bytes(texts), atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"finetune.epochs": 2}, "`finetune.epochs` must be 0, because a network on texts stays frozen"),
-        ({"finetune.epochs": -1}, "`finetune.epochs` must be 0"),
-        ({"scratch.epochs": 2}, "`scratch.epochs` must be 0"),
+        (
+            {"scratch.epochs": 2},
+            "`scratch.epochs` must be 0, because a network on texts starts from the weights of its folder",
+        ),
         ({"features.views": 2}, "`features.views` must be 0 without augmentation"),
         ({"data.source": "digits"}, "`data.source` must be csv:FILE or folder:PATH for texts"),
         ({"data.image_size": 13}, "`data.image_size` must be at most 12"),

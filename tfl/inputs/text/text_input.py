@@ -14,6 +14,7 @@ from tfl.inputs.input import Input, Scanned, fingerprint_of
 from tfl.inputs.text.endings import CELL, NOUN, may_be_text
 from tfl.inputs.text.pieces import count, encode
 from tfl.inputs.text.wordpiece import WordPiece
+from tfl.inputs.untrusted import Decoder, PlainBytes, PlainDecoder, RefusedError
 
 RULES = 1  # part of the name of stored features: raise it when the same text gives other pieces
 
@@ -109,6 +110,10 @@ class TextInput(Input):
         """Return whether elements can be single texts."""
         return spec.dtype == tf.string and spec.shape.rank in (0, None)
 
+    def decoder(self, most: int) -> Decoder:
+        """Return the decoder for texts of clients, of at most `most` bytes."""
+        return TextDecoder(self.prepare, self.noun[0], most)
+
     def blanks(self) -> list[bytes]:
         """Return an empty text."""
         return [b""]
@@ -120,6 +125,18 @@ class TextInput(Input):
     def slice_by_facts(self, facts: Mapping[str, np.ndarray]) -> dict[str, tuple[np.ndarray, str | Sequence[str]]]:
         """Return the number of pieces."""
         return {"length": (facts["pieces"], "pieces")} if "pieces" in facts else {}
+
+
+class TextDecoder(PlainDecoder):
+    """The decoder of training, which refuses bytes that are no UTF-8; see `Decoder`."""
+
+    def check(self, encoded: bytes) -> PlainBytes:
+        """Refuse bytes that are too long, or no text."""
+        try:
+            encoded.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise RefusedError(400, f"The text must be UTF-8: byte {error.start} is no character.") from error
+        return super().check(encoded)
 
 
 def _bytes_of(example: np.ndarray) -> bytes:
