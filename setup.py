@@ -26,12 +26,14 @@ TEST = [
     "httpx>=0.28",
     "pandas>=2.3",
     "tokenizers>=0.22",  # the reference of tfl's own word pieces
+    "pycocotools>=2.0.11",  # what the metrics of boxes are compared with
 ]
 MLFLOW = ["mlflow-skinny>=3", "pandas>=2.3"]  # the flavour of Keras models needs pandas
 AUDIT = ["cleanlab>=2.9", "usearch>=2.26"]  # label errors; neighbours in large sets
 SEARCH = ["optuna>=5.0"]
+DETECTION = ["faster-coco-eval>=1.8,<2"]  # average precision of boxes
 LABEL = ["scikit-activeml>=1.0"]  # which examples to label next
-EXTRAS = [*AUDIT, *BANDS, *FAST_CPU, *PARQUET, *EXPORT, *SERVE, *PHOTOS, *MLFLOW, *SEARCH, *LABEL, *TEXT]
+EXTRAS = [*AUDIT, *BANDS, *FAST_CPU, *PARQUET, *EXPORT, *SERVE, *PHOTOS, *MLFLOW, *SEARCH, *LABEL, *DETECTION, *TEXT]
 
 setup(
     name=VERSION["DISTRIBUTION"],
@@ -97,6 +99,7 @@ setup(
         "search": SEARCH,  # tfl search
         "label": LABEL,  # tfl value --unlabelled
         "text": TEXT,  # --config.backbone.name=hf:FOLDER
+        "detection": DETECTION,  # metrics of boxes
         "mlflow": MLFLOW,  # --config.tracking=mlflow
         "test": [*TEST, *EXTRAS],
         "dev": [

@@ -15,6 +15,7 @@ from tfl.data.layout import recognise
 from tfl.data.masks.pairs import find_pairs
 from tfl.data.reading import Reading
 from tfl.data.records.files import check_records
+from tfl.data.table.columns import usual_name
 from tfl.data.table.names import read_meaning, table_of_folder
 from tfl.data.table.read import read_table
 from tfl.data.tree import read_tree
@@ -140,9 +141,9 @@ def _check_part(data: DataConfig, spec: BackboneSpec) -> None:
         check_parquet("data.source", data.source)
     elif kind == "csv" and Path(path).stat().st_size <= _TABLE_BYTES:
         reading = Reading(0, data.columns, data.label_pattern, data.group_pattern)
-        cell = files.cell if files is not None else ""
-        _, meaning = read_meaning(read_table(path, columns=data.columns), reading, cell or "path")
-        has_times = bool(meaning.time)
+        cell, table = files.cell if files is not None else "", read_table(path, columns=data.columns)
+        label = usual_name("label", table.names) or usual_name("mask", table.names)  # whatever the task needs
+        has_times = bool(read_meaning(table, reading, cell or "path", label)[1].time)
     if data.split_by == "time" and not has_times:
         raise InputError(NO_TIMES)
 

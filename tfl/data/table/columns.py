@@ -11,6 +11,7 @@ from tfl.registry import did_you_mean
 USUAL = {
     "path": ("path", "filepath", "imagepath", "file", "filename", "image", "imagefile", "imagename", "img", "imageid"),
     "text": ("text", "sentence", "review", "comment", "message", "content", "document", "body"),
+    "mask": ("mask", "maskpath", "maskfile", "masks", "segmentation", "annotation", "label", "target"),
     "label": ("label", "labels", "class", "classname", "category", "target", "tags", "value", "y"),
     "split": ("split", "subset", "partition", "fold"),
     "group": ("group", "groupid", "patient", "patientid", "subject", "subjectid"),

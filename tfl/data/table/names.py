@@ -55,13 +55,14 @@ def table_of_folder(root: Folder, pattern: str, source: str, may_be: Callable[[s
     return table, f"path=path,label={NAMED['label']}"
 
 
-def read_meaning(table: Table, reading: Reading, example: str = "path") -> tuple[Table, Columns]:
+def read_meaning(table: Table, reading: Reading, example: str = "path", label: str = "") -> tuple[Table, Columns]:
     """Return a table with all columns that it needs, and what its columns mean.
 
     Args:
         table: of files, or of examples themselves.
         reading: which column is what, and what is in the names of the files.
         example: what the column of examples is called, see `find_columns`.
+        label: the column of labels if none is named; "": that with a usual name.
 
     Raises:
         InputError: a column does not exist, or a pattern finds nothing.
@@ -71,6 +72,8 @@ def read_meaning(table: Table, reading: Reading, example: str = "path") -> tuple
         table, given = with_names(table, given, reading.label_pattern, reading.group_pattern)
     else:
         table, given = _with_whole_text(table, given, example)
+    if label:
+        given = {"label": label, **given}
     return table, find_columns(table.names, given, table.name, example)
 
 

@@ -1,7 +1,7 @@
 """The examples of a table whose cells name files."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -66,12 +66,12 @@ class FileRows:
     def __init__(self, kind: Input, table: Table, meaning: Columns, folder: Path) -> None:
         self._kind, self._places = kind, table.places
         self._paths = column_of(table, meaning.path)
-        self._files = [_place(folder, path) for path in self._paths]
+        self._files = [place_of(folder, path) for path in self._paths]
         self._seen: dict[str, str] = {}
 
     def name(self, row: int) -> str:
         """Return the path in the table."""
-        return self._paths[row].replace("\\", "/")
+        return id_of(self._paths[row])
 
     def place(self, row: int) -> str:
         """Return the file."""
@@ -79,14 +79,7 @@ class FileRows:
 
     def problem(self, row: int) -> str:
         """Return why a file cannot be used, or ""; the file is not opened."""
-        path, file = self._paths[row], self._files[row]
-        if not path:
-            return "no file"
-        if _ADDRESS.match(path):
-            return f"{path} is an address on the web, not a file"
-        if not Path(file).is_file():
-            return f"{file}: {'a folder' if Path(file).is_dir() else 'there is no such file'}"
-        return f"{path} stands also in {self._seen[file]}" if file in self._seen else ""
+        return problem_of_file(self._paths[row], self._files[row], self._seen)
 
     def take(self, row: int) -> None:
         """Remember a file, which no other row may name."""
@@ -111,9 +104,25 @@ class FileRows:
         return make_file_source(self._kind, [self.name(row) for row in rows], good, bad, labels, class_names)
 
 
-def _place(folder: Path, path: str) -> str:
+def id_of(path: str) -> str:
+    """Return the id of a file: its path in the table, with slashes."""
+    return path.replace("\\", "/")
+
+
+def place_of(folder: Path, path: str) -> str:
     """Return the place of a file; a table from Windows has backslashes."""
     file = folder / Path(path).expanduser()
     if "\\" in path and not file.exists():
         file = folder / path.replace("\\", "/")
     return str(file)
+
+
+def problem_of_file(path: str, file: str, seen: Mapping[str, str]) -> str:
+    """Return why a file cannot be used, or ""; the file is not opened."""
+    if not path:
+        return "no file"
+    if _ADDRESS.match(path):
+        return f"{path} is an address on the web, not a file"
+    if not Path(file).is_file():
+        return f"{file}: {'a folder' if Path(file).is_dir() else 'there is no such file'}"
+    return f"{path} stands also in {seen[file]}" if file in seen else ""

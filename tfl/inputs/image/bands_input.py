@@ -77,15 +77,15 @@ class BandsInput(ImageInput):
         Args:
             raw: the bytes of a NumPy file, a scalar string; or values (H, W, C).
         """
-        return tf.ensure_shape(resize_bands(self._values(raw), self.size), self.spec.shape)
+        return tf.ensure_shape(resize_bands(self._whole(raw), self.size), self.spec.shape)
 
     def augment(self, raw: tf.Tensor, name: str, seed: tf.Tensor) -> tf.Tensor:
         """Return an augmented version with the same shape; see `augment_bands`."""
         if name == "none":
             return self.prepare(raw)
-        return tf.ensure_shape(augment_bands(self._values(raw), self.size, name, seed), self.spec.shape)
+        return tf.ensure_shape(augment_bands(self._whole(raw), self.size, name, seed), self.spec.shape)
 
-    def _values(self, raw: tf.Tensor) -> tf.Tensor:
+    def _whole(self, raw: tf.Tensor) -> tf.Tensor:
         return to_range(decode_bands(raw, self.channels) if raw.dtype == tf.string else raw, self.window)
 
     def encode(self, raw: tf.Tensor) -> bytes:
