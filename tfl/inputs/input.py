@@ -6,7 +6,7 @@ import functools
 import hashlib
 import re
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfl.errors import BadExampleError, InputError
+from tfl.inputs.measure import Measure
 from tfl.inputs.untrusted import Decoder, PlainDecoder, first_line
 
 FULL_DEPTH = 16
@@ -45,23 +46,6 @@ class Scanned:
     def facts(self) -> Mapping[str, int]:
         """Whole numbers by name, one for each name in `Input.facts`."""
         return {}
-
-
-@dataclasses.dataclass(frozen=True)
-class Measure:
-    """A number for each prepared example, by which evaluation divides the examples into slices.
-
-    Attributes:
-        name: of the number, such as "brightness".
-        unit: text after a number, such as "of 255".
-        size: of the prepared examples that `function` takes; smaller ones are faster.
-        function: from a batch of prepared examples to their numbers, `(B, ...)` to `(B,)`.
-    """
-
-    name: str
-    unit: str
-    size: int
-    function: Callable[[np.ndarray], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
