@@ -23,6 +23,8 @@ from tfl.errors import InputError
 from tfl.inputs import get_input
 from tfl.keras_settings import check_keras_settings
 
+INDICES = "int32"  # examples of this type are numbers of rows in a table, which half precision would round
+
 
 def build_backbone(
     name: str, *, image_size: int = 0, alpha: float = 1.0, weights: str = "imagenet", channels: int = 3
@@ -132,8 +134,9 @@ def weights_checksum(model: keras.Model) -> int:
 
 def _build(spec: BackboneSpec, image_size: int, alpha: float, weights: str | None) -> keras.Model:
     """Build the network as Keras defines it, on top of the preprocessing of its family."""
-    shape = tuple(get_input(spec.input).sized(image_size).spec.shape)
-    entrance = keras.Input(shape, name=spec.input)
+    prepared = get_input(spec.input).sized(image_size).spec
+    shape = tuple(prepared.shape)
+    entrance = keras.Input(shape, dtype=INDICES if prepared.dtype == INDICES else None, name=spec.input)
     options = {"alpha": alpha} if spec.has_alpha else {}
     inputs = spec.preprocess(entrance)
     with published_weights(), warnings.catch_warnings():
