@@ -29,7 +29,8 @@ MLFLOW = ["mlflow-skinny>=3", "pandas>=2.3"]  # the flavour of Keras models need
 AUDIT = ["cleanlab>=2.9", "usearch>=2.26"]  # label errors; neighbours in large sets
 SEARCH = ["optuna>=5.0"]
 LABEL = ["scikit-activeml>=1.0"]  # which examples to label next
-EXTRAS = [*AUDIT, *BANDS, *FAST_CPU, *PARQUET, *EXPORT, *SERVE, *PHOTOS, *MLFLOW, *SEARCH, *LABEL]
+TORCH = ["safetensors>=0.5"]  # files of torch weights; .pth files need torch, too
+EXTRAS = [*AUDIT, *BANDS, *FAST_CPU, *PARQUET, *EXPORT, *SERVE, *PHOTOS, *MLFLOW, *SEARCH, *LABEL, *TORCH]
 
 setup(
     name=VERSION["DISTRIBUTION"],
@@ -88,6 +89,7 @@ setup(
         "docs": DOCS,  # make docs
         "audit": AUDIT,  # tfl audit
         "search": SEARCH,  # tfl search
+        "torch": TORCH,  # backbone.name=torch:FILE
         "label": LABEL,  # tfl value --unlabelled
         "mlflow": MLFLOW,  # --config.tracking=mlflow
         "test": [*TEST, *EXTRAS],

@@ -1,23 +1,22 @@
 """Networks of torchvision and timm: the same logits as there, and one clear line for a file that cannot be used."""
 
 import json
-import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.numpy import save_file
+from torch_state import images, make_state
+
+import tfl
+from tfl.backbones.catalog import get_backbone_spec
+from tfl.backbones.torch_files.known import find_network
+from tfl.backbones.torch_files.state import read_state
+from tfl.errors import InputError
 
 ORACLES = Path(__file__).parents[1] / "oracles"
-sys.path.insert(0, str(ORACLES))
-from torch_state import images, make_state  # noqa: E402
-
-import tfl  # noqa: E402
-from tfl.backbones.catalog import get_backbone_spec  # noqa: E402
-from tfl.backbones.torch_files.known import find_network  # noqa: E402
-from tfl.errors import InputError  # noqa: E402
-
 ANSWERS = np.load(ORACLES / "torch_networks.npz")
 NETWORKS = sorted(name for name in ANSWERS.files if not name.endswith(" facts"))
 
@@ -47,12 +46,10 @@ def test_the_logits_are_those_of_torch(name, tmp_path):
     logits = features @ state[f"{head}.weight"].T + state[f"{head}.bias"]
     expected = ANSWERS[name]
     np.testing.assert_allclose(logits, expected, atol=1e-4 * np.abs(expected).max())
-    assert np.abs(expected[0] - expected[1]).max() > 0.05 * np.abs(expected).max()  # they depend on the picture
+    assert np.abs(expected[0] - expected[1]).max() > 0.02 * np.abs(expected).max()  # they depend on the picture
 
 
 def test_real_weights_of_timm_give_the_recorded_logits(shared):
-    from PIL import Image
-
     folder = shared / "weights" / "timm_tf_efficientnet_lite0"
     file = folder / "tf_efficientnet_lite0_f16.safetensors"
     if not file.exists():
@@ -63,11 +60,9 @@ def test_real_weights_of_timm_give_the_recorded_logits(shared):
         box = (left, top, left + side, top + side)
         pixels = np.asarray(photo.convert("RGB").crop(box).resize((224, 224), Image.Resampling.BILINEAR))
     features = np.asarray(build(file, 224)(pixels[None], training=False)).mean((1, 2))
-    from tfl.backbones.torch_files.state import read_state
-
     state = read_state(file)
     logits = features @ state["classifier.weight"].T + state["classifier.bias"]
-    np.testing.assert_allclose(logits, np.load(folder / "parrot_logits_f16weights.npy"), atol=1e-3)
+    np.testing.assert_allclose(logits, np.load(folder / "parrot_logits_f16weights.npy")[None], atol=1e-3)
     assert logits.argmax() == 88  # macaw
 
 
@@ -124,7 +119,7 @@ def test_a_file_that_cannot_be_used_is_one_clear_line(fault, small, tmp_path):
 
 def test_a_pickle_is_read_by_torch_alone_or_refused(tmp_path):
     (tmp_path / "resnet18.pth").write_bytes(b"cos\nsystem\n(S'touch /tmp/never'\ntR.")
-    with pytest.raises(InputError, match="torch must be installed|weights_only=True"):
+    with pytest.raises(InputError, match=r"torch must be installed|weights_only=True"):
         build(tmp_path / "resnet18.pth")
 
 

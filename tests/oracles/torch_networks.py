@@ -1,6 +1,6 @@
 """Write torch_networks.npz: what networks of torchvision and timm answer, with weights from `torch_state`.
 
-    python tests/oracles/torch_networks.py
+    PYTHONPATH=tests python tests/oracles/torch_networks.py
 
 It needs torch, torchvision and timm, which the tests do not. The file has for each network the shapes of its arrays,
 the moments of its batch normalisations, and its logits.

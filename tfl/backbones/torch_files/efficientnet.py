@@ -1,4 +1,4 @@
-"""EfficientNet B and lite of timm (Tan and Le 2019, arXiv:1905.11946), and its MobileNetV2, which has the same blocks."""
+"""EfficientNet B and lite of timm (Tan and Le 2019, arXiv:1905.11946), and its MobileNetV2, which has such blocks."""
 
 from typing import Any
 

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from tfl.backbones.torch_files.state import ENDINGS, State, read_state
+from tfl.config.torch_names import TORCH, torch_parts
 from tfl.errors import InputError
 from tfl.files.writing import expand_home
 from tfl.registry import did_you_mean
 
-PREFIX = "torch:"
-_NAMED = re.compile(r"(?P<name>[A-Za-z0-9_]+)@(?P<file>.+)", re.DOTALL)
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _HALF = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 
@@ -97,29 +96,8 @@ class TorchNetwork:
         load_state(read_state(self.file), model, _head(self.family.builder))
 
 
-def is_torch_name(name: str) -> bool:
-    """Return whether a name of a backbone is that of a torch file."""
-    return name.lower().startswith(PREFIX)
-
-
-def with_torch_name(name: str, torch_name: str) -> str:
-    """Return the name of a backbone with the name of the network of its file, as in `torch:resnet50@weights.pth`.
-
-    Raises:
-        InputError: the backbone is no torch file, or names another network.
-    """
-    if not is_torch_name(name):
-        raise InputError(
-            f"`backbone.torch_name` must be empty if backbone.name is not torch:FILE. Received: {torch_name!r}."
-        )
-    given, file = _parts(name)
-    if given and given != torch_name:
-        raise InputError(f"`backbone.torch_name` must be {given!r}, as in backbone.name. Received: {torch_name!r}.")
-    return f"{PREFIX}{torch_name}@{file}"
-
-
 def find_network(name: str) -> TorchNetwork:
-    """Return the network of `torch:FILE` or `torch:NAME@FILE`.
+    """Return the network of `torch:FILE`, or of `torch:NAME@FILE`.
 
     The name of the network is given, or it stands in `config.json` beside the file, or in the name of the file, or it
     follows from the arrays.
@@ -127,11 +105,11 @@ def find_network(name: str) -> TorchNetwork:
     Raises:
         InputError: there is no such file, it cannot be read, or it holds a network that tfl cannot build.
     """
-    given, text = _parts(name)
+    given, text = torch_parts(name)
     file = Path(expand_home(text, "backbone.name"))
     if not file.is_file() or file.suffix not in ENDINGS:
         raise InputError(
-            f"`backbone.name` must be {PREFIX}FILE with a file that ends with {', '.join(ENDINGS)}. "
+            f"`backbone.name` must be {TORCH}FILE with a file that ends with {', '.join(ENDINGS)}. "
             f"Received: {name!r}{', which does not exist' if not file.exists() else ''}."
         )
     state = read_state(file)
@@ -153,12 +131,6 @@ def find_network(name: str) -> TorchNetwork:
     features = next(state[key].shape[0] for key in family.features if key in state)
     size = int(facts.get("input_size", (3, 224, 224))[1])
     return TorchNetwork(network or family.example, file.resolve(), family, mean, std, features, size)
-
-
-def _parts(name: str) -> tuple[str, str]:
-    text = name[len(PREFIX) :]
-    named = _NAMED.fullmatch(text)
-    return (named["name"], named["file"]) if named and not Path(text).exists() else ("", text)
 
 
 def _family(state: State, file: Path) -> Family:

@@ -63,7 +63,7 @@ def _read(path: Path, changed: int, size: int) -> State:
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    check_extra("torch", "safetensors", f"torch:{path.name}")
+    check_extra("backbone.name=torch:FILE", "safetensors", "torch")
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
