@@ -88,9 +88,10 @@ def _read_pickled(path: Path) -> dict[str, np.ndarray]:
                     f"`backbone.name` must name a .safetensors file, or torch must be installed: {path.suffix} files "
                     f"are pickles, which only torch reads safely. Received: {str(path)!r}."
                 )
+            reason = next((line for line in lines if "Error: " in line), lines[-1])
             raise InputError(
                 "`backbone.name` must name a file that torch reads with weights_only=True. "
-                f"Received: {str(path)!r}: {lines[-1][:200]}"
+                f"Received: {str(path)!r}: {reason[:200]}"
             )
         with np.load(file) as arrays:
             return dict(arrays)
