@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -42,6 +43,9 @@ def test_the_logits_are_those_of_torch(name, tmp_path):
     state, file = state_of(name), tmp_path / f"{name}-0123abcd.safetensors"
     save_file(state, file)
     features = np.asarray(build(file)(images(), training=False)).mean((1, 2))
+    if name.startswith("vgg"):
+        np.testing.assert_allclose(features, ANSWERS[name], atol=1e-4 * np.abs(ANSWERS[name]).max())
+        return
     head = "fc" if "fc.weight" in state else "classifier.1" if "classifier.1.weight" in state else "classifier"
     logits = features @ state[f"{head}.weight"].T + state[f"{head}.bias"]
     expected = ANSWERS[name]
@@ -85,7 +89,7 @@ def without(state, *names):
     return {key: values for key, values in state.items() if key not in names}
 
 
-FAULTS = {
+FAULTS: dict[str, tuple[Any, str]] = {
     "no such file": (None, "which does not exist"),
     "another ending": (("weights.txt", b"x"), "with a file that ends with .safetensors, .pt"),
     "not safetensors": (("weights.safetensors", b"\x00" * 100), "must name a whole safetensors file"),

@@ -49,6 +49,22 @@ FAMILIES = (
     ),
     Family(r"mobilenet_v2", "mobilenet_v2", "mobilenet_v2", ("features.1.conv.0.0.weight",), ("features.18.0.weight",)),
     Family(
+        r"densenet\d+(_\w+)?",
+        "densenet121",
+        "densenet",
+        ("features.conv0.weight", "features.denseblock1.denselayer1.conv1.weight"),
+        ("features.norm5.weight",),
+    ),
+    Family(
+        r"vgg\d+(_bn)?",
+        "vgg16",
+        "vgg",
+        ("features.0.weight",),
+        tuple(
+            f"features.{last}.weight" for last in (18, 22, 28, 34, 25, 31, 40, 49)
+        ),  # of each depth, with norms or not
+    ),
+    Family(
         r"(tf_)?efficientnet_(b\d|lite\d)(_\w+)?|mobilenetv2_\d+d?(_\w+)?",
         "tf_efficientnet_lite0",
         "efficientnet",

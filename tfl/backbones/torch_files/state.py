@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ PICKLED = (".pt", ".pth", ".bin", ".ckpt")
 ENDINGS = (".safetensors", *PICKLED)
 _NESTED = ("state_dict", "state_dict_ema", "model_ema", "model")  # where training scripts put it
 _PREFIXES = ("module.", "model.", "backbone.", "encoder.")  # of names, from wrappers around a network
+_OLD_NORM = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d\.)")  # as torchvision's files of DenseNet have it
 # torch is imported in a process of its own: beside TensorFlow it has crashed.
 _CONVERT = f"""
 import sys, torch, numpy as np
@@ -53,6 +55,7 @@ def _read(path: Path, changed: int, size: int) -> State:
     for prefix in _PREFIXES:
         if all(name.startswith(prefix) for name in found):
             found = {name.removeprefix(prefix): values for name, values in found.items()}
+    found = {_OLD_NORM.sub(r"\1\2", name): values for name, values in found.items()}
     for name, values in found.items():
         if not np.isfinite(values).all():
             raise InputError(
