@@ -100,9 +100,8 @@ def _check_maps(config: TransferConfig, task: Task) -> None:
     rules: tuple[tuple[str, Any, Any, str], ...] = (
         ("head.hidden_units", config.head.hidden_units, (), "its head is linear"),
         ("probe.folds", config.probe.folds, 0, "lambda is chosen on the validation split"),
-        ("features.views", config.features.views, 0, "a mask would have to follow the changes of its image"),
-        ("finetune.epochs", config.finetune.epochs, 0, "its head is solved, and the network stays frozen"),
-        ("scratch.epochs", config.scratch.epochs, 0, "its head is solved, and the network stays frozen"),
+        ("finetune.mixup", config.finetune.mixup, 0.0, "masks are not mixed"),
+        ("finetune.cutmix", config.finetune.cutmix, 0.0, "masks are not mixed"),
         ("pretrain.source", config.pretrain.source, "", "a backbone is pre-trained with one label for each image"),
     )
     for name, value, allowed, why in rules:

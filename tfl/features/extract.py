@@ -52,6 +52,13 @@ class View:
 PLAIN: tuple[View | None, ...] = (None,)
 
 
+def drawn_as(view: View | None) -> dict[str, Any]:
+    """Return the arguments of `make_dataset` and `make_label_dataset` that give a version of the examples."""
+    if view is None:
+        return {}
+    return {"augmentation": view.augmentation, "seed": view.seed, "epoch": view.number}
+
+
 class Extractor:
     """Compute and store the features of one source of images with the frozen part of a model.
 
@@ -264,10 +271,8 @@ class Extractor:
             rows,
             image_size=self.image_size,
             batch_size=BATCH,
-            augmentation=view.augmentation if view else "none",
-            seed=view.seed if view else 0,
-            epoch=view.number if view else None,
             shuffle=False,
+            **drawn_as(view),
         )
         meter = SpeedMeter(self._take_speed, time.perf_counter())
         for batch in track(dataset, description, len(rows), self.source.kind.noun, scale=BATCH):

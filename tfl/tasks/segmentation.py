@@ -51,6 +51,7 @@ class Segmentation(Task):
     activation = "softmax"
     output_kind = "one map of logits a class"
     stands_on = "map"
+    kept_by_headline = True
     columns = "iou_"
 
     @property

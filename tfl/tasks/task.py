@@ -108,6 +108,7 @@ class Task(abc.ABC):
     nouns: ClassVar[tuple[str, str]] = ("class", "classes")
     output_kind: ClassVar[str] = "one logit a class"
     stands_on: ClassVar[str] = "vector"
+    kept_by_headline: ClassVar[bool] = False  # whether the headline decides which phase is kept; if not, the loss
     columns: ClassVar[str] = "p_"  # prefix of the columns of a table of predictions, one for each name
 
     @property
