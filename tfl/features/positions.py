@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from tfl.data import Source
 from tfl.data.pipeline import make_label_dataset
-from tfl.features.extract import BATCH, PLAIN, View, drawn_as
+from tfl.features.extract import BATCH
+from tfl.features.view import PLAIN, View, drawn_as
 from tfl.models.classifier import before_logits
 from tfl.models.inference import Outputs
 

@@ -13,7 +13,8 @@ from tfl.data.index import Index
 from tfl.data.order import epoch_order, split_draws
 from tfl.data.pipeline import make_label_dataset
 from tfl.distribution.shares import make_shares
-from tfl.features.extract import PLAIN, Extractor, View, drawn_as
+from tfl.features.extract import Extractor
+from tfl.features.view import PLAIN, View, drawn_as
 from tfl.files.room import human_size
 from tfl.models.inference import Outputs
 from tfl.progress import say

@@ -11,10 +11,11 @@ import numpy as np
 
 from tfl.evaluation import Predictions
 from tfl.features import Extractor, ProbeResult, assign_head, choose_head, cross_validate_head
-from tfl.features.extract import BATCH, PLAIN, View
+from tfl.features.extract import BATCH
 from tfl.features.positions import SolverRows, rows_of_positions
 from tfl.features.probe import solve_head as solve_one_head
 from tfl.features.rows import alone, fits_in_memory
+from tfl.features.view import PLAIN, View
 from tfl.models.classifier import logits_layer, split_at_features
 from tfl.models.freezing import train_only
 from tfl.models.inference import Outputs

@@ -15,8 +15,9 @@ from tfl.distribution.strategy import make_strategy
 from tfl.distribution.workers import Workers
 from tfl.evaluation import Predictions
 from tfl.features import Extractor, View, open_store
-from tfl.features.extract import BATCH, PLAIN
+from tfl.features.extract import BATCH
 from tfl.features.reuse import with_labels
+from tfl.features.view import PLAIN
 from tfl.models.classifier import logits_layer
 from tfl.models.inference import Outputs
 from tfl.recipe.balance import Balance
