@@ -190,7 +190,7 @@ def test_the_commands_of_the_page_run_and_the_same_command_continues(tmp_path):
     home = write_masks(tmp_path / "streets", COUNTS).parent
     Image.open(home / "streets" / "test" / "0.png").save(home / "street.jpg")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
-    (block,) = (block for block in blocks_of(page) if block.language == "sh")
+    block, _ = (block for block in blocks_of(page) if block.language == "sh")
     printed = []
     for line in [*block.lines, block.lines[0]]:
         done = warm.run([ROOT / "tests" / "doc_program.py", *line.split()], environment, home)

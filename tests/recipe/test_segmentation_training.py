@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import warm
-from doc_blocks import ROOT
+from doc_blocks import ROOT, blocks_of
 from masks import VOID, draw, write_masks
 from option_runs import build_tiny, make_config, tiny_networks
 
@@ -163,16 +163,18 @@ def test_an_image_with_a_pixel_that_is_not_finite_is_named_and_changes_nothing(c
     assert history.history["skipped_steps"] == [0] * 8 and history.history["loss"][-1] < history.history["loss"][0]
 
 
-def test_two_devices_train_as_one(photos, tmp_path):
-    """The commands of the how-to with a network of three layers."""
+def test_the_command_of_the_page_trains_on_two_devices_as_on_one(tmp_path):
+    """The one in docs/how-to/segmentation.md, with a network of three layers and fewer epochs."""
+    _, block = (block for block in blocks_of(ROOT / "docs/how-to/segmentation.md") if block.language == "sh")
+    (line,) = block.lines
+    write_masks(tmp_path / "streets", COUNTS)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
     results = {}
     for strategy in ("one", "cpu:2"):
-        options = {"segmentation.ignore_label": VOID, "finetune.epochs": 2, "strategy": strategy, "data.image_size": 32}
-        flags = [f"--config.{name}={value}" for name, value in options.items()]
         workdir = tmp_path / strategy.replace(":", "")
-        words = ["tfl", "train", f"masks:{photos}", f"--workdir={workdir}", *flags]
-        done = warm.run([ROOT / "tests" / "doc_program.py", *words], environment, tmp_path)
+        options = {"finetune.epochs": 2, "strategy": strategy, "data.image_size": 32}
+        words = [f"--workdir={workdir}", *(f"--config.{name}={value}" for name, value in options.items())]
+        done = warm.run([ROOT / "tests" / "doc_program.py", *line.split(), *words], environment, tmp_path)
         assert done.returncode == 0, done.stderr[-3000:]
         weights = keras.saving.load_model(workdir / "model.keras", compile=False).get_weights()
         results[strategy] = json.loads((workdir / "metrics.json").read_text()), weights
