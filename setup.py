@@ -24,12 +24,14 @@ TEST = [
     "hypothesis>=6.150",
     "httpx>=0.28",
     "pandas>=2.3",
+    "pycocotools>=2.0.11",  # what the metrics of boxes are compared with
 ]
 MLFLOW = ["mlflow-skinny>=3", "pandas>=2.3"]  # the flavour of Keras models needs pandas
 AUDIT = ["cleanlab>=2.9", "usearch>=2.26"]  # label errors; neighbours in large sets
 SEARCH = ["optuna>=5.0"]
+DETECTION = ["faster-coco-eval>=1.8,<2"]  # average precision of boxes
 LABEL = ["scikit-activeml>=1.0"]  # which examples to label next
-EXTRAS = [*AUDIT, *BANDS, *FAST_CPU, *PARQUET, *EXPORT, *SERVE, *PHOTOS, *MLFLOW, *SEARCH, *LABEL]
+EXTRAS = [*AUDIT, *BANDS, *FAST_CPU, *PARQUET, *EXPORT, *SERVE, *PHOTOS, *MLFLOW, *SEARCH, *LABEL, *DETECTION]
 
 setup(
     name=VERSION["DISTRIBUTION"],
@@ -89,6 +91,7 @@ setup(
         "audit": AUDIT,  # tfl audit
         "search": SEARCH,  # tfl search
         "label": LABEL,  # tfl value --unlabelled
+        "detection": DETECTION,  # metrics of boxes
         "mlflow": MLFLOW,  # --config.tracking=mlflow
         "test": [*TEST, *EXTRAS],
         "dev": [

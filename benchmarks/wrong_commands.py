@@ -77,6 +77,7 @@ SOURCE = (
     Wrong("train", "`source` must be given, as in `tfl train photos`."),
     Wrong("train setup.py", "Received: 'setup.py', which is a file."),
     Wrong("train folder:phots", "`data.source` must name a folder that exists."),
+    Wrong("train boxes:phots", "`data.source` must name a folder or a file that exists."),
     Wrong("train flat", "`data.source` must hold at least two class folders, as in CLASS/1.jpg"),
     Wrong("train empty", "but it has no class folders. Received: {home}/empty (0)."),
     Wrong("train labels.csv", "`data.columns`"),

@@ -17,6 +17,7 @@ import numpy as np
 import PIL.Image
 from doc_blocks import code_under, import_code
 from option_runs import tiny_networks
+from task_examples import mask_of
 
 import tfl
 
@@ -58,16 +59,24 @@ class InputExample:
 
 
 def write_images(folder: Path, signals: np.ndarray, labels: np.ndarray) -> Data:
-    """Write a PNG file for each example, whose red, green and blue are the signals; names are folders of classes."""
-    rng, is_class = np.random.default_rng(0), labels.dtype.kind == "U"
+    """Write a PNG file for each example, whose red, green and blue are the signals; names are folders of classes.
+
+    Signals `(N, H, W, 3)` are those of each pixel; their labels are masks, and get a folder of their own.
+    """
+    rng, is_class, is_map = np.random.default_rng(0), labels.dtype.kind == "U", labels.ndim == 3
     files, pixels = {}, []
     for number, (signal, label) in enumerate(zip(signals, labels, strict=True)):
         colour = 70 + 60 * signal + rng.normal(0, 25, 3)
         pixels.append(np.clip(colour + rng.normal(0, 40, (SIZE, SIZE, 3)), 0, 255).astype(np.uint8))
-        name = f"{label}/{number}.png" if is_class else str(number)
-        files[name] = folder / (name if is_class else f"{name}.png")
+        above = "images" if is_map else label
+        name = f"{above}/{number}.png" if is_class or is_map else str(number)
+        files[name] = folder / (name if is_class or is_map else f"{name}.png")
         files[name].parent.mkdir(parents=True, exist_ok=True)
         PIL.Image.fromarray(pixels[-1]).save(files[name])
+        if is_map:
+            mask = mask_of(files[name])
+            mask.parent.mkdir(exist_ok=True)
+            PIL.Image.fromarray(label).save(mask)
     backbone = folder.with_name("backbone.keras")
     with tiny_networks():
         keras.utils.set_random_seed(0)
@@ -76,9 +85,9 @@ def write_images(folder: Path, signals: np.ndarray, labels: np.ndarray) -> Data:
         "data.image_size": SIZE,
         "backbone.name": "MobileNet",
         "backbone.weights": str(backbone),  # a seed is then that of the splits, not of the network
-        **({"data.source": f"folder:{folder}"} if is_class else {}),
+        **({"data.source": f"{'masks' if is_map else 'folder'}:{folder}"} if is_class or is_map else {}),
     }
-    return Data(files, options, None if is_class else (np.stack(pixels), labels))
+    return Data(files, options, None if is_class or is_map else (np.stack(pixels), labels))
 
 
 def write_rows(folder: Path, signals: np.ndarray, labels: np.ndarray) -> Data:

@@ -4,20 +4,29 @@ Every example has three numbers in [0, 1], its signals, which its content shows 
 needs one entry in `TASKS`; then tests/test_every_task_and_input.py takes it the whole way.
 """
 
+import base64
 import dataclasses
+import io
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+import keras
 import numpy as np
+import PIL.Image
+import pytest
 import scipy.special
 import sklearn.metrics
 
 SIGNALS = 3  # of every example
+SIDE = 32  # pixels of a mask
 Truth = np.ndarray  # labels as a test compares them: class numbers (N,), rows of 0 and 1, or values (N, C)
 
 
 @dataclasses.dataclass(frozen=True)
 class TaskExample:
     """The labels and the formulas of a task. Scores are `(N, C)` probabilities or values at temperature 1.
+
+    Scores of maps are `(N, H, W, C)`, and the truth is masks `(N, H, W)`.
 
     Attributes:
         draw: from a generator and a count to the signals `(N, 3)` and the labels of a user.
@@ -30,6 +39,11 @@ class TaskExample:
         listed: from an answer of the service to names and scores.
         written: from the cells of a table of predictions and the names to names and scores, with the rounding of the
             table.
+        told: from the scores of one example and the names to what answers tell of it, by name.
+        predicted: from an entry of the response to `:predict` to the same.
+        read: from the rows of predictions.csv, the file of each and the model file to truth and scores, for maps, which
+            the table does not hold; None: the columns have them.
+        trains: whether networks can be fine-tuned for it.
     """
 
     draw: Callable[[np.random.Generator, int], tuple[np.ndarray, np.ndarray]]
@@ -41,6 +55,14 @@ class TaskExample:
     at_temperature: Callable[[np.ndarray, float], np.ndarray]
     listed: Callable[[dict], dict[str, float]]
     written: Callable[[Sequence[str], Sequence[str]], dict[str, float]]
+    told: Callable[[np.ndarray, Sequence[str]], dict[str, float]] = lambda scores, names: dict(
+        zip(names, scores.tolist(), strict=True)
+    )
+    predicted: Callable[[dict], dict[str, float]] = lambda entry: dict(
+        zip(entry["class_names"], entry["probabilities"], strict=True)
+    )
+    read: Callable[[Sequence[dict[str, str]], Sequence[Path], Path], tuple[Truth, np.ndarray]] | None = None
+    trains: bool = True
 
 
 def draw_classes(names: Sequence[str]) -> Callable[[np.random.Generator, int], tuple[np.ndarray, np.ndarray]]:
@@ -65,6 +87,16 @@ def draw_values(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.nd
     signals = rng.beta(0.3, 0.3, (count, SIGNALS))
     values = signals @ np.array([[30.0, 0.0], [10.0, 0.2], [0.0, -0.1]]) + [100.0, 0.5]
     return signals, values.astype(np.float32)
+
+
+def draw_masks(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw masks with a rectangle of the second class and one of the third; the signals of a pixel show its class."""
+    masks = np.zeros((count, SIDE, SIDE), np.uint8)
+    for mask in masks:
+        for number in (1, 2):
+            top, left = rng.integers(0, SIDE // 2, 2)
+            mask[top : top + SIDE // 2, left : left + SIDE // 2] = number
+    return np.eye(SIGNALS)[masks], masks
 
 
 def parse_classes(texts: Sequence[str], names: Sequence[str]) -> Truth:
@@ -117,6 +149,42 @@ def read_values(cells: Sequence[str], names: Sequence[str]) -> dict[str, float]:
     return dict(zip(names, map(float, cells), strict=True))
 
 
+def read_maps(rows: Sequence[dict[str, str]], files: Sequence[Path], model: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return the masks, and the probabilities that plain Keras gives; the table must have their IoU of each class."""
+    images, masks = (
+        np.stack([np.array(PIL.Image.open(folder(file))) for file in files]) for folder in (lambda file: file, mask_of)
+    )
+    scores = scipy.special.softmax(keras.saving.load_model(model)(images, training=False).numpy(), axis=-1)
+    numbers = range(scores.shape[-1])
+    for row, mask, decided in zip(rows, masks, scores.argmax(axis=-1), strict=True):
+        ious = sklearn.metrics.jaccard_score(mask.ravel(), decided.ravel(), labels=numbers, average=None)
+        assert [float(row[f"iou_{number}"]) for number in numbers] == pytest.approx(ious.tolist())
+    return masks, scores
+
+
+def tell_areas(scores: np.ndarray, names: Sequence[str]) -> dict[str, float]:
+    """Return the share of each class that occurs among the decisions of the positions."""
+    counts = np.bincount(scores.argmax(axis=-1).ravel(), minlength=len(names))
+    return {name: count / counts.sum() for name, count in zip(names, counts.tolist(), strict=True) if count}
+
+
+def predict_areas(entry: dict) -> dict[str, float]:
+    """Return the areas in an entry of `:predict`, which are those of the mask in it."""
+    mask = np.array(PIL.Image.open(io.BytesIO(base64.b64decode(entry["mask_bytes"]["b64"]))))
+    names, areas = entry["class_names"], np.bincount(mask.ravel(), minlength=len(entry["class_names"])) / mask.size
+    np.testing.assert_allclose(entry["areas"], areas)
+    return {name: area for name, area in zip(names, areas.tolist(), strict=True) if area}
+
+
+def list_areas(answer: dict) -> dict[str, float]:
+    """Return the areas of an answer, which are those of its mask, and are sorted."""
+    mask = np.array(PIL.Image.open(io.BytesIO(base64.b64decode(answer["mask"].partition(",")[2]))))
+    areas = answer["areas"]
+    assert [area["pixels"] for area in areas] == sorted((area["pixels"] for area in areas), reverse=True)
+    assert [area["pixels"] for area in areas] == [int((mask == area["number"]).sum()) for area in areas]
+    return {area["class"]: area["share"] for area in areas}
+
+
 def list_classes(answer: dict) -> dict[str, float]:
     """Return the classes of an answer, which are sorted."""
     probabilities = [entry["probability"] for entry in answer["classes"]]
@@ -166,4 +234,26 @@ TASKS: dict[str, TaskExample] = {
         listed=list_values,
         written=read_values,
     ),
+    "segmentation": TaskExample(
+        draw=draw_masks,
+        parse=parse_classes,
+        decide=lambda scores: scores.argmax(axis=-1),
+        loss=lambda truth, scores: loss_of_classes(truth.ravel(), scores.reshape(-1, scores.shape[-1])),
+        headline=lambda truth, scores: float(
+            sklearn.metrics.jaccard_score(truth.ravel(), scores.argmax(axis=-1).ravel(), average="macro")
+        ),
+        metric="mean_iou",
+        at_temperature=lambda scores, temperature: scores,
+        listed=list_areas,
+        written=lambda cells, names: {name: share for name, share in read_values(cells, names).items() if share},
+        told=tell_areas,
+        predicted=predict_areas,
+        read=read_maps,
+        trains=False,
+    ),
 }
+
+
+def mask_of(file: Path) -> Path:
+    """Return the path of the mask of a picture."""
+    return file.parents[1] / "masks" / file.name

@@ -109,9 +109,10 @@ def _check_maps(config: TransferConfig, task: Task) -> None:
             raise InputError(
                 f"`{name}` must be {allowed!r} for {task.name}, because {why}. Received: {name}={value!r}."
             )
-    if kinds != {"masks"} and config.data.source != PYTHON_DATA:
+    if kinds not in ({"masks"}, {"csv"}) and config.data.source != PYTHON_DATA:
         raise InputError(
-            f"`data.source` must be masks:PATH for {task.name}. Received: data.source={config.data.source!r}."
+            f"`data.source` must be masks:PATH, or csv:FILE with a column of masks, for {task.name}. "
+            f"Received: data.source={config.data.source!r}."
         )
 
 

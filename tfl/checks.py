@@ -13,7 +13,7 @@ from tfl.config.values import NO_TIMES, SPLIT_RULES, parse_columns, source_kinds
 from tfl.data.layout import recognise
 from tfl.data.masks.pairs import find_pairs
 from tfl.data.records.files import check_records
-from tfl.data.table.columns import find_columns
+from tfl.data.table.columns import find_columns, usual_name
 from tfl.data.table.names import table_of_folder, with_names
 from tfl.data.table.read import read_table
 from tfl.data.tree import read_tree
@@ -116,7 +116,8 @@ def _check_part(data: DataConfig, spec: BackboneSpec) -> None:
     elif kind == "csv" and Path(path).stat().st_size <= _TABLE_BYTES:
         table = read_table(path)
         table, given = with_names(table, parse_columns(data.columns), data.label_pattern, data.group_pattern)
-        has_times = bool(find_columns(table.names, given, path).time)
+        label = usual_name("label", table.names) or usual_name("mask", table.names)  # whatever the task needs
+        has_times = bool(find_columns(table.names, {"label": label, **given}, path).time)
     if data.split_by == "time" and not has_times:
         raise InputError(NO_TIMES)
 

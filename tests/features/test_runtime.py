@@ -261,3 +261,26 @@ def test_other_images_are_refused(images):
     forward = Forward("tensorflow", lambda images: images, (4, 20, 20, 3))
     with pytest.raises(InputError, match="`images` must be 1 to 4 uint8 images"):
         forward(images)
+
+
+DROPPED = """
+import gc, signal, sys, threading
+import keras, numpy as np
+from tfl.features.runtime import make_forward
+inputs = keras.Input((8, 8, 3))
+made = [make_forward(keras.Model(inputs, keras.layers.Conv2D(4, 3)(inputs)), sys.argv[1], batch_size=2)]
+made[0](np.zeros((2, 8, 8, 3), np.uint8))
+thread = threading.Thread(target=lambda: (made.clear(), gc.collect()))
+thread.start()
+thread.join()
+heard = []
+signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+signal.raise_signal(signal.SIGTERM)
+sys.exit(0 if heard == [signal.SIGTERM] else 1)
+"""
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_a_signal_is_heard_after_another_thread_has_deleted_the_function(name):
+    """OpenVINO moves the signal stack of the thread that makes its core, and unmaps it where the core is deleted."""
+    assert warm.run(["-c", DROPPED, name]).returncode == 0

@@ -82,6 +82,35 @@ def test_the_first_trial_is_the_config_itself(folder, tmp_path):
     assert found.values == {"probe.l2": 0.5} and found.importances == {}
 
 
+def test_a_trial_that_is_behind_the_others_trains_no_longer(folder, tmp_path, monkeypatch, capsys):
+    """From the fifth trial on; a learning rate at which nothing is learned is behind after its first epoch."""
+    values = {"finetune.epochs": 3, "finetune.unfreeze": "all", "features.views": 0, "finetune.early_stopping": 0}
+    config = make_config(folder / "photos", folder / "store", values)
+    rates = iter([1e-3, 2e-3, 3e-3, 4e-3, 1e-9, 5e-3])
+    drawn = search.Trials.draw
+
+    def draw(trials):
+        rate = next(rates)
+        trials._study.enqueue_trial({"finetune.learning_rate": rate})
+        return drawn(trials)
+
+    losses = iter([0.5, 0.5, 0.5, 0.5, 0.9, 0.9, 0.4])
+    ended = []
+
+    class Told(search._StopBehind):
+        def on_epoch_end(self, epoch, logs=None):
+            ended.append(epoch + 1)
+            super().on_epoch_end(epoch, {self.loss: next(losses, 0.5) if epoch == 0 else 0.5})
+
+    monkeypatch.setattr(search.Trials, "draw", draw)
+    monkeypatch.setattr(search, "_StopBehind", Told)
+    found = search_options(config, ["finetune.learning_rate=1e-9..1e-2:log"], tmp_path / "found", trials=6)
+    assert ended == [1, 2, 3] * 4 + [1, 1] and found.trials == 6
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("trial")]
+    assert [("stopped after epoch 1, behind the others" in line) for line in lines] == [False] * 4 + [True] * 2
+    assert len((tmp_path / "found" / "search.csv").read_text().splitlines()) == 7  # it counts with its best weights
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import re
+import shutil
 
 import numpy as np
 import pytest
@@ -16,12 +18,11 @@ import tfl
 from tfl.build import load_splits as splits_of
 from tfl.data import load_data
 from tfl.errors import InputError
+from tfl.export.limits import CertificateError
 from tfl.features.positions import rows_of_positions
 from tfl.files.mask_pictures import palette
 from tfl.models.classifier import logits_layer, split_at_features
 from tfl.report import write_report
-from tfl.serving import ServeOptions
-from tfl.serving.model import ServedModel
 
 TASK = {"task.name": "segmentation", "segmentation.ignore_label": VOID, "data.augmentation": "none"}
 COUNTS = {"train": 24, "val": 8, "test": 8}
@@ -148,7 +149,10 @@ def test_the_report_shows_the_overlap_of_each_class(run):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"data.source": "digits"}, r"`data\.source` must be masks:PATH for segmentation"),
+        (
+            {"data.source": "digits"},
+            r"`data\.source` must be masks:PATH, or csv:FILE with a column of masks, for segmentation",
+        ),
         ({"finetune.epochs": 1, "finetune.mixup": 0.2}, r"`finetune\.mixup` must be 0\.0 for segmentation"),
         ({"finetune.epochs": 1, "finetune.cutmix": 0.2}, r"`finetune\.cutmix` must be 0\.0 for segmentation"),
         ({"finetune.class_weight": "balanced"}, r"`finetune\.class_weight` must be 'none'"),
@@ -167,14 +171,45 @@ def test_what_a_head_on_maps_does_not_have_is_refused_in_one_line(options, messa
     assert not (tmp_path / "run").exists()
 
 
+def test_an_exported_file_predicts_the_masks_of_the_run(run, tmp_path, monkeypatch, capsys):
+    result, photos, _ = run
+    monkeypatch.setattr("tfl.runs.export.MOST_NUMBERS", 3 * 32 * 32 * 3)
+    options = tfl.ExportOptions(["litert"])
+    certificate = tfl.export_workdir(result.workdir, options)
+    said = capsys.readouterr().err
+    assert "export: 3 of 8 test images are compared, because their outputs are large" in said
+    entry = certificate["artefacts"]["model.tflite"]
+    assert (entry["failures"], entry["num_images"]) == ([], 3)
+    assert set(tfl.verify_workdir(result.workdir)) == {"model.tflite"}
+    files = [str(photos / "test" / f"{number}.png") for number in range(3)]
+    for name, model in (("run", result.workdir), ("file", result.workdir / "export" / "model.tflite")):
+        rows = tfl.predict_files(model, files, str(tmp_path / f"{name}.csv"), masks=str(tmp_path / name))
+        assert [row[0] for row in rows] == files
+    masks = [
+        [np.asarray(Image.open(tmp_path / name / f"{number}.png")) for number in range(3)] for name in ("run", "file")
+    ]
+    assert np.mean(np.equal(*map(np.stack, masks))) > 0.999
+
+
+def test_a_run_whose_predictions_are_of_other_masks_is_not_exported(run, tmp_path):
+    result, _, _ = run
+    other = tmp_path / "run"
+    shutil.copytree(result.workdir, other, ignore=shutil.ignore_patterns("export"))
+    file = other / "predictions.csv"
+    lines = file.read_text().splitlines()
+    assert "0>0:" in lines[1]
+    lines[1] = re.sub(
+        r"0>0:(\d+)", lambda found: f"0>0:{int(found[1]) - 100} 0>1:100", lines[1].replace(" 0>1:", " 2>0:")
+    )
+    file.write_text("\n".join(lines) + "\n")
+    with pytest.raises(CertificateError, match=r"must have the model that was evaluated.*different .* for test/0\.png"):
+        tfl.export_workdir(other, tfl.ExportOptions(["litert"]))
+
+
 def test_what_is_not_there_yet_for_maps_is_refused_in_one_line(run):
     result, _, config = run
-    with pytest.raises(InputError, match=r"`model` must give one answer for each example to be exported"):
-        tfl.export_workdir(result.workdir)
     with pytest.raises(InputError, match=r"`data\.source` must have labels that records hold"):
         tfl.convert_data(config, result.workdir / "records")
-    with pytest.raises(InputError, match=r"`model` must give one answer for each example to be served"):
-        ServedModel(ServeOptions(str(result.workdir)))._load()
 
 
 def test_masks_are_refused_for_a_model_that_gives_none(tmp_path):
@@ -190,7 +225,7 @@ def test_the_commands_of_the_page_run_and_the_same_command_continues(tmp_path):
     home = write_masks(tmp_path / "streets", COUNTS).parent
     Image.open(home / "streets" / "test" / "0.png").save(home / "street.jpg")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
-    block, _ = (block for block in blocks_of(page) if block.language == "sh")
+    block = next(block for block in blocks_of(page) if block.language == "sh")
     printed = []
     for line in [*block.lines, block.lines[0]]:
         done = warm.run([ROOT / "tests" / "doc_program.py", *line.split()], environment, home)

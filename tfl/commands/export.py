@@ -23,9 +23,13 @@ _OUTPUT = flags.DEFINE_string("output", "", "The folder for the exports; empty: 
 _TEMPERATURE = flags.DEFINE_float(
     "temperature", 0.0, "Temperature of the probabilities; 0: the one fitted on the validation split, or 1 without one."
 )
-_TOLERANCE = flags.DEFINE_float("tolerance", TOLERANCE, "Largest difference of a probability in float32 files.")
+_TOLERANCE = flags.DEFINE_float(
+    "tolerance", TOLERANCE, "Largest difference of a probability in float32 files; of maps ten times as much."
+)
 _MIN_AGREEMENT = flags.DEFINE_float(
-    "min_agreement", MIN_AGREEMENT, "Smallest share of test images on which quantized files decide as the model does."
+    "min_agreement",
+    MIN_AGREEMENT,
+    "Smallest share of test images, or of the positions of maps, on which quantized files decide as the model does.",
 )
 _MAX_IMAGES = flags.DEFINE_integer("max_images", MAX_IMAGES, "How many test images are compared; 0: all.")
 _VERIFY = flags.DEFINE_bool("verify", False, "Check existing exports against their certificate; write nothing.")

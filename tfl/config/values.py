@@ -12,7 +12,7 @@ from tfl.config.option import CHOSEN_NUMBER, Checked, Rule, absolute_path
 from tfl.errors import InputError
 from tfl.registry import did_you_mean
 
-SOURCES = ("digits", "folder", "masks", "csv", "tfrecord", "tfds")
+SOURCES = ("digits", "folder", "masks", "boxes", "csv", "tfrecord", "tfds")
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")  # suffixes of the files of csv:FILE
 SPLIT_RULES = ("class", "content", "time")  # of `data.split_by`, beside the path of a splits.csv
 NO_TIMES = (
@@ -43,7 +43,11 @@ class DataSource(Rule):
 
 def _absolute(source: str) -> str:
     kind, colon, name = source.partition(":")
-    return kind + colon + absolute_path(name) if kind in ("folder", "masks", "csv", "tfrecord") and name else source
+    return (
+        kind + colon + absolute_path(name)
+        if kind in ("folder", "masks", "boxes", "csv", "tfrecord") and name
+        else source
+    )
 
 
 def split_source(source: str) -> list[str]:
@@ -84,7 +88,7 @@ def validate_source(source: str, argument: str) -> str:
         is_folder = os.path.isdir(os.path.expanduser(source))  # noqa: PTH111, PTH112
         hint = f" Did you mean 'folder:{source}'?" if is_folder else did_you_mean(kind, SOURCES)
         raise InputError(
-            f"`{argument}` must be digits, folder:PATH, masks:PATH, csv:FILE, tfrecord:GLOB or tfds:NAME. "
+            f"`{argument}` must be digits, folder:PATH, masks:PATH, boxes:PATH, csv:FILE, tfrecord:GLOB or tfds:NAME. "
             f"Received: {source!r}.{hint}"
         )
     if kind != "digits" and not name:
@@ -260,7 +264,7 @@ def _validate_strategy(strategy: str, path: str) -> str:
     return f"{kind}:{count}" if count else kind
 
 
-_KINDS = "digits[:CLASSES], folder:PATH, masks:PATH, csv:FILE, tfrecord:GLOB or tfds:NAME"
+_KINDS = "digits[:CLASSES], folder:PATH, masks:PATH, boxes:PATH, csv:FILE, tfrecord:GLOB or tfds:NAME"
 SOURCE = DataSource(f"{_KINDS}, or several joined by commas", PYTHON_DATA)
 SOURCE_OR_NONE = DataSource(f"empty, {_KINDS}", "")
 LABEL_PATTERN, GROUP_PATTERN = (

@@ -36,19 +36,31 @@ class FileSource(Source):
 
     def examples(self, rows: np.ndarray) -> tf.data.Dataset:
         """Return bytes that the graph decodes; a file that has changed since the scan is an error that names it."""
-        columns = {
-            "path": encode_paths(self.index.paths[rows]),
-            "fingerprint": self.fingerprints[rows],
-            "label": self.index.labels[rows],
-            "id": rows,
-        }
+        return self._read(rows, {"label": self.index.labels[rows], "id": rows})
+
+    def _read(self, rows: np.ndarray, kept: dict[str, np.ndarray]) -> tf.data.Dataset:
+        """Return the files of some rows, and beside each the values of the columns `kept`."""
+        columns = kept | {"path": encode_paths(self.index.paths[rows]), "fingerprint": self.fingerprints[rows]}
         if self.replacements:
             columns["replacement"] = encode_paths(self.replacements[row] for row in rows)
 
         def read(row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            return {"input": read_raw(row), "label": row["label"], "id": row["id"]}
+            return {"input": read_raw(row)} | {name: row[name] for name in kept}
 
         return tf.data.Dataset.from_tensor_slices(columns).map(read, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+@dataclasses.dataclass(frozen=True)
+class FilesWithLabels(FileSource):
+    """Files whose labels are not values of the index, but are made by `labels`: masks, or boxes."""
+
+    def examples(self, rows: np.ndarray) -> tf.data.Dataset:
+        """Return bytes that the graph decodes, with the labels of `labels`; see `Source`."""
+
+        def join(example: dict[str, tf.Tensor], truth: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            return example | truth
+
+        return tf.data.Dataset.zip(self._read(rows, {}), self.labels(rows)).map(join)
 
 
 def load_folder(path: str, kind: Input, max_bad_fraction: float = 0.1, group_pattern: str = "") -> FileSource:

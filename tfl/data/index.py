@@ -32,8 +32,8 @@ class Index:
     Attributes:
         ids: str, unique: the path within the folder, or the number within the source.
         paths: str, "" if the example is not a file.
-        labels: int64 (N,) class numbers, float32 (N, K) multi-label, float32 (N,) or (N, K) regression targets, or str
-            (N,) digests of masks.
+        labels: int64 (N,) class numbers, float32 (N, K) multi-label, float32 (N,) or (N, K) regression targets, str
+            (N,) digests of masks, or strings of variable width (N,) with boxes.
         splits: str, "train", "validation", "test", "unused" or "excluded"; "" before the data is split.
         sha256: str, of the bytes of the file or of the pixels.
         facts: int64 columns with the results of the scan, by name: for images "width" and "height", in pixels as

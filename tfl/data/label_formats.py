@@ -1,4 +1,4 @@
-"""The formats of true labels: one class, a set of labels, values, or masks. Each task has one of these formats."""
+"""The formats of true labels: a class, a set of labels, values, a mask, or boxes. Each task has one of them."""
 
 import abc
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tfl.data.boxes.text import from_text, to_rows
 from tfl.errors import InputError
 from tfl.registry import did_you_mean, find_same, look_alike
 
@@ -20,6 +21,7 @@ class LabelFormat(abc.ABC):
             classes may have weights.
         has_names: whether labels stand for names from the data.
         is_numbered_by_tfl: whether tfl itself makes the labels of an index, so that a run need not check them.
+        are_files: whether a label is a file of its own, which a table names.
         form: the allowed numbers, see `tfl.models.labels.LabelRule`.
         soft_form: the allowed numbers if soft labels are allowed too.
     """
@@ -27,6 +29,7 @@ class LabelFormat(abc.ABC):
     has_one_class: bool = False
     has_names: bool = True
     is_numbered_by_tfl: bool = False
+    are_files: bool = False
     form: str
     soft_form: str
 
@@ -35,7 +38,8 @@ class LabelFormat(abc.ABC):
         """Return why the labels of an index do not have this format, and what to do; "" if they have it.
 
         Args:
-            labels: int64 `(N,)` class numbers, float32 `(N,)` values, `(N, K)` rows, or str `(N,)` digests of masks.
+            labels: int64 `(N,)` class numbers, float32 `(N,)` values, `(N, K)` rows, str `(N,)` digests of masks, or
+                `(N,)` texts of boxes.
         """
 
     @abc.abstractmethod
@@ -222,23 +226,40 @@ class ValueLabels(LabelFormat):
         return np.argsort(_number_names(names, known, "columns"))
 
 
-class MaskLabels(LabelFormat):
-    """A class for each position of an example: the label is a mask, and the index holds a digest of it."""
+class TextLabels(LabelFormat):
+    """A text that does not depend on the numbers of the classes; the source makes the numbers of a label."""
 
     is_numbered_by_tfl = True
+    are_files = True
     form = soft_form = "any"
-
-    def describe_misfit(self, labels: np.ndarray) -> str:
-        """See `LabelFormat`."""
-        return "" if labels.dtype.kind == "U" else "no masks. Did you mean data.source=masks:PATH?"
 
     def output_names(self, labels: np.ndarray, class_names: Sequence[str]) -> tuple[str, ...]:
         """See `LabelFormat`."""
         return tuple(class_names)
 
     def text(self, label: Any, names: Sequence[str]) -> str:
-        """See `LabelFormat`: the digest."""
+        """See `LabelFormat`: the text itself."""
         return str(label)
+
+    def name_labels(self, labels: np.ndarray, names: Sequence[str]) -> list[Any]:
+        """See `LabelFormat`."""
+        return labels.tolist()
+
+    def reorder(self, labels: np.ndarray, columns: Sequence[int]) -> np.ndarray:
+        """See `LabelFormat`: the text is the same, whatever the order of the classes."""
+        return labels
+
+    def match(self, labels: np.ndarray, names: Sequence[str], known: Sequence[str]) -> np.ndarray:
+        """See `LabelFormat`."""
+        return _number_names(names, known)
+
+
+class MaskLabels(TextLabels):
+    """A class for each position of an example: the label is a mask, and the index holds a digest of it."""
+
+    def describe_misfit(self, labels: np.ndarray) -> str:
+        """See `LabelFormat`."""
+        return "" if labels.dtype.kind == "U" else "no masks. Did you mean data.source=masks:PATH?"
 
     def names_in(self, text: str) -> list[str]:
         """See `LabelFormat`: a digest does not say which classes a mask has."""
@@ -248,28 +269,38 @@ class MaskLabels(LabelFormat):
         """See `LabelFormat`."""
         return np.array(texts, np.str_)
 
-    def name_labels(self, labels: np.ndarray, names: Sequence[str]) -> list[Any]:
-        """See `LabelFormat`."""
-        return labels.tolist()
 
-    def reorder(self, labels: np.ndarray, columns: Sequence[int]) -> np.ndarray:
-        """See `LabelFormat`: a digest is that of the file, whatever the order of the classes."""
-        return labels
+class BoxLabels(TextLabels):
+    """Boxes of classes: the index holds them as text, with corners in pixels; see `tfl.data.boxes.text`.
 
-    def match(self, labels: np.ndarray, names: Sequence[str], known: Sequence[str]) -> np.ndarray:
+    The labels of an index are a NumPy array of strings of variable width, because crowded images have long texts.
+    """
+
+    def describe_misfit(self, labels: np.ndarray) -> str:
         """See `LabelFormat`."""
-        return _number_names(names, known)
+        return "" if labels.dtype.kind == "T" else "no boxes. Did you mean data.source=boxes:PATH?"
+
+    def names_in(self, text: str) -> list[str]:
+        """See `LabelFormat`."""
+        return sorted({box.name for box in from_text(text)})
+
+    def parse(self, texts: Sequence[str], names: Sequence[str]) -> np.ndarray:
+        """See `LabelFormat`."""
+        for text in texts:
+            to_rows(text, {name: number for number, name in enumerate(names)})
+        return np.array(texts, np.dtypes.StringDType())
 
 
 def label_format_of(labels: np.ndarray, names: Sequence[str]) -> LabelFormat:
     """Return the format of the labels of an index.
 
     Args:
-        labels: int64 `(N,)`, float32 `(N,)` or `(N, K)`, or str `(N,)`.
+        labels: int64 `(N,)`, float32 `(N,)` or `(N, K)`, str `(N,)`, or strings of variable width `(N,)`.
         names: of classes or labels; rows of values may have names of columns, too.
     """
-    if labels.dtype.kind in "iU":
-        return ClassLabels() if labels.dtype.kind == "i" else MaskLabels()
+    by_kind = {"i": ClassLabels, "U": MaskLabels, "T": BoxLabels}
+    if labels.dtype.kind in by_kind:
+        return by_kind[labels.dtype.kind]()
     is_set = labels.ndim == 2 and bool(names) and bool(np.isin(labels, (0, 1)).all())
     return SetLabels() if is_set else ValueLabels()
 
@@ -281,8 +312,9 @@ def _positions(labels: np.ndarray) -> tuple[str, ...]:
 
 def _describe_numbers(labels: np.ndarray) -> str:
     """Describe labels that are not class numbers, and say what to do."""
-    if labels.dtype.kind == "U":
-        return "masks. Did you mean the target 'segmentation'?"
+    if labels.dtype.kind in "UT":
+        what, target = ("masks", "segmentation") if labels.dtype.kind == "U" else ("boxes", "detection")
+        return f"{what}. Did you mean the target '{target}'?"
     if labels.ndim == 2:
         one_hot = bool(np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all())
         remedy = "np.argmax(labels, axis=1)" if one_hot else "the target 'multilabel' or 'regression'"

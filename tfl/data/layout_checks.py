@@ -65,7 +65,7 @@ def check_classes(folder: Folder, candidates: Sequence[Folder], several: str, at
     names = {item.name.lower() for item in candidates}
     if names & IMAGE_WORDS:
         what = f"hold class folders, and not {several} beside labels or masks as for detection or segmentation"
-        refuse(what, folder, "masks:PATH, which reads masks")
+        refuse(what, folder, "masks:PATH, which reads masks, or boxes:PATH")
     if all(_PART.fullmatch(name) for name in names):
         refuse("hold class folders, not parts of a data set", folder, "to sort them as CLASS/fold1/1.jpg")
     if all(_DATE.fullmatch(name) for name in names) and any(map(is_nested, candidates)):

@@ -10,7 +10,7 @@ from tfl.errors import InputError
 OPTIONS = {  # of `data`: the kinds of sources for which it has a meaning, and what these sources have
     "columns": (("csv", "tfrecord"), "columns"),
     "label_pattern": (("csv", "folder"), "files"),
-    "group_pattern": (("csv", "folder", "masks"), "files"),
+    "group_pattern": (("csv", "folder", "masks", "boxes"), "files"),
     "tfds_splits": (("tfds",), "splits of tfds"),
     "tfds_dir": (("tfds",), "splits of tfds"),
 }

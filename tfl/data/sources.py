@@ -10,10 +10,11 @@ import tensorflow as tf
 from tfl.config import PYTHON_DATA, validate_source
 from tfl.config.values import split_source
 from tfl.data.arrays import load_arrays, load_digits
+from tfl.data.boxes.source import load_boxes
 from tfl.data.folder import load_folder, load_known_classes
 from tfl.data.joined import join
 from tfl.data.label_formats import LabelFormat
-from tfl.data.masks.source import load_masks
+from tfl.data.masks.source import load_mask_table, load_masks
 from tfl.data.reading import Reading
 from tfl.data.records.source import load_records
 from tfl.data.source import Source
@@ -46,10 +47,10 @@ def load_source(
     """Open a source and index it.
 
     Args:
-        source: "digits", "digits:0-4", "digits:5,6,9", "folder:PATH", "masks:PATH", "csv:FILE", "tfrecord:GLOB" or
-            "tfds:NAME", or several of these joined by commas, as in "folder:a,csv:b.csv"; from Python also a pandas
-            DataFrame with paths and labels, (examples, labels) arrays, a `tf.data.Dataset` of unbatched
-            (example, label) or {"input", "label"}, or a dict of arrays or data sets with the keys "train",
+        source: "digits", "digits:0-4", "digits:5,6,9", "folder:PATH", "masks:PATH", "boxes:PATH", "csv:FILE",
+            "tfrecord:GLOB" or "tfds:NAME", or several of these joined by commas, as in "folder:a,csv:b.csv"; from
+            Python also a pandas DataFrame with paths and labels, (examples, labels) arrays, a `tf.data.Dataset` of
+            unbatched (example, label) or {"input", "label"}, or a dict of arrays or data sets with the keys "train",
             "validation", "test".
         max_bad_fraction: more undecodable files than this fraction stop the run.
         class_names: class names of a trained model that will predict the images: a folder may then hold only one of
@@ -85,8 +86,9 @@ def load_source(
     parts = split_source(validate_source(source, "data.source")) if isinstance(source, str) else [source]
     kinds = [_kind_of(part) for part in parts]
     reading.check(kinds)
-    if len(kinds) > 1 and "masks" in kinds:
-        raise InputError(f"`data.source` must be one source if it has masks. Received: {source!r}.")
+    alone = next((name for name in ("masks", "boxes") if name in kinds), "")
+    if len(kinds) > 1 and alone:
+        raise InputError(f"`data.source` must be one source if it has {alone}. Received: {source!r}.")
     opened = [_open(part, input_, reading.of(name), class_names) for name, part in zip(kinds, parts, strict=True)]
     return (opened[0] if len(opened) == 1 else join(parts, opened)).at_depth(bit_depth)
 
@@ -108,14 +110,18 @@ def _open(source: Any, kind: Input, reading: Reading, class_names: Sequence[str]
     place, _, name = source.partition(":") if isinstance(source, str) else ("", "", "")
     match place:
         case "csv":
-            folder = Path(expand_home(name, "data.source")).parent
-            return load_table(read_table(name), kind, folder=folder, reading=reading)
+            folder, table = Path(expand_home(name, "data.source")).parent, read_table(name)
+            if reading.labels is not None and reading.labels.are_files:
+                return load_mask_table(table, kind, folder, reading)
+            return load_table(table, kind, folder=folder, reading=reading)
         case "tfrecord":
             return load_records(name, kind, reading)
         case "folder":
             return _open_folder(name, kind, reading, class_names)
         case "masks":
             return load_masks(name, kind, reading)
+        case "boxes":
+            return load_boxes(name, kind, reading)
         case "digits":
             return load_digits(name, kind)
         case "tfds":

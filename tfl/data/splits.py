@@ -16,6 +16,7 @@ from tfl.config.values import SPLIT_RULES
 from tfl.data.index import UNUSED, Index
 from tfl.data.split_names import SPLITS
 from tfl.data.split_rules import split_as_recorded, split_by_content, split_by_time
+from tfl.data.strata import strata_of
 from tfl.errors import InputError
 from tfl.inputs import Input
 
@@ -57,7 +58,7 @@ def assign_splits(
     else:
         splits = _by_rule(index, by, split, seed, nouns)
         _check_every_split(index, splits, by, nouns)
-        for name, rows in _classes(index, np.flatnonzero(splits == "train")).items():
+        for name, rows in strata_of(index, np.flatnonzero(splits == "train")).items():
             if train_examples_per_class:
                 splits[_ranked(index, rows, name, seed)[train_examples_per_class:]] = UNUSED
     result = dataclasses.replace(index, splits=splits)
@@ -167,7 +168,7 @@ def _cut(
     contents, in_train = index.together(), splits == "train"
     copies = {int(contents[rows[0]]): rows[in_train[rows]] for rows in _copies(contents)}
     placed = ~in_train
-    for name, rows in _classes(index, np.flatnonzero(in_train)).items():
+    for name, rows in strata_of(index, np.flatnonzero(in_train)).items():
         ranked = _ranked(index, rows, name, seed)
         counts = _held_out_counts(name, len(rows), len(np.unique(contents[rows])), wanted, nouns[1])
         firsts = ranked[np.sort(np.unique(contents[ranked], return_index=True)[1])]
@@ -214,13 +215,6 @@ def _choose(sizes: list[int], room: int, at_least: int, keep: int) -> set[int]:
     return chosen
 
 
-def _classes(index: Index, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """Group rows by class; targets without classes are one group."""
-    if not index.is_multiclass:
-        return {"": rows}
-    return {name: rows[index.labels[rows] == label] for label, name in enumerate(index.class_names)}
-
-
 def _ranked(index: Index, rows: np.ndarray, class_name: str, seed: int) -> np.ndarray:
     def key(row: int) -> bytes:
         text = f"{seed}/{class_name}/{index.ids[row]}"
@@ -248,7 +242,7 @@ def _held_out_counts(
 
 def _classes_that_lack(index: Index, splits: np.ndarray, parts: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield each class that has no example in some splits, with the names of these splits."""
-    for name, rows in _classes(index, np.arange(len(index))).items():
+    for name, rows in strata_of(index, np.arange(len(index))).items():
         missing = [part for part in parts if not np.any(splits[rows] == part)]
         if missing:
             yield name, " and ".join(missing)

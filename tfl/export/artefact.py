@@ -16,7 +16,7 @@ from etils import epath
 
 from tfl.errors import BadExampleError, InputError
 from tfl.export.format_table import OwnFormat, own_format
-from tfl.export.graph import decode_batch, metadata_from_json, probabilities_of
+from tfl.export.graph import PROBABILITIES, decode_batch, metadata_from_json, probabilities_of
 from tfl.export.model_files import METADATA_NAME, find_format
 from tfl.export.operations import check_operations
 from tfl.export.runner import num_cores
@@ -227,14 +227,15 @@ def _load_litert(path: epath.Path) -> Artefact:
     with zipfile.ZipFile(path) as archive:
         metadata = metadata_from_json(archive.read(METADATA_NAME))
     interpreter = interpreter_of(model_content=content, num_threads=num_cores())
-    (input_details,), (output_details,) = interpreter.get_input_details(), interpreter.get_output_details()
+    (input_details,), outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    (probabilities,) = (details["index"] for details in outputs if details["dtype"] is np.float32)
 
     def run(pixels: np.ndarray) -> np.ndarray:
         interpreter.resize_tensor_input(input_details["index"], pixels.shape)
         interpreter.allocate_tensors()  # does nothing if the shape did not change
         interpreter.set_tensor(input_details["index"], pixels)
         interpreter.invoke()
-        return interpreter.get_tensor(output_details["index"])  # a copy
+        return interpreter.get_tensor(probabilities)  # a copy
 
     return Artefact(path, "litert", metadata, run)
 
@@ -248,7 +249,7 @@ def _load_onnx(path: epath.Path) -> Artefact:
     properties = session.get_modelmeta().custom_metadata_map
     metadata = metadata_from_json(properties[METADATA_NAME])
     (input_info,) = session.get_inputs()
-    return Artefact(path, "onnx", metadata, lambda pixels: session.run(None, {input_info.name: pixels})[0])
+    return Artefact(path, "onnx", metadata, lambda pixels: session.run([PROBABILITIES], {input_info.name: pixels})[0])
 
 
 def _load_own(own: OwnFormat, path: epath.Path) -> Artefact:

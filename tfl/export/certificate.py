@@ -13,16 +13,22 @@ from typing import Any
 
 import numpy as np
 import scipy.stats
+import tensorflow as tf
 
 from tfl.errors import InputError
+from tfl.evaluation.intervals import bootstrap_intervals
+from tfl.evaluation.predictions import Predictions
 from tfl.export import runner
 from tfl.export.format_table import own_format
 from tfl.export.limits import CertificateError, Limits
 from tfl.export.operations import check_operations
 from tfl.models.classifier import Metadata
 from tfl.tasks import Task
+from tfl.tasks.task import REGIONS
 
 SECONDS = 3600  # time limit of the process that runs an artefact
+MOST_NUMBERS = 2**24  # of outputs in one batch
+BLOCK = 8  # maps that are compared with their labels at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +54,8 @@ class Reference:
         metadata: labels, image size, target and the temperature of the probabilities.
         pixels: uint8 `(N, S, S, 3)`, decoded and resized as in training.
         encoded: the same N images as files.
-        probabilities: `(N, C)` float64.
-        labels: `(N,)` class numbers or `(N, K)`, as in the index.
+        probabilities: `(N, C)` float64; of maps `(N, H, W, C)`.
+        labels: `(N,)` class numbers or `(N, K)`, as in the index; of maps the masks `(N, H, W)`.
     """
 
     metadata: Metadata
@@ -70,7 +76,8 @@ def certify(product: Product, reference: Reference, limits: Limits = Limits(), *
 
     Returns:
         The entry for certificate.json: `files` (SHA-256 of each), `bytes`, `runtime`, `max_difference`,
-        `agreement`, `accuracy` with its 95 % Wilson interval, `latency` (median and 95th percentile in ms of warm
+        `agreement`, `accuracy` with its 95 % Wilson interval (of maps `mean_iou`, `mean_iou_interval` from a bootstrap
+        over the examples, and `mean_iou_of_model`), `latency` (median and 95th percentile in ms of warm
         calls, for each input and batch size), `peak_memory_bytes` (None where the system does not tell it), and
         `failures`: one sentence for each failed check, empty if the artefact passes.
     """
@@ -133,6 +140,7 @@ def _run(product: Product, reference: Reference, timed: bool) -> tuple[dict[str,
             "count": len(reference.pixels),
             "prepared": reference.metadata.input.tensors[1],
             "timed": timed,
+            "batch": max(1, min(runner.BATCH, MOST_NUMBERS // reference.probabilities[0].size)),
         }
         if (own := own_format(product.format)) is not None:
             request |= {"source": own.source, "function": own.load.__name__, "packages": own.packages}
@@ -201,7 +209,28 @@ def _compare(outputs: dict[str, np.ndarray], reference: Reference) -> dict[str, 
         right = int(min(is_right(values, reference.labels, task).sum() for values in outputs.values()))
         interval = scipy.stats.binomtest(right, len(expected)).proportion_ci(method="wilson")
         result |= {"accuracy": right / len(expected), "accuracy_wilson": [float(interval.low), float(interval.high)]}
+    if REGIONS in task.analyses:
+        result |= _overlap(list(outputs.values()), reference)
     return result
+
+
+def _overlap(outputs: Sequence[np.ndarray], reference: Reference) -> dict[str, Any]:
+    """Return the mean IoU of an artefact with the true masks, the lowest one of its inputs, and that of the model."""
+    tables = [_regions(scores, reference) for scores in (*outputs, reference.probabilities)]
+    values = [table.headline_value() for table in tables]
+    worst = int(np.argmin(values[:-1]))
+    ends = bootstrap_intervals(tables[worst])["mean_iou"]
+    return {"mean_iou": values[worst], "mean_iou_interval": list(ends), "mean_iou_of_model": values[-1]}
+
+
+def _regions(scores: np.ndarray, reference: Reference) -> Predictions:
+    """Return the confusion matrices of maps as a table of predictions."""
+    task, labels = reference.metadata.task, reference.labels
+    rows = [
+        task.collect(tf.constant(task.outputs(scores[at : at + BLOCK]), tf.float32), labels[at : at + BLOCK]).numpy()
+        for at in range(0, len(scores), BLOCK)
+    ]
+    return Predictions(np.arange(len(scores)), np.full(len(scores), ""), np.concatenate(rows), task)
 
 
 def is_right(scores: np.ndarray, labels: np.ndarray, task: Task) -> np.ndarray:
@@ -212,12 +241,12 @@ def is_right(scores: np.ndarray, labels: np.ndarray, task: Task) -> np.ndarray:
 def _number_failures(result: dict[str, Any], product: Product, limits: Limits, metadata: Metadata) -> list[str]:
     """Return one sentence if the artefact differs by more than the limits; NaN counts as a difference."""
     share, difference = result["agreement"], result["max_difference"]
-    what = "top-1 agreement" if metadata.task.is_classifier else "agreement of values"
     if product.quantize != "none":
         count = result["num_images"]
-        wrong = round((1 - share) * count)
-        differ = f"{wrong} of {count} {metadata.input.noun[1]} differ"
-        text = f"{what} {share:.2%} is below {limits.min_agreement:.2%} ({differ})"
+        wrong = f" ({round((1 - share) * count)} of {count} {metadata.input.noun[1]} differ)"
+        differ = wrong if metadata.task.stands_on == "vector" else ""  # a part of each map differs
+        text = f"{metadata.task.agreement} {share:.2%} is below {limits.min_agreement:.2%}{differ}"
         return [] if share >= limits.min_agreement and np.isfinite(difference) else [text]
-    text = f"a probability differs by {difference:.2g}, more than {limits.tolerance:.2g}"
-    return [] if difference <= limits.tolerance else [text]
+    tolerance = limits.tolerance * metadata.task.tolerance_factor
+    text = f"a probability differs by {difference:.2g}, more than {tolerance:.2g}"
+    return [] if difference <= tolerance else [text]

@@ -11,7 +11,7 @@ from tfl.errors import InputError
 from tfl.files.reading import parse_json
 from tfl.models.classifier import Metadata
 
-PROBABILITIES = "probabilities"  # name of the output in every format; `Input.tensors` names the input
+PROBABILITIES = "probabilities"  # name of the main output in every format; `Input.tensors` names the input
 
 
 def metadata_to_json(metadata: Metadata) -> str:
@@ -44,6 +44,17 @@ def probabilities_of(logits: tf.Tensor, metadata: Metadata) -> tf.Tensor:
     return metadata.task.decode(logits, metadata.temperature)
 
 
+def outputs_of(logits: tf.Tensor, metadata: Metadata) -> dict[str, tf.Tensor]:
+    """Compute all outputs of an exported model from logits, by name: "probabilities", and what the task adds."""
+    probabilities = probabilities_of(logits, metadata)
+    return {PROBABILITIES: probabilities, **metadata.task.decode_further(probabilities)}
+
+
+def output_names(metadata: Metadata) -> list[str]:
+    """Return the names of all outputs of an exported model, in alphabetical order, as TensorFlow sorts them."""
+    return sorted([PROBABILITIES, *metadata.task.further_outputs])
+
+
 def decode_batch(encoded: tf.Tensor, metadata: Metadata) -> tf.Tensor:
     """Prepare encoded examples, for example image files of any formats and sizes, as training did.
 
@@ -64,7 +75,7 @@ def batch_spec(metadata: Metadata) -> tf.TensorSpec:
 
 
 def freeze(model: keras.Model, metadata: Metadata) -> tf.compat.v1.GraphDef:
-    """Return the graph from prepared examples to probabilities, with every weight as a constant in it.
+    """Return the graph from prepared examples to the outputs, with every weight as a constant in it.
 
     Converters fail on tensors that a graph captures from outside: tf2onnx turns the constants of Keras'
     Normalization and Rescaling (EfficientNet, and the preprocessing of VGG and ResNet) into inputs without a value.
@@ -74,17 +85,17 @@ def freeze(model: keras.Model, metadata: Metadata) -> tf.compat.v1.GraphDef:
         metadata: its input, target and temperature are used.
 
     Returns:
-        A graph of constants; its input has the name in `Input.tensors`, its output is "probabilities".
+        A graph of constants; its input has the name in `Input.tensors`, its outputs those of `output_names`.
     """
     trainable = [variable.numpy() for variable in model.trainable_variables]
     others = [variable.numpy() for variable in model.non_trainable_variables]
 
     @tf.function(input_signature=[batch_spec(metadata)], autograph=False)
-    def forward(inputs: tf.Tensor) -> tf.Tensor:
+    def forward(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         weights = [[tf.constant(value) for value in values] for values in (trainable, others)]
         with _functions_inlined():
             logits, _ = model.stateless_call(*weights, tf.cast(inputs, model.input.dtype), training=False)
-        return tf.identity(probabilities_of(logits, metadata), name=PROBABILITIES)
+        return {name: tf.identity(value, name=name) for name, value in outputs_of(logits, metadata).items()}
 
     function = forward.get_concrete_function()
     definition = function.graph.as_graph_def()

@@ -18,8 +18,10 @@ class Limits:
     Attributes:
         tolerance: the largest allowed difference of a probability, for float32 artefacts. For regression: of a value,
             divided by the largest value if that is above 1. Other kernels sum in another order, which changes the
-            last digits of float32; 1e-5 is ten times the usual difference.
-        min_agreement: the smallest allowed share of images with the same decision, for quantized artefacts, in [0, 1].
+            last digits of float32; 1e-5 is ten times the usual difference. A map has thousands of positions, so the
+            largest of their differences may be ten times as large as this limit.
+        min_agreement: the smallest allowed share of images with the same decision, for quantized artefacts, in [0, 1];
+            for maps of positions with the same class, in the mean over the images.
     """
 
     tolerance: float = TOLERANCE

@@ -8,7 +8,7 @@ import tensorflow as tf
 from etils import epath
 
 from tfl.export.format_table import QUANTIZATIONS
-from tfl.export.graph import PROBABILITIES, freeze
+from tfl.export.graph import freeze, output_names
 from tfl.export.litert_metadata import add_metadata
 from tfl.models.classifier import Metadata
 from tfl.registry import resolve
@@ -26,7 +26,7 @@ def write_litert(
     """Write a model as a `.tflite` file.
 
     LiteRT has no operator that decodes image files, so its input is uint8 pixels. The output is float32
-    probabilities. Both are the same for every quantization.
+    probabilities, for a map also the mask. All are the same for every quantization.
 
     Args:
         model: images to logits.
@@ -55,9 +55,9 @@ def _function(model: keras.Model, metadata: Metadata) -> tf.types.experimental.C
         tf.graph_util.import_graph_def(definition, name="")
 
     imported = tf.compat.v1.wrap_function(load, [])
-    names = (metadata.input.tensors[1], PROBABILITIES)
-    inputs, probabilities = (imported.graph.get_tensor_by_name(f"{name}:0") for name in names)
-    return imported.prune(inputs, {PROBABILITIES: probabilities})
+    names = [metadata.input.tensors[1], *output_names(metadata)]
+    tensors = {name: imported.graph.get_tensor_by_name(f"{name}:0") for name in names}
+    return imported.prune(tensors.pop(names[0]), tensors)
 
 
 def _one_by_one(calibration: Iterable[np.ndarray]) -> Callable[[], Iterable[list[np.ndarray]]]:

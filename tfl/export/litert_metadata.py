@@ -15,7 +15,7 @@ import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
-from tfl.export.graph import PROBABILITIES, metadata_to_json
+from tfl.export.graph import PROBABILITIES, metadata_to_json, output_names
 from tfl.export.model_files import METADATA_NAME
 from tfl.models.classifier import Metadata
 
@@ -28,15 +28,15 @@ def add_metadata(content: bytes, metadata: Metadata) -> bytes:
     """Add the metadata of a classifier to a `.tflite` file.
 
     Args:
-        content: the bytes of the converter's file, with pixels as its one input and probabilities as its one output.
+        content: the bytes of the converter's file, with pixels as its one input, and the outputs of `output_names`.
         metadata: written as `labels.txt` (one class per line) and `tfl.json` to the archive after the model.
 
     Returns:
-        The bytes of the new file, with a signature from pixels to probabilities; `zipfile` and every LiteRT runtime
-        can read it.
+        The bytes of the new file, with a signature from pixels to the outputs; `zipfile` and every LiteRT runtime can
+        read it.
     """
     model: Any = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
-    model.signatureDefs = [_signature(model.subgraphs[0], metadata.input.tensors[1])]
+    model.signatureDefs = [_signature(model.subgraphs[0], metadata)]
     entry: Any = schema.MetadataT()
     buffer: Any = schema.BufferT()
     entry.name, entry.buffer = _BUFFER_NAME, len(model.buffers)
@@ -54,12 +54,13 @@ def add_metadata(content: bytes, metadata: Metadata) -> bytes:
     return file.getvalue()
 
 
-def _signature(graph: Any, input_name: str) -> Any:
+def _signature(graph: Any, metadata: Metadata) -> Any:
     """Return a signature with named inputs and outputs for `get_signature_runner()`, as a SavedModel would get."""
     signature: Any = schema.SignatureDefT()
     signature.signatureKey, signature.subgraphIndex = SIGNATURE, 0
-    (input_tensor,), (output_tensor,) = graph.inputs, graph.outputs
-    signature.inputs, signature.outputs = [_name(input_name, input_tensor)], [_name(PROBABILITIES, output_tensor)]
+    (input_tensor,) = graph.inputs
+    signature.inputs = [_name(metadata.input.tensors[1], input_tensor)]
+    signature.outputs = [_name(*pair) for pair in zip(output_names(metadata), graph.outputs, strict=True)]
     return signature
 
 
@@ -120,13 +121,15 @@ def _describe(metadata: Metadata) -> bytes:
     else:
         what, content = f"{kind.noun[1]} of shape {tuple(kind.spec.shape)}, {kind.spec.dtype.name}", []
     input_table = table((0, kind.tensors[1]), (1, what), *content)
-    labels = table((0, LABELS_NAME), (1, "One class on each line, in the order of the outputs."), (2, _AXIS_LABELS))
-    meaning = "Probability of each class" if metadata.task.is_classifier else "Values"
-    output_table = table((0, PROBABILITIES), (1, f"{meaning}, float32 ({metadata.target})."), (6, [labels]))
+    output_tables = []
+    for name in output_names(metadata):
+        text, labels_of = _meaning(name, metadata)
+        labels = table((0, LABELS_NAME), (1, "One class on each line, in the order of the outputs."), (2, labels_of))
+        output_tables.append(table((0, name), (1, text), (6, [labels])))
     root = table(
         (0, f"{metadata.backbone} classifier"),
         (1, f"{kind.noun[0].capitalize()} classifier of {len(metadata.class_names)} classes, trained with tfl."),
-        (3, [table((2, [input_table]), (3, [output_table]))]),
+        (3, [table((2, [input_table]), (3, output_tables))]),
         (6, [table((0, METADATA_NAME), (1, "Metadata of tfl."), (2, _DESCRIPTIONS))]),
         (7, "1.0.0"),
     )
@@ -134,4 +137,13 @@ def _describe(metadata: Metadata) -> bytes:
     return bytes(writer.builder.Output())
 
 
-_IMAGE_PROPERTIES, _RGB, _DESCRIPTIONS, _AXIS_LABELS = _Byte(2), _Byte(1), _Byte(1), _Byte(2)
+def _meaning(name: str, metadata: Metadata) -> tuple[str, _Byte]:
+    """Return the description of an output, and what its labels are of: an axis, or its values."""
+    if name != PROBABILITIES:
+        return f"Number of the class at each position, uint8 ({metadata.target}).", _VALUE_LABELS
+    has_probabilities = metadata.task.activation != ""
+    meaning = "Probability of each class" if has_probabilities else "Values"
+    return f"{meaning}, float32 ({metadata.target}).", _AXIS_LABELS
+
+
+_IMAGE_PROPERTIES, _RGB, _DESCRIPTIONS, _AXIS_LABELS, _VALUE_LABELS = map(_Byte, (2, 1, 1, 2, 3))

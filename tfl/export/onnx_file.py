@@ -2,13 +2,14 @@
 
 import importlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 from etils import epath
 
-from tfl.export.graph import PROBABILITIES, freeze, metadata_to_json
+from tfl.export.graph import freeze, metadata_to_json, output_names
 from tfl.export.model_files import METADATA_NAME
 from tfl.models.classifier import Metadata
 
@@ -27,14 +28,15 @@ def write_onnx(model: keras.Model, metadata: Metadata, path: epath.PathLike) -> 
     """
     definition = freeze(model, metadata)
     _replace_erfc(definition)
-    proto = _convert(definition, metadata.input.tensors[1])
-    _rename(proto.graph, metadata.input.tensors[1])
+    names = [metadata.input.tensors[1], *output_names(metadata)]
+    proto = _convert(definition, *names)
+    _rename(proto.graph, names)
     for key, value in {METADATA_NAME: metadata_to_json(metadata), "labels": json.dumps(metadata.class_names)}.items():
         proto.metadata_props.add(key=key, value=value)
     epath.Path(path).write_bytes(proto.SerializeToString())
 
 
-def _convert(definition: tf.compat.v1.GraphDef, input_name: str) -> Any:
+def _convert(definition: tf.compat.v1.GraphDef, input_name: str, *outputs: str) -> Any:
     """Do the steps of `tf2onnx.convert.from_graph_def`, without its copies of the graph.
 
     That function copies the graph with all weights before each of about 36 optimizations, in case one fails. For a
@@ -47,7 +49,7 @@ def _convert(definition: tf.compat.v1.GraphDef, input_name: str) -> Any:
     loader, converter, optimizer = (
         importlib.import_module(f"tf2onnx.{name}") for name in ("tf_loader", "tfonnx", "optimizer")
     )
-    names = {"input_names": [f"{input_name}:0"], "output_names": [f"{PROBABILITIES}:0"]}
+    names = {"input_names": [f"{input_name}:0"], "output_names": [f"{name}:0" for name in outputs]}
     with tf.Graph().as_default():
         definition = loader.tf_optimize(*names.values(), definition)
 
@@ -75,9 +77,9 @@ def _replace_erfc(definition: tf.compat.v1.GraphDef) -> None:
         node.op, node.input[:] = "Sub", [one.name, f"{node.name}/erf"]
 
 
-def _rename(graph: Any, input_name: str) -> None:
-    """Remove TensorFlow's ":0" from the names of input and output, and name the batch dimension "N"."""
-    plain = {f"{name}:0": name for name in (input_name, PROBABILITIES)}
+def _rename(graph: Any, names: Sequence[str]) -> None:
+    """Remove TensorFlow's ":0" from the names of input and outputs, and name the batch dimension "N"."""
+    plain = {f"{name}:0": name for name in names}
     for value in (*graph.input, *graph.output):
         value.name = plain.get(value.name, value.name)
         value.type.tensor_type.shape.dim[0].dim_param = "N"

@@ -21,7 +21,7 @@ try:
 except ImportError:  # Windows
     resource = None
 
-BATCH = 32
+BATCH = 32  # examples at once, at most
 STATUS = Path("/proc/self/status")  # only on Linux
 _OF_BYTES = ("serving_bytes", "serving_default")
 SECONDS, REPEATS, WARMUPS = 3.0, 50, 2  # limits of timing, for each batch size
@@ -73,14 +73,15 @@ def load_litert(path: Path) -> Loaded:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(path), num_threads=num_cores())
-    (input_details,), (output_details,) = interpreter.get_input_details(), interpreter.get_output_details()
+    (input_details,), outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    (probabilities,) = (details["index"] for details in outputs if details["dtype"] is np.float32)  # no mask
 
     def run(pixels: np.ndarray) -> np.ndarray:
         interpreter.resize_tensor_input(input_details["index"], pixels.shape)
         interpreter.allocate_tensors()
         interpreter.set_tensor(input_details["index"], pixels)
         interpreter.invoke()
-        return interpreter.get_tensor(output_details["index"])
+        return interpreter.get_tensor(probabilities)
 
     with zipfile.ZipFile(path) as archive:
         metadata = json.loads(archive.read("tfl.json"))
@@ -100,7 +101,10 @@ def load_onnx(path: Path) -> Loaded:
     metadata = json.loads(properties["tfl.json"])
     name = session.get_inputs()[0].name
     labels = {"tfl.json": metadata["class_names"], "labels": json.loads(properties["labels"])}
-    return Loaded({"prepared": lambda inputs: session.run(None, {name: inputs})[0]}, metadata, labels, ["onnxruntime"])
+    wanted = ["probabilities"]
+    return Loaded(
+        {"prepared": lambda inputs: session.run(wanted, {name: inputs})[0]}, metadata, labels, ["onnxruntime"]
+    )
 
 
 def load_keras(path: Path) -> Loaded:
@@ -159,11 +163,11 @@ def peak_memory() -> int | None:
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def batches(folder: Path, kind: str, count: int) -> Iterator[Any]:
-    """Yield the test examples of a folder, 32 at a time: prepared examples, or the bytes of files."""
+def batches(folder: Path, kind: str, count: int, size: int) -> Iterator[Any]:
+    """Yield the test examples of a folder, a batch at a time: prepared examples, or the bytes of files."""
     pixels = np.load(folder / "pixels.npy", mmap_mode="r")
-    for start in range(0, count, BATCH):
-        rows = range(start, min(start + BATCH, count))
+    for start in range(0, count, size):
+        rows = range(start, min(start + size, count))
         if kind == "prepared":
             yield np.ascontiguousarray(pixels[rows.start : rows.stop])
         else:
@@ -180,10 +184,10 @@ def main(request: dict[str, Any]) -> None:
     else:
         loaded = load[request["format"]](path)
     names = {"prepared": request["prepared"], "bytes": "bytes"}  # in the certificate
-    latency = []
+    latency, sizes = [], (request["count"], request["batch"])
     for kind, run in loaded.run.items() if request["timed"] else ():
-        first = next(batches(folder, kind, request["count"]))
-        for images in (first[:1], first):
+        first = next(batches(folder, kind, *sizes))
+        for images in (first[:1], *([first] if len(first) > 1 else [])):
             latency.append({"input": names[kind], "batch": len(images), **measure(run, images)})
     report = {
         "latency": latency,
@@ -196,7 +200,7 @@ def main(request: dict[str, Any]) -> None:
         "imported": sorted({"tfl", "tensorflow", "keras"} & sys.modules.keys()),
     }
     for kind, run in loaded.run.items():
-        parts = [run(images) for images in batches(folder, kind, request["count"])]
+        parts = [run(images) for images in batches(folder, kind, *sizes)]
         np.save(output / f"probabilities_{names[kind]}.npy", np.concatenate(parts))
     (output / "report.json").write_text(json.dumps(report), "utf-8")
 

@@ -243,11 +243,22 @@ def _try_openvino(graph: Any, extractor: keras.Model, plain: Forward, images: np
     return forward
 
 
-def _compile_openvino(graph: Any) -> Callable[[np.ndarray], np.ndarray]:
-    # openvino.convert_model can also read functions, but its usage statistics take some seconds.
+@functools.cache
+def _openvino_core() -> Any:
+    """Return the one `openvino.Core` of this process, which is never deleted before the process ends.
+
+    OpenVINO gives its own signal stack to the thread that makes a core, and unmaps it with the core. If another thread
+    deletes the core, as Python's garbage collector may, the first thread keeps a stack that is no longer there, and
+    the next signal, such as that of Ctrl-C, is a segmentation fault.
+    """
     import openvino
 
-    core = openvino.Core()
+    return openvino.Core()
+
+
+def _compile_openvino(graph: Any) -> Callable[[np.ndarray], np.ndarray]:
+    # openvino.convert_model can also read functions, but its usage statistics take some seconds.
+    core = _openvino_core()
     options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}  # one batch at a time on all cores
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "frozen.pb"

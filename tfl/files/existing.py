@@ -39,6 +39,21 @@ def existing_table(path: str, argument: str) -> Path:
     return file
 
 
+def existing_annotations(path: str, argument: str) -> Path:
+    """Return the folder, or the file of annotations, that `boxes:PATH` names, without `~`.
+
+    Raises:
+        InputError: there is none, or the file can have no boxes.
+    """
+    place = Path(expand_home(path, argument))
+    if not place.exists():
+        hint = nearest(place, Path.exists)
+        raise InputError(f"`{argument}` must name a folder or a file that exists. Received: boxes:{path}.{hint}")
+    if not place.is_dir() and place.suffix.lower() not in (".json", *TABLES):
+        raise InputError(f"`{argument}` must name a folder, a JSON file or a table. Received: boxes:{path}.")
+    return place
+
+
 def existing_records(pattern: str, argument: str) -> list[Path]:
     """Return the files that `tfrecord:GLOB` names, in natural order; of a folder those named `*.tfrecord*`.
 
@@ -113,6 +128,7 @@ def check_source(source: str, argument: str) -> None:
         check = {
             "folder": existing_folder,
             "masks": functools.partial(existing_folder, kind="masks"),
+            "boxes": existing_annotations,
             "csv": existing_table,
             "tfrecord": existing_records,
         }.get(kind.lower())
@@ -133,7 +149,7 @@ def place_name(source: str) -> str | None:
         return path.stem
     if kind == "tfrecord":
         path = path if path.is_dir() else path.parent
-    return path.resolve().name if kind in ("folder", "masks", "tfrecord") else None
+    return path.resolve().name if kind in ("folder", "masks", "boxes", "tfrecord") else None
 
 
 def guess_source(word: str, argument: str = "source") -> str:

@@ -3,6 +3,7 @@
 import functools
 import io
 import os
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,17 +35,36 @@ def write_masks(folder: str, paths: Sequence[str], masks: np.ndarray) -> list[st
     for path, mask in zip(paths, masks, strict=True):
         file = root / Path(os.path.relpath(os.path.abspath(path), above)).with_suffix(".png")  # noqa: PTH100
         make_folder(file.parent)
-        picture = Image.fromarray(mask).resize(_size(path, mask), Image.Resampling.NEAREST)
-        picture.putpalette(palette().ravel().tolist())
-        write_atomically(file, functools.partial(_save, picture))
+        write_atomically(file, functools.partial(_save, to_png(fit_mask(mask, path), optimize=True)))
         written.append(os.fspath(file))
     return written
 
 
-def _save(picture: Image.Image, file: epath.Path) -> None:
-    content = io.BytesIO()
-    picture.save(content, "PNG", optimize=True)
-    file.write_bytes(content.getvalue())
+def fit_mask(mask: np.ndarray, picture: str | io.BytesIO) -> np.ndarray:
+    """Return a mask at the size of its picture as displayed; as it is if Pillow cannot read the picture.
+
+    Args:
+        mask: class numbers, uint8 `(H, W)`.
+        picture: the path or the content of its file.
+    """
+    return np.asarray(Image.fromarray(mask).resize(_size(picture, mask), Image.Resampling.NEAREST))
+
+
+def to_png(mask: np.ndarray, *, optimize: bool = False) -> bytes:
+    """Return a mask as a PNG with the palette of `palette`.
+
+    Args:
+        mask: class numbers, uint8 `(H, W)`.
+        optimize: whether to take more time for a smaller file.
+    """
+    picture, content = Image.fromarray(mask), io.BytesIO()
+    picture.putpalette(palette().ravel().tolist())
+    picture.save(content, "PNG", optimize=optimize)
+    return content.getvalue()
+
+
+def _save(content: bytes, file: epath.Path) -> None:
+    file.write_bytes(content)
 
 
 def palette() -> np.ndarray:
@@ -60,12 +80,12 @@ def palette() -> np.ndarray:
     return np.sum(bits, axis=0).astype(np.uint8)
 
 
-def _size(path: str, mask: np.ndarray) -> tuple[int, int]:
+def _size(path: str | io.BytesIO, mask: np.ndarray) -> tuple[int, int]:
     """Return the width and the height of a picture as displayed; those of the mask if Pillow cannot read it."""
     try:
         with Image.open(path) as picture:  # its pixels are not decoded
             width, height = picture.size
             is_on_its_side = picture.getexif().get(ExifTags.Base.Orientation) in range(5, 9)
             return (height, width) if is_on_its_side else (width, height)
-    except OSError:
+    except (OSError, SyntaxError, ValueError, struct.error):  # of damaged EXIF data
         return mask.shape[1], mask.shape[0]

@@ -123,6 +123,15 @@ class Input(abc.ABC):
             raw: the bytes of a file, a scalar string; or the values of an example in memory.
         """
 
+    def fit_map(self, raw: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+        """Return a map of a prepared example at the size of the raw example; runs in a graph.
+
+        Args:
+            raw: as for `prepare`.
+            values: `(H, W)`, of which each position of the result has one; none is between two of them.
+        """
+        return values
+
     def augment(self, raw: tf.Tensor, name: str, seed: tf.Tensor) -> tf.Tensor:
         """Return a randomly changed version of the prepared example; runs in a graph.
 

@@ -165,6 +165,7 @@ def _callbacks(run: Run) -> list[keras.callbacks.Callback]:
         StepScalars(board / "steps", _stages(run)),
         keras.callbacks.LambdaCallback(on_epoch_end=functools.partial(_track, run)),
         *([StopInTime(run.budget, run.workers)] if run.config.budget_minutes else []),
+        *run.callbacks,
     ]
 
 

@@ -38,6 +38,7 @@ class Run:
         folder: the workdir.
         tracking: what records the run while it runs.
         budget: the time that it may take.
+        callbacks: more callbacks of fine-tuning.
         task: the task, which says what the model predicts for an example.
         workers: the processes that train together. All make the same calls: each extracts and predicts its own part,
             and waits for the others.
@@ -55,9 +56,10 @@ class Run:
         folder: Workdir,
         tracking: Tracking | None = None,
         budget: Budget | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
         self.config, self.splits, self.model, self.folder = config, splits, model, folder
-        self.tracking, self.budget = tracking or Tracking(), budget or Budget(0)
+        self.tracking, self.budget, self.callbacks = tracking or Tracking(), budget or Budget(0), callbacks
         self.task, self.workers = get_task(config.task.name), Workers(make_strategy(config.strategy))
         self.units: Units | None = None
         if self.task.standardizes:

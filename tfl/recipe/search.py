@@ -6,6 +6,7 @@ import pprint
 import tempfile
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -23,7 +24,9 @@ from tfl.progress import quiet, say
 from tfl.recipe.auto import choose_options
 from tfl.recipe.run import Run
 from tfl.recipe.transfer import fit_phases, make_backbone, make_classifier, output_names
-from tfl.selection.trials import Trials, check_search, is_tuned
+from tfl.selection.trials import Progress, Trials, check_search, is_tuned
+from tfl.tasks import get_task
+from tfl.training.objective.calibrated_loss import loss_to_choose_by
 from tfl.workdir import Workdir, write_csv, write_json
 
 BEST, RECORD, TABLE = "best.py", "search.json", "search.csv"
@@ -68,9 +71,11 @@ def search_options(
     """Search for the values of some options with the smallest held-out loss.
 
     The first trial has the values of the config, if the ranges have them. Trials with the same frozen network share its
-    stored features. The loss is that of cross-validation on train and validation if the head is only solved on folds,
-    and else that of the validation split. The test split is taken out of the data before the first trial. The loss of
-    the best of many trials is a little too small: train the best config, and look at its test result.
+    stored features. A trial whose loss in fine-tuning is above the median of the earlier trials at the same epoch
+    trains no longer, and counts with its best weights so far. The loss is that of cross-validation on train and
+    validation if the head is only solved on folds, and else that of the validation split. The test split is taken out
+    of the data before the first trial. The loss of the best of many trials is a little too small: train the best
+    config, and look at its test result.
 
     Args:
         config: all other options.
@@ -102,10 +107,11 @@ def search_options(
     _start(drawn, config, parsed)
     while drawn.number < trials and (not drawn.ranked() or time.monotonic() < end):
         trial, values = drawn.draw()
-        loss = _loss_of(with_options(config, values), tuned=is_tuned(config, parsed))
+        progress = Progress(trial)
+        loss = _loss_of(with_options(config, values), progress, tuned=is_tuned(config, parsed))
         drawn.record(trial, loss)
         shown = ", ".join(f"{path}={_shown(value)}" for path, value in values.items())
-        say(f"trial {drawn.number} of {trials}: {shown}: " + ("refused" if loss is None else f"loss {loss:.4f}"))
+        say(f"trial {drawn.number} of {trials}: {shown}: {_result(loss, progress)}")
     return _finish(drawn, config, folder)
 
 
@@ -135,7 +141,19 @@ def _start(drawn: Trials, config: TransferConfig, ranges: Sequence[Range]) -> No
         drawn.start_with(values)
 
 
-def _loss_of(config: TransferConfig, *, tuned: bool) -> float | None:
+class _StopBehind(keras.callbacks.Callback):
+    """Ends the training of a trial that is behind the others; its best weights so far count."""
+
+    def __init__(self, progress: Progress, loss: str) -> None:
+        super().__init__()
+        self.progress, self.loss = progress, loss
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.progress.is_behind(epoch + 1, float((logs or {})[self.loss])):
+            self.model.stop_training = True
+
+
+def _loss_of(config: TransferConfig, progress: Progress, *, tuned: bool) -> float | None:
     """Return the held-out loss of a config; None if its values do not fit together.
 
     If phase 2 may run, all trials are measured on the validation split, also those that keep the frozen network.
@@ -147,7 +165,7 @@ def _loss_of(config: TransferConfig, *, tuned: bool) -> float | None:
         config = checked(config)
         with quiet():
             splits = without_test(load_splits(config))
-            return _train(choose_options(config, splits), splits)
+            return _train(choose_options(config, splits), splits, progress)
     except InputError as error:
         say(f"this trial is refused: {error}")
         return None
@@ -156,11 +174,19 @@ def _loss_of(config: TransferConfig, *, tuned: bool) -> float | None:
         gc.collect()
 
 
-def _train(config: TransferConfig, splits: Splits) -> float:
+def _train(config: TransferConfig, splits: Splits, progress: Progress) -> float:
     model = make_classifier(make_backbone(config, config.backbone.weights), config, output_names(config, splits))
     with tempfile.TemporaryDirectory() as folder:
-        kept, _, _ = fit_phases(Run(config, splits, model, Workdir(folder)))
+        callbacks = [_StopBehind(progress, loss_to_choose_by(get_task(config.task.name)))]
+        kept, _, _ = fit_phases(Run(config, splits, model, Workdir(folder), callbacks=callbacks))
     return float(kept.validation.metrics()["loss"])
+
+
+def _result(loss: float | None, progress: Progress) -> str:
+    if loss is None:
+        return "refused"
+    ended = f", stopped after epoch {progress.stopped_after}, behind the others" if progress.stopped_after else ""
+    return f"loss {loss:.4f}{ended}"
 
 
 def without_test(splits: Splits) -> Splits:

@@ -8,7 +8,8 @@ from tfl.evaluation.rows import from_json
 from tfl.report.blocks import Table
 from tfl.report.wording import figure, spoken
 
-NUMBERS = ("max_difference", "agreement", "accuracy", "num_images")
+NUMBERS = ("max_difference", "agreement", "accuracy", "mean_iou", "num_images")
+OF_SOME_TASKS = ("accuracy", "mean_iou")  # columns that are left out if no file has the number
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,7 @@ class CertifiedFile:
         max_difference: the largest difference of its outputs.
         agreement: the share of images with the same prediction.
         accuracy: its accuracy on these images.
+        mean_iou: the mean IoU of its masks with the true masks of these images.
         num_images: the number of images.
         bytes: its size.
         failures: the rules that it broke; a file that broke one is listed, but was not kept.
@@ -31,6 +33,7 @@ class CertifiedFile:
     max_difference: float | None = None
     agreement: float | None = None
     accuracy: float | None = None
+    mean_iou: float | None = None
     num_images: int | None = None
     bytes: int | None = None
     failures: tuple[str, ...] = ()
@@ -49,16 +52,17 @@ def certificate_table(files: Sequence[CertifiedFile], examples: str) -> Table:
         files: the exported files.
         examples: the word for examples.
     """
+    numbers = [name for name in NUMBERS if name not in OF_SOME_TASKS or any(getattr(file, name) for file in files)]
     rows = [
         [
             file.name,
             file.quantize,
-            *(figure(getattr(file, number)) for number in NUMBERS),
+            *(figure(getattr(file, number)) for number in numbers),
             figure(None) if file.bytes is None else f"{file.bytes / 1e6:.1f} MB",
             "; ".join(file.failures) or "passed",
         ]
         for file in files
     ]
-    names = (spoken(name.replace("images", examples)) for name in NUMBERS)
+    names = (spoken(name.replace("images", examples)) for name in numbers)
     columns = ["file", "quantized", *names, "size", "verdict"]
     return Table("The certificate of every exported file", columns, rows)

@@ -22,7 +22,7 @@ from tfl.export.limits import CertificateError, Limits
 from tfl.export.litert_file import CALIBRATION_IMAGES
 from tfl.export.publish import CERTIFICATE, open_certificate, publish, reject
 from tfl.models.classifier import load_model
-from tfl.models.inference import run_over
+from tfl.models.inference import Outputs, run_over
 from tfl.models.metadata import show_label_order
 from tfl.progress import say, track
 from tfl.runs.export_options import DEFAULT_LIMITS, ExportOptions, certified_exports, export_folder
@@ -37,6 +37,7 @@ from tfl.runs.recorded import (
 from tfl.workdir import Workdir, read_config
 
 BATCH = 32
+MOST_NUMBERS = 2**27  # of the trained model's outputs, in memory: 1 GiB
 _RECORDED = 1e-2  # allowed change of a probability: the evaluation may have used features stored as float16
 
 
@@ -99,7 +100,7 @@ def export_workdir(
     formats, quantize = check_formats(options.formats, options.quantize)
     run = _open(workdir, options.temperature, data, source)
     folder = export_folder(run.workdir.path, output)
-    rows = run.rows("test", options.max_images)
+    rows = _compared_rows(run, options.max_images)
     calibration = _pixels(run, run.rows("train", CALIBRATION_IMAGES)) if quantize == "int8" else ()
     reference = _reference(run, rows)
     several = run.data.kind.noun[1]
@@ -164,7 +165,7 @@ def verify_workdir(
             f"{str(folder)!r}."
         )
     run = _open(workdir, float(recorded["temperature"]), data, source)
-    rows = run.rows("test", int(recorded["max_images"]))
+    rows = _compared_rows(run, int(recorded["max_images"]))
     reference = _reference(run, rows)
     _finish(_differences(recorded, _describe(run, reference)), "these differ from the certificate")
     failed: list[str] = []
@@ -193,6 +194,8 @@ def describe(name: str, entry: dict[str, Any]) -> str:
     parts = [f"  {name}: {entry['bytes'] / 1e6:.2f} MB"]
     if "max_difference" in entry:
         parts += [f"max |Δp| {entry['max_difference']:.1e}", f"agreement {entry['agreement']:.2%}"]
+    if "mean_iou" in entry:
+        parts.append(f"mean IoU {entry['mean_iou']:.4f}")
     parts += [f"{part['input']} {part['batch']}: {part['median_ms']:.1f} ms" for part in entry["latency"]]
     return ", ".join(parts)
 
@@ -205,7 +208,6 @@ def _open(workdir: epath.PathLike, temperature: float, data: Any, source: str) -
         raise InputError(
             f"`workdir` must have a model that tfl saved. Received: {str(workdir)!r}, whose model has no class names."
         )
-    model.metadata.task.refuse_maps("be exported")
     check_recorded_config(config, model.metadata, run / "config.json")
     model = with_temperature(model, temperature or model.metadata.temperature)
     opened, name = open_recorded(config, model.metadata.input, source, data)
@@ -216,7 +218,7 @@ def _reference(run: _Run, rows: np.ndarray) -> Reference:
     """Run the trained model on the test images, and check that it agrees with the predictions of the evaluation."""
     metadata = run.model.metadata
     outputs = run_over(run.model, {"reference": run.dataset(rows)})["reference"]
-    _check_recorded(run, outputs.ids, metadata.task.scores(outputs.values))
+    _check_recorded(run, outputs)
     pixels = np.concatenate(list(_pixels(run, rows)))
     encoded = {int(example["id"]): run.data.kind.encode(example["input"]) for example in run.data.examples(rows)}
     return Reference(
@@ -233,15 +235,25 @@ def _pixels(run: _Run, rows: np.ndarray) -> Iterator[np.ndarray]:
         yield batch["input"].numpy()
 
 
-def _check_recorded(run: _Run, ids: np.ndarray, probabilities: np.ndarray) -> None:
+def _compared_rows(run: _Run, wanted: int) -> np.ndarray:
+    """Return the test rows to compare: at most so many that the outputs for them fit in memory, as maps are large."""
+    rows, most = run.rows("test", wanted), max(1, MOST_NUMBERS // int(np.prod(run.model.output_shape[1:])))
+    if len(rows) <= most:
+        return rows
+    say(f"export: {most} of {len(rows)} test {run.data.kind.noun[1]} are compared, because their outputs are large")
+    return run.rows("test", most)
+
+
+def _check_recorded(run: _Run, outputs: Outputs) -> None:
     """Compare the model with predictions.csv: the exported model must be the evaluated one."""
-    metadata = run.model.metadata
+    metadata, names = run.model.metadata, run.data.index.ids[outputs.ids].tolist()
     table, _ = recorded_predictions(run.workdir, "test", metadata.target, metadata.class_names)
-    recorded = dict(zip(table.ids.tolist(), table.probabilities, strict=True))
-    for row, values in zip(ids, probabilities, strict=True):
-        name = str(run.data.index.ids[row])
-        then = recorded[name]
-        if not np.abs(values - then).max() <= _RECORDED * max(1.0, float(np.abs(then).max())):
+    row_of = {name: row for row, name in enumerate(table.ids.tolist())}
+    recorded = table.logits[[row_of[name] for name in names]]
+    rows = metadata.task.collect(tf.constant(outputs.values), outputs.labels)
+    distances = metadata.task.distance(np.asarray(rows), recorded)
+    for name, distance in zip(names, distances, strict=True):
+        if not distance <= _RECORDED:
             raise CertificateError(
                 f"`workdir` must have the model that was evaluated. Received: {str(run.workdir.path)!r}, where "
                 f"model.keras and predictions.csv have different probabilities for {name}."

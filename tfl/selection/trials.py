@@ -11,6 +11,7 @@ from tfl.errors import InputError
 from tfl.extras import check_extra
 
 FILE = "search.db"
+COMPARED = 4  # trials that must have ended before one is stopped early
 
 
 def check_search(config: TransferConfig, ranges: Sequence[str], trials: int, budget_minutes: float) -> None:
@@ -48,6 +49,24 @@ def is_tuned(config: TransferConfig, ranges: Sequence[Range]) -> bool:
     return bool(config.finetune.epochs) or any(one.path == "finetune.epochs" for one in ranges)
 
 
+class Progress:
+    """Compares a trial with those before while it trains.
+
+    Attributes:
+        stopped_after: the epoch, from 1, after which the trial was behind; 0 if it never was.
+    """
+
+    def __init__(self, trial: Any) -> None:
+        self._trial, self.stopped_after = trial, 0
+
+    def is_behind(self, epoch: int, loss: float) -> bool:
+        """Return whether the smallest loss so far is above the median of the trials before at this epoch, from 1."""
+        self._trial.report(loss, epoch)
+        if self._trial.should_prune():
+            self.stopped_after = epoch
+        return bool(self.stopped_after)
+
+
 class Trials:
     """The trials of one search; the same folder goes on with them.
 
@@ -64,7 +83,11 @@ class Trials:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._optuna, self._ranges = optuna, {one.path: _distribution(optuna, one) for one in ranges}
         self._study = optuna.create_study(
-            storage=f"sqlite:///{folder / FILE}", study_name="search", load_if_exists=True, direction="minimize"
+            storage=f"sqlite:///{folder / FILE}",
+            study_name="search",
+            load_if_exists=True,
+            direction="minimize",
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=COMPARED),
         )
         # A search that goes on draws other values than its first trials.
         self._study.sampler = optuna.samplers.TPESampler(seed=seed + len(self._study.trials))

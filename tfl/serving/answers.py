@@ -1,30 +1,65 @@
 """Build the responses of the service: those of TensorFlow Serving's API, and simpler ones for people."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tfl.export.graph import PROBABILITIES
-from tfl.export.saved_model import BYTES_SIGNATURE, CLASS_NAMES, prepared_signature
+from tfl.export.saved_model import AREAS, BYTES_SIGNATURE, CLASS_NAMES, MASK_BYTES, prepared_signature
+from tfl.files.mask_pictures import palette, to_png
 from tfl.models.classifier import Metadata
 from tfl.serving.certainty import Certainty
 
 VERSION = "1"
 
 
-def describe_predictions(rows: np.ndarray, class_names: Sequence[str], by_row: bool) -> dict[str, Any]:
+def describe_predictions(rows: Sequence[np.ndarray], metadata: Metadata, by_row: bool) -> dict[str, Any]:
     """Return the response to `:predict`, the same as TensorFlow Serving's for a SavedModel that tfl exported.
 
     Args:
-        rows: the probabilities, `(N, C)`.
-        class_names: the class names of the columns.
+        rows: the probabilities `(C,)` of N examples; or their masks, uint8 `(H, W)`.
+        metadata: of the model.
         by_row: True if the request had "instances", False if it had "inputs".
     """
-    names = list(class_names)
-    if by_row:
-        return {"predictions": [{PROBABILITIES: row, CLASS_NAMES: names} for row in rows.tolist()]}
-    return {"outputs": {PROBABILITIES: rows.tolist(), CLASS_NAMES: [names] * len(rows)}}
+    names = list(metadata.class_names)
+    if metadata.task.answers_masks:
+        outputs = {
+            MASK_BYTES: [{"b64": base64.b64encode(to_png(mask)).decode()} for mask in rows],
+            AREAS: [(np.bincount(mask.ravel(), minlength=len(names)) / mask.size).tolist() for mask in rows],
+        }
+    else:
+        outputs = {PROBABILITIES: [row.tolist() for row in rows]}
+    outputs[CLASS_NAMES] = [names] * len(rows)
+    if not by_row:
+        return {"outputs": outputs}
+    return {"predictions": [dict(zip(outputs, values, strict=True)) for values in zip(*outputs.values(), strict=True)]}
+
+
+def describe_mask(mask: np.ndarray, metadata: Metadata) -> dict[str, Any]:
+    """Return the response to `:classify` of a model for maps: the area and the colour of each class, and the mask.
+
+    Args:
+        mask: the number of the class of each pixel, uint8 `(H, W)`.
+        metadata: of the model.
+    """
+    names = list(metadata.class_names)
+    areas = metadata.task.answer(mask, names, len(names))["areas"]
+    colours = [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in palette().tolist()]
+    return {
+        "areas": [
+            {
+                **area,
+                "pixels": round(area["share"] * mask.size),
+                "number": names.index(area["class"]),
+                "colour": colours[names.index(area["class"])],
+            }
+            for area in areas
+        ],
+        "size": [mask.shape[1], mask.shape[0]],
+        "mask": "data:image/png;base64," + base64.b64encode(to_png(mask)).decode(),
+    }
 
 
 def describe_classes(
@@ -65,10 +100,10 @@ def describe_signatures(name: str, metadata: Metadata, further: Mapping[str, Any
     """
     kind, num_classes = metadata.input, len(metadata.class_names)
     raw_name, prepared_name = kind.tensors
-    outputs = {
-        PROBABILITIES: _tensor(PROBABILITIES, "DT_FLOAT", -1, num_classes),
-        CLASS_NAMES: _tensor(CLASS_NAMES, "DT_STRING", -1, num_classes),
-    }
+    main = {PROBABILITIES: _tensor(PROBABILITIES, "DT_FLOAT", -1, num_classes)}
+    if metadata.task.answers_masks:
+        main = {MASK_BYTES: _tensor(MASK_BYTES, "DT_STRING", -1), AREAS: _tensor(AREAS, "DT_FLOAT", -1, num_classes)}
+    outputs = {**main, CLASS_NAMES: _tensor(CLASS_NAMES, "DT_STRING", -1, num_classes)}
     of_bytes = {raw_name: _tensor(raw_name, "DT_STRING", -1)}
     dtype = f"DT_{kind.spec.dtype.name.upper()}".replace("FLOAT32", "FLOAT")
     of_prepared = {prepared_name: _tensor(prepared_name, dtype, -1, *kind.spec.shape)}

@@ -6,14 +6,15 @@ import contextlib
 import functools
 import itertools
 import json
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
+from tfl.files.mask_pictures import to_png
 from tfl.registry import did_you_mean, find_same
 from tfl.runs import TOP
 from tfl.serving import answers
@@ -30,6 +31,8 @@ from tfl.serving.requests import read_predict_request
 BODIES = 16  # bodies of the largest size that may be in memory at once
 METHODS = ("GET", "HEAD", "POST")
 VERBS = ("predict", "classify", "explain")
+T = TypeVar("T")
+PNG = "image/png"
 _FORM, _NOT_IMAGES = "multipart/form-data", ("multipart/", "application/json")
 
 
@@ -76,31 +79,44 @@ class _Service:
         with self.model.room.take(1) as hold:
             async with self._deadline():
                 rows, by_row = await self._answer(body, hold)
-        return _to_json(answers.describe_predictions(rows, self.model.metadata.class_names, by_row))
+                describe = functools.partial(answers.describe_predictions, rows, self.model.metadata, by_row)
+                return _to_json(await self._described(describe))
 
-    async def _answer(self, body: bytes, hold: Callable[[int], None]) -> tuple[np.ndarray, bool]:
-        """Return probabilities `(N, C)`, and whether the response lists them by row."""
+    async def _described(self, describe: Callable[[], T]) -> T:
+        """Describe an answer; that of masks, whose files take time to write, in a thread."""
+        return await self.model.prepare(describe) if self.model.metadata.task.answers_masks else describe()
+
+    async def _answer(self, body: bytes, hold: Callable[[int], None]) -> tuple[Sequence[np.ndarray], bool]:
+        """Return the probabilities or the mask of each example, and whether the response lists them by row."""
         with self.model.announce():
             metadata = self.model.metadata
             request = await self.model.prepare(lambda: read_predict_request(body, metadata))
             hold(len(request.instances))
             pixels = await asyncio.gather(*map(self._decode, request.instances, itertools.count()))
-        return await self.model.predict(pixels), request.by_row
+        rows: Sequence[np.ndarray] = await self.model.predict(pixels)
+        if metadata.task.answers_masks and not isinstance(request.instances, np.ndarray):
+            rows = await asyncio.gather(*map(self.model.fit, rows, request.instances))
+        return rows, request.by_row
 
     async def classify(self, request: Request, name: str) -> Response:
         self._check(name)
         top = _read_top(request)
         row, _ = await self._look(request)
-        return _to_json(answers.describe_classes(row, self.model.metadata, top, self.model.about.certainty))
+        metadata = self.model.metadata
+        if not metadata.task.answers_masks:
+            return _to_json(answers.describe_classes(row, metadata, top, self.model.about.certainty))
+        if request.headers.get("accept", "").strip() == PNG:
+            return Response(await self._described(lambda: to_png(row)), media_type=PNG)
+        return _to_json(await self._described(lambda: answers.describe_mask(row, metadata)))
 
     async def explain(self, request: Request, name: str) -> Response:
         self._check(name)
         metadata = self.model.metadata
         if not self.model.can_explain:
-            raise RequestError(
-                404,
-                "The model must be a workdir or a .keras file to be explained, because other formats have no layers.",
-            )
+            rule = "be a workdir or a .keras file to be explained, because other formats have no layers"
+            if metadata.task.answers_masks:
+                rule = f"have one answer for each {self.model.nouns[0]} to be explained"
+            raise RequestError(404, f"The model must {rule}.")
         top, wanted = _read_top(request), request.query_params.get("class")
         same = None if wanted is None else find_same(wanted, metadata.class_names)
         if wanted is not None and same is None:
@@ -118,7 +134,7 @@ class _Service:
         return _to_json(answer)
 
     async def _look(self, request: Request) -> tuple[np.ndarray, np.ndarray]:
-        """Return the probabilities `(C,)` and the pixels of the one image in the body of a request."""
+        """Return the probabilities `(C,)` or the mask, and the pixels, of the one image in the body of a request."""
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind.startswith(_NOT_IMAGES) and kind != _FORM:
             one = self.model.nouns[0]
@@ -130,7 +146,9 @@ class _Service:
             async with self._deadline():
                 with self.model.announce():
                     pixels = await self.model.decode(body)
-                return (await self.model.predict([pixels]))[0], pixels
+                row = (await self.model.predict([pixels]))[0]
+                masks = self.model.metadata.task.answers_masks
+                return await self.model.fit(row, body) if masks else row, pixels
 
     async def _decode(self, image: bytes | np.ndarray, number: int) -> np.ndarray:
         if isinstance(image, np.ndarray):

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import io
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -12,6 +13,7 @@ import tensorflow as tf
 from tfl.explain import grad_cam, overlay
 from tfl.export import Artefact, load_artefact
 from tfl.export.runner import num_cores
+from tfl.files.mask_pictures import fit_mask
 from tfl.inputs import Input
 from tfl.inputs.untrusted import Checked, Decoder, RefusedError
 from tfl.models.classifier import Metadata
@@ -25,6 +27,7 @@ from tfl.serving.tuning import best_batch_size
 
 T = TypeVar("T")
 STALLED_SECONDS = 5.0  # a thread that decodes one image for longer counts as stalled
+MOST_NUMBERS = 2**24  # of outputs in one batch
 EXPLANATIONS = 4  # explanations in progress at once: each holds a gradient, and they run one at a time
 
 
@@ -116,10 +119,11 @@ class ServedModel:
 
     @property
     def can_explain(self) -> bool:
-        """Whether the model has Keras layers and its examples are pictures, which explanations need."""
+        """Whether the model has Keras layers, and its examples are pictures with one answer each."""
         if self._loaded is None or self._loaded.artefact.model is None:
             return False
-        return self._loaded.artefact.metadata.input.has_pictures
+        metadata = self._loaded.artefact.metadata
+        return metadata.input.has_pictures and not metadata.task.answers_masks
 
     @property
     def about(self) -> About:
@@ -172,19 +176,19 @@ class ServedModel:
     def _run(self, artefact: Artefact, images: np.ndarray) -> np.ndarray:
         self.metrics.batch_images.observe(len(images))
         with self.metrics.batch_seconds.time():
-            return artefact.predict_prepared(images)
+            return artefact.metadata.task.kept(artefact.predict_prepared(images))
 
     def _load(self) -> tuple[Artefact, Decoder, int, About]:
         """Load the model, and run everything once, because the first run is many times slower."""
         options = self.options
         artefact = load_artefact(options.model)
-        artefact.metadata.task.refuse_maps("be served")
         kind = artefact.metadata.input
         decode = kind.decoder(options.max_image_pixels)
         for encoded in kind.blanks():
             decode.decode(decode.check(encoded))
         blank = np.zeros(kind.spec.shape, kind.spec.dtype.as_numpy_dtype)
-        batch_size = best_batch_size(artefact.predict_prepared, blank, options.max_batch_size)
+        most = max(1, MOST_NUMBERS // artefact.predict_prepared(blank[None]).size)  # maps are large
+        batch_size = best_batch_size(artefact.predict_prepared, blank, min(most, options.max_batch_size))
         self.metrics.batch_size.set(batch_size)
         return artefact, decode, batch_size, read_about(options.model, artefact.metadata)
 
@@ -221,8 +225,15 @@ class ServedModel:
             raise RequestError(error.status, error.message) from error
 
     async def predict(self, pixels: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the probabilities `(N, C)` of images `(S, S, 3)`, which may run in different batches."""
+        """Return what the task keeps of the scores of images `(S, S, 3)`, which may run in different batches.
+
+        This is probabilities `(N, C)`, or masks `(N, S, S)`.
+        """
         return await self._parts.batcher.predict(pixels)
+
+    async def fit(self, mask: np.ndarray, content: bytes) -> np.ndarray:
+        """Return a mask at the size of the image in the bytes of a file."""
+        return await self.prepare(lambda: fit_mask(mask, io.BytesIO(content)))
 
     async def explain(self, pixels: np.ndarray, number: int) -> bytes:
         """Return a PNG of one image with its Grad-CAM heat map on top; only if `can_explain` is True.

@@ -21,6 +21,7 @@ class Classification(Task):
     analyses: ClassVar[tuple[str, ...]] = OF_CLASSIFIERS
     is_classifier: ClassVar[bool] = True
     smooths_labels: ClassVar[bool] = True
+    agreement: ClassVar[str] = "top-1 agreement"
     positive: ClassVar[int | None] = None  # the column of the positive class, if there is one
 
     @abc.abstractmethod

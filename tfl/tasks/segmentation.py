@@ -15,7 +15,7 @@ from tfl.tasks.convex import Convex, SoftmaxOfShares
 from tfl.tasks.regions import confusions, dice, iou, mean_of_known, pixel_accuracy
 from tfl.tasks.task import REGIONS, Headline, Outcomes, Statistic, Task, check_smoothing
 
-AGREED = 0.99  # share of the positions with the same class at which two models agree on an example
+MASK = "mask"  # output of exported models: the number of the class at each position
 PIXELS = "pixels"  # column of a file of predictions: the counts of the confusion matrix that are not 0
 
 
@@ -52,6 +52,9 @@ class Segmentation(Task):
     output_kind = "one map of logits a class"
     stands_on = "map"
     kept_by_headline = True
+    further_outputs = (MASK,)
+    agreement = "mask agreement"
+    tolerance_factor = 10.0  # the largest difference of millions of scores is larger than that of a hundred
     columns = "iou_"
 
     @property
@@ -97,6 +100,10 @@ class Segmentation(Task):
     def decode(self, outputs: tf.Tensor, temperature: float) -> tf.Tensor:
         """See `Task`: probabilities of the classes at each position, `(B, H, W, K)`."""
         return tf.nn.softmax(outputs)
+
+    def decode_further(self, scores: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See `Task`: "mask", the number of the class at each position, uint8 `(B, H, W)`."""
+        return {MASK: tf.cast(tf.argmax(scores, axis=-1, output_type=tf.int32), tf.uint8)}
 
     def decide(self, scores: np.ndarray) -> np.ndarray:
         """Return the class of each position, int64 `(N, H, W)`."""
@@ -181,8 +188,13 @@ class Segmentation(Task):
         """See `Task`: a class that does not occur in an example has no IoU."""
 
     def agree(self, scores: np.ndarray, expected: np.ndarray) -> np.ndarray:
-        """Return whether at least 99 % of the positions of an example have the same class, bool `(N,)`."""
-        return (self.decide(scores) == self.decide(expected)).mean(axis=(1, 2)) >= AGREED
+        """Return the share of the positions of each example with the same class, `(N,)`."""
+        return (self.decide(scores) == self.decide(expected)).mean(axis=(1, 2))
+
+    def distance(self, outputs: np.ndarray, recorded: np.ndarray) -> np.ndarray:
+        """See `Task`: the share of the positions that moved to another cell of the confusion matrix."""
+        ours, theirs = confusions(outputs), confusions(recorded)
+        return np.abs(ours - theirs).sum(axis=(1, 2)) / 2 / np.maximum(theirs.sum(axis=(1, 2)), 1)
 
     @property
     def answers_masks(self) -> bool:
@@ -194,7 +206,7 @@ class Segmentation(Task):
         return self.decide(scores).astype(np.uint8)
 
     def answer(self, scores: np.ndarray, names: Sequence[str], top: int) -> dict[str, Any]:
-        """See `Task`: the share of the positions of each class that occurs, the largest first; of a row of `kept`."""
+        """See `Task`: the share of the positions of each class that occurs, the largest first; of a mask."""
         shares = _shares(scores, len(names))
         order = np.argsort(-shares, kind="stable")
         return {"areas": [{"class": names[k], "share": float(shares[k])} for k in order if shares[k] > 0]}

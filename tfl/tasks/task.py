@@ -1,7 +1,6 @@
 """`Task`, the one class that says which head, loss, metrics and answers belong together."""
 
 import abc
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
@@ -12,6 +11,7 @@ import tensorflow as tf
 from tfl.data.label_formats import LabelFormat
 from tfl.errors import InputError
 from tfl.tasks.convex import Convex
+from tfl.tasks.headline import ACCURACY, Headline, Outcomes
 from tfl.tasks.loss_options import LossOptions
 
 CALIBRATION, PER_CLASS, CONFUSION = "calibration", "per_class", "confusion_matrix"
@@ -20,54 +20,6 @@ SELECTIVE, PRECISION, CONFORMAL = "selective", "precision_thresholds", "conforma
 OF_CLASSIFIERS = (CALIBRATION, PER_CLASS, SELECTIVE, PRECISION)
 
 Statistic = Callable[[np.ndarray], dict[str, np.ndarray]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Headline:
-    """The main metric of a run, which is reported everywhere.
-
-    Attributes:
-        metric: its name among the metrics.
-        higher_is_better: whether a higher value is better.
-        is_share: whether it is a share of the examples. If so, its interval is Wilson's, and McNemar's test compares
-            two models; if not, the bootstrap gives the interval, and Wilcoxon's test compares two models.
-        digits: format of the number.
-        is_mean: whether it is the mean of the values of the examples, see `Task.headline_values`. If not, these values
-            only say which examples are better.
-    """
-
-    metric: str
-    higher_is_better: bool
-    is_share: bool
-    digits: str
-    is_mean: bool = True
-
-    @property
-    def noun(self) -> str:
-        """The metric in words."""
-        return self.metric.replace("_", " ")
-
-
-ACCURACY = Headline("accuracy", higher_is_better=True, is_share=True, digits=".4f")
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcomes:
-    """The result of every example, to choose the examples that a person should look at.
-
-    Attributes:
-        predicted: int64 `(N,)`, the predicted class; for sets of labels, the label that `confidence` belongs to; for
-            several values, the value with the largest error.
-        is_correct: bool `(N,)`, whether the prediction is correct; for sets of labels, whether all labels are correct;
-            for values always False.
-        confidence: float64 `(N,)`, the probability of the prediction, in [0, 1]. For sets of labels it is the highest
-            confidence among the wrong labels, or, if all are correct, the lowest confidence. For values it is the
-            absolute error.
-    """
-
-    predicted: np.ndarray
-    is_correct: np.ndarray
-    confidence: np.ndarray
 
 
 class Task(abc.ABC):
@@ -91,6 +43,9 @@ class Task(abc.ABC):
         nouns: names for the meaning of one output, and of several, for people.
         output_kind: description of the outputs, for people.
         stands_on: what the head gets for each example: "vector", one row of features, or "map", one for each position.
+        agreement: what `agree` measures, for people.
+        tolerance_factor: how many times the limit for float32 exports a score may differ, for the certificate.
+        further_outputs: names of the outputs that exported models have beside the scores.
         compared_as: name of the task whose rules apply when its scores are compared with those of other runs.
     """
 
@@ -109,6 +64,9 @@ class Task(abc.ABC):
     output_kind: ClassVar[str] = "one logit a class"
     stands_on: ClassVar[str] = "vector"
     kept_by_headline: ClassVar[bool] = False  # whether the headline decides which phase is kept; if not, the loss
+    agreement: ClassVar[str] = "agreement of values"
+    tolerance_factor: ClassVar[float] = 1.0
+    further_outputs: ClassVar[tuple[str, ...]] = ()
     columns: ClassVar[str] = "p_"  # prefix of the columns of a table of predictions, one for each name
 
     @property
@@ -169,21 +127,6 @@ class Task(abc.ABC):
             num_outputs: K of the model.
         """
 
-    def refuse_maps(self, what: str) -> None:
-        """Refuse what tfl cannot do yet with a model that gives a map for each example.
-
-        Args:
-            what: it, as in "be served".
-
-        Raises:
-            InputError: the task stands on maps.
-        """
-        if self.stands_on == "map":
-            raise InputError(
-                f"`model` must give one answer for each example to {what}. Received: a model for {self.name}. "
-                "Did you mean model.keras, which plain Keras loads, or tfl predict?"
-            )
-
     # From outputs to predictions.
 
     def collect(self, outputs: tf.Tensor, labels: tf.Tensor | None) -> tf.Tensor:
@@ -212,6 +155,10 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def decode(self, outputs: tf.Tensor, temperature: float) -> tf.Tensor:
         """Return the scores `(N, C)` float32, computed in the TensorFlow graph, as in exported models."""
+
+    def decode_further(self, scores: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return the tensors of `further_outputs` by their names, computed from the scores in the graph."""
+        return {}
 
     @abc.abstractmethod
     def is_correct(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -300,7 +247,18 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def agree(self, scores: np.ndarray, expected: np.ndarray) -> np.ndarray:
-        """Return for each example whether two tables of scores predict the same, bool `(N,)`, for the certificate."""
+        """Return how far two tables of scores predict the same, for the certificate, `(N,)`.
+
+        For each example whether they do, bool; for maps the share of its positions where they do, in [0, 1].
+        """
+
+    def distance(self, outputs: np.ndarray, recorded: np.ndarray) -> np.ndarray:
+        """Return how far two tables of predictions of the same examples are apart, `(N,)`.
+
+        By default the largest difference of a score, divided by the largest recorded score if that is above 1.
+        """
+        scores, expected = self.table_scores(outputs), self.table_scores(recorded)
+        return np.abs(scores - expected).max(axis=1) / np.maximum(1.0, np.abs(expected).max(axis=1))
 
     def spread(self, expected: np.ndarray) -> float:
         """Return the scale of the scores: differences are divided by it before a comparison with a tolerance."""

@@ -10,15 +10,17 @@ import numpy as np
 import tensorflow as tf
 
 from tfl import progress
-from tfl.data.folder import FileSource, encode_paths, make_file_source
+from tfl.data.folder import FileSource, FilesWithLabels, encode_paths, make_file_source
 from tfl.data.label_formats import LabelFormat
 from tfl.data.masks.mask_file import ScannedMask, digest_of, read_values, scan_mask
-from tfl.data.masks.pairs import Pair, find_pairs
+from tfl.data.masks.pairs import Alone, Pair, find_pairs
+from tfl.data.masks.rows import pairs_of_table
 from tfl.data.masks.table import VOID, MaskTable, make_table, read_names
 from tfl.data.name_patterns import read_groups
 from tfl.data.quarantine import check_bad_fraction
 from tfl.data.reading import Reading
 from tfl.data.source import Source
+from tfl.data.table.read import Table
 from tfl.data.tree import describe_ignored, read_tree
 from tfl.files.existing import existing_folder
 from tfl.inputs import Geometry, Input, Scanned
@@ -26,7 +28,7 @@ from tfl.inputs.scan import scan_files
 
 
 @dataclasses.dataclass(frozen=True)
-class MaskSource(FileSource):
+class MaskSource(FilesWithLabels):
     """Images and masks on disk. The label of an example is its mask; the index holds a digest of it.
 
     Attributes:
@@ -38,14 +40,6 @@ class MaskSource(FileSource):
 
     masks: tuple[str, ...] = ()
     table: MaskTable = dataclasses.field(default_factory=lambda: MaskTable((), (), -1, has_colours=False))
-
-    def examples(self, rows: np.ndarray) -> tf.data.Dataset:
-        """Return bytes of images, and class numbers uint8 `(H, W)` as labels; see `Source`."""
-
-        def join(example: dict[str, tf.Tensor], truth: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            return example | {"label": truth["label"]}
-
-        return tf.data.Dataset.zip(super().examples(rows), self.labels(rows)).map(join)
 
     def labels(self, rows: np.ndarray) -> tf.data.Dataset:
         """Return class numbers uint8 `(H, W)` alone; see `Source`."""
@@ -102,6 +96,33 @@ def load_masks(path: str, kind: Input, reading: Reading) -> MaskSource:
     if line := describe_ignored(tree.ignored):
         progress.say(line)
     pairs, alone = find_pairs(tree, source)
+    ids = [Path(pair.image).relative_to(root).as_posix() for pair in pairs]
+    return _load(root, kind, pairs, alone, (ids, read_groups(reading.group_pattern, ids, source)), reading, source)
+
+
+def load_mask_table(table: Table, kind: Input, folder: Path, reading: Reading) -> MaskSource:
+    """Read the images and masks that a table names, a pair in each row; see `load_masks` for what is left out.
+
+    The column of masks is `label` in `data.columns`, or it has a usual name such as mask. The names of the classes are
+    read from a file in the folder of the table, as for a folder.
+
+    Raises:
+        InputError: a column does not exist, too many rows are bad, or the masks have fewer than two classes.
+    """
+    pairs, alone, names = pairs_of_table(table, folder, reading)
+    return _load(folder, kind, pairs, alone, names, reading, table.name)
+
+
+def _load(
+    root: Path,
+    kind: Input,
+    pairs: Sequence[Pair],
+    alone: Alone,
+    names: tuple[Sequence[str], Sequence[str] | None],
+    reading: Reading,
+    source: str,
+) -> MaskSource:
+    """Check the files of pairs, whose ids and groups are in `names`, and make a source of the good ones."""
     images = scan_files(kind, [pair.image for pair in pairs])
     with ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1)) as pool:
         found = progress.track(pool.map(_scan, pairs), "Checking masks", total=len(pairs), unit=("mask", "masks"))
@@ -110,13 +131,14 @@ def load_masks(path: str, kind: Input, reading: Reading) -> MaskSource:
     whole = [mask for mask in masks if isinstance(mask, ScannedMask)]
     table = make_table(whole, named, reading.ignore_label, source)
     bad, good = list(alone), []
-    for pair, image, mask in zip(pairs, images, masks, strict=True):
+    ids, groups = names
+    for row, (pair, image, mask) in enumerate(zip(pairs, images, masks, strict=True)):
         if reason := _describe_bad(image, mask, table):
             bad.append((pair.mask if isinstance(image, Scanned) else pair.image, reason))
         else:
-            good.append((pair, image, mask))
+            good.append((pair, image, mask, ids[row], "" if groups is None else groups[row]))
     check_bad_fraction(bad, len(pairs) + len(alone), reading.max_bad_fraction)
-    return _make(root, kind, good, tuple(bad), table, reading, source)
+    return _make(kind, good, tuple(bad), table, has_groups=groups is not None)
 
 
 def _scan(pair: Pair) -> ScannedMask | str:
@@ -138,20 +160,18 @@ def _describe_bad(image: object, mask: ScannedMask | str, table: MaskTable) -> s
 
 
 def _make(
-    root: Path,
     kind: Input,
-    good: Sequence[tuple[Pair, Scanned, ScannedMask]],
+    good: Sequence[tuple[Pair, Scanned, ScannedMask, str, str]],
     bad: tuple[tuple[str, str], ...],
     table: MaskTable,
-    reading: Reading,
-    source: str,
+    *,
+    has_groups: bool,
 ) -> MaskSource:
-    ids = [Path(pair.image).relative_to(root).as_posix() for pair, _, _ in good]
-    files = [((pair.split, "", pair.image), image) for pair, image, _ in good]
-    digests = np.array([mask.digest for _, _, mask in good], np.str_)
-    groups = read_groups(reading.group_pattern, ids, source)
-    made = make_file_source(kind, ids, files, bad, digests, table.names, groups)
-    mask_of = {pair.image: pair.mask for pair, _, _ in good}
+    pairs, images, found, ids, groups = (list(column) for column in zip(*good, strict=True)) if good else ([],) * 5
+    files = [((pair.split, "", pair.image), image) for pair, image in zip(pairs, images, strict=True)]
+    digests = np.array([mask.digest for mask in found], np.str_)
+    made = make_file_source(kind, ids, files, bad, digests, table.names, groups if has_groups else None)
+    mask_of = {pair.image: pair.mask for pair in pairs}
     masks = tuple(mask_of[image] for image in made.index.paths.tolist())
     values = {field.name: getattr(made, field.name) for field in dataclasses.fields(FileSource)}
     return MaskSource(**values, masks=masks, table=table)

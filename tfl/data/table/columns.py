@@ -10,6 +10,7 @@ from tfl.registry import did_you_mean
 # The usual names of each column, in lower case without separators; the first one that a table has is taken.
 USUAL = {
     "path": ("path", "filepath", "imagepath", "file", "filename", "image", "imagefile", "imagename", "img", "imageid"),
+    "mask": ("mask", "maskpath", "maskfile", "masks", "segmentation", "annotation", "label", "target"),
     "label": ("label", "labels", "class", "classname", "category", "target", "tags", "value", "y"),
     "split": ("split", "subset", "partition", "fold"),
     "group": ("group", "groupid", "patient", "patientid", "subject", "subjectid"),

@@ -54,14 +54,14 @@ def load_table(
     cells = [[row[table.names.index(name)] for name in meaning.labels] for row in table.rows]
     wanted = guess_format(cells) if reading.labels is None else reading.labels
     reasons = find_problems(cells, wanted, meaning.labels)
-    paths, splits = _column(table, meaning.path), read_splits_of(table, meaning)
-    files = [_place(folder, path) for path in paths]
+    paths, splits = column_of(table, meaning.path), read_splits_of(table, meaning)
+    files = [place_of(folder, path) for path in paths]
     has_splits, seen = any(splits), dict[str, str]()
-    weights = _column(table, meaning.weight) if meaning.weight else []
+    weights = column_of(table, meaning.weight) if meaning.weight else []
     for row, (path, split) in enumerate(zip(paths, splits, strict=True)):
         wrong_split = problem_of_split(split) if has_splits else ""
         wrong_weight = problem_of_weight(weights[row]) if weights else ""
-        reasons[row] = reasons[row] or _problem_of_file(path, files[row], seen) or wrong_split or wrong_weight
+        reasons[row] = reasons[row] or problem_of_file(path, files[row], seen) or wrong_split or wrong_weight
         if not reasons[row]:
             seen[files[row]] = table.places[row]
     usable = [row for row, reason in enumerate(reasons) if not reason]
@@ -74,13 +74,13 @@ def load_table(
     numbers, names = read_cells([cells[row] for row in good], wanted, meaning.labels, table.name)
     source = make_file_source(
         kind,
-        [_id(paths[row]) for row in good],
+        [id_of(paths[row]) for row in good],
         [((splits[row], "", files[row]), scanned[row]) for row in good],
         tuple(bad),
         numbers,
         names if wanted.has_names else (),
     )
-    row_of = {_id(paths[row]): row for row in good}
+    row_of = {id_of(paths[row]): row for row in good}
     rows = [row_of[name] for name in source.index.ids.tolist()]
     index = dataclasses.replace(source.index, **further_columns(table, meaning, rows, wanted, names))
     return dataclasses.replace(source, index=index)
@@ -93,10 +93,10 @@ def further_columns(
     found: dict[str, Any] = {} if wanted.has_names else {"value_names": names}
     for name, column in (("groups", meaning.group), ("times", meaning.time)):
         if column:
-            cells = _column(table, column)
+            cells = column_of(table, column)
             found[name] = np.array([cells[row] for row in rows], np.str_)
     if meaning.weight:
-        cells = _column(table, meaning.weight)
+        cells = column_of(table, meaning.weight)
         found["weights"] = normal_weights([float(cells[row]) for row in rows], f"{table.name}, column {meaning.weight}")
         progress.say(
             f"The column {meaning.weight!r} says how much each example counts in training. "
@@ -105,12 +105,14 @@ def further_columns(
     return found
 
 
-def _column(table: Table, name: str) -> list[str]:
+def column_of(table: Table, name: str) -> list[str]:
+    """Return the cells of a column."""
     place = table.names.index(name)
     return [row[place] for row in table.rows]
 
 
-def _id(path: str) -> str:
+def id_of(path: str) -> str:
+    """Return the id of a file: its path in the table, with slashes."""
     return path.replace("\\", "/")
 
 
@@ -118,12 +120,12 @@ def read_splits_of(table: Table, columns: Columns) -> list[str]:
     """Return the split of each row: "" without a column of splits; a text that names no split is kept."""
     if not columns.split:
         return [""] * len(table.rows)
-    texts = _column(table, columns.split)
+    texts = column_of(table, columns.split)
     known = find_splits(sorted(set(texts)))
     return [known.get(text, text) for text in texts]
 
 
-def _place(folder: Path, path: str) -> str:
+def place_of(folder: Path, path: str) -> str:
     """Return the place of a file; a table from Windows has backslashes."""
     file = folder / Path(path).expanduser()
     if "\\" in path and not file.exists():
@@ -131,7 +133,7 @@ def _place(folder: Path, path: str) -> str:
     return str(file)
 
 
-def _problem_of_file(path: str, file: str, seen: Mapping[str, str]) -> str:
+def problem_of_file(path: str, file: str, seen: Mapping[str, str]) -> str:
     """Return why a file cannot be used, or ""; the file is not opened."""
     if not path:
         return "no file"

@@ -78,16 +78,16 @@ class BandsInput(ImageInput):
         Args:
             raw: the bytes of a NumPy file, a scalar string; or values (H, W, C).
         """
-        return tf.ensure_shape(resize_bands(self._values(raw), self.size), self.spec.shape)
+        return tf.ensure_shape(resize_bands(self._whole(raw), self.size), self.spec.shape)
 
     def augment_with_places(self, raw: tf.Tensor, name: str, seed: tf.Tensor) -> tuple[tf.Tensor, Geometry]:
         """Return an augmented version, and what happened to its places; see `augment_bands`."""
         if name == "none":
             return self.prepare(raw), Geometry.whole(self.size)
-        values, places = augment_bands(self._values(raw), self.size, name, seed)
+        values, places = augment_bands(self._whole(raw), self.size, name, seed)
         return tf.ensure_shape(values, self.spec.shape), places
 
-    def _values(self, raw: tf.Tensor) -> tf.Tensor:
+    def _whole(self, raw: tf.Tensor) -> tf.Tensor:
         return to_range(decode_bands(raw, self.channels) if raw.dtype == tf.string else raw, self.window)
 
     def encode(self, raw: tf.Tensor) -> bytes:

@@ -72,6 +72,14 @@ class ImageInput(Input):
         pixels, margins = self._decode(raw)
         return resize(pixels, self.size, margins)
 
+    def fit_map(self, raw: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+        """Return a map at the size of the image as displayed; see `Input.fit_map`."""
+        return tf.image.resize(values[:, :, None], tf.shape(self._whole(raw))[:2], "nearest")[:, :, 0]
+
+    def _whole(self, raw: tf.Tensor) -> tf.Tensor:
+        """Return a raw example at its own size, (H, W, C)."""
+        return to_pixels(raw, self.formats, self.bit_depth, self.window)
+
     def augment(self, raw: tf.Tensor, name: str, seed: tf.Tensor) -> tf.Tensor:
         """Return an augmented version with the same shape; see `tfl.inputs.image.augment`."""
         return self.augment_with_places(raw, name, seed)[0]
@@ -89,7 +97,7 @@ class ImageInput(Input):
     def _decode(self, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
         if self.scaled_decoding and raw.dtype == tf.string:
             return decode_scaled(raw, self.formats, self.size, self.bit_depth, self.window)
-        return to_pixels(raw, self.formats, self.bit_depth, self.window), None
+        return self._whole(raw), None
 
     def encode(self, raw: tf.Tensor) -> bytes:
         """Return the file itself; of pixels a PNG, which is lossless."""

@@ -1,4 +1,6 @@
 const MOST_CLASSES = 5;  // rows of a card; labels and values are all shown
+const MOST_AREAS = 12;
+const OPACITY = 0.6;  // of a mask over its photo
 let cards = 0;
 
 function make(tag, text, className) {
@@ -33,7 +35,7 @@ function picture(source, description, caption) {
   image.alt = description;
   image.onerror = () => {
     URL.revokeObjectURL(source);
-    figure.replaceChildren(make("figcaption", "This browser has no preview of this file."));
+    image.replaceWith(make("figcaption", "This browser has no preview of this file."));
   };
   image.src = source;
   figure.append(image);
@@ -59,6 +61,7 @@ const figures = (value) => String(Number(value.toPrecision(5)));
 
 function verdictOf(answer) {
   if (answer.values) return answer.values.map((row) => row.name + ": " + figures(row.value)).join(", ");
+  if (answer.areas) return "Mostly " + answer.areas[0].class;
   if (answer.verdict) return answer.verdict;
   const isSet = answer.classes[0] && "present" in answer.classes[0];
   if (!isSet) return answer.classes[0].class;
@@ -68,7 +71,23 @@ function verdictOf(answer) {
 function showAnswer(parts, answer) {
   const isUnsure = Boolean(answer.verdict) && answer.named.length !== 1;
   finish(parts, verdictOf(answer), isUnsure ? "unsure" : "");
-  parts.body.append(answer.values ? tableOfValues(answer) : tableOfClasses(answer));
+  if (answer.mask) showMask(parts, answer);
+  parts.body.append(answer.areas ? tableOfAreas(answer)
+    : answer.values ? tableOfValues(answer) : tableOfClasses(answer));
+}
+
+function showMask(parts, answer) {
+  parts.card.dataset.answer = "mask";
+  const figure = parts.pictures.querySelector("figure"), layers = make("div", "", "layers"), mask = make("img");
+  mask.src = answer.mask;
+  mask.alt = "The class of each pixel as a colour; the table names them";
+  mask.style.opacity = OPACITY;
+  layers.append(...figure.childNodes, mask);
+  const label = make("label", "Opacity of the mask"), slider = make("input");
+  Object.assign(slider, {type: "range", min: 0, max: 1, step: 0.05, value: OPACITY});
+  slider.addEventListener("input", () => { mask.style.opacity = slider.value; });
+  label.append(slider);
+  figure.append(layers, label);
 }
 
 function table(columns, rows) {
@@ -106,6 +125,23 @@ function tableOfClasses(answer) {
   });
   const columns = [[isSet ? "Label" : "Class"], ["", "wide"], ["Probability", "number"]];
   return table(isSet ? [...columns, ["Present", "number"]] : columns, rows);
+}
+
+function tableOfAreas(answer) {
+  const count = (number) => number.toLocaleString("en");
+  const rows = answer.areas.slice(0, MOST_AREAS).map((entry) => {
+    const row = rowOf(entry.class, make("td", percent(entry.share), "number"), make("td", count(entry.pixels), "number"));
+    const colour = make("i", "", "colour");
+    colour.style.background = entry.colour;
+    row.firstChild.prepend(colour);
+    return row;
+  });
+  const rest = answer.areas.slice(MOST_AREAS), sum = (name) => rest.reduce((total, entry) => total + entry[name], 0);
+  if (rest.length) {
+    const cells = [make("td", percent(sum("share")), "number"), make("td", count(sum("pixels")), "number")];
+    rows.push(rowOf(rest.length + " more", ...cells));
+  }
+  return table([["Class"], ["Area", "number"], ["Pixels", "number"]], rows);
 }
 
 function tableOfValues(answer) {
