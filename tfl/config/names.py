@@ -26,4 +26,5 @@ SCHEDULES = ("constant", "cosine", "step")
 SOLVERS = ("lbfgs", "ridge", "none")
 NO_TRACKER = "none"
 TRACKERS = [NO_TRACKER, "mlflow"]  # `tfl.tracking.register_tracker` adds to them
-TARGETS = ["multiclass", "binary", "multilabel", "regression", "segmentation"]  # `tfl.tasks.register_task` adds to them
+# `tfl.tasks.register_task` adds to them.
+TARGETS = ["multiclass", "binary", "multilabel", "regression", "segmentation", "detection"]

@@ -13,6 +13,7 @@ from tfl.features import open_store
 from tfl.files.writing import write_text
 from tfl.models.classifier import load_model, split_at_features
 from tfl.progress import say
+from tfl.report.box_gallery import BOXES_NOTE, make_box_galleries
 from tfl.report.card import render_card
 from tfl.report.facts import Facts
 from tfl.report.finding import Finding
@@ -54,7 +55,9 @@ def _render(facts: Facts, model: keras.Model | None, splits: Splits | None, gall
     examples = facts.nouns[1]
     galleries, note = [], f"The {examples} were not available when this report was made."
     if model is not None and splits is not None:
-        if facts.has_texts:
+        if facts.task.answers_boxes:
+            galleries, note = make_box_galleries(facts, splits, most), BOXES_NOTE
+        elif facts.has_texts:
             galleries, note = make_text_tables(facts, splits, most), TEXTS_NOTE
         elif facts.has_maps:
             galleries, note = make_mask_galleries(facts, model, splits, most), MASKS_NOTE
