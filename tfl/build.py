@@ -138,14 +138,20 @@ def _check_ridge(config: TransferConfig, task: Task) -> None:
 def input_of_config(config: TransferConfig) -> Input:
     """Return the input that the backbone of a config takes, for examples of the config's size."""
     spec = get_backbone_spec(config.backbone.name)
-    kind = get_input(spec.input_of(config.data.channels), "input").sized(config.data.image_size or spec.image_size)
+    kind = get_input(spec.input_of(config.data.channels), "input").sized(spec.size_of(config.data.image_size))
+    if config.data.image_size < 0 and not kind.sizes_from_data:
+        raise InputError(
+            f"`data.image_size` must be at least 0 for a network that takes {kind.noun[1]}. "
+            f"Received: data.image_size={config.data.image_size}."
+        )
     for name in ("window", "scaled_decoding"):
         value, default = getattr(config.data, name), getattr(DataConfig(), name)
         if value != default and name not in kind.file_options:
             raise InputError(
                 f"`data.{name}` must be {default!r} for a network that takes {kind.noun[1]}. Received: {value!r}."
             )
-    return dataclasses.replace(kind, window=tuple(config.data.window), scaled_decoding=config.data.scaled_decoding)
+    options = {"window": tuple(config.data.window), "scaled_decoding": config.data.scaled_decoding}
+    return dataclasses.replace(kind, tokenizer=spec.tokenizer, **options)
 
 
 def reading_options(config: TransferConfig) -> dict[str, Any]:

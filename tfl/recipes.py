@@ -20,7 +20,7 @@ def recipes() -> dict[str, Path]:
 
     Example:
         >>> sorted(recipes())[-1], len(recipes())
-        ('segmentation', 8)
+        ('text', 9)
     """
     package = Path(__file__).resolve().parent
     installed = package / "configs"

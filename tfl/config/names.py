@@ -3,6 +3,7 @@
 # The options that tfl can choose, with the value that asks for it.
 CHOSEN: dict[str, int | float | str] = {
     "backbone.name": "auto",
+    "data.image_size": -1,
     "features.views": -1,
     "probe.folds": -1,
     "finetune.epochs": -1,

@@ -22,6 +22,7 @@ from tfl.report.gallery import make_galleries
 from tfl.report.mask_gallery import MASKS_NOTE, make_mask_galleries
 from tfl.report.page import render_page
 from tfl.report.reading import read_facts
+from tfl.report.text_gallery import TEXTS_NOTE, make_text_tables
 from tfl.workdir import REPORT
 
 __all__ = ["CARD", "Facts", "Finding", "find", "read_facts", "remake_report", "write_report"]
@@ -56,12 +57,14 @@ def _render(facts: Facts, model: keras.Model | None, splits: Splits | None, gall
     if model is not None and splits is not None:
         if facts.task.answers_boxes:
             galleries, note = make_box_galleries(facts, splits, most), BOXES_NOTE
+        elif facts.has_texts:
+            galleries, note = make_text_tables(facts, splits, most), TEXTS_NOTE
         elif facts.has_maps:
             galleries, note = make_mask_galleries(facts, model, splits, most), MASKS_NOTE
         else:
             galleries, note = make_galleries(facts, model, splits, _features(facts, model, splits), most), ""
         note = note if galleries else f"No {examples} were requested, or there is nothing to show."
-    if not facts.has_pictures:
+    if not facts.has_pictures and not facts.has_texts:
         note = f"The {examples} of this run are not pictures, so the page does not show them."
     findings = find(facts)
     write_text(facts.path / CARD, render_card(facts, findings))

@@ -82,6 +82,11 @@ class Facts:
         return self.metadata.input.has_pictures
 
     @property
+    def has_texts(self) -> bool:
+        """Whether the examples are texts, which the report can show."""
+        return bool(self.metadata.input.cell)
+
+    @property
     def shape(self) -> str:
         """The size of a prepared example, in words."""
         size, kind = self.metadata.image_size, self.metadata.input
