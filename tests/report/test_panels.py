@@ -19,7 +19,12 @@ from tfl.tasks import get_task
 
 EXTENDING = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "extending.md"
 REGION = {"class": "road", "iou": 0.5, "low": 0.4, "high": 0.6, "dice": 0.7, "share": 0.2, "num_examples": 9}
-OF_OTHER_TASKS = {"regions": [REGION]}  # results of analyses that no run of this file has
+POINTS = [{"score": 0.9, "recall": 0.2, "precision": 1.0}, {"score": 0.3, "recall": 0.6, "precision": 0.7}]
+CLASS_OF_BOXES = {"class": "cat", "ap": 0.5, "low": 0.4, "high": 0.6, "ap50": 0.7, "num_objects": 9, "curve": POINTS}
+OF_OTHER_TASKS = {  # results of analyses that no run of this file has
+    "regions": [REGION],
+    "boxes": {"classes": [CLASS_OF_BOXES], "errors": {"right": 5, "missed": 4}},
+}
 TEMPLATES = Path(tfl.report.__file__).parent / "templates"
 
 

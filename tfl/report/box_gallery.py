@@ -34,8 +34,8 @@ class BoxCard:
     name: str
     truth: str
     predicted: str
-    true_boxes: str
-    predicted_boxes: str
+    true_names: str
+    predicted_names: str
     verdict: str
 
 
@@ -50,7 +50,7 @@ class BoxGallery(Block):
         legend: (name, colour) of the classes, as in "#800000".
     """
 
-    kind: ClassVar[str] = "boxes"
+    kind: ClassVar[str] = "outlines"
     title: str
     note: str
     cards: list[BoxCard]
@@ -142,8 +142,8 @@ def _cards(facts: Facts, splits: Splits, photos: list[_Photo], positions: np.nda
                 name=str(splits.index.ids[row]),
                 truth=thumbnail(_drawn(pixels, photo.true), shape, SIDE),
                 predicted=thumbnail(_drawn(pixels, np.delete(photo.shown, 4, axis=1)), shape, SIDE),
-                true_boxes=", ".join(classes[int(box[4])] for box in photo.true) or "none",
-                predicted_boxes=", ".join(f"{classes[int(box[5])]} {figure(box[4])}" for box in photo.shown) or "none",
+                true_names=", ".join(classes[int(box[4])] for box in photo.true) or "none",
+                predicted_names=", ".join(f"{classes[int(box[5])]} {figure(box[4])}" for box in photo.shown) or "none",
                 verdict=_verdict(photo),
             )
     return cards

@@ -133,8 +133,8 @@ def overlaps(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
         second: `(B, M, 4)`.
 
     Example:
-        >>> overlaps(tf.constant([[[0.0, 0, 2, 2]]]), tf.constant([[[1.0, 0, 3, 2]]])).numpy().round(3).tolist()
-        [[[0.333]]]
+        >>> overlaps(tf.constant([[[0.0, 0, 2, 2]]]), tf.constant([[[1.0, 0, 3, 2]]])).numpy().round(3)
+        array([[[0.333]]], dtype=float32)
     """
     (a, b), (c, d) = (tf.split(boxes, 2, axis=-1) for boxes in (first[:, :, None], second[:, None]))
     shared = tf.reduce_prod(tf.maximum(tf.minimum(b, d) - tf.maximum(a, c), 0.0), axis=-1)
