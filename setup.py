@@ -14,6 +14,7 @@ EXPORT = ["ai-edge-litert>=2.3", "onnx>=1.23", "onnxruntime>=1.32", "tf2onnx>=1.
 SERVE = ["fastapi>=0.115", "uvicorn>=0.34", "prometheus_client>=0.21", "python-multipart>=0.0.20"]
 PHOTOS = ["pillow-heif>=1.1"]
 BANDS = ["tifffile>=2025.1", "imagecodecs>=2025.1"]
+TEXT = ["safetensors>=0.5"]
 DOCS = ["mkdocs-material>=9.6"]
 TEST = [
     "setuptools>=77",
@@ -24,6 +25,7 @@ TEST = [
     "hypothesis>=6.150",
     "httpx>=0.28",
     "pandas>=2.3",
+    "tokenizers>=0.22",  # the reference of tfl's own word pieces
     "pycocotools>=2.0.11",  # what the metrics of boxes are compared with
 ]
 MLFLOW = ["mlflow-skinny>=3", "pandas>=2.3"]  # the flavour of Keras models needs pandas
@@ -31,7 +33,11 @@ AUDIT = ["cleanlab>=2.9", "usearch>=2.26"]  # label errors; neighbours in large 
 SEARCH = ["optuna>=5.0"]
 DETECTION = ["faster-coco-eval>=1.8,<2"]  # average precision of boxes
 LABEL = ["scikit-activeml>=1.0"]  # which examples to label next
-EXTRAS = [*AUDIT, *BANDS, *FAST_CPU, *PARQUET, *EXPORT, *SERVE, *PHOTOS, *MLFLOW, *SEARCH, *LABEL, *DETECTION]
+TORCH = ["safetensors>=0.5"]  # files of torch weights; .pth files need torch, too
+EXTRAS = [
+    *(*AUDIT, *BANDS, *FAST_CPU, *PARQUET, *EXPORT, *SERVE, *PHOTOS),
+    *(*MLFLOW, *SEARCH, *LABEL, *DETECTION, *TEXT, *TORCH),
+]
 
 setup(
     name=VERSION["DISTRIBUTION"],
@@ -57,7 +63,12 @@ setup(
     python_requires=">=3.11",
     packages=[*find_packages(include=["tfl", "tfl.*"]), "tfl.configs"],
     package_dir={"tfl.configs": "configs"},  # without a checkout the command finds the recipes inside the package
-    package_data={"tfl": ["py.typed"], "tfl.report": ["templates/*"], "tfl.serving": ["templates/*"]},
+    package_data={
+        "tfl": ["py.typed"],
+        "tfl.inputs.text": ["characters.json"],
+        "tfl.report": ["templates/*"],
+        "tfl.serving": ["templates/*"],
+    },
     entry_points={"console_scripts": ["tfl = tfl.__main__:main"]},
     install_requires=[
         "tensorflow>=2.21",
@@ -90,7 +101,9 @@ setup(
         "docs": DOCS,  # make docs
         "audit": AUDIT,  # tfl audit
         "search": SEARCH,  # tfl search
+        "torch": TORCH,  # backbone.name=torch:FILE
         "label": LABEL,  # tfl value --unlabelled
+        "text": TEXT,  # --config.backbone.name=hf:FOLDER
         "detection": DETECTION,  # metrics of boxes
         "mlflow": MLFLOW,  # --config.tracking=mlflow
         "test": [*TEST, *EXTRAS],

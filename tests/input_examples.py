@@ -18,6 +18,7 @@ import PIL.Image
 from doc_blocks import code_under, import_code
 from option_runs import tiny_networks
 from task_examples import mask_of
+from texts import TINY, reference_tokenizer
 
 import tfl
 
@@ -114,6 +115,39 @@ def write_rows(folder: Path, signals: np.ndarray, labels: np.ndarray) -> Data:
     return Data(files, options, None if is_class else (np.stack(rows), labels))
 
 
+PAIRS = (("good", "bad"), ("the", "a"), ("film", "was"))  # the words of a large and of a small signal
+LENGTH = 12
+
+
+def write_texts(folder: Path, signals: np.ndarray, labels: np.ndarray) -> Data:
+    """Write a text file for each example, with three words for each of its signals; folders are classes."""
+    rng, is_class = np.random.default_rng(0), labels.dtype.kind == "U"
+    files, texts = {}, []
+    for number, (signal, label) in enumerate(zip(signals, labels, strict=True)):
+        is_large = rng.random((3, len(PAIRS))) < 1 / (1 + np.exp(-3 * signal))
+        words = [pair[0] if large else pair[1] for row in is_large for large, pair in zip(row, PAIRS, strict=True)]
+        texts.append(f"{' '.join(words)} . {number}")
+        name = f"{label}/{number}.txt" if is_class else str(number)
+        files[name] = folder / (name if is_class else f"{name}.txt")
+        files[name].parent.mkdir(parents=True, exist_ok=True)
+        files[name].write_text(texts[-1])
+    options = {
+        "data.image_size": LENGTH,
+        "data.augmentation": "none",
+        "backbone.name": f"hf:{TINY}",
+        **({"data.source": f"folder:{folder}"} if is_class else {}),
+    }
+    return Data(files, options, None if is_class else (np.array(texts), labels))
+
+
+def pieces_of_text(content: bytes) -> np.ndarray:
+    """Return the numbers of the pieces of a text, by the library tokenizers."""
+    names = (TINY / "vocab.txt").read_text().split()
+    found = reference_tokenizer(names).encode(content.decode(), add_special_tokens=False).ids[: LENGTH - 2]
+    whole = [names.index("[CLS]"), *found, names.index("[SEP]")]
+    return np.array(whole + [0] * (LENGTH - len(whole)), np.int32)
+
+
 @contextlib.contextmanager
 def input_of_the_docs() -> Iterator[None]:
     """Register the input and the backbone of docs/how-to/extending.md, which tfl does not have."""
@@ -130,6 +164,7 @@ INPUTS: dict[str, InputExample] = {
         broken=b"no image at all",
         networks=tiny_networks,
     ),
+    "text": InputExample(write=write_texts, prepare=pieces_of_text, broken=b"a \xff text"),
     "row": InputExample(
         write=write_rows,
         prepare=lambda content: np.array(content.decode().split(","), np.float32),

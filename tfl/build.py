@@ -56,6 +56,7 @@ def validate_config(config: TransferConfig) -> TransferConfig:
     """
     config = config.validate()
     task, options = get_task(config.task.name, "task.name"), config.finetune
+    task.check_installed()
     _check_loss(options, task)
     _check_maps(config, task)
     _check_ridge(config, task)
@@ -92,16 +93,32 @@ def _check_loss(options: FinetuneConfig, task: Task) -> None:
             )
 
 
+_Rule = tuple[str, Any, Any, str]  # an option, its value, the allowed value, and why
+
+
+def _rules_of_frozen(config: TransferConfig, task: Task) -> tuple[_Rule, ...]:
+    """Return what a task does not have whose network stays frozen."""
+    if task.may_fine_tune:
+        return ()
+    frozen = "its head is solved, and the network stays frozen"
+    return (
+        ("features.views", config.features.views, 0, "labels would have to follow the changes of their images"),
+        ("finetune.epochs", config.finetune.epochs, 0, frozen),
+        ("scratch.epochs", config.scratch.epochs, 0, frozen),
+    )
+
+
 def _check_maps(config: TransferConfig, task: Task) -> None:
     """Refuse what a head on maps does not have."""
-    if task.stands_on != "map":
+    if task.stands_on == "vector":
         return
     kinds = source_kinds(config.data.source)
-    rules: tuple[tuple[str, Any, Any, str], ...] = (
+    rules: tuple[_Rule, ...] = (
         ("head.hidden_units", config.head.hidden_units, (), "its head is linear"),
         ("probe.folds", config.probe.folds, 0, "lambda is chosen on the validation split"),
         ("finetune.mixup", config.finetune.mixup, 0.0, "masks are not mixed"),
         ("finetune.cutmix", config.finetune.cutmix, 0.0, "masks are not mixed"),
+        *_rules_of_frozen(config, task),
         ("pretrain.source", config.pretrain.source, "", "a backbone is pre-trained with one label for each image"),
     )
     for name, value, allowed, why in rules:
@@ -109,9 +126,9 @@ def _check_maps(config: TransferConfig, task: Task) -> None:
             raise InputError(
                 f"`{name}` must be {allowed!r} for {task.name}, because {why}. Received: {name}={value!r}."
             )
-    if kinds not in ({"masks"}, {"csv"}) and config.data.source != PYTHON_DATA:
+    if (len(kinds) > 1 or not kinds <= task.sources.keys()) and config.data.source != PYTHON_DATA:
         raise InputError(
-            f"`data.source` must be masks:PATH, or csv:FILE with a column of masks, for {task.name}. "
+            f"`data.source` must be {', or '.join(task.sources.values())}, for {task.name}. "
             f"Received: data.source={config.data.source!r}."
         )
 
@@ -136,14 +153,20 @@ def _check_ridge(config: TransferConfig, task: Task) -> None:
 def input_of_config(config: TransferConfig) -> Input:
     """Return the input that the backbone of a config takes, for examples of the config's size."""
     spec = get_backbone_spec(config.backbone.name)
-    kind = get_input(spec.input_of(config.data.channels), "input").sized(config.data.image_size or spec.image_size)
+    kind = get_input(spec.input_of(config.data.channels), "input").sized(spec.size_of(config.data.image_size))
+    if config.data.image_size < 0 and not kind.sizes_from_data:
+        raise InputError(
+            f"`data.image_size` must be at least 0 for a network that takes {kind.noun[1]}. "
+            f"Received: data.image_size={config.data.image_size}."
+        )
     for name in ("window", "scaled_decoding"):
         value, default = getattr(config.data, name), getattr(DataConfig(), name)
         if value != default and name not in kind.file_options:
             raise InputError(
                 f"`data.{name}` must be {default!r} for a network that takes {kind.noun[1]}. Received: {value!r}."
             )
-    return dataclasses.replace(kind, window=tuple(config.data.window), scaled_decoding=config.data.scaled_decoding)
+    options = {"window": tuple(config.data.window), "scaled_decoding": config.data.scaled_decoding}
+    return dataclasses.replace(kind, tokenizer=spec.tokenizer, **options)
 
 
 def reading_options(config: TransferConfig) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from etils import epath
 
@@ -9,12 +10,13 @@ from tfl.backbones.catalog import BackboneSpec, check_backbone, get_backbone_spe
 from tfl.backbones.left import candidates_of, is_left, with_a_backbone
 from tfl.backbones.weight_files import PUBLISHED, RANDOM, find_weights
 from tfl.config import DataConfig, TransferConfig, absolute_paths, data_of_pretraining
-from tfl.config.values import NO_TIMES, SPLIT_RULES, parse_columns, source_kinds, split_source
+from tfl.config.values import NO_TIMES, SPLIT_RULES, source_kinds, split_source
 from tfl.data.layout import recognise
 from tfl.data.masks.pairs import find_pairs
+from tfl.data.reading import Reading
 from tfl.data.records.files import check_records
-from tfl.data.table.columns import find_columns, usual_name
-from tfl.data.table.names import table_of_folder, with_names
+from tfl.data.table.columns import usual_name
+from tfl.data.table.names import read_meaning, table_of_folder
 from tfl.data.table.read import read_table
 from tfl.data.tree import read_tree
 from tfl.errors import InputError
@@ -34,7 +36,8 @@ def check_config(config: TransferConfig) -> TransferConfig:
     """
     config = absolute_paths(config.validate())
     spec, backbone = get_backbone_spec(config.backbone.name), config.backbone
-    check_backbone(spec, config.data.image_size or spec.image_size, backbone.alpha, backbone.weights)
+    check_backbone(spec, spec.size_of(config.data.image_size), backbone.alpha, backbone.weights)
+    _check_texts(config, spec)
     if backbone.weights not in (PUBLISHED, RANDOM):
         find_weights(backbone.weights, spec, backbone.alpha)
     check_source(config.data.source, "data.source")
@@ -47,6 +50,29 @@ def check_config(config: TransferConfig) -> TransferConfig:
         existing_splits(config.data.split_by)
     check_runtime(config.features.runtime)
     return dataclasses.replace(config, backbone=dataclasses.replace(backbone, name=spec.name))
+
+
+def _check_texts(config: TransferConfig, spec: BackboneSpec) -> None:
+    """Refuse what tfl cannot do with texts."""
+    files = input_files(spec.input)
+    if files is None or not files.cell:
+        return
+    why = f"a network on {files.noun[1]} starts from the weights of its folder"
+    rules: tuple[tuple[str, Any, Any, str], ...] = (
+        ("scratch.epochs", config.scratch.epochs, 0, why),
+        ("pretrain.source", config.pretrain.source, "", why),
+        ("features.views", config.features.views, 0, f"{files.noun[1]} have no augmentation"),
+        ("backbone.alpha", config.backbone.alpha, 1, "the network has one width"),
+    )
+    for name, value, allowed, reason in rules:
+        if value != allowed:
+            raise InputError(f"`{name}` must be {allowed!r}, because {reason}. Received: {name}={value!r}.")
+    kinds = source_kinds(config.data.source)
+    if wrong := kinds & {"digits", "masks", "tfds", "tfrecord"}:
+        raise InputError(
+            f"`data.source` must be csv:FILE or folder:PATH for {files.noun[1]}. "
+            f"Received: data.source={config.data.source!r} ({min(wrong)})."
+        )
 
 
 def check_run(config: TransferConfig, workdir: epath.PathLike) -> TransferConfig:
@@ -114,10 +140,10 @@ def _check_part(data: DataConfig, spec: BackboneSpec) -> None:
     elif kind == "csv" and path.lower().endswith(".parquet"):
         check_parquet("data.source", data.source)
     elif kind == "csv" and Path(path).stat().st_size <= _TABLE_BYTES:
-        table = read_table(path)
-        table, given = with_names(table, parse_columns(data.columns), data.label_pattern, data.group_pattern)
+        reading = Reading(0, data.columns, data.label_pattern, data.group_pattern)
+        cell, table = files.cell if files is not None else "", read_table(path, columns=data.columns)
         label = usual_name("label", table.names) or usual_name("mask", table.names)  # whatever the task needs
-        has_times = bool(find_columns(table.names, {"label": label, **given}, path).time)
+        has_times = bool(read_meaning(table, reading, cell or "path", label)[1].time)
     if data.split_by == "time" and not has_times:
         raise InputError(NO_TIMES)
 

@@ -12,7 +12,7 @@ from tfl.files.existing import guess_source
 from tfl.registry import did_you_mean
 
 DEFAULT = "folder"  # the recipe for your own photos
-_OF_SOURCE = {"masks": "segmentation"}  # the recipe for other kinds of sources
+_OF_SOURCE = {"masks": "segmentation", "boxes": "detection"}  # the recipe for other kinds of sources
 
 
 def recipes() -> dict[str, Path]:
@@ -20,7 +20,7 @@ def recipes() -> dict[str, Path]:
 
     Example:
         >>> sorted(recipes())[-1], len(recipes())
-        ('segmentation', 7)
+        ('text', 9)
     """
     package = Path(__file__).resolve().parent
     installed = package / "configs"
@@ -61,7 +61,7 @@ def load_recipe(
 
     Args:
         name: a recipe of `configs/`, or the path of a file with a function `get_config`; empty: the recipe for the
-            source, `folder`, or `segmentation` for images with masks.
+            source, `folder`, or `segmentation` for images with masks, or `detection` for images with boxes.
         source: where the examples are: a folder, a table or a source string; empty: the source of the recipe.
         options: more options by their dotted names, such as {"backbone.alpha": 0.35}; `tfl options` lists them.
 

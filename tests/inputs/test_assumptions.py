@@ -21,6 +21,7 @@ ALLOWED = {
     "tfl/data/split_names.py": 1,  # a word in the names of folders
     "tfl/data/boxes/box_table.py": 1,  # columns of a table of boxes
     "tfl/data/boxes/coco.py": 1,  # keys of a file of COCO
+    "tfl/files/box_files.py": 1,  # keys of a file of COCO
     "tfl/data/tfds.py": 1,  # the key under which a tfds data set has its images
 }
 

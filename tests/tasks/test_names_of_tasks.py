@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = {"multiclass", "binary", "multilabel", "regression", "segmentation"}
-CLASSES = {"Multiclass", "Binary", "Multilabel", "Regression", "Segmentation"}
+NAMES = {"multiclass", "binary", "multilabel", "regression", "segmentation", "detection"}
+CLASSES = {"Multiclass", "Binary", "Multilabel", "Regression", "Segmentation", "Detection"}
 
 
 def strings_in(node):

@@ -7,10 +7,16 @@ A test compares the table with the installed Keras, in both directions.
 
 import dataclasses
 import fnmatch
+import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from tfl.backbones.hf.folder import PREFIX, BertOptions, find_folder, is_folder_name, read_options
+from tfl.backbones.hf.tokenizer import read_tokenizer
+from tfl.backbones.torch_files.known import find_network
 from tfl.config import CHOSEN_NAME
+from tfl.config.torch_names import TORCH, is_torch_name
 from tfl.errors import InputError
 from tfl.registry import did_you_mean, resolve
 
@@ -30,6 +36,10 @@ class BackboneSpec:
             map (B, h, w, C); see `register_backbone`. It may also return vectors (B, C), and with another `input` it
             takes what that prepares. None: the network of keras.applications.
         input: what an example is, the name of an input in `tfl.inputs`.
+        load: copies the published weights into a network that `network` built; None: there are none.
+        largest_size: the largest size of an example that it takes; 0: any.
+        tokenizer: divides a text into the pieces that the network knows, as `tfl.inputs.text.wordpiece` writes it; "":
+            the network takes no texts.
     """
 
     name: str
@@ -40,6 +50,9 @@ class BackboneSpec:
     imagenet_alphas: tuple[float, ...] = ()
     network: Callable[[Any], Any] | None = None
     input: str = "image"
+    load: Callable[[Any], None] | None = None
+    largest_size: int = 0
+    tokenizer: str = ""
 
     def input_of(self, channels: int) -> str:
         """Return the name of the input for images of so many channels; see `tfl.backbones.channels`.
@@ -52,6 +65,10 @@ class BackboneSpec:
         if self.input != BackboneSpec.input or self.network is not None:
             raise InputError(f"`data.channels` must be 3 for {self.name}. Received: data.channels={channels}.")
         return f"bands:{channels}"
+
+    def size_of(self, image_size: int) -> int:
+        """Return the size of an example for the option `data.image_size`; that of pre-training if it names none."""
+        return image_size if image_size > 0 else self.image_size
 
     @property
     def has_alpha(self) -> bool:
@@ -78,8 +95,8 @@ class BackboneSpec:
             getattr(keras.applications, self.family).preprocess_input if self.network is None else lambda image: image
         )
 
-    def _build_own(self, *, input_tensor: Any, **_: Any) -> Any:
-        """Build `network` on a tensor, as keras.applications builds its networks."""
+    def _build_own(self, *, input_tensor: Any, weights: str | None, **_: Any) -> Any:
+        """Build `network` on a tensor, as keras.applications builds its networks; with published weights if asked."""
         import keras
 
         maps: Any = self.network(input_tensor) if self.network else None
@@ -89,7 +106,10 @@ class BackboneSpec:
                 f"`network` of {self.name} must return a feature map (B, h, w, {self.num_features}) or vectors "
                 f"(B, {self.num_features}), a Keras tensor. Received: {shape}."
             )
-        return keras.Model(input_tensor, maps, name="network")
+        model = keras.Model(input_tensor, maps, name="network")
+        if weights is not None and self.load is not None:
+            self.load(model)
+        return model
 
 
 _MOBILENET = (0.25, 0.5, 0.75, 1.0)
@@ -145,7 +165,8 @@ def get_backbone_spec(name: str) -> BackboneSpec:
     """Return the facts about one network.
 
     Args:
-        name: as keras.applications spells it; upper and lower case are the same.
+        name: as keras.applications spells it; upper and lower case are the same. Or "hf:FOLDER", see
+            `tfl.backbones.hf`; or "torch:FILE", see `tfl.backbones.torch_files`.
 
     Raises:
         InputError: there is no such network; the message suggests the nearest name.
@@ -154,6 +175,10 @@ def get_backbone_spec(name: str) -> BackboneSpec:
         >>> get_backbone_spec("resnet50v2").image_size
         224
     """
+    if is_folder_name(name):
+        return bert_of(name)
+    if is_torch_name(name):
+        return torch_network_of(name)
     try:
         return _BY_NAME[resolve(name, _BY_NAME, "backbone.name")]
     except InputError as error:
@@ -163,6 +188,59 @@ def get_backbone_spec(name: str) -> BackboneSpec:
                 "take. `tfl rank` says which network at hand is best."
             ) from None
         raise InputError(f"{error}{'' if did_you_mean(name, _BY_NAME) else ' `tfl backbones` lists them.'}") from None
+
+
+def bert_of(name: str) -> BackboneSpec:
+    """Return the facts about the network in a folder, from its config.json and its tokenizer.
+
+    Raises:
+        InputError: the folder does not exist, or holds a network that tfl cannot build.
+    """
+    folder = find_folder(name)
+    options = read_options(folder)
+    tokenizer = read_tokenizer(folder, options)
+    return BackboneSpec(
+        f"{PREFIX}{folder}",
+        "hf",
+        image_size=min(128, options.positions),
+        minimum_size=2,
+        num_features=options.width,
+        network=functools.partial(_bert, options),
+        input="text",
+        load=functools.partial(_load_bert, options, folder),
+        largest_size=options.positions,
+        tokenizer=tokenizer,
+    )
+
+
+def _bert(options: BertOptions, pieces: Any) -> Any:
+    from tfl.backbones.hf.bert import bert
+
+    return bert(options, pieces)
+
+
+def _load_bert(options: BertOptions, folder: Path, model: Any) -> None:
+    from tfl.backbones.hf.bert import load_weights
+
+    load_weights(options, folder, model)
+
+
+def torch_network_of(name: str) -> BackboneSpec:
+    """Return the facts about the network whose weights are in a torch file.
+
+    Raises:
+        InputError: there is no such file, it cannot be read, or it holds a network that tfl cannot build.
+    """
+    found = find_network(name)
+    return BackboneSpec(
+        f"{TORCH}{found.name}@{found.file}",
+        "torch",
+        image_size=found.image_size,
+        minimum_size=32,
+        num_features=found.num_features,
+        network=found.build,
+        load=found.load,
+    )
 
 
 def check_backbone(spec: BackboneSpec, image_size: int, alpha: float, weights: str) -> None:
@@ -182,12 +260,17 @@ def check_backbone(spec: BackboneSpec, image_size: int, alpha: float, weights: s
             f"`data.image_size` must be at least {spec.minimum_size} for {spec.name}. "
             f"Received: data.image_size={image_size}."
         )
+    if 0 < spec.largest_size < image_size:
+        raise InputError(
+            f"`data.image_size` must be at most {spec.largest_size} for {spec.name}. "
+            f"Received: data.image_size={image_size}."
+        )
     if not spec.has_alpha and alpha != 1:
         raise InputError(
             f"`backbone.alpha` must be 1 for {spec.name}: only the MobileNet families have a width multiplier. "
             f"Received: backbone.alpha={alpha}, backbone.name={spec.name!r}."
         )
-    if weights == "imagenet" and spec.network is not None:
+    if weights == "imagenet" and spec.network is not None and spec.load is None:
         raise InputError(
             f"`backbone.weights` must be 'none', a weights file or a tfl workdir for {spec.name}: it is a network of "
             f"your own, without published weights. Received: backbone.weights={weights!r}."

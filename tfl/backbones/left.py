@@ -34,7 +34,7 @@ def candidates_of(config: TransferConfig) -> list[TransferConfig]:
         options = backbone_of(text, config.backbone.weights)
         spec = get_backbone_spec(options.name)
         try:
-            check_backbone(spec, config.data.image_size or spec.image_size, options.alpha, options.weights)
+            check_backbone(spec, spec.size_of(config.data.image_size), options.alpha, options.weights)
             found.append(dataclasses.replace(config, backbone=options))
         except InputError as error:
             refused = f"no network at hand takes the images: {error}"

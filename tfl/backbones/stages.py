@@ -1,13 +1,14 @@
 """Find the cut points and the stages of a network from its layer graph, without a table written by hand.
 
-A *cut point* is one tensor through which everything passes: the layers below it can run once per image, and the
-layers above it can be trained alone. A *stage* is the part of the network at one resolution; it ends at the cut point
-from which the next stage starts. Resolution is counted in strides, not in pixels, so that a network has the same
-stages at every image size.
+A *cut point* is one tensor through which everything passes: the layers below it can run once per image, and the layers
+above it can be trained alone. A *stage* is the part of the network at one resolution; it ends at the cut point from
+which the next stage starts. A stage of a transformer is a block. Resolution is counted in strides, not in pixels, so
+that a network has the same stages at every image size.
 """
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,6 +17,16 @@ import keras
 HEAD_PREFIX = "head_"
 ENTRANCES = (HEAD_PREFIX + "pool", HEAD_PREFIX + "features")  # the layers whose output is what a head gets
 _EXPANSION = 2.5  # inverted bottlenecks widen 3 to 6 times, an ordinary new stage at most twice
+
+
+def is_block_end(name: str) -> bool:
+    """Return whether a layer ends a block of a transformer, which has one resolution and is cut after each block.
+
+    Example:
+        >>> is_block_end("block3_end"), is_block_end("block_16_project")
+        (True, False)
+    """
+    return re.fullmatch(r"block\d+_end", name) is not None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,7 +235,11 @@ def _stride(operation: Any) -> int:
 
 def _stage_ends(nodes: list[Any]) -> list[int]:
     """Return the positions at which all stages but the last end."""
-    strides, cuts = _strides(nodes), _cut_positions(nodes)
+    cuts = _cut_positions(nodes)
+    blocks = [position for position in cuts if is_block_end(nodes[position].operation.name)]
+    if blocks:
+        return blocks[:-1]
+    strides = _strides(nodes)
     kernels = [position for position, node in enumerate(nodes) if _has_kernel(node.operation)]
     ends = []
     for stride in sorted(set(strides)):

@@ -23,6 +23,8 @@ from tfl.errors import InputError
 from tfl.inputs import get_input
 from tfl.keras_settings import check_keras_settings
 
+INDICES = "int32"  # examples of this type are numbers of rows in a table, which half precision would round
+
 
 def build_backbone(
     name: str, *, image_size: int = 0, alpha: float = 1.0, weights: str = "imagenet", channels: int = 3
@@ -34,10 +36,11 @@ def build_backbone(
     For random weights (`weights="none"`) set the seed first, with `keras.utils.set_random_seed`.
 
     Args:
-        name: of the network, as keras.applications spells it; upper and lower case are the same.
-        image_size: pixels per side; 0: the size at pre-training. MobileNet and MobileNetV2 have separate published
-            weights for 128, 160, 192 and 224 pixels (MobileNetV2 also for 96); every other size takes the weights
-            for 224 pixels.
+        name: of the network, as keras.applications spells it; upper and lower case are the same. Or "hf:FOLDER", a
+            folder with a BERT.
+        image_size: pixels per side, or pieces of a text; 0 or less: the size at pre-training. MobileNet and MobileNetV2
+            have separate published weights for 128, 160, 192 and 224 pixels (MobileNetV2 also for 96); every other size
+            takes the weights for 224 pixels.
         alpha: width multiplier; MobileNet families only.
         weights: "imagenet" (the file that Keras publishes), "none", a weights file (`.h5`, `.weights.h5`, `.keras`),
             or a tfl workdir (the folder with `model.keras`), from which the backbone is used.
@@ -57,7 +60,7 @@ def build_backbone(
     """
     check_keras_settings()
     spec = get_backbone_spec(name)
-    image_size = image_size or spec.image_size
+    image_size = spec.size_of(image_size)
     check_backbone(spec, image_size, alpha, weights)
     saved = None if weights in (PUBLISHED, RANDOM) else SavedWeights(find_weights(weights, spec, alpha), spec)
     with _names_from_zero():
@@ -132,8 +135,9 @@ def weights_checksum(model: keras.Model) -> int:
 
 def _build(spec: BackboneSpec, image_size: int, alpha: float, weights: str | None) -> keras.Model:
     """Build the network as Keras defines it, on top of the preprocessing of its family."""
-    shape = tuple(get_input(spec.input).sized(image_size).spec.shape)
-    entrance = keras.Input(shape, name=spec.input)
+    prepared = get_input(spec.input).sized(image_size).spec
+    shape = tuple(prepared.shape)
+    entrance = keras.Input(shape, dtype=INDICES if prepared.dtype == INDICES else None, name=spec.input)
     options = {"alpha": alpha} if spec.has_alpha else {}
     inputs = spec.preprocess(entrance)
     with published_weights(), warnings.catch_warnings():

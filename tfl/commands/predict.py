@@ -7,6 +7,7 @@ The exit code is 1 if some of the files had no answer. A warning says for each o
 tfl predict runs/photos holiday.jpg more_photos/
 tfl predict runs/photos --top=3 more_photos/
 tfl predict runs/streets --masks=masks street.jpg
+tfl predict runs/objects --coco=boxes.json photos/
 tfl predict --model=runs/photos/export/model.tflite --output=predictions.csv more_photos/
 """
 
@@ -26,6 +27,9 @@ _OUTPUT = flags.DEFINE_string("output", "", "A CSV file for the predictions; emp
 _MASKS = flags.DEFINE_string(
     "masks", "", "A folder for the mask of each image, a PNG with class numbers; segmentation only. Empty: no masks."
 )
+_COCO = flags.DEFINE_string(
+    "coco", "", "A JSON file for the boxes of all images, as COCO has them; detection only. Empty: no file."
+)
 
 
 def check(argv: list[str]) -> None:
@@ -34,6 +38,7 @@ def check(argv: list[str]) -> None:
     find_format(model)
     places.check_files(files)
     check_output(_OUTPUT.value)
+    check_output(_COCO.value, "coco")
     check_folder(_MASKS.value)
 
 
@@ -41,9 +46,10 @@ def main(argv: list[str]) -> None:
     """Predict the files."""
     from tfl.runs.predict import write_answers
 
-    rows, predicted = write_answers(*_asked(argv), _OUTPUT.value, _TOP.value, _MASKS.value)
+    model, files = _asked(argv)
+    _, predicted = write_answers(model, files, _OUTPUT.value, _TOP.value, masks=_MASKS.value, coco=_COCO.value)
     if predicted.num_left_out:
-        total = len(rows) + predicted.num_left_out
+        total = len(predicted.paths) + predicted.num_left_out
         raise IncompleteError(f"{predicted.num_left_out} of {total} files had no answer; the warnings say why.")
 
 

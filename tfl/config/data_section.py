@@ -3,7 +3,7 @@
 import dataclasses
 
 from tfl.config.names import AUGMENTATIONS
-from tfl.config.option import AT_LEAST_ONE, NOT_NEGATIVE, SHARE, Between, OneOf, Place, Switch, option
+from tfl.config.option import AT_LEAST_ONE, NOT_NEGATIVE, SHARE, Between, OneOf, OrChosen, Place, Switch, option
 from tfl.config.values import (
     GROUP_PATTERN,
     LABEL_PATTERN,
@@ -54,7 +54,11 @@ class DataConfig:
         Place("a file", ("none",)),
         "A table (id, group) of examples that are never in two splits, as near_duplicates.csv of an audit.",
     )
-    image_size: int = option(0, Between(0, 4096), "Pixels per side; 0: the size at which the backbone was pre-trained.")
+    image_size: int = option(
+        0,
+        OrChosen(high=4096),
+        "Pixels per side, or pieces of a text; 0: as the backbone was pre-trained; -1: tfl chooses, for texts.",
+    )
     batch_size: int = option(32, AT_LEAST_ONE, "Images in one training step, over all replicas together.")
     split: tuple[float, float, float] = option(
         (0.7, 0.15, 0.15), SPLIT, "Shares of train, validation and test, for a source that has no splits."

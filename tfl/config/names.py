@@ -3,6 +3,7 @@
 # The options that tfl can choose, with the value that asks for it.
 CHOSEN: dict[str, int | float | str] = {
     "backbone.name": "auto",
+    "data.image_size": -1,
     "features.views": -1,
     "probe.folds": -1,
     "finetune.epochs": -1,
@@ -25,4 +26,5 @@ SCHEDULES = ("constant", "cosine", "step")
 SOLVERS = ("lbfgs", "ridge", "none")
 NO_TRACKER = "none"
 TRACKERS = [NO_TRACKER, "mlflow"]  # `tfl.tracking.register_tracker` adds to them
-TARGETS = ["multiclass", "binary", "multilabel", "regression", "segmentation"]  # `tfl.tasks.register_task` adds to them
+# `tfl.tasks.register_task` adds to them.
+TARGETS = ["multiclass", "binary", "multilabel", "regression", "segmentation", "detection"]

@@ -20,6 +20,7 @@ NO_TIMES = (
     "Received: data.split_by='time'. Did you mean a table csv:FILE with data.columns=time=NAME?"
 )
 COLUMNS = ("path", "label", "split", "group", "time", "weight")  # what the columns of a table mean
+ROLES = (*COLUMNS, "text")  # the text is the example itself, where the others name a file
 _TFDS_SPLIT = re.compile(r"[\w.-]+(\[[^][]*\])?(\s*\+\s*[\w.-]+(\[[^][]*\])?)*")  # train[:10%]+test
 PYTHON_DATA = "python"  # recorded as the source if the data were passed as Python objects
 
@@ -137,11 +138,11 @@ def parse_columns(text: str) -> dict[str, str]:
     given: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         role, equals, name = (piece.strip() for piece in part.partition("="))
-        if role not in COLUMNS or not equals or not name or role in given:
-            hint = did_you_mean(role, COLUMNS) if role not in COLUMNS else ""
+        if role not in ROLES or not equals or not name or role in given:
+            hint = did_you_mean(role, ROLES) if role not in ROLES else ""
             raise InputError(
                 "`data.columns` must be empty, or name columns as in path=file,label=red+green; known: "
-                f"{', '.join(COLUMNS)}. Received: {part!r}.{hint}"
+                f"{', '.join(ROLES)}. Received: {part!r}.{hint}"
             )
         given[role] = name
     return given

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfl.data.index import Index, make_index
 from tfl.data.source import Source, warn_of_names_alike
+from tfl.data.split_names import find_splits
 from tfl.errors import InputError
 from tfl.files.existing import place_name
 from tfl.registry import natural_key
@@ -52,6 +53,29 @@ class JoinedSource(Source):
             return example | {"id": row, "label": tf.gather(self.index.labels, row)}
 
         return source.examples(places).map(renumber, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def with_splits_of_names(names: Sequence[str], sources: Sequence[Source]) -> list[Source]:
+    """Return tables with the splits that their names say, if all names are splits: `csv:train.tsv,csv:dev.tsv`.
+
+    Nothing changes if one of the tables has splits of its own.
+
+    Args:
+        names: of the sources.
+        sources: as many.
+    """
+    stems = [place_name(name) or "" for name in names]
+    splits = find_splits(stems)
+    if (
+        len(sources) < 2
+        or not set(stems) <= set(splits)
+        or any(np.any(source.index.splits != "") for source in sources)
+    ):
+        return list(sources)
+    return [
+        source.with_index(dataclasses.replace(source.index, splits=np.full(len(source.index), splits[stem])))
+        for source, stem in zip(sources, stems, strict=True)
+    ]
 
 
 def join(names: Sequence[str], sources: Sequence[Source]) -> JoinedSource:

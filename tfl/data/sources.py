@@ -12,7 +12,7 @@ from tfl.config.values import split_source
 from tfl.data.arrays import load_arrays, load_digits
 from tfl.data.boxes.source import load_boxes
 from tfl.data.folder import load_folder, load_known_classes
-from tfl.data.joined import join
+from tfl.data.joined import join, with_splits_of_names
 from tfl.data.label_formats import LabelFormat
 from tfl.data.masks.source import load_mask_table, load_masks
 from tfl.data.reading import Reading
@@ -90,6 +90,8 @@ def load_source(
     if len(kinds) > 1 and alone:
         raise InputError(f"`data.source` must be one source if it has {alone}. Received: {source!r}.")
     opened = [_open(part, input_, reading.of(name), class_names) for name, part in zip(kinds, parts, strict=True)]
+    if input_.cell and set(kinds) == {"csv"}:
+        opened = with_splits_of_names(parts, opened)
     return (opened[0] if len(opened) == 1 else join(parts, opened)).at_depth(bit_depth)
 
 
@@ -110,7 +112,7 @@ def _open(source: Any, kind: Input, reading: Reading, class_names: Sequence[str]
     place, _, name = source.partition(":") if isinstance(source, str) else ("", "", "")
     match place:
         case "csv":
-            folder, table = Path(expand_home(name, "data.source")).parent, read_table(name)
+            folder, table = Path(expand_home(name, "data.source")).parent, read_table(name, columns=reading.columns)
             if reading.labels is not None and reading.labels.are_files:
                 return load_mask_table(table, kind, folder, reading)
             return load_table(table, kind, folder=folder, reading=reading)

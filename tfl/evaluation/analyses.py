@@ -3,6 +3,7 @@
 from typing import Any
 
 from tfl.evaluation.analysis import Analysis
+from tfl.evaluation.boxes import BoxesAnalysis
 from tfl.evaluation.calibration import CalibrationAnalysis
 from tfl.evaluation.conformal import ConformalAnalysis
 from tfl.evaluation.per_class import ConfusionAnalysis, PerClassAnalysis
@@ -16,6 +17,7 @@ ANALYSES: dict[str, Analysis[Any]] = {  # in the order of their entries in evalu
         PerClassAnalysis(),
         ConfusionAnalysis(),
         RegionsAnalysis(),
+        BoxesAnalysis(),
         CalibrationAnalysis(),
         SelectiveAnalysis(),
         PrecisionAnalysis(),

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfl.evaluation.analyses import ANALYSES
+from tfl.evaluation.boxes import BoxResult
 from tfl.evaluation.calibration import CalibrationResult
 from tfl.evaluation.conformal import MeasuredCoverage
 from tfl.evaluation.per_class import ClassMetrics, Matrix, absent_classes
@@ -12,7 +13,7 @@ from tfl.evaluation.regions import RegionMetrics
 from tfl.evaluation.selective import SelectiveResult
 from tfl.evaluation.slices import MeasuredSlice
 from tfl.evaluation.thresholds import PrecisionThreshold
-from tfl.tasks.task import CALIBRATION, CONFORMAL, CONFUSION, PER_CLASS, PRECISION, REGIONS, SELECTIVE
+from tfl.tasks.task import BOXES, CALIBRATION, CONFORMAL, CONFUSION, PER_CLASS, PRECISION, REGIONS, SELECTIVE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +62,11 @@ class Evaluation:
     def regions(self) -> tuple[RegionMetrics, ...]:
         """The metrics of the regions of each class; empty if they do not apply."""
         return self.results.get(REGIONS, ())
+
+    @property
+    def boxes(self) -> BoxResult | None:
+        """The metrics of the boxes of each class, and the kinds of errors; None if they do not apply."""
+        return self.results.get(BOXES)
 
     @property
     def calibration(self) -> CalibrationResult | None:

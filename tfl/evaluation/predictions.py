@@ -159,7 +159,7 @@ def predict(
     task = get_task(target)
     rule = rule_of_task(task, model.output_shape[-1])
     dataset = guard_batches(dataset, rule, "dataset", model)
-    keep = task.collect if task.stands_on == "map" else None
+    keep = task.collect if task.stands_on != "vector" else None
     outputs = run_over(model, {description: dataset}, keep)[description]
     labels = outputs.labels if keep is None else np.full(len(outputs.ids), "")
     return Predictions(outputs.ids, labels, outputs.values, task)

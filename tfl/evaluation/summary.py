@@ -16,6 +16,7 @@ from tfl.registry import resolve
 MAIN = (
     *("accuracy", "balanced_accuracy", "macro_f1", "macro_roc_auc", "loss"),
     *("mean_absolute_error", "root_mean_squared_error", "r2"),
+    *("ap50", "ap75"),
 )
 
 

@@ -11,7 +11,7 @@ from tensorflow.python.framework import op_def_registry
 
 from tfl.errors import InputError
 
-# The graphs of `tfl.export.saved_model` also need these operations: calls, weights, lists, and image decoders.
+# The graphs of `tfl.export.saved_model` also need these operations: calls, weights, lists, image decoders, and strings.
 _NEEDED = frozenset({
     *("StatefulPartitionedCall", "VarHandleOp", "ReadVariableOp", "DisableCopyOnRead"),
     *("TensorListFromTensor", "TensorListReserve", "TensorListStack", "TensorListGetItem", "TensorListSetItem"),
@@ -21,6 +21,8 @@ _NEEDED = frozenset({
     *("StringLength", "Substr", "StringJoin", "ReduceJoin", "RegexFullMatch", "StaticRegexFullMatch"),
     *("RegexReplace", "StaticRegexReplace", "StringSplit", "StringSplitV2", "StringStrip", "StringToNumber"),
     *("DecodeCSV", "ParseTensor"),
+    *("BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"),  # attention
+    *("UnicodeDecode", "UnicodeEncode", "StringToHashBucketFast"),  # texts
     *("AsString", "StringFormat", "Assert"),
     *("If", "While", "Case"),
 })  # fmt: skip

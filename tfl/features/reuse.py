@@ -34,19 +34,18 @@ def make_feature_dataset(
         index: has the weights of the examples; None: all weights are 1.
 
     Returns:
-        Dataset of {"input": float32 (B, ...), "label", "id": int64 (B,), "weight": float32 (B,)}.
+        Dataset of {"input": float32 (B, ...), "label", "id": int64 (B,), "weight": float32 (B,)}; without labels if the
+        index has them as texts, which stand for the labels that the source prepares.
     """
     shape = (None, *features.values.shape[1:])
     weights = np.ones(len(features.ids), np.float32) if index is None else index.weights_of(features.ids)
+    are_texts = features.labels.dtype.kind in "UT"
 
     def gather(rows: tf.Tensor) -> dict[str, tf.Tensor]:
         values = tf.numpy_function(lambda chosen: features.values[chosen], [rows], tf.float32)
-        return {
-            "input": tf.ensure_shape(values, shape),
-            "label": tf.gather(features.labels, rows),
-            "id": tf.gather(features.ids, rows),
-            "weight": tf.gather(weights, rows),
-        }
+        batch = {"input": tf.ensure_shape(values, shape), "id": tf.gather(features.ids, rows)}
+        known = {} if are_texts else {"label": tf.gather(features.labels, rows)}
+        return batch | known | {"weight": tf.gather(weights, rows)}
 
     batches = tf.data.Dataset.from_tensor_slices(np.asarray(positions, np.int64)).batch(batch_size)
     return batches.map(gather).prefetch(2)

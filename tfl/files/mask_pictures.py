@@ -3,14 +3,14 @@
 import functools
 import io
 import os
-import struct
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from etils import epath
-from PIL import ExifTags, Image
+from PIL import Image
 
+from tfl.files.pictures import displayed_size
 from tfl.files.writing import expand_home, make_folder, write_atomically
 
 
@@ -47,7 +47,8 @@ def fit_mask(mask: np.ndarray, picture: str | io.BytesIO) -> np.ndarray:
         mask: class numbers, uint8 `(H, W)`.
         picture: the path or the content of its file.
     """
-    return np.asarray(Image.fromarray(mask).resize(_size(picture, mask), Image.Resampling.NEAREST))
+    size = displayed_size(picture) or (mask.shape[1], mask.shape[0])
+    return np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
 
 
 def to_png(mask: np.ndarray, *, optimize: bool = False) -> bytes:
@@ -78,14 +79,3 @@ def palette() -> np.ndarray:
     channels = np.arange(3)
     bits = [((numbers >> (3 * place + channels)) & 1) << (7 - place) for place in range(8)]
     return np.sum(bits, axis=0).astype(np.uint8)
-
-
-def _size(path: str | io.BytesIO, mask: np.ndarray) -> tuple[int, int]:
-    """Return the width and the height of a picture as displayed; those of the mask if Pillow cannot read it."""
-    try:
-        with Image.open(path) as picture:  # its pixels are not decoded
-            width, height = picture.size
-            is_on_its_side = picture.getexif().get(ExifTags.Base.Orientation) in range(5, 9)
-            return (height, width) if is_on_its_side else (width, height)
-    except (OSError, SyntaxError, ValueError, struct.error):  # of damaged EXIF data
-        return mask.shape[1], mask.shape[0]

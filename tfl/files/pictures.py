@@ -2,10 +2,11 @@
 
 import base64
 import io
+import struct
 
 import numpy as np
 from etils import epath
-from PIL import Image
+from PIL import ExifTags, Image
 
 from tfl.errors import InputError
 
@@ -29,6 +30,17 @@ def thumbnail(pixels: np.ndarray, shape: tuple[int, int], side: int = SIDE) -> s
     content = io.BytesIO()
     Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC).save(content, "JPEG", quality=QUALITY)
     return data_uri(content.getvalue(), "image/jpeg")
+
+
+def displayed_size(path: str | io.BytesIO) -> tuple[int, int] | None:
+    """Return the width and the height of a picture as displayed; None if Pillow cannot read it."""
+    try:
+        with Image.open(path) as picture:  # its pixels are not decoded
+            width, height = picture.size
+            is_on_its_side = picture.getexif().get(ExifTags.Base.Orientation) in range(5, 9)
+            return (height, width) if is_on_its_side else (width, height)
+    except (OSError, SyntaxError, ValueError, struct.error):  # of damaged EXIF data
+        return None
 
 
 def data_uri(content: bytes, kind: str) -> str:

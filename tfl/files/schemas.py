@@ -61,6 +61,7 @@ _FINETUNE = _object(
     {"unfrozen": TEXT, "trainable_parameters": COUNT, "validation": _SCORES, "test": _SCORES},
     ["unfrozen", "trainable_parameters", "validation"],
 )
+_DIFFERENCE = _object(dict.fromkeys(("first", "second", "difference", "low", "high"), NUMBER))
 _CONTRACT = _object({"examples": COUNT, "frozen_variables": COUNT, "frozen_changed": COUNT, "skipped_steps": COUNT})
 _KEPT = {"enum": ["probe", "finetune", "random weights"]}
 
@@ -90,6 +91,10 @@ METRICS = _object(
         "phases": _object({"probe": _PROBE, "finetune": _FINETUNE}, additionalProperties=False),
         "contract": _objects_of(_CONTRACT),
         "comparison": _objects_of({**_SCORES, "required": []}),
+        "baseline": _object(
+            {"method": TEXT, "test": _SCORES, "intervals": _objects_of(_INTERVAL), "difference": _DIFFERENCE},
+            ["method", "test"],
+        ),
     },
     ["test", "validation", "kept", "num_examples", "phases", "contract"],
 )  # metrics.json

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Callable
 
 from tfl.inputs.image.endings import NOUN, may_be_bands, may_be_image
+from tfl.inputs.text.endings import CELL, may_be_text
+from tfl.inputs.text.endings import NOUN as TEXT_NOUN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,13 +15,19 @@ class InputFiles:
     Attributes:
         noun: of one example and of several; see `Input.noun`.
         may_be: whether files with an ending may be examples; see `Input.may_be`.
+        cell: what a table calls the column of the examples; see `Input.cell`.
     """
 
     noun: tuple[str, str]
     may_be: Callable[[str], bool]
+    cell: str = ""
 
 
-_KNOWN = {"image": InputFiles(NOUN, may_be_image), "bands": InputFiles(NOUN, may_be_bands)}
+_KNOWN = {
+    "image": InputFiles(NOUN, may_be_image),
+    "bands": InputFiles(NOUN, may_be_bands),
+    "text": InputFiles(TEXT_NOUN, may_be_text, CELL),
+}
 
 
 def input_files(name: str) -> InputFiles | None:

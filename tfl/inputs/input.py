@@ -6,7 +6,7 @@ import functools
 import hashlib
 import re
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from tfl.errors import BadExampleError, InputError
 from tfl.inputs.geometry import Geometry
+from tfl.inputs.measure import Measure
 from tfl.inputs.untrusted import Decoder, PlainDecoder, first_line
 
 FULL_DEPTH = 16
@@ -49,23 +50,6 @@ class Scanned:
 
 
 @dataclasses.dataclass(frozen=True)
-class Measure:
-    """A number for each prepared example, by which evaluation divides the examples into slices.
-
-    Attributes:
-        name: of the number, such as "brightness".
-        unit: text after a number, such as "of 255".
-        size: of the prepared examples that `function` takes; smaller ones are faster.
-        function: from a batch of prepared examples to their numbers, `(B, ...)` to `(B,)`.
-    """
-
-    name: str
-    unit: str
-    size: int
-    function: Callable[[np.ndarray], np.ndarray]
-
-
-@dataclasses.dataclass(frozen=True)
 class Input(abc.ABC):
     """A kind of example. Training, evaluation, prediction, export, the service and the report all ask it.
 
@@ -77,6 +61,7 @@ class Input(abc.ABC):
         window: (low, high), the values in image files that become 0 and 255; empty: the whole range.
         scaled_decoding: whether JPEG photos that are much larger than `size` are decoded at a part of their size.
         formats: possible formats of the files; fewer formats can make a smaller graph. Empty: there is only one.
+        tokenizer: rules by which texts are divided, as `tfl.inputs.text.wordpiece` writes them; "" for other kinds.
         name: in the config, in model files and of the input layer of backbones.
         noun: of one example and of several.
         facts: names of the numbers that the scan finds, columns of the index.
@@ -87,6 +72,9 @@ class Input(abc.ABC):
         file_options: which of the attributes `window` and `scaled_decoding` change how files of this kind are read.
         file_types: types and endings of files for the file dialog of the service's page, such as "image/*" and ".csv";
             empty: all files.
+        cell: what a table calls the column whose cells are the examples themselves, such as "text"; "": a table names
+            files.
+        sizes_from_data: whether `data.image_size=-1` takes `size` from the examples for training.
         typed: what a person may type on the page in place of a file, such as "numbers with commas between them"; the
             text is sent as the content of a file. Empty: only files.
     """
@@ -96,6 +84,7 @@ class Input(abc.ABC):
     formats: Sequence[str] = ()
     window: tuple[float, ...] = ()
     scaled_decoding: bool = False
+    tokenizer: str = ""
 
     name: ClassVar[str]
     noun: ClassVar[tuple[str, str]] = ("example", "examples")
@@ -105,6 +94,8 @@ class Input(abc.ABC):
     has_pictures: ClassVar[bool] = False
     file_options: ClassVar[tuple[str, ...]] = ()
     file_types: ClassVar[tuple[str, ...]] = ()
+    cell: ClassVar[str] = ""
+    sizes_from_data: ClassVar[bool] = False
     typed: ClassVar[str] = ""
     scanned: ClassVar[type[Scanned]] = Scanned  # what `scan` returns
     error: ClassVar[type[BadExampleError]] = BadExampleError  # of a file that cannot be used

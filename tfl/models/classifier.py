@@ -17,6 +17,7 @@ from tfl.errors import InputError
 from tfl.files.writing import write_atomically
 from tfl.inputs import Input, get_input, input_names
 from tfl.keras_settings import check_keras_settings
+from tfl.models.box_head import apply_box_head
 from tfl.models.heads import HeadSpec, apply_head, pool
 from tfl.models.map_head import FEATURES, apply_map_head
 from tfl.models.metadata import METADATA_FILE, Classifier, Metadata, load_classifier, read_metadata
@@ -42,7 +43,8 @@ def build_classifier(backbone: keras.Model, head: HeadSpec, metadata: Metadata |
 
     Returns:
         A model from images `(B, H, W, 3)`, uint8 or float RGB in [0, 255], to logits
-        `(B, num_outputs)` float32; of a head on maps to logits `(B, H, W, num_outputs)`.
+        `(B, num_outputs)` float32; of a head on maps to logits `(B, H, W, num_outputs)`, and of one
+        for boxes to `(B, h, w, num_outputs)`, see `apply_box_head`.
 
     Raises:
         InputError: the backbone is subclassed, nested, pooled or not built, or has several outputs.
@@ -53,10 +55,11 @@ def build_classifier(backbone: keras.Model, head: HeadSpec, metadata: Metadata |
     """
     check_keras_settings()
     start, feature_map = _ends(backbone)
-    if head.stands_on == "map":
-        logits = apply_map_head(backbone, head.num_outputs)
-    else:
+    if head.stands_on == "vector":
         logits = apply_head(pool(feature_map, head.pooling), head)
+    else:
+        apply_on_maps = apply_map_head if head.stands_on == "map" else apply_box_head
+        logits = apply_on_maps(backbone, head.num_outputs)
     model = Classifier(start, logits, name="classifier")
     model.metadata = metadata
     return model

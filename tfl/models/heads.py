@@ -27,7 +27,8 @@ class HeadSpec:
         hidden_units: widths of the hidden ReLU layers, from bottom to top; empty for a linear head.
         dropout: rate in [0, 1) before each dense layer.
         stands_on: "vector": one row of logits for each example; "map": a map of logits at the size of the input, from
-            the maps of all stages; pooling, hidden layers and dropout then have no meaning.
+            the maps of all stages; "boxes": logits and a box for each cell of a grid. Pooling, hidden layers and
+            dropout have a meaning for vectors only.
 
     Example:
         >>> HeadSpec(num_outputs=10, hidden_units=(256,), dropout=0.2).pooling

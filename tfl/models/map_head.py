@@ -32,12 +32,29 @@ def apply_map_head(backbone: keras.Model, num_outputs: int) -> keras.KerasTensor
         num_outputs: logits of a position.
     """
     height, width = backbone.inputs[0].shape[1:3]
-    points = [point for point in find_maps(backbone) if height >= FINEST * point.resolution] or find_maps(backbone)
-    grid = min((point.tensor.shape[1:3] for point in points), key=lambda shape: abs(shape[0] - height / STRIDE))
-    stages = [_to_grid(point, grid, number) for number, point in enumerate(points, start=1)]
-    features = layers.Concatenate(name=FEATURES)(stages) if len(stages) > 1 else layers.Identity(name=FEATURES)(*stages)
-    logits = layers.Dense(num_outputs, dtype="float32", name=HEAD_PREFIX + "logits")(_widen(features))
+    shapes = (point.tensor.shape[1:3] for point in _points(backbone))
+    grid = min(shapes, key=lambda shape: abs(shape[0] - height / STRIDE))
+    logits = apply_to_cells(backbone, grid, num_outputs)
     return ops.image.resize(logits, (height, width), interpolation="bilinear")
+
+
+def apply_to_cells(backbone: keras.Model, grid: tuple[int, int], num_outputs: int) -> keras.KerasTensor:
+    """Return the outputs of one linear layer for each cell of a grid, `(B, h, w, num_outputs)` float32.
+
+    Args:
+        backbone: as for `apply_map_head`.
+        grid: h and w.
+        num_outputs: of a cell.
+    """
+    stages = [_to_grid(point, grid, number) for number, point in enumerate(_points(backbone), start=1)]
+    features = layers.Concatenate(name=FEATURES)(stages) if len(stages) > 1 else layers.Identity(name=FEATURES)(*stages)
+    return layers.Dense(num_outputs, dtype="float32", name=HEAD_PREFIX + "logits")(_widen(features))
+
+
+def _points(backbone: keras.Model) -> list[CutPoint]:
+    """Return the points whose activations are features: those that are not much finer than the grid."""
+    height, points = backbone.inputs[0].shape[1], find_maps(backbone)
+    return [point for point in points if height >= FINEST * point.resolution] or points
 
 
 def _to_grid(point: CutPoint, grid: Any, number: int) -> keras.KerasTensor:

@@ -23,7 +23,12 @@ from tfl.tasks import Task, get_task
 METADATA_FILE = "tfl.json"  # in the archive of a `.keras` file
 CONFIG_KEY = "tfl"  # in the config of a model
 DEFAULT_KIND = "image"
-_NEWER: dict[str, Any] = {"kind": DEFAULT_KIND, "window": (), "scaled_decoding": False}  # entries with their defaults
+_NEWER: dict[str, Any] = {
+    "kind": DEFAULT_KIND,
+    "window": (),
+    "scaled_decoding": False,
+    "tokenizer": "",
+}  # entries with their defaults
 VERSION = 1  # of the metadata in files; raise it with every new entry that an older reader may ignore
 
 
@@ -45,6 +50,7 @@ class Metadata:
         window: (low, high), the values in image files that become 0 and 255, as in training; empty: the whole range.
         scaled_decoding: whether JPEG photos that are much larger than `image_size` are decoded at a part of their size,
             as in training.
+        tokenizer: rules by which texts are divided, as in training; "" for other kinds of example.
 
     Raises:
         InputError: a value is not valid: a size, width multiplier or temperature that is not above 0, an unknown
@@ -67,6 +73,7 @@ class Metadata:
     kind: str = DEFAULT_KIND
     window: tuple[float, ...] = ()
     scaled_decoding: bool = False
+    tokenizer: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "target", get_task(self.target).name)
@@ -85,14 +92,16 @@ class Metadata:
         object.__setattr__(self, "window", validate_window(self.window, "window"))
         if type(self.scaled_decoding) is not bool:
             raise InputError(f"`scaled_decoding` must be true or false. Received: {self.scaled_decoding!r}.")
+        if not isinstance(self.tokenizer, str):
+            raise InputError(f"`tokenizer` must be text. Received: {type(self.tokenizer).__name__}.")
         if not isinstance(self.backbone, str):
             raise InputError(f"`backbone` must be a name. Received: backbone={self.backbone!r}.")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values that a model file stores: the attributes, and the version of their format.
 
-        Kind, window and scaled decoding are left out if they have their defaults, so that older versions can read the
-        file. Older versions refuse other values, which they do not know.
+        Kind, window, scaled decoding and tokenizer are left out if they have their defaults, so that older versions can
+        read the file. Older versions refuse other values, which they do not know.
         """
         values = {"version": VERSION, **dataclasses.asdict(self)}
         return {name: value for name, value in values.items() if name not in _NEWER or value != _NEWER[name]}
@@ -140,6 +149,7 @@ class Metadata:
             bit_depth=self.bit_depth,
             window=self.window,
             scaled_decoding=self.scaled_decoding,
+            tokenizer=self.tokenizer,
         )
 
     @property

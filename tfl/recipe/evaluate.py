@@ -16,6 +16,7 @@ from tfl.evaluation import (
     write_predictions,
 )
 from tfl.progress import say
+from tfl.recipe.baseline import measure_baseline
 from tfl.recipe.result import PhaseResult, predictions
 from tfl.recipe.run import Run
 from tfl.tasks import Task
@@ -106,6 +107,7 @@ def evaluate_kept(run: Run, kept: PhaseResult, phases: Sequence[PhaseResult], ch
         "num_examples": {name: len(run.rows(name)) for name in ("train", "validation", "test")},
         "phases": {phase.name: phase.record for phase in phases},
         "contract": _contract(phases) | {"evaluate test": checks},
+        **measure_baseline(run, test),
     }
     if run.config.scratch.epochs:
         names = {"probe": "frozen", "finetune": "fine_tuned"}

@@ -23,6 +23,7 @@ from tfl.models.regularization import Penalty, regularize
 from tfl.progress import say
 from tfl.recipe.adjustment import adjust_logits
 from tfl.recipe.below import continue_from_below
+from tfl.recipe.boxes import solve_boxes
 from tfl.recipe.plan import say_time
 from tfl.recipe.result import Part, PhaseResult, finish_phase, restore_phase
 from tfl.recipe.ridge import solve_by_ridge
@@ -71,6 +72,8 @@ def solve_head(run: Run) -> PhaseResult | None:
         solve = _cross_validate if run.config.probe.folds else _train_hidden_head
     if run.config.probe.solver == "ridge":
         solve = _solve_by_ridge
+    if run.task.stands_on == "boxes":
+        solve = _solve_boxes
     head = solve(run, part.extractor)
     if run.task.stands_on == "map" and len(run.rows("validation")):
         head = dataclasses.replace(head, record=head.record | {"logit_adjustment": adjust_logits(run, part)})
@@ -183,6 +186,13 @@ def _solve_by_ridge(run: Run, extractor: Extractor) -> _Head:
     result, validation = solve_by_ridge(run, extractor)
     head = _take_head(run, result)
     return _Head(head.l2, head.record | {"solver": "ridge", "factor": result.factor}, validation)
+
+
+def _solve_boxes(run: Run, extractor: Extractor) -> _Head:
+    """Solve the classes and the distances of a head for boxes."""
+    result, distances = solve_boxes(run, extractor)
+    head = _take_head(run, result)
+    return dataclasses.replace(head, record=head.record | {"distances": distances})
 
 
 def solve_on_train(run: Run, probe: PhaseResult) -> None:

@@ -38,6 +38,7 @@ from tfl.recipe.probe import solve_head
 from tfl.recipe.result import PhaseResult
 from tfl.recipe.run import Run
 from tfl.recipe.shorten import shorten
+from tfl.recipe.size import choose_size
 from tfl.recipe.unused import unused_options
 from tfl.recipe.views import pretrain_on_views
 from tfl.recipes import load_recipe
@@ -151,7 +152,7 @@ def _train(
         make_backbone(with_a_backbone(config, folder), "none")
     budget, left = Budget(config.budget_minutes), set(left_to_tfl(config))
     splits = _data(config, data, folder, splits)
-    config = choose_options(choose_backbone(config, splits, budget), splits)
+    config = choose_options(choose_size(choose_backbone(config, splits, budget), splits), splits)
     names = output_names(config, splits)
     pretraining = prepare_pretraining(config) if config.pretrain.source else None
     scratch = prepare_scratch(config) if config.scratch.epochs else None
@@ -268,13 +269,14 @@ def make_classifier(backbone: keras.Model, config: TransferConfig, names: tuple[
     metadata = Metadata(
         backbone=spec.name,
         alpha=config.backbone.alpha,
-        image_size=config.data.image_size or spec.image_size,
+        image_size=spec.size_of(config.data.image_size),
         target=task.name,
         class_names=names,
         bit_depth=config.data.bit_depth,
         kind=spec.input_of(config.data.channels),
         window=config.data.window,
         scaled_decoding=config.data.scaled_decoding,
+        tokenizer=spec.tokenizer,
     )
     with make_strategy(config.strategy).scope():
         return build_classifier(backbone, head, metadata)

@@ -32,12 +32,12 @@ _RULES: tuple[_Rule, ...] = (  # the options, the reason why they have no effect
     (
         ("segmentation.ignore_label",),
         "the task has no masks",
-        lambda c: get_task(c.task.name).stands_on == "vector",
+        lambda c: get_task(c.task.name).stands_on != "map",
     ),
     (
         ("head.pooling",),
         "the head gets all positions of the maps",
-        lambda c: get_task(c.task.name).stands_on == "map",
+        lambda c: get_task(c.task.name).stands_on != "vector",
     ),
     (
         ("head.dropout", "data.batch_size"),

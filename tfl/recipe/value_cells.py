@@ -92,7 +92,7 @@ class Material:
     @property
     def size(self) -> int:
         """The size of an example that the network takes."""
-        return self.tuned.data.image_size or get_backbone_spec(self.tuned.backbone.name).image_size
+        return get_backbone_spec(self.tuned.backbone.name).size_of(self.tuned.data.image_size)
 
     @functools.cached_property
     def versions(self) -> np.ndarray | None:

@@ -267,7 +267,7 @@ def describe_pretraining(config: TransferConfig, metrics: dict[str, Any]) -> dic
         "method": options.method,
         "backbone": spec.name,
         "alpha": config.backbone.alpha,
-        "image_size": config.data.image_size or spec.image_size,
+        "image_size": spec.size_of(config.data.image_size),
         "started_from": config.backbone.weights,
         "source": config.data.source,
         "augmentation": options.augmentation,

@@ -13,6 +13,7 @@ from tfl.features import open_store
 from tfl.files.writing import write_text
 from tfl.models.classifier import load_model, split_at_features
 from tfl.progress import say
+from tfl.report.box_gallery import BOXES_NOTE, make_box_galleries
 from tfl.report.card import render_card
 from tfl.report.facts import Facts
 from tfl.report.finding import Finding
@@ -21,6 +22,7 @@ from tfl.report.gallery import make_galleries
 from tfl.report.mask_gallery import MASKS_NOTE, make_mask_galleries
 from tfl.report.page import render_page
 from tfl.report.reading import read_facts
+from tfl.report.text_gallery import TEXTS_NOTE, make_text_tables
 from tfl.workdir import REPORT
 
 __all__ = ["CARD", "Facts", "Finding", "find", "read_facts", "remake_report", "write_report"]
@@ -53,12 +55,16 @@ def _render(facts: Facts, model: keras.Model | None, splits: Splits | None, gall
     examples = facts.nouns[1]
     galleries, note = [], f"The {examples} were not available when this report was made."
     if model is not None and splits is not None:
-        if facts.has_maps:
+        if facts.task.answers_boxes:
+            galleries, note = make_box_galleries(facts, splits, most), BOXES_NOTE
+        elif facts.has_texts:
+            galleries, note = make_text_tables(facts, splits, most), TEXTS_NOTE
+        elif facts.has_maps:
             galleries, note = make_mask_galleries(facts, model, splits, most), MASKS_NOTE
         else:
             galleries, note = make_galleries(facts, model, splits, _features(facts, model, splits), most), ""
         note = note if galleries else f"No {examples} were requested, or there is nothing to show."
-    if not facts.has_pictures:
+    if not facts.has_pictures and not facts.has_texts:
         note = f"The {examples} of this run are not pictures, so the page does not show them."
     findings = find(facts)
     write_text(facts.path / CARD, render_card(facts, findings))

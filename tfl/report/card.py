@@ -29,8 +29,9 @@ METRIC_IDS = {  # our metric names, and the names on the Hugging Face Hub
     "root_mean_squared_error": "rmse",
     "r2": "r_squared",
     "mean_iou": "mean_iou",
+    "ap": "mean_average_precision",
 }
-PIPELINES = ("image-classification", "image-segmentation")  # of Hugging Face
+PIPELINES = ("image-classification", "image-segmentation", "object-detection")  # of Hugging Face
 MOST_ROWS = 100  # of a table
 
 
@@ -42,7 +43,7 @@ def render_card(facts: Facts, findings: list[Finding]) -> str:
         findings: the caveats, the most important first.
     """
     template = _environment().get_template("model_card.md")
-    pipeline = f"{facts.metadata.input.name}-{_goal(facts)}"
+    pipeline = _pipeline(facts)
     text = template.render(
         pipeline=pipeline,
         has_pipeline=pipeline in PIPELINES,
@@ -89,11 +90,12 @@ def _describe(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _goal(facts: Facts) -> str:
-    """Return the second word of a task as the Hub names it, as in "image-segmentation"."""
-    if facts.has_maps:
-        return "segmentation"
-    return "classification" if facts.has_classes else "regression"
+def _pipeline(facts: Facts) -> str:
+    """Return a task as the Hub names it, as in "image-segmentation"."""
+    if facts.task.answers_boxes:
+        return "object-detection"
+    goal = "segmentation" if facts.has_maps else "classification" if facts.has_classes else "regression"
+    return f"{facts.metadata.input.name}-{goal}"
 
 
 def _output(facts: Facts) -> str:
@@ -111,6 +113,8 @@ def _strange(facts: Facts) -> str:
     one = sentence_start(facts.metadata.input.one_example)
     if not facts.has_classes:
         return f"{one} of anything else still gets a value"
+    if facts.task.answers_boxes:
+        return "Anything else may still get a box of one of the classes"
     if facts.has_maps:
         return f"{sentence_start(facts.nouns[0])} regions of anything else still get one of the classes"
     row, shows = facts.evaluation.selective.dont_know, "shows" if facts.has_pictures else "has"

@@ -82,6 +82,11 @@ class Facts:
         return self.metadata.input.has_pictures
 
     @property
+    def has_texts(self) -> bool:
+        """Whether the examples are texts, which the report can show."""
+        return bool(self.metadata.input.cell)
+
+    @property
     def shape(self) -> str:
         """The size of a prepared example, in words."""
         size, kind = self.metadata.image_size, self.metadata.input
@@ -112,8 +117,8 @@ class Facts:
 
     @property
     def has_maps(self) -> bool:
-        """Whether every position of an example has an answer, from a head that is only solved so far."""
-        return self.task.stands_on == "map"
+        """Whether positions or boxes of an example have an answer, from a head that is only solved so far."""
+        return self.task.stands_on != "vector"
 
     @property
     def test(self) -> dict[str, Any]:

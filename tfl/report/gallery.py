@@ -93,7 +93,7 @@ def make_galleries(
     if not len(facts.table) or not most or not facts.metadata.input.has_pictures:
         return []
     outcomes = facts.task.outcomes(facts.probabilities, facts.table.labels)
-    kinds = _choose(facts, outcomes, most)
+    kinds = choose_kinds(facts, outcomes, most)
     positions = np.unique(np.concatenate([kind.positions for kind in kinds]))
     if not len(positions):
         return []
@@ -107,7 +107,7 @@ def make_galleries(
 
 
 @dataclasses.dataclass(frozen=True)
-class _Kind:
+class Kind:
     """One kind of images: its title, what to look for, the chosen positions, and the sentence if there are none."""
 
     title: str
@@ -116,35 +116,42 @@ class _Kind:
     if_none: str = ""
 
 
-def _choose(facts: Facts, outcomes: Outcomes, most: int) -> list[_Kind]:
+def choose_kinds(facts: Facts, outcomes: Outcomes, most: int) -> list[Kind]:
+    """Choose test examples of each kind.
+
+    Args:
+        facts: the facts of the run.
+        outcomes: what became of each test example.
+        most: the number of examples of each kind.
+    """
     several = facts.nouns[1]
     if not facts.task.is_classifier:
         order = np.argsort(outcomes.confidence, kind="stable")
         return [
-            _Kind(
+            Kind(
                 "Largest errors", f"Is the label correct? Are there similar {several} in training?", order[::-1][:most]
             ),
-            _Kind(
+            Kind(
                 "Smallest errors",
                 f"What these {several} have in common shows what the model predicts well.",
                 order[:most],
             ),
         ]
     return [
-        _Kind(
+        Kind(
             "Errors with the highest confidence",
             f"Check the labels first. If the nearest training {several} belong to the predicted class, the label may "
             "be wrong.",
             most_confident_errors(outcomes, most),
             f"The model made no error on the test {several}, so there is none to look at.",
         ),
-        _Kind(
+        Kind(
             "Correct predictions with the lowest confidence",
             f"The model nearly made an error here. More training {several} like these help most.",
             least_confident_hits(outcomes, most),
             f"The model predicted none of the test {several} correctly.",
         ),
-        _Kind(
+        Kind(
             "Typical examples",
             "Correct predictions with a medium confidence. The heat should be on the object, not on the background.",
             _typical(facts, outcomes, 2 * most),
@@ -184,7 +191,7 @@ def _cards(
     index, labels = splits.index, splits.index.label_texts()
     cards = []
     for place, (position, row) in enumerate(zip(positions.tolist(), rows.tolist(), strict=True)):
-        truth, predicted, confidence = _describe_prediction(facts, outcomes, position)
+        truth, predicted, confidence = describe_prediction(facts, outcomes, position)
         neighbours = zip(train[near[place]].tolist(), cosines[place].tolist(), strict=True)
         shape = facts.metadata.input.aspect(index.facts, row)
         cards.append(
@@ -215,7 +222,7 @@ def _pixels(splits: Splits, rows: np.ndarray, image_size: int) -> dict[int, np.n
     }
 
 
-def _describe_prediction(facts: Facts, outcomes: Outcomes, position: int) -> tuple[str, str, str]:
+def describe_prediction(facts: Facts, outcomes: Outcomes, position: int) -> tuple[str, str, str]:
     """Return the label of a test example, the prediction and its confidence, in words."""
     names, values = facts.metadata.class_names, facts.probabilities[position]
     label, confidence = facts.table.labels[position], outcomes.confidence[position]

@@ -6,11 +6,12 @@ import numpy as np
 
 from tfl.evaluation.per_class import absent_classes
 from tfl.report.blocks import Block, Charts, Details, Heading, Picture, ShadedTable, Table, Text
+from tfl.report.box_panel import boxes_panel
 from tfl.report.classes import recall_interval, weakest_first
 from tfl.report.facts import Facts
 from tfl.report.figures import confusion_picture, reliability, selective
 from tfl.report.wording import count, figure, interval, percent, points, spoken
-from tfl.tasks.task import CALIBRATION, CONFORMAL, CONFUSION, PER_CLASS, PRECISION, REGIONS, SELECTIVE
+from tfl.tasks.task import BOXES, CALIBRATION, CONFORMAL, CONFUSION, PER_CLASS, PRECISION, REGIONS, SELECTIVE
 
 READABLE_CLASSES = 20  # up to this number of classes the confusion matrix is a table, above it a picture
 FEW_CLASSES = 4  # up to this number of classes the table shows the most frequent confusions at a glance
@@ -173,6 +174,7 @@ TITLES = {  # in sentences
     CONFUSION: "confusion matrix",
     PER_CLASS: "metrics of each class",
     REGIONS: "overlap of the regions of each class",
+    BOXES: "average precision of each class, and kinds of errors",
     CALIBRATION: "calibration",
     SELECTIVE: "threshold for “don’t know”",
     CONFORMAL: "prediction sets",
@@ -182,6 +184,7 @@ PANELS: dict[str, Callable[[Facts], list[Block]]] = {  # by name of the analysis
     CONFUSION: _confusion,
     PER_CLASS: _per_class,
     REGIONS: _regions,
+    BOXES: boxes_panel,
     CALIBRATION: _calibration,
     SELECTIVE: _selective,
     CONFORMAL: _conformal,

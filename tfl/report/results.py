@@ -11,7 +11,7 @@ from tfl.report.wording import figure, interval, spoken
 
 def results_section(facts: Facts) -> Section:
     """Return the section of the results; a sentence says what was not measured."""
-    blocks: list[Block] = [metrics_table(facts), *_groups(facts)]
+    blocks: list[Block] = [metrics_table(facts), *_baseline(facts), *_groups(facts)]
     lacking = []
     for name, panel in PANELS.items():
         shown = panel(facts)
@@ -22,6 +22,22 @@ def results_section(facts: Facts) -> Section:
     else:
         blocks += [*_slices(facts), *map(Text, _not_measured(facts, lacking))]
     return Section("good", f"Results on the test {facts.nouns[1]}", blocks)
+
+
+def _baseline(facts: Facts) -> list[Block]:
+    """Say what a method without a network reaches on the same examples."""
+    baseline, name = facts.metrics.baseline, facts.headline
+    if not baseline.method or name not in baseline.test:
+        return []
+    between = interval(*baseline.intervals.get(name, (None, None)), figure)
+    text = f"Without a network: {baseline.method} has a test {name.replace('_', ' ')} of {figure(baseline.test[name])}"
+    text += f" (95 % interval {between})." if name in baseline.intervals else "."
+    if baseline.difference is not None:
+        found = baseline.difference
+        between = f"95 % interval {found.low:+.4f} to {found.high:+.4f}"
+        text += f" The figure of the model minus this one is {found.difference:+.4f} ({between})"
+        text += ", which may be chance." if found.low <= 0 <= found.high else "."
+    return [Text(text)]
 
 
 def _groups(facts: Facts) -> list[Block]:

@@ -63,6 +63,32 @@ class PhaseChoice:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Difference:
+    """The headline metric of the model minus that of the baseline, with its 95 % interval."""
+
+    difference: float
+    low: float
+    high: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """What a method without a network reaches on the same examples.
+
+    Attributes:
+        method: its name.
+        test: the metrics of the test split.
+        intervals: the 95 % interval of its headline metric.
+        difference: of the model from it; None if it is not recorded.
+    """
+
+    method: str = ""
+    test: Scores = dataclasses.field(default_factory=dict)
+    intervals: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    difference: Difference | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RunMetrics:
     """The content of `metrics.json`.
 
@@ -76,6 +102,7 @@ class RunMetrics:
         phases: each phase, by name.
         contract: what the training contract found in each step.
         comparison: the test metrics of each way to the model; empty if nothing was compared.
+        baseline: what a method without a network reaches on the same examples; its method is "" if none was measured.
     """
 
     test: Scores
@@ -87,6 +114,7 @@ class RunMetrics:
     phases: Mapping[str, Phase]
     contract: Mapping[str, Mapping[str, Any]]
     comparison: Mapping[str, Scores] = dataclasses.field(default_factory=dict)
+    baseline: Baseline = Baseline()
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "RunMetrics":
@@ -94,6 +122,7 @@ class RunMetrics:
         typed: dict[str, Any] = {
             "phases": {name: _phase(phase) for name, phase in values["phases"].items()},
             "choice": from_json(PhaseChoice, values.get("choice", {})),
+            "baseline": _baseline(values.get("baseline", {})),
         }
         return from_json(cls, {**values, **typed})
 
@@ -105,6 +134,11 @@ class RunMetrics:
             sum(found.get(f"{place}{name}", 0) for place in places) for name in ("frozen_variables", "frozen_changed")
         )
         return frozen, changed
+
+
+def _baseline(values: Mapping[str, Any]) -> Baseline:
+    difference = values.get("difference")
+    return from_json(Baseline, {**values, "difference": difference and from_json(Difference, difference)})
 
 
 def _phase(values: Mapping[str, Any]) -> Phase:

@@ -16,20 +16,22 @@ class Answers(list[dict[str, Any]]):
 
     Args:
         answers: the dicts.
-        table: the names of the columns that a notebook shows, and the cells of each answer.
+        header: the names of the columns that a notebook shows, beside the path.
+        rows: the path and the cells of each row that a notebook shows.
         kind: what the files hold; a notebook shows a picture of each file if they are pictures.
     """
 
-    def __init__(self, answers: Sequence[dict[str, Any]], table: Sequence[Sequence[str]], kind: Input) -> None:
+    def __init__(
+        self, answers: Sequence[dict[str, Any]], header: Sequence[str], rows: Sequence[Sequence[str]], kind: Input
+    ) -> None:
         super().__init__(answers)
-        self._header, *rows = table
-        self._cells = {answer["path"]: row for answer, row in zip(answers, rows, strict=True)}
-        self._kind = kind
+        self._header, self._rows, self._kind = header, rows, kind
 
     def _repr_html_(self) -> str:
         paths = [str(answer["path"]) for answer in self]
         pictures = self._pictures(paths[:ROWS])
-        rows = [(path, *self._cells[path]) for path in paths]
+        mine = set(paths)
+        rows = [tuple(row) for row in self._rows if row[0] in mine]
         if not pictures:
             return html_table(("path", *self._header), rows)
         return html_table(("", "path", *self._header), [(pictures.get(row[0], ""), *row) for row in rows])

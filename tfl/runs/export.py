@@ -208,6 +208,7 @@ def _open(workdir: epath.PathLike, temperature: float, data: Any, source: str) -
         raise InputError(
             f"`workdir` must have a model that tfl saved. Received: {str(workdir)!r}, whose model has no class names."
         )
+    model.metadata.task.refuse_to_ship("be exported")
     check_recorded_config(config, model.metadata, run / "config.json")
     model = with_temperature(model, temperature or model.metadata.temperature)
     opened, name = open_recorded(config, model.metadata.input, source, data)

@@ -12,6 +12,7 @@ from etils import epath
 from tfl.data import explain_lost, make_prediction_dataset
 from tfl.errors import InputError
 from tfl.export import Artefact, load_artefact
+from tfl.files.box_files import in_own_pixels, write_coco
 from tfl.files.mask_pictures import write_masks
 from tfl.files.spreadsheets import guard_cells
 from tfl.progress import say, track
@@ -38,11 +39,12 @@ class Predicted:
 
 
 def predict_files(
-    model: epath.PathLike, files: Sequence[str], output: str = "", *, top: int = TOP, masks: str = ""
+    model: epath.PathLike, files: Sequence[str], output: str = "", *, top: int = TOP, masks: str = "", coco: str = ""
 ) -> list[list[Any]]:
     """Predict the classes of photos, and write them as CSV: path, class, probability, and the most probable classes.
 
-    For regression the columns are the path and the values, for segmentation the path and the share of each class. The
+    For regression the columns are the path and the values, for segmentation the path and the share of each class. For
+    detection each box has a row, with its class, its confidence and its sides in pixels of the photo. The
     probabilities use the temperature that is saved in the model, and every format gets the same pixels. A file that is
     unusable, or that is missing or changed when it is read, is reported and left out.
 
@@ -52,9 +54,10 @@ def predict_files(
         output: the CSV file to write; empty: the rows are printed.
         top: number of classes in the last column, the most probable ones.
         masks: the folder for the masks of a segmentation, see `write_masks`; empty: none are written.
+        coco: the JSON file for the boxes of a detection, see `write_coco`; empty: none is written.
 
     Returns:
-        One row per usable file, as in the CSV.
+        One row per usable file, as in the CSV; for detection one per box.
 
     Raises:
         InputError: there is no model, the model has no class names, or no image is usable.
@@ -63,28 +66,32 @@ def predict_files(
         >>> rows = tfl.predict_files("runs/photos", ["photos/ant", "ant.jpg"], "predicted.csv")
         >>> path, name, probability, top = rows[-1]
     """
-    return write_answers(model, files, output, top, masks)[0]
+    return write_answers(model, files, output, top, masks=masks, coco=coco)[0]
 
 
 def write_answers(
-    model: epath.PathLike, files: Sequence[str], output: str = "", top: int = TOP, masks: str = ""
+    model: epath.PathLike, files: Sequence[str], output: str = "", top: int = TOP, *, masks: str = "", coco: str = ""
 ) -> tuple[list[list[Any]], Predicted]:
     """Do what `predict_files` does; return also what it predicted."""
     if top < 1:
         raise InputError(f"`top` must be at least 1. Received: top={top}.")
     artefact = load_artefact(model)
-    if masks and not artefact.metadata.task.answers_masks:
-        raise InputError(
-            f"`masks` must be empty for a model that gives no masks. Received: masks={masks!r}, a model for "
-            f"{artefact.metadata.target}."
-        )
+    task, names = artefact.metadata.task, artefact.metadata.class_names
+    for name, value, gives in (("masks", masks, task.answers_masks), ("coco", coco, task.answers_boxes)):
+        if value and not gives:
+            what = "boxes" if name == "coco" else name
+            raise InputError(
+                f"`{name}` must be empty for a model that gives no {what}. Received: {name}={value!r}, a model for "
+                f"{task.name}."
+            )
     predicted = predict_each(artefact, files)
     if masks:
         write_masks(masks, predicted.paths, predicted.outputs)
-    task, names = artefact.metadata.task, artefact.metadata.class_names
+    if coco:
+        write_coco(coco, predicted.paths, predicted.outputs, names)
     header = ["path", *task.table_header(names, top)]
     pairs = zip(predicted.paths, predicted.outputs, strict=True)
-    rows = [[path, *task.table_row(row, names, top)] for path, row in pairs]
+    rows = [[path, *row] for path, kept in pairs for row in task.table_rows(kept, names, top)]
     if output:
         with naming_the_output(output):
             write_csv(output, header, rows)
@@ -105,8 +112,8 @@ def answer_files(artefact: Artefact, files: Sequence[str], top: int = TOP) -> An
     predicted = predict_each(artefact, files)
     pairs = list(zip(predicted.paths, predicted.outputs, strict=True))
     answers = [{"path": path, **task.answer(row, names, top)} for path, row in pairs]
-    table = [task.table_header(names, top), *(task.table_row(row, names, top) for _, row in pairs)]
-    return Answers(answers, table, artefact.metadata.input)
+    rows = [(path, *cells) for path, row in pairs for cells in task.table_rows(row, names, top)]
+    return Answers(answers, task.table_header(names, top), rows, artefact.metadata.input)
 
 
 def predict_each(artefact: Artefact, files: Sequence[str]) -> Predicted:
@@ -127,7 +134,10 @@ def predict_each(artefact: Artefact, files: Sequence[str]) -> Predicted:
     _warn(lost)
     if not outputs:
         raise InputError(f"`files` must stay as they are while they are read. Received: {lost[0][0]}: {lost[0][1]}.")
-    return Predicted([paths[row] for row in rows], np.concatenate(outputs), len(bad) + len(lost))
+    answered, kept = [paths[row] for row in rows], np.concatenate(outputs)
+    if artefact.metadata.task.answers_boxes:
+        kept = in_own_pixels(kept, answered, artefact.metadata.image_size)
+    return Predicted(answered, kept, len(bad) + len(lost))
 
 
 def _warn(left_out: Sequence[tuple[str, str]]) -> None:

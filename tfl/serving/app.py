@@ -93,7 +93,7 @@ class _Service:
             request = await self.model.prepare(lambda: read_predict_request(body, metadata))
             hold(len(request.instances))
             pixels = await asyncio.gather(*map(self._decode, request.instances, itertools.count()))
-        rows: Sequence[np.ndarray] = await self.model.predict(pixels)
+        rows = list(await self.model.predict(pixels))
         if metadata.task.answers_masks and not isinstance(request.instances, np.ndarray):
             rows = await asyncio.gather(*map(self.model.fit, rows, request.instances))
         return rows, request.by_row

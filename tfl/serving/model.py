@@ -182,6 +182,7 @@ class ServedModel:
         """Load the model, and run everything once, because the first run is many times slower."""
         options = self.options
         artefact = load_artefact(options.model)
+        artefact.metadata.task.refuse_to_ship("be served")
         kind = artefact.metadata.input
         decode = kind.decoder(options.max_image_pixels)
         for encoded in kind.blanks():

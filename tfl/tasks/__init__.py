@@ -9,10 +9,11 @@ The other packages use only these declarations. To add a task, write a subclass 
 import numpy as np
 
 from tfl.config import TARGETS
-from tfl.data.label_formats import SEPARATOR, ClassLabels, LabelFormat, MaskLabels, SetLabels, ValueLabels
+from tfl.data.label_formats import SEPARATOR, BoxLabels, ClassLabels, LabelFormat, MaskLabels, SetLabels, ValueLabels
 from tfl.registry import register, resolve
 from tfl.tasks.classes import Binary, Multiclass, OneClass
 from tfl.tasks.classification import ROUNDING, Classification
+from tfl.tasks.detection import Detection
 from tfl.tasks.label_sets import Multilabel
 from tfl.tasks.loss_options import LossOptions
 from tfl.tasks.segmentation import Segmentation
@@ -21,8 +22,10 @@ from tfl.tasks.values import Regression
 
 __all__ = [
     "Binary",
+    "BoxLabels",
     "ClassLabels",
     "Classification",
+    "Detection",
     "Headline",
     "LabelFormat",
     "LossOptions",
@@ -45,7 +48,7 @@ __all__ = [
 ]
 
 _TASKS: dict[str, Task] = {
-    task.name: task for task in (Multiclass(), Binary(), Multilabel(), Regression(), Segmentation())
+    task.name: task for task in (Multiclass(), Binary(), Multilabel(), Regression(), Segmentation(), Detection())
 }
 
 

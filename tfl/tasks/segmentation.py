@@ -51,6 +51,7 @@ class Segmentation(Task):
     activation = "softmax"
     output_kind = "one map of logits a class"
     stands_on = "map"
+    sources: ClassVar[Mapping[str, str]] = {"masks": "masks:PATH", "csv": "csv:FILE with a column of masks"}
     kept_by_headline = True
     further_outputs = (MASK,)
     agreement = "mask agreement"

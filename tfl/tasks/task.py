@@ -1,6 +1,7 @@
 """`Task`, the one class that says which head, loss, metrics and answers belong together."""
 
 import abc
+import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
@@ -15,7 +16,7 @@ from tfl.tasks.headline import ACCURACY, Headline, Outcomes
 from tfl.tasks.loss_options import LossOptions
 
 CALIBRATION, PER_CLASS, CONFUSION = "calibration", "per_class", "confusion_matrix"
-REGIONS = "regions"
+REGIONS, BOXES = "regions", "boxes"
 SELECTIVE, PRECISION, CONFORMAL = "selective", "precision_thresholds", "conformal"
 OF_CLASSIFIERS = (CALIBRATION, PER_CLASS, SELECTIVE, PRECISION)
 
@@ -42,10 +43,13 @@ class Task(abc.ABC):
         standardizes: whether targets are scaled to mean 0 and standard deviation 1 while a head is trained.
         nouns: names for the meaning of one output, and of several, for people.
         output_kind: description of the outputs, for people.
-        stands_on: what the head gets for each example: "vector", one row of features, or "map", one for each position.
+        stands_on: what the head gets for each example: "vector", one row of features, "map", one for each position, or
+            "boxes", one for each cell that may have a box.
+        sources: the kinds of sources that have its labels, with what to write for each; {} if it can have any.
         agreement: what `agree` measures, for people.
         tolerance_factor: how many times the limit for float32 exports a score may differ, for the certificate.
         further_outputs: names of the outputs that exported models have beside the scores.
+        ships: whether its models are exported and served.
         compared_as: name of the task whose rules apply when its scores are compared with those of other runs.
     """
 
@@ -63,10 +67,13 @@ class Task(abc.ABC):
     nouns: ClassVar[tuple[str, str]] = ("class", "classes")
     output_kind: ClassVar[str] = "one logit a class"
     stands_on: ClassVar[str] = "vector"
+    sources: ClassVar[Mapping[str, str]] = types.MappingProxyType({})
+    may_fine_tune: ClassVar[bool] = True  # whether networks can be trained for it; if not, only its head is solved
     kept_by_headline: ClassVar[bool] = False  # whether the headline decides which phase is kept; if not, the loss
     agreement: ClassVar[str] = "agreement of values"
     tolerance_factor: ClassVar[float] = 1.0
     further_outputs: ClassVar[tuple[str, ...]] = ()
+    ships: ClassVar[bool] = True
     columns: ClassVar[str] = "p_"  # prefix of the columns of a table of predictions, one for each name
 
     @property
@@ -127,6 +134,21 @@ class Task(abc.ABC):
             num_outputs: K of the model.
         """
 
+    def refuse_to_ship(self, what: str) -> None:
+        """Refuse what tfl cannot do yet with a model of the task.
+
+        Args:
+            what: it, as in "be served".
+
+        Raises:
+            InputError: models of the task are neither exported nor served.
+        """
+        if not self.ships:
+            raise InputError(
+                f"`model` must be for another task to {what}. Received: a model for {self.name}. "
+                "Did you mean model.keras, which plain Keras loads, or tfl predict?"
+            )
+
     # From outputs to predictions.
 
     def collect(self, outputs: tf.Tensor, labels: tf.Tensor | None) -> tf.Tensor:
@@ -143,6 +165,10 @@ class Task(abc.ABC):
     def table_width(self, num_outputs: int) -> int:
         """Return M, the number of columns that `collect` gives for K outputs."""
         return num_outputs
+
+    def steady(self, rows: np.ndarray) -> np.ndarray:
+        """Return the columns of a table that change little if outputs change little, `(N, M)`; by default all."""
+        return rows
 
     @abc.abstractmethod
     def scores(self, outputs: np.ndarray, temperature: float = 1.0) -> np.ndarray:
@@ -230,6 +256,13 @@ class Task(abc.ABC):
 
     # Answers for people and other programs.
 
+    def check_installed(self) -> None:  # noqa: B027
+        """Refuse the task if a package that it needs is not installed.
+
+        Raises:
+            InputError: it is not.
+        """
+
     def check_names(self, names: Sequence[str]) -> None:  # noqa: B027
         """Refuse class names that no model of this task can have.
 
@@ -273,6 +306,11 @@ class Task(abc.ABC):
         """Whether `kept` gives a mask for each example, which prediction writes as a picture."""
         return False
 
+    @property
+    def answers_boxes(self) -> bool:
+        """Whether `kept` gives boxes for each example, rows of x1, y1, x2, y2, score, class in pixels of the input."""
+        return False
+
     def kept(self, scores: np.ndarray) -> np.ndarray:
         """Return what is kept of the scores of a batch for its answers; `answer` and `table_row` take its rows."""
         return scores
@@ -284,6 +322,10 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def table_row(self, scores: np.ndarray, names: Sequence[str], top: int) -> list[str]:
         """Return the answer for one example with scores `(C,)`, as cells of a table."""
+
+    def table_rows(self, scores: np.ndarray, names: Sequence[str], top: int) -> list[list[str]]:
+        """Return the answer for one example as the rows of a table; by default one row."""
+        return [self.table_row(scores, names, top)]
 
 
 def refuse_impossible(scores: np.ndarray, possible: np.ndarray, ids: Sequence[str]) -> None:

@@ -7,8 +7,9 @@ from tfl.config.values import parse_columns
 from tfl.data.masks.pairs import Alone, Pair
 from tfl.data.reading import Reading
 from tfl.data.table.columns import Columns, find_columns, usual_name
-from tfl.data.table.read import Table
-from tfl.data.table.source import column_of, id_of, place_of, problem_of_file, problem_of_split, read_splits_of
+from tfl.data.table.read import Table, column_of
+from tfl.data.table.rows import id_of, place_of, problem_of_file
+from tfl.data.table.source import problem_of_split, read_splits_of
 from tfl.errors import InputError
 
 

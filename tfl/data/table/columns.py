@@ -10,6 +10,7 @@ from tfl.registry import did_you_mean
 # The usual names of each column, in lower case without separators; the first one that a table has is taken.
 USUAL = {
     "path": ("path", "filepath", "imagepath", "file", "filename", "image", "imagefile", "imagename", "img", "imageid"),
+    "text": ("text", "sentence", "review", "comment", "message", "content", "document", "body"),
     "mask": ("mask", "maskpath", "maskfile", "masks", "segmentation", "annotation", "label", "target"),
     "label": ("label", "labels", "class", "classname", "category", "target", "tags", "value", "y"),
     "split": ("split", "subset", "partition", "fold"),
@@ -18,13 +19,15 @@ USUAL = {
     "weight": ("weight", "sampleweight", "exampleweight"),
 }
 
+EXAMPLES = ("path", "text")  # what a column of examples may be called
+
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
     """The names of the columns of a table by their meaning; "" if there is none.
 
     Attributes:
-        path: the files.
+        path: the files, or the examples themselves.
         labels: the labels: one column of classes, of labels joined by "|" or of values, or several columns.
         split: the split of each row.
         group: rows of one group are never in two splits.
@@ -40,7 +43,7 @@ class Columns:
     weight: str = ""
 
 
-def find_columns(names: Sequence[str], given: Mapping[str, str], table: str) -> Columns:
+def find_columns(names: Sequence[str], given: Mapping[str, str], table: str, example: str = "path") -> Columns:
     """Find the columns of a table: those that are given, and the usual names for the others.
 
     A column that is given for one purpose is not taken for another one by its usual name.
@@ -49,6 +52,7 @@ def find_columns(names: Sequence[str], given: Mapping[str, str], table: str) -> 
         names: of all columns.
         given: by meaning, from `parse_columns`.
         table: its name, for messages.
+        example: what a column of examples is called: "path" of files, or the `cell` of an input.
 
     Raises:
         InputError: a given column does not exist, or there is no column of files or of labels.
@@ -57,24 +61,30 @@ def find_columns(names: Sequence[str], given: Mapping[str, str], table: str) -> 
         >>> find_columns(["file_name", "Breed", "age"], {"label": "age"}, "dogs.csv")
         Columns(path='file_name', labels=('age',), split='', group='', time='', weight='')
     """
+    other = next((role for role in EXAMPLES if role in given and role != example), None)
+    if other is not None:
+        raise InputError(
+            f"`data.columns` must name the {example} for the examples of this network, not the {other}. "
+            f"Received: {other}={given[other]}. Did you mean {example}={given[other]}?"
+        )
     taken = {*given.values(), *_label_columns(given.get("label", ""), names)}
     others = [name for name in names if name not in taken]
-    found = {role: given.get(role) or usual_name(role, others) for role in COLUMNS}
+    found = {role: given.get(role) or usual_name(role, others) for role in (example, *COLUMNS[1:])}
     labels = _label_columns(found["label"], names)
-    for name in (found["path"], *labels, *(found[role] for role in COLUMNS[2:])):
+    for name in (found[example], *labels, *(found[role] for role in COLUMNS[2:])):
         if name and name not in names:
             raise InputError(
                 f"`data.columns` must name columns of {table}: {', '.join(names)}. Received: {name!r}."
                 f"{did_you_mean(name, names)}"
             )
-    for role, value in (("path", found["path"]), ("label", labels)):
+    for role, value in ((example, found[example]), ("label", labels)):
         if not value:
             several = " or label=NAME+NAME" * (role == "label")
             raise InputError(
                 f"`data.columns` must say which column is the {role}, as in {role}=NAME{several}, because {table} has "
                 f"no column named {role}. Received: the columns {', '.join(names)}."
             )
-    return Columns(found["path"], labels, *(found[role] for role in COLUMNS[2:]))
+    return Columns(found[example], labels, *(found[role] for role in COLUMNS[2:]))
 
 
 def _label_columns(label: str, names: Sequence[str]) -> tuple[str, ...]:

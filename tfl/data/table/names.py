@@ -5,9 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tfl import progress
+from tfl.config.values import parse_columns
 from tfl.data.name_patterns import read_groups, read_names
+from tfl.data.reading import Reading
 from tfl.data.split_names import find_splits
-from tfl.data.table.columns import usual_name
+from tfl.data.table.columns import Columns, find_columns, usual_name
 from tfl.data.table.read import Table
 from tfl.data.tree import Folder, describe_ignored
 from tfl.errors import InputError
@@ -51,6 +53,38 @@ def table_of_folder(root: Folder, pattern: str, source: str, may_be: Callable[[s
         )
     table = Table(source, ("path", NAMED["label"], "split"), rows, [row[0] for row in rows], [])
     return table, f"path=path,label={NAMED['label']}"
+
+
+def read_meaning(table: Table, reading: Reading, example: str = "path", label: str = "") -> tuple[Table, Columns]:
+    """Return a table with all columns that it needs, and what its columns mean.
+
+    Args:
+        table: of files, or of examples themselves.
+        reading: which column is what, and what is in the names of the files.
+        example: what the column of examples is called, see `find_columns`.
+        label: the column of labels if none is named; "": that with a usual name.
+
+    Raises:
+        InputError: a column does not exist, or a pattern finds nothing.
+    """
+    given = parse_columns(reading.columns)
+    if example == "path":
+        table, given = with_names(table, given, reading.label_pattern, reading.group_pattern)
+    else:
+        table, given = _with_whole_text(table, given, example)
+    if label:
+        given = {"label": label, **given}
+    return table, find_columns(table.names, given, table.name, example)
+
+
+def _with_whole_text(table: Table, given: dict[str, str], example: str) -> tuple[Table, dict[str, str]]:
+    """Return a table with one column of examples, if they were given as several columns (`text=title+body`)."""
+    parts = [part.strip() for part in given.get(example, "").split("+")]
+    if len(parts) < 2 or given[example] in table.names or not set(parts) <= set(table.names):
+        return table, given
+    places, name = [table.names.index(part) for part in parts], given[example]
+    rows = [[*row, " ".join(filter(None, (row[place] for place in places)))] for row in table.rows]
+    return dataclasses.replace(table, names=(*table.names, name), rows=rows), given
 
 
 def with_names(

@@ -2,7 +2,9 @@
 
 import csv
 import dataclasses
+import io
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from tfl.files.parquet import import_parquet
 from tfl.files.reading import first_twice, holds_bytes
 from tfl.files.spreadsheets import unguard_cells
 
+NUMBERED = re.compile(r"#\d")  # the name of a column of a table without a header
 LONGEST = 100  # most lines of one record
 
 
@@ -35,11 +38,12 @@ class Table:
     bad: list[tuple[str, str]]
 
 
-def read_table(path: str) -> Table:
+def read_table(path: str, *, columns: str = "") -> Table:
     """Read a file; its suffix says its format.
 
     Args:
         path: a file of comma-, semicolon- or tab-separated values, of JSON objects (one in each line), or Parquet.
+        columns: what `data.columns` names; "#1" is the first column of a table without a header.
 
     Raises:
         InputError: there is no such file, it has no header, or a column occurs twice.
@@ -54,7 +58,15 @@ def read_table(path: str) -> Table:
         text = content.decode("utf-16") if is_utf16 else content.decode("utf-8-sig", "surrogateescape")
     except (OSError, UnicodeError) as error:
         raise InputError(f"`data.source` must name a table that can be read. Received: {file}: {error}.") from error
-    return _read_json_lines(file, text) if suffix in (".jsonl", ".ndjson") else _read_csv(file, text)
+    if suffix in (".jsonl", ".ndjson"):
+        return _read_json_lines(file, text)
+    return _read_csv(file, text, has_header=NUMBERED.search(columns) is None)
+
+
+def column_of(table: Table, name: str) -> list[str]:
+    """Return the cells of a column."""
+    place = table.names.index(name)
+    return [row[place] for row in table.rows]
 
 
 def table_of_frame(frame: Any) -> Table:
@@ -68,17 +80,20 @@ def table_of_frame(frame: Any) -> Table:
     return _checked("DataFrame", names, rows, [f"row {number}" for number in range(len(rows))], [])
 
 
-def _read_csv(file: Path, text: str) -> Table:
-    lines = text.splitlines(keepends=True)
+def _read_csv(file: Path, text: str, *, has_header: bool) -> Table:
+    lines = list(io.StringIO(text, newline=""))  # `splitlines` would also divide a text at U+2028
     header = lines[0] if lines else ""
-    delimiter = max(",;\t", key=header.count)
+    is_by_tabs = file.suffix.lower() == ".tsv" and "\t" in header  # a text in the first line may have many commas
+    delimiter = "\t" if is_by_tabs else max(",;\t", key=header.count)
     rows, places, bad = [], [], []
     names: list[str] = []
     for number, cells, reason in _records(lines, delimiter):
         place = f"{file.name}:{number}"
-        if not names:
+        if not names and has_header:
             names = [name.strip() for name in cells]
-        elif reason or len(cells) != len(names):
+            continue
+        names = names or [f"#{column}" for column in range(1, len(cells) + 1)]
+        if reason or len(cells) != len(names):
             bad.append((place, reason or f"{len(cells)} cells, but the header has {len(names)}"))
         elif strange := _strange(cells):
             bad.append((place, strange))
@@ -120,7 +135,7 @@ def _record(lines: Sequence[str], start: int, delimiter: str) -> tuple[list[str]
 
 def _read_json_lines(file: Path, text: str) -> Table:
     objects, places, bad = [], [], []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(io.StringIO(text), start=1):
         place = f"{file.name}:{number}"
         try:
             found = json.loads(line) if line.strip() else {}

@@ -1,29 +1,27 @@
 """`csv:PATH`: files on disk whose labels stand in a table."""
 
 import dataclasses
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tfl import progress
-from tfl.config.values import parse_columns
-from tfl.data.folder import FileSource, make_file_source
 from tfl.data.label_formats import LabelFormat
 from tfl.data.quarantine import check_bad_fraction
 from tfl.data.reading import Reading
+from tfl.data.source import Source
 from tfl.data.split_names import SPLITS, find_splits
-from tfl.data.table.columns import Columns, find_columns
+from tfl.data.table.columns import Columns
 from tfl.data.table.labels import find_problems, guess_format, read_cells
-from tfl.data.table.names import with_names
-from tfl.data.table.read import Table
+from tfl.data.table.names import read_meaning
+from tfl.data.table.read import Table, column_of
+from tfl.data.table.rows import FileRows
+from tfl.data.table.texts import TextRows
 from tfl.data.table.weights import normal_weights, problem_of_weight
 from tfl.inputs import Input, Scanned
-from tfl.inputs.scan import scan_files
 
-_ADDRESS = re.compile(r"\w+://")
 _AS_IT_IS = Reading()
 
 
@@ -33,7 +31,7 @@ def load_table(
     *,
     folder: Path,
     reading: Reading = _AS_IT_IS,
-) -> FileSource:
+) -> Source:
     """Make a source from the rows of a table.
 
     A row that cannot be used is left out and listed in `quarantine` with its line: no file, a file that is no example,
@@ -49,38 +47,37 @@ def load_table(
     Raises:
         InputError: a column does not exist, too many rows are bad, or there are fewer than two classes.
     """
-    table, given = with_names(table, parse_columns(reading.columns), reading.label_pattern, reading.group_pattern)
-    meaning = find_columns(table.names, given, table.name)
+    table, meaning = read_meaning(table, reading, kind.cell or "path")
     cells = [[row[table.names.index(name)] for name in meaning.labels] for row in table.rows]
     wanted = guess_format(cells) if reading.labels is None else reading.labels
     reasons = find_problems(cells, wanted, meaning.labels)
-    paths, splits = column_of(table, meaning.path), read_splits_of(table, meaning)
-    files = [place_of(folder, path) for path in paths]
-    has_splits, seen = any(splits), dict[str, str]()
+    examples = TextRows(kind, table, meaning) if kind.cell else FileRows(kind, table, meaning, folder)
+    splits = read_splits_of(table, meaning)
+    has_splits = any(splits)
     weights = column_of(table, meaning.weight) if meaning.weight else []
-    for row, (path, split) in enumerate(zip(paths, splits, strict=True)):
+    for row, split in enumerate(splits):
         wrong_split = problem_of_split(split) if has_splits else ""
         wrong_weight = problem_of_weight(weights[row]) if weights else ""
-        reasons[row] = reasons[row] or problem_of_file(path, files[row], seen) or wrong_split or wrong_weight
+        reasons[row] = reasons[row] or examples.problem(row) or wrong_split or wrong_weight
         if not reasons[row]:
-            seen[files[row]] = table.places[row]
+            examples.take(row)
     usable = [row for row, reason in enumerate(reasons) if not reason]
-    scanned = dict(zip(usable, scan_files(kind, [files[row] for row in usable]), strict=True))
+    scanned = dict(zip(usable, examples.scan(usable), strict=True))
     for row, result in scanned.items():
-        reasons[row] = "" if isinstance(result, Scanned) else f"{files[row]}: {result}"
+        reasons[row] = "" if isinstance(result, Scanned) else f"{examples.place(row)}: {result}"
     bad = [*table.bad, *((place, reason) for place, reason in zip(table.places, reasons, strict=True) if reason)]
     check_bad_fraction(bad, len(table.rows) + len(table.bad), reading.max_bad_fraction)
     good = [row for row in usable if not reasons[row]]
     numbers, names = read_cells([cells[row] for row in good], wanted, meaning.labels, table.name)
-    source = make_file_source(
-        kind,
-        [id_of(paths[row]) for row in good],
-        [((splits[row], "", files[row]), scanned[row]) for row in good],
+    source = examples.source(
+        good,
+        [splits[row] for row in good],
+        [scanned[row] for row in good],
         tuple(bad),
         numbers,
         names if wanted.has_names else (),
     )
-    row_of = {id_of(paths[row]): row for row in good}
+    row_of = {examples.name(row): row for row in good}
     rows = [row_of[name] for name in source.index.ids.tolist()]
     index = dataclasses.replace(source.index, **further_columns(table, meaning, rows, wanted, names))
     return dataclasses.replace(source, index=index)
@@ -105,17 +102,6 @@ def further_columns(
     return found
 
 
-def column_of(table: Table, name: str) -> list[str]:
-    """Return the cells of a column."""
-    place = table.names.index(name)
-    return [row[place] for row in table.rows]
-
-
-def id_of(path: str) -> str:
-    """Return the id of a file: its path in the table, with slashes."""
-    return path.replace("\\", "/")
-
-
 def read_splits_of(table: Table, columns: Columns) -> list[str]:
     """Return the split of each row: "" without a column of splits; a text that names no split is kept."""
     if not columns.split:
@@ -123,25 +109,6 @@ def read_splits_of(table: Table, columns: Columns) -> list[str]:
     texts = column_of(table, columns.split)
     known = find_splits(sorted(set(texts)))
     return [known.get(text, text) for text in texts]
-
-
-def place_of(folder: Path, path: str) -> str:
-    """Return the place of a file; a table from Windows has backslashes."""
-    file = folder / Path(path).expanduser()
-    if "\\" in path and not file.exists():
-        file = folder / path.replace("\\", "/")
-    return str(file)
-
-
-def problem_of_file(path: str, file: str, seen: Mapping[str, str]) -> str:
-    """Return why a file cannot be used, or ""; the file is not opened."""
-    if not path:
-        return "no file"
-    if _ADDRESS.match(path):
-        return f"{path} is an address on the web, not a file"
-    if not Path(file).is_file():
-        return f"{file}: {'a folder' if Path(file).is_dir() else 'there is no such file'}"
-    return f"{path} stands also in {seen[file]}" if file in seen else ""
 
 
 def problem_of_split(split: str) -> str:

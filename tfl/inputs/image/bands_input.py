@@ -25,7 +25,8 @@ from tfl.inputs.image.image_input import ImageInput
 from tfl.inputs.image.photo_cache import cached_file
 from tfl.inputs.image.scan import ScannedImage, read_image_file
 from tfl.inputs.image.window import refuse_pixels
-from tfl.inputs.input import FULL_DEPTH, Input, Measure, Scanned, fingerprint_of
+from tfl.inputs.input import FULL_DEPTH, Input, Scanned, fingerprint_of
+from tfl.inputs.measure import Measure
 from tfl.inputs.untrusted import PlainDecoder
 
 RULES = 1  # part of the name of stored features: raise it when decoding, resizing or augmentation changes values

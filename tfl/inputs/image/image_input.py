@@ -26,8 +26,9 @@ from tfl.inputs.image.scan import ScannedImage, scan_image, scan_image_file
 from tfl.inputs.image.traits import image_traits
 from tfl.inputs.image.untrusted import ImageDecoder
 from tfl.inputs.image.window import check_window, refuse_pixels
-from tfl.inputs.input import Input, Measure, Scanned
+from tfl.inputs.input import Input, Scanned
 from tfl.inputs.luminance import LUMINANCE
+from tfl.inputs.measure import Measure
 
 RULES = 2  # part of the name of stored features: raise it when decoding, resizing or augmentation changes pixels
 SMALL = 64  # pixels per side of the images for measuring brightness

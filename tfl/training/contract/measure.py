@@ -31,6 +31,9 @@ class Update:
     rounding: float  # norm of the rounding error of an update of this variable
 
 
+_INDICES = ("int32", "int64")
+
+
 def measure_updates(trainer: Trainer) -> list[Update]:
     """Run the trainer's own step twice from the same state, with and without multipliers, and undo it.
 
@@ -103,10 +106,14 @@ def _noise(trainer: Trainer) -> dict[str, tf.Tensor]:
     rng = np.random.default_rng(0)
     shape = [_FREE_SIZE if size is None else size for size in trainer.model.input_shape[1:]]
     num_outputs = trainer.model.output_shape[-1]
-    inputs = rng.uniform(0, 255, [_EXAMPLES, *shape]).astype(trainer.model.input.dtype)
+    dtype, first = trainer.model.input.dtype, unpack(trainer.first_batch())
+    if dtype in _INDICES:  # noise would name rows that a table does not have
+        inputs = np.asarray(first.inputs)[:_EXAMPLES]
+    else:
+        inputs = rng.uniform(0, 255, [_EXAMPLES, *shape]).astype(dtype)
     loss = plain(trainer.train_loss)
     if not is_stock(loss):  # only the data knows the labels of such a loss
-        return {"input": tf.constant(inputs), "label": unpack(trainer.first_batch()).labels[:_EXAMPLES]}
+        return {"input": tf.constant(inputs), "label": first.labels[:_EXAMPLES]}
     if is_sparse(loss) or is_categorical(loss):
         labels: np.ndarray = rng.integers(0, num_outputs, _EXAMPLES)
     else:

@@ -1,0 +1,206 @@
+"""Detection: cells and boxes are inverse, boxes are chosen by the rules, and a file of predictions keeps all."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfl.evaluation import Predictions, compare_predictions, read_predictions, write_predictions
+from tfl.tasks import get_task
+from tfl.tasks.cell_loss import CellLoss, generalized_overlap
+from tfl.tasks.cells import MOST_BOXES, OVERLAP, STRIDE, VOTING, assign, cell_centres, choose_boxes, overlaps
+from tfl.tasks.detections import Detections
+
+TASK = get_task("detection")
+GRID = (6, 8)
+
+
+def drawn_labels(count=3, most=4, seed=0):
+    """Return labels of some pictures of 64 x 48 pixels, `(count, most, 5)`, some rows of which are no boxes."""
+    rng = np.random.default_rng(seed)
+    low, size = rng.uniform(0, 30, (count, most, 2)), rng.uniform(2, 18, (count, most, 2))
+    labels = np.concatenate([low, low + size, rng.integers(-1, 2, (count, most, 1))], axis=-1)
+    return np.where(labels[..., 4:] < 0, [0, 0, 0, 0, -1], labels).astype(np.float32)
+
+
+def outputs_of(targets, sure=12.0):
+    """Return the outputs of cells that say exactly what they are to say, for 2 classes."""
+    distances = STRIDE * np.exp(targets.distances.numpy())
+    centres = cell_centres(*GRID).numpy()
+    boxes = np.concatenate([centres - distances[..., :2], centres + distances[..., 2:]], axis=-1)
+    return np.concatenate([sure * np.eye(3)[targets.classes.numpy()], boxes], axis=-1).astype(np.float32)
+
+
+def iou(first, second):
+    low, high = np.maximum(first[:2], second[:2]), np.minimum(first[2:4], second[2:4])
+    shared = np.prod(np.maximum(high - low, 0))
+    return shared / (np.prod(first[2:4] - first[:2]) + np.prod(second[2:4] - second[:2]) - shared)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_cell_answers_for_the_smallest_box_with_the_cell_in_its_middle(seed):
+    labels = drawn_labels(seed=seed)
+    targets = assign(tf.constant(labels), *GRID, 2)
+    for image, row, column in np.ndindex(*targets.classes.shape):
+        x, y = STRIDE * (column + 0.5), STRIDE * (row + 0.5)
+        best, area = -1, np.inf
+        for number, (x1, y1, x2, y2, label) in enumerate(labels[image]):
+            reach = [max((x2 - x1) / 4, STRIDE / 2), max((y2 - y1) / 4, STRIDE / 2)]
+            near = abs(x - (x1 + x2) / 2) <= reach[0] and abs(y - (y1 + y2) / 2) <= reach[1]
+            if label >= 0 and near and (x2 - x1) * (y2 - y1) < area:
+                best, area = number, (x2 - x1) * (y2 - y1)
+        assert targets.boxes[image, row, column] == best
+        assert targets.classes[image, row, column] == (labels[image, best, 4] if best >= 0 else 2)
+
+
+def test_outputs_that_say_what_they_are_to_say_give_the_true_boxes_again():
+    labels = np.array([[[8, 10, 40, 44, 0], [44, 8, 60, 20, 1], [0, 0, 0, 0, -1]]], np.float32)
+    targets = assign(tf.constant(labels), *GRID, 2)
+    (found,) = TASK.scores(outputs_of(targets))
+    kept = found[found[:, 5] >= 0]
+    kept = kept[kept[:, 4] > 0.5]
+    order = np.argsort(kept[:, 5])
+    np.testing.assert_allclose(kept[order][:, :4], labels[0, :2, :4], atol=1e-3)
+    assert kept[order][:, 5].tolist() == [0, 1]
+    assert found.shape == (MOST_BOXES, 6)
+    assert set(found[len(kept) :, 5]) <= {-1.0, 0.0, 1.0}
+    table = Predictions(np.arange(1), np.array([""]), TASK.collect(outputs_of(targets), labels).numpy(), TASK)
+    assert {name: table.metrics()[name] for name in ("ap", "ap50", "ap75")} == pytest.approx(
+        {"ap": 1.0, "ap50": 1.0, "ap75": 1.0}
+    )
+    assert table.correct().tolist() == [True]
+
+
+def test_a_crowd_is_neither_a_class_nor_background():
+    labels = np.array([[[0, 0, 32, 32, -2], [40, 8, 60, 20, 1]]], np.float32)  # -2 is a crowd of class 0
+    targets = assign(tf.constant(labels), *GRID, 2)
+    assert not targets.counted[0, :4, :4].numpy().any()
+    assert targets.counted.numpy().sum() == GRID[0] * GRID[1] - 16
+    assert set(np.unique(targets.classes)) == {1, 2}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_boxes_are_chosen_as_by_hand(seed):
+    rng = np.random.default_rng(seed)
+    low = rng.uniform(0, 40, (30, 2))
+    boxes = np.concatenate([low, low + rng.uniform(10, 24, (30, 2))], axis=1).astype(np.float32)
+    scores = rng.uniform(0.05, 1, (30, 2)).astype(np.float32)
+    expected = []
+    for number in range(2):
+        kept = []
+        for place in np.argsort(-scores[:, number]):
+            if all(iou(boxes[place], boxes[other]) <= OVERLAP for other in kept):
+                kept.append(place)
+        for place in kept:
+            shared = np.array([iou(boxes[place], other) for other in boxes])
+            votes = np.where(shared >= VOTING, scores[:, number], 0.0)
+            expected.append([*(votes @ boxes / votes.sum()), scores[place, number], number])
+    expected = np.array(sorted(expected, key=lambda row: -row[4]))
+    (found,) = choose_boxes(tf.constant(boxes[None]), tf.constant(scores[None])).numpy()
+    np.testing.assert_allclose(found[: len(expected)], expected, rtol=1e-4, atol=1e-3)
+    assert found[len(expected) :].tolist() == [[0, 0, 0, 0, 0, -1]] * (MOST_BOXES - len(expected))
+
+
+def test_overlaps_are_those_by_hand():
+    rng = np.random.default_rng(0)
+    low = rng.uniform(0, 5, (2, 4, 2))
+    first, second = np.concatenate([low, low + rng.uniform(0.1, 4, (2, 4, 2))], axis=-1)
+    expected = [[iou(a, b) for b in second] for a in first]
+    np.testing.assert_allclose(overlaps(tf.constant(first[None]), tf.constant(second[None]))[0], expected, rtol=1e-9)
+    one = tf.constant([[0.0, 0, 2, 2]])
+    apart = generalized_overlap(one, tf.constant([[4.0, 0, 6, 2]])).numpy()  # a third of the hull is between them
+    assert apart == pytest.approx([-1 / 3])
+    assert generalized_overlap(one, one).numpy() == pytest.approx([1.0])
+
+
+def test_the_loss_is_that_of_its_formula():
+    labels = drawn_labels()
+    targets = assign(tf.constant(labels), *GRID, 2)
+    outputs = outputs_of(targets, sure=1.0) + np.random.default_rng(0).normal(0, 0.3, (3, *GRID, 7)).astype(np.float32)
+    outputs[..., 5:] = np.maximum(outputs[..., 5:], outputs[..., 3:5] + 0.1)
+    losses = CellLoss()(labels, outputs).numpy()
+    for image in range(3):
+        logits = outputs[image, ..., :3].reshape(-1, 3).astype(float)
+        shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        classes = targets.classes[image].numpy().ravel()
+        entropy = -np.log(shares[np.arange(len(classes)), classes]).mean()
+        misfits = []
+        for cell, number in zip(outputs[image].reshape(-1, 7), targets.boxes[image].numpy().ravel(), strict=True):
+            if number >= 0:
+                a, b = cell[3:].astype(float), labels[image, number, :4].astype(float)
+                hull = np.prod(np.maximum(a[2:], b[2:]) - np.minimum(a[:2], b[:2]))
+                areas = np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])
+                union = areas / (1 + iou(a, b))
+                misfits.append(1 - (iou(a, b) - (hull - union) / hull))
+        assert losses[image] == pytest.approx(entropy + np.mean(misfits), rel=1e-4)
+
+
+def drawn_table(seed=0, count=6):
+    labels = drawn_labels(count, seed=seed)
+    rng = np.random.default_rng(seed)
+    outputs = outputs_of(assign(tf.constant(labels), *GRID, 2), sure=3.0)
+    outputs += rng.normal(0, 0.8, outputs.shape).astype(np.float32)
+    return Predictions(np.arange(count), np.array([""] * count), TASK.collect(outputs, labels).numpy(), TASK)
+
+
+def test_a_resampled_table_has_the_metrics_of_its_examples():
+    table, chosen = drawn_table(), np.array([0, 0, 3, 4, 5, 5])
+    counts = np.bincount(chosen, minlength=6)[None].astype(float)
+    statistic = {name: values[0] for name, values in TASK.statistic(table.logits, table.labels)(counts).items()}
+    metrics = table.take(chosen).metrics()
+    assert statistic == pytest.approx({name: metrics[name] for name in statistic}, abs=1e-6)
+    assert 0 < metrics["ap"] < 1
+
+
+def test_two_models_differ_by_the_metric_of_all_examples_together():
+    first = drawn_table()
+    worse = first.logits.copy()
+    worse[:, 2:602] = Detections.of(
+        Detections(worse).losses, [boxes[1:] for boxes in Detections(worse).found()], Detections(worse).true(), 2
+    ).rows[:, 2:602]
+    second = Predictions(first.ids, first.labels, worse, TASK)
+    comparison = compare_predictions(first, second)
+    assert comparison.difference == pytest.approx(first.metrics()["ap"] - second.metrics()["ap"])
+    assert comparison.low <= comparison.difference <= comparison.high
+
+
+def test_the_file_of_predictions_gives_the_table_again(tmp_path):
+    table = drawn_table()
+    names = [f"{row}.png" for row in range(6)]
+    for ending in ("csv", "parquet"):
+        write_predictions(table, tmp_path / f"p.{ending}", names, "ab")
+        read, classes = read_predictions(tmp_path / f"p.{ending}")
+        assert (read.task.name, classes, read.ids.tolist()) == ("detection", ("a", "b"), names)
+        np.testing.assert_allclose(Detections(read.logits).predicted, Detections(table.logits).predicted, rtol=1e-6)
+        np.testing.assert_allclose(read.probabilities, table.probabilities)
+        assert read.metrics()["ap"] == pytest.approx(table.metrics()["ap"], abs=1e-6)
+    text = (tmp_path / "p.csv").read_text()
+    (tmp_path / "p.csv").write_text(text.replace("|", " ", 1))
+    with pytest.raises(Exception, match="is no box of"):
+        read_predictions(tmp_path / "p.csv")
+
+
+def test_without_an_object_no_metric_is_invented():
+    labels = np.full((2, 1, 5), -1, np.float32)
+    outputs = np.zeros((2, *GRID, 7), np.float32)
+    outputs[..., 2] = 20.0
+    table = Predictions(np.arange(2), np.array(["", ""]), TASK.collect(outputs, labels).numpy(), TASK)
+    assert table.metrics().keys() == {"loss", "num_examples"}
+    assert TASK.headline_values(table.logits, table.labels).tolist() == [1.0, 1.0]
+
+
+def test_models_agree_if_their_sure_boxes_have_partners():
+    box = np.array([[[1.0, 1, 20, 20, 0.9, 0], [30, 30, 50, 50, 0.2, 1]]])
+    moved, other = box.copy(), box.copy()
+    moved[0, 0, :4] += 0.3
+    other[0, 0, 5] = 1
+    assert TASK.agree(box, moved).all()
+    assert TASK.agree(box, box[:, :1]).all()  # the second box is not sure
+    assert not TASK.agree(box, other).any()
+    assert not TASK.agree(box[:, :1] * [1, 1, 2, 1, 1, 1], box).any()
+
+
+def test_an_answer_has_the_sure_boxes():
+    boxes = np.array([[1.0, 2, 20, 21, 0.9, 1], [30, 30, 50, 50, 0.2, 0], [0, 0, 0, 0, 0, -1]])
+    assert TASK.answer(boxes, "ab", top=5) == {"boxes": [{"class": "b", "confidence": 0.9, "box": [1, 2, 20, 21]}]}
+    assert TASK.table_rows(boxes, "ab", top=5) == [["b", "0.9000", "1.0", "2.0", "20.0", "21.0"]]
+    assert TASK.table_row(boxes[1:], "ab", top=5) == [""] * 6

@@ -1,0 +1,1 @@
+"""Texts as examples: divided into word pieces by operations of TensorFlow."""
