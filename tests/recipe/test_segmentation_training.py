@@ -74,7 +74,7 @@ def test_training_from_the_solved_head_is_kept_by_its_mean_iou(run, photos):
     logits, masks = held_out(run.model, photos)
     assert metrics["validation"]["mean_iou"] == pytest.approx(overlap(logits, masks), abs=1e-6)
     text = (run.workdir / "report.html").read_text()
-    assert "1 - mean iou" in text
+    assert "1 - mean IoU" in text
 
 
 def test_the_adjustment_of_the_trained_model_is_the_best_one(run, photos):
@@ -175,7 +175,7 @@ def test_an_image_with_a_pixel_that_is_not_finite_is_named_and_changes_nothing(c
 
 def test_the_command_of_the_page_trains_on_two_devices_as_on_one(tmp_path):
     """The one in docs/how-to/segmentation.md, with a network of three layers and fewer epochs."""
-    _, block = (block for block in blocks_of(ROOT / "docs/how-to/segmentation.md") if block.language == "sh")
+    _, block, *_ = (block for block in blocks_of(ROOT / "docs/how-to/segmentation.md") if block.language == "sh")
     (line,) = block.lines
     write_masks(tmp_path / "streets", COUNTS)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
