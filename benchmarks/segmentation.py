@@ -25,7 +25,7 @@ WAYS = {
 _SOURCE = flags.DEFINE_string("source", None, "masks:PATH.", required=True)
 _IGNORE = flags.DEFINE_integer("ignore_label", 255, "The value of masks that does not count.")
 _WAYS = flags.DEFINE_list("ways", [*WAYS], "Which of them.")
-_EPOCHS = flags.DEFINE_integer("epochs", 14, "Epochs of training.")
+_EPOCHS = flags.DEFINE_integer("epochs", 20, "Epochs of training.")
 _SIZE = flags.DEFINE_integer("image_size", 480, "Pixels per side.")
 
 

@@ -74,7 +74,7 @@ def test_training_from_the_solved_head_is_kept_by_its_mean_iou(run, photos):
     logits, masks = held_out(run.model, photos)
     assert metrics["validation"]["mean_iou"] == pytest.approx(overlap(logits, masks), abs=1e-6)
     text = (run.workdir / "report.html").read_text()
-    assert "1 - mean iou" in text
+    assert "1 - mean IoU" in text
 
 
 def test_the_adjustment_of_the_trained_model_is_the_best_one(run, photos):
@@ -111,7 +111,7 @@ def test_a_run_stopped_in_its_second_epoch_goes_on_to_the_same_bits(run, config,
     assert resumed.metrics == run.metrics
 
 
-@pytest.mark.parametrize(("unfreeze", "views"), [("1", 0), ("0", 2), ("1", 2)])
+@pytest.mark.parametrize(("unfreeze", "views"), [("1", 0), ("0", 1)])
 def test_a_part_is_trained_on_stored_activations_of_versions(unfreeze, views, photos, tmp_path):
     options = OPTIONS | {"data.source": f"masks:{photos}", "finetune.unfreeze": unfreeze, "features.views": views}
     options |= {"data.augmentation": "light" if views else "none", "finetune.epochs": 2}
@@ -121,6 +121,16 @@ def test_a_part_is_trained_on_stored_activations_of_versions(unfreeze, views, ph
     assert contract["frozen_changed"] == 0 and result.metrics["test"]["mean_iou"] > 0.4
     losses = [point["validation_loss"] for point in result.metrics["phases"]["finetune"]["line"]]
     assert losses[-1] < result.metrics["phases"]["probe"]["validation"]["loss"]
+
+
+def test_training_from_random_weights_is_compared(photos, tmp_path):
+    options = OPTIONS | {"data.source": f"masks:{photos}", "finetune.epochs": 0, "scratch.epochs": 2}
+    with tiny_networks():
+        result = tfl.transfer(make_config(photos, tmp_path / "store", options), tmp_path / "run")
+    comparison = result.metrics["comparison"]
+    assert comparison["frozen"]["mean_iou"] == pytest.approx(result.metrics["test"]["mean_iou"])
+    assert 0 < comparison["from_scratch"]["mean_iou"] < 1
+    assert "logit_adjustment" in json.loads((tmp_path / "run/scratch/metrics.json").read_text())["phases"]["finetune"]
 
 
 def test_stored_versions_come_with_the_masks_of_their_pixels(photos):
@@ -165,7 +175,7 @@ def test_an_image_with_a_pixel_that_is_not_finite_is_named_and_changes_nothing(c
 
 def test_the_command_of_the_page_trains_on_two_devices_as_on_one(tmp_path):
     """The one in docs/how-to/segmentation.md, with a network of three layers and fewer epochs."""
-    _, block = (block for block in blocks_of(ROOT / "docs/how-to/segmentation.md") if block.language == "sh")
+    _, block, *_ = (block for block in blocks_of(ROOT / "docs/how-to/segmentation.md") if block.language == "sh")
     (line,) = block.lines
     write_masks(tmp_path / "streets", COUNTS)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
