@@ -13,6 +13,7 @@ from torch_state import images, make_state
 
 import tfl
 from tfl.backbones.catalog import get_backbone_spec
+from tfl.backbones.names import parse_backbone
 from tfl.backbones.torch_files.known import find_network
 from tfl.backbones.torch_files.state import read_state
 from tfl.errors import InputError
@@ -149,3 +150,8 @@ def test_a_wrapped_state_dict_is_the_same(small, tmp_path):
     save_file({f"module.{name}": values for name, values in state_of("mobilenet_v2").items()}, wrapped)
     for one, other in zip(build(wrapped).get_weights(), build(small).get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_ranking_takes_it_by_its_name(small):
+    spec, alpha = parse_backbone(f"torch:{small}")
+    assert (spec.name, alpha) == (f"torch:mobilenet_v2@{small}", 1.0)

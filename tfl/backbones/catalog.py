@@ -191,11 +191,7 @@ def get_backbone_spec(name: str) -> BackboneSpec:
 
 
 def bert_of(name: str) -> BackboneSpec:
-    """Return the facts about the network in a folder, from its config.json and its tokenizer.
-
-    Raises:
-        InputError: the folder does not exist, or holds a network that tfl cannot build.
-    """
+    """Return the facts about the network in a folder, from its config.json and its tokenizer."""
     folder = find_folder(name)
     options = read_options(folder)
     tokenizer = read_tokenizer(folder, options)
@@ -226,11 +222,7 @@ def _load_bert(options: BertOptions, folder: Path, model: Any) -> None:
 
 
 def torch_network_of(name: str) -> BackboneSpec:
-    """Return the facts about the network whose weights are in a torch file.
-
-    Raises:
-        InputError: there is no such file, it cannot be read, or it holds a network that tfl cannot build.
-    """
+    """Return the facts about the network whose weights are in a torch file."""
     found = find_network(name)
     return BackboneSpec(
         f"{TORCH}{found.name}@{found.file}",

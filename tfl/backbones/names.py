@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tfl.backbones.catalog import BackboneSpec, get_backbone_spec, list_backbones
 from tfl.backbones.hf.folder import is_folder_name
+from tfl.config.torch_names import is_torch_name
 from tfl.errors import InputError
 
 AT_HAND = "at_hand"
@@ -27,7 +28,7 @@ def parse_backbone(text: str) -> tuple[BackboneSpec, float]:
         >>> spec.name, alpha
         ('MobileNetV2', 0.35)
     """
-    if is_folder_name(text.strip()):
+    if is_folder_name(text.strip()) or is_torch_name(text.strip()):
         return get_backbone_spec(text.strip()), 1.0
     found = _NAME.fullmatch(text.strip())
     if found is None:
