@@ -33,7 +33,11 @@ AUDIT = ["cleanlab>=2.9", "usearch>=2.26"]  # label errors; neighbours in large 
 SEARCH = ["optuna>=5.0"]
 DETECTION = ["faster-coco-eval>=1.8,<2"]  # average precision of boxes
 LABEL = ["scikit-activeml>=1.0"]  # which examples to label next
-EXTRAS = [*AUDIT, *BANDS, *FAST_CPU, *PARQUET, *EXPORT, *SERVE, *PHOTOS, *MLFLOW, *SEARCH, *LABEL, *DETECTION, *TEXT]
+TORCH = ["safetensors>=0.5"]  # files of torch weights; .pth files need torch, too
+EXTRAS = [
+    *(*AUDIT, *BANDS, *FAST_CPU, *PARQUET, *EXPORT, *SERVE, *PHOTOS),
+    *(*MLFLOW, *SEARCH, *LABEL, *DETECTION, *TEXT, *TORCH),
+]
 
 setup(
     name=VERSION["DISTRIBUTION"],
@@ -97,6 +101,7 @@ setup(
         "docs": DOCS,  # make docs
         "audit": AUDIT,  # tfl audit
         "search": SEARCH,  # tfl search
+        "torch": TORCH,  # backbone.name=torch:FILE
         "label": LABEL,  # tfl value --unlabelled
         "text": TEXT,  # --config.backbone.name=hf:FOLDER
         "detection": DETECTION,  # metrics of boxes

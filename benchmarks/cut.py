@@ -34,7 +34,7 @@ from absl import app, flags
 
 import tfl
 from tfl.features import StoredPhase
-from tfl.features.extract import PLAIN
+from tfl.features.view import PLAIN
 from tfl.models.cuts import Halves, split_frozen
 from tfl.training.update.fused_norm import fused_norms
 

@@ -14,11 +14,11 @@ from tfl.config import BackboneConfig, DataConfig, FinetuneConfig, SegmentationC
 
 
 def get_config() -> TransferConfig:
-    """Solve the head of every position on the frozen network."""
+    """Solve the head of every position on the frozen network; with finetune.epochs=20 train all from there."""
     return TransferConfig(
-        data=DataConfig(source="masks:streets", image_size=480, augmentation="none"),
+        data=DataConfig(source="masks:streets", image_size=480, batch_size=4),
         backbone=BackboneConfig(name="MobileNetV2", alpha=0.35),
         task=TaskConfig(name="segmentation"),
         segmentation=SegmentationConfig(ignore_label=255),
-        finetune=FinetuneConfig(epochs=0),
+        finetune=FinetuneConfig(epochs=0, unfreeze="all", learning_rate=4e-4),
     )

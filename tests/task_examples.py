@@ -43,7 +43,6 @@ class TaskExample:
         predicted: from an entry of the response to `:predict` to the same.
         read: from the rows of predictions.csv, the file of each and the model file to truth and scores, for maps, which
             the table does not hold; None: the columns have them.
-        trains: whether networks can be fine-tuned for it.
     """
 
     draw: Callable[[np.random.Generator, int], tuple[np.ndarray, np.ndarray]]
@@ -62,7 +61,6 @@ class TaskExample:
         zip(entry["class_names"], entry["probabilities"], strict=True)
     )
     read: Callable[[Sequence[dict[str, str]], Sequence[Path], Path], tuple[Truth, np.ndarray]] | None = None
-    trains: bool = True
 
 
 def draw_classes(names: Sequence[str]) -> Callable[[np.random.Generator, int], tuple[np.ndarray, np.ndarray]]:
@@ -249,7 +247,6 @@ TASKS: dict[str, TaskExample] = {
         told=tell_areas,
         predicted=predict_areas,
         read=read_maps,
-        trains=False,
     ),
 }
 

@@ -8,7 +8,9 @@ import warm
 from masks import write_masks
 from option_runs import Shown, make_config, tiny_networks, watch, write_photos
 from PIL import Image
+from safetensors.numpy import save_file
 from tiny_tfds import write_tfds
+from torch_state import make_state
 
 import tfl
 from tfl import tracking
@@ -19,6 +21,7 @@ from tfl.tracking import TrackedRun, Tracker
 ROOT = Path(__file__).resolve().parent.parent
 
 TUNED = {"finetune.epochs": 2, "probe.solver": "none", "finetune.learning_rate": 1e-3}  # always kept
+TORCH = {"backbone.name": "torch:TORCH", "backbone.weights": "imagenet"}
 SGD = TUNED | {"finetune.optimizer": "sgd", "finetune.unfreeze": "all"}
 STAGED = TUNED | {"finetune.unfreeze": "2"}
 PRETRAINED = {"pretrain.source": "folder:OTHER", "pretrain.epochs": 1}
@@ -52,6 +55,7 @@ EFFECTS = {
     "backbone.name": ({}, "VGG16", "weights"),
     "backbone.alpha": ({}, 0.5, "weights"),
     "backbone.weights": ({}, "RUN", "weights"),
+    "backbone.torch_name": (TORCH, "efficientnet_lite0", "weights"),
     "pretrain.source": ({"pretrain.epochs": 1}, "folder:OTHER", "weights"),
     "pretrain.method": (PRETRAINED, "barlow_twins", "weights"),
     "pretrain.epochs": (PRETRAINED, 2, "files"),
@@ -212,6 +216,21 @@ def write_channels(folder):
     return folder
 
 
+def write_torch(file):
+    """Write the weights of a small EfficientNet."""
+    shapes = {"conv_stem.weight": (8, 3, 3, 3), "conv_head.weight": (16, 8, 1, 1)}
+    for block, names in (("blocks.0.0", ("conv_dw", "conv_pw")), ("blocks.1.0", ("conv_pw", "conv_dw", "conv_pwl"))):
+        for place, name in enumerate(names, start=1):
+            shapes[f"{block}.{name}.weight"] = (8, 1, 3, 3) if name == "conv_dw" else (8, 8, 1, 1)
+            shapes |= norm(f"{block}.bn{place}", 8)
+    save_file(make_state({**shapes, **norm("bn1", 8), **norm("bn2", 16)}, {}), file)
+    return file
+
+
+def norm(name, channels):
+    return {f"{name}.{role}": (channels,) for role in ("weight", "bias", "running_mean", "running_var")}
+
+
 def write_table(photos, table):
     """A table of photos with their folder as "label", and whether their number is odd as "other"."""
     files = sorted(photos.glob("*/*"))
@@ -238,6 +257,7 @@ def sources(tmp_path_factory):
         "TABLE": write_table(folder / "two", folder / "table.csv"),
         "TFDS": write_tfds(folder / "tfds", seed=3),
         "OTHER_TFDS": write_tfds(folder / "other_tfds", seed=4),
+        "TORCH": write_torch(folder / "tf_efficientnet_lite0.safetensors"),
         "RUN": folder / "run",
         "DECISIONS": folder / "decisions.csv",
         "GROUPS": folder / "groups.csv",
@@ -288,6 +308,6 @@ def _run(options, sources, workdir, capsys) -> Shown:
 
 def _place(value, sources):
     for name, path in sources.items():
-        if value in (name, f"folder:{name}", f"csv:{name}", f"masks:{name}"):
+        if value in (name, f"folder:{name}", f"csv:{name}", f"masks:{name}", f"torch:{name}"):
             return value.replace(name, str(path))
     return value

@@ -43,6 +43,7 @@ VALUES = {  # some are refused alone, some with others
     "backbone.name": ("VGG16", "mobilenet", "MobileNett"),
     "backbone.alpha": (0.25, 0.5, 2.0),
     "backbone.weights": ("imagenetz", "NONE"),
+    "backbone.torch_name": ("resnet50", "a/b"),
     "pretrain.source": ("folder:OTHER", "folder:nowhere"),
     "pretrain.method": ("barlow_twins", "simclr"),
     "pretrain.epochs": (1, 2),

@@ -14,7 +14,9 @@ from texts import FOLDER, TINY
 
 import tfl
 from tfl.backbones import find_stages, get_backbone_spec
+from tfl.backbones.entries import backbone_of, label_of
 from tfl.backbones.hf.bert import hidden_states
+from tfl.backbones.names import parse_backbone
 from tfl.errors import InputError
 from tfl.inputs.text.wordpiece import WordPiece
 
@@ -156,6 +158,12 @@ def test_a_folder_with_tokenizer_json_alone(folder):
 def test_a_folder_that_does_not_exist():
     with pytest.raises(InputError, match="must name a folder that exists after 'hf:'"):
         get_backbone_spec(f"hf:{TINY}s")
+
+
+def test_the_name_of_a_folder_has_no_width():
+    spec, alpha = parse_backbone(f" hf:{TINY}")
+    assert (spec.name, alpha) == (f"hf:{TINY}", 1.0)
+    assert label_of(backbone_of(f"hf:{TINY}", "imagenet")) == f"hf:{TINY}"
 
 
 def test_weights_may_be_random():

@@ -11,6 +11,7 @@ import pytest
 from tfl.config import DataConfig, TransferConfig, value_of
 from tfl.config.listing import list_options
 from tfl.config.option import Between, Checked, OneOf, Switch, Text
+from tfl.config.torch_names import TORCH_NAME
 from tfl.config.values import (
     FOLDS,
     GROUP_PATTERN,
@@ -39,6 +40,7 @@ BREAKS = {
     TFDS_SPLITS: "trian=train",
     SPLIT: (0.5, 0.5),
     STRATEGY: "cpu:1",
+    TORCH_NAME: "a/b",
     UNITS: (64, 0),
     WINDOW: (2000.0, 1000.0),
 }  # a value that each rule refuses
@@ -160,6 +162,7 @@ FREE_TEXT = {
     "data.tfds_splits",
     "pretrain.source",
     "backbone.name",
+    "backbone.torch_name",
     "strategy",
 }  # each has a test of its own
 

@@ -12,8 +12,8 @@ from tfl.data import EpochFeed, load_data, load_source, make_dataset
 from tfl.data.index import read_splits
 from tfl.data.table.weights import normal_weights
 from tfl.errors import InputError
-from tfl.features.extract import PLAIN
 from tfl.features.reuse import StoredPhase
+from tfl.features.view import PLAIN
 from tfl.models.inference import Outputs
 from tfl.runs.evaluate import evaluate_workdir
 

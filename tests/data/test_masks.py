@@ -9,6 +9,7 @@ from tfl.data import load_data, load_source, make_dataset
 from tfl.data.masks.mask_file import read_values
 from tfl.data.masks.pairs import find_pairs
 from tfl.data.masks.table import read_names
+from tfl.data.pipeline import make_label_dataset
 from tfl.data.tree import read_tree
 from tfl.errors import InputError
 from tfl.inputs import get_input
@@ -216,3 +217,23 @@ def test_drawn_pictures_show_what_their_masks_say():
     pixels, mask = draw(np.random.default_rng(0))
     assert pixels[mask == 1].mean(axis=0).argmax() == 0
     assert pixels[mask == 2].mean(axis=0).argmax() == 2
+
+
+@pytest.mark.parametrize("augmentation", ["light", "rand"])
+def test_augmented_images_have_masks_that_moved_with_them(augmentation, tmp_path):
+    """The most frequent true class of the colours in an augmented picture, and the mask alone as in the batch."""
+    splits = load_data(
+        f"masks:{write_masks(tmp_path / 'a', {'train': 12, 'val': 1, 'test': 1})}", kind=IMAGE, ignore_label=VOID
+    )
+    options = {"image_size": 32, "augmentation": augmentation, "seed": 3, "epoch": 1, "batch_size": 16}
+    (batch,) = make_dataset(splits.source, splits.train, shuffle=False, **options)
+    (plain,) = make_dataset(splits.source, splits.train, image_size=32, batch_size=16)
+    (labels,) = make_label_dataset(splits.source, splits.train, **options)
+    np.testing.assert_array_equal(labels["label"], batch["label"])
+    np.testing.assert_array_equal(labels["id"], batch["id"])
+    pixels, masks = batch["input"].numpy().astype(float), batch["label"].numpy()
+    assert (masks != plain["label"].numpy()).mean() > 0.1
+    for image, mask in zip(pixels, masks, strict=True) if augmentation == "light" else ():
+        red, blue = image[:, :, 0] - image[:, :, 2] > 60, image[:, :, 2] - image[:, :, 0] > 60
+        assert np.mean(red[mask == 1]) > 0.8 and np.mean(blue[mask == 2]) > 0.8
+        assert np.mean((red | blue)[mask == 0]) < 0.1

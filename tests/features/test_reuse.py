@@ -8,7 +8,7 @@ import pytest
 
 import tfl
 from tfl.features import Extractor, StoredPhase, View, extract, is_worth_storing, make_feature_dataset
-from tfl.features.extract import PLAIN
+from tfl.features.view import PLAIN
 from tfl.models.cuts import split_frozen
 
 SIZE = 64

@@ -10,6 +10,7 @@ from option_runs import build_tiny
 
 import tfl
 from tfl.models.classifier import Metadata, before_logits, logits_layer, split_at_features
+from tfl.models.cuts import split_frozen
 from tfl.models.heads import HeadSpec
 
 
@@ -79,3 +80,17 @@ def test_the_file_is_loaded_by_plain_keras(tmp_path):
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
     np.testing.assert_allclose(np.load(tmp_path / "logits.npy"), model(IMAGES, training=False).numpy(), atol=1e-4)
     assert tfl.load_model(tmp_path / "model.keras").metadata == model.metadata
+
+
+@pytest.mark.parametrize(("what", "cut"), [("0", "head_features"), ("1", "relu2"), ("2", "relu1"), ("all", "")])
+def test_the_frozen_part_gives_all_that_the_stages_of_the_head_need(what, cut):
+    """Stage 1 is below the lowest stage of the head; what is above the cut reads nothing but its output."""
+    model = make_model()
+    tfl.unfreeze(model, what)
+    halves = split_frozen(model)
+    assert (halves.cut if halves is not None and halves.lower.weights else "") == cut
+    if cut:
+        both = halves.upper(halves.lower(IMAGES, training=False), training=False)
+        np.testing.assert_allclose(both, model(IMAGES, training=False), atol=1e-5)
+        again = split_frozen(halves.upper)  # a part of a model has a frozen part, too
+        assert again is None or not again.lower.weights

@@ -14,7 +14,9 @@ from typing import Any
 
 from tfl.backbones.hf.folder import PREFIX, BertOptions, find_folder, is_folder_name, read_options
 from tfl.backbones.hf.tokenizer import read_tokenizer
+from tfl.backbones.torch_files.known import find_network
 from tfl.config import CHOSEN_NAME
+from tfl.config.torch_names import TORCH, is_torch_name
 from tfl.errors import InputError
 from tfl.registry import did_you_mean, resolve
 
@@ -164,7 +166,7 @@ def get_backbone_spec(name: str) -> BackboneSpec:
 
     Args:
         name: as keras.applications spells it; upper and lower case are the same. Or "hf:FOLDER", see
-            `tfl.backbones.hf`.
+            `tfl.backbones.hf`; or "torch:FILE", see `tfl.backbones.torch_files`.
 
     Raises:
         InputError: there is no such network; the message suggests the nearest name.
@@ -175,6 +177,8 @@ def get_backbone_spec(name: str) -> BackboneSpec:
     """
     if is_folder_name(name):
         return bert_of(name)
+    if is_torch_name(name):
+        return torch_network_of(name)
     try:
         return _BY_NAME[resolve(name, _BY_NAME, "backbone.name")]
     except InputError as error:
@@ -219,6 +223,24 @@ def _load_bert(options: BertOptions, folder: Path, model: Any) -> None:
     from tfl.backbones.hf.bert import load_weights
 
     load_weights(options, folder, model)
+
+
+def torch_network_of(name: str) -> BackboneSpec:
+    """Return the facts about the network whose weights are in a torch file.
+
+    Raises:
+        InputError: there is no such file, it cannot be read, or it holds a network that tfl cannot build.
+    """
+    found = find_network(name)
+    return BackboneSpec(
+        f"{TORCH}{found.name}@{found.file}",
+        "torch",
+        image_size=found.image_size,
+        minimum_size=32,
+        num_features=found.num_features,
+        network=found.build,
+        load=found.load,
+    )
 
 
 def check_backbone(spec: BackboneSpec, image_size: int, alpha: float, weights: str) -> None:

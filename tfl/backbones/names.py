@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tfl.backbones.catalog import BackboneSpec, get_backbone_spec, list_backbones
+from tfl.backbones.hf.folder import is_folder_name
 from tfl.errors import InputError
 
 AT_HAND = "at_hand"
@@ -26,6 +27,8 @@ def parse_backbone(text: str) -> tuple[BackboneSpec, float]:
         >>> spec.name, alpha
         ('MobileNetV2', 0.35)
     """
+    if is_folder_name(text.strip()):
+        return get_backbone_spec(text.strip()), 1.0
     found = _NAME.fullmatch(text.strip())
     if found is None:
         raise InputError(f"`backbones` must be names such as MobileNetV2 or MobileNetV2:0.35. Received: {text!r}.")

@@ -15,6 +15,7 @@ from typing import Any
 import keras
 
 HEAD_PREFIX = "head_"
+ENTRANCES = (HEAD_PREFIX + "pool", HEAD_PREFIX + "features")  # the layers whose output is what a head gets
 _EXPANSION = 2.5  # inverted bottlenecks widen 3 to 6 times, an ordinary new stage at most twice
 
 
@@ -103,6 +104,21 @@ def find_cut_points(model: keras.Model) -> list[CutPoint]:
     """
     nodes = _backbone_nodes(model)
     return [_cut_point(nodes[position]) for position in _cut_positions(nodes) if position > 0]
+
+
+def find_crossings(model: keras.Model) -> list[CutPoint]:
+    """Return the points whose tensor is all that the layers above them need, also the layers of the head.
+
+    The head of a classifier only needs the output of the backbone, so these are all cut points, and the pooled
+    features. A head on the maps of several stages needs them all: then no cut point above the lowest of these stages
+    is a crossing, but the maps side by side are one.
+
+    Args:
+        model: as for `backbone_output`.
+    """
+    nodes, number = _nodes(model), len(_backbone_nodes(model))
+    found = [position for position in _cut_positions(nodes) if position > 0]
+    return [_cut_point(nodes[at]) for at in found if at < number or nodes[at].operation.name in ENTRANCES]
 
 
 def find_stages(model: keras.Model) -> list[Stage]:

@@ -37,6 +37,7 @@ from tfl.config.option import (
     Text,
     option,
 )
+from tfl.config.torch_names import TORCH_NAME
 from tfl.config.values import (
     FOLDS,
     SOURCE_OR_NONE,
@@ -66,6 +67,11 @@ class BackboneConfig:
     )
     alpha: float = option(1.0, Between(0.01, 10), "Width multiplier; MobileNet families only.")
     weights: str = option("imagenet", Place("a file, a tfl workdir", ("imagenet", "none")), "Weights to start from.")
+    torch_name: str = option(
+        "",
+        TORCH_NAME,
+        "Name in torchvision or timm of the network of torch:FILE; empty: as the file says.",
+    )
 
 
 @dataclasses.dataclass

@@ -24,6 +24,7 @@ from tfl.config.sections import (
     SegmentationConfig,
     TaskConfig,
 )
+from tfl.config.torch_names import with_torch_name
 from tfl.config.values import STRATEGY
 from tfl.errors import InputError
 
@@ -82,6 +83,7 @@ class TransferConfig:
             'mixed_bfloat16'
         """
         config = check_options(self)
+        config.backbone.name = with_torch_name(config.backbone.name, config.backbone.torch_name)
         _check_together(config)
         return config
 

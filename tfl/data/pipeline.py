@@ -1,7 +1,7 @@
 """Make batches from the rows of a source: read, decode, augment, resize and batch, in parallel, in a fixed order."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,11 @@ from tfl.data.source import Source
 from tfl.data.tree import describe_ignored, is_junk, read_tree
 from tfl.errors import BadExampleError, InputError
 from tfl.files.writing import expand_home
-from tfl.inputs import Input, Scanned
+from tfl.inputs import Geometry, Input, Scanned
 from tfl.inputs.scan import scan_files
 from tfl.inputs.seeds import example_seed
+
+_Prepare = Callable[..., dict[str, tf.Tensor]]
 
 SHUFFLE_BUFFER = 2048  # undecoded examples; streams only
 
@@ -65,25 +67,7 @@ def make_dataset(
     if epoch is not None and shuffle and source.has_random_access:
         rows = epoch_order(np.asarray(rows, np.int64), seed, epoch)
     rows, again = split_draws(rows)
-    with tf.device("CPU"):
-        seeds = tf.constant(source.index.seeds if epoch is not None else (), tf.int64)
-        weights = tf.constant(source.index.weights)
-
-    kind = source.kind.sized(image_size)
-
-    def prepare(example: dict[str, tf.Tensor], repeat: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
-        if epoch is None or augmentation == "none":  # no seeds: they cost as much as decoding a small image
-            prepared = kind.prepare(example["input"])
-        else:
-            own_seed = example_seed(seed, epoch, tf.gather(seeds, example["id"]))
-            if repeat is not None:
-                again_seed = tf.random.experimental.stateless_fold_in(own_seed, repeat)
-                own_seed = tf.where(repeat > 0, again_seed, own_seed)
-            prepared = kind.augment(example["input"], augmentation, own_seed)
-        weight = tf.gather(weights, example["id"]) if weights.shape[0] else tf.ones(())
-        label = source.prepare_label(example["label"], image_size)
-        return {"input": prepared, "label": label, "id": example["id"], "weight": weight}
-
+    prepare = _preparing(source, image_size, augmentation, seed, epoch)
     dataset = source.examples(rows)
     if again.any():
         dataset = tf.data.Dataset.zip(dataset, tf.data.Dataset.from_tensor_slices(again))
@@ -94,18 +78,62 @@ def make_dataset(
     return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
-def make_label_dataset(source: Source, rows: np.ndarray, *, image_size: int, batch_size: int) -> tf.data.Dataset:
-    """Make batches of labels alone, in the order of `rows`, as `make_dataset` prepares them.
+def _preparing(source: Source, image_size: int, augmentation: str, seed: int, epoch: int | None) -> _Prepare:
+    """Return a function from an example of a source, and the number of its draw, to an element of a batch."""
+    with tf.device("CPU"):
+        seeds = tf.constant(source.index.seeds if epoch is not None else (), tf.int64)
+        weights = tf.constant(source.index.weights)
+
+    kind = source.kind.sized(image_size)
+
+    def augment(example: dict[str, tf.Tensor], repeat: tf.Tensor | None) -> tuple[tf.Tensor, Geometry | None]:
+        if epoch is None or augmentation == "none":  # no seeds: they cost as much as decoding a small image
+            return kind.prepare(example["input"]), None
+        own_seed = example_seed(seed, epoch, tf.gather(seeds, example["id"]))
+        if repeat is not None:
+            again_seed = tf.random.experimental.stateless_fold_in(own_seed, repeat)
+            own_seed = tf.where(repeat > 0, again_seed, own_seed)
+        if source.labels_have_places:
+            return kind.augment_with_places(example["input"], augmentation, own_seed)
+        return kind.augment(example["input"], augmentation, own_seed), None
+
+    def prepare(example: dict[str, tf.Tensor], repeat: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+        prepared, places = augment(example, repeat)
+        weight = tf.gather(weights, example["id"]) if weights.shape[0] else tf.ones(())
+        label = source.prepare_label(example["label"], image_size, places)
+        return {"input": prepared, "label": label, "id": example["id"], "weight": weight}
+
+    return prepare
+
+
+def make_label_dataset(
+    source: Source,
+    rows: np.ndarray,
+    *,
+    image_size: int,
+    batch_size: int,
+    augmentation: str = "none",
+    seed: int = 0,
+    epoch: int | None = None,
+) -> tf.data.Dataset:
+    """Make batches of labels alone, in the order of `rows`, as `make_dataset` prepares them with the same arguments.
+
+    Labels of augmented examples need the examples, too: they are read again.
 
     Returns:
         Dataset of {"label", "id": int64 (B,)}.
     """
+    rows = np.asarray(rows, np.int64)
+    prepare_all = _preparing(source, image_size, augmentation, seed, epoch)
 
-    def prepare(row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return row | {"label": source.prepare_label(row["label"], image_size)}
+    def prepare(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        if "input" not in example:
+            return example | {"label": source.prepare_label(example["label"], image_size)}
+        return {name: value for name, value in prepare_all(example).items() if name in ("label", "id")}
 
-    dataset = source.labels(np.asarray(rows, np.int64)).map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
-    return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    is_moved = epoch is not None and augmentation != "none" and source.labels_have_places
+    examples = source.examples(rows) if is_moved else source.labels(rows)
+    return examples.map(prepare, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
 def make_prediction_dataset(

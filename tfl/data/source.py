@@ -14,7 +14,7 @@ from tfl import progress
 from tfl.data.index import Index
 from tfl.data.label_formats import LabelFormat
 from tfl.errors import InputError
-from tfl.inputs import Input
+from tfl.inputs import Geometry, Input
 from tfl.registry import appearance, natural_key, normal_name
 
 
@@ -59,6 +59,8 @@ class Source(abc.ABC):
     peaks: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
     # Whether `examples` can return any rows in any order. A stream returns its rows in its own order.
     has_random_access = True
+    # Whether a label says where something is, as a mask and boxes do: augmentation then changes the label, too.
+    labels_have_places = False
 
     @abc.abstractmethod
     def examples(self, rows: np.ndarray) -> tf.data.Dataset:
@@ -79,12 +81,14 @@ class Source(abc.ABC):
         """
         return tf.data.Dataset.from_tensor_slices({"label": self.index.labels[rows], "id": rows})
 
-    def prepare_label(self, label: tf.Tensor, size: int) -> tf.Tensor:
+    def prepare_label(self, label: tf.Tensor, size: int, places: Geometry | None = None) -> tf.Tensor:
         """Return the label that belongs to a prepared example; runs in a graph.
 
         Args:
             label: from `examples` or `labels`.
             size: of the prepared example, see `Input.size`.
+            places: what augmentation did to the places of the example, if `labels_have_places`; None: it was only
+                resized.
         """
         return label
 

@@ -8,7 +8,7 @@ from tfl.evaluation.calibration import (
     describe_calibration,
     reliability_bins,
 )
-from tfl.evaluation.choice import Choice, compare_losses
+from tfl.evaluation.choice import Choice, compare_losses, compare_phases
 from tfl.evaluation.conformal import ConformalSets, fit_conformal
 from tfl.evaluation.evaluation import Evaluation
 from tfl.evaluation.headline import SMALL_TEST, balanced_text, examples_to_tell_apart, headline_text, needed_text
@@ -41,6 +41,7 @@ __all__ = [
     "calibration_error",
     "choose_dont_know",
     "compare_losses",
+    "compare_phases",
     "compare_predictions",
     "confidences",
     "confusion_matrix",

@@ -91,10 +91,20 @@ def compare_predictions(first: Predictions, second: Predictions, seed: int = 0) 
     return Comparison(headline, own, other, own - other, low, high, better, worse, test, p_value)
 
 
-def paired_interval(first: Predictions, second: Predictions, metric: str, seed: int = 0) -> tuple[float, float]:
-    """Return the 95 % interval of the difference first - second of a metric; both tables are resampled together."""
+def paired_interval(
+    first: Predictions, second: Predictions, metric: str, seed: int = 0, weights: np.ndarray | float = 1.0
+) -> tuple[float, float]:
+    """Return the 95 % interval of the difference first - second of a metric; both tables are resampled together.
+
+    Args:
+        first: predictions of one model; its groups count.
+        second: predictions of the other model, in the same order.
+        metric: its name.
+        seed: of the bootstrap.
+        weights: `(N,)`, of the examples, with mean 1.
+    """
     statistics = [table.task.statistic(table.logits, table.labels) for table in (first, second)]
-    drawn = draw_counts(len(first), NUM_RESAMPLES, seed, first.groups)
+    drawn = (counts * weights for counts in draw_counts(len(first), NUM_RESAMPLES, seed, first.groups))
     differences = [statistics[0](counts)[metric] - statistics[1](counts)[metric] for counts in drawn]
     interval = percentiles(np.concatenate(differences), LEVEL)
     if interval is None:

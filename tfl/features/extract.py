@@ -19,6 +19,7 @@ from tfl.features.shards import estimate_bytes
 from tfl.features.shelf import Shelf
 from tfl.features.speed import Speed, SpeedMeter
 from tfl.features.store import FeatureStore
+from tfl.features.view import PLAIN, View, drawn_as
 from tfl.files.room import StoreFullError, human_size
 from tfl.models.inference import Outputs
 from tfl.progress import say, track
@@ -26,30 +27,6 @@ from tfl.progress import say, track
 BATCH = 32  # on a CPU larger batches are slower, and a last batch that is not full costs as much as a full one
 SHARD_ROWS = 1024
 SHARD_BYTES = 64 * 2**20  # so a shard of large activations has fewer rows
-
-
-@dataclasses.dataclass(frozen=True)
-class View:
-    """One augmented version of every image; stateless, so the same view always gives the same pixels.
-
-    Attributes:
-        augmentation: "light", "shift", "rand", "trivial" or "erase".
-        seed: seed of the augmentation.
-        number: number of the version, from 0; it corresponds to the epoch of training.
-
-    Example:
-        >>> extractor = tfl.Extractor(lower, splits.source, 224)
-        >>> features = extractor(splits.train, views=[None, View("light", seed=0, number=0)])
-        >>> len(features.values) == 2 * len(splits.train)
-        True
-    """
-
-    augmentation: str
-    seed: int
-    number: int
-
-
-PLAIN: tuple[View | None, ...] = (None,)
 
 
 class Extractor:
@@ -264,10 +241,8 @@ class Extractor:
             rows,
             image_size=self.image_size,
             batch_size=BATCH,
-            augmentation=view.augmentation if view else "none",
-            seed=view.seed if view else 0,
-            epoch=view.number if view else None,
             shuffle=False,
+            **drawn_as(view),
         )
         meter = SpeedMeter(self._take_speed, time.perf_counter())
         for batch in track(dataset, description, len(rows), self.source.kind.noun, scale=BATCH):

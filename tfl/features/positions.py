@@ -1,6 +1,7 @@
 """Positions of maps as the rows of a head that is solved: their features, and what the masks say about them."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Self
 
 import keras
@@ -10,14 +11,11 @@ import tensorflow as tf
 from tfl.data import Source
 from tfl.data.pipeline import make_label_dataset
 from tfl.features.extract import BATCH
-from tfl.features.probe import HeadSolution
-from tfl.features.rows import read_blocks
+from tfl.features.view import PLAIN, View, drawn_as
 from tfl.models.classifier import before_logits
 from tfl.models.inference import Outputs
-from tfl.tasks.regions import iou, mean_of_known
 
 MOST_ELEMENTS = 2**23  # in the rows of a head that is solved: 24,000 positions of MobileNetV2, in a few seconds
-ADJUSTMENTS = (0.0, 0.2, 0.4, 0.6, 0.8)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +72,13 @@ class WidenedRows:
 
 
 def rows_of_positions(
-    outputs: Outputs, source: Source, model: keras.Model, *, most: int = MOST_ELEMENTS, seed: int = 0
+    outputs: Outputs,
+    source: Source,
+    model: keras.Model,
+    *,
+    views: Sequence[View | None] = PLAIN,
+    most: int = MOST_ELEMENTS,
+    seed: int = 0,
 ) -> SolverRows:
     """Return one row for each of some positions of maps, drawn at random if there are many.
 
@@ -83,9 +87,10 @@ def rows_of_positions(
     have the same logits. Neighbours are so alike that a part of the positions says nearly the same.
 
     Args:
-        outputs: maps of some examples, with their rows in the index as ids.
+        outputs: maps of some examples, with their rows in the index as ids: all of the first version first.
         source: of the examples.
         model: with a head on maps.
+        views: the versions of the examples.
         most: numbers in all rows together.
         seed: of the draw.
     """
@@ -95,46 +100,18 @@ def rows_of_positions(
     positions = np.arange(total)
     if total > room:
         positions = np.sort(np.random.default_rng(seed).choice(total, room, replace=False))
-    batches = make_label_dataset(source, outputs.ids, image_size=size, batch_size=BATCH)
-    shares = np.concatenate([_shares(batch["label"], grid, num_classes).reshape(-1, num_classes) for batch in batches])
-    shares = shares[positions]
+    shares = np.concatenate(
+        [
+            _shares(batch["label"], grid, num_classes).reshape(-1, num_classes)
+            for view, ids in zip(views, np.split(outputs.ids, len(views)), strict=True)
+            for batch in make_label_dataset(source, ids, image_size=size, batch_size=BATCH, **drawn_as(view))
+        ]
+    )[positions]
     counts = shares.sum(axis=1)
     shares = np.where(counts[:, None] > 0, shares / np.maximum(counts, 1e-12)[:, None], 1.0 / num_classes)
     rows = WidenedRows(outputs.values, widen, positions)
     ids = outputs.ids[positions // (grid[0] * grid[1])]
     return SolverRows(rows, shares.astype(np.float32), ids, counts.astype(np.float64))
-
-
-def choose_adjustment(head: HeadSolution, train: SolverRows, held_out: SolverRows) -> tuple[float, HeadSolution]:
-    """Choose how much more often a head decides for rare classes, by the mean IoU of held-out positions.
-
-    The most probable class of a pixel makes the fewest errors. But the mean IoU counts every class the same, and a rare
-    class that is never the most probable one has the IoU 0. So tau times the logarithm of the frequency of each class
-    is taken from the logits.
-
-    Args:
-        head: that was solved.
-        train: the rows that it was solved on: their classes have the frequencies.
-        held_out: the rows that choose.
-
-    Returns:
-        tau, the best one of `ADJUSTMENTS`, and the head with other biases.
-
-    Reference:
-        Menon et al. 2021, Long-tail learning via logit adjustment, arXiv:2007.07314.
-    """
-    frequencies = train.weights @ train.labels if train.weights is not None else train.labels.sum(axis=0)
-    logarithms = np.log(np.maximum(frequencies / frequencies.sum(), 1e-12))
-    pixels = held_out.labels * (1.0 if held_out.weights is None else held_out.weights[:, None])
-    confusion = np.zeros((len(ADJUSTMENTS), *(2 * head.bias.shape)))
-    for rows, block in read_blocks(held_out.values, slice(0, len(held_out))):
-        logits = head.logits(block)
-        for number, tau in enumerate(ADJUSTMENTS):
-            decided = np.eye(len(head.bias))[(logits - tau * logarithms).argmax(axis=1)]
-            confusion[number] += pixels[rows].T @ decided
-    best = int(np.nanargmax(mean_of_known(iou(confusion))))
-    tau = ADJUSTMENTS[best]
-    return tau, dataclasses.replace(head, bias=head.bias - tau * (logarithms - logarithms.mean()))
 
 
 def _shares(masks: tf.Tensor, grid: tuple[int, int], num_classes: int) -> np.ndarray:

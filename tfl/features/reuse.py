@@ -1,6 +1,5 @@
 """Train the layers above a cut on stored activations: the batches, and whether storing saves time."""
 
-import functools
 import math
 import time
 from collections.abc import Sequence
@@ -9,10 +8,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfl.data import Source
 from tfl.data.index import Index
 from tfl.data.order import epoch_order, split_draws
+from tfl.data.pipeline import make_label_dataset
 from tfl.distribution.shares import make_shares
-from tfl.features.extract import PLAIN, Extractor, View
+from tfl.features.extract import Extractor
+from tfl.features.view import PLAIN, View, drawn_as
 from tfl.files.room import human_size
 from tfl.models.inference import Outputs
 from tfl.progress import say
@@ -49,6 +51,29 @@ def make_feature_dataset(
     return batches.map(gather).prefetch(2)
 
 
+def with_labels(
+    batches: tf.data.Dataset,
+    source: Source,
+    rows: np.ndarray,
+    *,
+    image_size: int,
+    batch_size: int,
+    view: View | None = None,
+) -> tf.data.Dataset:
+    """Return batches of features with the labels of their examples as the source prepares them, such as masks.
+
+    Args:
+        batches: from `make_feature_dataset`, in the order of `rows`.
+        source: of the examples.
+        rows: of the examples in the index.
+        image_size: of a prepared example.
+        batch_size: examples per batch.
+        view: the version of the examples; None: they are not augmented.
+    """
+    labels = make_label_dataset(source, rows, image_size=image_size, batch_size=batch_size, **drawn_as(view))
+    return tf.data.Dataset.zip(batches, labels).map(lambda batch, truth: batch | {"label": truth["label"]})
+
+
 class StoredPhase:
     """The training data of a phase that trains above a cut, as stored activations.
 
@@ -72,8 +97,8 @@ class StoredPhase:
         sampling: str = "uniform",
     ) -> None:
         self.classes = None if sampling == "uniform" else extractor.source.index.labels[rows].reshape(-1)
-        self.rows, self.num_views, self.batch_size, self.seed = rows, len(views), batch_size, seed
-        self.index = extractor.source.index
+        self.rows, self.views, self.batch_size, self.seed = rows, tuple(views), batch_size, seed
+        self.source, self.image_size = extractor.source, extractor.image_size
         self.features = extractor(rows, views, "activations of train")
         self.num_batches = math.ceil(len(rows) / batch_size)
 
@@ -83,17 +108,24 @@ class StoredPhase:
 
     def from_batch(self, epoch: int, start: int) -> tf.data.Dataset:
         """Return the batches of one epoch without the first `start`."""
-        return make_feature_dataset(self.features, self._order(epoch, start), self.batch_size, self.index)
+        return self._make(self._order(epoch, start), self.batch_size)
 
     def shares(self, epoch: int, start: int, mine: range, num_replicas: int) -> tf.data.Dataset:
         """Return the shares of some replicas in the batches of `from_batch`."""
-        make = functools.partial(make_feature_dataset, self.features, index=self.index)
-        return make_shares(self._order(epoch, start), self.batch_size, make, mine, num_replicas)
+        return make_shares(self._order(epoch, start), self.batch_size, self._make, mine, num_replicas)
+
+    def _make(self, order: np.ndarray, batch_size: int) -> tf.data.Dataset:
+        batches = make_feature_dataset(self.features, order, batch_size, self.source.index)
+        if not self.source.labels_have_places or not len(order):
+            return batches
+        version, places = np.divmod(order, len(self.rows))  # all of one version: no example is drawn again
+        size, view = self.image_size, self.views[version[0]]
+        return with_labels(batches, self.source, self.rows[places], image_size=size, batch_size=batch_size, view=view)
 
     def _order(self, epoch: int, start: int) -> np.ndarray:
         draws = epoch_order(np.arange(len(self.rows)), self.seed, epoch, self.classes)
         order, again = split_draws(draws[start * self.batch_size :])
-        return order + (epoch + again) % self.num_views * len(self.rows)
+        return order + (epoch + again) % len(self.views) * len(self.rows)
 
 
 def is_worth_storing(extractor: Extractor, rows: dict[str, np.ndarray], views: int, epochs: int) -> bool:

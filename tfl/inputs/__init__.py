@@ -11,6 +11,7 @@ from etils import epy
 
 with epy.lazy_api_imports(globals()):
     from tfl.inputs.batches import input_of
+    from tfl.inputs.geometry import Geometry
     from tfl.inputs.image.image_input import ImageInput
     from tfl.inputs.input import Input, Scanned
     from tfl.inputs.known import get_input, input_names, register_input

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfl.errors import BadExampleError, InputError
+from tfl.inputs.geometry import Geometry
 from tfl.inputs.measure import Measure
 from tfl.inputs.untrusted import Decoder, PlainDecoder, first_line
 
@@ -131,6 +132,16 @@ class Input(abc.ABC):
             seed: int64 `(2,)`; the same seed gives the same version.
         """
         return self.prepare(raw)
+
+    def augment_with_places(self, raw: tf.Tensor, name: str, seed: tf.Tensor) -> tuple[tf.Tensor, Geometry]:
+        """Return what `augment` gives, and what happened to the places of the original, so that masks can follow.
+
+        Raises:
+            InputError: examples of this kind have no places.
+        """
+        raise InputError(
+            f"`data.source` must have examples with places to move masks and boxes. Received: {self.name}."
+        )
 
     def encode(self, raw: tf.Tensor) -> bytes:
         """Return an example as the bytes of a file; `prepare` gives the same for both."""

@@ -5,7 +5,7 @@ import dataclasses
 
 import keras
 
-from tfl.backbones.stages import HEAD_PREFIX, find_cut_points, head_layers
+from tfl.backbones.stages import find_crossings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +42,7 @@ def split_frozen(model: keras.Model) -> Halves | None:
     """
     if not hasattr(model, "_nodes_by_depth") or len(model.inputs) != 1:
         return None
-    cuts = [(cut.name, cut.tensor) for cut in find_cut_points(model)]
-    cuts += [(layer.name, layer.output) for layer in head_layers(model) if layer.name == HEAD_PREFIX + "pool"]
+    cuts = [(cut.name, cut.tensor) for cut in find_crossings(model)]
     # If all layers below one point are frozen, so are the layers below every lower point: bisection works.
     frozen = bisect.bisect_left(cuts, True, key=lambda cut: _is_trained(keras.Model(model.input, cut[1])))
     if not frozen:

@@ -35,7 +35,7 @@ def continue_from_below(run: Run, extractor: Extractor) -> None:
     train_only(run.model, trained, options.batch_norm)
     halves = split_frozen(run.model)
     train_only(run.model, ())
-    if halves is None or not halves.lower.weights:
+    if halves is None or not halves.lower.weights or halves.lower.output is extractor.model.output:
         return
     below = run.extractor(halves.lower)
     if below.has_room(len(views) * len(train) + len(run.rows("validation"))):

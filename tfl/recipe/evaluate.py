@@ -8,7 +8,7 @@ from tfl.evaluation import (
     Choice,
     Evaluation,
     Predictions,
-    compare_losses,
+    compare_phases,
     fit_temperature,
     main_figures,
     slice_by_content,
@@ -19,6 +19,7 @@ from tfl.progress import say
 from tfl.recipe.baseline import measure_baseline
 from tfl.recipe.result import PhaseResult, predictions
 from tfl.recipe.run import Run
+from tfl.tasks import Task
 from tfl.training.contract.checks import check_agreement
 from tfl.workdir import write_json
 
@@ -28,7 +29,7 @@ SAMPLE = 8  # images for the check that the whole model agrees with its two part
 def keep_the_better(
     run: Run, probe: PhaseResult | None, tuned: PhaseResult | None
 ) -> tuple[PhaseResult, dict[str, Any]]:
-    """Keep fine-tuning if its validation loss is lower.
+    """Keep fine-tuning if its validation loss is lower, or 1 - headline for a task that is judged by its headline.
 
     Each phase is compared at its own temperature, the one that would be saved with its model. After cross-validation
     the frozen network's head is solved on all examples of train and validation, and fine-tuning has only those of
@@ -43,15 +44,21 @@ def keep_the_better(
         (only,) = [phase for phase in (probe, tuned) if phase is not None]
         return only, {}
     first, second = (run.as_learned(phase.validation) for phase in (tuned, probe))
-    choice = compare_losses(first, second, run.example_weights(first.ids))
+    choice = compare_phases(first, second, run.example_weights(first.ids))
     record = dataclasses.asdict(choice)  # metrics.json names the phases
     losses = {"finetune": record.pop("first"), "probe": record.pop("second"), "difference": choice.difference}
     is_better = choice.high < 0 if run.config.probe.folds else choice.difference < 0
-    _say_choice(choice, "calibrated validation loss" if run.task.has_temperature else "validation loss", kept=is_better)
+    _say_choice(choice, _loss_in_words(run.task), kept=is_better)
     if is_better:
         return tuned, losses | record
     run.model.set_weights(probe.weights)
     return probe, losses | record
+
+
+def _loss_in_words(task: Task) -> str:
+    if task.kept_by_headline:
+        return f"validation error 1 - {task.headline.noun}"
+    return "calibrated validation loss" if task.has_temperature else "validation loss"
 
 
 def _say_choice(choice: Choice, loss: str, *, kept: bool) -> None:

@@ -17,6 +17,7 @@ from tfl.models.freezing import learning_rate_multipliers, select_layers, train_
 from tfl.models.precision import computing_in
 from tfl.models.regularization import regularize
 from tfl.progress import say
+from tfl.recipe.adjustment import adjust_logits, shift_logits
 from tfl.recipe.below import why_not_once
 from tfl.recipe.budget import StopInTime
 from tfl.recipe.compiling import compile_tuning
@@ -44,12 +45,16 @@ def finetune(run: Run, probe: PhaseResult | None) -> PhaseResult | None:
     part = _part_to_reuse(run)
     if run.config.probe.folds and probe is not None:
         solve_on_train(run, probe)
+    if probe is not None and (adjusted := probe.record.get("logit_adjustment")):
+        shift_logits(run, adjusted)  # it is chosen again for the trained model
     start = run.model.get_weights()
     with run.standardized():
         contract = _train(run, part)
     record = {"unfrozen": options.unfreeze, "trainable_parameters": table.trainable}
     if run.config.probe.solver != "none":  # a head of random weights is no place to go back to
         record |= choose_place(run, part, start)
+    if run.task.stands_on == "map":
+        record["logit_adjustment"] = adjust_logits(run, part)
     return finish_phase(run, "finetune", record, contract, head_l2=head_l2, part=part)
 
 
@@ -128,7 +133,7 @@ def _fit(run: Run, trained: keras.Model, part: Part | None) -> keras.callbacks.H
         run.fill(extractor, run.rows("validation"))
         feed = StoredPhase(extractor, train, run.views() or PLAIN, data.batch_size, run.config.seed, options.sampling)
         held = extractor(run.rows("validation"), description="activations of validation")
-        validation = make_feature_dataset(held, np.arange(len(held)), BATCH)
+        validation = run.with_labels(make_feature_dataset(held, np.arange(len(held)), BATCH), held.ids)
     validation = run.weighted(validation)
     if run.units is not None:
         feed, validation = StandardizedFeed(feed, run.units), run.units.batches(validation)

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -11,14 +12,16 @@ import numpy as np
 from tfl.evaluation import Predictions
 from tfl.features import Extractor, ProbeResult, assign_head, choose_head, cross_validate_head
 from tfl.features.extract import BATCH
-from tfl.features.positions import SolverRows, choose_adjustment, rows_of_positions
+from tfl.features.positions import SolverRows, rows_of_positions
 from tfl.features.probe import solve_head as solve_one_head
 from tfl.features.rows import alone, fits_in_memory
+from tfl.features.view import PLAIN, View
 from tfl.models.classifier import logits_layer, split_at_features
 from tfl.models.freezing import train_only
 from tfl.models.inference import Outputs
 from tfl.models.regularization import Penalty, regularize
 from tfl.progress import say
+from tfl.recipe.adjustment import adjust_logits
 from tfl.recipe.below import continue_from_below
 from tfl.recipe.boxes import solve_boxes
 from tfl.recipe.plan import say_time
@@ -72,6 +75,8 @@ def solve_head(run: Run) -> PhaseResult | None:
     if run.task.stands_on == "boxes":
         solve = _solve_boxes
     head = solve(run, part.extractor)
+    if run.task.stands_on == "map" and len(run.rows("validation")):
+        head = dataclasses.replace(head, record=head.record | {"logit_adjustment": adjust_logits(run, part)})
     regularize(run.model, head_l2=head.l2)
     contract = promise.verify(penalty=Penalty(head_l2=head.l2))
     return finish_phase(run, "probe", head.record, contract, head_l2=head.l2, part=part, validation=head.validation)
@@ -98,13 +103,13 @@ def _features(run: Run, extractor: Extractor) -> tuple[Outputs, Outputs]:
     return train, run.features(extractor, run.rows("validation"), name="features of validation")
 
 
-def _targets(run: Run, outputs: Outputs) -> SolverRows:
+def _targets(run: Run, outputs: Outputs, views: Sequence[View | None] = PLAIN) -> SolverRows:
     """Return the rows that the head is solved on, with the labels that it learns.
 
     Values of a regression are standardised. A map gives a row for each of its positions.
     """
     if run.task.stands_on == "map":
-        rows = rows_of_positions(outputs, run.splits.source, run.model, seed=run.config.seed)
+        rows = rows_of_positions(outputs, run.splits.source, run.model, views=views, seed=run.config.seed)
         return rows.weighted(run.own_weights(rows.ids))
     labels = outputs.labels if run.units is None else run.units.standardize(outputs.labels)
     return SolverRows(outputs.values, labels, outputs.ids, run.own_weights(outputs.ids))
@@ -125,7 +130,7 @@ def _solve_linear_head(run: Run, extractor: Extractor) -> _Head:
     )
     views, train, validation = [None, *run.views()], run.rows("train"), run.rows("validation")
     if not len(validation):  # every example is for training, and λ is given
-        features = _targets(run, run.features(extractor, train, views, "features of train"))
+        features = _targets(run, run.features(extractor, train, views, "features of train"), views)
         head = solve_one_head(features.values, features.labels, weights=features.weights, **solve.keywords)
         return _take_head(run, ProbeResult(head, ()))
     few = fits_in_memory(len(views) * len(train), math.prod(extractor.shape))
@@ -136,7 +141,7 @@ def _solve_linear_head(run: Run, extractor: Extractor) -> _Head:
         own = extractor(run.share(train), views, "features of train")
         held = extractor(run.share(validation), description="features of validation")
         over_workers = run.workers.sum
-    fitted, judged = _targets(run, own), _targets(run, held)
+    fitted, judged = _targets(run, own, views), _targets(run, held)
     result = solve(
         fitted,
         judged,
@@ -144,12 +149,7 @@ def _solve_linear_head(run: Run, extractor: Extractor) -> _Head:
         validation_weights=judged.weights,
         over_workers=over_workers,
     )
-    if run.task.stands_on == "vector":
-        return _take_head(run, result)
-    adjustment, chosen = choose_adjustment(result.chosen, fitted, judged)
-    say(f"head: {adjustment:g} times the log frequency of each class is taken from its logits, by the mean IoU")
-    head = _take_head(run, dataclasses.replace(result, chosen=chosen))
-    return dataclasses.replace(head, record=head.record | {"logit_adjustment": adjustment})
+    return _take_head(run, result)
 
 
 def _cross_validate(run: Run, extractor: Extractor) -> _Head:

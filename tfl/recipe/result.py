@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfl.errors import InputError
 from tfl.evaluation import Predictions, predict
@@ -115,7 +116,7 @@ def predictions(run: Run, part: Part | None, split: str) -> tuple[Predictions, d
     """
     name, rows, labels = f"evaluate {split}", run.rows(split), run.splits.index.labels
     mine = run.workers.share(len(rows), BATCH)
-    table = _predict(run, part, rows[mine], name) if len(mine) else None
+    table = predict(*batches_of(run, part, rows[mine], name), run.task, name) if len(mine) else None
     ids = np.zeros(0, np.int64) if table is None else table.ids
     logits = (
         np.zeros((0, run.task.table_width(run.model.output_shape[-1])), np.float32) if table is None else table.logits
@@ -125,12 +126,20 @@ def predictions(run: Run, part: Part | None, split: str) -> tuple[Predictions, d
     return Predictions(ids, labels[ids], logits, run.task, groups), check_evaluation(ids, rows)
 
 
-def _predict(run: Run, part: Part | None, rows: np.ndarray, name: str) -> Predictions:
+def batches_of(run: Run, part: Part | None, rows: np.ndarray, name: str) -> tuple[keras.Model, tf.data.Dataset]:
+    """Return the model, or its upper part, and the batches of some examples that it takes, with their labels.
+
+    Args:
+        run: the run.
+        part: the two parts of the model, or None; see `PhaseResult`.
+        rows: of the examples in the index.
+        name: text beside the progress bar while the lower part runs.
+    """
     if part is None:
-        return predict(run.model, run.dataset(rows), run.task, name)
-    features = part.extractor(rows, description=name.replace("evaluate", "features of"))
+        return run.model, run.dataset(rows)
+    features = part.extractor(rows, description=f"features of {name.rpartition(' ')[2]}")
     batches = make_feature_dataset(features, np.arange(len(rows)), BATCH)
-    return predict(part.upper, run.with_labels(batches, features.ids), run.task, name)
+    return part.upper, run.with_labels(batches, features.ids)
 
 
 def _is_followed(run: Run, name: str) -> bool:

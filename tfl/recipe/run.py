@@ -11,12 +11,13 @@ import tensorflow as tf
 from tfl.build import make_extractor
 from tfl.config import TransferConfig
 from tfl.data import Splits, make_dataset
-from tfl.data.pipeline import make_label_dataset
 from tfl.distribution.strategy import make_strategy
 from tfl.distribution.workers import Workers
 from tfl.evaluation import Predictions
 from tfl.features import Extractor, View, open_store
-from tfl.features.extract import BATCH, PLAIN
+from tfl.features.extract import BATCH
+from tfl.features.reuse import with_labels
+from tfl.features.view import PLAIN
 from tfl.models.classifier import logits_layer
 from tfl.models.inference import Outputs
 from tfl.recipe.balance import Balance
@@ -79,11 +80,10 @@ class Run:
             batches: of `BATCH` examples, in the order of `rows`.
             rows: of the examples in the index.
         """
-        if self.task.stands_on == "vector":  # the index has the labels themselves
+        if not self.splits.source.labels_have_places:  # the index has the labels themselves
             return batches
         size = self.model.metadata.image_size
-        labels = make_label_dataset(self.splits.source, rows, image_size=size, batch_size=BATCH)
-        return tf.data.Dataset.zip(batches, labels).map(lambda batch, truth: batch | {"label": truth["label"]})
+        return with_labels(batches, self.splits.source, rows, image_size=size, batch_size=BATCH)
 
     def rows(self, split: str) -> np.ndarray:
         """Return the rows of one split in the index."""

@@ -158,8 +158,14 @@ class Facts:
         return float(self.evaluation.temperature)
 
     @property
+    def decided_by(self) -> str:
+        """What `phase_losses` are, in words: by them the better of two phases is kept."""
+        decides = self.task.kept_by_headline and self.metrics.choice.losses()
+        return f"1 - {self.task.headline.noun} on validation" if decides else "validation loss"
+
+    @property
     def phase_losses(self) -> dict[str, float]:
-        """The validation loss of each phase; with two phases, the loss at the phase's own temperature."""
+        """The validation loss of each phase; with two phases, what decided between them, see `decided_by`."""
         losses = {name: phase.validation["loss"] for name, phase in self.metrics.phases.items()}
         return losses | {name: loss for name, loss in self.metrics.choice.losses().items() if name in losses}
 

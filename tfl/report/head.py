@@ -124,7 +124,7 @@ def _kept(facts: Facts) -> Tile:
     names = {"probe": "Frozen backbone", "finetune": "Fine-tuned"}
     short_names = {"probe": "frozen", "finetune": "fine-tuned"}
     losses = [f"{figure(loss)} {short_names.get(name, name)}" for name, loss in facts.phase_losses.items()]
-    note = f"validation loss {', '.join(losses)}" if losses else ""
+    note = f"{facts.decided_by} {', '.join(losses)}" if losses else ""
     return Tile("What was kept", names.get(kept, spoken(kept)), note)
 
 

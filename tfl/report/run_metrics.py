@@ -40,6 +40,8 @@ class Phase:
 class PhaseChoice:
     """The validation losses that decided which phase was kept, each at the phase's own temperature.
 
+    For a task that is judged by its headline, such as segmentation, they are 1 - headline.
+
     Attributes:
         finetune: loss of the fine-tuned model; None if it is not recorded.
         probe: loss of the frozen model; None if it is not recorded.

@@ -191,7 +191,7 @@ def _reason(facts: Facts) -> str:
     losses = facts.metrics.choice.losses()
     if facts.metrics.kept == "probe" and len(losses) == 2 and losses["finetune"] < losses["probe"]:
         return ", because fine-tuning is not better by more than chance"
-    return ", because its validation loss is lower"
+    return f", because its {facts.decided_by} is lower"
 
 
 def _validation(phase: Phase, headline: str) -> str:

@@ -152,12 +152,13 @@ def _is_above_test(share: float, number: int, facts: Facts) -> bool:
 def _fine_tuning(facts: Facts) -> Iterator[Finding]:
     losses, choice = facts.phase_losses, facts.metrics.choice
     if {"probe", "finetune"} <= losses.keys():
-        numbers = f"validation loss {figure(losses['finetune'])} fine-tuned, {figure(losses['probe'])} frozen"
+        numbers = f"{facts.decided_by} {figure(losses['finetune'])} fine-tuned, {figure(losses['probe'])} frozen"
         known, is_certain = "", False
         if choice.low is not None and choice.high is not None:
             between, is_certain = f"{choice.low:+.3g} to {choice.high:+.3g}", choice.high < 0
             examples = facts.count(choice.num_examples)
-            known = f"; each at its own temperature, the difference on {examples} is {between}"
+            own = "each at its own temperature, " if facts.task.has_temperature else ""
+            known = f"; {own}the difference on {examples} is {between}"
         if facts.metrics.kept == "probe":
             yield Finding(
                 "advice",
@@ -175,7 +176,7 @@ def _fine_tuning(facts: Facts) -> Iterator[Finding]:
                 32,
                 f"Fine-tuning was kept, but its gain may be chance: {numbers}{known or f', on few {facts.nouns[1]}'}.",
             )
-    elif "probe" in losses and not facts.has_maps:
+    elif "probe" in losses:
         yield Finding(
             "advice",
             10,

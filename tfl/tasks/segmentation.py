@@ -52,6 +52,7 @@ class Segmentation(Task):
     output_kind = "one map of logits a class"
     stands_on = "map"
     sources: ClassVar[Mapping[str, str]] = {"masks": "masks:PATH", "csv": "csv:FILE with a column of masks"}
+    kept_by_headline = True
     further_outputs = (MASK,)
     agreement = "mask agreement"
     tolerance_factor = 10.0  # the largest difference of millions of scores is larger than that of a hundred

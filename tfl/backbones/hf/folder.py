@@ -157,7 +157,18 @@ def read_options(folder: Path) -> BertOptions:
     padding = values.get("pad_token_id", 0)
     if type(padding) is not int or not 0 <= padding < sizes["vocab_size"]:
         raise refuse(folder, f"pad_token_id of config.json must be the number of a piece, and is {padding!r}")
-    return BertOptions(*(sizes[name] for name in _SIZES), activation, float(epsilon), padding)
+    return BertOptions(
+        pieces=sizes["vocab_size"],
+        width=sizes["hidden_size"],
+        blocks=sizes["num_hidden_layers"],
+        heads=sizes["num_attention_heads"],
+        inner=sizes["intermediate_size"],
+        positions=sizes["max_position_embeddings"],
+        segments=sizes["type_vocab_size"],
+        activation=activation,
+        epsilon=float(epsilon),
+        padding=padding,
+    )
 
 
 def _size(folder: Path, values: dict[str, Any], name: str) -> int:

@@ -15,7 +15,7 @@ from tfl.data.label_formats import LabelFormat
 from tfl.data.masks.mask_file import ScannedMask, digest_of, read_values, scan_mask
 from tfl.data.masks.pairs import Alone, Pair, find_pairs
 from tfl.data.masks.rows import pairs_of_table
-from tfl.data.masks.table import MaskTable, make_table, read_names
+from tfl.data.masks.table import VOID, MaskTable, make_table, read_names
 from tfl.data.name_patterns import read_groups
 from tfl.data.quarantine import check_bad_fraction
 from tfl.data.reading import Reading
@@ -23,7 +23,7 @@ from tfl.data.source import Source
 from tfl.data.table.read import Table
 from tfl.data.tree import describe_ignored, read_tree
 from tfl.files.existing import existing_folder
-from tfl.inputs import Input, Scanned
+from tfl.inputs import Geometry, Input, Scanned
 from tfl.inputs.scan import scan_files
 
 
@@ -35,6 +35,8 @@ class MaskSource(FilesWithLabels):
         masks: path of the mask of each row.
         table: the classes.
     """
+
+    labels_have_places = True
 
     masks: tuple[str, ...] = ()
     table: MaskTable = dataclasses.field(default_factory=lambda: MaskTable((), (), -1, has_colours=False))
@@ -53,8 +55,13 @@ class MaskSource(FilesWithLabels):
         rows_of = tf.data.Dataset.from_tensor_slices((paths, digests, np.asarray(rows, np.int64)))
         return rows_of.map(read, num_parallel_calls=tf.data.AUTOTUNE)
 
-    def prepare_label(self, label: tf.Tensor, size: int) -> tf.Tensor:
-        """Return a mask at the size of the prepared image, uint8 `(size, size)`: of each pixel the nearest one."""
+    def prepare_label(self, label: tf.Tensor, size: int, places: Geometry | None = None) -> tf.Tensor:
+        """Return a mask at the size of the prepared image, uint8 `(size, size)`: of each pixel the nearest one.
+
+        Pixels that augmentation uncovers do not count.
+        """
+        if places is not None:
+            return places.move_mask(label, VOID)
         return tf.image.resize(label[:, :, None], (size, size), "nearest")[:, :, 0]
 
     def numbered_as(self, labels: LabelFormat, order: np.ndarray) -> "Source":

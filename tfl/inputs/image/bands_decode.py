@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from tfl.inputs.geometry import Geometry
+from tfl.inputs.image.augment import random_crop, random_flip
+
 _HEADER = 10  # bytes before the header of a .npy file of version 1
 
 
@@ -61,7 +64,7 @@ def resize_bands(values: tf.Tensor, size: int) -> tf.Tensor:
     return tf.image.resize(values, (size, size), method="bilinear", antialias=True)
 
 
-def augment_bands(values: tf.Tensor, size: int, name: str, seed: tf.Tensor) -> tf.Tensor:
+def augment_bands(values: tf.Tensor, size: int, name: str, seed: tf.Tensor) -> tuple[tf.Tensor, Geometry]:
     """Crop 70-100 % of the area, resize, flip (not with "shift"), and scale all channels by one factor of 0.8 to 1.2.
 
     Args:
@@ -69,12 +72,14 @@ def augment_bands(values: tf.Tensor, size: int, name: str, seed: tf.Tensor) -> t
         size: pixels per side of the result.
         name: "light" or "shift".
         seed: int64 (2,).
-    """
-    from tfl.inputs.image.augment import random_crop
 
+    Returns:
+        float32 (size, size, C), and what happened to its places.
+    """
     crop_seed, flip_seed, scale_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
-    values = resize_bands(random_crop(values, crop_seed), size)
+    part, places = random_crop(values, size, crop_seed)
+    values = resize_bands(part, size)
     if name == "light":
-        values = tf.image.stateless_random_flip_left_right(values, flip_seed)
+        values, places = random_flip(values, places, flip_seed)
     factor = tf.random.stateless_uniform((), scale_seed, 0.8, 1.2)
-    return tf.clip_by_value(values * factor, 0.0, 255.0)
+    return tf.clip_by_value(values * factor, 0.0, 255.0), places

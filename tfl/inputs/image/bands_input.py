@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfl.errors import BadImageError, InputError
+from tfl.inputs.geometry import Geometry
 from tfl.inputs.image.bands_decode import augment_bands, decode_bands, resize_bands, to_range
 from tfl.inputs.image.bands_files import (
     NPY,
@@ -80,11 +81,12 @@ class BandsInput(ImageInput):
         """
         return tf.ensure_shape(resize_bands(self._whole(raw), self.size), self.spec.shape)
 
-    def augment(self, raw: tf.Tensor, name: str, seed: tf.Tensor) -> tf.Tensor:
-        """Return an augmented version with the same shape; see `augment_bands`."""
+    def augment_with_places(self, raw: tf.Tensor, name: str, seed: tf.Tensor) -> tuple[tf.Tensor, Geometry]:
+        """Return an augmented version, and what happened to its places; see `augment_bands`."""
         if name == "none":
-            return self.prepare(raw)
-        return tf.ensure_shape(augment_bands(self._whole(raw), self.size, name, seed), self.spec.shape)
+            return self.prepare(raw), Geometry.whole(self.size)
+        values, places = augment_bands(self._whole(raw), self.size, name, seed)
+        return tf.ensure_shape(values, self.spec.shape), places
 
     def _whole(self, raw: tf.Tensor) -> tf.Tensor:
         return to_range(decode_bands(raw, self.channels) if raw.dtype == tf.string else raw, self.window)

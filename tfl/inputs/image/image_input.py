@@ -11,8 +11,9 @@ import tensorflow as tf
 
 from tfl.config import AUGMENTATIONS
 from tfl.errors import BadImageError, InputError
+from tfl.inputs.geometry import Geometry
 from tfl.inputs.image import photo_cache, scaled
-from tfl.inputs.image.augment import augment
+from tfl.inputs.image.augment import augment_with_places as augment
 from tfl.inputs.image.decode import FORMATS, decode_image, resize
 from tfl.inputs.image.depth import check_depths, describe_excess
 from tfl.inputs.image.endings import NOUN, may_be_image
@@ -82,9 +83,17 @@ class ImageInput(Input):
 
     def augment(self, raw: tf.Tensor, name: str, seed: tf.Tensor) -> tf.Tensor:
         """Return an augmented version with the same shape; see `tfl.inputs.image.augment`."""
+        return self.augment_with_places(raw, name, seed)[0]
+
+    def augment_with_places(self, raw: tf.Tensor, name: str, seed: tf.Tensor) -> tuple[tf.Tensor, Geometry]:
+        """Return an augmented version, and what happened to its places; see `tfl.inputs.image.augment`."""
         if name == "none":
-            return self.prepare(raw)
-        return augment(self._decode(raw)[0], self.size, name, seed)  # a random crop needs no exact edge
+            return self.prepare(raw), Geometry.whole(self.size)
+        pixels, margins = self._decode(raw)
+        image, places = augment(pixels, self.size, name, seed)  # a random crop needs no exact edge
+        return image, places if margins is None else places.within(
+            margins / tf.cast(tf.shape(pixels)[:2], tf.float32)[:, None]
+        )
 
     def _decode(self, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
         if self.scaled_decoding and raw.dtype == tf.string:

@@ -4,6 +4,7 @@ import math
 
 import tensorflow as tf
 
+from tfl.inputs.geometry import fill_from_nearest
 from tfl.inputs.luminance import LUMINANCE
 
 _GREY = 128.0  # fills the areas that rotations and shifts uncover
@@ -68,36 +69,32 @@ def solarize(image: tf.Tensor, threshold: int | tf.Tensor) -> tf.Tensor:
     return tf.where(image < tf.cast(threshold, tf.uint8), image, 255 - image)
 
 
-def rotate(image: tf.Tensor, degrees: float | tf.Tensor) -> tf.Tensor:
-    """Rotate around the centre, counter-clockwise; uncovered pixels are grey."""
+def rotation(image: tf.Tensor, degrees: float | tf.Tensor) -> tf.Tensor:
+    """Return the move for `affine` that rotates an image around its centre, counter-clockwise."""
     angle = tf.cast(degrees, tf.float32) * (math.pi / 180)
     cos, sin = tf.cos(angle), tf.sin(angle)
     center_y, center_x = tf.unstack((tf.cast(tf.shape(image)[:2], tf.float32) - 1) / 2)
     shift_x = center_x - cos * center_x + sin * center_y
     shift_y = center_y - sin * center_x - cos * center_y
-    return affine(image, (cos, -sin, shift_x, sin, cos, shift_y))
+    return as_move(cos, -sin, shift_x, sin, cos, shift_y)
 
 
-def affine(image: tf.Tensor, matrix: tuple[float | tf.Tensor, ...]) -> tf.Tensor:
+def as_move(*numbers: float | tf.Tensor) -> tf.Tensor:
+    """Return the six numbers of a move as one tensor, float32 `(6,)`."""
+    return tf.stack([tf.cast(number, tf.float32) for number in numbers])
+
+
+def affine(image: tf.Tensor, move: tf.Tensor) -> tf.Tensor:
     """Fill output pixel (x, y) from the nearest input pixel to (a x + b y + c, d x + e y + f); grey outside.
 
     Args:
         image: uint8 (H, W, 3).
-        matrix: (a, b, c, d, e, f).
+        move: float32 (6,): a to f; see `tfl.inputs.geometry.Geometry`.
 
     Returns:
         uint8 (H, W, 3).
     """
-    transform = tf.stack([*(tf.cast(value, tf.float32) for value in matrix), 0.0, 0.0])
-    moved = tf.raw_ops.ImageProjectiveTransformV3(
-        images=tf.cast(image, tf.float32)[None],
-        transforms=transform[None],
-        output_shape=tf.shape(image)[:2],
-        fill_value=_GREY,
-        interpolation="NEAREST",
-        fill_mode="CONSTANT",
-    )
-    return tf.cast(moved[0], tf.uint8)
+    return fill_from_nearest(image, move, tf.shape(image)[:2], _GREY)
 
 
 def _grey(image: tf.Tensor) -> tf.Tensor:

@@ -40,6 +40,7 @@ class TextInput(Input):
     """A text, UTF-8; `size` is the number of word pieces that a model takes, and the end of a longer text is cut off.
 
     Example:
+        >>> from tfl.inputs.text.wordpiece import wordpiece
         >>> rules = wordpiece(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "##ly"])
         >>> TextInput(size=6, tokenizer=rules.to_text()).prepare(tf.constant("Goodly good")).numpy().tolist()
         [2, 4, 5, 4, 3, 0]

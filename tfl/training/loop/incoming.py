@@ -80,7 +80,8 @@ def checked_feed(
     if isinstance(x, EpochFeed):  # its examples come from the pipeline, which checks them
         spec = x.source.kind.sized(x.image_size).spec
         check_inputs(spec.dtype, (None, *spec.shape), model, names[0])
-        check_labels(x.source.index.labels[x.rows], rule, f"{names[0]}.source")
+        if not x.source.labels_have_places:  # masks and boxes are read with the examples, and checked by their source
+            check_labels(x.source.index.labels[x.rows], rule, f"{names[0]}.source")
     elif isinstance(x, tf.data.Dataset):
         x = _guard(x, model, rule, names)
     elif callable(x) and not hasattr(x, "from_batch"):

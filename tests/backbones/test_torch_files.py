@@ -1,0 +1,151 @@
+"""Networks of torchvision and timm: the same logits as there, and one clear line for a file that cannot be used."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import save_file
+from torch_state import images, make_state
+
+import tfl
+from tfl.backbones.catalog import get_backbone_spec
+from tfl.backbones.torch_files.known import find_network
+from tfl.backbones.torch_files.state import read_state
+from tfl.errors import InputError
+
+ORACLES = Path(__file__).parents[1] / "oracles"
+ANSWERS = np.load(ORACLES / "torch_networks.npz")
+NETWORKS = sorted(name for name in ANSWERS.files if not name.endswith(" facts"))
+
+
+def state_of(name: str) -> dict[str, np.ndarray]:
+    facts = json.loads(str(ANSWERS[f"{name} facts"]))
+    return make_state(facts["shapes"], facts["moments"])
+
+
+def build(file: Path, size: int = 65) -> keras.Model:
+    return tfl.build_backbone(f"torch:{file}", image_size=size)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> Path:
+    file = tmp_path_factory.mktemp("torch") / "mobilenet_v2.safetensors"
+    save_file(state_of("mobilenet_v2"), file)
+    return file
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_logits_are_those_of_torch(name, tmp_path):
+    state, file = state_of(name), tmp_path / f"{name}-0123abcd.safetensors"
+    save_file(state, file)
+    features = np.asarray(build(file)(images(), training=False)).mean((1, 2))
+    if name.startswith("vgg"):
+        np.testing.assert_allclose(features, ANSWERS[name], atol=1e-4 * np.abs(ANSWERS[name]).max())
+        return
+    head = "fc" if "fc.weight" in state else "classifier.1" if "classifier.1.weight" in state else "classifier"
+    logits = features @ state[f"{head}.weight"].T + state[f"{head}.bias"]
+    expected = ANSWERS[name]
+    np.testing.assert_allclose(logits, expected, atol=1e-4 * np.abs(expected).max())
+    assert np.abs(expected[0] - expected[1]).max() > 0.02 * np.abs(expected).max()  # they depend on the picture
+
+
+def test_real_weights_of_timm_give_the_recorded_logits(shared):
+    folder = shared / "weights" / "timm_tf_efficientnet_lite0"
+    file = folder / "tf_efficientnet_lite0_f16.safetensors"
+    if not file.exists():
+        pytest.skip("the weights are not there")
+    with Image.open(shared / "data" / "imagenet_photos" / "parrot.jpg") as photo:
+        side = 0.875 * min(photo.size)
+        left, top = ((length - side) / 2 for length in photo.size)
+        box = (left, top, left + side, top + side)
+        pixels = np.asarray(photo.convert("RGB").crop(box).resize((224, 224), Image.Resampling.BILINEAR))
+    features = np.asarray(build(file, 224)(pixels[None], training=False)).mean((1, 2))
+    state = read_state(file)
+    logits = features @ state["classifier.weight"].T + state["classifier.bias"]
+    np.testing.assert_allclose(logits, np.load(folder / "parrot_logits_f16weights.npy")[None], atol=1e-3)
+    assert logits.argmax() == 88  # macaw
+
+
+def test_a_model_is_saved_and_opened_by_keras_alone(small, tmp_path):
+    model = tfl.build_classifier(build(small, 32), tfl.HeadSpec(3))
+    tfl.save_model(model, tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras", compile=False)
+    pixels = images()[:, :32, :32]
+    np.testing.assert_array_equal(np.asarray(again(pixels)), np.asarray(model(pixels)))
+
+
+def test_stages_and_freezing_work(small):
+    backbone = build(small, 64)
+    stages = tfl.find_stages(backbone)
+    assert [stage.resolution for stage in stages] == [32, 16, 8, 4, 2]
+    assert backbone.output_shape == (None, 2, 2, get_backbone_spec(f"torch:{small}").num_features)
+
+
+def without(state, *names):
+    return {key: values for key, values in state.items() if key not in names}
+
+
+FAULTS: dict[str, tuple[Any, str]] = {
+    "no such file": (None, "which does not exist"),
+    "another ending": (("weights.txt", b"x"), "with a file that ends with .safetensors, .pt"),
+    "not safetensors": (("weights.safetensors", b"\x00" * 100), "must name a whole safetensors file"),
+    "cut short": (("weights.safetensors", "half"), "must name a whole safetensors file"),
+    "empty": ({}, "without arrays"),
+    "another network": ({"a.weight": np.ones((2, 2), np.float32)}, "of a network that tfl builds, of the families"),
+    "NaN": (lambda s: s | {"features.0.0.weight": np.full((32, 3, 3, 3), np.nan, np.float32)}, "NaN or infinity in"),
+    "one array less": (lambda s: without(s, "features.5.conv.1.0.weight"), "must name a file with features.5.conv"),
+    "one array more": (lambda s: s | {"features.5.extra.weight": np.ones(3, np.float32)}, "belong to no layer"),
+    "a wrong size": (lambda s: s | {"features.0.1.bias": np.ones(3, np.float32)}, "whose arrays fit the network"),
+    "a wrong rank": (lambda s: s | {"features.0.0.weight": np.ones(3, np.float32)}, "an array of 4 dimensions"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_file_that_cannot_be_used_is_one_clear_line(fault, small, tmp_path):
+    given, message = FAULTS[fault]
+    file = tmp_path / "weights.safetensors"
+    if callable(given):
+        save_file(given(state_of("mobilenet_v2")), file)
+    elif isinstance(given, dict):
+        save_file(given, file)
+    elif given is not None:
+        file = tmp_path / given[0]
+        whole = small.read_bytes()
+        file.write_bytes(whole[: len(whole) // 2] if given[1] == "half" else given[1])
+    with pytest.raises(InputError, match=message) as caught:
+        build(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_pickle_is_read_by_torch_alone_or_refused(tmp_path):
+    (tmp_path / "resnet18.pth").write_bytes(b"cos\nsystem\n(S'touch /tmp/never'\ntR.")
+    with pytest.raises(InputError, match=r"torch must be installed|weights_only=True"):
+        build(tmp_path / "resnet18.pth")
+
+
+def test_the_name_of_the_network_is_asked_for_where_nothing_says_it(tmp_path):
+    file = tmp_path / "model.safetensors"
+    save_file(state_of("efficientnet_lite0"), file)
+    with pytest.raises(InputError, match=r"`backbone\.torch_name` must name the network"):
+        find_network(f"torch:{file}")
+    with pytest.raises(InputError, match="must name a network of the family of tf_efficientnet_lite0"):
+        find_network(f"torch:resnet50@{file}")
+    config = tfl.TransferConfig(backbone=tfl.BackboneConfig(name=f"torch:{file}", torch_name="tf_efficientnet_lite0"))
+    name = config.validate().backbone.name
+    assert name == f"torch:tf_efficientnet_lite0@{file}" and find_network(name).name == "tf_efficientnet_lite0"
+    (tmp_path / "config.json").write_text(
+        json.dumps({"architecture": "tf_efficientnet_lite0", "pretrained_cfg": {"mean": [0, 0, 0], "std": [1, 1, 1]}})
+    )
+    found = find_network(f"torch:{file}")
+    assert (found.name, found.mean, found.std) == ("tf_efficientnet_lite0", (0, 0, 0), (1, 1, 1))
+
+
+def test_a_wrapped_state_dict_is_the_same(small, tmp_path):
+    wrapped = tmp_path / "mobilenet_v2.safetensors"
+    save_file({f"module.{name}": values for name, values in state_of("mobilenet_v2").items()}, wrapped)
+    for one, other in zip(build(wrapped).get_weights(), build(small).get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
