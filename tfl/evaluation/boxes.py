@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfl.evaluation.analysis import Analysis, Examples
-from tfl.evaluation.intervals import NUM_RESAMPLES, percentiles
+from tfl.evaluation.intervals import NUM_RESAMPLES, known_or_none, named_ends
 from tfl.evaluation.predictions import Predictions
 from tfl.evaluation.resampling import draw_counts
 from tfl.evaluation.rows import KEY, from_json, rows_from_json
@@ -110,18 +110,19 @@ def measure_boxes(table: Predictions, class_names: Sequence[str], seed: int = 0)
     """
     boxes = Detections(table.logits)
     matches = boxes.matches()
-    drawn = [average_precisions(matches, counts)[:, :, 0].mean(axis=-1) for counts in _draws(table, seed)]
+    draws = draw_counts(len(table), NUM_RESAMPLES, seed, table.groups)
+    drawn = [average_precisions(matches, counts)[:, :, 0].mean(axis=-1) for counts in draws]
     whole = average_precisions(matches, np.ones((1, len(table))))[0, :, 0]
     objects, resampled = matches.objects[:, :, 0], np.concatenate(drawn)
     rows = tuple(
         BoxMetrics(
             name=name,
-            ap=_known(whole[number].mean()),
-            ap50=_known(whole[number, 0]),
+            ap=known_or_none(whole[number].mean()),
+            ap50=known_or_none(whole[number, 0]),
             num_objects=int(objects[:, number].sum()),
             num_examples=int((objects[:, number] > 0).sum()),
             curve=_points(matches, number),
-            **_ends(resampled[:, number]),
+            **named_ends(resampled[:, number]),
         )
         for number, name in enumerate(class_names)
     )
@@ -130,21 +131,8 @@ def measure_boxes(table: Predictions, class_names: Sequence[str], seed: int = 0)
     return BoxResult(rows, BoxErrors(**dict(zip(KINDS, errors, strict=True))))
 
 
-def _draws(table: Predictions, seed: int) -> Any:
-    return draw_counts(len(table), NUM_RESAMPLES, seed, table.groups)
-
-
 def _points(matches: Matches, number: int) -> tuple[CurvePoint, ...]:
     own = curve(matches, number)
     places = np.unique(np.linspace(0, len(own.scores) - 1, POINTS).round().astype(np.int64)) if len(own.scores) else []
     columns = (own.scores, own.recall, own.precision)
     return tuple(CurvePoint(*(float(column[place]) for column in columns)) for place in places)
-
-
-def _ends(values: np.ndarray) -> dict[str, float]:
-    ends = percentiles(values)
-    return {"low": ends[0], "high": ends[1]} if ends is not None and ends[0] < ends[1] else {}
-
-
-def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

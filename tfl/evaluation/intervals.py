@@ -53,6 +53,17 @@ def percentiles(values: np.ndarray, level: float = LEVEL) -> tuple[float, float]
     return float(low), float(high)
 
 
+def named_ends(values: np.ndarray) -> dict[str, float]:
+    """Return the ends of the middle 95 % of some values as "low" and "high"; {} if they are equal or not known."""
+    ends = percentiles(values)
+    return {"low": ends[0], "high": ends[1]} if ends is not None and ends[0] < ends[1] else {}
+
+
+def known_or_none(value: float) -> float | None:
+    """Return a number for JSON; None if it is not finite."""
+    return float(value) if np.isfinite(value) else None
+
+
 def wilson_interval(successes: int, trials: int, level: float = LEVEL) -> tuple[float, float]:
     """Return Wilson's interval of a proportion, which is also usable near 0 and 1 and for few trials.
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfl.evaluation.analysis import Analysis, Examples
-from tfl.evaluation.intervals import NUM_RESAMPLES, percentiles
+from tfl.evaluation.intervals import NUM_RESAMPLES, known_or_none, named_ends
 from tfl.evaluation.predictions import Predictions
 from tfl.evaluation.resampling import draw_counts
 from tfl.evaluation.rows import KEY, rows_from_json
@@ -67,11 +67,11 @@ def region_metrics(table: Predictions, class_names: Sequence[str], seed: int = 0
     return tuple(
         RegionMetrics(
             name=name,
-            iou=_known(value),
-            dice=_known(overlap),
+            iou=known_or_none(value),
+            dice=known_or_none(overlap),
             share=float(pixels / max(support.sum(), 1)),
             num_examples=int(count),
-            **_ends(drawn[:, number]),
+            **named_ends(drawn[:, number]),
         )
         for number, (name, value, overlap, pixels, count) in enumerate(rows)
     )
@@ -82,12 +82,3 @@ def _drawn_ious(table: Predictions, each: np.ndarray, seed: int) -> np.ndarray:
     flat, shape = each.reshape(len(each), -1), each.shape[1:]
     drawn = draw_counts(len(each), NUM_RESAMPLES, seed, table.groups)
     return np.concatenate([iou((counts @ flat).reshape(-1, *shape)) for counts in drawn])
-
-
-def _ends(values: np.ndarray) -> dict[str, float]:
-    ends = percentiles(values)
-    return {"low": ends[0], "high": ends[1]} if ends is not None and ends[0] < ends[1] else {}
-
-
-def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

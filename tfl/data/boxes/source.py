@@ -20,7 +20,7 @@ from tfl.data.quarantine import check_bad_fraction
 from tfl.data.reading import Reading
 from tfl.data.source import Source, check_distinct
 from tfl.errors import InputError
-from tfl.inputs import Input, Scanned
+from tfl.inputs import Geometry, Input, Scanned
 from tfl.inputs.scan import scan_files
 from tfl.registry import natural_key, normal_name
 
@@ -38,6 +38,7 @@ class BoxSource(FilesWithLabels):
 
     names: tuple[str, ...] = ()
     numbers: tuple[int, ...] = ()
+    labels_have_places = True
 
     @property
     def most_boxes(self) -> int:
@@ -74,9 +75,17 @@ class BoxSource(FilesWithLabels):
         columns = (np.concatenate([[0], stops])[:-1].astype(np.int64), stops, sides, rows)
         return tf.data.Dataset.from_tensor_slices(columns).map(read, num_parallel_calls=tf.data.AUTOTUNE)
 
-    def prepare_label(self, label: tf.Tensor, size: int) -> tf.Tensor:
-        """Return boxes in pixels of the prepared image, which is the whole image at `(size, size)`."""
-        return label * tf.constant([size, size, size, size, 1], label.dtype)
+    def prepare_label(self, label: tf.Tensor, size: int, places: Geometry | None = None) -> tf.Tensor:
+        """Return boxes in pixels of the prepared image, `(size, size)`; see `Source`.
+
+        Boxes are clipped to what augmentation leaves of the image, and those without area are no boxes.
+        """
+        if places is None:
+            return label * tf.constant([size, size, size, size, 1], label.dtype)
+        corners = places.move_boxes(label[:, :4], tf.ones(2))
+        has_area = tf.reduce_all(corners[:, 2:] > corners[:, :2], axis=1, keepdims=True)
+        moved = tf.concat([corners, label[:, 4:]], axis=1)
+        return tf.where(has_area, moved, tf.constant([0.0, 0.0, 0.0, 0.0, float(PADDING)]))
 
     def numbered_as(self, labels: LabelFormat, order: np.ndarray) -> "Source":
         """Return the source with the class numbers of a model; see `Source`."""
