@@ -64,7 +64,7 @@ def test_the_same_text_may_stand_twice(tmp_path, kind):
     [
         ("path=text", "must name the text for the examples of this network, not the path.*Did you mean text=text"),
         ("text=body", "must name columns of"),
-        ("label=text", "which column is the text, as in text=NAME"),
+        ("label=text", "which column is the text, as in text=NAME.*Without a header: text=#1,label=#2"),
     ],
 )
 def test_columns_that_do_not_fit_are_refused(columns, said, tmp_path, kind):

@@ -79,10 +79,11 @@ def find_columns(names: Sequence[str], given: Mapping[str, str], table: str, exa
             )
     for role, value in ((example, found[example]), ("label", labels)):
         if not value:
+            hint = f" Without a header: {example}=#1,label=#2." if example != "path" else ""
             several = " or label=NAME+NAME" * (role == "label")
             raise InputError(
                 f"`data.columns` must say which column is the {role}, as in {role}=NAME{several}, because {table} has "
-                f"no column named {role}. Received: the columns {', '.join(names)}."
+                f"no column named {role}. Received: the columns {', '.join(names)}.{hint}"
             )
     return Columns(found[example], labels, *(found[role] for role in COLUMNS[2:]))
 
