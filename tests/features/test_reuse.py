@@ -136,7 +136,7 @@ def test_each_version_of_an_image_is_read_once_for_both_phases(tmp_path, monkeyp
     monkeypatch.setattr(
         extract,
         "make_dataset",
-        lambda *given, **how: asked.append((len(given[1]), how["epoch"])) or real(*given, **how),
+        lambda *given, **how: asked.append((len(given[1]), how.get("epoch"))) or real(*given, **how),
     )
     result = tfl.transfer(options, tmp_path / "w")
     train = result.metrics["num_examples"]["train"]
