@@ -82,6 +82,8 @@ def test_an_epoch_goes_on_at_any_batch_and_is_divided_among_replicas(splits: tfl
 class FakeExtractor:
     """Features of a source that tell the row and the view."""
 
+    image_size = 8
+
     def __init__(self, source: tfl.data.source.Source) -> None:
         self.source = source
 
