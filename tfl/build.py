@@ -12,6 +12,7 @@ from tfl.checks import check_config, check_run
 from tfl.config import PYTHON_DATA, DataConfig, FeaturesConfig, FinetuneConfig, TransferConfig
 from tfl.config.values import source_kinds
 from tfl.data import Source, Splits, load_data
+from tfl.data.boxes.source import BoxSource
 from tfl.errors import InputError
 from tfl.features import Extractor, FeatureStore
 from tfl.inputs import Input, get_input
@@ -198,10 +199,26 @@ def load_splits(config: TransferConfig, data: Any = None) -> Splits:
         decisions="" if config.data.decisions == "none" else config.data.decisions,
         groups="" if config.data.groups == "none" else config.data.groups,
     )
-    if get_task(config.task.name).labels.has_names or splits.index.is_multiclass:
+    task = get_task(config.task.name)
+    if task.answers_boxes:
+        _check_boxes(splits)
+    if task.labels.has_names or splits.index.is_multiclass:
         return splits
     index = dataclasses.replace(splits.index, class_names=())  # rows of values
     return dataclasses.replace(splits, source=splits.source.with_index(index))
+
+
+def _check_boxes(splits: Splits) -> None:
+    """Refuse a split in which nothing can be found: average precision is not defined for it.
+
+    Raises:
+        InputError: no example of a split has a box; crowds do not count.
+    """
+    for name in ("train", "validation", "test"):
+        rows = getattr(splits, name)
+        boxes = splits.source.boxes(rows) if isinstance(splits.source, BoxSource) else []
+        if len(boxes) and not any((own[:, 4] >= 0).any() for own in boxes):
+            raise InputError(f"`data.source` must have boxes in every split. Received: no box in {name}.")
 
 
 def make_extractor(

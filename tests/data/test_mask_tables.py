@@ -84,7 +84,7 @@ def test_a_row_that_cannot_be_used_is_left_out_with_the_reason(row, reason, fold
     [
         ("path,x", "", {}, "must say which column has the masks"),
         ("path,mask", "label=masc", {}, "Did you mean 'mask'"),
-        ("path,mask,weight", "", {}, "one column of masks, no weights"),
+        ("path,mask,x", "weight=x", {}, "one column of masks, no weights"),
         ("path,mask,x", "label=mask+x", {}, "one column of masks"),
         ("path,mask", "", {"group_pattern": "a(.)"}, "`data.group_pattern` must be empty for a table of masks"),
     ],

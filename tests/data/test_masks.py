@@ -6,7 +6,7 @@ from masks import VOID, draw, write_masks
 from PIL import Image
 
 from tfl.data import load_data, load_source, make_dataset
-from tfl.data.masks.mask_file import read_values
+from tfl.data.masks.mask_file import COLOURS, GREYS, NUMBERS, read_values
 from tfl.data.masks.pairs import find_pairs
 from tfl.data.masks.table import read_names
 from tfl.data.pipeline import make_label_dataset
@@ -86,14 +86,14 @@ def test_grey_palette_and_colour_masks_mean_the_same(tmp_path):
     colours = np.array([[0, 0, 0], [9, 9, 9], [200, 10, 5]], np.uint8)[values]
     for name, content in {"grey": values, "palette": palette_mask(values), "deep": values.astype(np.uint16)}.items():
         write(tmp_path, {f"{name}.png": content})
-        found, is_coloured = read_values(str(tmp_path / f"{name}.png"))
-        assert not is_coloured
+        found, form = read_values(str(tmp_path / f"{name}.png"))
+        assert form == NUMBERS
         np.testing.assert_array_equal(found, values)
     write(tmp_path, {"rgb.png": colours, "equal.png": np.repeat(values[..., None], 3, axis=2)})
-    found, is_coloured = read_values(str(tmp_path / "rgb.png"))
-    assert is_coloured
+    found, form = read_values(str(tmp_path / "rgb.png"))
+    assert form == COLOURS
     np.testing.assert_array_equal(found, np.where(values == 2, 200 * 65536 + 10 * 256 + 5, 0))
-    assert read_values(str(tmp_path / "equal.png"))[1] is False
+    assert read_values(str(tmp_path / "equal.png"))[1] == GREYS
 
 
 def test_masks_become_the_labels_of_batches_at_the_size_of_the_image(tmp_path):
@@ -237,3 +237,31 @@ def test_augmented_images_have_masks_that_moved_with_them(augmentation, tmp_path
         red, blue = image[:, :, 0] - image[:, :, 2] > 60, image[:, :, 2] - image[:, :, 0] > 60
         assert np.mean(red[mask == 1]) > 0.8 and np.mean(blue[mask == 2]) > 0.8
         assert np.mean((red | blue)[mask == 0]) < 0.1
+
+
+def test_in_a_set_of_colours_the_usual_void_leaves_out_no_colour_and_greys_are_colours(tmp_path):
+    """255 is a blue there; and a tile that is white alone has no other colours to show that it is one."""
+    colours = {"water": (0, 0, 255), "barren": (255, 255, 255), "farm": (255, 255, 0)}
+    pixels = np.array(list(colours.values()), np.uint8)
+    masks = {"a": pixels[half(0, 2)], "b": pixels[half(1, 1)], "c": pixels[half(1, 0)]}
+    for name, mask in masks.items():
+        write(tmp_path, {f"images/{name}.png": None, f"masks/{name}.png": mask})
+    (tmp_path / "label_colors.txt").write_text("".join(f"{r} {g} {b} {n}\n" for n, (r, g, b) in colours.items()))
+    source = load(tmp_path, ignore_label=255)
+    assert source.index.class_names == ("water", "barren", "farm") and not source.quarantine
+    found = {
+        path.rsplit("/", 1)[1]: set(np.unique(example["label"]).tolist())
+        for path, example in zip(
+            source.index.ids.tolist(), source.examples(np.arange(3)).as_numpy_iterator(), strict=True
+        )
+    }
+    assert found == {"a.png": {0, 2}, "b.png": {1}, "c.png": {0, 1}}
+    (tmp_path / "label_colors.txt").unlink()
+    assert load(tmp_path, ignore_label=255).index.class_names == ("#0000ff", "#ffff00", "#ffffff")
+
+
+def test_names_that_are_not_utf_8_are_one_clear_line(tmp_path):
+    write(tmp_path, {"images/a.png": None, "masks/a.png": half()})
+    (tmp_path / "classes.txt").write_bytes("Gebäude\nStraße\n".encode("latin-1"))
+    with pytest.raises(InputError, match="names of classes in UTF-8"):
+        load(tmp_path)

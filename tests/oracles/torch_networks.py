@@ -40,7 +40,7 @@ def main() -> None:
     answers = dict(np.load(file)) if sys.argv[1:] else {}
     for name, make in ((name, NETWORKS[name]) for name in asked):
         model = make().eval()
-        half = "_lite" in name
+        half = name.startswith("tf_efficientnet_lite")
         mean, std = (torch.tensor((0.5,) * 3 if half else each)[:, None, None] for each in (MEAN, STD))
         pixels = (torch.from_numpy(images()).permute(0, 3, 1, 2) / 255 - mean) / std
         is_vgg = name.startswith("vgg")

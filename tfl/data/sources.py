@@ -137,7 +137,7 @@ def _open_folder(path: str, kind: Input, reading: Reading, class_names: Sequence
         tree = read_tree(root, kind.may_be)
         table, columns = table_of_folder(tree, reading.label_pattern, f"folder:{path}", kind.may_be)
         named = dataclasses.replace(reading, columns=columns, label_pattern="")
-        return load_table(table, kind, folder=root, reading=named)
+        return load_table(table, kind, folder=root, reading=named, names_files=True)
     options = (reading.max_bad_fraction, reading.group_pattern)
     known = load_known_classes(path, kind, class_names, *options) if class_names else None
     return load_folder(path, kind, *options) if known is None else known

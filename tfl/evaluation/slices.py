@@ -190,7 +190,7 @@ def measure_slices(table: Predictions, slicings: Mapping[str, Slicing]) -> dict[
         slicings: the ways to divide the examples, by name.
 
     Returns:
-        For each name, one row for each part that has examples.
+        For each name, one row for each part that has examples, and a value of the main metric.
     """
     measured = {}
     for name, slicing in slicings.items():
@@ -199,9 +199,12 @@ def measure_slices(table: Predictions, slicings: Mapping[str, Slicing]) -> dict[
             chosen = table.take(slicing.parts == part)
             if not len(chosen):
                 continue
+            value = chosen.headline_value()
+            if not np.isfinite(value):  # as average precision where no object is
+                continue
             low, high = _interval(chosen)
             low, high = (low, high) if low < high else (None, None)  # equal values do not show how large the error is
-            rows.append(MeasuredSlice(text, len(chosen), chosen.headline_value(), low, high))
+            rows.append(MeasuredSlice(text, len(chosen), value, low, high))
         measured[name] = tuple(rows)
     return measured
 

@@ -68,4 +68,5 @@ def _log_frequencies(run: Run) -> np.ndarray:
     for batch in make_label_dataset(run.splits.source, rows, image_size=size, batch_size=BATCH):
         counts += np.bincount(batch["label"].numpy().ravel(), minlength=256)[:num_classes]  # void is none of them
     (counts,) = run.workers.sum([counts])
-    return np.log(np.maximum(counts / counts.sum(), 1e-12))
+    shares = counts / counts.sum()
+    return np.log(np.where(counts > 0, shares, shares.max()))  # a class that never occurs must not win by it

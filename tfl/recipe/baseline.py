@@ -18,9 +18,9 @@ MOST_WORDS = 50_000  # words and pairs of words, the most frequent ones
 
 
 def measure_baseline(run: Run, test: Predictions) -> dict[str, Any]:
-    """Fit the baseline on the examples for training, and compare it with the model on the test examples.
+    """Fit the baseline on the examples that the head is solved on, and compare it with the model on the test examples.
 
-    All of its choices are made by cross-validation on the examples for training.
+    All of its choices are made by cross-validation on these examples.
 
     Args:
         run: the run.
@@ -28,15 +28,20 @@ def measure_baseline(run: Run, test: Predictions) -> dict[str, Any]:
 
     Returns:
         The entry `baseline` of metrics.json; {} for examples that are no texts, or labels of another kind than
-        one of several classes.
+        one of several classes, and if no text has a word.
 
     Reference:
         Salton and Buckley 1988, Term-weighting approaches in automatic text retrieval.
     """
     if not run.splits.source.kind.cell or not run.task.labels.has_one_class:
         return {}
-    say(f"baseline: {NAME} on {len(run.rows('train')):,} {run.splits.source.kind.noun[1]}")
-    scores, strength = _fit(run, test.ids)
+    rows = run.splits.outside_of_test if run.config.probe.folds else run.rows("train")  # as the head
+    say(f"baseline: {NAME} on {len(rows):,} {run.splits.source.kind.noun[1]}")
+    try:
+        scores, strength = _fit(run, rows, test.ids)
+    except ValueError as error:  # no text has a word, or all have one class
+        say(f"baseline: left out, because {str(error).partition('.')[0]}")
+        return {}
     baseline = Predictions(test.ids, test.labels, run.task.outputs(scores), test.task, test.groups)
     evaluation = summarize(baseline, run.model.metadata.class_names)
     difference = compare_predictions(test, baseline)
@@ -56,14 +61,14 @@ def measure_baseline(run: Run, test: Predictions) -> dict[str, Any]:
     }
 
 
-def _fit(run: Run, test: np.ndarray) -> tuple[np.ndarray, float]:
+def _fit(run: Run, train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, float]:
     """Return the probabilities of the test examples, float64 (N, K), and the inverse strength that was chosen."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV
 
-    source, train = run.splits.source, run.rows("train")
+    source = run.splits.source
     labels = np.asarray(source.index.labels[train])
     words = TfidfVectorizer(
         sublinear_tf=True, ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b", max_features=MOST_WORDS

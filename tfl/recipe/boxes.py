@@ -42,7 +42,10 @@ def _rows(run: Run, extractor: Extractor, split: str) -> CellRows:
     features = run.features(extractor, run.rows(split), name=f"features of {split}")
     rows = rows_of_cells(features, run.splits.source, run.model, seed=run.config.seed)
     if not len(rows.distances):
-        raise InputError(f"`data.source` must have boxes in every split. Received: no box in {split}.")
+        raise InputError(
+            f"`data.source` must have boxes that cells of the map lie in. Received: none in {split}. Did you mean a "
+            "larger data.image_size?"
+        )
     classes, distances = (part.weighted(run.own_weights(part.ids)) for part in (rows.classes, rows.distances))
     return CellRows(classes, distances)
 

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from tfl.data import Splits, make_dataset
+from tfl.data.boxes.text import PADDING, crowd_of
 from tfl.files.mask_pictures import palette
 from tfl.files.pictures import thumbnail
 from tfl.report.blocks import Block
@@ -69,6 +70,7 @@ class _Photo:
     @classmethod
     def of(cls, found: np.ndarray, truth: np.ndarray) -> "_Photo":
         shown, true = found[found[:, 4] >= SURE], truth[truth[:, 4] >= 0]
+        shown = shown[~_in_crowds(shown, truth[truth[:, 4] < PADDING])]
         shared = overlaps(true[None, :, :SIDES], shown[None, :, :SIDES])[0].numpy()
         fits = (shared >= RIGHT) & (true[:, None, 4] == shown[None, :, 5])
         return cls(true, shown, fits.any(axis=1), fits.any(axis=0))
@@ -84,6 +86,16 @@ class _Photo:
         return int((~self.is_found).sum())
 
 
+def _in_crowds(shown: np.ndarray, crowds: np.ndarray) -> np.ndarray:
+    """Return which predicted boxes lie in a crowd of their class by at least half: they are neither right nor wrong."""
+    start = np.maximum(shown[:, None, :2], crowds[None, :, :2])
+    end = np.minimum(shown[:, None, 2:4], crowds[None, :, 2:4])
+    shared = np.prod(np.maximum(end - start, 0), axis=2)
+    area = np.prod(shown[:, 2:4] - shown[:, :2], axis=1)
+    is_same = shown[:, None, 5] == crowd_of(crowds[None, :, 4])
+    return (is_same & (shared >= RIGHT * area[:, None])).any(axis=1)
+
+
 def make_box_galleries(facts: Facts, splits: Splits, most: int) -> list[Block]:
     """Choose test photos by their boxes in the table of predictions, and draw the boxes.
 
@@ -92,7 +104,7 @@ def make_box_galleries(facts: Facts, splits: Splits, most: int) -> list[Block]:
         splits: the data of the run.
         most: the number of photos of each kind; 0: none.
     """
-    if not len(facts.table) or not most:
+    if not len(facts.table) or not most or not facts.metadata.input.has_pictures:
         return []
     table = Detections(facts.table.logits)
     photos = [_Photo.of(*pair) for pair in zip(table.found(), table.true(), strict=True)]

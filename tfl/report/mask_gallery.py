@@ -62,7 +62,7 @@ def make_mask_galleries(facts: Facts, model: keras.Model, splits: Splits, most: 
         splits: the data of the run.
         most: the number of photos of each kind; 0: none.
     """
-    if not len(facts.table) or not most:
+    if not len(facts.table) or not most or not facts.metadata.input.has_pictures:
         return []
     values = facts.task.headline_values(facts.table.logits, facts.table.labels)
     order = np.argsort(values, kind="stable")

@@ -99,7 +99,9 @@ class Trials:
 
     def start_with(self, values: dict[str, Value]) -> None:
         """Let a search that has no trial yet begin with some values."""
-        self._study.enqueue_trial(values, skip_if_exists=True)
+        waiting = self._optuna.trial.TrialState.WAITING
+        if not self._study.get_trials(deepcopy=False, states=(waiting,)):  # a stopped start may have left one
+            self._study.enqueue_trial(values)
 
     def draw(self) -> tuple[Any, dict[str, Value]]:
         """Return a new trial and its values."""

@@ -8,6 +8,7 @@ from tfl.backbones.hf.folder import BertOptions, read_object, refuse
 from tfl.errors import InputError
 from tfl.inputs.text.wordpiece import CONTINUES, LONGEST_WORD, WordPiece, wordpiece
 
+_ADDING = ("tokenizer.json", "tokenizer_config.json", "added_tokens.json")
 _CLASSES = ("BertTokenizer", "BertTokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend")
 
 
@@ -23,7 +24,18 @@ def read_tokenizer(folder: Path, options: BertOptions) -> str:
     if rules.number("[PAD]") != options.padding:
         found = rules.number("[PAD]")
         raise refuse(folder, f"pad_token_id of config.json is {options.padding}, and [PAD] of the tokenizer is {found}")
+    if added := [piece for piece in _added(folder) if piece not in rules.pieces]:
+        raise refuse(folder, f"the tokenizer adds the piece {added[0]!r}, which its vocabulary does not have")
     return rules.to_text()
+
+
+def _added(folder: Path) -> list[str]:
+    """Return the pieces that the files of a tokenizer add to its vocabulary, as [USER]: they are never divided."""
+    known = {name: read_object(folder / name) for name in _ADDING if (folder / name).is_file()}
+    listed = known.get("tokenizer.json", {}).get("added_tokens") or []
+    decoder = known.get("tokenizer_config.json", {}).get("added_tokens_decoder") or {}
+    tokens = [token.get("content", "") for token in (*listed, *_part({"": decoder}, "").values())]
+    return [*tokens, *known.get("added_tokens.json", {})]
 
 
 def _read_vocabulary(folder: Path) -> WordPiece:

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,7 @@ class Family:
         builder: module in this package, with a function of the same name and `HEAD`, the prefix of the classifier.
         keys: arrays that only this family has all of.
         features: the array whose first axis has the number of channels of the last map.
-        is_unsure: whether padding or scaling depend on the name, so that the name must be known.
+        is_unsure: whether networks of other names have the same arrays, so that the name must be known.
     """
 
     names: str
@@ -36,7 +37,7 @@ class Family:
     builder: str
     keys: tuple[str, ...]
     features: tuple[str, ...]
-    is_unsure: bool = False
+    is_unsure: bool = True
 
 
 FAMILIES = (
@@ -47,7 +48,14 @@ FAMILIES = (
         ("conv1.weight", "layer4.0.conv1.weight"),
         ("layer4.0.conv3.weight", "layer4.0.conv2.weight"),
     ),
-    Family(r"mobilenet_v2", "mobilenet_v2", "mobilenet_v2", ("features.1.conv.0.0.weight",), ("features.18.0.weight",)),
+    Family(
+        r"mobilenet_v2",
+        "mobilenet_v2",
+        "mobilenet_v2",
+        ("features.1.conv.0.0.weight",),
+        ("features.18.0.weight",),
+        is_unsure=False,
+    ),
     Family(
         r"densenet\d+(_\w+)?",
         "densenet121",
@@ -70,7 +78,6 @@ FAMILIES = (
         "efficientnet",
         ("conv_stem.weight", "blocks.1.0.conv_pwl.weight"),
         ("conv_head.weight",),
-        is_unsure=True,
     ),
 )
 
@@ -101,7 +108,7 @@ class TorchNetwork:
         """Return the last map of the network, from RGB in [0, 255]."""
         from tfl.backbones.torch_files.layers import TorchLayers, scaled
 
-        is_tf = self.name.startswith("tf_")
+        is_tf = self.name.startswith("tf_") or "_pruned" in self.name
         make = TorchLayers(read_state(self.file), epsilon=1e-3 if is_tf else 1e-5, pads_as_tensorflow=is_tf)
         return _module(self.family.builder)(make, scaled(pixels, self.mean, self.std))
 
@@ -143,10 +150,11 @@ def find_network(name: str) -> TorchNetwork:
             f"`backbone.torch_name` must name a network of the family of {family.example}, whose arrays the file has. "
             f"Received: {network!r}.{did_you_mean(network, examples)}"
         )
-    mean, std = _scaling(network, facts)
+    mean, std = _scaling(given or str(facts.get("architecture", file.stem)), facts)
     features = next(state[key].shape[0] for key in family.features if key in state)
     size = int(facts.get("input_size", (3, 224, 224))[1])
-    return TorchNetwork(network or family.example, file.resolve(), family, mean, std, features, size)
+    place = Path(os.path.abspath(file))  # a link is kept: the files of a hub have their names as links  # noqa: PTH100
+    return TorchNetwork(network or family.example, place, family, mean, std, features, size)
 
 
 def _family(state: State, file: Path) -> Family:
@@ -186,11 +194,17 @@ def _without_variants(names: str) -> str:
     return names.replace(r"(_\w+)?", "")
 
 
-def _scaling(network: str, facts: dict[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation of RGB in shares of 1."""
+def _scaling(name: str, facts: dict[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation of RGB in shares of 1.
+
+    Args:
+        name: of the network, with the tag that timm puts behind it, as in tf_efficientnet_b0.ap_in1k.
+        facts: of `config.json`.
+    """
     if "mean" in facts and "std" in facts:
         return tuple(map(float, facts["mean"])), tuple(map(float, facts["std"]))
-    return _HALF if "_lite" in network or network.endswith("_ap") else _IMAGENET
+    has_half = re.search(r"^tf_efficientnet_lite|efficientnet.*([._]ap|\.ra4|_pruned)", name.lower())
+    return _HALF if has_half else _IMAGENET
 
 
 def _module(builder: str) -> Callable[..., Any]:

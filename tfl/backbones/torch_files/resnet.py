@@ -5,6 +5,7 @@ from typing import Any
 from keras import layers
 
 from tfl.backbones.torch_files.layers import TorchLayers
+from tfl.errors import InputError
 
 HEAD = "fc."
 
@@ -15,6 +16,10 @@ def resnet(make: TorchLayers, x: Any) -> Any:
     The stride of a bottleneck is in its 3x3 convolution, as in torchvision ("v1.5"); keras.applications has it in the
     first 1x1 convolution.
     """
+    if (size := make.state["conv1.weight"].shape[-1]) != 7:  # such a network has other strides, too
+        raise InputError(
+            f"`backbone.name` must name a ResNet whose conv1 is 7 x 7. Received: {size} x {size}, as for small images."
+        )
     x = layers.ReLU(name="relu")(make.conv_norm(x, "conv1", "bn1", stride=2))
     x = layers.ZeroPadding2D(1, name="maxpool_pad")(x)  # zeros are below no value after a ReLU
     x = layers.MaxPooling2D(3, strides=2, name="maxpool")(x)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from PIL import Image
 
 from tfl.data.boxes.annotation import Annotation
@@ -52,6 +53,7 @@ def _place(corners: Corners, annotation: Annotation, size: Size, turn: int) -> t
         x1, y1, x2, y2 = x1 * width, y1 * height, x2 * width, y2 * height
     elif turn >= _TURNED:
         x1, y1, x2, y2 = _turned((x1, y1, x2, y2), annotation.size, turn)
+    x1, y1, x2, y2 = (float(np.float32(value)) for value in (x1, y1, x2, y2))  # as the index writes them
     inside = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
     if not (inside[0] < inside[2] and inside[1] < inside[3]):
         return (0.0, 0.0, 0.0, 0.0), "is outside of its image and is left out"

@@ -35,7 +35,7 @@ def read_coco(files: Sequence[str], images: Images, root: Path) -> Annotations:
         InputError: a file is not whole JSON, none has boxes, or two files have different classes.
     """
     main = [file for file in files if Path(file).name.startswith(_MAIN)] or list(files)
-    splits = splits_of(main, root)
+    splits = splits_of(main, root, by_stem=True)
     contents = {file: _parse(file) for file in main}
     contents = {file: content for file, content in contents.items() if _may_hold_boxes(content)}
     if not contents:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
+from tfl.data.masks.pairs import is_mask_folder
 from tfl.data.split_names import find_splits
 from tfl.data.tree import Folder
 
@@ -24,7 +25,9 @@ class Images:
 
     def beside(self, file: str) -> tuple[str, str]:
         """Return the image with the name of an annotation of one image, and "" or the reason that there is none."""
-        return _only(_nearest(self._by_stem.get(Path(file).stem, []), Path(file).parent))
+        found = self._by_stem.get(Path(file).stem, [])
+        photos = [path for path in found if not is_mask_folder(Path(path).parent.name)]  # VOC has masks of that name
+        return _only(_nearest(photos or found, Path(file).parent))
 
     def named(self, name: str, file: str) -> tuple[str, str]:
         """Return the image that an annotation names, and "" or the reason that there is none.
@@ -45,18 +48,19 @@ class Images:
         return [path for path in self.paths if path not in used and Path(path).parent in folders]
 
 
-def splits_of(files: Iterable[str], root: Path) -> dict[str, str]:
-    """Return the split of each file by its own name, or by the names of the folders that it is in; "" for none.
+def splits_of(files: Iterable[str], root: Path, *, by_stem: bool = False) -> dict[str, str]:
+    """Return the split of each file by the names of the folders that it is in; "" for none.
 
     Args:
         files: below the root.
         root: the folder above which no name counts.
+        by_stem: whether the name of the file itself counts first, as that of a file about many images.
 
     Example:
         >>> splits_of(["d/train/a.xml", "d/val/b.xml", "d/notes/c.xml"], Path("d"))
         {'d/train/a.xml': 'train', 'd/val/b.xml': 'validation', 'd/notes/c.xml': ''}
     """
-    parts = {file: _names(file, root) for file in files}
+    parts = {file: _names(file, root)[not by_stem :] for file in files}
     found = dict.fromkeys(parts, "")
     for level in range(max(map(len, parts.values()), default=0)):
         roles = find_splits({names[level] for names in parts.values() if level < len(names)})

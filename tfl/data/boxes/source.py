@@ -118,7 +118,11 @@ def load_boxes(path: str, kind: Input, reading: Reading) -> BoxSource:
     scanned = scan_files(kind, [annotation.image for annotation in found.found])
     remarks: Bad = []
     good = []
+    has_splits = len({annotation.split for annotation in found.found} - {""}) > 1
     for annotation, image in zip(found.found, scanned, strict=True):
+        if has_splits and not annotation.split:
+            bad.append((annotation.file, "it is in none of the splits, which other files have"))
+            continue
         boxes = _boxes(annotation, image, bad, remarks)
         if boxes is not None:
             good.append((annotation, image, boxes))
@@ -127,6 +131,7 @@ def load_boxes(path: str, kind: Input, reading: Reading) -> BoxSource:
     for file, remark in remarks:
         logging.info("%s: %s", file, remark)
     check_bad_fraction(bad, len(found.found) + len(found.alone), reading.max_bad_fraction)
+    _check_units(good, path)
     names = found.names or _names(good)
     if not any(boxes for _, _, boxes in good):
         raise InputError(
@@ -152,6 +157,16 @@ def _boxes(annotation: Annotation, image: object, bad: Bad, remarks: Bad) -> lis
         return None
     remarks += [(annotation.file, remark) for remark in changed]
     return boxes
+
+
+def _check_units(good: Sequence[tuple[Annotation, Scanned, list[LabelledBox]]], path: str) -> None:
+    """Refuse boxes in shares of the sides where the format has pixels: each would be smaller than a pixel."""
+    given = [max(box.corners) for annotation, _, _ in good if not annotation.is_relative for box in annotation.boxes]
+    if given and max(given) <= 1:
+        raise InputError(
+            f"`data.source` must have boxes in pixels. Received: boxes:{path}, with no corner above 1, as in shares "
+            "of the sides."
+        )
 
 
 def _check_names(boxes: Sequence[LabelledBox]) -> None:

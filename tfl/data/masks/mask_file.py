@@ -7,6 +7,8 @@ import numpy as np
 from PIL import Image
 
 MOST_VALUES = 256  # a file with more different values is a photo, or lost its classes to lossy compression
+NUMBERS, COLOURS, GREYS = "numbers", "colours", "greys"  # forms of the values of a mask
+GREY = 0x010101  # times a grey value: its colour
 _NUMBERS = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
 
 
@@ -18,22 +20,22 @@ class ScannedMask:
         width: in pixels.
         height: in pixels.
         values: the different values, in order.
-        is_coloured: whether the values are colours, `256 (256 R + G) + B`.
+        form: what the values are, see `read_values`.
         digest: of the size and the values, SHA-256.
     """
 
     width: int
     height: int
     values: tuple[int, ...]
-    is_coloured: bool
+    form: str
     digest: str
 
 
-def read_values(path: str) -> tuple[np.ndarray, bool]:
-    """Return the values of a mask, int32 `(H, W)`, and whether they are colours.
+def read_values(path: str) -> tuple[np.ndarray, str]:
+    """Return the values of a mask, int32 `(H, W)`, and what they are: `NUMBERS`, `COLOURS` or `GREYS`.
 
-    A palette gives its indices, as PASCAL VOC needs it; a file of three channels gives colours, `256 (256 R + G) + B`,
-    unless all three are equal.
+    A palette gives its indices, as PASCAL VOC needs it; a file of three channels gives colours, `256 (256 R + G) + B`.
+    If its three channels are equal, it gives their value, which may be a number or a grey colour.
 
     Raises:
         ValueError: the file is not a mask; the message says why.
@@ -46,13 +48,13 @@ def read_values(path: str) -> tuple[np.ndarray, bool]:
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"it is not a whole image: {error}") from error
     if mode in _NUMBERS:
-        return values.astype(np.int32), False
+        return values.astype(np.int32), NUMBERS
     if mode != "RGB":
         raise ValueError(f"it has the mode {mode}, and not grey values, a palette or RGB")
     red, green, blue = np.moveaxis(values.astype(np.int32), -1, 0)
     if (red == green).all() and (red == blue).all():
-        return red, False
-    return 65536 * red + 256 * green + blue, True
+        return red, GREYS
+    return 65536 * red + 256 * green + blue, COLOURS
 
 
 def digest_of(values: np.ndarray) -> str:
@@ -66,11 +68,11 @@ def scan_mask(path: str) -> ScannedMask:
     Raises:
         ValueError: the file is not a mask; the message says why.
     """
-    values, is_coloured = read_values(path)
+    values, form = read_values(path)
     different = np.unique(values)
     if len(different) > MOST_VALUES:
         raise ValueError(f"it has {len(different):,} different values: a mask needs a lossless format such as PNG")
     if different[0] < 0:
         raise ValueError(f"it has the value {different[0]}, and classes are numbered from 0")
     height, width = values.shape
-    return ScannedMask(width, height, tuple(different.tolist()), is_coloured, digest_of(values))
+    return ScannedMask(width, height, tuple(different.tolist()), form, digest_of(values))

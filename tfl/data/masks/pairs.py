@@ -88,6 +88,11 @@ def find_pairs(tree: Folder, source: str) -> tuple[list[Pair], Alone]:
             has_masks = True in sides
             reason = f"its folder has no partner of {'images' if has_masks else 'masks'}"
             alone += [(file, reason) for folder in sides[has_masks] for file in _examples(folder)]
+    if len({pair.split for pair in pairs} - {""}) > 1:
+        alone += [
+            (pair.image, "it is in none of the splits, which other files have") for pair in pairs if not pair.split
+        ]
+        pairs = [pair for pair in pairs if pair.split]
     return pairs, tuple(alone)
 
 
@@ -102,6 +107,17 @@ def _read(parts: Sequence[str]) -> _Place:
         has_masks |= found["mask"] is not None
         key += [_split_of(word) or word for word in (found["before"], found["after"]) if word]
     return _Place(has_masks, tuple(key))
+
+
+def is_mask_folder(name: str) -> bool:
+    """Return whether the name of a folder says that it has masks of classes or of objects.
+
+    Example:
+        >>> is_mask_folder("SegmentationClass"), is_mask_folder("JPEGImages")
+        (True, False)
+    """
+    found = _FOLDER.fullmatch(name)
+    return name == "SegmentationObject" or (found is not None and found["mask"] is not None)
 
 
 def _split_of(name: str) -> str:

@@ -32,10 +32,11 @@ def pairs_of_table(
     meaning = _find_columns(table, reading)
     paths, masks = column_of(table, meaning.path), column_of(table, meaning.labels[0])
     splits = read_splits_of(table, meaning)
+    has_splits = any(splits)
     pairs, bad, kept, seen = [], list(table.bad), [], dict[str, str]()
     for row, (path, mask_path, split) in enumerate(zip(paths, masks, splits, strict=True)):
         image, file = place_of(folder, path), place_of(folder, mask_path)
-        reason = _problem(path, image, mask_path, file, seen) or (problem_of_split(split) if any(splits) else "")
+        reason = _problem(path, image, mask_path, file, seen) or (problem_of_split(split) if has_splits else "")
         if reason:
             bad.append((table.places[row], reason))
             continue
@@ -62,10 +63,11 @@ def _find_columns(table: Table, reading: Reading) -> Columns:
             f"named mask. Received: the columns {', '.join(table.names)}."
         )
     meaning = find_columns(table.names, {"label": mask, **given}, table.name)
-    if len(meaning.labels) != 1 or meaning.weight or meaning.time:
+    others = [given[role] for role in ("weight", "time") if role in given]
+    if len(meaning.labels) != 1 or others:
         raise InputError(
             "`data.columns` must name one column of masks, no weights and no times for a table of masks. "
-            f"Received: {', '.join(filter(None, (*meaning.labels, meaning.weight, meaning.time)))}."
+            f"Received: {', '.join((*meaning.labels, *others))}."
         )
     return meaning
 

@@ -71,10 +71,10 @@ class MaskSource(FilesWithLabels):
 
     def _numbers(self, path: bytes, digest: bytes) -> tuple[np.ndarray, np.bool_]:
         try:
-            values, _ = read_values(os.fsdecode(path))
+            values, form = read_values(os.fsdecode(path))
         except ValueError:
             return np.zeros((0, 0), np.uint8), np.bool_(False)
-        return self.table.to_numbers(values), np.bool_(digest_of(values)[: len(digest)].encode() == digest)
+        return self.table.to_numbers(values, form), np.bool_(digest_of(values)[: len(digest)].encode() == digest)
 
 
 def load_masks(path: str, kind: Input, reading: Reading) -> MaskSource:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tfl.data.masks.mask_file import ScannedMask
+from tfl.data.masks.mask_file import COLOURS, GREY, GREYS, NUMBERS, ScannedMask
 from tfl.data.source import check_distinct
 from tfl.errors import InputError
 
 VOID = 255  # class number of a position that does not count
+USUAL_VOID = 255  # of masks of numbers, and the default of `segmentation.ignore_label`
 NAME_FILES = ("classes", "class_names", "names", "labels", "codes", "label_colors", "label_colours", "class_dict")
 _ENDINGS = (".txt", ".csv")
 _COLOUR = re.compile(
@@ -57,19 +58,25 @@ class MaskTable:
 
     def describe_misfit(self, mask: ScannedMask) -> str:
         """Return why a mask does not fit these classes; "" if it does."""
-        if mask.is_coloured != self.has_colours and set(mask.values) - set(self.values):
+        values = {value * self._unit(mask.form) for value in mask.values}
+        if (mask.form == COLOURS) != self.has_colours and mask.form != GREYS and values - set(self.values):
             kinds = ("class numbers", "colours")
-            return f"it has {kinds[mask.is_coloured]}, and the other masks have {kinds[self.has_colours]}"
-        unknown = sorted(set(mask.values) - {*self.values, self.ignored})
+            return f"it has {kinds[mask.form == COLOURS]}, and the other masks have {kinds[self.has_colours]}"
+        unknown = sorted(values - {*self.values, self.ignored})
         if unknown:
             return (
                 f"it has the {'colour' if self.has_colours else 'value'} {_shown(unknown[0], self.has_colours)}, "
                 "which is no class"
             )
-        return "" if set(mask.values) - {self.ignored} else "no pixel of it counts"
+        return "" if values - {self.ignored} else "no pixel of it counts"
 
-    def to_numbers(self, values: np.ndarray) -> np.ndarray:
+    def _unit(self, form: str) -> int:
+        """Return what a value of a form is multiplied by: a grey one is a colour if the others are colours."""
+        return GREY if self.has_colours and form == GREYS else 1
+
+    def to_numbers(self, values: np.ndarray, form: str) -> np.ndarray:
         """Return class numbers, uint8, of the values of a mask; `VOID` for what does not count."""
+        values = values * self._unit(form)
         known = np.array([*self.values, self.ignored], np.int64)
         numbers = np.array([*(self.numbers or range(len(self.values))), VOID], np.uint8)
         order = np.argsort(known, kind="stable")
@@ -83,20 +90,23 @@ def make_table(masks: Sequence[ScannedMask], named: Named, ignored: int, source:
     Args:
         masks: what the scan found.
         named: from `read_names`.
-        ignored: the value that does not count; -1: all count.
+        ignored: the value that does not count; -1: all count. The usual 255 is one of numbers: it leaves out no colour.
         source: the source string, for messages.
 
     Raises:
         InputError: there are fewer than two classes, or more than 255.
     """
-    coloured = sum(mask.is_coloured for mask in masks)
+    coloured = sum(mask.form == COLOURS for mask in masks)
     has_colours = named.has_colours or (not named.file and 2 * coloured > len(masks))
+    if has_colours and ignored == USUAL_VOID:  # as a colour it would be a blue
+        ignored = -1
     if named.file:
         kept = [place for place, value in enumerate(named.values) if value != ignored]
         values, names = tuple(named.values[place] for place in kept), tuple(named.names[place] for place in kept)
     else:
-        own = (mask for mask in masks if mask.is_coloured == has_colours)
-        values = tuple(sorted({value for mask in own for value in mask.values} - {ignored}))
+        forms = {COLOURS: 1, GREYS: GREY} if has_colours else {NUMBERS: 1, GREYS: 1}
+        occurring = {value * forms[mask.form] for mask in masks if mask.form in forms for value in mask.values}
+        values = tuple(sorted(occurring - {ignored}))
         names = tuple(_shown(value, has_colours) for value in values)
     if not 2 <= len(values) <= VOID:
         shown = ", ".join(names[:5]) or "none"
@@ -125,7 +135,11 @@ def read_names(folder: Path) -> Named:
     file = next((file for file in files if file.is_file()), None)
     if file is None:
         return Named()
-    lines = [line.strip() for line in file.read_text("utf-8-sig").splitlines() if line.strip()]
+    try:
+        text = file.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"`data.source` must have names of classes in UTF-8. Received: {file}: {error}.") from error
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     colours = [_COLOUR.fullmatch(line) for line in lines]
     if colours and colours[0] is None and len(colours) > 1 and all(colours[1:]):  # a header
         lines, colours = lines[1:], colours[1:]

@@ -68,6 +68,13 @@ def read_meaning(table: Table, reading: Reading, example: str = "path", label: s
         InputError: a column does not exist, or a pattern finds nothing.
     """
     given = parse_columns(reading.columns)
+    if example != "path":
+        for name in ("label_pattern", "group_pattern"):
+            if pattern := getattr(reading, name):
+                raise InputError(
+                    f"`data.{name}` must be empty for a table whose cells are the examples: it finds names in paths. "
+                    f"Received: {pattern!r}. Did you mean a column, as in data.columns={name[:5]}=NAME?"
+                )
     if example == "path":
         table, given = with_names(table, given, reading.label_pattern, reading.group_pattern)
     else:

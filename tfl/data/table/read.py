@@ -12,11 +12,12 @@ from typing import Any
 from tfl.errors import InputError
 from tfl.files.existing import existing_table
 from tfl.files.parquet import import_parquet
-from tfl.files.reading import first_twice, holds_bytes
+from tfl.files.reading import first_twice
 from tfl.files.spreadsheets import unguard_cells
 
 NUMBERED = re.compile(r"#\d")  # the name of a column of a table without a header
 LONGEST = 100  # most lines of one record
+LARGEST_CELL = 2**31 - 1  # characters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +78,11 @@ def table_of_frame(frame: Any) -> Table:
     """
     names = [str(name) for name in frame.columns]
     rows = [[_text(value) for value in row] for row in frame.itertuples(index=False, name=None)]
-    return _checked("DataFrame", names, rows, [f"row {number}" for number in range(len(rows))], [])
+    places = [f"row {number}" for number in range(len(rows))]
+    reasons = [_strange(row) for row in rows]
+    bad = [(place, reason) for place, reason in zip(places, reasons, strict=True) if reason]
+    good = [number for number, reason in enumerate(reasons) if not reason]
+    return _checked("DataFrame", names, [rows[number] for number in good], [places[number] for number in good], bad)
 
 
 def _read_csv(file: Path, text: str, *, has_header: bool) -> Table:
@@ -87,7 +92,12 @@ def _read_csv(file: Path, text: str, *, has_header: bool) -> Table:
     delimiter = "\t" if is_by_tabs else max(",;\t", key=header.count)
     rows, places, bad = [], [], []
     names: list[str] = []
-    for number, cells, reason in _records(lines, delimiter):
+    limit = csv.field_size_limit(LARGEST_CELL)  # 131,072 characters by default, less than some texts have
+    try:
+        records = list(_records(lines, delimiter))
+    finally:
+        csv.field_size_limit(limit)
+    for number, cells, reason in records:
         place = f"{file.name}:{number}"
         if not names and has_header:
             names = [name.strip() for name in cells]
@@ -121,16 +131,28 @@ def _records(lines: Sequence[str], delimiter: str) -> Iterator[tuple[int, list[s
 
 
 def _record(lines: Sequence[str], start: int, delimiter: str) -> tuple[list[str], int]:
-    """Return the cells of a record and the number of its lines; 0 if its quotation marks do not fit."""
-    end, marks = start + 1, lines[start].count('"')
-    while marks % 2 and end < min(len(lines), start + LONGEST):
-        marks += lines[end].count('"')
-        end += 1
-    try:
-        (cells,) = csv.reader(lines[start:end], delimiter=delimiter, strict=True) if lines[start].strip() else ([],)
-    except (csv.Error, ValueError):
-        return [], 0
-    return cells, end - start
+    """Return the cells of a record and the number of its lines; 0 if its quotation marks do not fit.
+
+    Many tables with tabs are written without quoting: a line there whose marks do not fit is read as it is, and a
+    record of several lines has no tab inside a cell.
+    """
+    marks = 0
+    for end in range(start + 1, min(len(lines), start + LONGEST) + 1):
+        marks += lines[end - 1].count('"')
+        if end > start + 1 and marks % 2:
+            continue
+        try:
+            (cells,) = csv.reader(lines[start:end], delimiter=delimiter, strict=True) if lines[start].strip() else ([],)
+        except (csv.Error, ValueError) as error:
+            if "unexpected end of data" in str(error):
+                continue
+            break
+        if end > start + 1 and delimiter == "\t" and any("\t" in cell for cell in cells):
+            break
+        return cells, end - start
+    if delimiter == "\t":
+        return next(csv.reader([lines[start]], delimiter="\t", quoting=csv.QUOTE_NONE)), 1
+    return [], 0
 
 
 def _read_json_lines(file: Path, text: str) -> Table:
@@ -180,8 +202,17 @@ def _strange(cells: Sequence[str]) -> str:
     """Return what is wrong with the characters of a row, "" if nothing is."""
     if any("\0" in cell for cell in cells):
         return "it contains NUL characters"
-    strange = next(filter(holds_bytes, cells), None)
+    strange = next(filter(_has_surrogates, cells), None)
     return "" if strange is None else f"{strange!r} is not UTF-8"
+
+
+def _has_surrogates(cell: str) -> bool:
+    """Return whether a text has half a character: a byte that is not UTF-8, or a JSON escape that was cut off."""
+    try:
+        cell.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _text(value: Any) -> str:

@@ -31,6 +31,7 @@ def load_table(
     *,
     folder: Path,
     reading: Reading = _AS_IT_IS,
+    names_files: bool = False,
 ) -> Source:
     """Make a source from the rows of a table.
 
@@ -43,15 +44,17 @@ def load_table(
         folder: the folder that relative paths start from.
         reading: which column is what, what is in the names of the files, the format of the labels, and the fraction
             of bad rows that stops the run.
+        names_files: whether the rows name files, also if an example could stand in a cell, as a text can.
 
     Raises:
         InputError: a column does not exist, too many rows are bad, or there are fewer than two classes.
     """
-    table, meaning = read_meaning(table, reading, kind.cell or "path")
+    cell = "" if names_files else kind.cell
+    table, meaning = read_meaning(table, reading, cell or "path")
     cells = [[row[table.names.index(name)] for name in meaning.labels] for row in table.rows]
     wanted = guess_format(cells) if reading.labels is None else reading.labels
     reasons = find_problems(cells, wanted, meaning.labels)
-    examples = TextRows(kind, table, meaning) if kind.cell else FileRows(kind, table, meaning, folder)
+    examples = TextRows(kind, table, meaning) if cell else FileRows(kind, table, meaning, folder)
     splits = read_splits_of(table, meaning)
     has_splits = any(splits)
     weights = column_of(table, meaning.weight) if meaning.weight else []
