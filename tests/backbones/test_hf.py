@@ -172,3 +172,20 @@ def test_weights_may_be_random():
     trained = tfl.build_backbone(f"hf:{TINY}", image_size=8)
     table = model.get_layer("embed_pieces").get_weights()[0]
     assert not np.allclose(table, trained.get_layer("embed_pieces").get_weights()[0])
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("added_tokens.json", {"[USER]": 5}),
+        ("tokenizer.json", {"added_tokens": [{"content": "[USER]", "id": 5}]}),
+        ("tokenizer_config.json", {"added_tokens_decoder": {"5": {"content": "[USER]"}}}),
+    ],
+)
+def test_a_piece_that_is_added_to_the_vocabulary_is_refused(file, content, tmp_path):
+    """transformers never divides it; here it would be divided as other characters, without a word."""
+    folder = shutil.copytree(TINY, tmp_path / "bert")
+    known = json.loads((folder / file).read_text()) if (folder / file).exists() else {}
+    (folder / file).write_text(json.dumps(known | content))
+    with pytest.raises(InputError, match=r"adds the piece '\[USER\]'"):
+        get_backbone_spec(f"hf:{folder}")

@@ -155,3 +155,45 @@ def test_a_wrapped_state_dict_is_the_same(small, tmp_path):
 def test_ranking_takes_it_by_its_name(small):
     spec, alpha = parse_backbone(f"torch:{small}")
     assert (spec.name, alpha) == (f"torch:mobilenet_v2@{small}", 1.0)
+
+
+def test_a_link_keeps_its_name(small, tmp_path):
+    """The cache of a hub has links with names to files without."""
+    blob = tmp_path / "blobs" / "0123abcd"
+    blob.parent.mkdir()
+    blob.write_bytes(small.read_bytes())
+    (tmp_path / "mobilenet_v2.safetensors").symlink_to(blob)
+    name = get_backbone_spec(f"torch:{tmp_path / 'mobilenet_v2.safetensors'}").name
+    assert get_backbone_spec(name).name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "half"),
+    [
+        ("tf_efficientnet_lite0", True),
+        ("efficientnet_lite0", False),
+        ("tf_efficientnet_b0.ap_in1k", True),
+        ("efficientnet_b0.ra4_e3600_r224_in1k", True),
+        ("efficientnet_b1_pruned.in1k", True),
+        ("tf_efficientnet_b0.ns_jft_in1k", False),
+    ],
+)
+def test_pixels_are_scaled_as_in_timm(name, half, tmp_path):
+    file = tmp_path / f"{name}.safetensors"
+    save_file({"conv_stem.weight": np.ones((8, 3, 3, 3), np.float32), **state_of_head()}, file)
+    assert (find_network(f"torch:{file}").mean == (0.5, 0.5, 0.5)) is half
+
+
+def state_of_head() -> dict[str, np.ndarray]:
+    shapes = {"blocks.1.0.conv_pwl.weight": (8, 8, 1, 1), "conv_head.weight": (16, 8, 1, 1)}
+    return {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
+
+
+def test_a_resnet_of_another_kind_is_not_built_as_a_plain_one(tmp_path):
+    state = state_of("resnet18")
+    save_file(state, tmp_path / "resnetaa18.safetensors")
+    with pytest.raises(InputError, match=r"`backbone\.torch_name` must name the network"):
+        build(tmp_path / "resnetaa18.safetensors")
+    save_file(state | {"conv1.weight": np.ones((64, 3, 3, 3), np.float32)}, tmp_path / "resnet18.safetensors")
+    with pytest.raises(InputError, match="whose conv1 is 7 x 7"):
+        build(tmp_path / "resnet18.safetensors")

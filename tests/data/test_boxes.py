@@ -463,3 +463,41 @@ def test_real_annotations_are_read(name, counts, boxes, shared):
     assert (len(splits.train), len(splits.validation), len(splits.test)) == counts
     assert splits.quarantine == ()
     assert sum(len(own) for own in splits.source.boxes(np.arange(len(splits.index)))) == boxes
+
+
+def test_what_is_in_no_split_is_named_where_others_are(tmp_path):
+    for split in ("train", "valid", "extra"):
+        write_voc(tmp_path / split)
+    source = load(tmp_path)
+    assert sorted(set(source.index.splits.tolist())) == ["train", "validation"]
+    assert {reason for _, reason in source.quarantine} == {"it is in none of the splits, which other files have"}
+
+
+def test_the_name_of_a_file_decides_no_split(tmp_path):
+    """Frames may be named test_001, also in the folder of training."""
+    for split in ("train", "val"):
+        write_voc(tmp_path / split, {"test": BOXES["a"], f"val_{split}": BOXES["b"]})
+    source = load(tmp_path)
+    assert dict(zip(source.index.ids.tolist(), source.index.splits.tolist(), strict=True)) == {
+        f"{split}/JPEGImages/{name}.png": role
+        for split, role in (("train", "train"), ("val", "validation"))
+        for name in ("test", f"val_{split}")
+    }
+
+
+def test_masks_of_pascal_voc_are_no_images_of_its_boxes(tmp_path):
+    write_voc(tmp_path)
+    for name in ("SegmentationClass", "SegmentationObject"):
+        draw(tmp_path / name / "a.png", [])
+    assert not load(tmp_path).quarantine
+
+
+def test_corners_in_shares_of_the_sides_are_refused(tmp_path):
+    write_voc(tmp_path, {"a": [(0.1, 0.2, 0.5, 0.9, "cat")], "b": [(0.0, 0.2, 1.0, 0.9, "dog")]})
+    with pytest.raises(InputError, match="must have boxes in pixels"):
+        load(tmp_path)
+
+
+def test_a_box_that_rounding_leaves_without_area_is_left_out(tmp_path, capsys):
+    write_voc(tmp_path, BOXES | {"e": [(39.9999999, 5, 50, 20, "cat"), (1, 1, 9, 9, "cat")]})
+    assert len(load(tmp_path).boxes(np.arange(5))[4]) == 1

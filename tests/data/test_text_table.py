@@ -77,3 +77,37 @@ def test_a_table_of_files_has_no_text(tmp_path):
     (tmp_path / "t.csv").write_text("text,label\ngood,a\nbad,b\n")
     with pytest.raises(InputError, match=r"not the text\. Received: text=text\. Did you mean path=text"):
         load_source(f"csv:{tmp_path / 't.csv'}", columns="text=text")
+
+
+def test_quotation_marks_in_texts_lose_no_row(tmp_path, kind):
+    """Many tables with tabs are written without quoting, and a comma table has marks inside a cell."""
+    rows = ['the 5" screen\t1', '"Great" movie\t1', '"bad film\t0', 'a fine "\t1', "it's fine\t0"]
+    (tmp_path / "t.tsv").write_text("\n".join(["text\tlabel", *rows]) + "\n")
+    source = load_source(f"csv:{tmp_path / 't.tsv'}", kind=kind)
+    assert [texts_of(source)[f"t.tsv:{line}"] for line in range(2, 7)] == [row.split("\t")[0] for row in rows]
+    (tmp_path / "t.csv").write_text('text,label\nthe 5" screen,1\n"good,\ngood",0\nbad,1\ngood,0\n')
+    source = load_source(f"csv:{tmp_path / 't.csv'}", kind=kind)
+    assert sorted(texts_of(source).values()) == ["bad", "good", "good,\ngood", 'the 5" screen']
+
+
+def test_a_long_cell_is_read(tmp_path, kind):
+    (tmp_path / "t.csv").write_text(f"text,label\n{'good ' * 40_000},a\nbad,b\n")
+    assert len(load_source(f"csv:{tmp_path / 't.csv'}", kind=kind).index) == 2
+
+
+def test_half_a_character_is_named_and_the_others_are_used(tmp_path, kind):
+    lines = ['{"text": "cut \\ud83d", "label": "a"}', '{"text": "good", "label": "a"}', '{"text": "bad", "label": "b"}']
+    (tmp_path / "t.jsonl").write_text("\n".join(lines))
+    source = load_source(f"csv:{tmp_path / 't.jsonl'}", kind=kind, max_bad_fraction=0.5)
+    assert len(source.index) == 2 and "is not UTF-8" in source.quarantine[0][1]
+
+
+def test_patterns_are_refused_for_cells_and_used_for_files(tmp_path, kind):
+    (tmp_path / "t.csv").write_text("text,label\ngood,a\nbad,b\n")
+    with pytest.raises(InputError, match=r"`data\.group_pattern` must be empty for a table whose cells"):
+        load_source(f"csv:{tmp_path / 't.csv'}", kind=kind, group_pattern="(a)")
+    for name in ("a_1", "a_2", "b_1", "b_2"):
+        (tmp_path / "texts" / f"{name}.txt").parent.mkdir(exist_ok=True)
+        (tmp_path / "texts" / f"{name}.txt").write_text("good" if name[0] == "a" else "bad")
+    source = load_source(f"folder:{tmp_path / 'texts'}", kind=kind, label_pattern=r"([ab])_")
+    assert source.index.class_names == ("a", "b") and len(source.index) == 4

@@ -82,6 +82,16 @@ def test_the_first_trial_is_the_config_itself(folder, tmp_path):
     assert found.values == {"probe.l2": 0.5} and found.importances == {}
 
 
+def test_a_search_that_was_stopped_in_its_first_trial_begins_with_the_config_again(folder, tmp_path):
+    config = make_config(folder / "photos", folder / "store", {"probe.l2": 0.5})
+    ranges = parse_ranges(["probe.l2=0.1..1.0"])
+    for _ in range(2):
+        drawn = search.Trials(tmp_path, ranges, 0)
+        search._start(drawn, config, ranges)
+        _, values = drawn.draw()  # the process ends here
+        assert values == {"probe.l2": 0.5}
+
+
 def test_a_trial_that_is_behind_the_others_trains_no_longer(folder, tmp_path, monkeypatch, capsys):
     """From the fifth trial on; a learning rate at which nothing is learned is behind after its first epoch."""
     values = {"finetune.epochs": 3, "finetune.unfreeze": "all", "features.views": 0, "finetune.early_stopping": 0}

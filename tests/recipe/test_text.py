@@ -157,3 +157,11 @@ def test_a_tokenizer_is_stored_in_the_metadata_of_texts_alone():
     texts = Metadata("hf:x", 1.0, 8, "multiclass", ("a", "b"), kind="text", tokenizer="{}")
     assert Metadata.from_dict(texts.to_dict()) == texts
     assert TINY.exists()
+
+
+def test_texts_without_a_word_have_no_baseline_and_a_result(tmp_path, capsys):
+    rows = [f"{'!' * (1 + place % 3)} ...\t{'ab'[place % 2]}" for place in range(24)]
+    (tmp_path / "t.tsv").write_text("\n".join(["text\tlabel", *rows]) + "\n")
+    result = tfl.transfer(text_config(f"csv:{tmp_path / 't.tsv'}"), tmp_path / "run")
+    assert "baseline" not in result.metrics and result.metrics["test"]["num_examples"]
+    assert "baseline: left out, because empty vocabulary" in capsys.readouterr().err
