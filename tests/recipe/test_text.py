@@ -2,10 +2,14 @@
 
 import csv
 import json
+import shlex
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+import warm
+from doc_blocks import blocks_of
 from texts import TINY, text_config, write_table
 
 import tfl
@@ -165,3 +169,19 @@ def test_texts_without_a_word_have_no_baseline_and_a_result(tmp_path, capsys):
     result = tfl.transfer(text_config(f"csv:{tmp_path / 't.tsv'}"), tmp_path / "run")
     assert "baseline" not in result.metrics and result.metrics["test"]["num_examples"]
     assert "baseline: left out, because empty vocabulary" in capsys.readouterr().err
+
+
+def test_the_commands_of_the_page_run_as_they_are_typed(tmp_path):
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "text.md"
+    block = next(block for block in blocks_of(page) if block.language == "sh")
+    write_table(tmp_path / "films.tsv")
+    shutil.copytree(TINY, tmp_path / "models" / "minilm")
+    (tmp_path / "review.txt").write_text("the film was good")
+    answers = []
+    for command in block.lines:
+        tool, *words = shlex.split(command)
+        assert tool == "tfl"
+        done = warm.run(["-m", "tfl", *words], cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        answers.append(done.stdout)
+    assert len(answers) == 3 and "review.txt" in answers[1] and '"accuracy"' in answers[2]
