@@ -22,8 +22,9 @@ def backbone_of(text: str, weights: str) -> BackboneConfig:
         InputError: there is no such network, or the network of a weights file is not named.
 
     Example:
-        >>> backbone_of("mobilenet:0.25=my.weights.h5", "imagenet")
-        BackboneConfig(name='MobileNet', alpha=0.25, weights='my.weights.h5')
+        >>> options = backbone_of("mobilenet:0.25=my.weights.h5", "imagenet")
+        >>> options.name, options.alpha, options.weights
+        ('MobileNet', 0.25, 'my.weights.h5')
     """
     text = text.strip()
     name, equals, place = text.partition("=")

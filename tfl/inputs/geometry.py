@@ -26,8 +26,8 @@ class Geometry:
         >>> mirrored = Geometry.whole(2).flipped(tf.constant(True))
         >>> mirrored.move_mask(tf.constant([[1, 2], [3, 4]], tf.uint8), 255).numpy().tolist()
         [[2, 1], [4, 3]]
-        >>> mirrored.move_boxes(tf.constant([[0.0, 0.0, 3.0, 10.0]]), tf.constant([10, 10])).numpy().round(2).tolist()
-        [[1.4, 0.0, 2.0, 2.0]]
+        >>> mirrored.move_boxes(tf.constant([[0.0, 0.0, 5.0, 10.0]]), tf.constant([10, 10])).numpy().tolist()
+        [[1.0, 0.0, 2.0, 2.0]]
     """
 
     size: int
