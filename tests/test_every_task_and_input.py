@@ -60,8 +60,12 @@ def misfit(kind: str, registered: Sequence[str], examples: Iterable[str]) -> str
     return f"tests/{kind}_examples.py has an example of {min(extra)!r}, which is not registered" if extra else ""
 
 
+NOT_SHIPPED = {"detection"}  # it is not exported or served yet; tests/recipe/test_detection.py stands in
+
+
 def test_every_task_and_every_input_has_an_example():
-    assert misfit("task", TASK_NAMES, TASKS) == ""
+    assert misfit("task", [name for name in TASK_NAMES if name not in NOT_SHIPPED], TASKS) == ""
+    assert not any(get_task(name).ships for name in NOT_SHIPPED)
     assert misfit("input", INPUT_NAMES, INPUTS) == ""
     assert misfit("task", ["a", "b"], ["a"]) == "task 'b' has no example: add one to tests/task_examples.py"
     assert misfit("input", ["a"], ["c", "a"]).endswith("has an example of 'c', which is not registered")
