@@ -152,3 +152,9 @@ def test_the_function_is_not_shadowed_by_its_module():
     import tfl
 
     assert not set(tfl.__all__) & {module.partition(".")[0] for module in MODULES}
+
+
+def test_test_files_have_different_names():
+    """pytest imports them by their names alone, unless they are in packages."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert len(set(names)) == len(names)
