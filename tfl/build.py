@@ -12,7 +12,7 @@ from tfl.checks import check_config, check_run
 from tfl.config import PYTHON_DATA, DataConfig, FeaturesConfig, FinetuneConfig, TransferConfig
 from tfl.config.values import source_kinds
 from tfl.data import Source, Splits, load_data
-from tfl.data.boxes.source import BoxSource
+from tfl.data.boxes.text import from_text
 from tfl.errors import InputError
 from tfl.features import Extractor, FeatureStore
 from tfl.inputs import Input, get_input
@@ -216,8 +216,8 @@ def _check_boxes(splits: Splits) -> None:
     """
     for name in ("train", "validation", "test"):
         rows = getattr(splits, name)
-        boxes = splits.source.boxes(rows) if isinstance(splits.source, BoxSource) else []
-        if len(boxes) and not any((own[:, 4] >= 0).any() for own in boxes):
+        texts = splits.index.labels[rows].tolist()
+        if texts and all(box.is_crowd for text in texts for box in from_text(text)):
             raise InputError(f"`data.source` must have boxes in every split. Received: no box in {name}.")
 
 

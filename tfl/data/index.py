@@ -112,6 +112,11 @@ class Index:
         ends = np.concatenate([len(self) + contents, 2 * len(self) + groups.reshape(-1)[has_group]])
         return _connect(np.concatenate([rows, rows[has_group]]), ends, size)[: len(self)]
 
+    def rows_of(self, ids: Iterable[str]) -> np.ndarray:
+        """Return the rows of some ids of the index, int64, in their order."""
+        row_of = {name: row for row, name in enumerate(self.ids.tolist())}
+        return np.array([row_of[name] for name in ids], np.int64)
+
     def united(self, sets: Iterable[Collection[str]]) -> "Index":
         """Return the index with more groups: the examples of each set, such as near duplicates, belong together.
 
@@ -131,11 +136,11 @@ class Index:
             >>> index.united([index.ids[:2].tolist()]).groups[:3].tolist() == [f"set of {index.ids[0]}"] * 2 + [""]
             True
         """
-        row_of = {name: row for row, name in enumerate(self.ids.tolist())}
         named = [list(names) for names in sets]
-        if unknown := next((name for names in named for name in names if name not in row_of), None):
-            raise ValueError(f"`sets` must hold ids of the index. Received: {unknown!r}.")
-        members = np.array([row_of[name] for names in named for name in names], np.int64)
+        try:
+            members = self.rows_of(name for names in named for name in names)
+        except KeyError as error:
+            raise ValueError(f"`sets` must hold ids of the index. Received: {error.args[0]!r}.") from None
         if not len(members):
             return self
         numbers = np.repeat(np.arange(len(named)), [len(names) for names in named])

@@ -1,8 +1,9 @@
 """Find the split that a folder name means: `Training`, `test_set`, `seg_train`, `train1`, `valid`, ..."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+NO_SPLIT = "it is in none of the splits, which other files have"
 SPLITS = ("train", "validation", "test")
 SPLIT_WORDS = {
     **dict.fromkeys(("train", "training", "trn", "trainval"), "train"),
@@ -18,6 +19,17 @@ _FILLERS = {  # words that do not say which part of the data it is
 }
 _FUSED = re.compile(rf"\b({'|'.join(SPLIT_WORDS)})({'|'.join(_FILLERS)})\b")
 _EDGES = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=\D)(?=\d)|(?<=\d)(?=\D)")
+
+
+def in_no_split(splits: Sequence[str]) -> list[bool]:
+    """Return which examples are in no split, although others are in two or more: they would never be used.
+
+    Example:
+        >>> in_no_split(["train", "", "test"]), in_no_split(["", "train"])
+        ([False, True, False], [False, False])
+    """
+    is_divided = len({*splits} - {""}) > 1
+    return [is_divided and not split for split in splits]
 
 
 def find_splits(names: Iterable[str]) -> dict[str, str]:

@@ -68,6 +68,16 @@ def _save(content: bytes, file: epath.Path) -> None:
     file.write_bytes(content)
 
 
+def hex_colours(colours: np.ndarray) -> list[str]:
+    """Return colours, uint8 `(N, 3)`, as web pages write them.
+
+    Example:
+        >>> hex_colours(palette()[:2])
+        ['#000000', '#800000']
+    """
+    return [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in colours.tolist()]
+
+
 def palette() -> np.ndarray:
     """Return a colour for each class number, uint8 `(256, 3)`: that of PASCAL VOC, whose neighbours differ clearly.
 

@@ -183,8 +183,8 @@ def read_spreadsheet(
 
 
 def holds_bytes(text: str) -> bool:
-    """Return whether a text contains bytes that were not UTF-8."""
-    return any("\udc80" <= character <= "\udcff" for character in text)
+    """Return whether a text contains bytes that were not UTF-8, or half a character, as of a JSON escape."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def parse_csv(

@@ -7,13 +7,13 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from tfl.data import Splits, make_dataset
-from tfl.data.boxes.text import PADDING, crowd_of
-from tfl.files.mask_pictures import palette
+from tfl.files.mask_pictures import hex_colours, palette
 from tfl.files.pictures import thumbnail
 from tfl.report.blocks import Block
 from tfl.report.facts import Facts
 from tfl.report.wording import count, figure
-from tfl.tasks.cells import SIDES, overlaps
+from tfl.tasks.boxes.matching import overlaps_of
+from tfl.tasks.boxes.values import Boxes
 from tfl.tasks.detections import SURE, Detections
 
 BATCH = 8
@@ -69,11 +69,12 @@ class _Photo:
 
     @classmethod
     def of(cls, found: np.ndarray, truth: np.ndarray) -> "_Photo":
-        shown, true = found[found[:, 4] >= SURE], truth[truth[:, 4] >= 0]
-        shown = shown[~_in_crowds(shown, truth[truth[:, 4] < PADDING])]
-        shared = overlaps(true[None, :, :SIDES], shown[None, :, :SIDES])[0].numpy()
-        fits = (shared >= RIGHT) & (true[:, None, 4] == shown[None, :, 5])
-        return cls(true, shown, fits.any(axis=1), fits.any(axis=0))
+        shown = found[found[:, 4] >= SURE]
+        detections, objects = Boxes.of(shown), Boxes.of(truth)
+        fits = (overlaps_of(detections, objects) >= RIGHT) & (detections.classes[:, None] == objects.classes)
+        counts = ~fits[:, objects.is_crowd].any(axis=1)  # in a crowd a box is neither right nor wrong
+        fits = fits[counts][:, ~objects.is_crowd]
+        return cls(truth[~objects.is_crowd], shown[counts], fits.any(axis=0), fits.any(axis=1))
 
     @property
     def alarm(self) -> float:
@@ -84,16 +85,6 @@ class _Photo:
     def missed(self) -> int:
         """The number of true boxes that no predicted box fits."""
         return int((~self.is_found).sum())
-
-
-def _in_crowds(shown: np.ndarray, crowds: np.ndarray) -> np.ndarray:
-    """Return which predicted boxes lie in a crowd of their class by at least half: they are neither right nor wrong."""
-    start = np.maximum(shown[:, None, :2], crowds[None, :, :2])
-    end = np.minimum(shown[:, None, 2:4], crowds[None, :, 2:4])
-    shared = np.prod(np.maximum(end - start, 0), axis=2)
-    area = np.prod(shown[:, 2:4] - shown[:, :2], axis=1)
-    is_same = shown[:, None, 5] == crowd_of(crowds[None, :, 4])
-    return (is_same & (shared >= RIGHT * area[:, None])).any(axis=1)
 
 
 def make_box_galleries(facts: Facts, splits: Splits, most: int) -> list[Block]:
@@ -128,8 +119,7 @@ def make_box_galleries(facts: Facts, splits: Splits, most: int) -> list[Block]:
             good[np.argsort(-found[good], kind="stable")][:most],
         ),
     ]
-    colours = [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in _colours().tolist()]
-    legend = list(zip(facts.metadata.class_names, colours, strict=False))[:MOST_NAMES]
+    legend = list(zip(facts.metadata.class_names, hex_colours(_colours()), strict=False))[:MOST_NAMES]
     cards = _cards(facts, splits, photos, np.unique(np.concatenate([positions for _, _, positions in kinds])))
     return [
         BoxGallery(title, note, [cards[position] for position in positions.tolist()], legend)
@@ -142,11 +132,10 @@ def _cards(facts: Facts, splits: Splits, photos: list[_Photo], positions: np.nda
     """Return a card for each of some positions in the table of predictions."""
     if not len(positions):
         return {}
-    row_of = {name: row for row, name in enumerate(splits.index.ids.tolist())}
-    names = np.asarray(facts.table.ids)[positions].tolist()
-    position_of = {row_of[name]: position for name, position in zip(names, positions.tolist(), strict=True)}
-    rows, cards = np.sort(np.array(list(position_of), np.int64)), {}
-    for batch in make_dataset(splits.source, rows, image_size=facts.metadata.image_size, batch_size=BATCH):
+    rows = splits.index.rows_of(np.asarray(facts.table.ids)[positions])
+    position_of = dict(zip(rows.tolist(), positions.tolist(), strict=True))
+    cards = {}
+    for batch in make_dataset(splits.source, np.sort(rows), image_size=facts.metadata.image_size, batch_size=BATCH):
         for row, pixels in zip(batch["id"].numpy().tolist(), batch["input"].numpy(), strict=True):
             photo, shape = photos[position_of[row]], facts.metadata.input.aspect(splits.index.facts, row)
             classes = facts.metadata.class_names

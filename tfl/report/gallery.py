@@ -179,8 +179,7 @@ def _cards(
     splits: Splits,
     features: Callable[[np.ndarray], np.ndarray],
 ) -> list[Card]:
-    row_of = {name: row for row, name in enumerate(splits.index.ids.tolist())}
-    rows = np.array([row_of[name] for name in np.asarray(facts.table.ids)[positions].tolist()], np.int64)
+    rows = splits.index.rows_of(np.asarray(facts.table.ids)[positions])
     train = splits.train
     if len(train) > MOST_TRAINING_IMAGES:
         train = np.sort(np.random.default_rng(facts.config.seed).choice(train, MOST_TRAINING_IMAGES, replace=False))

@@ -8,7 +8,7 @@ import numpy as np
 
 from tfl.data import Splits, make_dataset
 from tfl.data.masks.table import VOID
-from tfl.files.mask_pictures import palette
+from tfl.files.mask_pictures import hex_colours, palette
 from tfl.files.pictures import thumbnail
 from tfl.report.blocks import Block
 from tfl.report.facts import Facts
@@ -74,8 +74,7 @@ def make_mask_galleries(facts: Facts, model: keras.Model, splits: Splits, most: 
     ]
     chosen = np.unique(np.concatenate([positions[:most] for _, _, positions in kinds]))
     cards = _cards(facts, model, splits, chosen, values)
-    colours = [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in palette().tolist()]
-    legend = list(zip(facts.metadata.class_names, colours, strict=False))[:MOST_NAMES]
+    legend = list(zip(facts.metadata.class_names, hex_colours(palette()), strict=False))[:MOST_NAMES]
     return [
         MaskGallery(title, note, [cards[position] for position in positions[:most].tolist()], legend)
         for title, note, positions in kinds
@@ -86,12 +85,10 @@ def _cards(
     facts: Facts, model: keras.Model, splits: Splits, positions: np.ndarray, values: np.ndarray
 ) -> dict[int, MaskCard]:
     """Return a card for each of some positions in the table of predictions."""
-    row_of = {name: row for row, name in enumerate(splits.index.ids.tolist())}
-    names = np.asarray(facts.table.ids)[positions].tolist()
-    position_of = {row_of[name]: position for name, position in zip(names, positions.tolist(), strict=True)}
-    rows = np.sort(np.array(list(position_of), np.int64))
+    rows = splits.index.rows_of(np.asarray(facts.table.ids)[positions])
+    position_of = dict(zip(rows.tolist(), positions.tolist(), strict=True))
     cards = {}
-    for batch in make_dataset(splits.source, rows, image_size=facts.metadata.image_size, batch_size=BATCH):
+    for batch in make_dataset(splits.source, np.sort(rows), image_size=facts.metadata.image_size, batch_size=BATCH):
         predicted = np.asarray(model(batch["input"], training=False)).argmax(axis=-1)
         parts = (batch["id"].numpy().tolist(), batch["input"].numpy(), batch["label"].numpy(), predicted)
         for row, pixels, truth, guess in zip(*parts, strict=True):

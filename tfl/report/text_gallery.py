@@ -29,7 +29,6 @@ def make_text_tables(facts: Facts, splits: Splits, most: int) -> list[Block]:
     if not len(facts.table) or not most:
         return []
     outcomes = facts.task.outcomes(facts.probabilities, facts.table.labels)
-    row_of = {name: row for row, name in enumerate(splits.index.ids.tolist())}
     ids = np.asarray(facts.table.ids)
     blocks: list[Block] = []
     for kind in choose_kinds(facts, outcomes, most):
@@ -37,7 +36,7 @@ def make_text_tables(facts: Facts, splits: Splits, most: int) -> list[Block]:
             blocks.append(Text(kind.if_none))
             continue
         names = ids[kind.positions].tolist()
-        texts = read_texts(splits.source, np.array([row_of[name] for name in names], np.int64))
+        texts = read_texts(splits.source, splits.index.rows_of(names))
         told = [describe_prediction(facts, outcomes, position) for position in kind.positions.tolist()]
         rows = [[name, _shortened(text), *words] for name, text, words in zip(names, texts, told, strict=True)]
         columns = [facts.nouns[0], "words", "label", "prediction", "confidence"]

@@ -8,7 +8,7 @@ import numpy as np
 
 from tfl.export.graph import PROBABILITIES
 from tfl.export.saved_model import AREAS, BYTES_SIGNATURE, CLASS_NAMES, MASK_BYTES, prepared_signature
-from tfl.files.mask_pictures import palette, to_png
+from tfl.files.mask_pictures import hex_colours, palette, to_png
 from tfl.models.classifier import Metadata
 from tfl.serving.certainty import Certainty
 
@@ -46,7 +46,7 @@ def describe_mask(mask: np.ndarray, metadata: Metadata) -> dict[str, Any]:
     """
     names = list(metadata.class_names)
     areas = metadata.task.answer(mask, names, len(names))["areas"]
-    colours = [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in palette().tolist()]
+    colours = hex_colours(palette())
     return {
         "areas": [
             {

@@ -1,12 +1,12 @@
 """Which network a state dict belongs to, and what its file does not say: padding, epsilon, scaling of pixels."""
 
 import dataclasses
-import functools
+import importlib
 import json
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from tfl.backbones.torch_files.state import ENDINGS, State, read_state
@@ -110,13 +110,13 @@ class TorchNetwork:
 
         is_tf = self.name.startswith("tf_") or "_pruned" in self.name
         make = TorchLayers(read_state(self.file), epsilon=1e-3 if is_tf else 1e-5, pads_as_tensorflow=is_tf)
-        return _module(self.family.builder)(make, scaled(pixels, self.mean, self.std))
+        return getattr(_builder(self.family), self.family.builder)(make, scaled(pixels, self.mean, self.std))
 
     def load(self, model: Any) -> None:
         """Give the network that `build` made the weights of the file."""
         from tfl.backbones.torch_files.layers import load_state
 
-        load_state(read_state(self.file), model, _head(self.family.builder))
+        load_state(read_state(self.file), model, _builder(self.family).HEAD)
 
 
 def find_network(name: str) -> TorchNetwork:
@@ -182,16 +182,10 @@ def _name_of(facts: dict[str, Any], file: Path) -> str:
     if facts:
         return str(facts["architecture"])
     for family in FAMILIES:
-        found = re.match(rf"({family.names})(?=$|[-.@])", file.stem.lower()) or re.match(
-            rf"({_without_variants(family.names)})(?=$|[\W_])", file.stem.lower()
-        )
+        found = re.match(rf"({family.names})(?=$|[\W_])", file.stem.lower())
         if found:
             return found[1]
     return ""
-
-
-def _without_variants(names: str) -> str:
-    return names.replace(r"(_\w+)?", "")
 
 
 def _scaling(name: str, facts: dict[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -207,14 +201,6 @@ def _scaling(name: str, facts: dict[str, Any]) -> tuple[tuple[float, ...], tuple
     return _HALF if has_half else _IMAGENET
 
 
-def _module(builder: str) -> Callable[..., Any]:
-    import importlib
-
-    return getattr(importlib.import_module(f"tfl.backbones.torch_files.{builder}"), builder)
-
-
-@functools.cache
-def _head(builder: str) -> str:
-    import importlib
-
-    return importlib.import_module(f"tfl.backbones.torch_files.{builder}").HEAD
+def _builder(family: Family) -> ModuleType:
+    """Return the module of a family; it imports Keras."""
+    return importlib.import_module(f"tfl.backbones.torch_files.{family.builder}")

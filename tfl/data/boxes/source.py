@@ -19,6 +19,7 @@ from tfl.data.name_patterns import read_groups
 from tfl.data.quarantine import check_bad_fraction
 from tfl.data.reading import Reading
 from tfl.data.source import Source, check_distinct
+from tfl.data.split_names import NO_SPLIT, in_no_split
 from tfl.errors import InputError
 from tfl.inputs import Geometry, Input, Scanned
 from tfl.inputs.scan import scan_files
@@ -118,10 +119,10 @@ def load_boxes(path: str, kind: Input, reading: Reading) -> BoxSource:
     scanned = scan_files(kind, [annotation.image for annotation in found.found])
     remarks: Bad = []
     good = []
-    has_splits = len({annotation.split for annotation in found.found} - {""}) > 1
-    for annotation, image in zip(found.found, scanned, strict=True):
-        if has_splits and not annotation.split:
-            bad.append((annotation.file, "it is in none of the splits, which other files have"))
+    outside = in_no_split([annotation.split for annotation in found.found])
+    for annotation, image, is_outside in zip(found.found, scanned, outside, strict=True):
+        if is_outside:
+            bad.append((annotation.file, NO_SPLIT))
             continue
         boxes = _boxes(annotation, image, bad, remarks)
         if boxes is not None:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from tfl.data.split_names import SPLIT_WORDS, find_splits
+from tfl.data.split_names import NO_SPLIT, SPLIT_WORDS, find_splits, in_no_split
 from tfl.data.tree import Folder, sketch
 from tfl.errors import InputError
 from tfl.registry import natural_key
@@ -88,12 +88,9 @@ def find_pairs(tree: Folder, source: str) -> tuple[list[Pair], Alone]:
             has_masks = True in sides
             reason = f"its folder has no partner of {'images' if has_masks else 'masks'}"
             alone += [(file, reason) for folder in sides[has_masks] for file in _examples(folder)]
-    if len({pair.split for pair in pairs} - {""}) > 1:
-        alone += [
-            (pair.image, "it is in none of the splits, which other files have") for pair in pairs if not pair.split
-        ]
-        pairs = [pair for pair in pairs if pair.split]
-    return pairs, tuple(alone)
+    outside = in_no_split([pair.split for pair in pairs])
+    alone += [(pair.image, NO_SPLIT) for pair, is_outside in zip(pairs, outside, strict=True) if is_outside]
+    return [pair for pair, is_outside in zip(pairs, outside, strict=True) if not is_outside], tuple(alone)
 
 
 def _read(parts: Sequence[str]) -> _Place:

@@ -12,7 +12,7 @@ from typing import Any
 from tfl.errors import InputError
 from tfl.files.existing import existing_table
 from tfl.files.parquet import import_parquet
-from tfl.files.reading import first_twice
+from tfl.files.reading import first_twice, holds_bytes
 from tfl.files.spreadsheets import unguard_cells
 
 NUMBERED = re.compile(r"#\d")  # the name of a column of a table without a header
@@ -202,17 +202,8 @@ def _strange(cells: Sequence[str]) -> str:
     """Return what is wrong with the characters of a row, "" if nothing is."""
     if any("\0" in cell for cell in cells):
         return "it contains NUL characters"
-    strange = next(filter(_has_surrogates, cells), None)
+    strange = next(filter(holds_bytes, cells), None)
     return "" if strange is None else f"{strange!r} is not UTF-8"
-
-
-def _has_surrogates(cell: str) -> bool:
-    """Return whether a text has half a character: a byte that is not UTF-8, or a JSON escape that was cut off."""
-    try:
-        cell.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
 
 
 def _text(value: Any) -> str:

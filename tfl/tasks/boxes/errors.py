@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfl.tasks.boxes.matching import Matches
+from tfl.tasks.boxes.matching import Matches, overlaps_of
 from tfl.tasks.boxes.values import Boxes
 
 KINDS = ("right", "duplicate", "misplaced", "confused", "both", "background", "missed")
@@ -41,7 +41,7 @@ def count_errors(truth: Sequence[Boxes], matches: Matches, found: Sequence[Boxes
     is_sure = (matches.scores >= least) & (matches.states[:, 0, 0] != 0)
     for image, (objects, detections) in enumerate(zip(truth, found, strict=True)):
         rows = np.flatnonzero(is_sure & (matches.images == image))
-        overlaps = _overlaps(detections, objects)[_places(matches, rows, detections)]
+        overlaps = overlaps_of(detections, objects)[_places(matches, rows, detections)]
         counts[image] = _count(objects, overlaps, matches.classes[rows], matches.partners[rows])
     return counts
 
@@ -73,12 +73,3 @@ def _places(matches: Matches, rows: np.ndarray, detections: Boxes) -> np.ndarray
     order = np.lexsort((np.arange(len(detections)), -detections.scores, detections.classes))
     firsts = np.searchsorted(detections.classes[order], matches.classes[rows])
     return order[firsts + matches.ranks[rows]]
-
-
-def _overlaps(detections: Boxes, objects: Boxes) -> np.ndarray:
-    """Return the intersection over union of each pair, `(D, T)`."""
-    from faster_coco_eval import mask
-
-    if not len(detections) or not len(objects):
-        return np.zeros((len(detections), len(objects)))
-    return np.asarray(mask.iou(detections.sides, objects.sides, [0] * len(objects)))

@@ -49,6 +49,21 @@ def check_installed() -> None:
     check_extra("detection", PACKAGE, EXTRA)
 
 
+def overlaps_of(detections: Boxes, objects: Boxes) -> np.ndarray:
+    """Return the intersection over union of each pair, `(D, T)`; of a crowd the share of the detection that is in it.
+
+    Example:
+        >>> found, truth = Boxes.of(np.array([[0, 0, 4, 9, 0.7, 0]])), Boxes.of(np.array([[0, 0, 9, 9, -2]]))
+        >>> overlaps_of(found, truth).tolist()
+        [[1.0]]
+    """
+    from faster_coco_eval import mask
+
+    if not len(detections) or not len(objects):
+        return np.zeros((len(detections), len(objects)))
+    return np.asarray(mask.iou(detections.sides, objects.sides, objects.is_crowd.astype(int).tolist()))
+
+
 def match(truth: Sequence[Boxes], found: Sequence[Boxes], num_classes: int) -> Matches:
     """Match the predicted with the true boxes of N images.
 
