@@ -34,13 +34,15 @@ class Targets:
         distances: `(B, h, w, 4)` float32, the logarithms of the distances from the centre of the cell to the left,
             upper, right and lower side of its box, in strides; 0 for background.
         boxes: `(B, h, w)` int32, the row of that box among the labels; -1 for background.
-        counted: `(B, h, w)` bool, whether the class of a cell counts: background in a crowd does not.
+        weights: `(B, h, w)` float32, how much a cell counts. The cells of a box share the square root of their number:
+            if a large box had the weight of all its cells, small ones would hardly be found. Background counts 1, and
+            in a crowd 0.
     """
 
     classes: tf.Tensor
     distances: tf.Tensor
     boxes: tf.Tensor
-    counted: tf.Tensor
+    weights: tf.Tensor
 
 
 def assign(labels: tf.Tensor, height: int, width: int, num_classes: int) -> Targets:
@@ -71,12 +73,27 @@ def assign(labels: tf.Tensor, height: int, width: int, num_classes: int) -> Targ
     logarithms = tf.math.log(tf.maximum(own, LEAST_DISTANCE) / STRIDE)
     flat = tf.reshape(smallest, (tf.shape(smallest)[0], -1))
     named = tf.reshape(tf.gather(classes, flat, batch_dims=1), tf.shape(smallest))
+    own_box = tf.where(answers, smallest, -1)
+    background = tf.cast(~tf.reduce_any(in_crowd, axis=-1), tf.float32)
     return Targets(
         tf.where(answers, named, num_classes),
         tf.where(answers[..., None], logarithms, 0.0),
-        tf.where(answers, smallest, -1),
-        answers | ~tf.reduce_any(in_crowd, axis=-1),
+        own_box,
+        tf.where(answers, _shares(own_box, labels.shape[1]), background),
     )
+
+
+def _shares(boxes: tf.Tensor, most: int) -> tf.Tensor:
+    """Return 1 over the square root of the number of cells that answer for the same box, `(B, h, w)` float32.
+
+    Args:
+        boxes: `(B, h, w)` int32, the row of the box of each cell; -1 is none.
+        most: the number of rows.
+    """
+    counts = tf.reduce_sum(tf.one_hot(boxes, most), axis=(1, 2))
+    flat = tf.reshape(tf.maximum(boxes, 0), (tf.shape(boxes)[0], -1))
+    own = tf.reshape(tf.gather(counts, flat, batch_dims=1), tf.shape(boxes))
+    return tf.math.rsqrt(tf.maximum(own, 1.0))
 
 
 def cell_centres(height: int, width: int) -> tf.Tensor:

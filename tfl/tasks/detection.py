@@ -34,7 +34,7 @@ class Detection(Task):
     has_temperature = False
     output_kind = "logits and a box for each cell"
     stands_on = "boxes"
-    may_fine_tune = False
+    kept_by_headline = True
     sources: ClassVar[Mapping[str, str]] = {"boxes": "boxes:PATH"}
     ships = False
     columns = "boxes_"

@@ -68,7 +68,6 @@ class Task(abc.ABC):
     output_kind: ClassVar[str] = "one logit a class"
     stands_on: ClassVar[str] = "vector"
     sources: ClassVar[Mapping[str, str]] = types.MappingProxyType({})
-    may_fine_tune: ClassVar[bool] = True  # whether networks can be trained for it; if not, only its head is solved
     kept_by_headline: ClassVar[bool] = False  # whether the headline decides which phase is kept; if not, the loss
     agreement: ClassVar[str] = "agreement of values"
     tolerance_factor: ClassVar[float] = 1.0
