@@ -123,6 +123,15 @@ class Input(abc.ABC):
         """
         return values
 
+    def fit_boxes(self, raw: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+        """Return boxes of a prepared example in the places of the raw example; runs in a graph.
+
+        Args:
+            raw: as for `prepare`.
+            boxes: float32 `(N, 4)`, x1, y1, x2, y2.
+        """
+        return boxes
+
     def augment(self, raw: tf.Tensor, name: str, seed: tf.Tensor) -> tf.Tensor:
         """Return a randomly changed version of the prepared example; runs in a graph.
 
