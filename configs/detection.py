@@ -16,5 +16,5 @@ def get_config() -> TransferConfig:
         data=DataConfig(source="boxes:objects", image_size=320, augmentation="light", batch_size=8),
         backbone=BackboneConfig(name="MobileNetV2", alpha=0.35),
         task=TaskConfig(name="detection"),
-        finetune=FinetuneConfig(epochs=0, unfreeze="all", learning_rate=1e-3),
+        finetune=FinetuneConfig(epochs=0, unfreeze="all", learning_rate=3e-4),
     )

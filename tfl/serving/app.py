@@ -87,7 +87,7 @@ class _Service:
         return await self.model.prepare(describe) if self.model.metadata.task.answers_places else describe()
 
     async def _answer(self, body: bytes, hold: Callable[[int], None]) -> tuple[Sequence[np.ndarray], bool]:
-        """Return the probabilities, the mask or the boxes of each example, and whether the response lists them by row."""
+        """Return what each example gets, as the task keeps it, and whether the response lists them by row."""
         with self.model.announce():
             metadata = self.model.metadata
             request = await self.model.prepare(lambda: read_predict_request(body, metadata))
@@ -136,7 +136,7 @@ class _Service:
         return _to_json(answer)
 
     async def _look(self, request: Request) -> tuple[np.ndarray, np.ndarray]:
-        """Return the probabilities `(C,)`, the mask or the boxes, and the pixels, of the one image in the body of a request."""
+        """Return what the one image in the body of a request gets, as the task keeps it, and its pixels."""
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind.startswith(_NOT_IMAGES) and kind != _FORM:
             one = self.model.nouns[0]

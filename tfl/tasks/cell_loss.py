@@ -5,8 +5,6 @@ import tensorflow as tf
 
 from tfl.tasks.cells import SIDES, assign
 
-FOCUS = 2.0  # gamma of the focal loss
-
 
 class CellLoss(keras.losses.Loss):
     """Focal loss of the classes of all cells that count, plus the GIoU loss of the cells that answer for a box.
@@ -15,24 +13,20 @@ class CellLoss(keras.losses.Loss):
     gradient to the cells that are hard to tell. Both parts are sums with the weights of `Targets`, divided by the sum
     of the weights of the cells that answer for a box, at least 1.
 
-    Args:
-        focus: gamma, 0 for the plain cross-entropy.
-
     Reference:
         Lin et al. 2017, Focal loss for dense object detection, arXiv:1708.02002;
         Rezatofighi et al. 2019, Generalized intersection over union, arXiv:1902.09630.
     """
 
-    def __init__(self, focus: float = FOCUS) -> None:
+    def __init__(self) -> None:
         super().__init__(name="cells", reduction="none")
-        self.focus = focus
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """Return the loss of each example, `(B,)`, of labels `(B, R, 5)` and outputs `(B, h, w, K + 5)`."""
         logits, boxes = y_pred[..., :-SIDES], y_pred[..., -SIDES:]
         targets = assign(tf.cast(y_true, y_pred.dtype), y_pred.shape[1], y_pred.shape[2], logits.shape[-1] - 1)
         entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(targets.classes, logits)
-        focal = (-tf.math.expm1(-entropy)) ** self.focus * entropy
+        focal = tf.square(tf.math.expm1(-entropy)) * entropy
         rows = tf.maximum(targets.boxes, 0)
         flat = tf.reshape(rows, (tf.shape(rows)[0], -1))
         own = tf.reshape(tf.gather(y_true[..., :SIDES], flat, batch_dims=1), tf.shape(boxes))
