@@ -75,9 +75,9 @@ def certify(product: Product, reference: Reference, limits: Limits = Limits(), *
     Returns:
         The entry for certificate.json: `files` (SHA-256 of each), `bytes`, `runtime`, `max_difference`,
         `agreement`, `accuracy` with its 95 % Wilson interval (of maps `mean_iou`, `mean_iou_interval` from a bootstrap
-        over the examples, and `mean_iou_of_model`; of boxes the same of `ap`), `latency` (median and 95th percentile in ms of warm
-        calls, for each input and batch size), `peak_memory_bytes` (None where the system does not tell it), and
-        `failures`: one sentence for each failed check, empty if the artefact passes.
+        over the examples, and `mean_iou_of_model`; of boxes the same of `ap`), `latency` (median and 95th percentile
+        in ms of warm calls, for each input and batch size), `peak_memory_bytes` (None where the system does not tell
+        it), and `failures`: one sentence for each failed check, empty if the artefact passes.
     """
     result: dict[str, Any] = {
         "format": product.format,
