@@ -232,8 +232,9 @@ def _changes(tables: np.ndarray, others: np.ndarray, least: float) -> list[list[
 
 
 def _without(boxes: np.ndarray, others: np.ndarray, least: float) -> list[float]:
-    sure = np.float32(boxes[(boxes[:, 5] >= 0) & (boxes[:, 4] >= least)])
-    shared = overlaps(sure[None, :, :SIDES], np.float32(others[None, :, :SIDES]))[0].numpy()
+    boxes, others = (np.asarray(rows, np.float32) for rows in (boxes, others))
+    sure = boxes[(boxes[:, 5] >= 0) & (boxes[:, 4] >= least)]
+    shared = overlaps(sure[None, :, :SIDES], others[None, :, :SIDES])[0].numpy()
     shared = np.where(sure[:, None, 5] == others[None, :, 5], shared, 0.0)
     best = shared.argmax(axis=1)
     changes = np.where(shared.max(axis=1) >= AGREED_OVERLAP, np.abs(sure[:, 4] - others[best, 4]), 1.0)

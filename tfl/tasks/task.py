@@ -3,7 +3,7 @@
 import abc
 import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfl.data.label_formats import LabelFormat
 from tfl.errors import InputError
 from tfl.tasks.convex import Convex
-from tfl.tasks.headline import ACCURACY, Headline, Outcomes
+from tfl.tasks.headline import ACCURACY, FurtherOutput, Headline, Outcomes
 from tfl.tasks.loss_options import LossOptions
 
 CALIBRATION, PER_CLASS, CONFUSION = "calibration", "per_class", "confusion_matrix"
@@ -21,18 +21,6 @@ SELECTIVE, PRECISION, CONFORMAL = "selective", "precision_thresholds", "conforma
 OF_CLASSIFIERS = (CALIBRATION, PER_CLASS, SELECTIVE, PRECISION)
 
 Statistic = Callable[[np.ndarray], dict[str, np.ndarray]]
-
-
-class FurtherOutput(NamedTuple):
-    """An output that exported models have beside the scores.
-
-    Attributes:
-        meaning: description with the type, for people.
-        is_class: whether its values are numbers of classes.
-    """
-
-    meaning: str
-    is_class: bool = False
 
 
 class Task(abc.ABC):
