@@ -11,10 +11,10 @@ from tfl.config import BackboneConfig, DataConfig, FinetuneConfig, TaskConfig, T
 
 
 def get_config() -> TransferConfig:
-    """Solve the classes and the boxes of cells on the frozen network."""
+    """Solve the classes and the boxes of cells on the frozen network; with finetune.epochs=15 train all from there."""
     return TransferConfig(
-        data=DataConfig(source="boxes:objects", image_size=320, augmentation="none"),
+        data=DataConfig(source="boxes:objects", image_size=320, augmentation="light", batch_size=8),
         backbone=BackboneConfig(name="MobileNetV2", alpha=0.35),
         task=TaskConfig(name="detection"),
-        finetune=FinetuneConfig(epochs=0),
+        finetune=FinetuneConfig(epochs=0, unfreeze="all", learning_rate=3e-4),
     )

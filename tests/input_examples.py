@@ -17,7 +17,7 @@ import numpy as np
 import PIL.Image
 from doc_blocks import code_under, import_code
 from option_runs import tiny_networks
-from task_examples import mask_of
+from task_examples import boxes_of, mask_of
 from texts import TINY, reference_tokenizer
 
 import tfl
@@ -62,22 +62,28 @@ class InputExample:
 def write_images(folder: Path, signals: np.ndarray, labels: np.ndarray) -> Data:
     """Write a PNG file for each example, whose red, green and blue are the signals; names are folders of classes.
 
-    Signals `(N, H, W, 3)` are those of each pixel; their labels are masks, and get a folder of their own.
+    Signals `(N, H, W, 3)` are those of each pixel; their labels are masks, which get a folder of their own, or boxes,
+    which get a file of Pascal VOC beside each image.
     """
-    rng, is_class, is_map = np.random.default_rng(0), labels.dtype.kind == "U", labels.ndim == 3
+    rng, is_class = np.random.default_rng(0), labels.dtype.kind == "U"
+    is_boxes = labels.ndim == 3 and labels.dtype.kind == "f"
+    is_map = labels.ndim == 3 and not is_boxes
+    kind = "masks" if is_map else "boxes" if is_boxes else "folder" if is_class else ""
     files, pixels = {}, []
     for number, (signal, label) in enumerate(zip(signals, labels, strict=True)):
         colour = 70 + 60 * signal + rng.normal(0, 25, 3)
         pixels.append(np.clip(colour + rng.normal(0, 40, (SIZE, SIZE, 3)), 0, 255).astype(np.uint8))
-        above = "images" if is_map else label
-        name = f"{above}/{number}.png" if is_class or is_map else str(number)
-        files[name] = folder / (name if is_class or is_map else f"{name}.png")
+        above = "images" if is_map or is_boxes else label
+        name = f"{above}/{number}.png" if kind else str(number)
+        files[name] = folder / (name if kind else f"{name}.png")
         files[name].parent.mkdir(parents=True, exist_ok=True)
         PIL.Image.fromarray(pixels[-1]).save(files[name])
         if is_map:
             mask = mask_of(files[name])
             mask.parent.mkdir(exist_ok=True)
             PIL.Image.fromarray(label).save(mask)
+        if is_boxes:
+            boxes_of(files[name]).write_text(to_voc(label))
     backbone = folder.with_name("backbone.keras")
     with tiny_networks():
         keras.utils.set_random_seed(0)
@@ -86,9 +92,19 @@ def write_images(folder: Path, signals: np.ndarray, labels: np.ndarray) -> Data:
         "data.image_size": SIZE,
         "backbone.name": "MobileNet",
         "backbone.weights": str(backbone),  # a seed is then that of the splits, not of the network
-        **({"data.source": f"{'masks' if is_map else 'folder'}:{folder}"} if is_class or is_map else {}),
+        **({"data.source": f"{kind}:{folder}"} if kind else {}),
     }
-    return Data(files, options, None if is_class or is_map else (np.stack(pixels), labels))
+    return Data(files, options, None if kind else (np.stack(pixels), labels))
+
+
+def to_voc(rows: np.ndarray) -> str:
+    """Return boxes as a file of Pascal VOC; the name of a class is its number."""
+    one = (
+        "<object><name>{4:.0f}</name><bndbox><xmin>{0}</xmin><ymin>{1}</ymin><xmax>{2}</xmax><ymax>{3}</ymax></bndbox>"
+        "</object>"
+    )
+    objects = "".join(one.format(*row) for row in rows.tolist() if row[4] >= 0)
+    return f"<annotation><size><width>{SIZE}</width><height>{SIZE}</height></size>{objects}</annotation>"
 
 
 def write_rows(folder: Path, signals: np.ndarray, labels: np.ndarray) -> Data:

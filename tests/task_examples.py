@@ -7,6 +7,7 @@ needs one entry in `TASKS`; then tests/test_every_task_and_input.py takes it the
 import base64
 import dataclasses
 import io
+import xml.etree.ElementTree
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,6 +17,9 @@ import PIL.Image
 import pytest
 import scipy.special
 import sklearn.metrics
+from box_formulas import by_pycocotools, cell_loss
+
+from tfl.tasks import get_task
 
 SIGNALS = 3  # of every example
 SIDE = 32  # pixels of a mask
@@ -37,9 +41,10 @@ class TaskExample:
         metric: the name of the main metric.
         at_temperature: from scores to the scores of the logits divided by a temperature.
         listed: from an answer of the service to names and scores.
-        written: from the cells of a table of predictions and the names to names and scores, with the rounding of the
-            table.
+        written: from the rows of an example in a table of predictions, and the names, to names and scores, with the
+            rounding of the table.
         told: from the scores of one example and the names to what answers tell of it, by name.
+        rounded: the same, as a table of predictions tells it; None: nothing is rounded that a test would see.
         predicted: from an entry of the response to `:predict` to the same.
         read: from the rows of predictions.csv, the file of each and the model file to truth and scores, for maps, which
             the table does not hold; None: the columns have them.
@@ -53,13 +58,14 @@ class TaskExample:
     metric: str
     at_temperature: Callable[[np.ndarray, float], np.ndarray]
     listed: Callable[[dict], dict[str, float]]
-    written: Callable[[Sequence[str], Sequence[str]], dict[str, float]]
+    written: Callable[[Sequence[Sequence[str]], Sequence[str]], dict[str, float]]
     told: Callable[[np.ndarray, Sequence[str]], dict[str, float]] = lambda scores, names: dict(
         zip(names, scores.tolist(), strict=True)
     )
     predicted: Callable[[dict], dict[str, float]] = lambda entry: dict(
         zip(entry["class_names"], entry["probabilities"], strict=True)
     )
+    rounded: Callable[[np.ndarray, Sequence[str]], dict[str, float]] | None = None
     read: Callable[[Sequence[dict[str, str]], Sequence[Path], Path], tuple[Truth, np.ndarray]] | None = None
 
 
@@ -95,6 +101,23 @@ def draw_masks(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.nda
             top, left = rng.integers(0, SIDE // 2, 2)
             mask[top : top + SIDE // 2, left : left + SIDE // 2] = number
     return np.eye(SIGNALS)[masks], masks
+
+
+def draw_boxes(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a box of each of two classes, the second one not always; the signals of a pixel show its class.
+
+    Labels are rows of x1, y1, x2, y2, class; the class -1 is no box.
+    """
+    labels, masks = np.zeros((count, 2, 5), np.float32), np.zeros((count, SIDE, SIDE), int)
+    for rows, mask in zip(labels, masks, strict=True):
+        for number, row in enumerate(rows):
+            (side, top), left = rng.integers(10, 15, 2), number * SIDE // 2
+            row[:] = [left, top, left + side, top + side, number]
+            if number and rng.random() < 0.3:
+                row[:] = [0, 0, 0, 0, -1]
+            else:
+                mask[top : top + side, left : left + side] = number + 1
+    return np.eye(SIGNALS)[masks], labels
 
 
 def parse_classes(texts: Sequence[str], names: Sequence[str]) -> Truth:
@@ -133,17 +156,18 @@ def accuracy_of_sets(truth: Truth, scores: np.ndarray) -> float:
     return float(sklearn.metrics.accuracy_score(truth, scores > 0.5))
 
 
-def read_classes(cells: Sequence[str], names: Sequence[str]) -> dict[str, float]:
-    """Return the five best classes of a row; the best one also has a column of its own."""
-    best, probability, listed = cells
+def read_classes(rows: Sequence[Sequence[str]], names: Sequence[str]) -> dict[str, float]:
+    """Return the five best classes of the one row; the best one also has a column of its own."""
+    ((best, probability, listed),) = rows
     pairs = [pair.rsplit(" ", 1) for pair in listed.split("; ")]
     read = {name: float(value) for name, value in pairs}
     assert best == pairs[0][0] and abs(float(probability) - read[best]) < 1e-4
     return read
 
 
-def read_values(cells: Sequence[str], names: Sequence[str]) -> dict[str, float]:
-    """Return the values of a row."""
+def read_values(rows: Sequence[Sequence[str]], names: Sequence[str]) -> dict[str, float]:
+    """Return the values of the one row."""
+    (cells,) = rows
     return dict(zip(names, map(float, cells), strict=True))
 
 
@@ -158,6 +182,62 @@ def read_maps(rows: Sequence[dict[str, str]], files: Sequence[Path], model: Path
         ious = sklearn.metrics.jaccard_score(mask.ravel(), decided.ravel(), labels=numbers, average=None)
         assert [float(row[f"iou_{number}"]) for number in numbers] == pytest.approx(ious.tolist())
     return masks, scores
+
+
+def read_cells(rows: Sequence[dict[str, str]], files: Sequence[Path], model: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return the true boxes, and the boxes that tfl chooses from what plain Keras gives; the table must have them.
+
+    How boxes are chosen is computed again in tests/tasks/test_detection_task.py.
+    """
+    images = np.stack([np.array(PIL.Image.open(file)) for file in files])
+    outputs = keras.saving.load_model(model)(images, training=False)
+    scores, truth = get_task("detection").scores(outputs.numpy()), np.zeros((len(files), 2, 5))
+    truth[..., 4] = -1
+    for row, own, found, file, cells in zip(rows, truth, scores, files, outputs.numpy(), strict=True):
+        for number, item in enumerate(xml.etree.ElementTree.parse(boxes_of(file)).iter("object")):
+            own[number] = [*(float(corner.text) for corner in item.find("bndbox")), int(item.find("name").text)]
+        written = [list(map(float, box.split())) for box in row["boxes"].split("|")]
+        np.testing.assert_allclose(written, found[found[:, 5] >= 0], rtol=1e-4, atol=1e-4)
+        CELLS[found.tobytes()] = cells
+    return truth, scores
+
+
+CELLS: dict[bytes, np.ndarray] = {}  # what the cells said, by the boxes that were chosen
+
+
+def loss_of_boxes(truth: np.ndarray, scores: np.ndarray) -> float:
+    """Return the mean loss of the cells that gave these boxes."""
+    return float(np.mean([cell_loss(rows, CELLS[found.tobytes()]) for rows, found in zip(truth, scores, strict=True)]))
+
+
+def tell_boxes(scores: np.ndarray, names: Sequence[str]) -> dict[str, float]:
+    """Return score and corners of each sure box, the best first."""
+    told = {}
+    for number, (*corners, score, label) in enumerate(scores[(scores[:, 4] >= 0.3) & (scores[:, 5] >= 0)].tolist()):
+        values = zip(("score", "x1", "y1", "x2", "y2"), (score, *corners), strict=True)
+        told |= {f"{number} {names[int(label)]} {name}": value for name, value in values}
+    return told
+
+
+def list_boxes(answer: dict) -> dict[str, float]:
+    """Return the boxes of an answer, which are sorted."""
+    names = list(dict.fromkeys(box["class"] for box in answer["boxes"]))
+    rows = [[*box["box"], box["confidence"], names.index(box["class"])] for box in answer["boxes"]]
+    assert [row[4] for row in rows] == sorted((row[4] for row in rows), reverse=True)
+    return tell_boxes(np.array(rows).reshape(-1, 6), names)
+
+
+def predict_boxes(entry: dict) -> dict[str, float]:
+    """Return the sure boxes in an entry of `:predict`."""
+    assert entry["num_boxes"] == np.sum(np.array(entry["classes"]) >= 0)
+    columns = [entry["boxes"], np.array(entry["scores"])[:, None], np.array(entry["classes"])[:, None]]
+    return tell_boxes(np.concatenate(columns, axis=1), entry["class_names"])
+
+
+def read_boxes_of_table(rows: Sequence[Sequence[str]], names: Sequence[str]) -> dict[str, float]:
+    """Return the boxes in the rows of an example."""
+    boxes = [[*map(float, corners), float(score), list(names).index(name)] for name, score, *corners in rows]
+    return tell_boxes(np.array(boxes).reshape(-1, 6), names)
 
 
 def tell_areas(scores: np.ndarray, names: Sequence[str]) -> dict[str, float]:
@@ -243,12 +323,32 @@ TASKS: dict[str, TaskExample] = {
         metric="mean_iou",
         at_temperature=lambda scores, temperature: scores,
         listed=list_areas,
-        written=lambda cells, names: {name: share for name, share in read_values(cells, names).items() if share},
+        written=lambda rows, names: {name: share for name, share in read_values(rows, names).items() if share},
         told=tell_areas,
         predicted=predict_areas,
         read=read_maps,
     ),
+    "detection": TaskExample(
+        draw=draw_boxes,
+        parse=parse_classes,
+        decide=lambda scores: scores,
+        loss=loss_of_boxes,
+        headline=lambda truth, scores: by_pycocotools(truth, scores, 2)[0]["ap"],
+        metric="ap",
+        at_temperature=lambda scores, temperature: scores,
+        listed=list_boxes,
+        written=read_boxes_of_table,
+        told=tell_boxes,
+        rounded=lambda scores, names: tell_boxes(np.concatenate([scores[:, :4].round(1), scores[:, 4:]], 1), names),
+        predicted=predict_boxes,
+        read=read_cells,
+    ),
 }
+
+
+def boxes_of(file: Path) -> Path:
+    """Return the path of the annotation of a picture."""
+    return file.with_suffix(".xml")
 
 
 def mask_of(file: Path) -> Path:

@@ -94,32 +94,16 @@ def _check_loss(options: FinetuneConfig, task: Task) -> None:
             )
 
 
-_Rule = tuple[str, Any, Any, str]  # an option, its value, the allowed value, and why
-
-
-def _rules_of_frozen(config: TransferConfig, task: Task) -> tuple[_Rule, ...]:
-    """Return what a task does not have whose network stays frozen."""
-    if task.may_fine_tune:
-        return ()
-    frozen = "its head is solved, and the network stays frozen"
-    return (
-        ("features.views", config.features.views, 0, "labels would have to follow the changes of their images"),
-        ("finetune.epochs", config.finetune.epochs, 0, frozen),
-        ("scratch.epochs", config.scratch.epochs, 0, frozen),
-    )
-
-
 def _check_maps(config: TransferConfig, task: Task) -> None:
     """Refuse what a head on maps does not have."""
     if task.stands_on == "vector":
         return
     kinds = source_kinds(config.data.source)
-    rules: tuple[_Rule, ...] = (
+    rules: tuple[tuple[str, Any, Any, str], ...] = (  # an option, its value, the allowed value, and why
         ("head.hidden_units", config.head.hidden_units, (), "its head is linear"),
         ("probe.folds", config.probe.folds, 0, "lambda is chosen on the validation split"),
-        ("finetune.mixup", config.finetune.mixup, 0.0, "masks are not mixed"),
-        ("finetune.cutmix", config.finetune.cutmix, 0.0, "masks are not mixed"),
-        *_rules_of_frozen(config, task),
+        ("finetune.mixup", config.finetune.mixup, 0.0, "masks and boxes are not mixed"),
+        ("finetune.cutmix", config.finetune.cutmix, 0.0, "masks and boxes are not mixed"),
         ("pretrain.source", config.pretrain.source, "", "a backbone is pre-trained with one label for each image"),
     )
     for name, value, allowed, why in rules:

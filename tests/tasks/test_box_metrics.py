@@ -1,12 +1,8 @@
 """Metrics of boxes: equal to those of pycocotools, on random and degenerate images, also where images are repeated."""
 
-import contextlib
-import io
-
 import numpy as np
 import pytest
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
+from box_formulas import NAMES, by_pycocotools
 from sklearn.metrics import average_precision_score
 
 from tfl.errors import InputError
@@ -16,42 +12,8 @@ from tfl.tasks.boxes.matching import AREAS, match
 from tfl.tasks.boxes.precision import average_precisions, curve, figures
 from tfl.tasks.boxes.values import Boxes
 
-NAMES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar1", "ar10", "ar100")
 CLASSES = 3
 NO_TRUTH, NO_FOUND = np.zeros((0, 5)), np.zeros((0, 6))
-
-
-def annotations(rows, image):
-    """Return rows as COCO has them, with an id of their own each."""
-    boxes = Boxes.of(rows)
-    for own, number, score, crowd in zip(boxes.sides, boxes.classes, boxes.scores, boxes.is_crowd, strict=True):
-        sides = own.tolist()
-        item = {"image_id": image, "category_id": int(number), "bbox": sides, "area": sides[2] * sides[3]}
-        yield item | {"score": float(score), "iscrowd": int(crowd)}
-
-
-def by_pycocotools(truth, found, num_classes=CLASSES):
-    """Return the figures, and the precision by overlap, recall, class, area and number of detections."""
-    objects = [item for image, rows in enumerate(truth) for item in annotations(rows, image)]
-    detections = [item for image, rows in enumerate(found) for item in annotations(rows, image)]
-    with contextlib.redirect_stdout(io.StringIO()):
-        data = COCO()
-        data.dataset = {
-            "info": {},
-            "images": [{"id": image} for image in range(len(truth))],
-            "categories": [{"id": number} for number in range(num_classes)],
-            "annotations": [item | {"id": place} for place, item in enumerate(objects, 1)],
-        }
-        data.createIndex()
-        other = COCO()
-        other.dataset = data.dataset | {"annotations": [i | {"id": p} for p, i in enumerate(detections, 1)]}
-        other.createIndex()
-        run = COCOeval(data, other, "bbox")
-        run.evaluate()
-        run.accumulate()
-        run.summarize()
-    stats = np.where(run.stats == -1, np.nan, run.stats)
-    return dict(zip(NAMES, stats[:9], strict=True)), run.eval["precision"][..., -1]
 
 
 def random_set(seed, num_images=8, ties=False):
@@ -108,7 +70,7 @@ DEGENERATE = {
 
 
 def check(truth, found):
-    wanted, precision = by_pycocotools(truth, found) if truth else (dict.fromkeys(NAMES, np.nan), None)
+    wanted, precision = by_pycocotools(truth, found, CLASSES) if truth else (dict.fromkeys(NAMES, np.nan), None)
     matches = matched(truth, found)
     result = figures(matches, np.ones((2, len(truth))))
     assert tuple(result) == NAMES
@@ -138,7 +100,7 @@ def test_figures_of_resampled_images_are_those_of_repeated_images(seed):
     result = figures(matched(truth, found), counts)
     for place in (0, 1, 69):
         drawn = np.repeat(np.arange(len(truth)), counts[place])
-        wanted, _ = by_pycocotools([truth[image] for image in drawn], [found[image] for image in drawn])
+        wanted, _ = by_pycocotools([truth[image] for image in drawn], [found[image] for image in drawn], CLASSES)
         for name in NAMES:
             np.testing.assert_allclose(result[name][place], wanted[name], rtol=0, atol=1e-12, err_msg=name)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from box_formulas import box_of_cell, cell_loss, iou
 
 from tfl.evaluation import Predictions, compare_predictions, read_predictions, write_predictions
 from tfl.tasks import get_task
@@ -30,24 +31,13 @@ def outputs_of(targets, sure=12.0):
     return np.concatenate([sure * np.eye(3)[targets.classes.numpy()], boxes], axis=-1).astype(np.float32)
 
 
-def iou(first, second):
-    low, high = np.maximum(first[:2], second[:2]), np.minimum(first[2:4], second[2:4])
-    shared = np.prod(np.maximum(high - low, 0))
-    return shared / (np.prod(first[2:4] - first[:2]) + np.prod(second[2:4] - second[:2]) - shared)
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_a_cell_answers_for_the_smallest_box_with_the_cell_in_its_middle(seed):
     labels = drawn_labels(seed=seed)
     targets = assign(tf.constant(labels), *GRID, 2)
     for image, row, column in np.ndindex(*targets.classes.shape):
         x, y = STRIDE * (column + 0.5), STRIDE * (row + 0.5)
-        best, area = -1, np.inf
-        for number, (x1, y1, x2, y2, label) in enumerate(labels[image]):
-            reach = [max((x2 - x1) / 4, STRIDE / 2), max((y2 - y1) / 4, STRIDE / 2)]
-            near = abs(x - (x1 + x2) / 2) <= reach[0] and abs(y - (y1 + y2) / 2) <= reach[1]
-            if label >= 0 and near and (x2 - x1) * (y2 - y1) < area:
-                best, area = number, (x2 - x1) * (y2 - y1)
+        best = box_of_cell(labels[image], x, y)
         assert targets.boxes[image, row, column] == best
         assert targets.classes[image, row, column] == (labels[image, best, 4] if best >= 0 else 2)
 
@@ -73,8 +63,8 @@ def test_outputs_that_say_what_they_are_to_say_give_the_true_boxes_again():
 def test_a_crowd_is_neither_a_class_nor_background():
     labels = np.array([[[0, 0, 32, 32, -2], [40, 8, 60, 20, 1]]], np.float32)  # -2 is a crowd of class 0
     targets = assign(tf.constant(labels), *GRID, 2)
-    assert not targets.counted[0, :4, :4].numpy().any()
-    assert targets.counted.numpy().sum() == GRID[0] * GRID[1] - 16
+    assert not targets.weights[0, :4, :4].numpy().any()
+    assert (targets.weights.numpy() > 0).sum() == GRID[0] * GRID[1] - 16
     assert set(np.unique(targets.classes)) == {1, 2}
 
 
@@ -118,20 +108,36 @@ def test_the_loss_is_that_of_its_formula():
     outputs = outputs_of(targets, sure=1.0) + np.random.default_rng(0).normal(0, 0.3, (3, *GRID, 7)).astype(np.float32)
     outputs[..., 5:] = np.maximum(outputs[..., 5:], outputs[..., 3:5] + 0.1)
     losses = CellLoss()(labels, outputs).numpy()
-    for image in range(3):
-        logits = outputs[image, ..., :3].reshape(-1, 3).astype(float)
-        shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-        classes = targets.classes[image].numpy().ravel()
-        entropy = -np.log(shares[np.arange(len(classes)), classes]).mean()
-        misfits = []
-        for cell, number in zip(outputs[image].reshape(-1, 7), targets.boxes[image].numpy().ravel(), strict=True):
-            if number >= 0:
-                a, b = cell[3:].astype(float), labels[image, number, :4].astype(float)
-                hull = np.prod(np.maximum(a[2:], b[2:]) - np.minimum(a[:2], b[:2]))
-                areas = np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])
-                union = areas / (1 + iou(a, b))
-                misfits.append(1 - (iou(a, b) - (hull - union) / hull))
-        assert losses[image] == pytest.approx(entropy + np.mean(misfits), rel=1e-4)
+    np.testing.assert_allclose(losses, list(map(cell_loss, labels, outputs)), rtol=1e-4)
+    labels[..., 4] = -1  # no box: only the background is left
+    np.testing.assert_allclose(CellLoss()(labels, outputs), list(map(cell_loss, labels, outputs)), rtol=1e-4)
+
+
+def test_the_cells_of_a_box_count_less_the_more_they_are():
+    labels = np.array([[[0, 0, 64, 48, 0], [44, 8, 60, 20, 1]]], np.float32)
+    targets = assign(tf.constant(labels), *GRID, 2)
+    boxes, weights = targets.boxes.numpy()[0], targets.weights.numpy()[0]
+    for number in (0, 1):
+        count = (boxes == number).sum()
+        np.testing.assert_allclose(weights[boxes == number], count**-0.5)
+    assert (boxes == 0).sum() > 4
+    assert set(weights[boxes < 0]) == {1.0}
+
+
+def test_no_gradient_is_lost_or_infinite():
+    """Also of cells that are certain, of boxes outside of each other, and of pictures without boxes."""
+    labels = np.concatenate([drawn_labels(), np.full((1, 4, 5), -1, np.float32)])
+    targets = assign(tf.constant(labels), *GRID, 2)
+    outputs = outputs_of(targets, sure=1.0)
+    outputs[0, ..., :3] *= 200.0
+    outputs[1, ..., :3] *= -200.0
+    outputs[2, ..., 3:] = 0.0
+    with tf.GradientTape() as tape:
+        variable = tf.Variable(outputs)
+        loss = tf.reduce_sum(CellLoss()(labels, variable))
+    slope = tape.gradient(loss, variable).numpy()
+    assert np.isfinite(slope).all()
+    assert all(np.abs(own).max() > 0 for own in slope[1:])  # the first one is right and sure
 
 
 def drawn_table(seed=0, count=6):
@@ -197,6 +203,11 @@ def test_models_agree_if_their_sure_boxes_have_partners():
     assert TASK.agree(box, box[:, :1]).all()  # the second box is not sure
     assert not TASK.agree(box, other).any()
     assert not TASK.agree(box[:, :1] * [1, 1, 2, 1, 1, 1], box).any()
+    assert TASK.difference(box, moved) < 1e-7  # places may differ by rounding
+    assert TASK.difference(box, box[:, :1]) < 1e-7
+    assert TASK.difference(box * [1, 1, 1, 1, 0.9, 1], box) == pytest.approx(0.09)
+    assert TASK.difference(box, other) == TASK.difference(box[:, 1:], box) == 1.0
+    assert np.isnan(TASK.difference(box * np.nan, box))
 
 
 def test_an_answer_has_the_sure_boxes():

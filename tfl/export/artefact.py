@@ -227,8 +227,9 @@ def _load_litert(path: epath.Path) -> Artefact:
     with zipfile.ZipFile(path) as archive:
         metadata = metadata_from_json(archive.read(METADATA_NAME))
     interpreter = interpreter_of(model_content=content, num_threads=num_cores())
-    (input_details,), outputs = interpreter.get_input_details(), interpreter.get_output_details()
-    (probabilities,) = (details["index"] for details in outputs if details["dtype"] is np.float32)
+    (input_details,) = interpreter.get_input_details()
+    outputs = interpreter.get_signature_runner("serving_default").get_output_details()
+    probabilities = outputs[PROBABILITIES]["index"]
 
     def run(pixels: np.ndarray) -> np.ndarray:
         interpreter.resize_tensor_input(input_details["index"], pixels.shape)

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import scipy.stats
-import tensorflow as tf
 
 from tfl.errors import InputError
 from tfl.evaluation.intervals import bootstrap_intervals
@@ -24,7 +23,6 @@ from tfl.export.limits import CertificateError, Limits
 from tfl.export.operations import check_operations
 from tfl.models.classifier import Metadata
 from tfl.tasks import Task
-from tfl.tasks.task import REGIONS
 
 SECONDS = 3600  # time limit of the process that runs an artefact
 MOST_NUMBERS = 2**24  # of outputs in one batch
@@ -54,8 +52,8 @@ class Reference:
         metadata: labels, image size, target and the temperature of the probabilities.
         pixels: uint8 `(N, S, S, 3)`, decoded and resized as in training.
         encoded: the same N images as files.
-        probabilities: `(N, C)` float64; of maps `(N, H, W, C)`.
-        labels: `(N,)` class numbers or `(N, K)`, as in the index; of maps the masks `(N, H, W)`.
+        probabilities: `(N, C)` float64; of maps `(N, H, W, C)`, of boxes `(N, 100, 6)`.
+        labels: `(N,)` class numbers or `(N, K)`, as in the index; of maps the masks `(N, H, W)`, of boxes `(N, R, 5)`.
     """
 
     metadata: Metadata
@@ -77,9 +75,9 @@ def certify(product: Product, reference: Reference, limits: Limits = Limits(), *
     Returns:
         The entry for certificate.json: `files` (SHA-256 of each), `bytes`, `runtime`, `max_difference`,
         `agreement`, `accuracy` with its 95 % Wilson interval (of maps `mean_iou`, `mean_iou_interval` from a bootstrap
-        over the examples, and `mean_iou_of_model`), `latency` (median and 95th percentile in ms of warm
-        calls, for each input and batch size), `peak_memory_bytes` (None where the system does not tell it), and
-        `failures`: one sentence for each failed check, empty if the artefact passes.
+        over the examples, and `mean_iou_of_model`; of boxes the same of `ap`), `latency` (median and 95th percentile
+        in ms of warm calls, for each input and batch size), `peak_memory_bytes` (None where the system does not tell
+        it), and `failures`: one sentence for each failed check, empty if the artefact passes.
     """
     result: dict[str, Any] = {
         "format": product.format,
@@ -197,8 +195,7 @@ def _metadata_failures(report: dict[str, Any], metadata: Metadata) -> list[str]:
 def _compare(outputs: dict[str, np.ndarray], reference: Reference) -> dict[str, Any]:
     """Compare probabilities; report the worst case over all kinds of input of the artefact."""
     expected, task = reference.probabilities, reference.metadata.task
-    scale = task.spread(expected)
-    differences = [float(np.abs(values - expected).max()) / scale for values in outputs.values()]
+    differences = [task.difference(values, expected) for values in outputs.values()]
     agreements = [float(task.agree(values, expected).mean()) for values in outputs.values()]
     result: dict[str, Any] = {
         "inputs": sorted(outputs),
@@ -209,25 +206,25 @@ def _compare(outputs: dict[str, np.ndarray], reference: Reference) -> dict[str, 
         right = int(min(is_right(values, reference.labels, task).sum() for values in outputs.values()))
         interval = scipy.stats.binomtest(right, len(expected)).proportion_ci(method="wilson")
         result |= {"accuracy": right / len(expected), "accuracy_wilson": [float(interval.low), float(interval.high)]}
-    if REGIONS in task.analyses:
-        result |= _overlap(list(outputs.values()), reference)
+    if task.stands_on != "vector":
+        result |= _headline(list(outputs.values()), reference)
     return result
 
 
-def _overlap(outputs: Sequence[np.ndarray], reference: Reference) -> dict[str, Any]:
-    """Return the mean IoU of an artefact with the true masks, the lowest one of its inputs, and that of the model."""
-    tables = [_regions(scores, reference) for scores in (*outputs, reference.probabilities)]
-    values = [table.headline_value() for table in tables]
+def _headline(outputs: Sequence[np.ndarray], reference: Reference) -> dict[str, Any]:
+    """Return the headline of an artefact for the true masks or boxes, the lowest one of its inputs, and the model's."""
+    tables = [_table(scores, reference) for scores in (*outputs, reference.probabilities)]
+    values, name = [table.headline_value() for table in tables], reference.metadata.task.headline.metric
     worst = int(np.argmin(values[:-1]))
-    ends = bootstrap_intervals(tables[worst])["mean_iou"]
-    return {"mean_iou": values[worst], "mean_iou_interval": list(ends), "mean_iou_of_model": values[-1]}
+    ends = bootstrap_intervals(tables[worst])[name]
+    return {name: values[worst], f"{name}_interval": list(ends), f"{name}_of_model": values[-1]}
 
 
-def _regions(scores: np.ndarray, reference: Reference) -> Predictions:
-    """Return the confusion matrices of maps as a table of predictions."""
+def _table(scores: np.ndarray, reference: Reference) -> Predictions:
+    """Return scores and true labels as a table of predictions."""
     task, labels = reference.metadata.task, reference.labels
     rows = [
-        task.collect(tf.constant(task.outputs(scores[at : at + BLOCK]), tf.float32), labels[at : at + BLOCK]).numpy()
+        task.table_of(scores[at : at + BLOCK], labels[at : at + BLOCK], len(reference.metadata.class_names))
         for at in range(0, len(scores), BLOCK)
     ]
     return Predictions(np.arange(len(scores)), np.full(len(scores), ""), np.concatenate(rows), task)
@@ -244,7 +241,7 @@ def _number_failures(result: dict[str, Any], product: Product, limits: Limits, m
     if product.quantize != "none":
         count = result["num_images"]
         wrong = f" ({round((1 - share) * count)} of {count} {metadata.input.noun[1]} differ)"
-        differ = wrong if metadata.task.stands_on == "vector" else ""  # a part of each map differs
+        differ = wrong if metadata.task.stands_on != "map" else ""  # a part of each map differs
         text = f"{metadata.task.agreement} {share:.2%} is below {limits.min_agreement:.2%}{differ}"
         return [] if share >= limits.min_agreement and np.isfinite(difference) else [text]
     tolerance = limits.tolerance * metadata.task.tolerance_factor

@@ -15,7 +15,7 @@ import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
-from tfl.export.graph import PROBABILITIES, metadata_to_json, output_names
+from tfl.export.graph import metadata_to_json, output_names
 from tfl.export.model_files import METADATA_NAME
 from tfl.models.classifier import Metadata
 
@@ -124,8 +124,11 @@ def _describe(metadata: Metadata) -> bytes:
     output_tables = []
     for name in output_names(metadata):
         text, labels_of = _meaning(name, metadata)
-        labels = table((0, LABELS_NAME), (1, "One class on each line, in the order of the outputs."), (2, labels_of))
-        output_tables.append(table((0, name), (1, text), (6, [labels])))
+        files = []
+        if labels_of != _NO_LABELS:
+            of = "One class on each line, in the order of the outputs."
+            files = [(6, [table((0, LABELS_NAME), (1, of), (2, labels_of))])]
+        output_tables.append(table((0, name), (1, text), *files))
     root = table(
         (0, f"{metadata.backbone} classifier"),
         (1, f"{kind.noun[0].capitalize()} classifier of {len(metadata.class_names)} classes, trained with tfl."),
@@ -139,11 +142,11 @@ def _describe(metadata: Metadata) -> bytes:
 
 def _meaning(name: str, metadata: Metadata) -> tuple[str, _Byte]:
     """Return the description of an output, and what its labels are of: an axis, or its values."""
-    if name != PROBABILITIES:
-        return f"Number of the class at each position, uint8 ({metadata.target}).", _VALUE_LABELS
+    if (further := metadata.task.further_outputs.get(name)) is not None:
+        return f"{further.meaning} ({metadata.target}).", _VALUE_LABELS if further.is_class else _NO_LABELS
     has_probabilities = metadata.task.activation != ""
     meaning = "Probability of each class" if has_probabilities else "Values"
     return f"{meaning}, float32 ({metadata.target}).", _AXIS_LABELS
 
 
-_IMAGE_PROPERTIES, _RGB, _DESCRIPTIONS, _AXIS_LABELS, _VALUE_LABELS = map(_Byte, (2, 1, 1, 2, 3))
+_NO_LABELS, _IMAGE_PROPERTIES, _RGB, _DESCRIPTIONS, _AXIS_LABELS, _VALUE_LABELS = map(_Byte, (0, 2, 1, 1, 2, 3))

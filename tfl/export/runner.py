@@ -73,8 +73,9 @@ def load_litert(path: Path) -> Loaded:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(path), num_threads=num_cores())
-    (input_details,), outputs = interpreter.get_input_details(), interpreter.get_output_details()
-    (probabilities,) = (details["index"] for details in outputs if details["dtype"] is np.float32)  # no mask
+    (input_details,) = interpreter.get_input_details()
+    outputs = interpreter.get_signature_runner("serving_default").get_output_details()
+    probabilities = outputs["probabilities"]["index"]
 
     def run(pixels: np.ndarray) -> np.ndarray:
         interpreter.resize_tensor_input(input_details["index"], pixels.shape)

@@ -11,6 +11,7 @@ from etils import epath
 from tfl.export.graph import batch_spec, decode_batch, metadata_to_json, outputs_of
 from tfl.export.model_files import METADATA_NAME
 from tfl.models.classifier import Metadata
+from tfl.tasks.detection import OF_BOXES
 from tfl.tasks.segmentation import MASK
 
 BYTES_SIGNATURE, CLASS_NAMES = "serving_bytes", "class_names"
@@ -29,6 +30,9 @@ def write_saved_model(model: keras.Model, metadata: Metadata, path: epath.PathLi
     any size, in the formats in the table of `tfl.inputs.image.decode`. `serving_pixels` takes `pixels`: uint8
     `(N, S, S, 3)` images that are already resized. Both return `probabilities`, float32 `(N, C)`, and `class_names`,
     strings `(N, C)`: the REST interface of TensorFlow Serving requires that every output has a row for each image.
+    Of a model for boxes, `serving_default` and `serving_bytes` also give `boxes`, float32 `(N, 100, 4)`, x1, y1, x2 and
+    y2, those of `serving_default` in pixels of the image as displayed; `scores`, float32 `(N, 100)`; `classes`, int32
+    `(N, 100)`; and `num_boxes`, int32 `(N,)`; `serving_default` has no `probabilities`, which are the same as a table.
     Of a map, `serving_default` gives for each image `mask_bytes`, a grey PNG with the number of the class in each pixel
     at the size of the image, and `areas`, float32 `(N, C)`, the share of each class; `serving_bytes` and
     `serving_pixels` also give `mask`, uint8 `(N, S, S)`, and their probabilities are `(N, S, S, C)`.
@@ -53,7 +57,7 @@ def write_saved_model(model: keras.Model, metadata: Metadata, path: epath.PathLi
 
     signatures = {
         BYTES_SIGNATURE: of_bytes,
-        "serving_default": _mask_signature(of_bytes, metadata) if metadata.task.answers_masks else of_bytes,
+        "serving_default": _default_signature(of_bytes, metadata),
         prepared_signature(metadata): of_prepared,
     }
     module = tf.Module()
@@ -64,6 +68,28 @@ def write_saved_model(model: keras.Model, metadata: Metadata, path: epath.PathLi
         module.metadata = tf.saved_model.Asset(str(file))  # saved to the folder `assets`
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         tf.saved_model.save(module, str(path), signatures, options)
+
+
+def _default_signature(of_bytes: Any, metadata: Metadata) -> Any:
+    """Return the signature from files to answers: those of masks and boxes are in the pixels of the image itself."""
+    if metadata.task.answers_masks:
+        return _mask_signature(of_bytes, metadata)
+    return _box_signature(of_bytes, metadata) if metadata.task.answers_boxes else of_bytes
+
+
+def _box_signature(of_bytes: Any, metadata: Metadata) -> Any:
+    kind = metadata.input
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name=kind.tensors[0])])
+    def of_boxes(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = of_bytes(encoded)
+        boxes = outputs[OF_BOXES]
+        spec = tf.TensorSpec(boxes.shape[1:], tf.float32)
+        fitted = tf.map_fn(lambda pair: kind.fit_boxes(*pair), (encoded, boxes), fn_output_signature=spec)
+        names = (*metadata.task.further_outputs, CLASS_NAMES)
+        return {name: outputs[name] for name in names} | {OF_BOXES: fitted}
+
+    return of_boxes
 
 
 def _mask_signature(of_bytes: Any, metadata: Metadata) -> Any:

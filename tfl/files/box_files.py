@@ -1,5 +1,6 @@
 """Predicted boxes in the pixels of their photos, and the JSON file of COCO that holds them."""
 
+import io
 import json
 import os
 from collections.abc import Sequence
@@ -13,15 +14,15 @@ from tfl.files.writing import expand_home, write_text
 _CLASS = 5  # column of the class; -1: no box
 
 
-def in_own_pixels(boxes: np.ndarray, paths: Sequence[str], size: int) -> np.ndarray:
+def in_own_pixels(boxes: np.ndarray, photos: Sequence[str | io.BytesIO], size: int) -> np.ndarray:
     """Return boxes in pixels of their photos as displayed.
 
     Args:
         boxes: `(N, P, 6)`, rows of x1, y1, x2, y2, score, class, in pixels of photos that were resized to squares.
-        paths: of the N photos; if Pillow cannot read one, its boxes stay in pixels of the square.
+        photos: paths or contents of the N photos; if Pillow cannot read one, its boxes stay in pixels of the square.
         size: of the squares.
     """
-    sides = np.array([displayed_size(path) or (size, size) for path in paths], np.float64)
+    sides = np.array([displayed_size(photo) or (size, size) for photo in photos], np.float64)
     scale = np.concatenate([sides, sides, np.full((len(sides), 2), size)], axis=1) / size
     return np.asarray(boxes, np.float64) * scale[:, None, :]
 

@@ -115,13 +115,12 @@ class Input(abc.ABC):
         """
 
     def fit_map(self, raw: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-        """Return a map of a prepared example at the size of the raw example; runs in a graph.
-
-        Args:
-            raw: as for `prepare`.
-            values: `(H, W)`, of which each position of the result has one; none is between two of them.
-        """
+        """Return a map `(H, W)` at the size of the raw example: each position gets a value, none is between two."""
         return values
+
+    def fit_boxes(self, raw: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+        """Return boxes `(N, 4)` in the places of the raw example, as `fit_map` returns a map; runs in a graph."""
+        return boxes
 
     def augment(self, raw: tf.Tensor, name: str, seed: tf.Tensor) -> tf.Tensor:
         """Return a randomly changed version of the prepared example; runs in a graph.

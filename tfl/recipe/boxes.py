@@ -1,6 +1,7 @@
 """Phase 1 for boxes: solve the classifier of the cells, and the regression of the sides of their boxes."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from tfl.features import Extractor, HeadSolution, ProbeResult, choose_head
 from tfl.features.cells import CellRows, rows_of_cells
 from tfl.features.positions import SolverRows
 from tfl.features.probe import solve_head
+from tfl.features.view import PLAIN, View
 from tfl.models.classifier import logits_layer
 from tfl.recipe.run import Run
 from tfl.tasks import Regression, Task
@@ -26,9 +28,9 @@ def solve_boxes(run: Run, extractor: Extractor) -> tuple[ProbeResult, dict[str, 
     Raises:
         InputError: no example of train or validation has a box.
     """
-    train, held_out = _rows(run, extractor, "train"), None
+    train, held_out = _rows(run, extractor, "train", [None, *run.views()]), None
     if len(run.rows("validation")):
-        held_out = _rows(run, extractor, "validation")
+        held_out = _rows(run, extractor, "validation", PLAIN)
     outputs, task = logits_layer(run.model).units - SIDES, run.balance.solved.solved_as
     l2 = run.config.probe.l2
     classes = _solve(train.classes, None if held_out is None else held_out.classes, task, outputs, l2)
@@ -38,9 +40,9 @@ def solve_boxes(run: Run, extractor: Extractor) -> tuple[ProbeResult, dict[str, 
     return ProbeResult(head, classes.path), {name: facts[name] for name in ("l2", "objective", "gradient_norm")}
 
 
-def _rows(run: Run, extractor: Extractor, split: str) -> CellRows:
-    features = run.features(extractor, run.rows(split), name=f"features of {split}")
-    rows = rows_of_cells(features, run.splits.source, run.model, seed=run.config.seed)
+def _rows(run: Run, extractor: Extractor, split: str, views: Sequence[View | None]) -> CellRows:
+    features = run.features(extractor, run.rows(split), views, f"features of {split}")
+    rows = rows_of_cells(features, run.splits.source, run.model, views=views, seed=run.config.seed)
     if not len(rows.distances):
         raise InputError(
             f"`data.source` must have boxes that cells of the map lie in. Received: none in {split}. Did you mean a "

@@ -8,8 +8,8 @@ from tfl.evaluation.rows import from_json
 from tfl.report.blocks import Table
 from tfl.report.wording import figure, spoken
 
-NUMBERS = ("max_difference", "agreement", "accuracy", "mean_iou", "num_images")
-OF_SOME_TASKS = ("accuracy", "mean_iou")  # columns that are left out if no file has the number
+NUMBERS = ("max_difference", "agreement", "accuracy", "mean_iou", "ap", "num_images")
+OF_SOME_TASKS = ("accuracy", "mean_iou", "ap")  # columns that are left out if no file has the number
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,7 @@ class CertifiedFile:
         agreement: the share of images with the same prediction.
         accuracy: its accuracy on these images.
         mean_iou: the mean IoU of its masks with the true masks of these images.
+        ap: the average precision of its boxes.
         num_images: the number of images.
         bytes: its size.
         failures: the rules that it broke; a file that broke one is listed, but was not kept.
@@ -34,6 +35,7 @@ class CertifiedFile:
     agreement: float | None = None
     accuracy: float | None = None
     mean_iou: float | None = None
+    ap: float | None = None
     num_images: int | None = None
     bytes: int | None = None
     failures: tuple[str, ...] = ()

@@ -38,6 +38,7 @@ from tfl.workdir import Workdir, read_config
 
 BATCH = 32
 MOST_NUMBERS = 2**27  # of the trained model's outputs, in memory: 1 GiB
+_HEADLINES = {"mean_iou": "mean IoU", "ap": "AP"}  # of maps and boxes, in a certificate
 _RECORDED = 1e-2  # allowed change of a probability: the evaluation may have used features stored as float16
 
 
@@ -194,8 +195,7 @@ def describe(name: str, entry: dict[str, Any]) -> str:
     parts = [f"  {name}: {entry['bytes'] / 1e6:.2f} MB"]
     if "max_difference" in entry:
         parts += [f"max |Δp| {entry['max_difference']:.1e}", f"agreement {entry['agreement']:.2%}"]
-    if "mean_iou" in entry:
-        parts.append(f"mean IoU {entry['mean_iou']:.4f}")
+    parts += [f"{text} {entry[name]:.4f}" for name, text in _HEADLINES.items() if name in entry]
     parts += [f"{part['input']} {part['batch']}: {part['median_ms']:.1f} ms" for part in entry["latency"]]
     return ", ".join(parts)
 
@@ -208,7 +208,6 @@ def _open(workdir: epath.PathLike, temperature: float, data: Any, source: str) -
         raise InputError(
             f"`workdir` must have a model that tfl saved. Received: {str(workdir)!r}, whose model has no class names."
         )
-    model.metadata.task.refuse_to_ship("be exported")
     check_recorded_config(config, model.metadata, run / "config.json")
     model = with_temperature(model, temperature or model.metadata.temperature)
     opened, name = open_recorded(config, model.metadata.input, source, data)

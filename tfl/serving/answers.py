@@ -5,12 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from tfl.export.graph import PROBABILITIES
 from tfl.export.saved_model import AREAS, BYTES_SIGNATURE, CLASS_NAMES, MASK_BYTES, prepared_signature
 from tfl.files.mask_pictures import hex_colours, palette, to_png
 from tfl.models.classifier import Metadata
 from tfl.serving.certainty import Certainty
+from tfl.tasks.cells import MOST_BOXES, SIDES
+from tfl.tasks.detection import NUM_BOXES, OF_BOXES, OF_CLASSES, OF_SCORES
 
 VERSION = "1"
 
@@ -19,7 +22,7 @@ def describe_predictions(rows: Sequence[np.ndarray], metadata: Metadata, by_row:
     """Return the response to `:predict`, the same as TensorFlow Serving's for a SavedModel that tfl exported.
 
     Args:
-        rows: the probabilities `(C,)` of N examples; or their masks, uint8 `(H, W)`.
+        rows: the probabilities `(C,)` of N examples; or their masks, uint8 `(H, W)`, or their boxes, `(100, 6)`.
         metadata: of the model.
         by_row: True if the request had "instances", False if it had "inputs".
     """
@@ -29,6 +32,9 @@ def describe_predictions(rows: Sequence[np.ndarray], metadata: Metadata, by_row:
             MASK_BYTES: [{"b64": base64.b64encode(to_png(mask)).decode()} for mask in rows],
             AREAS: [(np.bincount(mask.ravel(), minlength=len(names)) / mask.size).tolist() for mask in rows],
         }
+    elif metadata.task.answers_boxes:
+        tensors = metadata.task.decode_further(tf.constant(np.stack(rows), tf.float32))
+        outputs = {name: values.numpy().tolist() for name, values in tensors.items()}
     else:
         outputs = {PROBABILITIES: [row.tolist() for row in rows]}
     outputs[CLASS_NAMES] = [names] * len(rows)
@@ -46,20 +52,31 @@ def describe_mask(mask: np.ndarray, metadata: Metadata) -> dict[str, Any]:
     """
     names = list(metadata.class_names)
     areas = metadata.task.answer(mask, names, len(names))["areas"]
-    colours = hex_colours(palette())
     return {
         "areas": [
-            {
-                **area,
-                "pixels": round(area["share"] * mask.size),
-                "number": names.index(area["class"]),
-                "colour": colours[names.index(area["class"])],
-            }
+            {**area, "pixels": round(area["share"] * mask.size), **_look_of(names.index(area["class"]))}
             for area in areas
         ],
         "size": [mask.shape[1], mask.shape[0]],
         "mask": "data:image/png;base64," + base64.b64encode(to_png(mask)).decode(),
     }
+
+
+def describe_boxes(boxes: np.ndarray, metadata: Metadata) -> dict[str, Any]:
+    """Return the response to `:classify` of a model for boxes: class, confidence, corners and colour of each.
+
+    Args:
+        boxes: `(100, 6)`, in pixels of the image.
+        metadata: of the model.
+    """
+    names = list(metadata.class_names)
+    found = metadata.task.answer(boxes, names, len(names))["boxes"]
+    return {"boxes": [{**box, **_look_of(names.index(box["class"]) + 1)} for box in found]}
+
+
+def _look_of(number: int) -> dict[str, Any]:
+    """Return the number of a class among the colours of a mask, and its colour."""
+    return {"number": number, "colour": hex_colours(palette())[number]}
 
 
 def describe_classes(
@@ -103,6 +120,8 @@ def describe_signatures(name: str, metadata: Metadata, further: Mapping[str, Any
     main = {PROBABILITIES: _tensor(PROBABILITIES, "DT_FLOAT", -1, num_classes)}
     if metadata.task.answers_masks:
         main = {MASK_BYTES: _tensor(MASK_BYTES, "DT_STRING", -1), AREAS: _tensor(AREAS, "DT_FLOAT", -1, num_classes)}
+    if metadata.task.answers_boxes:
+        main = _box_tensors()
     outputs = {**main, CLASS_NAMES: _tensor(CLASS_NAMES, "DT_STRING", -1, num_classes)}
     of_bytes = {raw_name: _tensor(raw_name, "DT_STRING", -1)}
     dtype = f"DT_{kind.spec.dtype.name.upper()}".replace("FLOAT32", "FLOAT")
@@ -135,6 +154,16 @@ def describe_signatures(name: str, metadata: Metadata, further: Mapping[str, Any
                 **further,
             },
         },
+    }
+
+
+def _box_tensors() -> dict[str, Any]:
+    most = MOST_BOXES
+    return {
+        OF_BOXES: _tensor(OF_BOXES, "DT_FLOAT", -1, most, SIDES),
+        OF_SCORES: _tensor(OF_SCORES, "DT_FLOAT", -1, most),
+        OF_CLASSES: _tensor(OF_CLASSES, "DT_INT32", -1, most),
+        NUM_BOXES: _tensor(NUM_BOXES, "DT_INT32", -1),
     }
 
 

@@ -83,18 +83,18 @@ class _Service:
                 return _to_json(await self._described(describe))
 
     async def _described(self, describe: Callable[[], T]) -> T:
-        """Describe an answer; that of masks, whose files take time to write, in a thread."""
-        return await self.model.prepare(describe) if self.model.metadata.task.answers_masks else describe()
+        """Describe an answer; that of masks and boxes, which takes time, in a thread."""
+        return await self.model.prepare(describe) if self.model.metadata.task.answers_places else describe()
 
     async def _answer(self, body: bytes, hold: Callable[[int], None]) -> tuple[Sequence[np.ndarray], bool]:
-        """Return the probabilities or the mask of each example, and whether the response lists them by row."""
+        """Return what each example gets, as the task keeps it, and whether the response lists them by row."""
         with self.model.announce():
             metadata = self.model.metadata
             request = await self.model.prepare(lambda: read_predict_request(body, metadata))
             hold(len(request.instances))
             pixels = await asyncio.gather(*map(self._decode, request.instances, itertools.count()))
         rows = list(await self.model.predict(pixels))
-        if metadata.task.answers_masks and not isinstance(request.instances, np.ndarray):
+        if metadata.task.answers_places and not isinstance(request.instances, np.ndarray):
             rows = await asyncio.gather(*map(self.model.fit, rows, request.instances))
         return rows, request.by_row
 
@@ -103,6 +103,8 @@ class _Service:
         top = _read_top(request)
         row, _ = await self._look(request)
         metadata = self.model.metadata
+        if metadata.task.answers_boxes:
+            return _to_json(answers.describe_boxes(row, metadata))
         if not metadata.task.answers_masks:
             return _to_json(answers.describe_classes(row, metadata, top, self.model.about.certainty))
         if request.headers.get("accept", "").strip() == PNG:
@@ -114,7 +116,7 @@ class _Service:
         metadata = self.model.metadata
         if not self.model.can_explain:
             rule = "be a workdir or a .keras file to be explained, because other formats have no layers"
-            if metadata.task.answers_masks:
+            if metadata.task.answers_places:
                 rule = f"have one answer for each {self.model.nouns[0]} to be explained"
             raise RequestError(404, f"The model must {rule}.")
         top, wanted = _read_top(request), request.query_params.get("class")
@@ -134,7 +136,7 @@ class _Service:
         return _to_json(answer)
 
     async def _look(self, request: Request) -> tuple[np.ndarray, np.ndarray]:
-        """Return the probabilities `(C,)` or the mask, and the pixels, of the one image in the body of a request."""
+        """Return what the one image in the body of a request gets, as the task keeps it, and its pixels."""
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind.startswith(_NOT_IMAGES) and kind != _FORM:
             one = self.model.nouns[0]
@@ -147,8 +149,8 @@ class _Service:
                 with self.model.announce():
                     pixels = await self.model.decode(body)
                 row = (await self.model.predict([pixels]))[0]
-                masks = self.model.metadata.task.answers_masks
-                return await self.model.fit(row, body) if masks else row, pixels
+                has_places = self.model.metadata.task.answers_places
+                return await self.model.fit(row, body) if has_places else row, pixels
 
     async def _decode(self, image: bytes | np.ndarray, number: int) -> np.ndarray:
         if isinstance(image, np.ndarray):

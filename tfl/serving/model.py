@@ -13,6 +13,7 @@ import tensorflow as tf
 from tfl.explain import grad_cam, overlay
 from tfl.export import Artefact, load_artefact
 from tfl.export.runner import num_cores
+from tfl.files.box_files import in_own_pixels
 from tfl.files.mask_pictures import fit_mask
 from tfl.inputs import Input
 from tfl.inputs.untrusted import Checked, Decoder, RefusedError
@@ -123,7 +124,7 @@ class ServedModel:
         if self._loaded is None or self._loaded.artefact.model is None:
             return False
         metadata = self._loaded.artefact.metadata
-        return metadata.input.has_pictures and not metadata.task.answers_masks
+        return metadata.input.has_pictures and not metadata.task.answers_places
 
     @property
     def about(self) -> About:
@@ -182,7 +183,6 @@ class ServedModel:
         """Load the model, and run everything once, because the first run is many times slower."""
         options = self.options
         artefact = load_artefact(options.model)
-        artefact.metadata.task.refuse_to_ship("be served")
         kind = artefact.metadata.input
         decode = kind.decoder(options.max_image_pixels)
         for encoded in kind.blanks():
@@ -228,13 +228,16 @@ class ServedModel:
     async def predict(self, pixels: Sequence[np.ndarray]) -> np.ndarray:
         """Return what the task keeps of the scores of images `(S, S, 3)`, which may run in different batches.
 
-        This is probabilities `(N, C)`, or masks `(N, S, S)`.
+        This is probabilities `(N, C)`, masks `(N, S, S)`, or boxes `(N, 100, 6)`.
         """
         return await self._parts.batcher.predict(pixels)
 
-    async def fit(self, mask: np.ndarray, content: bytes) -> np.ndarray:
-        """Return a mask at the size of the image in the bytes of a file."""
-        return await self.prepare(lambda: fit_mask(mask, io.BytesIO(content)))
+    async def fit(self, row: np.ndarray, content: bytes) -> np.ndarray:
+        """Return a mask at the size of the image in the bytes of a file, or boxes in its pixels."""
+        file, size = io.BytesIO(content), self.metadata.image_size
+        if self.metadata.task.answers_masks:
+            return await self.prepare(lambda: fit_mask(row, file))
+        return await self.prepare(lambda: in_own_pixels(row[None], [file], size)[0])
 
     async def explain(self, pixels: np.ndarray, number: int) -> bytes:
         """Return a PNG of one image with its Grad-CAM heat map on top; only if `can_explain` is True.

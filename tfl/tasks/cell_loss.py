@@ -7,9 +7,14 @@ from tfl.tasks.cells import SIDES, assign
 
 
 class CellLoss(keras.losses.Loss):
-    """Mean softmax cross-entropy of all cells that count, plus the mean GIoU loss of the cells that answer for a box.
+    """Focal loss of the classes of all cells that count, plus the GIoU loss of the cells that answer for a box.
+
+    Most cells are background that is easy to tell. The focal loss, (1 - p) ** 2 times the cross-entropy, leaves the
+    gradient to the cells that are hard to tell. Both parts are sums with the weights of `Targets`, divided by the sum
+    of the weights of the cells that answer for a box, at least 1.
 
     Reference:
+        Lin et al. 2017, Focal loss for dense object detection, arXiv:1708.02002;
         Rezatofighi et al. 2019, Generalized intersection over union, arXiv:1902.09630.
     """
 
@@ -21,17 +26,15 @@ class CellLoss(keras.losses.Loss):
         logits, boxes = y_pred[..., :-SIDES], y_pred[..., -SIDES:]
         targets = assign(tf.cast(y_true, y_pred.dtype), y_pred.shape[1], y_pred.shape[2], logits.shape[-1] - 1)
         entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(targets.classes, logits)
-        answers, counted = (tf.cast(part, y_pred.dtype) for part in (targets.boxes >= 0, targets.counted))
+        focal = tf.square(tf.math.expm1(-entropy)) * entropy
         rows = tf.maximum(targets.boxes, 0)
         flat = tf.reshape(rows, (tf.shape(rows)[0], -1))
         own = tf.reshape(tf.gather(y_true[..., :SIDES], flat, batch_dims=1), tf.shape(boxes))
         misfit = 1.0 - generalized_overlap(boxes, tf.cast(own, y_pred.dtype))
-        return _mean(entropy, counted) + _mean(misfit, answers)
-
-
-def _mean(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """Return the weighted mean of each example, `(B,)`, of `(B, h, w)`; 0 if all weights are 0."""
-    return tf.math.divide_no_nan(tf.reduce_sum(values * weights, axis=(1, 2)), tf.reduce_sum(weights, axis=(1, 2)))
+        weights = tf.cast(targets.weights, y_pred.dtype)
+        of_boxes = tf.where(targets.boxes >= 0, weights, 0.0)
+        total = tf.reduce_sum(weights * focal + of_boxes * misfit, axis=(1, 2))
+        return total / tf.maximum(tf.reduce_sum(of_boxes, axis=(1, 2)), 1.0)
 
 
 def generalized_overlap(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:

@@ -34,13 +34,15 @@ class Targets:
         distances: `(B, h, w, 4)` float32, the logarithms of the distances from the centre of the cell to the left,
             upper, right and lower side of its box, in strides; 0 for background.
         boxes: `(B, h, w)` int32, the row of that box among the labels; -1 for background.
-        counted: `(B, h, w)` bool, whether the class of a cell counts: background in a crowd does not.
+        weights: `(B, h, w)` float32, how much a cell counts. The cells of a box share the square root of their number:
+            if a large box had the weight of all its cells, small ones would hardly be found. Background counts 1, and
+            in a crowd 0.
     """
 
     classes: tf.Tensor
     distances: tf.Tensor
     boxes: tf.Tensor
-    counted: tf.Tensor
+    weights: tf.Tensor
 
 
 def assign(labels: tf.Tensor, height: int, width: int, num_classes: int) -> Targets:
@@ -71,12 +73,27 @@ def assign(labels: tf.Tensor, height: int, width: int, num_classes: int) -> Targ
     logarithms = tf.math.log(tf.maximum(own, LEAST_DISTANCE) / STRIDE)
     flat = tf.reshape(smallest, (tf.shape(smallest)[0], -1))
     named = tf.reshape(tf.gather(classes, flat, batch_dims=1), tf.shape(smallest))
+    own_box = tf.where(answers, smallest, -1)
+    background = tf.cast(~tf.reduce_any(in_crowd, axis=-1), tf.float32)
     return Targets(
         tf.where(answers, named, num_classes),
         tf.where(answers[..., None], logarithms, 0.0),
-        tf.where(answers, smallest, -1),
-        answers | ~tf.reduce_any(in_crowd, axis=-1),
+        own_box,
+        tf.where(answers, _shares(own_box, labels.shape[1]), background),
     )
+
+
+def _shares(boxes: tf.Tensor, most: int) -> tf.Tensor:
+    """Return 1 over the square root of the number of cells that answer for the same box, `(B, h, w)` float32.
+
+    Args:
+        boxes: `(B, h, w)` int32, the row of the box of each cell; -1 is none.
+        most: the number of rows.
+    """
+    counts = tf.reduce_sum(tf.one_hot(boxes, most), axis=(1, 2))
+    flat = tf.reshape(tf.maximum(boxes, 0), (tf.shape(boxes)[0], -1))
+    own = tf.reshape(tf.gather(counts, flat, batch_dims=1), tf.shape(boxes))
+    return tf.math.rsqrt(tf.maximum(own, 1.0))
 
 
 def cell_centres(height: int, width: int) -> tf.Tensor:
@@ -107,22 +124,48 @@ def choose_boxes(boxes: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
     most = min(CANDIDATES, boxes.shape[1])
     best = tf.math.top_k(tf.reduce_max(scores, axis=-1), most).indices
     boxes, scores = (tf.gather(values, best, batch_dims=1) for values in (boxes, scores))
-    found = tf.image.combined_non_max_suppression(
-        tf.gather(boxes, [1, 0, 3, 2], axis=-1)[:, :, None, :],
-        scores,
-        max_output_size_per_class=MOST_BOXES,
-        max_total_size=MOST_BOXES,
-        iou_threshold=OVERLAP,
-        score_threshold=LEAST_SCORE,
-        clip_boxes=False,
-    )
-    is_box = (tf.range(MOST_BOXES)[None, :] < found.valid_detections[:, None])[..., None]
-    corners = tf.gather(found.nmsed_boxes, [1, 0, 3, 2], axis=-1)
-    votes = tf.gather(tf.transpose(scores, [0, 2, 1]), tf.cast(found.nmsed_classes, tf.int32), batch_dims=1)
-    votes = tf.where(overlaps(corners, boxes) >= VOTING, votes, 0.0)
+    numbers, classes, found = _suppress(boxes, scores)
+    votes = tf.gather(tf.transpose(scores, [0, 2, 1]), classes, batch_dims=1)
+    votes = tf.where(overlaps(tf.gather(boxes, numbers, batch_dims=1), boxes) >= VOTING, votes, 0.0)
     mean = tf.math.divide_no_nan(votes @ boxes, tf.reduce_sum(votes, axis=-1, keepdims=True))
-    rows = tf.concat([mean, found.nmsed_scores[..., None], found.nmsed_classes[..., None]], axis=-1)
-    return tf.where(is_box, rows, tf.constant([0.0, 0.0, 0.0, 0.0, 0.0, -1.0]))
+    rows = tf.concat([mean, found[..., None], tf.cast(classes, tf.float32)[..., None]], axis=-1)
+    return tf.where(found[..., None] > LEAST_SCORE, rows, tf.constant([0.0, 0.0, 0.0, 0.0, 0.0, -1.0]))
+
+
+def _suppress(boxes: tf.Tensor, scores: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Return number, class and score of the best boxes that do not overlap with a better one of their class.
+
+    In each turn every picture gives the best pair of a box and a class that is left, and the boxes around it lose this
+    class. Only operations that LiteRT and ONNX have are used.
+
+    Args:
+        boxes: `(B, P, 4)`.
+        scores: `(B, P, K)`.
+
+    Returns:
+        `(B, MOST_BOXES)` int32, int32 and float32, the best first; scores up to `LEAST_SCORE` are no boxes.
+    """
+    count, num_classes = boxes.shape[1], scores.shape[-1]
+
+    def is_left(turn: tf.Tensor, rest: tf.Tensor, *chosen: tf.Tensor) -> tf.Tensor:
+        return (turn < MOST_BOXES) & (tf.reduce_max(rest) > LEAST_SCORE)
+
+    def choose(turn: tf.Tensor, rest: tf.Tensor, places: tf.Tensor, values: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        flat = tf.reshape(rest, (-1, count * num_classes))
+        place, value = tf.argmax(flat, axis=-1, output_type=tf.int32), tf.reduce_max(flat, axis=-1)
+        number = place // num_classes
+        near = overlaps(tf.gather(boxes, number, batch_dims=1)[:, None], boxes)[:, 0] > OVERLAP
+        gone = (near | (tf.range(count) == number[:, None]))[..., None]
+        same = tf.range(num_classes) == (place - number * num_classes)[:, None]
+        is_now = tf.range(MOST_BOXES)[None] == turn
+        places, values = tf.where(is_now, place[:, None], places), tf.where(is_now, value[:, None], values)
+        return turn + 1, tf.where(gone & same[:, None], 0.0, rest), places, values
+
+    blank = tf.zeros_like(scores[:, :1, 0]) * tf.zeros((1, MOST_BOXES))
+    state = (tf.constant(0), scores, tf.cast(blank, tf.int32), blank)
+    shapes = (tf.TensorShape([]), scores.shape, blank.shape, blank.shape)
+    _, _, places, values = tf.while_loop(is_left, choose, state, shape_invariants=shapes)
+    return places // num_classes, places % num_classes, values
 
 
 def overlaps(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:

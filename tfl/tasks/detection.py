@@ -13,8 +13,9 @@ from tfl.tasks.cell_loss import CellLoss
 from tfl.tasks.cells import MOST_BOXES, SIDES, choose_boxes, overlaps
 from tfl.tasks.classes import Multiclass
 from tfl.tasks.detections import FIRST, PREDICTED, SURE, TRUTH, Detections
-from tfl.tasks.task import BOXES, Headline, Outcomes, Statistic, Task, check_smoothing
+from tfl.tasks.task import BOXES, FurtherOutput, Headline, Outcomes, Statistic, Task, check_smoothing
 
+OF_BOXES, OF_SCORES, OF_CLASSES, NUM_BOXES = "boxes", "scores", "classes", "num_boxes"  # outputs of exported models
 AGREED_OVERLAP = 0.9  # of two boxes at which two models agree
 AGREED_SCORE = 0.5  # boxes below it need no partner
 
@@ -34,9 +35,15 @@ class Detection(Task):
     has_temperature = False
     output_kind = "logits and a box for each cell"
     stands_on = "boxes"
-    may_fine_tune = False
+    kept_by_headline = True
     sources: ClassVar[Mapping[str, str]] = {"boxes": "boxes:PATH"}
-    ships = False
+    further_outputs: ClassVar[Mapping[str, FurtherOutput]] = {
+        OF_BOXES: FurtherOutput("Corners x1, y1, x2, y2 of each box, the best box first, float32"),
+        OF_SCORES: FurtherOutput("Score of each box, 0 if it is none, float32"),
+        OF_CLASSES: FurtherOutput("Number of the class of each box, -1 if it is none, int32", is_class=True),
+        NUM_BOXES: FurtherOutput("Number of boxes, int32"),
+    }
+    agreement = "matched boxes"
     columns = "boxes_"
 
     @property
@@ -74,6 +81,12 @@ class Detection(Task):
         truth = tf.reshape(tf.cast(labels, tf.float32), (-1, labels.shape[1] * TRUTH))
         return tf.concat([CellLoss()(labels, outputs)[:, None], classes, found, truth], axis=1)
 
+    def table_of(self, scores: np.ndarray, labels: np.ndarray, num_names: int) -> np.ndarray:
+        """See `Task`: predicted and true boxes, with losses of 0."""
+        found = scores.reshape(len(scores), MOST_BOXES * PREDICTED)
+        first = np.stack([np.zeros(len(scores)), np.full(len(scores), num_names)], axis=1)
+        return np.concatenate([first, found, np.asarray(labels).reshape(len(scores), -1)], axis=1)
+
     def table_width(self, num_outputs: int) -> int:
         """See `Task`: without true boxes, whose number is that of the source."""
         return FIRST + MOST_BOXES * PREDICTED
@@ -95,6 +108,16 @@ class Detection(Task):
         cells, width = outputs.shape[1] * outputs.shape[2], outputs.shape[3]
         flat = tf.reshape(outputs, (-1, cells, width))
         return choose_boxes(flat[..., -SIDES:], tf.nn.softmax(flat[..., :-SIDES])[..., :-1])
+
+    def decode_further(self, scores: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See `Task`: the columns of the boxes, and their number in each example."""
+        classes = tf.cast(scores[..., 5], tf.int32)
+        return {
+            OF_BOXES: scores[..., :SIDES],
+            OF_SCORES: scores[..., 4],
+            OF_CLASSES: classes,
+            NUM_BOXES: tf.reduce_sum(tf.cast(classes >= 0, tf.int32), axis=-1),
+        }
 
     def decide(self, scores: np.ndarray) -> np.ndarray:
         """Return the predicted boxes themselves."""
@@ -147,9 +170,21 @@ class Detection(Task):
 
     def agree(self, scores: np.ndarray, expected: np.ndarray) -> np.ndarray:
         """Return whether every box of a score of at least 0.5 has a partner of the same class, bool `(N,)`."""
-        return np.array(
-            [_has_partners(a, b) and _has_partners(b, a) for a, b in zip(scores, expected, strict=True)], bool
-        )
+        return np.array([max(changes, default=0.0) < 1 for changes in _changes(scores, expected, AGREED_SCORE)], bool)
+
+    def difference(self, scores: np.ndarray, expected: np.ndarray) -> float:
+        """See `Task`: the largest change of the score of a box of at least 0.3; 1 if one has no partner.
+
+        Partners are of the same class, and overlap by at least 0.9.
+        """
+        if not np.isfinite(scores).all():
+            return float("nan")
+        return max((max(changes, default=0.0) for changes in _changes(scores, expected, SURE)), default=0.0)
+
+    def distance(self, outputs: np.ndarray, recorded: np.ndarray) -> np.ndarray:
+        """See `Task`: the change of the loss, as a share of it if that is above 1; see `steady`."""
+        ours, theirs = Detections(outputs).losses, Detections(recorded).losses
+        return np.abs(ours - theirs) / np.maximum(theirs, 1.0)
 
     @property
     def answers_boxes(self) -> bool:
@@ -185,9 +220,22 @@ def _answered(boxes: np.ndarray) -> np.ndarray:
     return boxes[(boxes[:, 5] >= 0) & (boxes[:, 4] >= SURE)]
 
 
-def _has_partners(boxes: np.ndarray, others: np.ndarray) -> bool:
-    """Return whether each box of a high score has a partner of its class among all others."""
-    sure = boxes[(boxes[:, 5] >= 0) & (boxes[:, 4] >= AGREED_SCORE)]
-    same = sure[:, None, 5] == others[None, :, 5]
-    near = overlaps(sure[None, :, :SIDES], others[None, :, :SIDES])[0].numpy() >= AGREED_OVERLAP
-    return bool((near & same).any(axis=1).all())
+def _changes(tables: np.ndarray, others: np.ndarray, least: float) -> list[list[float]]:
+    """Return for each example how much the score of each box differs from that of its partner; 1 if it has none.
+
+    Args:
+        tables: `(N, P, 6)`.
+        others: the same of another model.
+        least: score from which a box needs a partner, in either table.
+    """
+    return [_without(a, b, least) + _without(b, a, least) for a, b in zip(tables, others, strict=True)]
+
+
+def _without(boxes: np.ndarray, others: np.ndarray, least: float) -> list[float]:
+    boxes, others = (np.asarray(rows, np.float32) for rows in (boxes, others))
+    sure = boxes[(boxes[:, 5] >= 0) & (boxes[:, 4] >= least)]
+    shared = overlaps(sure[None, :, :SIDES], others[None, :, :SIDES])[0].numpy()
+    shared = np.where(sure[:, None, 5] == others[None, :, 5], shared, 0.0)
+    best = shared.argmax(axis=1)
+    changes = np.where(shared.max(axis=1) >= AGREED_OVERLAP, np.abs(sure[:, 4] - others[best, 4]), 1.0)
+    return changes.tolist()

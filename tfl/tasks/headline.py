@@ -1,6 +1,7 @@
-"""The main metric of a task, and the results of examples that people look at."""
+"""The main metric of a task, the results of examples that people look at, and further outputs of exported models."""
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 
@@ -51,3 +52,15 @@ class Outcomes:
     predicted: np.ndarray
     is_correct: np.ndarray
     confidence: np.ndarray
+
+
+class FurtherOutput(NamedTuple):
+    """An output that exported models have beside the scores.
+
+    Attributes:
+        meaning: description with the type, for people.
+        is_class: whether its values are numbers of classes.
+    """
+
+    meaning: str
+    is_class: bool = False

@@ -13,7 +13,7 @@ from tfl.data.masks.table import VOID
 from tfl.tasks.classes import Multiclass
 from tfl.tasks.convex import Convex, SoftmaxOfShares
 from tfl.tasks.regions import confusions, dice, iou, mean_of_known, pixel_accuracy
-from tfl.tasks.task import REGIONS, Headline, Outcomes, Statistic, Task, check_smoothing
+from tfl.tasks.task import REGIONS, FurtherOutput, Headline, Outcomes, Statistic, Task, check_smoothing
 
 MASK = "mask"  # output of exported models: the number of the class at each position
 PIXELS = "pixels"  # column of a file of predictions: the counts of the confusion matrix that are not 0
@@ -53,7 +53,9 @@ class Segmentation(Task):
     stands_on = "map"
     sources: ClassVar[Mapping[str, str]] = {"masks": "masks:PATH", "csv": "csv:FILE with a column of masks"}
     kept_by_headline = True
-    further_outputs = (MASK,)
+    further_outputs: ClassVar[Mapping[str, FurtherOutput]] = {
+        MASK: FurtherOutput("Number of the class at each position, uint8", is_class=True)
+    }
     agreement = "mask agreement"
     tolerance_factor = 10.0  # the largest difference of millions of scores is larger than that of a hundred
     columns = "iou_"

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfl.data.label_formats import LabelFormat
 from tfl.errors import InputError
 from tfl.tasks.convex import Convex
-from tfl.tasks.headline import ACCURACY, Headline, Outcomes
+from tfl.tasks.headline import ACCURACY, FurtherOutput, Headline, Outcomes
 from tfl.tasks.loss_options import LossOptions
 
 CALIBRATION, PER_CLASS, CONFUSION = "calibration", "per_class", "confusion_matrix"
@@ -48,8 +48,7 @@ class Task(abc.ABC):
         sources: the kinds of sources that have its labels, with what to write for each; {} if it can have any.
         agreement: what `agree` measures, for people.
         tolerance_factor: how many times the limit for float32 exports a score may differ, for the certificate.
-        further_outputs: names of the outputs that exported models have beside the scores.
-        ships: whether its models are exported and served.
+        further_outputs: the outputs that exported models have beside the scores, by name.
         compared_as: name of the task whose rules apply when its scores are compared with those of other runs.
     """
 
@@ -68,12 +67,10 @@ class Task(abc.ABC):
     output_kind: ClassVar[str] = "one logit a class"
     stands_on: ClassVar[str] = "vector"
     sources: ClassVar[Mapping[str, str]] = types.MappingProxyType({})
-    may_fine_tune: ClassVar[bool] = True  # whether networks can be trained for it; if not, only its head is solved
     kept_by_headline: ClassVar[bool] = False  # whether the headline decides which phase is kept; if not, the loss
     agreement: ClassVar[str] = "agreement of values"
     tolerance_factor: ClassVar[float] = 1.0
-    further_outputs: ClassVar[tuple[str, ...]] = ()
-    ships: ClassVar[bool] = True
+    further_outputs: ClassVar[Mapping[str, FurtherOutput]] = types.MappingProxyType({})
     columns: ClassVar[str] = "p_"  # prefix of the columns of a table of predictions, one for each name
 
     @property
@@ -134,21 +131,6 @@ class Task(abc.ABC):
             num_outputs: K of the model.
         """
 
-    def refuse_to_ship(self, what: str) -> None:
-        """Refuse what tfl cannot do yet with a model of the task.
-
-        Args:
-            what: it, as in "be served".
-
-        Raises:
-            InputError: models of the task are neither exported nor served.
-        """
-        if not self.ships:
-            raise InputError(
-                f"`model` must be for another task to {what}. Received: a model for {self.name}. "
-                "Did you mean model.keras, which plain Keras loads, or tfl predict?"
-            )
-
     # From outputs to predictions.
 
     def collect(self, outputs: tf.Tensor, labels: tf.Tensor | None) -> tf.Tensor:
@@ -161,6 +143,16 @@ class Task(abc.ABC):
             labels: of the batch, as the source prepares them; None if they are not known.
         """
         return outputs
+
+    def table_of(self, scores: np.ndarray, labels: np.ndarray, num_names: int) -> np.ndarray:
+        """Return what a table of predictions keeps of scores and labels, `(N, M)`; without outputs, the loss may be 0.
+
+        Args:
+            scores: of N examples.
+            labels: of a batch, as the source prepares them.
+            num_names: number of the names of a model.
+        """
+        return np.asarray(self.collect(tf.constant(self.outputs(scores), tf.float32), labels))
 
     def table_width(self, num_outputs: int) -> int:
         """Return M, the number of columns that `collect` gives for K outputs."""
@@ -293,6 +285,10 @@ class Task(abc.ABC):
         scores, expected = self.table_scores(outputs), self.table_scores(recorded)
         return np.abs(scores - expected).max(axis=1) / np.maximum(1.0, np.abs(expected).max(axis=1))
 
+    def difference(self, scores: np.ndarray, expected: np.ndarray) -> float:
+        """Return how much two tables of scores differ, for the certificate: by default the largest difference."""
+        return float(np.abs(scores - expected).max()) / self.spread(expected)
+
     def spread(self, expected: np.ndarray) -> float:
         """Return the scale of the scores: differences are divided by it before a comparison with a tolerance."""
         return 1.0
@@ -310,6 +306,11 @@ class Task(abc.ABC):
     def answers_boxes(self) -> bool:
         """Whether `kept` gives boxes for each example, rows of x1, y1, x2, y2, score, class in pixels of the input."""
         return False
+
+    @property
+    def answers_places(self) -> bool:
+        """Whether answers are masks or boxes, which belong to the pixels of the example itself."""
+        return self.answers_masks or self.answers_boxes
 
     def kept(self, scores: np.ndarray) -> np.ndarray:
         """Return what is kept of the scores of a batch for its answers; `answer` and `table_row` take its rows."""

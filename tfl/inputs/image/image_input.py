@@ -77,6 +77,11 @@ class ImageInput(Input):
         """Return a map at the size of the image as displayed; see `Input.fit_map`."""
         return tf.image.resize(values[:, :, None], tf.shape(self._whole(raw))[:2], "nearest")[:, :, 0]
 
+    def fit_boxes(self, raw: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+        """Return boxes in pixels of the image as displayed; see `Input.fit_boxes`."""
+        height, width, _ = tf.unstack(tf.cast(tf.shape(self._whole(raw)), tf.float32))
+        return boxes * tf.stack([width, height, width, height]) / self.size
+
     def _whole(self, raw: tf.Tensor) -> tf.Tensor:
         """Return a raw example at its own size, (H, W, C)."""
         return to_pixels(raw, self.formats, self.bit_depth, self.window)

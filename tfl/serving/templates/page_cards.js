@@ -61,6 +61,7 @@ const figures = (value) => String(Number(value.toPrecision(5)));
 
 function verdictOf(answer) {
   if (answer.values) return answer.values.map((row) => row.name + ": " + figures(row.value)).join(", ");
+  if (answer.boxes) return countsOf(answer.boxes);
   if (answer.areas) return "Mostly " + answer.areas[0].class;
   if (answer.verdict) return answer.verdict;
   const isSet = answer.classes[0] && "present" in answer.classes[0];
@@ -72,7 +73,8 @@ function showAnswer(parts, answer) {
   const isUnsure = Boolean(answer.verdict) && answer.named.length !== 1;
   finish(parts, verdictOf(answer), isUnsure ? "unsure" : "");
   if (answer.mask) showMask(parts, answer);
-  parts.body.append(answer.areas ? tableOfAreas(answer)
+  if (answer.boxes) showBoxes(parts, answer.boxes);
+  parts.body.append(answer.boxes ? tableOfBoxes(answer.boxes) : answer.areas ? tableOfAreas(answer)
     : answer.values ? tableOfValues(answer) : tableOfClasses(answer));
 }
 
@@ -88,6 +90,33 @@ function showMask(parts, answer) {
   slider.addEventListener("input", () => { mask.style.opacity = slider.value; });
   label.append(slider);
   figure.append(layers, label);
+}
+
+function countsOf(boxes) {
+  const counts = new Map();
+  boxes.forEach((box) => counts.set(box.class, (counts.get(box.class) || 0) + 1));
+  return [...counts].map(([name, count]) => name + ": " + count).join(", ") || "Nothing found";
+}
+
+function showBoxes(parts, boxes) {
+  parts.card.dataset.answer = "boxes";
+  const figure = parts.pictures.querySelector("figure"), image = figure.querySelector("img");
+  if (!image) return;  // this browser has no preview, and the table has the boxes
+  const space = "http://www.w3.org/2000/svg", layers = make("div", "", "layers");
+  const drawing = document.createElementNS(space, "svg");
+  drawing.setAttribute("role", "img");
+  drawing.setAttribute("aria-label", "The boxes around the objects; the table lists them");
+  boxes.forEach((box) => {
+    const [x1, y1, x2, y2] = box.box, frame = document.createElementNS(space, "rect");
+    const place = {x: x1, y: y1, width: x2 - x1, height: y2 - y1, stroke: box.colour};
+    Object.entries(place).forEach(([name, value]) => frame.setAttribute(name, value));
+    drawing.append(frame);
+  });
+  const fit = () => drawing.setAttribute("viewBox", [0, 0, image.naturalWidth, image.naturalHeight].join(" "));
+  if (image.complete && image.naturalWidth) fit();
+  else image.addEventListener("load", fit);
+  layers.append(...figure.childNodes, drawing);
+  figure.append(layers);
 }
 
 function table(columns, rows) {
@@ -131,9 +160,7 @@ function tableOfAreas(answer) {
   const count = (number) => number.toLocaleString("en");
   const rows = answer.areas.slice(0, MOST_AREAS).map((entry) => {
     const row = rowOf(entry.class, make("td", percent(entry.share), "number"), make("td", count(entry.pixels), "number"));
-    const colour = make("i", "", "colour");
-    colour.style.background = entry.colour;
-    row.firstChild.prepend(colour);
+    row.firstChild.prepend(swatch(entry.colour));
     return row;
   });
   const rest = answer.areas.slice(MOST_AREAS), sum = (name) => rest.reduce((total, entry) => total + entry[name], 0);
@@ -142,6 +169,22 @@ function tableOfAreas(answer) {
     rows.push(rowOf(rest.length + " more", ...cells));
   }
   return table([["Class"], ["Area", "number"], ["Pixels", "number"]], rows);
+}
+
+function tableOfBoxes(boxes) {
+  const rows = boxes.map((box) => {
+    const place = box.box.map((side) => Math.round(side));
+    const row = rowOf(box.class, make("td", percent(box.confidence), "number"), make("td", place.join(", "), "number"));
+    row.firstChild.prepend(swatch(box.colour));
+    return row;
+  });
+  return table([["Class"], ["Confidence", "number"], ["Left, top, right, bottom", "number"]], rows);
+}
+
+function swatch(colour) {
+  const mark = make("i", "", "colour");
+  mark.style.background = colour;
+  return mark;
 }
 
 function tableOfValues(answer) {
