@@ -51,7 +51,7 @@ def config_of(photos, **options):
 @pytest.fixture(scope="module")
 def run(photos):
     with tiny_networks():
-        yield tfl.transfer(config_of(photos), photos.parent / "run")
+        yield tfl.transfer(config_of(photos, **{"finetune.learning_rate": 5e-5}), photos.parent / "run")
 
 
 def test_training_from_the_solved_head_is_kept_by_its_average_precision(run, photos):
