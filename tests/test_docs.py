@@ -211,6 +211,18 @@ def test_the_readme_names_every_script_recipe_and_page():
     assert "make quickstart" in text and "make test" in text
 
 
+def test_every_page_can_be_reached_from_the_first_one():
+    docs = ROOT / "docs"
+    start = docs / "index.md"
+    reached, left = {start}, [start]
+    while left:
+        page = left.pop()
+        found = {(page.parent / link).resolve() for link in re.findall(r"\]\(([^)#\s]+\.md)", page.read_text("utf-8"))}
+        left += found - reached
+        reached |= found
+    assert set(docs.rglob("*.md")) <= reached
+
+
 def test_a_block_is_read_with_its_marker():
     page = ROOT / "docs" / "how-to" / "extending.md"
     assert all(isinstance(block, Block) and block.marker.startswith("run by:") for block in blocks_of(page))

@@ -118,9 +118,19 @@ def test_the_licence_is_the_whole_apache_licence():
     assert text.count("\n") > 190 and "TERMS AND CONDITIONS FOR USE, REPRODUCTION, AND DISTRIBUTION" in text
 
 
-def test_every_hint_to_install_an_extra_names_this_distribution_and_an_extra_that_exists():
+def names_of_extras() -> list[str]:
     setup = (ROOT / "setup.py").read_text()
-    extras = re.findall(r'^        "([\w-]+)": ', setup[setup.index("extras_require") :], flags=re.MULTILINE)
+    return re.findall(r'^        "([\w-]+)": ', setup[setup.index("extras_require") :], flags=re.MULTILINE)
+
+
+def test_the_readme_names_every_extra():
+    table = (ROOT / "README.md").read_text("utf-8").partition("| extra |")[2].partition("\n\n")[0]
+    named = re.findall(r"`([a-z-]+)`", "".join(line.split("|")[1] for line in table.splitlines()[2:]))
+    assert sorted(named) == sorted(names_of_extras())
+
+
+def test_every_hint_to_install_an_extra_names_this_distribution_and_an_extra_that_exists():
+    extras = names_of_extras()
     files = [*(ROOT / "tfl").rglob("*.py"), *(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]
     for path in files:
         text = path.read_text()
