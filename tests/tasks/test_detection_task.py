@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from box_formulas import box_of_cell, cell_loss, iou
+from box_models import SIZE, make_box_model
 
-from tfl.evaluation import Predictions, compare_predictions, read_predictions, write_predictions
+from tfl.evaluation import Predictions, compare_predictions, predict, read_predictions, write_predictions
 from tfl.tasks import get_task
 from tfl.tasks.cell_loss import CellLoss, overlap_and_gap
 from tfl.tasks.cells import MOST_BOXES, OVERLAP, STRIDE, VOTING, assign, cell_centres, choose_boxes, overlaps
@@ -110,6 +111,15 @@ def test_the_loss_is_that_of_its_formula():
     np.testing.assert_allclose(losses, list(map(cell_loss, labels, outputs)), rtol=1e-4)
     labels[..., 4] = -1  # no box: only the background is left
     np.testing.assert_allclose(CellLoss()(labels, outputs), list(map(cell_loss, labels, outputs)), rtol=1e-4)
+
+
+def test_evaluations_of_few_pictures_make_tensorflow_warn_of_nothing(caplog):
+    model, pictures = make_box_model(), np.zeros((2, SIZE, SIZE, 3), np.uint8)
+    batch = {"input": pictures, "label": np.zeros((2, 1, 5), np.float32), "id": np.arange(2)}
+    with caplog.at_level("WARNING", logger="tensorflow"):
+        tables = [predict(model, tf.data.Dataset.from_tensor_slices(batch).batch(2), TASK) for _ in range(6)]
+    assert caplog.messages == []
+    assert tables[0].logits.shape == tables[5].logits.shape == (2, TASK.table_width(7) + 5)
 
 
 def test_the_cells_of_a_box_count_less_the_more_they_are():
