@@ -312,22 +312,3 @@ def list_backbones(pattern: str = "*") -> list[str]:
 
 def _matching(pattern: str) -> list[str]:
     return sorted(name for name in _BY_NAME if fnmatch.fnmatchcase(name.lower(), pattern.lower()))
-
-
-def backbone_table(*patterns: str) -> str:
-    """Return an aligned text table, for the screen, of the networks that match the patterns.
-
-    Args:
-        patterns: each as for `list_backbones`; without patterns: all networks.
-    """
-    header = ("name", "image size", "minimum", "features", "alpha with weights")
-    rows: list[tuple[str, ...]] = [header]
-    names = [name for pattern in patterns or ("*",) for name in list_backbones(pattern)]
-    for spec in map(get_backbone_spec, names):
-        alphas = ", ".join(f"{alpha:g}" for alpha in spec.imagenet_alphas) or "-"
-        rows.append((spec.name, str(spec.image_size), str(spec.minimum_size), str(spec.num_features), alphas))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    aligned = (
-        [rows_.ljust(widths[0]), *map(str.rjust, numbers, widths[1:4]), alphas] for rows_, *numbers, alphas in rows
-    )
-    return "\n".join("  ".join(cells) for cells in aligned)
