@@ -65,7 +65,7 @@ setup(
     package_dir={"tfl.configs": "configs"},  # without a checkout the command finds the recipes inside the package
     package_data={
         "tfl": ["py.typed"],
-        "tfl.inputs.text": ["characters.json"],
+        "tfl.inputs.text": ["characters.json", "byte_classes.json"],
         "tfl.report": ["templates/*"],
         "tfl.serving": ["templates/*"],
     },
