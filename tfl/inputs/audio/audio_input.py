@@ -1,13 +1,13 @@
 """An audio clip as an example: its waveform."""
 
 import dataclasses
-import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy
 import tensorflow as tf
 
 from tfl.errors import BadExampleError, InputError
@@ -46,7 +46,6 @@ class AudioInput(Input):
     graph reads WAV files of 16 bits and 16,000 Hz; all other files are converted to them, once.
 
     Example:
-        >>> import numpy as np
         >>> AudioInput(size=4).prepare(np.array([0.5, -0.5])).numpy().tolist()
         [0.5, -0.5, 0.0, 0.0]
     """
@@ -123,13 +122,17 @@ class AudioInput(Input):
         sound = read_sound(encoded)
         if _is_plain(encoded, sound):
             return _scanned(encoded, len(sound.values))
-        wave = sound.wave
-        found = _scanned(encoded, len(wave))
-        name = hashlib.sha256(f"{found.sha256} {RULES}".encode()).hexdigest()
-        place, _ = converted.cached_file(
-            f"{name}.wav", "audio", data_set, make=functools.partial(write_wav, wave), read=_read_whole
+        name = hashlib.sha256(encoded + bytes([RULES])).hexdigest()
+        place, content = converted.cached_file(
+            f"{name}.wav", "audio", data_set, make=lambda: write_wav(sound.wave), read=_read_whole
         )
+        found = _scanned(encoded, len(read_sound(content).values))
         return dataclasses.replace(found, replacement=str(place))
+
+    @property
+    def scan_rules(self) -> list[Any]:
+        """The number of the rules, and the versions of what reads the files."""
+        return [RULES, scipy.__version__, tf.__version__]
 
     def after_scan(self, scanned: Sequence[Any]) -> None:
         """Keep the cache of converted files below its limit."""
