@@ -2,12 +2,15 @@
 
 import csv
 import json
+import shlex
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import warm
 from clips import audio_config, ears, speech_config, wav, write_speech
+from doc_blocks import blocks_of
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
