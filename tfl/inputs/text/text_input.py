@@ -54,7 +54,7 @@ class TextInput(Input):
     file_types = (".txt",)
     typed = "a text"
     scanned = ScannedText
-    sizes_from_data = True
+    size_step = 8
 
     @property
     def spec(self) -> tf.TensorSpec:
@@ -118,6 +118,10 @@ class TextInput(Input):
     def blanks(self) -> list[bytes]:
         """Return an empty text."""
         return [b""]
+
+    def describe_size(self, size: int) -> str:
+        """Return a number of pieces."""
+        return f"{size:,} pieces"
 
     def sizes(self, facts: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """Return the number of pieces of each text."""
