@@ -157,6 +157,17 @@ def test_real_weights_tell_tones_from_noise(shared, clips):
     assert np.corrcoef(features)[np.triu_indices(4, 1)].max() < 0.9
 
 
+def test_the_backbone_has_the_weights_of_the_file(file, network, clips, tmp_path):
+    found = tfl.build_backbone("yamnet", image_size=SAMPLES, weights=str(file))
+    np.testing.assert_array_equal(found(clips), network(clips))
+    found.save(tmp_path / "earlier.keras")
+    again = tfl.build_backbone("YAMNet", image_size=SAMPLES, weights=str(tmp_path / "earlier.keras"))
+    np.testing.assert_array_equal(again(clips), network(clips))
+    random = tfl.build_backbone("YAMNet", image_size=SAMPLES, weights="none")
+    assert np.isfinite(random(clips)).all() and not np.array_equal(random(clips), network(clips))
+    np.testing.assert_array_equal(log_mel_of(random)(clips), log_mel_of(network)(clips))
+
+
 def test_a_clip_is_answered_alone(network, clips):
     together = np.asarray(network(clips))
     for number, clip in enumerate(clips):
