@@ -14,6 +14,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from sklearn.linear_model import LogisticRegressionCV
 from sklearn.model_selection import LeaveOneGroupOut
 from sklearn.preprocessing import StandardScaler
 
-from tfl.backbones.audio.front import SAMPLE_RATE
+from tfl.backbones.audio.front import FRAME, HOP, SAMPLE_RATE
 from tfl.backbones.audio.yamnet import LAYERS, load_arrays, yamnet
 
 _DATA = flags.DEFINE_string("data", "../shared/data/speech_fsdd_subset/recordings", "Folder of the clips.")
@@ -36,16 +37,34 @@ _SEED = flags.DEFINE_integer("seed", 0, "Of the random weights.")
 _STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)  # C of scikit-learn
 
 
-def read_clips(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return clips `(N, 16000)` in [-1, 1], digits `(N,)` and speakers `(N,)`."""
+@dataclasses.dataclass(frozen=True)
+class Clips:
+    """Clips of one second.
+
+    Attributes:
+        waves: float32 `(N, 16000)` in [-1, 1].
+        lengths: number of samples before the silence at the end, `(N,)`.
+        digits: what is said, `(N,)`.
+        speakers: who says it, `(N,)`.
+    """
+
+    waves: np.ndarray
+    lengths: np.ndarray
+    digits: np.ndarray
+    speakers: np.ndarray
+
+
+def read_clips(folder: Path) -> Clips:
+    """Read the files of a folder."""
     files = sorted(folder.glob("*.wav"))
-    clips = np.zeros((len(files), SAMPLE_RATE), np.float32)
-    for clip, file in zip(clips, files, strict=True):
+    waves, lengths = np.zeros((len(files), SAMPLE_RATE), np.float32), []
+    for wave, file in zip(waves, files, strict=True):
         rate, samples = wavfile.read(file)
-        wave = resample_poly(samples / 2**15, SAMPLE_RATE, rate)[:SAMPLE_RATE]
-        clip[: len(wave)] = wave
+        found = resample_poly(samples / 2**15, SAMPLE_RATE, rate)[:SAMPLE_RATE]
+        wave[: len(found)] = found
+        lengths.append(len(found))
     digits, speakers, _ = zip(*(file.stem.split("_") for file in files), strict=True)
-    return clips, np.array(digits), np.array(speakers)
+    return Clips(waves, np.array(lengths), np.array(digits), np.array(speakers))
 
 
 def all_maps(clips: np.ndarray, weights: str) -> list[np.ndarray]:
@@ -62,25 +81,29 @@ def all_maps(clips: np.ndarray, weights: str) -> list[np.ndarray]:
     return [np.concatenate([np.asarray(batch[number]) for batch in batches]) for number in range(len(ends))]
 
 
-def small_picture(spectrograms: np.ndarray) -> np.ndarray:
-    """Return the spectrograms as pictures of 14 by 14, each value the mean of a rectangle, `(N, 196)`."""
-    rows = [part.mean(axis=1) for part in np.array_split(spectrograms[..., 0], 14, axis=1)]
-    columns = [part.mean(axis=2) for part in np.array_split(np.stack(rows, axis=1), 14, axis=2)]
-    return np.stack(columns, axis=2).reshape(len(spectrograms), -1)
+def small_picture(spectrogram: np.ndarray) -> np.ndarray:
+    """Return a spectrogram `(T, 64)` as a picture of 14 by 14, each value the mean of a rectangle, `(196,)`."""
+    rows = [part.mean(axis=0) for part in np.array_split(spectrogram, 14)]
+    columns = [part.mean(axis=1) for part in np.array_split(np.stack(rows), 14, axis=1)]
+    return np.stack(columns, axis=1).ravel()
 
 
-def all_features(clips: np.ndarray, weights: str) -> Iterator[tuple[str, np.ndarray]]:
+def all_features(clips: Clips, weights: str) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the name of each kind of features, and the features `(N, D)`."""
-    trained = all_maps(clips, weights)
-    yield "no network: log-mel, 14 x 14", small_picture(trained[0])
-    yield "no network: log-mel, mean over time", trained[0].mean(axis=1)[..., 0]
+    trained = all_maps(clips.waves, weights)
+    spectrograms = trained[0][..., 0]
+    frames = np.maximum(14, 1 + (clips.lengths - FRAME) // HOP)
+    pictures = [small_picture(whole[:number]) for whole, number in zip(spectrograms, frames, strict=True)]
+    yield "no network: log-mel, 14 x 14, from begin to end of the clip", np.stack(pictures)
+    yield "no network: log-mel, 14 x 14, of the second", np.stack([small_picture(whole) for whole in spectrograms])
+    yield "no network: log-mel, mean over time", spectrograms.mean(axis=1)
     for number, maps in enumerate(trained[1:], start=1):
         yield f"YAMNet, layer {number}, bands kept", maps.mean(axis=1).reshape(len(maps), -1)
     last = trained[-1]
     yield "YAMNet, layer 6, mean over bands too", last.mean(axis=(1, 2))
     yield "YAMNet, layer 6, bands kept, maximum over time", last.max(axis=1).reshape(len(last), -1)
     yield "YAMNet, layer 6, bands kept, thirds of the time", thirds(last)
-    random = all_maps(clips, "")[-1]
+    random = all_maps(clips.waves, "")[-1]
     yield "random weights, layer 6, bands kept", random.mean(axis=1).reshape(len(random), -1)
 
 
@@ -126,11 +149,12 @@ def mean_of_speakers(shares: np.ndarray) -> str:
 
 def main(_: list[str]) -> None:
     """Print the table."""
-    clips, digits, speakers = read_clips(Path(_DATA.value))
-    print("| features | number | mean of the speakers |", " | ".join(np.unique(speakers)), "|")
-    print("|---|---|---|" + "---|" * len(np.unique(speakers)))
+    clips = read_clips(Path(_DATA.value))
+    speakers = np.unique(clips.speakers)
+    print("| features | number | mean of the speakers |", " | ".join(speakers), "|")
+    print("|---|---|---|" + "---|" * len(speakers))
     for name, features in all_features(clips, _WEIGHTS.value):
-        found = accuracies(features, digits, speakers)
+        found = accuracies(features, clips.digits, clips.speakers)
         cells = " | ".join(wilson(*one) for one in found)
         mean = mean_of_speakers(np.array([right / number for right, number in found]))
         print(f"| {name} | {features.shape[1]:,} | {mean} | {cells} |", flush=True)
