@@ -16,6 +16,7 @@ from tfl.backbones.torch_files.known import find_network
 from tfl.config import CHOSEN_NAME
 from tfl.config.torch_names import TORCH, is_torch_name
 from tfl.errors import InputError
+from tfl.inputs.files import input_files
 from tfl.registry import did_you_mean, resolve
 
 
@@ -67,6 +68,12 @@ class BackboneSpec:
     def size_of(self, image_size: int) -> int:
         """Return the size of an example for the option `data.image_size`; that of pre-training if it names none."""
         return image_size if image_size > 0 else self.image_size
+
+    @property
+    def most(self) -> float:
+        """The largest size of an example that the network, or any of its kind of example, may have."""
+        files = input_files(self.input)
+        return self.largest_size or (files.largest if files else float("inf"))
 
     @property
     def has_alpha(self) -> bool:
@@ -236,10 +243,9 @@ def check_backbone(spec: BackboneSpec, image_size: int, alpha: float, weights: s
             f"`data.image_size` must be at least {spec.minimum_size} for {spec.name}. "
             f"Received: data.image_size={image_size}."
         )
-    if 0 < spec.largest_size < image_size:
+    if image_size > spec.most:
         raise InputError(
-            f"`data.image_size` must be at most {spec.largest_size} for {spec.name}. "
-            f"Received: data.image_size={image_size}."
+            f"`data.image_size` must be at most {spec.most} for {spec.name}. Received: data.image_size={image_size}."
         )
     if not spec.has_alpha and alpha != 1:
         raise InputError(
