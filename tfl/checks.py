@@ -37,6 +37,7 @@ def check_config(config: TransferConfig) -> TransferConfig:
     config = absolute_paths(config.validate())
     spec, backbone = get_backbone_spec(config.backbone.name), config.backbone
     check_backbone(spec, spec.size_of(config.data.image_size), backbone.alpha, backbone.weights)
+    _check_sources(config, spec)
     _check_texts(config, spec)
     if backbone.weights not in (PUBLISHED, RANDOM):
         find_weights(backbone.weights, spec, backbone.alpha)
@@ -50,6 +51,18 @@ def check_config(config: TransferConfig) -> TransferConfig:
         existing_splits(config.data.split_by)
     check_runtime(config.features.runtime)
     return dataclasses.replace(config, backbone=dataclasses.replace(backbone, name=spec.name))
+
+
+def _check_sources(config: TransferConfig, spec: BackboneSpec) -> None:
+    """Refuse sources that cannot have the examples of the network."""
+    files = input_files(spec.input)
+    if files is None or not files.sources:
+        return
+    if wrong := source_kinds(config.data.source) & {"digits", "masks", "boxes", "tfds", "tfrecord"} - {*files.sources}:
+        raise InputError(
+            f"`data.source` must be csv:FILE or folder:PATH for {files.noun[1]}. "
+            f"Received: data.source={config.data.source!r} ({min(wrong)})."
+        )
 
 
 def _check_texts(config: TransferConfig, spec: BackboneSpec) -> None:
@@ -67,12 +80,6 @@ def _check_texts(config: TransferConfig, spec: BackboneSpec) -> None:
     for name, value, allowed, reason in rules:
         if value != allowed:
             raise InputError(f"`{name}` must be {allowed!r}, because {reason}. Received: {name}={value!r}.")
-    kinds = source_kinds(config.data.source)
-    if wrong := kinds & {"digits", "masks", "tfds", "tfrecord"}:
-        raise InputError(
-            f"`data.source` must be csv:FILE or folder:PATH for {files.noun[1]}. "
-            f"Received: data.source={config.data.source!r} ({min(wrong)})."
-        )
 
 
 def check_run(config: TransferConfig, workdir: epath.PathLike) -> TransferConfig:

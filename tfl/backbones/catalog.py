@@ -7,7 +7,8 @@ A test compares the table with the installed Keras, in both directions.
 
 import dataclasses
 import fnmatch
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from tfl.backbones.hf import known as hf
@@ -16,6 +17,7 @@ from tfl.backbones.torch_files.known import find_network
 from tfl.config import CHOSEN_NAME
 from tfl.config.torch_names import TORCH, is_torch_name
 from tfl.errors import InputError
+from tfl.inputs.files import input_files
 from tfl.registry import did_you_mean, resolve
 
 
@@ -38,6 +40,8 @@ class BackboneSpec:
         largest_size: the largest size of an example that it takes; 0: any.
         tokenizer: divides a text into the pieces that the network knows, as `tfl.inputs.text.wordpiece` writes it; "":
             the network takes no texts.
+        loaders: of files of weights that only this network has, by their endings, such as ".npz"; each copies the
+            weights of a file into a network that `network` built.
     """
 
     name: str
@@ -51,6 +55,7 @@ class BackboneSpec:
     load: Callable[[Any], None] | None = None
     largest_size: int = 0
     tokenizer: str = ""
+    loaders: Mapping[str, Callable[[Path, Any], None]] = dataclasses.field(default_factory=dict)
 
     def input_of(self, channels: int) -> str:
         """Return the name of the input for images of so many channels; see `tfl.backbones.channels`.
@@ -67,6 +72,12 @@ class BackboneSpec:
     def size_of(self, image_size: int) -> int:
         """Return the size of an example for the option `data.image_size`; that of pre-training if it names none."""
         return image_size if image_size > 0 else self.image_size
+
+    @property
+    def most(self) -> float:
+        """The largest size of an example that the network, or any of its kind of example, may have."""
+        files = input_files(self.input)
+        return self.largest_size or (files.largest if files else float("inf"))
 
     @property
     def has_alpha(self) -> bool:
@@ -156,7 +167,31 @@ _SPECS = (
     BackboneSpec("VGG19", "vgg19", 224, 32, 512),
     BackboneSpec("Xception", "xception", 299, 71, 2048),
 )
-_BY_NAME = {spec.name: spec for spec in _SPECS}
+
+
+def _yamnet(samples: Any) -> Any:
+    from tfl.backbones.audio.yamnet import yamnet
+
+    return yamnet(samples)
+
+
+def _load_yamnet(file: Path, model: Any) -> None:
+    from tfl.backbones.audio.yamnet import load_arrays
+
+    load_arrays(file, model)
+
+
+YAMNET = BackboneSpec(  # sizes are numbers of samples
+    "YAMNet",
+    "audio",
+    image_size=15_600,  # 96 frames of the spectrogram
+    minimum_size=400,
+    num_features=2048,
+    network=_yamnet,
+    input="audio",
+    loaders={".npz": _load_yamnet},
+)
+_BY_NAME = {spec.name: spec for spec in (*_SPECS, YAMNET)}
 
 
 def get_backbone_spec(name: str) -> BackboneSpec:
@@ -236,10 +271,9 @@ def check_backbone(spec: BackboneSpec, image_size: int, alpha: float, weights: s
             f"`data.image_size` must be at least {spec.minimum_size} for {spec.name}. "
             f"Received: data.image_size={image_size}."
         )
-    if 0 < spec.largest_size < image_size:
+    if image_size > spec.most:
         raise InputError(
-            f"`data.image_size` must be at most {spec.largest_size} for {spec.name}. "
-            f"Received: data.image_size={image_size}."
+            f"`data.image_size` must be at most {spec.most} for {spec.name}. Received: data.image_size={image_size}."
         )
     if not spec.has_alpha and alpha != 1:
         raise InputError(
@@ -247,9 +281,10 @@ def check_backbone(spec: BackboneSpec, image_size: int, alpha: float, weights: s
             f"Received: backbone.alpha={alpha}, backbone.name={spec.name!r}."
         )
     if weights == "imagenet" and spec.network is not None and spec.load is None:
+        files = "".join(f" ({ending})" for ending in spec.loaders)
         raise InputError(
-            f"`backbone.weights` must be 'none', a weights file or a tfl workdir for {spec.name}: it is a network of "
-            f"your own, without published weights. Received: backbone.weights={weights!r}."
+            f"`backbone.weights` must be 'none', a weights file{files} or a tfl workdir for {spec.name}, which has no "
+            f"published weights that can be downloaded. Received: backbone.weights={weights!r}."
         )
     if weights == "imagenet" and spec.has_alpha and alpha not in spec.imagenet_alphas:
         raise InputError(
