@@ -7,9 +7,18 @@ from typing import Any
 from etils import epath
 
 from tfl.backbones.catalog import BackboneSpec, check_backbone, get_backbone_spec
+from tfl.backbones.content import check_content
 from tfl.backbones.left import candidates_of, is_left, with_a_backbone
 from tfl.backbones.weight_files import PUBLISHED, RANDOM, find_weights
-from tfl.config import DataConfig, TransferConfig, absolute_paths, data_of_pretraining
+from tfl.config import (
+    CHOSEN_NAME,
+    POOLINGS,
+    STATE_POOLINGS,
+    DataConfig,
+    TransferConfig,
+    absolute_paths,
+    data_of_pretraining,
+)
 from tfl.config.values import NO_TIMES, SPLIT_RULES, source_kinds, split_source
 from tfl.data.layout import recognise
 from tfl.data.masks.pairs import find_pairs
@@ -49,17 +58,19 @@ def check_config(config: TransferConfig) -> TransferConfig:
     if config.data.split_by not in SPLIT_RULES:
         existing_splits(config.data.split_by)
     check_runtime(config.features.runtime)
-    return dataclasses.replace(config, backbone=dataclasses.replace(backbone, name=spec.name))
+    content = check_content(backbone.sha256, spec.name)
+    return dataclasses.replace(config, backbone=dataclasses.replace(backbone, name=spec.name, sha256=content))
 
 
 def _check_texts(config: TransferConfig, spec: BackboneSpec) -> None:
     """Refuse what tfl cannot do with texts."""
     files = input_files(spec.input)
-    if files is None or not files.cell:
+    are_texts = files is not None and bool(files.cell)
+    _check_pooling(config, are_texts)
+    if files is None or not are_texts:
         return
     why = f"a network on {files.noun[1]} starts from the weights of its folder"
     rules: tuple[tuple[str, Any, Any, str], ...] = (
-        ("scratch.epochs", config.scratch.epochs, 0, why),
         ("pretrain.source", config.pretrain.source, "", why),
         ("features.views", config.features.views, 0, f"{files.noun[1]} have no augmentation"),
         ("backbone.alpha", config.backbone.alpha, 1, "the network has one width"),
@@ -72,6 +83,16 @@ def _check_texts(config: TransferConfig, spec: BackboneSpec) -> None:
         raise InputError(
             f"`data.source` must be csv:FILE or folder:PATH for {files.noun[1]}. "
             f"Received: data.source={config.data.source!r} ({min(wrong)})."
+        )
+
+
+def _check_pooling(config: TransferConfig, are_texts: bool) -> None:
+    """Refuse features that the network does not have."""
+    known = (*STATE_POOLINGS, CHOSEN_NAME) if are_texts else POOLINGS
+    if config.head.pooling not in known:
+        raise InputError(
+            f"`head.pooling` must be one of {', '.join(known)} for {config.backbone.name}. "
+            f"Received: head.pooling={config.head.pooling!r}."
         )
 
 

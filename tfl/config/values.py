@@ -25,6 +25,15 @@ _TFDS_SPLIT = re.compile(r"[\w.-]+(\[[^][]*\])?(\s*\+\s*[\w.-]+(\[[^][]*\])?)*")
 PYTHON_DATA = "python"  # recorded as the source if the data were passed as Python objects
 
 
+def _validate_sha256(text: str, path: str) -> str:
+    if text and not re.fullmatch(r"[0-9a-f]{64}", text.lower()):
+        raise InputError(f"`{path}` must be empty, or 64 hexadecimal digits. Received: {text!r}.")
+    return text.lower()
+
+
+SHA256 = Checked("empty, or 64 hexadecimal digits", _validate_sha256)
+
+
 @dataclasses.dataclass(frozen=True)
 class DataSource(Rule):
     """A source string, or one other accepted value."""

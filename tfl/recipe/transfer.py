@@ -34,6 +34,7 @@ from tfl.recipe.finetune import finetune
 from tfl.recipe.finished import TransferResult, say_result
 from tfl.recipe.inner_runs import Pretraining, prepare_pretraining, prepare_scratch
 from tfl.recipe.plan import SayPlan, say_phases, say_plan
+from tfl.recipe.pooling import choose_pooling
 from tfl.recipe.probe import solve_head
 from tfl.recipe.result import PhaseResult
 from tfl.recipe.run import Run
@@ -154,9 +155,10 @@ def _train(
     splits = _data(config, data, folder, splits)
     config = choose_options(choose_size(choose_backbone(config, splits, budget), splits), splits)
     names = output_names(config, splits)
+    Balance.of(config.finetune, get_task(config.task.name), splits)  # refuses what the data does not allow
+    config = choose_pooling(config, splits)
     pretraining = prepare_pretraining(config) if config.pretrain.source else None
     scratch = prepare_scratch(config) if config.scratch.epochs else None
-    Balance.of(config.finetune, get_task(config.task.name), splits)  # refuses what the data does not allow
     # The weights may have to be downloaded, so they come after everything that can be wrong with the data.
     model = make_classifier(make_backbone(config, config.backbone.weights), config, names)
     folder.begin(config.to_dict())  # from here on the folder belongs to this config: all its inputs were found
