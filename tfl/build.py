@@ -137,7 +137,7 @@ def _check_ridge(config: TransferConfig, task: Task) -> None:
 
 def input_of_config(config: TransferConfig) -> Input:
     """Return the input that the backbone of a config takes, for examples of the config's size."""
-    spec = get_backbone_spec(config.backbone.name)
+    spec = get_backbone_spec(config.backbone.name).for_columns(config.data.columns)
     kind = get_input(spec.input_of(config.data.channels), "input").sized(spec.size_of(config.data.image_size))
     if config.data.image_size < 0 and not kind.sizes_from_data:
         raise InputError(

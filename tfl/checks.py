@@ -19,7 +19,7 @@ from tfl.config import (
     absolute_paths,
     data_of_pretraining,
 )
-from tfl.config.values import NO_TIMES, SPLIT_RULES, source_kinds, split_source
+from tfl.config.values import NO_TIMES, SPLIT_RULES, has_pairs, source_kinds, split_source
 from tfl.data.layout import recognise
 from tfl.data.masks.pairs import find_pairs
 from tfl.data.reading import Reading
@@ -34,6 +34,7 @@ from tfl.files.existing import check_file, check_source, existing_folder, existi
 from tfl.files.parquet import check_parquet
 from tfl.inputs.files import input_files
 
+PIECES_OF_PAIRS = 5  # with the three that begin and end texts
 _TABLE_BYTES = 2**24  # a larger table is read only once, later
 
 
@@ -44,7 +45,8 @@ def check_config(config: TransferConfig) -> TransferConfig:
         InputError: an option breaks its rule, the backbone cannot be built with it, or the data does not exist.
     """
     config = absolute_paths(config.validate())
-    spec, backbone = get_backbone_spec(config.backbone.name), config.backbone
+    backbone = config.backbone
+    spec = get_backbone_spec(backbone.name).for_columns(config.data.columns)
     check_backbone(spec, spec.size_of(config.data.image_size), backbone.alpha, backbone.weights)
     _check_texts(config, spec)
     if backbone.weights not in (PUBLISHED, RANDOM):
@@ -78,6 +80,11 @@ def _check_texts(config: TransferConfig, spec: BackboneSpec) -> None:
     for name, value, allowed, reason in rules:
         if value != allowed:
             raise InputError(f"`{name}` must be {allowed!r}, because {reason}. Received: {name}={value!r}.")
+    if 0 < config.data.image_size < PIECES_OF_PAIRS and has_pairs(config.data.columns):
+        raise InputError(
+            f"`data.image_size` must be at least {PIECES_OF_PAIRS} for pairs of texts. "
+            f"Received: data.image_size={config.data.image_size}."
+        )
     kinds = source_kinds(config.data.source)
     if wrong := kinds & {"digits", "masks", "tfds", "tfrecord"}:
         raise InputError(

@@ -17,7 +17,9 @@ from tfl.backbones.hf.tokenizer import read_tokenizer
 from tfl.backbones.torch_files.known import find_network
 from tfl.config import CHOSEN_NAME
 from tfl.config.torch_names import TORCH, is_torch_name
+from tfl.config.values import has_pairs
 from tfl.errors import InputError
+from tfl.inputs.text.wordpiece import WordPiece, of_pairs
 from tfl.registry import did_you_mean, resolve
 
 
@@ -40,6 +42,7 @@ class BackboneSpec:
         largest_size: the largest size of an example that it takes; 0: any.
         tokenizer: divides a text into the pieces that the network knows, as `tfl.inputs.text.wordpiece` writes it; "":
             the network takes no texts.
+        pairs: returns the facts about the same network for pairs of texts; None: it takes none.
     """
 
     name: str
@@ -53,6 +56,22 @@ class BackboneSpec:
     load: Callable[[Any], None] | None = None
     largest_size: int = 0
     tokenizer: str = ""
+    pairs: Callable[[], "BackboneSpec"] | None = None
+
+    def for_columns(self, columns: str) -> "BackboneSpec":
+        """Return the facts about the network for examples of `data.columns`, which may be pairs of texts.
+
+        Raises:
+            InputError: the examples are pairs, and the network takes none.
+        """
+        if not has_pairs(columns):
+            return self
+        if self.pairs is None:
+            raise InputError(
+                f"`data.columns` must not name a second text for {self.name}, which takes no pairs of texts. "
+                f"Received: data.columns={columns!r}."
+            )
+        return self.pairs()
 
     def input_of(self, channels: int) -> str:
         """Return the name of the input for images of so many channels; see `tfl.backbones.channels`.
@@ -194,7 +213,15 @@ def bert_of(name: str) -> BackboneSpec:
     """Return the facts about the network in a folder, from its config.json and its tokenizer."""
     folder = find_folder(name)
     options = read_options(folder)
-    tokenizer = read_tokenizer(folder, options)
+    return _spec_of(folder, options, read_tokenizer(folder, options))
+
+
+def _pairs_of(folder: Path, options: BertOptions, tokenizer: str) -> BackboneSpec:
+    end = WordPiece.from_text(tokenizer).number("[SEP]")
+    return _spec_of(folder, dataclasses.replace(options, end=end), of_pairs(tokenizer))
+
+
+def _spec_of(folder: Path, options: BertOptions, tokenizer: str) -> BackboneSpec:
     return BackboneSpec(
         f"{PREFIX}{folder}",
         "hf",
@@ -206,6 +233,7 @@ def bert_of(name: str) -> BackboneSpec:
         load=functools.partial(_load_bert, options, folder),
         largest_size=options.positions,
         tokenizer=tokenizer,
+        pairs=functools.partial(_pairs_of, folder, options, tokenizer),
     )
 
 

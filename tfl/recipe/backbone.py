@@ -21,4 +21,5 @@ def backbone_of(config: TransferConfig, weights: str = "") -> keras.Model:
         alpha=options.alpha,
         weights=weights or options.weights,
         channels=config.data.channels,
+        columns=config.data.columns,
     )

@@ -225,6 +225,7 @@ def make_backbone(config: TransferConfig, weights: str) -> keras.Model:
             alpha=config.backbone.alpha,
             weights=weights,
             channels=config.data.channels,
+            columns=config.data.columns,
         )
     try:
         select_layers(backbone, config.finetune.unfreeze, from_top=True, batch_norm=config.finetune.batch_norm.lower())
@@ -260,7 +261,8 @@ def _data(config: TransferConfig, data: Any, run: Workdir, splits: Splits | None
 
 def make_classifier(backbone: keras.Model, config: TransferConfig, names: tuple[str, ...]) -> keras.Model:
     """Put the head that a config and the names of the outputs need on a backbone."""
-    spec, task = get_backbone_spec(config.backbone.name), get_task(config.task.name)
+    spec = get_backbone_spec(config.backbone.name).for_columns(config.data.columns)
+    task = get_task(config.task.name)
     head = HeadSpec(
         task.num_outputs(len(names)),
         config.head.pooling,

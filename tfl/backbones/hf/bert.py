@@ -50,7 +50,12 @@ def _embed(options: BertOptions, pieces: Any) -> Any:
     words = layers.Embedding(options.pieces, options.width, name="embed_pieces")(pieces)
     numbers = ops.cumsum(ops.ones_like(pieces), axis=1) - 1
     places = layers.Embedding(options.positions, options.width, name="embed_positions")(numbers)
-    total = layers.Add(name="embed_add")([words, places])
+    parts = [words, places]
+    if options.has_second_segment:
+        ends = ops.cast(ops.equal(pieces, options.end), "int32")
+        is_second = ops.cast(ops.cumsum(ends, axis=1) - ends > 0, "int32")  # from the piece after the first end
+        parts.append(layers.Embedding(2, options.width, name="embed_segments")(is_second))
+    total = layers.Add(name="embed_add")(parts)
     normal = layers.LayerNormalization(epsilon=options.epsilon, name="embed_norm")(total)
     present = ops.cast(ops.expand_dims(ops.not_equal(pieces, options.padding), -1), normal.dtype)
     return layers.Multiply(name=f"embed{BLOCK_END}")([normal, present])
@@ -132,12 +137,15 @@ def _weights_of_layers(options: BertOptions, tensor: Callable[..., np.ndarray]) 
     def norm(name: str) -> list[np.ndarray]:
         return [tensor(f"{name}.LayerNorm.weight", width), tensor(f"{name}.LayerNorm.bias", width)]
 
-    # Each text is one segment: the embedding of the first segment is part of every position.
-    segment = tensor("embeddings.token_type_embeddings.weight", options.segments, width)[0]
+    # The embedding of the first segment is part of every position, unless there is a second one.
+    segments = tensor("embeddings.token_type_embeddings.weight", options.segments, width)
     places = tensor("embeddings.position_embeddings.weight", options.positions, width)
-    found = {
+    if options.has_second_segment:
+        found = {"embed_positions": [places], "embed_segments": [segments[:2]]}
+    else:
+        found = {"embed_positions": [places + segments[0]]}
+    found |= {
         "embed_pieces": [tensor("embeddings.word_embeddings.weight", options.pieces, width)],
-        "embed_positions": [places + segment],
         "embed_norm": norm("embeddings"),
     }
     for number in range(options.blocks):

@@ -53,10 +53,11 @@ class BertOptions:
         heads: of the attention in each block.
         inner: width of the layer between the two linear layers of a block.
         positions: length of the longest text, in pieces.
-        segments: number of rows of the table of segments, of which a text has the first.
+        segments: number of rows of the table of segments; a text has the first, the second text of a pair the second.
         activation: between the two linear layers of a block, from `ACTIVATIONS`.
         epsilon: added to the variance by each layer normalisation.
         padding: number of the piece that fills the end of a shorter text.
+        end: of pairs of texts, the number of the piece that ends each text; -1: an example is one text.
 
     Example:
         >>> BertOptions(100, 32, 2, 4, 64, 16, 2, "gelu", 1e-12, 0).width
@@ -73,6 +74,12 @@ class BertOptions:
     activation: str
     epsilon: float
     padding: int
+    end: int = -1
+
+    @property
+    def has_second_segment(self) -> bool:
+        """Whether the second text of a pair has an embedding of its own."""
+        return self.end >= 0 and self.segments > 1
 
 
 def is_folder_name(name: str) -> bool:

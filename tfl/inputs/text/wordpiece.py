@@ -21,6 +21,7 @@ class WordPiece:
         lower_case: whether texts are in lower case.
         strip_accents: whether accents are taken off; older files say nothing, and mean the same as `lower_case`.
         split_ideographs: whether each Chinese character is a word of its own.
+        pairs: whether an example is two texts, with a tab between them.
 
     Raises:
         InputError: one of the special pieces is missing.
@@ -37,6 +38,7 @@ class WordPiece:
     lower_case: bool = True
     strip_accents: bool = True
     split_ideographs: bool = True
+    pairs: bool = False
 
     def __post_init__(self) -> None:
         if missing := [name for name in SPECIAL if name not in self.pieces]:
@@ -62,6 +64,15 @@ class WordPiece:
         return _parse(text)
 
 
+def of_pairs(tokenizer: str) -> str:
+    """Return the rules of a tokenizer for pairs of texts.
+
+    Raises:
+        InputError: it is no tokenizer of the kind of BERT.
+    """
+    return dataclasses.replace(WordPiece.from_text(tokenizer), pairs=True).to_text()
+
+
 def wordpiece(
     pieces: Sequence[str], *, lower_case: bool = True, strip_accents: bool | None = None, split_ideographs: bool = True
 ) -> WordPiece:
@@ -75,7 +86,7 @@ def _parse(text: str) -> WordPiece:
     names = {field.name for field in dataclasses.fields(WordPiece)}
     try:
         values = json.loads(text)
-        if values.keys() != names or not isinstance(values["pieces"], str):
+        if {"pairs": False, **values}.keys() != names or not isinstance(values["pieces"], str):
             raise ValueError(f"it must have {', '.join(sorted(names))}")
     except (AttributeError, ValueError) as error:
         raise InputError(f"`tokenizer` must be the rules of a tokenizer. Received: {text[:40]!r}: {error}.") from error
