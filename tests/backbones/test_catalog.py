@@ -6,7 +6,8 @@ import pytest
 from keras.src.applications import imagenet_utils
 from keras.src.utils import file_utils
 
-from tfl.backbones.catalog import backbone_table, get_backbone_spec, list_backbones
+from tfl.backbones.catalog import get_backbone_spec, list_backbones
+from tfl.backbones.table import backbone_table
 from tfl.errors import InputError
 
 ALL = list_backbones()

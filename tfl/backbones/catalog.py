@@ -7,19 +7,16 @@ A test compares the table with the installed Keras, in both directions.
 
 import dataclasses
 import fnmatch
-import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from tfl.backbones.hf.folder import PREFIX, BertOptions, find_folder, is_folder_name, read_options
-from tfl.backbones.hf.tokenizer import read_tokenizer
+from tfl.backbones.hf import known as hf
+from tfl.backbones.hf.folder import PREFIX, is_folder_name
 from tfl.backbones.torch_files.known import find_network
 from tfl.config import CHOSEN_NAME
 from tfl.config.torch_names import TORCH, is_torch_name
 from tfl.config.values import has_pairs
 from tfl.errors import InputError
-from tfl.inputs.text.wordpiece import WordPiece, of_pairs
 from tfl.registry import did_you_mean, resolve
 
 
@@ -195,7 +192,7 @@ def get_backbone_spec(name: str) -> BackboneSpec:
         224
     """
     if is_folder_name(name):
-        return bert_of(name)
+        return folder_network_of(name)
     if is_torch_name(name):
         return torch_network_of(name)
     try:
@@ -209,44 +206,25 @@ def get_backbone_spec(name: str) -> BackboneSpec:
         raise InputError(f"{error}{'' if did_you_mean(name, _BY_NAME) else ' `tfl backbones` lists them.'}") from None
 
 
-def bert_of(name: str) -> BackboneSpec:
+def folder_network_of(name: str) -> BackboneSpec:
     """Return the facts about the network in a folder, from its config.json and its tokenizer."""
-    folder = find_folder(name)
-    options = read_options(folder)
-    return _spec_of(folder, options, read_tokenizer(folder, options))
+    found = hf.find_network(name)
+    return dataclasses.replace(_spec_of(found), pairs=lambda: _spec_of(found.for_pairs()))
 
 
-def _pairs_of(folder: Path, options: BertOptions, tokenizer: str) -> BackboneSpec:
-    end = WordPiece.from_text(tokenizer).number("[SEP]")
-    return _spec_of(folder, dataclasses.replace(options, end=end), of_pairs(tokenizer))
-
-
-def _spec_of(folder: Path, options: BertOptions, tokenizer: str) -> BackboneSpec:
+def _spec_of(found: hf.FolderNetwork) -> BackboneSpec:
     return BackboneSpec(
-        f"{PREFIX}{folder}",
+        f"{PREFIX}{found.folder}",
         "hf",
-        image_size=min(128, options.positions),
+        image_size=min(128, found.options.positions),
         minimum_size=2,
-        num_features=options.width,
-        network=functools.partial(_bert, options),
+        num_features=found.options.units,
+        network=found.build,
         input="text",
-        load=functools.partial(_load_bert, options, folder),
-        largest_size=options.positions,
-        tokenizer=tokenizer,
-        pairs=functools.partial(_pairs_of, folder, options, tokenizer),
+        load=found.load,
+        largest_size=found.options.positions,
+        tokenizer=found.tokenizer,
     )
-
-
-def _bert(options: BertOptions, pieces: Any) -> Any:
-    from tfl.backbones.hf.bert import bert
-
-    return bert(options, pieces)
-
-
-def _load_bert(options: BertOptions, folder: Path, model: Any) -> None:
-    from tfl.backbones.hf.bert import load_weights
-
-    load_weights(options, folder, model)
 
 
 def torch_network_of(name: str) -> BackboneSpec:
@@ -356,22 +334,3 @@ def list_backbones(pattern: str = "*") -> list[str]:
 
 def _matching(pattern: str) -> list[str]:
     return sorted(name for name in _BY_NAME if fnmatch.fnmatchcase(name.lower(), pattern.lower()))
-
-
-def backbone_table(*patterns: str) -> str:
-    """Return an aligned text table, for the screen, of the networks that match the patterns.
-
-    Args:
-        patterns: each as for `list_backbones`; without patterns: all networks.
-    """
-    header = ("name", "image size", "minimum", "features", "alpha with weights")
-    rows: list[tuple[str, ...]] = [header]
-    names = [name for pattern in patterns or ("*",) for name in list_backbones(pattern)]
-    for spec in map(get_backbone_spec, names):
-        alphas = ", ".join(f"{alpha:g}" for alpha in spec.imagenet_alphas) or "-"
-        rows.append((spec.name, str(spec.image_size), str(spec.minimum_size), str(spec.num_features), alphas))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    aligned = (
-        [rows_.ljust(widths[0]), *map(str.rjust, numbers, widths[1:4]), alphas] for rows_, *numbers, alphas in rows
-    )
-    return "\n".join("  ".join(cells) for cells in aligned)

@@ -43,7 +43,7 @@ def build_backbone(
 
     Args:
         name: of the network, as keras.applications spells it; upper and lower case are the same. Or "hf:FOLDER", a
-            folder with a BERT.
+            folder of the library transformers.
         image_size: pixels per side, or pieces of a text; 0 or less: the size at pre-training. MobileNet and MobileNetV2
             have separate published weights for 128, 160, 192 and 224 pixels (MobileNetV2 also for 96); every other size
             takes the weights for 224 pixels.

@@ -8,8 +8,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import layers
 
+from tfl.backbones.hf.blocks import mean_of
 from tfl.backbones.stages import HEAD_PREFIX, backbone_output, block_ends
 from tfl.config import STATE_POOLINGS
 from tfl.errors import InputError
@@ -49,7 +50,7 @@ def pool_states(backbone: keras.Model, pooling: str) -> Any:
             f"Received: head.pooling={pooling!r}."
         )
     found = {
-        "lower": [_mean(ends[number - 1], f"{HEAD_PREFIX}mean{number}") for number in lower_blocks(len(ends))],
+        "lower": [mean_of(ends[number - 1], f"{HEAD_PREFIX}mean{number}") for number in lower_blocks(len(ends))],
         "last": [backbone_output(backbone)],
         "cls": [layers.Identity(name=HEAD_PREFIX + "cls")(ends[-1][:, 0])],
     }
@@ -89,9 +90,3 @@ def lower_blocks(blocks: int) -> list[int]:
 def _start(sizes: dict[str, int], name: str) -> int:
     names = list(sizes)
     return sum(sizes[before] for before in names[: names.index(name)])
-
-
-def _mean(states: Any, name: str) -> Any:
-    """Return the mean over the positions whose state is not 0."""
-    present = ops.cast(ops.any(ops.not_equal(states, 0), axis=-1, keepdims=True), states.dtype)
-    return layers.Identity(name=name)(ops.sum(states, axis=1) / ops.sum(present, axis=1))

@@ -4,15 +4,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tfl.backbones.hf.folder import BertOptions, read_object, refuse
+from tfl.backbones.hf.folder import read_object, refuse
+from tfl.backbones.hf.options import TextOptions
 from tfl.errors import InputError
 from tfl.inputs.text.wordpiece import CONTINUES, LONGEST_WORD, WordPiece, wordpiece
 
 _ADDING = ("tokenizer.json", "tokenizer_config.json", "added_tokens.json")
-_CLASSES = ("BertTokenizer", "BertTokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend")
+_CLASSES = (
+    *("BertTokenizer", "BertTokenizerFast", "DistilBertTokenizer", "DistilBertTokenizerFast"),
+    *("PreTrainedTokenizerFast", "TokenizersBackend"),
+)
 
 
-def read_tokenizer(folder: Path, options: BertOptions) -> str:
+def read_tokenizer(folder: Path, options: TextOptions) -> str:
     """Return the rules of the tokenizer as `WordPiece.to_text` writes them.
 
     Raises:
