@@ -13,7 +13,9 @@ from tfl.checks import check_config
 from tfl.config import STATE_POOLINGS
 from tfl.data import Splits
 from tfl.errors import InputError
+from tfl.recipe.extraction import frozen_features
 from tfl.recipe.pooling import choose_features
+from tfl.workdir import read_config
 
 
 @pytest.fixture(scope="module")
@@ -137,3 +139,25 @@ def test_states_are_refused_for_images(pooling):
     config = tfl.TransferConfig(head=tfl.HeadConfig(pooling=pooling))
     with pytest.raises(InputError, match=r"`head\.pooling` must be one of avg, max, gem for MobileNetV2"):
         check_config(config)
+
+
+def test_the_head_on_real_texts_is_scikit_learns(shared, tmp_path):
+    """On the same features and at the same λ; a head for two classes has twice the penalty of one logit."""
+    from sklearn.linear_model import LogisticRegression
+
+    texts = {name: (shared / "data" / "text_sst2" / f"{name}.tsv").read_text("utf-8") for name in ("train", "test")}
+    for name, text in texts.items():
+        (tmp_path / f"{name}.tsv").write_text("\n".join(text.splitlines()[:500]) + "\n", encoding="utf-8")
+    config = config_of(tmp_path / "train.tsv", "layers_cls", columns="text=#1,label=#2", image_size=40)
+    config.data.source += f",csv:{tmp_path / 'test.tsv'}"
+    config.backbone.name = f"hf:{shared / 'weights' / 'hf_paraphrase_minilm_l3'}"
+    result = tfl.transfer(config, tmp_path / "run")
+    config = read_config(result.workdir)
+    splits = load_splits(config)
+    features = frozen_features(config, splits)
+    values, labels = np.asarray(features.values[:]), features.labels
+    strength = 1 / (result.metrics["phases"]["probe"]["l2"] * len(splits.train))
+    model = LogisticRegression(C=strength, max_iter=2000).fit(values[splits.train], labels[splits.train])
+    accuracy = model.score(values[splits.test], labels[splits.test])
+    assert len(splits.test) == 500 and values.shape[1] == 4 * 384
+    assert accuracy > 0.65 and result.metrics["test"]["accuracy"] == pytest.approx(accuracy, abs=0.01)
