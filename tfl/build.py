@@ -139,7 +139,7 @@ def input_of_config(config: TransferConfig) -> Input:
     """Return the input that the backbone of a config takes, for examples of the config's size."""
     spec = get_backbone_spec(config.backbone.name).for_columns(config.data.columns)
     kind = get_input(spec.input_of(config.data.channels), "input").sized(spec.size_of(config.data.image_size))
-    if config.data.image_size < 0 and not kind.sizes_from_data:
+    if config.data.image_size < 0 and not kind.size_step:
         raise InputError(
             f"`data.image_size` must be at least 0 for a network that takes {kind.noun[1]}. "
             f"Received: data.image_size={config.data.image_size}."

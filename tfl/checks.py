@@ -48,6 +48,7 @@ def check_config(config: TransferConfig) -> TransferConfig:
     backbone = config.backbone
     spec = get_backbone_spec(backbone.name).for_columns(config.data.columns)
     check_backbone(spec, spec.size_of(config.data.image_size), backbone.alpha, backbone.weights)
+    _check_sources(config, spec)
     _check_texts(config, spec)
     if backbone.weights not in (PUBLISHED, RANDOM):
         find_weights(backbone.weights, spec, backbone.alpha)
@@ -62,6 +63,18 @@ def check_config(config: TransferConfig) -> TransferConfig:
     check_runtime(config.features.runtime)
     content = check_content(backbone.sha256, spec.name)
     return dataclasses.replace(config, backbone=dataclasses.replace(backbone, name=spec.name, sha256=content))
+
+
+def _check_sources(config: TransferConfig, spec: BackboneSpec) -> None:
+    """Refuse sources that cannot have the examples of the network."""
+    files = input_files(spec.input)
+    if files is None or not files.sources:
+        return
+    if wrong := source_kinds(config.data.source) & {"digits", "masks", "boxes", "tfds", "tfrecord"} - {*files.sources}:
+        raise InputError(
+            f"`data.source` must be csv:FILE or folder:PATH for {files.noun[1]}. "
+            f"Received: data.source={config.data.source!r} ({min(wrong)})."
+        )
 
 
 def _check_texts(config: TransferConfig, spec: BackboneSpec) -> None:
@@ -84,12 +97,6 @@ def _check_texts(config: TransferConfig, spec: BackboneSpec) -> None:
         raise InputError(
             f"`data.image_size` must be at least {PIECES_OF_PAIRS} for pairs of texts. "
             f"Received: data.image_size={config.data.image_size}."
-        )
-    kinds = source_kinds(config.data.source)
-    if wrong := kinds & {"digits", "masks", "tfds", "tfrecord"}:
-        raise InputError(
-            f"`data.source` must be csv:FILE or folder:PATH for {files.noun[1]}. "
-            f"Received: data.source={config.data.source!r} ({min(wrong)})."
         )
 
 

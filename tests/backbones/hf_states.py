@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 import tfl
+from tfl.backbones.hf.known import find_network
 
 TOLERANCE = 1e-5
 
@@ -19,14 +20,14 @@ def hidden_states(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, [layer.output for layer in ends])
 
 
-def largest_difference(folder, file=None, padding=0) -> float:
+def largest_difference(folder, file=None) -> float:
     """Return the largest difference from the hidden states in a file, at the pieces of the texts, and from their mean.
 
     The states of the file may be the last ones only. Texts must have different states, or nothing would be compared.
     """
     expected = np.load(file or folder / "hidden_states.npz")
     pieces = expected["pieces"]
-    mask = (pieces != padding)[None, ..., None]
+    mask = (pieces != find_network(f"hf:{folder}").options.padding)[None, ..., None]
     model = tfl.build_backbone(f"hf:{folder}", image_size=pieces.shape[1])
     found = np.stack([np.asarray(state) for state in hidden_states(model)(pieces)])
     assert not (found * ~mask).any()

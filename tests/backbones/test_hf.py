@@ -21,7 +21,7 @@ from tfl.backbones import find_stages, get_backbone_spec
 from tfl.backbones.entries import backbone_of, label_of
 from tfl.backbones.names import parse_backbone
 from tfl.errors import InputError
-from tfl.inputs.text.wordpiece import WordPiece
+from tfl.inputs.text.rules import read_rules
 
 
 @pytest.mark.parametrize("name", ["bert_gelu", "bert_relu", "bert_gelu_new", "distilbert_gelu", "distilbert_relu"])
@@ -149,7 +149,7 @@ def test_a_folder_with_tokenizer_json_alone(folder):
         "pre_tokenizer": {"type": "BertPreTokenizer"},
     }
     (folder / "tokenizer.json").write_text(json.dumps(values))
-    rules = WordPiece.from_text(get_backbone_spec(f"hf:{folder}").tokenizer)
+    rules = read_rules(get_backbone_spec(f"hf:{folder}").tokenizer)
     assert (list(rules.pieces), rules.lower_case, rules.strip_accents) == (pieces, False, False)
     values["model"]["type"] = "BPE"
     (folder / "tokenizer.json").write_text(json.dumps(values))

@@ -90,6 +90,20 @@ def test_a_model_is_saved_and_opened_by_keras_alone(small, tmp_path):
     np.testing.assert_array_equal(np.asarray(again(pixels)), np.asarray(model(pixels)))
 
 
+@pytest.mark.parametrize(
+    ("name", "resolutions"), [("convnext_nano", [16, 8, 4, 2]), ("efficientnet_v2_s", [32, 16, 8, 4, 2])]
+)
+def test_a_stage_is_what_has_one_resolution_and_keras_alone_opens_the_network(name, resolutions, tmp_path):
+    save_file(state_of(name), tmp_path / f"{name}.safetensors")
+    model = build(tmp_path / f"{name}.safetensors", 64)
+    assert [stage.resolution for stage in tfl.find_stages(model)] == resolutions
+    assert {type(layer).__module__.split(".")[0] for layer in model.layers} == {"keras"}
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras", compile=False)
+    pixels = images()[:, :64, :64]
+    np.testing.assert_array_equal(np.asarray(again(pixels)), np.asarray(model(pixels)))
+
+
 def test_stages_and_freezing_work(small):
     backbone = build(small, 64)
     stages = tfl.find_stages(backbone)

@@ -94,7 +94,7 @@ def roberta(folder: Path, activation: str) -> None:
 
 
 def gpt2(folder: Path, activation: str) -> None:
-    """Write a GPT-2 with the files of transformers 4: vocab.json and merges.txt."""
+    """Write a GPT-2 with the files of transformers 4, vocab.json and merges.txt, or with those of transformers 5."""
     rules = trained([])
     rules["vocab"]["<|endoftext|>"] = len(rules["vocab"])
     number = rules["vocab"]["<|endoftext|>"]
@@ -102,16 +102,20 @@ def gpt2(folder: Path, activation: str) -> None:
     config = transformers.GPT2Config(
         vocab_size=len(rules["vocab"]),
         activation_function=activation,
-        initializer_range=0.5,
+        initializer_range=0.3,
         bos_token_id=number,
         eos_token_id=number,
         **sizes,
     )
     model = shake(transformers.GPT2Model(config))
     model.save_pretrained(folder)
+    if activation == "relu":  # the files of transformers 5
+        merges = [tuple(pair) for pair in rules["merges"]]
+        transformers.GPT2Tokenizer(vocab=rules["vocab"], merges=merges).save_pretrained(folder)
     lines = ["#version: 0.2", *(" ".join(pair) for pair in rules["merges"])]
-    (folder / "vocab.json").write_text(json.dumps(rules["vocab"], ensure_ascii=False), encoding="utf-8")
-    (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    if activation != "relu":
+        (folder / "vocab.json").write_text(json.dumps(rules["vocab"], ensure_ascii=False), encoding="utf-8")
+        (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     write_text_states(model, folder / "hidden_states.npz", number, (8, 3, 1, 12))
 
 
@@ -124,8 +128,11 @@ def vit(folder: Path, activation: str) -> None:
         model.embeddings.cls_token.add_(torch.randn_like(model.embeddings.cls_token))
     model.save_pretrained(folder)
     mean, std = (0.5, 0.4, 0.3), (0.25, 0.5, 0.2)
-    processor = transformers.ViTImageProcessor(size={"height": 16, "width": 16}, image_mean=mean, image_std=std)
-    processor.save_pretrained(folder)
+    # The class that writes this file needs torchvision.
+    said = {"do_resize": True, "do_rescale": True, "do_normalize": True, "rescale_factor": 1 / 255, "resample": 2}
+    said |= {"image_processor_type": "ViTImageProcessor", "size": {"height": 16, "width": 16}}
+    said |= {"image_mean": mean, "image_std": std}
+    (folder / "preprocessor_config.json").write_text(json.dumps(said, indent=2), encoding="utf-8")
     pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
     with torch.no_grad():
         values = torch.tensor((pixels / 255 - np.array(mean)) / np.array(std)).permute(0, 3, 1, 2).float()

@@ -7,7 +7,8 @@ A test compares the table with the installed Keras, in both directions.
 
 import dataclasses
 import fnmatch
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from tfl.backbones.hf import known as hf
@@ -17,6 +18,7 @@ from tfl.config import CHOSEN_NAME
 from tfl.config.torch_names import TORCH, is_torch_name
 from tfl.config.values import has_pairs
 from tfl.errors import InputError
+from tfl.inputs.files import input_files
 from tfl.registry import did_you_mean, resolve
 
 
@@ -40,6 +42,8 @@ class BackboneSpec:
         tokenizer: divides a text into the pieces that the network knows, as `tfl.inputs.text.wordpiece` writes it; "":
             the network takes no texts.
         pairs: returns the facts about the same network for pairs of texts; None: it takes none.
+        loaders: of files of weights that only this network has, by their endings, such as ".npz"; each copies the
+            weights of a file into a network that `network` built.
     """
 
     name: str
@@ -54,6 +58,7 @@ class BackboneSpec:
     largest_size: int = 0
     tokenizer: str = ""
     pairs: Callable[[], "BackboneSpec"] | None = None
+    loaders: Mapping[str, Callable[[Path, Any], None]] = dataclasses.field(default_factory=dict)
 
     def for_columns(self, columns: str) -> "BackboneSpec":
         """Return the facts about the network for examples of `data.columns`, which may be pairs of texts.
@@ -85,6 +90,12 @@ class BackboneSpec:
     def size_of(self, image_size: int) -> int:
         """Return the size of an example for the option `data.image_size`; that of pre-training if it names none."""
         return image_size if image_size > 0 else self.image_size
+
+    @property
+    def most(self) -> float:
+        """The largest size of an example that the network, or any of its kind of example, may have."""
+        files = input_files(self.input)
+        return self.largest_size or (files.largest if files else float("inf"))
 
     @property
     def has_alpha(self) -> bool:
@@ -174,7 +185,31 @@ _SPECS = (
     BackboneSpec("VGG19", "vgg19", 224, 32, 512),
     BackboneSpec("Xception", "xception", 299, 71, 2048),
 )
-_BY_NAME = {spec.name: spec for spec in _SPECS}
+
+
+def _yamnet(samples: Any) -> Any:
+    from tfl.backbones.audio.yamnet import yamnet
+
+    return yamnet(samples)
+
+
+def _load_yamnet(file: Path, model: Any) -> None:
+    from tfl.backbones.audio.yamnet import load_arrays
+
+    load_arrays(file, model)
+
+
+YAMNET = BackboneSpec(  # sizes are numbers of samples
+    "YAMNet",
+    "audio",
+    image_size=15_600,  # 96 frames of the spectrogram
+    minimum_size=400,
+    num_features=2048,
+    network=_yamnet,
+    input="audio",
+    loaders={".npz": _load_yamnet},
+)
+_BY_NAME = {spec.name: spec for spec in (*_SPECS, YAMNET)}
 
 
 def get_backbone_spec(name: str) -> BackboneSpec:
@@ -209,7 +244,8 @@ def get_backbone_spec(name: str) -> BackboneSpec:
 def folder_network_of(name: str) -> BackboneSpec:
     """Return the facts about the network in a folder, from its config.json and its tokenizer."""
     found = hf.find_network(name)
-    return dataclasses.replace(_spec_of(found), pairs=lambda: _spec_of(found.for_pairs()))
+    pairs = found.for_pairs()
+    return dataclasses.replace(_spec_of(found), pairs=None if pairs is None else lambda: _spec_of(pairs))
 
 
 def _spec_of(found: hf.FolderNetwork) -> BackboneSpec:
@@ -258,10 +294,9 @@ def check_backbone(spec: BackboneSpec, image_size: int, alpha: float, weights: s
             f"`data.image_size` must be at least {spec.minimum_size} for {spec.name}. "
             f"Received: data.image_size={image_size}."
         )
-    if 0 < spec.largest_size < image_size:
+    if image_size > spec.most:
         raise InputError(
-            f"`data.image_size` must be at most {spec.largest_size} for {spec.name}. "
-            f"Received: data.image_size={image_size}."
+            f"`data.image_size` must be at most {spec.most} for {spec.name}. Received: data.image_size={image_size}."
         )
     if not spec.has_alpha and alpha != 1:
         raise InputError(
@@ -269,9 +304,10 @@ def check_backbone(spec: BackboneSpec, image_size: int, alpha: float, weights: s
             f"Received: backbone.alpha={alpha}, backbone.name={spec.name!r}."
         )
     if weights == "imagenet" and spec.network is not None and spec.load is None:
+        files = "".join(f" ({ending})" for ending in spec.loaders)
         raise InputError(
-            f"`backbone.weights` must be 'none', a weights file or a tfl workdir for {spec.name}: it is a network of "
-            f"your own, without published weights. Received: backbone.weights={weights!r}."
+            f"`backbone.weights` must be 'none', a weights file{files} or a tfl workdir for {spec.name}, which has no "
+            f"published weights that can be downloaded. Received: backbone.weights={weights!r}."
         )
     if weights == "imagenet" and spec.has_alpha and alpha not in spec.imagenet_alphas:
         raise InputError(

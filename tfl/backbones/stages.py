@@ -15,6 +15,7 @@ from typing import Any
 import keras
 
 HEAD_PREFIX = "head_"
+FIXED_PREFIX = "fixed_"  # of the names of layers whose weights are constants, such as filters: they are never trained
 ENTRANCES = (HEAD_PREFIX + "pool", HEAD_PREFIX + "features")  # the layers whose output is what a head gets
 _EXPANSION = 2.5  # inverted bottlenecks widen 3 to 6 times, an ordinary new stage at most twice
 

@@ -56,6 +56,10 @@ class _Weights:
     at_hand: str = UNKNOWN
 
 
+# Networks with a file of weights of their own, which `backbone.weights` names: whether it is at hand is not known.
+_OWN = {"YAMNet": _Weights(0.6, "YAMNet file", "AudioSet", "Apache-2.0")}
+
+
 def backbone_table(*patterns: str) -> str:
     """Return an aligned text table, for the screen, of the networks that match the patterns.
 
@@ -105,7 +109,7 @@ def _weights_of(spec: BackboneSpec, at_hand: list[str]) -> _Weights:
         file = Path(spec.name.removeprefix(PREFIX), WEIGHTS)
         return _Weights(_megabytes(file), "hf folder", _architecture(file), _licence_beside(file), "yes")
     if spec.network is not None:
-        return _Weights()
+        return _OWN.get(spec.name, _Weights())
     size = MILLIONS.get(spec.name, 0.0) * _BYTES
     licence = _LICENCES.get(spec.family, UNKNOWN)
     return _Weights(size, "Keras", "ImageNet", licence, _at_hand(spec.name, at_hand))

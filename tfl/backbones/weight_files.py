@@ -15,7 +15,8 @@ def find_weights(weights: str, spec: BackboneSpec, alpha: float) -> epath.Path:
     """Return the file that `backbone.weights` names; refuse a workdir of another network.
 
     Args:
-        weights: path of a `.h5`, `.weights.h5` or `.keras` file, or of a tfl workdir.
+        weights: path of a `.h5`, `.weights.h5` or `.keras` file, of a file with one of the endings `spec.loaders`,
+            or of a tfl workdir.
         spec: the network to build.
         alpha: its width multiplier.
 
@@ -26,10 +27,12 @@ def find_weights(weights: str, spec: BackboneSpec, alpha: float) -> epath.Path:
     if path.is_dir():
         _check_workdir(path, spec, alpha)
         return path / "model.keras"
-    if not path.exists() or path.suffix not in (".h5", ".keras"):
+    if not path.exists() or path.suffix not in (".h5", ".keras", *spec.loaders):
         found = "." if path.exists() else f", which does not exist.{nearest_sibling(path)}"
+        endings = ", ".join((*spec.loaders, ".h5", ".weights.h5", ".keras"))
+        published = "" if spec.load is None and spec.network else "'imagenet', "
         raise InputError(
-            "`backbone.weights` must be 'imagenet', 'none', a weights file (.h5, .weights.h5, .keras) or a tfl "
+            f"`backbone.weights` must be {published}'none', a weights file ({endings}) or a tfl "
             f"workdir. Received: backbone.weights={weights!r}{found}"
         )
     return path

@@ -7,6 +7,7 @@ import math
 import warnings
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -76,11 +77,19 @@ def build_backbone(
         model = _flatten(nested)
     if spec.input_of(channels) == spec.input:
         if saved is not None and not is_loaded:
-            saved.load(model)
+            _load(saved, model)
     else:
         model = _widened(model, channels, None if is_loaded else saved)
     _check_finite(model, weights)
     return model
+
+
+def _load(saved: SavedWeights, model: keras.Model) -> None:
+    load_file = saved.spec.loaders.get(saved.path.suffix)
+    if load_file is None:
+        saved.load(model)
+    else:
+        load_file(Path(saved.path), model)
 
 
 def _widened(model: keras.Model, channels: int, saved: SavedWeights | None) -> keras.Model:

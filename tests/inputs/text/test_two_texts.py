@@ -1,5 +1,6 @@
 """Pairs of texts: pieces, what is cut off, and segments, against the library tokenizers and NumPy."""
 
+import dataclasses
 import json
 
 import keras
@@ -14,9 +15,10 @@ from texts import TINY, reference_tokenizer
 import tfl
 from tfl.backbones import get_backbone_spec
 from tfl.errors import BadExampleError
-from tfl.inputs.text.pieces import count, encode, longest_first
+from tfl.inputs.text.encoding import count, encode, longest_first
+from tfl.inputs.text.rules import read_rules
 from tfl.inputs.text.text_input import TextInput
-from tfl.inputs.text.wordpiece import WordPiece, of_pairs, wordpiece
+from tfl.inputs.text.wordpiece import wordpiece
 from tfl.inputs.untrusted import RefusedError
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "film", "was", "good", "bad", "##ly", "##s", ".", "a"]
@@ -26,7 +28,7 @@ COLUMNS = "text=first,second=second"
 
 @pytest.fixture(scope="module")
 def rules():
-    return WordPiece.from_text(of_pairs(wordpiece(PIECES).to_text()))
+    return dataclasses.replace(wordpiece(PIECES), pairs=True)
 
 
 def reference(first: str, second: str, length: int) -> list[int]:
@@ -43,7 +45,7 @@ def reference(first: str, second: str, length: int) -> list[int]:
 @given(first=WORDS, second=WORDS, length=st.integers(5, 16))
 @settings(max_examples=60, deadline=None)
 def test_pieces_of_pairs_are_those_of_tokenizers(first, second, length):
-    rules = WordPiece.from_text(of_pairs(wordpiece(PIECES).to_text()))
+    rules = dataclasses.replace(wordpiece(PIECES), pairs=True)
     texts = " ".join(first), " ".join(second)
     found = encode(tf.constant("\t".join(texts)), rules, length).numpy().tolist()
     assert found == reference(*texts, length)
@@ -82,7 +84,7 @@ def test_a_text_without_a_tab_is_no_pair(rules):
 def test_a_tokenizer_of_single_texts_is_read_as_before():
     values = json.loads(wordpiece(PIECES).to_text())
     del values["pairs"]
-    assert WordPiece.from_text(json.dumps(values)) == wordpiece(PIECES)
+    assert read_rules(json.dumps(values)) == wordpiece(PIECES)
 
 
 def test_the_second_text_has_the_second_segment():

@@ -59,7 +59,8 @@ def build(options: TextOptions, pieces: Any) -> Any:
 
     Reference:
         Devlin et al. 2019, BERT: Pre-training of deep bidirectional transformers, arXiv:1810.04805; Sanh et al. 2019,
-        DistilBERT, arXiv:1910.01108; the mean: Reimers and Gurevych 2019, Sentence-BERT, arXiv:1908.10084.
+        DistilBERT, arXiv:1910.01108; Liu et al. 2019, RoBERTa, arXiv:1907.11692; the mean: Reimers and Gurevych 2019,
+        Sentence-BERT, arXiv:1908.10084.
     """
     states = end_of_embedding(options, pieces, normalise(options, embed(options, pieces), "embed_norm"))
     for number in range(1, options.blocks + 1):

@@ -1,9 +1,11 @@
 """The kinds of networks that a folder may hold: what their config.json says, and which tokenizer they have."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tfl.backbones.hf.byte_pairs import read_gpt2_tokenizer, read_roberta_tokenizer
 from tfl.backbones.hf.options import BlockOptions, Config, Spelling, TextOptions
 from tfl.backbones.hf.tokenizer import read_tokenizer
 
@@ -38,6 +40,25 @@ DISTILBERT = Spelling(
 )
 
 
+ROBERTA = dataclasses.replace(BERT, without_effect=frozenset(_BERT_WITHOUT_EFFECT))
+GPT2 = Spelling(
+    sizes={
+        **{"units": "n_embd", "blocks": "n_layer", "heads": "n_head", "inner": "n_inner"},
+        **{"pieces": "vocab_size", "positions": "n_positions"},
+    },
+    only={"scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False, "reorder_and_upcast_attn": False},
+    without_effect=frozenset(
+        {
+            *("attn_pdrop", "embd_pdrop", "resid_pdrop", "n_ctx", "summary_activation", "summary_first_dropout"),
+            *("summary_proj_to_labels", "summary_type", "summary_use_proj"),
+        }
+    ),
+    activation=("activation_function", "gelu_new"),
+    epsilon=("layer_norm_epsilon", 1e-5),
+    inner_units=4,
+)
+
+
 class Family(NamedTuple):
     """How the files beside the weights of one kind of network are read.
 
@@ -52,25 +73,42 @@ class Family(NamedTuple):
 
 def _bert(folder: Path, values: Mapping[str, Any]) -> TextOptions:
     config = Config(folder, values, BERT)
-    return _text_options(config, segments=config.size("segments"))
+    return _text_options(config, config.piece("pad_token_id", 0), segments=config.size("segments"))
 
 
 def _distilbert(folder: Path, values: Mapping[str, Any]) -> TextOptions:
-    return _text_options(Config(folder, values, DISTILBERT), segments=0)
+    config = Config(folder, values, DISTILBERT)
+    return _text_options(config, config.piece("pad_token_id", 0))
 
 
-def _text_options(config: Config, *, segments: int) -> TextOptions:
+def _roberta(folder: Path, values: Mapping[str, Any]) -> TextOptions:
+    """Return the options; the first piece of a text has the position after that of the padding."""
+    config = Config(folder, values, ROBERTA)
+    padding = config.piece("pad_token_id", 1)
+    return _text_options(config, padding, segments=config.size("segments"), skipped=padding + 1)
+
+
+def _gpt2(folder: Path, values: Mapping[str, Any]) -> TextOptions:
+    """Return the options; a network without a piece for padding gets its piece for the end of a text."""
+    config = Config(folder, values, GPT2)
+    name = "eos_token_id" if values.get("pad_token_id") is None else "pad_token_id"
+    return _text_options(config, config.piece(name, 50256))
+
+
+def _text_options(config: Config, padding: int, *, segments: int = 0, skipped: int = 0) -> TextOptions:
     return TextOptions(
         **config.blocks(),
         pieces=config.size("pieces"),
-        positions=config.size("positions"),
-        skipped_positions=0,
+        positions=config.size("positions", above=skipped + 1) - skipped,
+        skipped_positions=skipped,
         segments=segments,
-        padding=config.piece("pad_token_id", 0),
+        padding=padding,
     )
 
 
 FAMILIES = {
     "bert": Family(_bert, read_tokenizer),
     "distilbert": Family(_distilbert, read_tokenizer),
+    "roberta": Family(_roberta, read_roberta_tokenizer),
+    "gpt2": Family(_gpt2, read_gpt2_tokenizer),
 }

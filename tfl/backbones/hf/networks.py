@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from tfl.backbones.hf import encoder
+from tfl.backbones.hf import decoder, encoder
 from tfl.backbones.hf.tensors import Tensors
 
 
@@ -29,6 +29,8 @@ class Network(NamedTuple):
 NETWORKS = {
     "bert": Network(encoder.build, functools.partial(encoder.weights, encoder.BERT), "bert."),
     "distilbert": Network(encoder.build, functools.partial(encoder.weights, encoder.DISTILBERT), "distilbert."),
+    "roberta": Network(encoder.build, functools.partial(encoder.weights, encoder.BERT), "roberta."),
+    "gpt2": Network(decoder.build, decoder.weights, "transformer."),
 }
 
 

@@ -92,7 +92,7 @@ class Spelling:
         only: options with one value that tfl can build.
         activation: name and default of the activation.
         epsilon: name and default of the number that is added to a variance; without a name it has always this value.
-        inner_widths: `inner` as a multiple of `units`, where config.json says null; 0: it must say a number.
+        inner_units: `inner` as a multiple of `units`, where config.json says null; 0: it must say a number.
     """
 
     sizes: Mapping[str, str]
@@ -100,7 +100,7 @@ class Spelling:
     only: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     activation: tuple[str, str] = ("hidden_act", "gelu")
     epsilon: tuple[str, float] = ("layer_norm_eps", 1e-12)
-    inner_widths: int = 0
+    inner_units: int = 0
 
 
 class Config:
@@ -125,13 +125,13 @@ class Config:
         """Return the error of an option that breaks a rule."""
         return refuse(self._folder, f"{name} of {CONFIG} must be {rule}, and is {self._values.get(name)!r}")
 
-    def size(self, attribute: str, default: int = 0) -> int:
-        """Return a number above 0 by the name of its attribute; with a default, config.json may leave it out."""
+    def size(self, attribute: str, default: int = 0, *, above: int = 0) -> int:
+        """Return a number by the name of its attribute; with a default, config.json may leave it out."""
         name = self._spelling.sizes[attribute]
         value = self._values.get(name)
         value = default or None if value is None else value
-        if type(value) is not int or value < 1:
-            raise self.refuse(name, "a whole number above 0")
+        if type(value) is not int or value <= above:
+            raise self.refuse(name, f"a whole number above {above}")
         return value
 
     def blocks(self) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class Config:
         sizes = {name: self.size(name) for name in ("units", "blocks", "heads")}
         if sizes["units"] % sizes["heads"]:
             raise self.refuse(names["units"], f"a multiple of {names['heads']}")
-        inner = self.size("inner", self._spelling.inner_widths * sizes["units"])
+        inner = self.size("inner", self._spelling.inner_units * sizes["units"])
         name, default = self._spelling.activation
         activation = self._values.get(name, default)
         if activation not in ACTIVATIONS:

@@ -41,6 +41,10 @@ class Tensors:
         """Return kernel (into, out) and bias of a linear layer, which the file has as (out, into)."""
         return [self(f"{name}.weight", out, into).T, self(f"{name}.bias", out)]
 
+    def convolution(self, name: str, out: int, into: int) -> list[np.ndarray]:
+        """Return kernel and bias of a linear layer that the file has as a convolution, (into, out)."""
+        return [self(f"{name}.weight", into, out), self(f"{name}.bias", out)]
+
     def norm(self, name: str, width: int) -> list[np.ndarray]:
         """Return scale and shift of a layer normalisation."""
         return [self(f"{name}.weight", width), self(f"{name}.bias", width)]

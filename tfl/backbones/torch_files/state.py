@@ -171,9 +171,17 @@ def _run_torch(*files: Path) -> str:
             f"pickles, which only torch reads safely. Received: {str(path)!r}. Did you mean to run pip install torch, "
             "or to convert the file where torch is, with safetensors.torch.save_file(state_dict, FILE)?"
         )
-    lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-    reason = next((line for line in lines if "Error: " in line), lines[-1])
     raise InputError(
         "`backbone.name` must name a file that torch reads with weights_only=True. "
-        f"Received: {str(path)!r}: {reason[:200]}"
+        f"Received: {str(path)!r}: {_reason(done.stderr.strip() or f'exit code {done.returncode}')}"
     )
+
+
+def _reason(error: str) -> str:
+    """Return one short sentence from the traceback of torch, without its advice to load the file unsafely."""
+    if "Weights only load failed" in error:
+        named = re.search(r"GLOBAL ([\w.]+)", error)
+        what = named[1] if named else "other objects"
+        return f"it holds {what}, and not only arrays. Did you mean to save model.state_dict()?"
+    lines = error.splitlines()
+    return next((line for line in lines if "Error: " in line), lines[-1]).partition(". ")[0][:200]

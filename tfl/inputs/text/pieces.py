@@ -24,61 +24,6 @@ class _Vocabulary(NamedTuple):
     longest: int  # characters of the longest piece
 
 
-def encode(text: tf.Tensor, rules: WordPiece, length: int) -> tf.Tensor:
-    """Return the first pieces of a text between those that begin and end it, filled up to a length.
-
-    Of a pair of texts, each ends with the piece that ends a text. If both are too long together, the longer one is cut
-    off first (`longest_first` of the library tokenizers).
-
-    Args:
-        text: UTF-8, a scalar string; of a pair, the two texts with a tab between them.
-        rules: of the tokenizer.
-        length: L, at least 2, for a pair 3.
-
-    Returns:
-        int32 (L,), numbers of pieces.
-    """
-    begin, end, fill = (rules.number(name) for name in ("[CLS]", "[SEP]", "[PAD]"))
-    if rules.pairs:
-        first, second = (pieces_of(words_of(part, rules), rules) for part in parts_of(text))
-        kept = longest_first(tf.size(first), tf.size(second), length - 3)
-        whole = tf.concat([[begin], first[: kept[0]], [end], second[: kept[1]], [end]], axis=0)
-    else:
-        found = pieces_of(words_of(text, rules)[: length - 2], rules)[: length - 2]  # a word has at least one piece
-        whole = tf.concat([[begin], found, [end]], axis=0)
-    return tf.ensure_shape(tf.pad(whole, [[0, length - tf.size(whole)]], constant_values=fill), (length,))
-
-
-def parts_of(text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return what stands before and after the first tab of a text; the second is empty if there is none."""
-    first = tf.strings.regex_replace(text, r"(?s)\t.*", "")
-    return first, tf.strings.substr(text, tf.minimum(tf.strings.length(first) + 1, tf.strings.length(text)), 2**30)
-
-
-def longest_first(first: tf.Tensor, second: tf.Tensor, room: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return how many pieces of each of two texts are kept, int32 scalars: the longer text is cut off first.
-
-    Args:
-        first: number of pieces, int32 scalar.
-        second: the same of the other text.
-        room: pieces that both may have together.
-    """
-    short, long = tf.minimum(first, second), tf.maximum(first, second)
-    long = tf.minimum(long, tf.maximum(short, room - short))
-    is_over = short + long > room
-    short, long = tf.where(is_over, room // 2, short), tf.where(is_over, room - room // 2, long)
-    is_swapped = first > second
-    return tf.where(is_swapped, long, short), tf.where(is_swapped, short, long)
-
-
-def count(text: tf.Tensor, rules: WordPiece) -> tf.Tensor:
-    """Return how many pieces a whole text has, with those that begin and end it: int32 scalar."""
-    if rules.pairs:
-        first, second = (pieces_of(words_of(part, rules), rules) for part in parts_of(text))
-        return tf.size(first) + tf.size(second) + 3
-    return tf.size(pieces_of(words_of(text, rules), rules)) + 2
-
-
 def words_of(text: tf.Tensor, rules: WordPiece) -> tf.Tensor:
     """Return the words of a text, without the characters that the rules take off: strings (W,)."""
     table = table_of(rules)

@@ -1,4 +1,4 @@
-"""A text as an example: the numbers of its word pieces."""
+"""A text as an example: the numbers of its pieces."""
 
 import dataclasses
 import functools
@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from tfl.errors import BadExampleError, InputError
 from tfl.inputs.input import Input, Scanned, fingerprint_of
+from tfl.inputs.text.encoding import count, encode
 from tfl.inputs.text.endings import BETWEEN, CELL, NOUN, may_be_text
-from tfl.inputs.text.pieces import count, encode
-from tfl.inputs.text.wordpiece import WordPiece
+from tfl.inputs.text.rules import Rules, read_rules
 from tfl.inputs.untrusted import Decoder, PlainBytes, PlainDecoder, RefusedError
 
 RULES = 1  # part of the name of stored features: raise it when the same text gives other pieces
@@ -56,7 +56,7 @@ class TextInput(Input):
     file_types = (".txt",)
     typed = "a text"
     scanned = ScannedText
-    sizes_from_data = True
+    size_step = 8
 
     @property
     def spec(self) -> tf.TensorSpec:
@@ -64,10 +64,10 @@ class TextInput(Input):
         return tf.TensorSpec((self.size,), tf.int32)
 
     @property
-    def _tokenizer(self) -> WordPiece:
+    def _tokenizer(self) -> Rules:
         if not self.tokenizer:
             raise InputError("`tokenizer` must be that of a model. Received: none. Did you mean model.metadata.input?")
-        return WordPiece.from_text(self.tokenizer)
+        return read_rules(self.tokenizer)
 
     def prepare(self, raw: tf.Tensor) -> tf.Tensor:
         """Return the numbers of the first pieces, int32 (size,)."""
@@ -129,6 +129,10 @@ class TextInput(Input):
         """Return an empty text, or a pair of empty texts."""
         return [BETWEEN.encode() if self._tokenizer.pairs else b""]
 
+    def describe_size(self, size: int) -> str:
+        """Return a number of pieces."""
+        return f"{size:,} pieces"
+
     def sizes(self, facts: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """Return the number of pieces of each text."""
         return facts.get("pieces")
@@ -159,5 +163,5 @@ def _bytes_of(example: np.ndarray) -> bytes:
 
 @functools.lru_cache(maxsize=8)
 def _count_function(tokenizer: str) -> Any:
-    rules = WordPiece.from_text(tokenizer)
+    rules = read_rules(tokenizer)
     return tf.function(lambda text: count(text, rules), input_signature=[tf.TensorSpec((), tf.string)])
