@@ -16,6 +16,7 @@ from tfl.backbones.hf.folder import PREFIX, is_folder_name
 from tfl.backbones.torch_files.known import find_network
 from tfl.config import CHOSEN_NAME
 from tfl.config.torch_names import TORCH, is_torch_name
+from tfl.config.values import has_pairs
 from tfl.errors import InputError
 from tfl.inputs.files import input_files
 from tfl.registry import did_you_mean, resolve
@@ -40,6 +41,7 @@ class BackboneSpec:
         largest_size: the largest size of an example that it takes; 0: any.
         tokenizer: divides a text into the pieces that the network knows, as `tfl.inputs.text.wordpiece` writes it; "":
             the network takes no texts.
+        pairs: returns the facts about the same network for pairs of texts; None: it takes none.
         loaders: of files of weights that only this network has, by their endings, such as ".npz"; each copies the
             weights of a file into a network that `network` built.
     """
@@ -55,7 +57,23 @@ class BackboneSpec:
     load: Callable[[Any], None] | None = None
     largest_size: int = 0
     tokenizer: str = ""
+    pairs: Callable[[], "BackboneSpec"] | None = None
     loaders: Mapping[str, Callable[[Path, Any], None]] = dataclasses.field(default_factory=dict)
+
+    def for_columns(self, columns: str) -> "BackboneSpec":
+        """Return the facts about the network for examples of `data.columns`, which may be pairs of texts.
+
+        Raises:
+            InputError: the examples are pairs, and the network takes none.
+        """
+        if not has_pairs(columns):
+            return self
+        if self.pairs is None:
+            raise InputError(
+                f"`data.columns` must not name a second text for {self.name}, which takes no pairs of texts. "
+                f"Received: data.columns={columns!r}."
+            )
+        return self.pairs()
 
     def input_of(self, channels: int) -> str:
         """Return the name of the input for images of so many channels; see `tfl.backbones.channels`.
@@ -226,6 +244,11 @@ def get_backbone_spec(name: str) -> BackboneSpec:
 def folder_network_of(name: str) -> BackboneSpec:
     """Return the facts about the network in a folder, from its config.json and its tokenizer."""
     found = hf.find_network(name)
+    pairs = found.for_pairs()
+    return dataclasses.replace(_spec_of(found), pairs=None if pairs is None else lambda: _spec_of(pairs))
+
+
+def _spec_of(found: hf.FolderNetwork) -> BackboneSpec:
     return BackboneSpec(
         f"{PREFIX}{found.folder}",
         "hf",

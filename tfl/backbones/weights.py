@@ -28,7 +28,13 @@ INDICES = "int32"  # examples of this type are numbers of rows in a table, which
 
 
 def build_backbone(
-    name: str, *, image_size: int = 0, alpha: float = 1.0, weights: str = "imagenet", channels: int = 3
+    name: str,
+    *,
+    image_size: int = 0,
+    alpha: float = 1.0,
+    weights: str = "imagenet",
+    channels: int = 3,
+    columns: str = "",
 ) -> keras.Model:
     """Return a pretrained network without its top: it takes pixels and returns a feature map.
 
@@ -47,6 +53,7 @@ def build_backbone(
             or a tfl workdir (the folder with `model.keras`), from which the backbone is used.
         channels: of an image; more than 3: the first convolution is widened by its mean weights, see
             `tfl.backbones.channels.widen`.
+        columns: as `data.columns`: with a second text, the network takes pairs of texts.
 
     Returns:
         A model: RGB in [0, 255], uint8 or float, (B, image_size, image_size, channels) -> float32 (B, h, w, C).
@@ -60,7 +67,7 @@ def build_backbone(
         (None, 7, 7, 1280)
     """
     check_keras_settings()
-    spec = get_backbone_spec(name)
+    spec = get_backbone_spec(name).for_columns(columns)
     image_size = spec.size_of(image_size)
     check_backbone(spec, image_size, alpha, weights)
     saved = None if weights in (PUBLISHED, RANDOM) else SavedWeights(find_weights(weights, spec, alpha), spec)
