@@ -2,8 +2,8 @@
 
 from etils import epath
 
-from tfl.backbones.catalog import BackboneSpec
 from tfl.backbones.content import content_of
+from tfl.backbones.spec import BackboneSpec
 from tfl.errors import InputError
 from tfl.files.existing import nearest_sibling
 from tfl.workdir import check_finished, read_config

@@ -15,10 +15,11 @@ import tensorflow as tf
 from keras.src.applications import efficientnet
 from keras.src.backend.common import global_state
 
-from tfl.backbones.catalog import BackboneSpec, check_backbone, get_backbone_spec
+from tfl.backbones.catalog import check_backbone, get_backbone_spec
 from tfl.backbones.channels import widen
 from tfl.backbones.published import published_weights
 from tfl.backbones.saved import SavedWeights, copy_weights
+from tfl.backbones.spec import BackboneSpec
 from tfl.backbones.weight_files import PUBLISHED, RANDOM, find_weights
 from tfl.errors import InputError
 from tfl.inputs import get_input
