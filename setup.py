@@ -15,6 +15,7 @@ SERVE = ["fastapi>=0.115", "uvicorn>=0.34", "prometheus_client>=0.21", "python-m
 PHOTOS = ["pillow-heif>=1.1"]
 BANDS = ["tifffile>=2025.1", "imagecodecs>=2025.1"]
 TEXT = ["safetensors>=0.5"]
+AUDIO = ["soundfile>=0.13"]
 DOCS = ["mkdocs-material>=9.6"]
 TEST = [
     "setuptools>=77",
@@ -36,7 +37,7 @@ LABEL = ["scikit-activeml>=1.0"]  # which examples to label next
 TORCH = ["safetensors>=0.5"]  # files of torch weights; .pth files need torch, too
 EXTRAS = [
     *(*AUDIT, *BANDS, *FAST_CPU, *PARQUET, *EXPORT, *SERVE, *PHOTOS),
-    *(*MLFLOW, *SEARCH, *LABEL, *DETECTION, *TEXT, *TORCH),
+    *(*MLFLOW, *SEARCH, *LABEL, *DETECTION, *TEXT, *AUDIO, *TORCH),
 ]
 
 setup(
@@ -65,7 +66,7 @@ setup(
     package_dir={"tfl.configs": "configs"},  # without a checkout the command finds the recipes inside the package
     package_data={
         "tfl": ["py.typed"],
-        "tfl.inputs.text": ["characters.json"],
+        "tfl.inputs.text": ["characters.json", "byte_classes.json"],
         "tfl.report": ["templates/*"],
         "tfl.serving": ["templates/*"],
     },
@@ -104,6 +105,7 @@ setup(
         "torch": TORCH,  # backbone.name=torch:FILE
         "label": LABEL,  # tfl value --unlabelled
         "text": TEXT,  # --config.backbone.name=hf:FOLDER
+        "audio": AUDIO,  # clips in FLAC, OGG and MP3
         "detection": DETECTION,  # metrics of boxes
         "mlflow": MLFLOW,  # --config.tracking=mlflow
         "test": [*TEST, *EXTRAS],

@@ -66,6 +66,7 @@ COMMAND = (
     Wrong("photos", "Did you mean 'tfl train photos'?"),
     Wrong("backbones resnt*", "Did you mean 'ResNet50'"),
     Wrong("backbones vit", "`pattern` must match the name of a network. Received: pattern='vit'."),
+    Wrong("backbones torch:gone.safetensors", "Received: 'torch:gone.safetensors', which does not exist."),
     Wrong("options lr", "Did you mean 'finetune.learning_rate'?"),
     Wrong("launch --workers=1 -- train phots", "`source` must be a folder of photos"),
     Wrong("launch --workers=1 train digits --seed=-1", "`seed` must be between 0 and"),
@@ -117,6 +118,7 @@ OPTION = (
     Wrong("train digits --backbone=ResNet5", "Did you mean 'ResNet50'?"),
     Wrong("train digits --backbone=mobilenet_v2", "Did you mean 'MobileNetV2'?"),
     Wrong("train digits --backbone=vit", "Received: 'vit'. `tfl backbones` lists them."),
+    Wrong("train digits --backbone=torch:cut.safetensors", "must name a whole safetensors file of floating-point"),
     Wrong("train digits --precision=float16", "Did you mean 'mixed_float16'?"),
     Wrong("train digits --augmentation=heavy", "Known: none, light, shift, rand, "),
     Wrong("train digits --recipe=foldr", "must be a known recipe or a file. Received: 'foldr'. Did you mean 'folder'?"),
@@ -258,6 +260,7 @@ def write_home(home: Path) -> None:
     (home / "model.onnx").write_bytes(b"tfl.json")
     (home / "other.onnx").write_bytes(b"a model")
     (home / "cut.tflite").write_bytes(b"TFL3")
+    (home / "cut.safetensors").write_bytes(b"\x40\0\0\0\0\0\0\0{")
     _write_run(home / "runs" / "done")
     for name in ("config", "metrics", "model", "evaluation", "splits"):
         place = home / "runs" / (f"no_{name}" if name == "splits" else f"cut_{name}")

@@ -57,12 +57,12 @@ def iou(first: np.ndarray, second: np.ndarray) -> float:
     return shared / (np.prod(first[2:4] - first[:2]) + np.prod(second[2:4] - second[:2]) - shared)
 
 
-def giou(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the generalised intersection over union of two boxes."""
+def gap(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the share of the smallest box around two boxes that lies between them."""
     hull = np.prod(np.maximum(first[2:4], second[2:4]) - np.minimum(first[:2], second[:2]))
     areas = np.prod(first[2:4] - first[:2]) + np.prod(second[2:4] - second[:2])
     union = areas / (1 + iou(first, second))
-    return iou(first, second) - (hull - union) / hull
+    return (hull - union) / hull
 
 
 def box_of_cell(rows: np.ndarray, x: float, y: float) -> int:
@@ -77,7 +77,7 @@ def box_of_cell(rows: np.ndarray, x: float, y: float) -> int:
 
 
 def cell_loss(rows: np.ndarray, outputs: np.ndarray) -> float:
-    """Return the focal loss of the cells of a picture and the GIoU loss of those that answer for a box.
+    """Return the quality focal loss of the cells of a picture, and the mean loss of the boxes of its objects.
 
     Args:
         rows: `(R, 5)`, x1, y1, x2, y2, class; the class -1 is no box, and there is no crowd.
@@ -86,13 +86,17 @@ def cell_loss(rows: np.ndarray, outputs: np.ndarray) -> float:
     height, width, num_classes = *outputs.shape[:2], outputs.shape[2] - 5
     places = [(STRIDE * (column + 0.5), STRIDE * (row + 0.5)) for row in range(height) for column in range(width)]
     answers = [box_of_cell(rows.astype(float), *place) for place in places]
-    total, weight_of_boxes = 0.0, 0.0
+    of_classes, weight_of_classes, of_boxes, objects = 0.0, 0.0, 0.0, set(answers) - {-1}
     for number, cell in zip(answers, outputs.astype(float).reshape(len(places), -1), strict=True):
         shares = np.exp(cell[: num_classes + 1] - cell[: num_classes + 1].max())
-        share = (shares / shares.sum())[num_classes if number < 0 else int(rows[number, 4])]
-        weight = 1.0 if number < 0 else answers.count(number) ** -0.5
-        total += weight * (1 - share) ** 2 * -np.log(share)
-        if number >= 0:
-            total += weight * (1 - giou(cell[-4:], rows[number, :4].astype(float)))
-            weight_of_boxes += weight
-    return total / max(weight_of_boxes, 1.0)
+        shares /= shares.sum()
+        if number < 0:
+            of_classes += (1 - shares[num_classes]) ** 2 * -np.log(shares[num_classes])
+            continue
+        share, count, box = shares[int(rows[number, 4])], answers.count(number), rows[number, :4].astype(float)
+        overlap = iou(cell[-4:], box)
+        entropy = -overlap * np.log(share) - (1 - overlap) * np.log(shares[num_classes])
+        of_classes += count**-0.5 * (overlap - share) ** 2 * entropy
+        weight_of_classes += count**-0.5
+        of_boxes += (gap(cell[-4:], box) - np.log(max(overlap, 1e-3))) / count
+    return of_classes / max(weight_of_classes, 1.0) + of_boxes / max(len(objects), 1)

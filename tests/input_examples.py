@@ -15,8 +15,10 @@ from typing import Any
 import keras
 import numpy as np
 import PIL.Image
+from clips import EARS, RATE, ears, tones, wav
 from doc_blocks import code_under, import_code
 from option_runs import tiny_networks
+from scipy.io import wavfile
 from task_examples import boxes_of, mask_of
 from texts import TINY, reference_tokenizer
 
@@ -164,6 +166,39 @@ def pieces_of_text(content: bytes) -> np.ndarray:
     return np.array(whole + [0] * (LENGTH - len(whole)), np.int32)
 
 
+SAMPLES = 1600
+
+
+def write_clips(folder: Path, signals: np.ndarray, labels: np.ndarray) -> Data:
+    """Write a WAV file for each example, with a tone for each of its signals; folders are classes."""
+    rng, is_class = np.random.default_rng(0), labels.dtype.kind == "U"
+    files, waves = {}, []
+    for number, (signal, label) in enumerate(zip(signals, labels, strict=True)):
+        loudness = 0.15 * np.exp(0.5 * np.clip(signal + rng.normal(0, 0.4, 3), -2, 1))
+        clip = tones(loudness, SAMPLES / RATE, rng)
+        waves.append(np.float32(clip / 2**15))
+        name = f"{label}/{number}.wav" if is_class else str(number)
+        files[name] = folder / (name if is_class else f"{name}.wav")
+        files[name].parent.mkdir(parents=True, exist_ok=True)
+        files[name].write_bytes(wav(clip))
+    backbone = folder.with_name("backbone.keras")
+    keras.utils.set_random_seed(0)
+    tfl.build_backbone(EARS.name, image_size=SAMPLES, weights="none").save(backbone)
+    options = {
+        "data.image_size": SAMPLES,
+        "data.augmentation": "none",
+        "backbone.name": EARS.name,
+        "backbone.weights": str(backbone),
+        **({"data.source": f"folder:{folder}"} if is_class else {}),
+    }
+    return Data(files, options, None if is_class else (np.stack(waves), labels))
+
+
+def samples_of_clip(content: bytes) -> np.ndarray:
+    """Return the samples of a WAV file, by SciPy."""
+    return np.float32(wavfile.read(io.BytesIO(content))[1] / 2**15)
+
+
 @contextlib.contextmanager
 def input_of_the_docs() -> Iterator[None]:
     """Register the input and the backbone of docs/how-to/extending.md, which tfl does not have."""
@@ -181,6 +216,7 @@ INPUTS: dict[str, InputExample] = {
         networks=tiny_networks,
     ),
     "text": InputExample(write=write_texts, prepare=pieces_of_text, broken=b"a \xff text"),
+    "audio": InputExample(write=write_clips, prepare=samples_of_clip, broken=b"no clip at all", networks=ears),
     "row": InputExample(
         write=write_rows,
         prepare=lambda content: np.array(content.decode().split(","), np.float32),

@@ -1,6 +1,7 @@
 """The house: imports only go down, files stay short, the library neither prints nor asserts."""
 
 import ast
+import collections
 import graphlib
 import statistics
 import subprocess
@@ -157,4 +158,4 @@ def test_the_function_is_not_shadowed_by_its_module():
 def test_test_files_have_different_names():
     """pytest imports them by their names alone, unless they are in packages."""
     names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
-    assert len(set(names)) == len(names)
+    assert [name for name, count in collections.Counter(names).items() if count > 1] == []

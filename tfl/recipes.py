@@ -20,7 +20,7 @@ def recipes() -> dict[str, Path]:
 
     Example:
         >>> sorted(recipes())[-1], len(recipes())
-        ('text', 9)
+        ('text', 10)
     """
     package = Path(__file__).resolve().parent
     installed = package / "configs"

@@ -11,6 +11,7 @@ from graphs import check_partition, names_through_which_all_paths_pass
 
 from tfl.backbones.catalog import get_backbone_spec
 from tfl.backbones.stages import find_cut_points, find_stages
+from tfl.backbones.table import MILLIONS
 from tfl.backbones.weights import build_backbone
 
 
@@ -23,6 +24,7 @@ def check_network(name: str) -> None:
     spec = get_backbone_spec(name)
     model = build_backbone(name, image_size=spec.minimum_size, weights="none")
     assert model.output.shape[-1] == spec.num_features
+    assert round(model.count_params() / 1e6, 1) == MILLIONS[name]
     check_partition(model)
     assert {cut.name for cut in find_cut_points(model)} == names_through_which_all_paths_pass(model)
     assert len(find_stages(model)) == (2 if name.startswith("NASNet") else 4 if name.startswith("ConvNeXt") else 5)

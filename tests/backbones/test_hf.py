@@ -1,4 +1,7 @@
-"""`backbone.name=hf:FOLDER` computes what transformers computes; tests/oracles/bert.py wrote the references."""
+"""`backbone.name=hf:FOLDER` computes what transformers computes.
+
+tests/oracles/bert.py and transformers_networks.py wrote the references.
+"""
 
 import json
 import shutil
@@ -10,39 +13,34 @@ import keras
 import numpy as np
 import pytest
 import safetensors.numpy
+from backbones.hf_states import TOLERANCE, largest_difference, weights_without_effect
 from texts import FOLDER, TINY
 
 import tfl
 from tfl.backbones import find_stages, get_backbone_spec
 from tfl.backbones.entries import backbone_of, label_of
-from tfl.backbones.hf.bert import hidden_states
 from tfl.backbones.names import parse_backbone
 from tfl.errors import InputError
-from tfl.inputs.text.wordpiece import WordPiece
+from tfl.inputs.text.rules import read_rules
 
 
-def largest_difference(folder, file):
-    """Return the largest difference from the hidden states of transformers, at the pieces of the texts."""
-    expected = np.load(file)
-    pieces, mask = expected["pieces"], (expected["pieces"] != 0)[None, ..., None]
-    model = tfl.build_backbone(f"hf:{folder}", image_size=pieces.shape[1])
-    found = np.stack([np.asarray(state) for state in hidden_states(model)(pieces)])
-    assert not (found * ~mask).any()
-    states = expected["states"]
-    mean = (states[-1] * mask[0]).sum(axis=1) / mask[0].sum(axis=1)
-    assert np.abs(np.asarray(model(pieces)) - mean).max() < 1e-5
-    assert states.std() > 0.1
-    return np.abs((found[-len(states) :] - states) * mask).max()
-
-
-@pytest.mark.parametrize("activation", ["gelu", "relu", "gelu_new"])
-def test_hidden_states(activation):
-    folder = FOLDER / f"bert_{activation}"
-    assert largest_difference(folder, folder / "hidden_states.npz") < 1e-5
+@pytest.mark.parametrize("name", ["bert_gelu", "bert_relu", "bert_gelu_new", "distilbert_gelu", "distilbert_relu"])
+def test_hidden_states(name):
+    assert largest_difference(FOLDER / name) < TOLERANCE
 
 
 def test_hidden_states_of_minilm(shared):
-    assert largest_difference(shared / "weights" / "hf_paraphrase_minilm_l3", FOLDER / "minilm_states.npz") < 1e-5
+    folder = shared / "weights" / "hf_paraphrase_minilm_l3"
+    assert largest_difference(folder, FOLDER / "minilm_states.npz") < TOLERANCE
+
+
+@pytest.mark.parametrize("name", ["bert_gelu", "distilbert_gelu"])
+def test_every_weight_has_an_effect(name):
+    """So a weight at a wrong place cannot agree. The bias of a key is the same for all positions."""
+    model = tfl.build_backbone(f"hf:{FOLDER / name}", image_size=8)
+    pieces = np.load(FOLDER / name / "hidden_states.npz")["pieces"]
+    without_effect = weights_without_effect(model, pieces)
+    assert without_effect == [f"block{number}_attention/key/bias" for number in (1, 2)]
 
 
 def test_a_block_is_a_stage():
@@ -74,7 +72,11 @@ def folder(tmp_path):
     ("changes", "said"),
     [
         ({"hidden_act": "relu6"}, "hidden_act of config.json must be one of gelu"),
-        ({"model_type": "roberta"}, "model_type of config.json must be 'bert', and is 'roberta'"),
+        (
+            {"model_type": "robert"},
+            "model_type of config.json must be one of bert, .* Did you mean 'bert'",
+        ),
+        ({"model_type": ["bert"]}, "model_type of config.json must be one of bert"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type of config.json must be 'absolute'"),
         ({"rope_theta": 1e4}, "the option 'rope_theta', which is not known"),
         ({"hidden_size": 18}, "must be a multiple of num_attention_heads"),
@@ -135,7 +137,7 @@ def test_other_spellings_of_the_same_weights(folder):
     tensors = safetensors.numpy.load_file(file)
     renamed = {f"bert.{name.replace('LayerNorm.weight', 'LayerNorm.gamma')}": value for name, value in tensors.items()}
     safetensors.numpy.save_file(renamed | {"classifier.weight": np.zeros((2, 16), np.float32)}, file)
-    assert largest_difference(folder, TINY / "hidden_states.npz") < 1e-5
+    assert largest_difference(folder) < TOLERANCE
 
 
 def test_a_folder_with_tokenizer_json_alone(folder):
@@ -147,7 +149,7 @@ def test_a_folder_with_tokenizer_json_alone(folder):
         "pre_tokenizer": {"type": "BertPreTokenizer"},
     }
     (folder / "tokenizer.json").write_text(json.dumps(values))
-    rules = WordPiece.from_text(get_backbone_spec(f"hf:{folder}").tokenizer)
+    rules = read_rules(get_backbone_spec(f"hf:{folder}").tokenizer)
     assert (list(rules.pieces), rules.lower_case, rules.strip_accents) == (pieces, False, False)
     values["model"]["type"] = "BPE"
     (folder / "tokenizer.json").write_text(json.dumps(values))

@@ -18,7 +18,7 @@ from box_files import (
     write_voc,
     write_yolo,
 )
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tfl.data import load_data, load_source, make_dataset
 from tfl.data.boxes.text import LabelledBox, crowd_of, from_text, to_rows, to_text
@@ -175,31 +175,67 @@ def test_every_split_has_its_share_of_each_set_of_classes(tmp_path):
     assert len(splits.train) + len(splits.validation) + len(splits.test) == 42
 
 
-@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
-@pytest.mark.parametrize("states", ["stored", "upright", "nothing"])
-def test_boxes_of_a_turned_photo_follow_its_pixels(orientation, states, tmp_path):
+def write_turned(folder, name, orientation, *, is_stored=True, states_size=True, size=(WIDTH, HEIGHT)):
+    """Write a JPEG with an EXIF orientation and a red rectangle, with its box in the stored or the upright pixels."""
     stored = (4, 6, 16, 20, "cat")
-    draw(tmp_path / "images" / "a.png", [stored])
-    with Image.open(tmp_path / "images" / "a.png") as image:
+    picture = folder / f"{name}.png"
+    draw(picture, [stored], size, seed=orientation)
+    with Image.open(picture) as image:
         exif = image.getexif()
         exif[0x0112] = orientation
-        image.save(tmp_path / "images" / "a.jpg", exif=exif, quality=95)
-    (tmp_path / "images" / "a.png").unlink()
-    sides = {"stored": (WIDTH, HEIGHT), "upright": (HEIGHT, WIDTH), "nothing": None}[states]
-    own = (3, 5, 12, 22, "cat")
-    box = stored if states == "stored" else own
-    (tmp_path / "a.xml").write_text(voc_text([box], sides))
-    source = load(tmp_path)
-    ((x1, y1, x2, y2, _),) = source.boxes(np.array([0]))[0].astype(int)
-    if states != "stored":
-        assert (x1, y1, x2, y2) == own[:4]
-        return
-    (batch,) = make_dataset(source, np.array([0]), image_size=240, batch_size=1)
-    red = batch["input"].numpy()[0, ..., 0] > 150
+        image.save(folder / f"{name}.jpg", exif=exif, quality=95)
+    picture.unlink()
+    sides, box = size, stored
+    if not is_stored:
+        with Image.open(folder / f"{name}.jpg") as image:
+            upright = np.asarray(ImageOps.exif_transpose(image))
+        sides, box = upright.shape[1::-1], (*red_rectangle(upright), "cat")
+    (folder / f"{name}.xml").write_text(voc_text([box], sides if states_size else None))
+
+
+def red_rectangle(pixels):
+    """Return x1, y1, x2, y2 of what is red."""
+    red = (pixels[..., 0] > 150) & (pixels[..., 2] < 120)
     rows, columns = np.flatnonzero(red.any(axis=1)), np.flatnonzero(red.any(axis=0))
-    across, down = 240 / HEIGHT, 240 / WIDTH
-    found = [columns[0] / across, rows[0] / down, (columns[-1] + 1) / across, (rows[-1] + 1) / down]
-    np.testing.assert_allclose(found, [x1, y1, x2, y2], atol=1)
+    return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+
+
+def boxes_and_rectangles(folder):
+    """Return for each photo its box and the place of its red rectangle, in pixels of the prepared image."""
+    source = load(folder)
+    rows = np.arange(len(source.index))
+    (batch,) = make_dataset(source, rows, image_size=240, batch_size=len(rows))
+    boxes = np.asarray(batch["label"])[:, 0, :4]
+    found = [red_rectangle(pixels) for pixels in np.asarray(batch["input"], np.float32)]
+    return dict(zip([Path(name).stem for name in source.index.ids], zip(boxes, found, strict=True), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("is_stored", "states_size"), [(True, True), (False, True), (False, False)], ids=["stored", "upright", "no size"]
+)
+def test_boxes_follow_the_pixels_in_all_orientations(is_stored, states_size, tmp_path):
+    for orientation in range(1, 9):
+        write_turned(tmp_path, str(orientation), orientation, is_stored=is_stored, states_size=states_size)
+    write_turned(tmp_path, "square", 6, is_stored=is_stored, states_size=states_size, size=(30, 30))
+    found = boxes_and_rectangles(tmp_path)
+    assert len(found) == 9
+    for name, (box, rectangle) in found.items():
+        np.testing.assert_allclose(box, rectangle, atol=9, err_msg=name)  # a pixel of the photo is 6 to 8 wide
+
+
+def test_a_mirrored_photo_alone_has_boxes_of_the_upright_pixels(tmp_path):
+    for orientation in (1, 2, 3, 4):
+        write_turned(tmp_path, str(orientation), orientation, is_stored=False)
+    for name, (box, rectangle) in boxes_and_rectangles(tmp_path).items():
+        np.testing.assert_allclose(box, rectangle, atol=9, err_msg=name)
+
+
+def test_photos_that_tell_two_things_leave_the_others_upright(tmp_path):
+    write_turned(tmp_path, "stored", 6)
+    write_turned(tmp_path, "upright", 8, is_stored=False)
+    write_turned(tmp_path, "mirrored", 2, is_stored=False)
+    for name, (box, rectangle) in boxes_and_rectangles(tmp_path).items():
+        np.testing.assert_allclose(box, rectangle, atol=9, err_msg=name)
 
 
 def test_pixels_of_pascal_voc_itself_are_counted_from_one(tmp_path):

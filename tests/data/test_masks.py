@@ -66,6 +66,22 @@ def test_folders_and_files_are_paired_by_their_names(image, mask, split, tmp_pat
     assert sorted((pair.image, pair.mask) for pair in pairs) == sorted(wanted)
 
 
+@pytest.mark.parametrize("ending", ["npy", "tif"])
+def test_examples_of_several_bands_have_masks_in_files_of_pictures(ending, tmp_path):
+    bands = get_input("bands:4").sized(32)
+    for name in ("a", "b"):
+        write(tmp_path, {f"masks/{name}.png": half()})
+        path = tmp_path / "images" / f"{name}.{ending}"
+        path.parent.mkdir(exist_ok=True)
+        values = np.random.default_rng(ord(name)).integers(0, 256, (8, 6, 4), dtype=np.uint8)
+        np.save(path, values) if ending == "npy" else Image.fromarray(values).save(path)
+    source = load_source(f"masks:{tmp_path}", 1.0, kind=bands)
+    assert source.quarantine == () and len(source.index) == 2
+    (batch,) = make_dataset(source, np.arange(2), image_size=32, batch_size=2)
+    assert batch["input"].shape == (2, 32, 32, 4)
+    np.testing.assert_array_equal(batch["label"][0], np.repeat([[0] * 16 + [1] * 16], 32, axis=0))
+
+
 @pytest.mark.parametrize("folders", [("images",), ("cats", "dogs"), ("masks",)])
 def test_a_folder_without_images_and_masks_is_refused(folders, tmp_path):
     write(tmp_path, {f"{name}/1.png": None for name in folders})

@@ -1,8 +1,8 @@
-"""Write tfl/inputs/text/characters.json: what the library tokenizers does with every character of Unicode.
+"""Write characters.json and byte_classes.json: what the library tokenizers does with every character of Unicode.
 
-    python tests/oracles/characters.py tfl/inputs/text/characters.json
+    python tests/oracles/characters.py tfl/inputs/text
 
-tests/inputs/text/test_characters.py compares the file with the installed version.
+tests/inputs/text/test_characters.py compares the files with the installed version.
 """
 
 import json
@@ -55,5 +55,22 @@ def describe() -> dict[str, Any]:
     }
 
 
+def describe_classes() -> dict[str, list[int]]:
+    """Return the content of byte_classes.json: the first number of each run of characters of one class, and the class.
+
+    Two characters of one class are one word for a byte-level tokenizer: letters 0, numbers 1, others 2; a space is 3.
+    """
+    split = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True).pre_tokenize_str
+    starts, classes = [], []
+    for character in CHARACTERS:
+        found = next((number for number, known in enumerate("a1!") if len(split(known + character)) == 1), 3)
+        if not classes or classes[-1] != found:
+            starts.append(ord(character))
+            classes.append(found)
+    return {"starts": starts, "classes": classes}
+
+
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(json.dumps(describe(), separators=(",", ":")) + "\n", encoding="utf-8")
+    for name, content in (("characters", describe()), ("byte_classes", describe_classes())):
+        text = json.dumps(content, separators=(",", ":")) + "\n"
+        (Path(sys.argv[1]) / f"{name}.json").write_text(text, encoding="utf-8")

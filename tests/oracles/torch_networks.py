@@ -7,6 +7,7 @@ the moments of its batch normalisations, and its logits; of a VGG the mean of it
 large. With names, the answers of the other networks stay as they are.
 """
 
+import functools
 import json
 import sys
 from pathlib import Path
@@ -16,6 +17,44 @@ import timm
 import torch
 import torchvision
 from torch_state import images, make_state
+from torchvision.models.convnext import CNBlockConfig
+from torchvision.models.efficientnet import FusedMBConvConfig, MBConvConfig
+
+
+def narrow_efficientnet(epsilon: float) -> torch.nn.Module:
+    """Return an EfficientNet B of torchvision with a fifth of the width."""
+    block = functools.partial(MBConvConfig, width_mult=0.2)
+    blocks = [
+        block(1, 3, 1, 32, 16, 1),
+        block(6, 3, 2, 16, 24, 2),
+        block(6, 5, 2, 24, 40, 1),
+        block(6, 3, 2, 40, 80, 2),
+    ]
+    blocks += [block(6, 5, 1, 80, 112, 1), block(6, 5, 2, 112, 192, 2), block(6, 3, 1, 192, 320, 1)]
+    norm = functools.partial(torch.nn.BatchNorm2d, eps=epsilon)
+    return torchvision.models.EfficientNet(blocks, 0.0, num_classes=10, norm_layer=norm)
+
+
+def narrow_v2(*, deep: bool) -> torch.nn.Module:
+    """Return an EfficientNet V2 of torchvision with few channels: like S with six stages, like M with seven."""
+    blocks = [FusedMBConvConfig(1, 3, 1, 8, 8, 2), FusedMBConvConfig(4, 3, 2, 8, 16, 2)]
+    blocks += [FusedMBConvConfig(4, 3, 2, 16, 24, 1), MBConvConfig(4, 3, 2, 24, 32, 2)]
+    blocks += [MBConvConfig(6, 3, 1, 32, 40, 1), MBConvConfig(6, 3, 2, 40, 48, 2)]
+    blocks += [MBConvConfig(6, 3, 1, 48, 56, 1)] * deep
+    norm = functools.partial(torch.nn.BatchNorm2d, eps=1e-3)
+    return torchvision.models.EfficientNet(blocks, 0.0, num_classes=10, norm_layer=norm, last_channel=64)
+
+
+def narrow_convnext() -> torch.nn.Module:
+    """Return a ConvNeXt of torchvision with few channels."""
+    blocks = [CNBlockConfig(8, 16, 1), CNBlockConfig(16, 24, 2), CNBlockConfig(24, 32, 2), CNBlockConfig(32, None, 1)]
+    return torchvision.models.ConvNeXt(blocks, num_classes=10)
+
+
+def timm_convnext(name: str) -> torch.nn.Module:
+    """Return a ConvNeXt of timm with few channels."""
+    return timm.create_model(name, depths=(1, 2, 2, 1), dims=(8, 16, 24, 32), num_classes=10)
+
 
 NETWORKS = {
     "resnet18": torchvision.models.resnet18,
@@ -29,6 +68,14 @@ NETWORKS = {
     "efficientnet_b0": lambda: timm.create_model("efficientnet_b0"),
     "tf_efficientnet_b1": lambda: timm.create_model("tf_efficientnet_b1"),
     "efficientnet_lite0": lambda: timm.create_model("efficientnet_lite0"),
+    "efficientnet_b0_rwightman": lambda: narrow_efficientnet(1e-5),
+    "efficientnet_b7_lukemelas": lambda: narrow_efficientnet(1e-3),
+    "efficientnet_v2_s": lambda: narrow_v2(deep=False),
+    "efficientnet_v2_l": lambda: narrow_v2(deep=True),
+    "convnext_tiny": narrow_convnext,
+    "convnext_small_timm": lambda: timm_convnext("convnext_small"),
+    "convnext_nano": lambda: timm_convnext("convnext_nano"),
+    "convnext_tiny_hnf": lambda: timm_convnext("convnext_tiny_hnf"),
 }
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -40,7 +87,7 @@ def main() -> None:
     answers = dict(np.load(file)) if sys.argv[1:] else {}
     for name, make in ((name, NETWORKS[name]) for name in asked):
         model = make().eval()
-        half = name.startswith("tf_efficientnet_lite")
+        half = name.startswith("tf_efficientnet_lite") or name == "efficientnet_v2_l"
         mean, std = (torch.tensor((0.5,) * 3 if half else each)[:, None, None] for each in (MEAN, STD))
         pixels = (torch.from_numpy(images()).permute(0, 3, 1, 2) / 255 - mean) / std
         is_vgg = name.startswith("vgg")

@@ -51,7 +51,7 @@ def config_of(photos, **options):
 @pytest.fixture(scope="module")
 def run(photos):
     with tiny_networks():
-        yield tfl.transfer(config_of(photos), photos.parent / "run")
+        yield tfl.transfer(config_of(photos, **{"finetune.learning_rate": 5e-5}), photos.parent / "run")
 
 
 def test_training_from_the_solved_head_is_kept_by_its_average_precision(run, photos):
@@ -60,6 +60,8 @@ def test_training_from_the_solved_head_is_kept_by_its_average_precision(run, pho
     for name in ("probe", "finetune"):
         assert metrics["choice"][name] == pytest.approx(1 - phases[name]["validation"]["ap"], abs=1e-12)
     assert metrics["choice"]["finetune"] < metrics["choice"]["probe"]
+    errors = [point["validation_error"] for point in phases["finetune"]["line"]]
+    assert len(errors) == 2 and min(errors) == pytest.approx(metrics["choice"]["finetune"], abs=1e-12)
     assert metrics["choice"]["low"] <= metrics["choice"]["difference"] <= metrics["choice"]["high"]
     with tiny_networks():
         splits = load_splits(config_of(photos))
@@ -68,6 +70,20 @@ def test_training_from_the_solved_head_is_kept_by_its_average_precision(run, pho
     truth = [Boxes.of(rows) for rows in splits.source.boxes(splits.validation)]
     expected = figures(match(truth, [Boxes.of(rows) for rows in found], 2), np.ones((1, len(truth))))
     assert metrics["validation"]["ap"] == pytest.approx(expected["ap"][0], abs=1e-4)
+
+
+def test_a_network_that_training_made_worse_is_not_kept(photos, tmp_path, capsys):
+    with tiny_networks():
+        result = tfl.transfer(
+            config_of(photos, **{"finetune.epochs": 1, "finetune.learning_rate": 1.0}), tmp_path / "w"
+        )
+    metrics, solved = result.metrics, result.metrics["phases"]["probe"]["validation"]
+    assert metrics["kept"] == "probe" and metrics["validation"] == solved
+    assert metrics["phases"]["finetune"]["validation"]["ap"] < solved["ap"]
+    assert "fine-tuning does not lower the validation error 1 - ap" in capsys.readouterr().err.lower()
+    probe = tfl.load_model(tmp_path / "w" / "checkpoints" / "probe.keras")
+    for ours, theirs in zip(result.model.get_weights(), probe.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize(("unfreeze", "views"), [("1", 0), ("0", 1)])

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from box_formulas import box_of_cell, cell_loss, iou
+from box_models import SIZE, make_box_model
 
-from tfl.evaluation import Predictions, compare_predictions, read_predictions, write_predictions
+from tfl.evaluation import Predictions, compare_predictions, predict, read_predictions, write_predictions
 from tfl.tasks import get_task
-from tfl.tasks.cell_loss import CellLoss, generalized_overlap
+from tfl.tasks.cell_loss import CellLoss, overlap_and_gap
 from tfl.tasks.cells import MOST_BOXES, OVERLAP, STRIDE, VOTING, assign, cell_centres, choose_boxes, overlaps
 from tfl.tasks.detections import Detections
 
@@ -97,9 +98,8 @@ def test_overlaps_are_those_by_hand():
     expected = [[iou(a, b) for b in second] for a in first]
     np.testing.assert_allclose(overlaps(tf.constant(first[None]), tf.constant(second[None]))[0], expected, rtol=1e-9)
     one = tf.constant([[0.0, 0, 2, 2]])
-    apart = generalized_overlap(one, tf.constant([[4.0, 0, 6, 2]])).numpy()  # a third of the hull is between them
-    assert apart == pytest.approx([-1 / 3])
-    assert generalized_overlap(one, one).numpy() == pytest.approx([1.0])
+    assert np.ravel(overlap_and_gap(one, tf.constant([[4.0, 0, 6, 2]]))).tolist() == pytest.approx([0, 1 / 3])
+    assert np.ravel(overlap_and_gap(one, one)).tolist() == [1, 0]
 
 
 def test_the_loss_is_that_of_its_formula():
@@ -113,6 +113,15 @@ def test_the_loss_is_that_of_its_formula():
     np.testing.assert_allclose(CellLoss()(labels, outputs), list(map(cell_loss, labels, outputs)), rtol=1e-4)
 
 
+def test_evaluations_of_few_pictures_make_tensorflow_warn_of_nothing(caplog):
+    model, pictures = make_box_model(), np.zeros((2, SIZE, SIZE, 3), np.uint8)
+    batch = {"input": pictures, "label": np.zeros((2, 1, 5), np.float32), "id": np.arange(2)}
+    with caplog.at_level("WARNING", logger="tensorflow"):
+        tables = [predict(model, tf.data.Dataset.from_tensor_slices(batch).batch(2), TASK) for _ in range(6)]
+    assert caplog.messages == []
+    assert tables[0].logits.shape == tables[5].logits.shape == (2, TASK.table_width(7) + 5)
+
+
 def test_the_cells_of_a_box_count_less_the_more_they_are():
     labels = np.array([[[0, 0, 64, 48, 0], [44, 8, 60, 20, 1]]], np.float32)
     targets = assign(tf.constant(labels), *GRID, 2)
@@ -122,6 +131,26 @@ def test_the_cells_of_a_box_count_less_the_more_they_are():
         np.testing.assert_allclose(weights[boxes == number], count**-0.5)
     assert (boxes == 0).sum() > 4
     assert set(weights[boxes < 0]) == {1.0}
+
+
+def test_objects_count_the_same_and_bad_boxes_are_not_given_up():
+    """A small object has the gradient of a large one, and a box of twice the size that of one that nearly fits."""
+    labels = np.array([[[0, 0, 32, 48, 0], [44, 20, 60, 28, 0]]], np.float32)
+    targets = assign(tf.constant(labels), *GRID, 1)
+    assert (targets.boxes.numpy() == 0).sum() > 3 * (targets.boxes.numpy() == 1).sum()
+    distances = STRIDE * np.exp(targets.distances.numpy())
+    centres = cell_centres(*GRID).numpy()
+
+    def slopes(factor):
+        grown = tf.Variable(np.full(GRID, factor, np.float32))
+        with tf.GradientTape() as tape:
+            sides = [centres - distances[..., :2] * grown[..., None], centres + distances[..., 2:] * grown[..., None]]
+            logits = tf.one_hot(targets.classes, 2) * 40.0
+            loss = CellLoss()(labels, tf.concat([logits, *sides], axis=-1))
+        slope = tape.gradient(loss, grown).numpy() * factor  # by the logarithm of the factor
+        return [slope[targets.boxes.numpy()[0] == number].sum() for number in (0, 1)]
+
+    assert [*slopes(1.02), *slopes(2.0)] == pytest.approx([1.0] * 4)
 
 
 def test_no_gradient_is_lost_or_infinite():

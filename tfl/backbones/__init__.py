@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from tfl.backbones.catalog import (
     BackboneSpec,
-    backbone_table,
     get_backbone_spec,
     list_backbones,
     register_backbone,
 )
+from tfl.backbones.table import backbone_table
 
 if TYPE_CHECKING:
     from tfl.backbones.stages import (

@@ -7,17 +7,18 @@ A test compares the table with the installed Keras, in both directions.
 
 import dataclasses
 import fnmatch
-import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tfl.backbones.hf.folder import PREFIX, BertOptions, find_folder, is_folder_name, read_options
-from tfl.backbones.hf.tokenizer import read_tokenizer
+from tfl.backbones.hf import known as hf
+from tfl.backbones.hf.folder import PREFIX, is_folder_name
 from tfl.backbones.torch_files.known import find_network
 from tfl.config import CHOSEN_NAME
 from tfl.config.torch_names import TORCH, is_torch_name
+from tfl.config.values import has_pairs
 from tfl.errors import InputError
+from tfl.inputs.files import input_files
 from tfl.registry import did_you_mean, resolve
 
 
@@ -40,6 +41,9 @@ class BackboneSpec:
         largest_size: the largest size of an example that it takes; 0: any.
         tokenizer: divides a text into the pieces that the network knows, as `tfl.inputs.text.wordpiece` writes it; "":
             the network takes no texts.
+        pairs: returns the facts about the same network for pairs of texts; None: it takes none.
+        loaders: of files of weights that only this network has, by their endings, such as ".npz"; each copies the
+            weights of a file into a network that `network` built.
     """
 
     name: str
@@ -53,6 +57,23 @@ class BackboneSpec:
     load: Callable[[Any], None] | None = None
     largest_size: int = 0
     tokenizer: str = ""
+    pairs: Callable[[], "BackboneSpec"] | None = None
+    loaders: Mapping[str, Callable[[Path, Any], None]] = dataclasses.field(default_factory=dict)
+
+    def for_columns(self, columns: str) -> "BackboneSpec":
+        """Return the facts about the network for examples of `data.columns`, which may be pairs of texts.
+
+        Raises:
+            InputError: the examples are pairs, and the network takes none.
+        """
+        if not has_pairs(columns):
+            return self
+        if self.pairs is None:
+            raise InputError(
+                f"`data.columns` must not name a second text for {self.name}, which takes no pairs of texts. "
+                f"Received: data.columns={columns!r}."
+            )
+        return self.pairs()
 
     def input_of(self, channels: int) -> str:
         """Return the name of the input for images of so many channels; see `tfl.backbones.channels`.
@@ -69,6 +90,12 @@ class BackboneSpec:
     def size_of(self, image_size: int) -> int:
         """Return the size of an example for the option `data.image_size`; that of pre-training if it names none."""
         return image_size if image_size > 0 else self.image_size
+
+    @property
+    def most(self) -> float:
+        """The largest size of an example that the network, or any of its kind of example, may have."""
+        files = input_files(self.input)
+        return self.largest_size or (files.largest if files else float("inf"))
 
     @property
     def has_alpha(self) -> bool:
@@ -158,7 +185,31 @@ _SPECS = (
     BackboneSpec("VGG19", "vgg19", 224, 32, 512),
     BackboneSpec("Xception", "xception", 299, 71, 2048),
 )
-_BY_NAME = {spec.name: spec for spec in _SPECS}
+
+
+def _yamnet(samples: Any) -> Any:
+    from tfl.backbones.audio.yamnet import yamnet
+
+    return yamnet(samples)
+
+
+def _load_yamnet(file: Path, model: Any) -> None:
+    from tfl.backbones.audio.yamnet import load_arrays
+
+    load_arrays(file, model)
+
+
+YAMNET = BackboneSpec(  # sizes are numbers of samples
+    "YAMNet",
+    "audio",
+    image_size=15_600,  # 96 frames of the spectrogram
+    minimum_size=400,
+    num_features=2048,
+    network=_yamnet,
+    input="audio",
+    loaders={".npz": _load_yamnet},
+)
+_BY_NAME = {spec.name: spec for spec in (*_SPECS, YAMNET)}
 
 
 def get_backbone_spec(name: str) -> BackboneSpec:
@@ -176,7 +227,7 @@ def get_backbone_spec(name: str) -> BackboneSpec:
         224
     """
     if is_folder_name(name):
-        return bert_of(name)
+        return folder_network_of(name)
     if is_torch_name(name):
         return torch_network_of(name)
     try:
@@ -190,35 +241,26 @@ def get_backbone_spec(name: str) -> BackboneSpec:
         raise InputError(f"{error}{'' if did_you_mean(name, _BY_NAME) else ' `tfl backbones` lists them.'}") from None
 
 
-def bert_of(name: str) -> BackboneSpec:
+def folder_network_of(name: str) -> BackboneSpec:
     """Return the facts about the network in a folder, from its config.json and its tokenizer."""
-    folder = find_folder(name)
-    options = read_options(folder)
-    tokenizer = read_tokenizer(folder, options)
+    found = hf.find_network(name)
+    pairs = found.for_pairs()
+    return dataclasses.replace(_spec_of(found), pairs=None if pairs is None else lambda: _spec_of(pairs))
+
+
+def _spec_of(found: hf.FolderNetwork) -> BackboneSpec:
     return BackboneSpec(
-        f"{PREFIX}{folder}",
+        f"{PREFIX}{found.folder}",
         "hf",
-        image_size=min(128, options.positions),
+        image_size=min(128, found.options.positions),
         minimum_size=2,
-        num_features=options.width,
-        network=functools.partial(_bert, options),
+        num_features=found.options.units,
+        network=found.build,
         input="text",
-        load=functools.partial(_load_bert, options, folder),
-        largest_size=options.positions,
-        tokenizer=tokenizer,
+        load=found.load,
+        largest_size=found.options.positions,
+        tokenizer=found.tokenizer,
     )
-
-
-def _bert(options: BertOptions, pieces: Any) -> Any:
-    from tfl.backbones.hf.bert import bert
-
-    return bert(options, pieces)
-
-
-def _load_bert(options: BertOptions, folder: Path, model: Any) -> None:
-    from tfl.backbones.hf.bert import load_weights
-
-    load_weights(options, folder, model)
 
 
 def torch_network_of(name: str) -> BackboneSpec:
@@ -252,10 +294,9 @@ def check_backbone(spec: BackboneSpec, image_size: int, alpha: float, weights: s
             f"`data.image_size` must be at least {spec.minimum_size} for {spec.name}. "
             f"Received: data.image_size={image_size}."
         )
-    if 0 < spec.largest_size < image_size:
+    if image_size > spec.most:
         raise InputError(
-            f"`data.image_size` must be at most {spec.largest_size} for {spec.name}. "
-            f"Received: data.image_size={image_size}."
+            f"`data.image_size` must be at most {spec.most} for {spec.name}. Received: data.image_size={image_size}."
         )
     if not spec.has_alpha and alpha != 1:
         raise InputError(
@@ -263,9 +304,10 @@ def check_backbone(spec: BackboneSpec, image_size: int, alpha: float, weights: s
             f"Received: backbone.alpha={alpha}, backbone.name={spec.name!r}."
         )
     if weights == "imagenet" and spec.network is not None and spec.load is None:
+        files = "".join(f" ({ending})" for ending in spec.loaders)
         raise InputError(
-            f"`backbone.weights` must be 'none', a weights file or a tfl workdir for {spec.name}: it is a network of "
-            f"your own, without published weights. Received: backbone.weights={weights!r}."
+            f"`backbone.weights` must be 'none', a weights file{files} or a tfl workdir for {spec.name}, which has no "
+            f"published weights that can be downloaded. Received: backbone.weights={weights!r}."
         )
     if weights == "imagenet" and spec.has_alpha and alpha not in spec.imagenet_alphas:
         raise InputError(
@@ -328,22 +370,3 @@ def list_backbones(pattern: str = "*") -> list[str]:
 
 def _matching(pattern: str) -> list[str]:
     return sorted(name for name in _BY_NAME if fnmatch.fnmatchcase(name.lower(), pattern.lower()))
-
-
-def backbone_table(*patterns: str) -> str:
-    """Return an aligned text table, for the screen, of the networks that match the patterns.
-
-    Args:
-        patterns: each as for `list_backbones`; without patterns: all networks.
-    """
-    header = ("name", "image size", "minimum", "features", "alpha with weights")
-    rows: list[tuple[str, ...]] = [header]
-    names = [name for pattern in patterns or ("*",) for name in list_backbones(pattern)]
-    for spec in map(get_backbone_spec, names):
-        alphas = ", ".join(f"{alpha:g}" for alpha in spec.imagenet_alphas) or "-"
-        rows.append((spec.name, str(spec.image_size), str(spec.minimum_size), str(spec.num_features), alphas))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    aligned = (
-        [rows_.ljust(widths[0]), *map(str.rjust, numbers, widths[1:4]), alphas] for rows_, *numbers, alphas in rows
-    )
-    return "\n".join("  ".join(cells) for cells in aligned)

@@ -7,6 +7,7 @@ import math
 import warnings
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -27,7 +28,13 @@ INDICES = "int32"  # examples of this type are numbers of rows in a table, which
 
 
 def build_backbone(
-    name: str, *, image_size: int = 0, alpha: float = 1.0, weights: str = "imagenet", channels: int = 3
+    name: str,
+    *,
+    image_size: int = 0,
+    alpha: float = 1.0,
+    weights: str = "imagenet",
+    channels: int = 3,
+    columns: str = "",
 ) -> keras.Model:
     """Return a pretrained network without its top: it takes pixels and returns a feature map.
 
@@ -37,7 +44,7 @@ def build_backbone(
 
     Args:
         name: of the network, as keras.applications spells it; upper and lower case are the same. Or "hf:FOLDER", a
-            folder with a BERT.
+            folder of the library transformers.
         image_size: pixels per side, or pieces of a text; 0 or less: the size at pre-training. MobileNet and MobileNetV2
             have separate published weights for 128, 160, 192 and 224 pixels (MobileNetV2 also for 96); every other size
             takes the weights for 224 pixels.
@@ -46,6 +53,7 @@ def build_backbone(
             or a tfl workdir (the folder with `model.keras`), from which the backbone is used.
         channels: of an image; more than 3: the first convolution is widened by its mean weights, see
             `tfl.backbones.channels.widen`.
+        columns: as `data.columns`: with a second text, the network takes pairs of texts.
 
     Returns:
         A model: RGB in [0, 255], uint8 or float, (B, image_size, image_size, channels) -> float32 (B, h, w, C).
@@ -59,7 +67,7 @@ def build_backbone(
         (None, 7, 7, 1280)
     """
     check_keras_settings()
-    spec = get_backbone_spec(name)
+    spec = get_backbone_spec(name).for_columns(columns)
     image_size = spec.size_of(image_size)
     check_backbone(spec, image_size, alpha, weights)
     saved = None if weights in (PUBLISHED, RANDOM) else SavedWeights(find_weights(weights, spec, alpha), spec)
@@ -69,11 +77,19 @@ def build_backbone(
         model = _flatten(nested)
     if spec.input_of(channels) == spec.input:
         if saved is not None and not is_loaded:
-            saved.load(model)
+            _load(saved, model)
     else:
         model = _widened(model, channels, None if is_loaded else saved)
     _check_finite(model, weights)
     return model
+
+
+def _load(saved: SavedWeights, model: keras.Model) -> None:
+    load_file = saved.spec.loaders.get(saved.path.suffix)
+    if load_file is None:
+        saved.load(model)
+    else:
+        load_file(Path(saved.path), model)
 
 
 def _widened(model: keras.Model, channels: int, saved: SavedWeights | None) -> keras.Model:

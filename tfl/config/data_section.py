@@ -56,8 +56,9 @@ class DataConfig:
     )
     image_size: int = option(
         0,
-        OrChosen(high=4096),
-        "Pixels per side, or pieces of a text; 0: as the backbone was pre-trained; -1: tfl chooses, for texts.",
+        OrChosen(high=960_000),
+        "Pixels per side (at most 4,096), pieces of a text or samples of a clip; 0: as the backbone was pre-trained; "
+        "-1: tfl chooses, for texts and clips.",
     )
     batch_size: int = option(32, AT_LEAST_ONE, "Images in one training step, over all replicas together.")
     split: tuple[float, float, float] = option(

@@ -30,7 +30,8 @@ class ArraySource(Source):
         with tf.device("CPU"):
             values = tf.convert_to_tensor(self.values)
         columns = {"start": self.starts[rows], "shape": self.shapes[rows], "label": self.index.labels[rows], "id": rows}
-        shape = [*[None] * (self.shapes.shape[1] - 1), *self.shapes[0, -1:].tolist()]  # the last one is that of all
+        last = self.shapes[:, -1:]  # channels, which all examples share, or the length of a row
+        shape = [*[None] * (self.shapes.shape[1] - 1), *(last[0].tolist() if (last == last[0]).all() else [None])]
 
         def cut(row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
             example = tf.reshape(tf.slice(values, [row["start"]], [tf.reduce_prod(row["shape"])]), row["shape"])

@@ -11,12 +11,14 @@ from tfl.data.decisions import Change, decided
 from tfl.data.groups import grouped
 from tfl.data.index import Index
 from tfl.data.label_formats import LabelFormat
+from tfl.data.name_parts import describe_groups
 from tfl.data.source import Source
 from tfl.data.sources import load_source
 from tfl.data.split_names import SPLITS
 from tfl.data.splits import assign_splits
 from tfl.inputs import Input
 from tfl.notebook import html_table
+from tfl.progress import say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,8 +163,11 @@ def load_data(
         labels=labels,
         ignore_label=ignore_label,
     )
+    whole = grouped(opened.index, groups)
+    if opened.kind.has_sounds and (line := describe_groups(whole, opened.kind.noun)):
+        say(line)
     index = assign_splits(
-        grouped(opened.index, groups),
+        whole,
         split=split,
         seed=seed,
         by=split_by,

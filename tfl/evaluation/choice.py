@@ -44,10 +44,9 @@ def compare_phases(first: Predictions, second: Predictions, weights: np.ndarray 
     """
     if not first.task.kept_by_headline:
         return compare_losses(first, second, weights)
-    second, metric, share = _in_order_of(first, second), first.task.headline.metric, _shares(first, weights)
-    values = [float(t.task.statistic(t.logits, t.labels)(share[None])[metric][0]) for t in (first, second)]
-    low, high = paired_interval(first, second, metric, weights=share)
-    return Choice(1 - values[0], 1 - values[1], -high, -low, len(first))
+    second, share = _in_order_of(first, second), _shares(first, weights)
+    low, high = paired_interval(first, second, first.task.headline.metric, weights=share)
+    return Choice(error_as_shipped(first, share), error_as_shipped(second, share), -high, -low, len(first))
 
 
 def compare_losses(first: Predictions, second: Predictions, weights: np.ndarray | None = None) -> Choice:
@@ -68,6 +67,17 @@ def compare_losses(first: Predictions, second: Predictions, weights: np.ndarray 
     first_losses, second_losses = (share * losses_as_shipped(table) for table in (first, second))
     low, high = mean_interval(first_losses - second_losses, groups=first.groups)
     return Choice(float(first_losses.mean()), float(second_losses.mean()), low, high, len(first))
+
+
+def error_as_shipped(table: Predictions, weights: np.ndarray | None = None) -> float:
+    """Return 1 - headline, which decides between models of a task with `Task.kept_by_headline`.
+
+    Args:
+        table: predictions of a model on validation, at temperature 1.
+        weights: `(N,)`, weight of each example; None for equal weights.
+    """
+    statistic, share = table.task.statistic(table.logits, table.labels), _shares(table, weights)
+    return 1 - float(statistic(share[None])[table.task.headline.metric][0])
 
 
 def losses_as_shipped(table: Predictions) -> np.ndarray:

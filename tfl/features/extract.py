@@ -72,6 +72,7 @@ class Extractor:
         self.tell: Callable[[Speed], None] = lambda speed: None  # called when the speed of a pass is known
         self._forward: Forward | None = None
         self._below: _Below | None = None
+        self._whole: tuple[Extractor, np.ndarray] | None = None
         self._weights, self._digest = -1, ""
         self._in_memory: dict[Any, np.ndarray] = {}  # features that are not stored, by rows and views
 
@@ -128,6 +129,15 @@ class Extractor:
         """
         rest = keras.Model(below.model.output, self.model.output)
         self._below = _Below(below, rest) if below.dtype == "float32" else None
+
+    def take_from(self, whole: "Extractor", columns: np.ndarray) -> None:
+        """Take features that another extractor has stored as some of its columns; the others are computed.
+
+        Args:
+            whole: extractor of a model whose output has more features of the same examples.
+            columns: int64 `(D,)`, the places of these features in its output.
+        """
+        self._whole = whole, columns
 
     def is_stored(self, rows: np.ndarray, view: View | None = None) -> np.ndarray:
         """Return for each of some rows whether its features are stored, bool `(N,)`."""
@@ -232,6 +242,12 @@ class Extractor:
         self, rows: np.ndarray, view: View | None, description: str
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield ids and values, batch by batch; those that are computed from images have the order of the source."""
+        if self._whole is not None:
+            whole, columns = self._whole
+            is_stored = whole.is_stored(rows, view)
+            for found in _blocks(rows[is_stored]):
+                yield found, np.asarray(whole(found, [view]).values)[:, columns]
+            rows = rows[~is_stored]
         if self._below is not None:
             is_stored = self._below.extractor.is_stored(rows, view)
             yield from self._compute_above(self._below, rows[is_stored], view)
@@ -310,6 +326,10 @@ class _Below:
     extractor: Extractor
     rest: keras.Model
     forward: Forward | None = None
+
+
+def _blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
+    return (rows[start : start + SHARD_ROWS] for start in range(0, len(rows), SHARD_ROWS))
 
 
 def _regroup(batches: Iterator[tuple[np.ndarray, np.ndarray]], size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Callable
 
+from tfl.inputs.audio.endings import NOUN as AUDIO_NOUN
+from tfl.inputs.audio.endings import may_be_audio
 from tfl.inputs.image.endings import NOUN, may_be_bands, may_be_image
 from tfl.inputs.text.endings import CELL, may_be_text
 from tfl.inputs.text.endings import NOUN as TEXT_NOUN
@@ -16,17 +18,22 @@ class InputFiles:
         noun: of one example and of several; see `Input.noun`.
         may_be: whether files with an ending may be examples; see `Input.may_be`.
         cell: what a table calls the column of the examples; see `Input.cell`.
+        largest: the largest size of an example.
+        sources: the kinds of sources that can have such examples; empty: all.
     """
 
     noun: tuple[str, str]
     may_be: Callable[[str], bool]
     cell: str = ""
+    largest: int = 4096
+    sources: tuple[str, ...] = ()
 
 
 _KNOWN = {
     "image": InputFiles(NOUN, may_be_image),
     "bands": InputFiles(NOUN, may_be_bands),
-    "text": InputFiles(TEXT_NOUN, may_be_text, CELL),
+    "text": InputFiles(TEXT_NOUN, may_be_text, CELL, sources=("csv", "folder")),
+    "audio": InputFiles(AUDIO_NOUN, may_be_audio, largest=960_000, sources=("csv", "folder")),  # a minute
 }
 
 

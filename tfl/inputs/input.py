@@ -5,7 +5,6 @@ import dataclasses
 import functools
 import hashlib
 import re
-import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -16,11 +15,11 @@ import tensorflow as tf
 from tfl.errors import BadExampleError, InputError
 from tfl.inputs.geometry import Geometry
 from tfl.inputs.measure import Measure
+from tfl.inputs.regular import read_regular
 from tfl.inputs.untrusted import Decoder, PlainDecoder, first_line
 
 FULL_DEPTH = 16
 HASH_BUCKETS = 2**62
-MAX_BYTES = 2**29  # of one file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,12 +68,13 @@ class Input(abc.ABC):
         tensors: names in exported files of a batch of encoded examples, and of a batch of prepared examples.
         has_pictures: whether a prepared example is an RGB picture, uint8 `(H, W, 3)`: the report and the service
             show it, with a heat map of the evidence.
+        has_sounds: whether a prepared example is a waveform, float32 `(size,)` in [-1, 1] at 16,000 samples a second.
         file_options: which of the attributes `window` and `scaled_decoding` change how files of this kind are read.
         file_types: types and endings of files for the file dialog of the service's page, such as "image/*" and ".csv";
             empty: all files.
         cell: what a table calls the column whose cells are the examples themselves, such as "text"; "": a table names
             files.
-        sizes_from_data: whether `data.image_size=-1` takes `size` from the examples for training.
+        size_step: `data.image_size=-1` takes `size` from the examples for training, a multiple of this; 0: it does not.
         typed: what a person may type on the page in place of a file, such as "numbers with commas between them"; the
             text is sent as the content of a file. Empty: only files.
     """
@@ -92,10 +92,11 @@ class Input(abc.ABC):
     augmentations: ClassVar[tuple[str, ...]] = ("none",)
     tensors: ClassVar[tuple[str, str]] = ("examples", "inputs")
     has_pictures: ClassVar[bool] = False
+    has_sounds: ClassVar[bool] = False
     file_options: ClassVar[tuple[str, ...]] = ()
     file_types: ClassVar[tuple[str, ...]] = ()
     cell: ClassVar[str] = ""
-    sizes_from_data: ClassVar[bool] = False
+    size_step: ClassVar[int] = 0
     typed: ClassVar[str] = ""
     scanned: ClassVar[type[Scanned]] = Scanned  # what `scan` returns
     error: ClassVar[type[BadExampleError]] = BadExampleError  # of a file that cannot be used
@@ -191,12 +192,7 @@ class Input(abc.ABC):
             BadExampleError: the file is not a whole example.
             OSError: the file cannot be read.
         """
-        status = Path(path).stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise self.error("not a regular file")  # opening a pipe would wait forever
-        if status.st_size > MAX_BYTES:
-            raise self.error(f"{status.st_size:,} bytes are more than {MAX_BYTES:,}")
-        return self.scan(Path(path).read_bytes())
+        return self.scan(read_regular(path, self.error))
 
     @property
     def scan_rules(self) -> list[Any]:
@@ -306,6 +302,10 @@ class Input(abc.ABC):
     def sizes(self, facts: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """Return the size of each original in the unit of `size`, `(N,)`; 0: unknown. None: all are unknown."""
         return None
+
+    def describe_size(self, size: int) -> str:
+        """Return a size with its unit, such as "12 pieces"."""
+        return f"{size:,}"
 
     def median_size(self, facts: Mapping[str, np.ndarray]) -> float:
         """Return the median size of the originals in the unit of `size`; 0 if it is not known."""

@@ -2,13 +2,14 @@
 
 import re
 
+from tfl.inputs.audio.audio_input import AudioInput
 from tfl.inputs.image.bands_input import BandsInput
 from tfl.inputs.image.image_input import ImageInput
 from tfl.inputs.input import Input
 from tfl.inputs.text.text_input import TextInput
 from tfl.registry import register, resolve
 
-_INPUTS: dict[str, Input] = {ImageInput.name: ImageInput(), TextInput.name: TextInput()}
+_INPUTS: dict[str, Input] = {kind.name: kind for kind in (ImageInput(), TextInput(), AudioInput())}
 
 
 def get_input(kind: "str | Input", argument: str = "kind") -> Input:

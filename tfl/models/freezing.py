@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from tfl.backbones.stages import Stage, backbone_layers, find_stages, head_layers
+from tfl.backbones.stages import FIXED_PREFIX, Stage, backbone_layers, find_stages, head_layers
 from tfl.config import BATCH_NORMS
 from tfl.errors import InputError
 from tfl.notebook import html_table
@@ -203,6 +203,8 @@ def select_layers(model: keras.Model, what: LayerSelection, *, from_top: bool, b
 
 def _can_train(layer: Any, batch_norm: str) -> bool:
     """Return whether an optimizer could change weights of a layer, whether or not the layer is frozen now."""
+    if layer.name.startswith(FIXED_PREFIX):
+        return False
     counted = (leaf for leaf in _leaves(layer) if not (batch_norm == "frozen" and _is_batch_norm(leaf)))
     return any(leaf._trainable_variables for leaf in counted)  # `trainable_weights` is empty while it is frozen
 
@@ -284,7 +286,7 @@ def train_only(model: keras.Model, names: Collection[str], batch_norm: str = "fr
     """
     model.trainable = True  # a model frozen as a whole overrides its layers
     for layer in backbone_layers(model):
-        layer.trainable = layer.name in names
+        layer.trainable = layer.name in names and not layer.name.startswith(FIXED_PREFIX)
         for leaf in _leaves(layer):
             if batch_norm == "frozen" and _is_batch_norm(leaf):
                 leaf.trainable = False

@@ -54,8 +54,17 @@ def run_over(
     forward = tf.function(lambda inputs: model(inputs, training=False)).get_concrete_function(
         tf.TensorSpec([None, *spec.shape[1:]], spec.dtype)
     )
-    reduced = None if keep is None else tf.function(keep, reduce_retracing=True)
-    return {name: _collect(forward, reduced, dataset, name) for name, dataset in datasets.items()}
+    made = {name: None if keep is None else _traced(keep, forward, data) for name, data in datasets.items()}
+    return {name: _collect(forward, made[name], dataset, name) for name, dataset in datasets.items()}
+
+
+def _traced(keep: Keep, forward: Any, dataset: tf.data.Dataset) -> Keep:
+    """Return `keep` as one graph for all batches; TensorFlow warns of a function that each evaluation traces anew."""
+    (outputs,) = forward.outputs
+    known = [dataset.element_spec["label"]] if "label" in dataset.element_spec else []
+    graph = tf.function(lambda values, *labels: keep(values, labels[0] if labels else None))
+    traced = graph.get_concrete_function(tf.TensorSpec(outputs.shape, outputs.dtype), *known)
+    return lambda values, labels: traced(values) if labels is None else traced(values, labels)
 
 
 def _collect(

@@ -1,44 +1,38 @@
-"""A baseline without a network: what simple counts of words reach on the same splits."""
+"""A baseline without a network: what a simple description of the examples reaches on the same splits."""
 
 import dataclasses
-import warnings
 from typing import Any
 
-import numpy as np
-
-from tfl.data.texts import read_texts
 from tfl.evaluation import Predictions, compare_predictions, summarize
 from tfl.progress import say
+from tfl.recipe.plain import describe_sounds, describe_texts, fit_logistic
 from tfl.recipe.run import Run
-
-NAME = "tf-idf and logistic regression"
-STRENGTHS = (1.0, 4.0, 16.0)  # inverse strengths of regularisation that are tried
-FOLDS = 3
-MOST_WORDS = 50_000  # words and pairs of words, the most frequent ones
 
 
 def measure_baseline(run: Run, test: Predictions) -> dict[str, Any]:
     """Fit the baseline on the examples that the head is solved on, and compare it with the model on the test examples.
 
-    All of its choices are made by cross-validation on these examples.
+    All of its choices are made by cross-validation on these examples; those of one group stay together.
 
     Args:
         run: the run.
         test: the predictions of its model on the test examples.
 
     Returns:
-        The entry `baseline` of metrics.json; {} for examples that are no texts, or labels of another kind than
-        one of several classes, and if no text has a word.
-
-    Reference:
-        Salton and Buckley 1988, Term-weighting approaches in automatic text retrieval.
+        The entry `baseline` of metrics.json; {} for examples that are neither texts nor sounds, or labels of another
+        kind than one of several classes, and if no text has a word.
     """
-    if not run.splits.source.kind.cell or not run.task.labels.has_one_class:
+    kind = run.splits.source.kind
+    describe = describe_texts if kind.cell else describe_sounds if kind.has_sounds else None
+    if describe is None or not run.task.labels.has_one_class:
         return {}
     rows = run.splits.outside_of_test if run.config.probe.folds else run.rows("train")  # as the head
-    say(f"baseline: {NAME} on {len(rows):,} {run.splits.source.kind.noun[1]}")
+    index = run.splits.index
     try:
-        scores, strength = _fit(run, rows, test.ids)
+        described = describe(run, rows, test.ids)
+        say(f"baseline: {described.method} on {len(rows):,} {kind.noun[1]}")
+        groups = index.together()[rows] if len(index.groups) else None
+        scores, strength = fit_logistic(described, index.labels[rows], groups, len(index.class_names))
     except ValueError as error:  # no text has a word, or all have one class
         say(f"baseline: left out, because {str(error).partition('.')[0]}")
         return {}
@@ -52,39 +46,10 @@ def measure_baseline(run: Run, test: Predictions) -> dict[str, Any]:
     )
     return {
         "baseline": {
-            "method": NAME,
+            "method": described.method,
             "inverse_strength": strength,
             "test": evaluation.test,
             "intervals": {} if interval is None else {metric: list(interval)},
             "difference": {name: value for name, value in dataclasses.asdict(difference).items() if name != "headline"},
         }
     }
-
-
-def _fit(run: Run, train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the probabilities of the test examples, float64 (N, K), and the inverse strength that was chosen."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV
-
-    source = run.splits.source
-    labels = np.asarray(source.index.labels[train])
-    words = TfidfVectorizer(
-        sublinear_tf=True, ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b", max_features=MOST_WORDS
-    )
-    model = LogisticRegression(max_iter=200, tol=1e-3)
-    folds = min(FOLDS, int(np.unique(labels, return_counts=True)[1].min()))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        counts = words.fit_transform(read_texts(source, train))
-        if folds < 2:  # a class with one example
-            chosen, strength = model.fit(counts, labels), STRENGTHS[0]
-        else:
-            search = GridSearchCV(model, {"C": STRENGTHS}, scoring="neg_log_loss", cv=folds)
-            chosen = search.fit(counts, labels).best_estimator_
-            strength = search.best_params_["C"]
-        found = np.asarray(chosen.predict_proba(words.transform(read_texts(source, test))))
-    scores = np.zeros((len(test), len(source.index.class_names)))
-    scores[:, chosen.classes_] = found  # a class without examples for training has the probability 0
-    return scores, float(strength)

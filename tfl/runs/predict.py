@@ -87,8 +87,10 @@ def write_answers(
     predicted = predict_each(artefact, files)
     if masks:
         write_masks(masks, predicted.paths, predicted.outputs)
+        say(f"written: {masks}")
     if coco:
         write_coco(coco, predicted.paths, predicted.outputs, names)
+        say(f"written: {coco}")
     header = ["path", *task.table_header(names, top)]
     pairs = zip(predicted.paths, predicted.outputs, strict=True)
     rows = [[path, *row] for path, kept in pairs for row in task.table_rows(kept, names, top)]

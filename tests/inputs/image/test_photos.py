@@ -15,8 +15,7 @@ from PIL import Image, ImageOps
 
 from tfl.data import load_source, make_dataset, make_prediction_dataset, reading_explained
 from tfl.errors import InputError
-from tfl.inputs import get_input
-from tfl.inputs.image import photo_cache
+from tfl.inputs import converted, get_input
 from tfl.inputs.image.decode import decode_image, resize
 from tfl.inputs.image.formats import sniff
 from tfl.inputs.image.photos import decode_photo, graph_bytes, needs_pillow
@@ -283,16 +282,16 @@ def test_the_pngs_of_data_sets_that_nobody_uses_are_dropped_at_the_bound(tmp_pat
     for name in ("older", "old"):
         pngs[name] = [Path(result.replacement) for result in scan_files(IMAGE, paths[name]) if result.replacement]
     of_one = sum(path.stat().st_size for path in pngs["old"])
-    monkeypatch.setattr("tfl.inputs.image.photo_cache.MAX_BYTES", 2 * of_one)
+    monkeypatch.setattr("tfl.inputs.converted.MAX_BYTES", 2 * of_one)
     scan_files(IMAGE, paths["new"])
     assert all(path.exists() for path in (*pngs["older"], *pngs["old"]))  # this process uses them all
-    photo_cache._use.cache_clear()
+    converted._use.cache_clear()
     gc.collect()
     pngs["new"] = [Path(result.replacement) for result in scan_files(IMAGE, paths["new"]) if result.replacement]
     assert not any(path.exists() for path in pngs["older"])
     assert all(path.exists() for path in (*pngs["old"], *pngs["new"]))
     assert "photos: " in capsys.readouterr().err
-    monkeypatch.setattr("tfl.inputs.image.photo_cache.MAX_BYTES", 1)
+    monkeypatch.setattr("tfl.inputs.converted.MAX_BYTES", 1)
     scan_files(IMAGE, paths["new"])
     assert not any(path.exists() for path in pngs["old"]) and all(path.exists() for path in pngs["new"])
     assert [path.name for path in (cache / "photos").iterdir() if path.is_dir()] == [pngs["new"][0].parent.name]

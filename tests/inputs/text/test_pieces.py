@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from texts import reference_tokenizer
 
-from tfl.inputs.text.pieces import count, encode, pieces_of, words_of
+from tfl.inputs.text.encoding import count, encode
+from tfl.inputs.text.pieces import pieces_of, words_of
+from tfl.inputs.text.rules import read_rules
 from tfl.inputs.text.wordpiece import WordPiece, wordpiece
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
@@ -97,5 +99,5 @@ def test_a_text_is_cut_and_filled():
 
 def test_rules_are_written_and_read():
     rules = wordpiece([*SPECIAL, "a", "ü\u2028"], lower_case=False, strip_accents=True)
-    assert WordPiece.from_text(rules.to_text()) == rules
+    assert read_rules(rules.to_text()) == rules
     assert wordpiece(SPECIAL, lower_case=False).strip_accents is False

@@ -1,18 +1,22 @@
-"""Read the tokenizer of a folder: vocab.txt with tokenizer_config.json, or tokenizer.json alone."""
+"""Read the tokenizer of a BERT: vocab.txt with tokenizer_config.json, or tokenizer.json alone."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tfl.backbones.hf.folder import BertOptions, read_object, refuse
+from tfl.backbones.hf.folder import read_object, refuse
+from tfl.backbones.hf.options import TextOptions
 from tfl.errors import InputError
 from tfl.inputs.text.wordpiece import CONTINUES, LONGEST_WORD, WordPiece, wordpiece
 
 _ADDING = ("tokenizer.json", "tokenizer_config.json", "added_tokens.json")
-_CLASSES = ("BertTokenizer", "BertTokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend")
+_CLASSES = (
+    *("BertTokenizer", "BertTokenizerFast", "DistilBertTokenizer", "DistilBertTokenizerFast"),
+    *("PreTrainedTokenizerFast", "TokenizersBackend"),
+)
 
 
-def read_tokenizer(folder: Path, options: BertOptions) -> str:
+def read_tokenizer(folder: Path, options: TextOptions) -> str:
     """Return the rules of the tokenizer as `WordPiece.to_text` writes them.
 
     Raises:
@@ -24,12 +28,12 @@ def read_tokenizer(folder: Path, options: BertOptions) -> str:
     if rules.number("[PAD]") != options.padding:
         found = rules.number("[PAD]")
         raise refuse(folder, f"pad_token_id of config.json is {options.padding}, and [PAD] of the tokenizer is {found}")
-    if added := [piece for piece in _added(folder) if piece not in rules.pieces]:
+    if added := [piece for piece in added_pieces(folder) if piece not in rules.pieces]:
         raise refuse(folder, f"the tokenizer adds the piece {added[0]!r}, which its vocabulary does not have")
     return rules.to_text()
 
 
-def _added(folder: Path) -> list[str]:
+def added_pieces(folder: Path) -> list[str]:
     """Return the pieces that the files of a tokenizer add to its vocabulary, as [USER]: they are never divided."""
     known = {name: read_object(folder / name) for name in _ADDING if (folder / name).is_file()}
     listed = known.get("tokenizer.json", {}).get("added_tokens") or []

@@ -3,13 +3,15 @@
 import dataclasses
 import importlib
 import json
+import math
 import os
 import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tfl.backbones.torch_files.state import ENDINGS, State, read_state
+from tfl.backbones.torch_files.families import FAMILIES, TENSORFLOW, Family
+from tfl.backbones.torch_files.state import ENDINGS, Shapes, open_arrays, read_shapes
 from tfl.config.torch_names import TORCH, torch_parts
 from tfl.errors import InputError
 from tfl.files.writing import expand_home
@@ -17,69 +19,7 @@ from tfl.registry import did_you_mean
 
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _HALF = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
-
-
-@dataclasses.dataclass(frozen=True)
-class Family:
-    """Networks that one builder makes.
-
-    Attributes:
-        names: a regular expression of their names in torchvision and timm.
-        example: one of these names.
-        builder: module in this package, with a function of the same name and `HEAD`, the prefix of the classifier.
-        keys: arrays that only this family has all of.
-        features: the array whose first axis has the number of channels of the last map.
-        is_unsure: whether networks of other names have the same arrays, so that the name must be known.
-    """
-
-    names: str
-    example: str
-    builder: str
-    keys: tuple[str, ...]
-    features: tuple[str, ...]
-    is_unsure: bool = True
-
-
-FAMILIES = (
-    Family(
-        r"(wide_)?resne(t|xt)\d+(_\w+)?",
-        "resnet50",
-        "resnet",
-        ("conv1.weight", "layer4.0.conv1.weight"),
-        ("layer4.0.conv3.weight", "layer4.0.conv2.weight"),
-    ),
-    Family(
-        r"mobilenet_v2",
-        "mobilenet_v2",
-        "mobilenet_v2",
-        ("features.1.conv.0.0.weight",),
-        ("features.18.0.weight",),
-        is_unsure=False,
-    ),
-    Family(
-        r"densenet\d+(_\w+)?",
-        "densenet121",
-        "densenet",
-        ("features.conv0.weight", "features.denseblock1.denselayer1.conv1.weight"),
-        ("features.norm5.weight",),
-    ),
-    Family(
-        r"vgg\d+(_bn)?",
-        "vgg16",
-        "vgg",
-        ("features.0.weight",),
-        tuple(
-            f"features.{last}.weight" for last in (18, 22, 28, 34, 25, 31, 40, 49)
-        ),  # of each depth, with norms or not
-    ),
-    Family(
-        r"(tf_)?efficientnet_(b\d|lite\d)(_\w+)?|mobilenetv2_\d+d?(_\w+)?",
-        "tf_efficientnet_lite0",
-        "efficientnet",
-        ("conv_stem.weight", "blocks.1.0.conv_pwl.weight"),
-        ("conv_head.weight",),
-    ),
-)
+_CLIP = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +34,7 @@ class TorchNetwork:
         std: the same for the standard deviation.
         num_features: channels of the last map.
         image_size: of its training.
+        shapes: of the arrays in the file, by name.
     """
 
     name: str
@@ -103,20 +44,23 @@ class TorchNetwork:
     std: tuple[float, ...]
     num_features: int
     image_size: int
+    shapes: Shapes = dataclasses.field(repr=False, compare=False)
 
     def build(self, pixels: Any) -> Any:
         """Return the last map of the network, from RGB in [0, 255]."""
         from tfl.backbones.torch_files.layers import TorchLayers, scaled
 
-        is_tf = self.name.startswith("tf_") or "_pruned" in self.name
-        make = TorchLayers(read_state(self.file), epsilon=1e-3 if is_tf else 1e-5, pads_as_tensorflow=is_tf)
+        is_tf = re.fullmatch(TENSORFLOW, self.name) is not None
+        has_large_epsilon = re.fullmatch(self.family.large_epsilon, self.name)
+        make = TorchLayers(self.shapes, epsilon=1e-3 if has_large_epsilon else 1e-5, pads_as_tensorflow=is_tf)
         return getattr(_builder(self.family), self.family.builder)(make, scaled(pixels, self.mean, self.std))
 
     def load(self, model: Any) -> None:
         """Give the network that `build` made the weights of the file."""
-        from tfl.backbones.torch_files.layers import load_state
+        from tfl.backbones.torch_files.layers import load_arrays
 
-        load_state(read_state(self.file), model, _builder(self.family).HEAD)
+        with open_arrays(self.file) as read:
+            load_arrays(read, self.shapes, model, _builder(self.family).HEAD)
 
 
 def find_network(name: str) -> TorchNetwork:
@@ -135,8 +79,8 @@ def find_network(name: str) -> TorchNetwork:
             f"`backbone.name` must be {TORCH}FILE with a file that ends with {', '.join(ENDINGS)}. "
             f"Received: {name!r}{', which does not exist' if not file.exists() else ''}."
         )
-    state = read_state(file)
-    family = _family(state, file)
+    shapes = read_shapes(file)
+    family = _family(shapes, file)
     facts = _facts(file)
     network = (given or _name_of(facts, file)).lower()
     if not network and family.is_unsure:
@@ -151,30 +95,49 @@ def find_network(name: str) -> TorchNetwork:
             f"Received: {network!r}.{did_you_mean(network, examples)}"
         )
     mean, std = _scaling(given or str(facts.get("architecture", file.stem)), facts)
-    features = next(state[key].shape[0] for key in family.features if key in state)
-    size = int(facts.get("input_size", (3, 224, 224))[1])
+    features = next(shapes[key][0] for key in family.features if shapes.get(key))
+    size = _image_size(network, family, facts)
     place = Path(os.path.abspath(file))  # a link is kept: the files of a hub have their names as links  # noqa: PTH100
-    return TorchNetwork(network or family.example, place, family, mean, std, features, size)
+    return TorchNetwork(network or family.example, place, family, mean, std, features, size, shapes)
 
 
-def _family(state: State, file: Path) -> Family:
+def _family(shapes: Shapes, file: Path) -> Family:
     for family in FAMILIES:
-        if all(key in state for key in family.keys) and any(key in state for key in family.features):
+        if all(key in shapes for key in family.keys) and any(shapes.get(key) for key in family.features):
             return family
     known = ", ".join(family.example for family in FAMILIES)
     raise InputError(
         "`backbone.name` must name a file with the weights of a network that tfl builds, of the families of "
-        f"{known}. Received: {str(file)!r}, whose first arrays are {', '.join(list(state)[:3])}."
+        f"{known}. Received: {str(file)!r}, whose first arrays are {', '.join(list(shapes)[:3])}."
     )
 
 
 def _facts(file: Path) -> dict[str, Any]:
-    """Return what `config.json` beside a file of timm says: "architecture", "mean", "std" and "input_size"."""
+    """Return what `config.json` beside a file of timm says: "architecture", "mean", "std" and "input_size".
+
+    Raises:
+        InputError: one of the last three is not three numbers that can be used.
+    """
     try:
         found = json.loads(file.with_name("config.json").read_text("utf-8"))
-        return {"architecture": found["architecture"], **found.get("pretrained_cfg", {})}
+        facts = {"architecture": found["architecture"], **found.get("pretrained_cfg", {})}
     except (OSError, ValueError, KeyError, TypeError):  # another program's file, or none
         return {}
+    for name in {"mean", "std", "input_size"} & set(facts):
+        if not _are_three_numbers(facts[name], smallest=0 if name == "mean" else 1e-6):
+            raise InputError(
+                f"`backbone.name` must name a file whose config.json has three numbers as {name!r}. "
+                f"Received: {facts[name]!r}, in {str(file.with_name('config.json'))!r}."
+            )
+    return facts
+
+
+def _are_three_numbers(values: object, smallest: float) -> bool:
+    return (
+        isinstance(values, list)
+        and len(values) == 3
+        and all(isinstance(value, (int, float)) and smallest <= value < math.inf for value in values)
+    )
 
 
 def _name_of(facts: dict[str, Any], file: Path) -> str:
@@ -197,8 +160,17 @@ def _scaling(name: str, facts: dict[str, Any]) -> tuple[tuple[float, ...], tuple
     """
     if "mean" in facts and "std" in facts:
         return tuple(map(float, facts["mean"])), tuple(map(float, facts["std"]))
-    has_half = re.search(r"^tf_efficientnet_lite|efficientnet.*([._]ap|\.ra4|_pruned)", name.lower())
+    if re.search(r"convnext.*[._]clip_", name.lower()):
+        return _CLIP
+    has_half = re.search(r"^tf_efficientnet_lite|efficientnet.*([._]ap|\.ra4|_pruned)|efficientnet_v2_l", name.lower())
     return _HALF if has_half else _IMAGENET
+
+
+def _image_size(network: str, family: Family, facts: dict[str, Any]) -> int:
+    """Return the pixels per side in the training of a network: from `config.json`, or by its name."""
+    if "input_size" in facts:
+        return int(facts["input_size"][1])
+    return next((size for names, size in family.image_sizes if re.match(names, network)), 224)
 
 
 def _builder(family: Family) -> ModuleType:

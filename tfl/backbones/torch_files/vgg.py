@@ -11,11 +11,11 @@ HEAD = "classifier."
 
 def vgg(make: TorchLayers, x: Any) -> Any:
     """Return the last map of a VGG. A layer of `features` that has no arrays is a ReLU, or a pooling if one is left."""
-    numbers = sorted({int(name.split(".")[1]) for name in make.state if name.startswith("features.")})
-    convolutions = [number for number in numbers if make.state[f"features.{number}.weight"].ndim == 4]
+    numbers = sorted({int(name.split(".")[1]) for name in make.shapes if name.startswith("features.")})
+    convolutions = [number for number in numbers if len(make.shapes.get(f"features.{number}.weight", ())) == 4]
     for number, following in zip(convolutions, [*convolutions[1:], None], strict=True):
         name, has_norm = f"features.{number}", make.has(f"features.{number + 1}")
-        has_norm = has_norm and make.state[f"features.{number + 1}.weight"].ndim == 1
+        has_norm = has_norm and len(make.shapes[f"features.{number + 1}.weight"]) == 1
         x = make.conv_norm(x, name, f"features.{number + 1}") if has_norm else make.conv(x, name)
         x = layers.ReLU(name=as_layer(f"{name}.relu"))(x)
         if following is None or following - number > 2 + has_norm:

@@ -15,7 +15,9 @@ _TURNED = 5  # from this orientation on, a photo is displayed with its sides swa
 _SLACK = 1.0  # in pixels: a box that ends so little outside is rounded, and needs no remark
 
 
-def clean(annotation: Annotation, size: Size) -> tuple[list[LabelledBox], list[str]]:
+def clean(
+    annotation: Annotation, size: Size, *, has_stored_pixels: bool = False
+) -> tuple[list[LabelledBox], list[str]]:
     """Return the boxes of an image in pixels of the upright image, and a remark about each box that was changed.
 
     Boxes that reach out of the image are clipped. Boxes without area, outside of the image, and the second of two equal
@@ -24,11 +26,13 @@ def clean(annotation: Annotation, size: Size) -> tuple[list[LabelledBox], list[s
     Args:
         annotation: of the image.
         size: of the upright image.
+        has_stored_pixels: whether the boxes of an image are those of its stored pixels where its sides do not tell; see
+            `have_stored_pixels`.
 
     Raises:
         ValueError: the annotation does not belong to this image; the message says why.
     """
-    turn = _turn_of(annotation, size)
+    turn = _turn_of(annotation, size, has_stored_pixels=has_stored_pixels)
     kept: list[LabelledBox] = []
     remarks = []
     for number, box in enumerate(annotation.boxes, 1):
@@ -51,8 +55,8 @@ def _place(corners: Corners, annotation: Annotation, size: Size, turn: int) -> t
     width, height = size
     if annotation.is_relative:
         x1, y1, x2, y2 = x1 * width, y1 * height, x2 * width, y2 * height
-    elif turn >= _TURNED:
-        x1, y1, x2, y2 = _turned((x1, y1, x2, y2), annotation.size, turn)
+    else:
+        x1, y1, x2, y2 = _turned((x1, y1, x2, y2), size, turn)
     x1, y1, x2, y2 = (float(np.float32(value)) for value in (x1, y1, x2, y2))  # as the index writes them
     inside = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
     if not (inside[0] < inside[2] and inside[1] < inside[3]):
@@ -61,7 +65,26 @@ def _place(corners: Corners, annotation: Annotation, size: Size, turn: int) -> t
     return inside, "reaches out of its image and is clipped" if moved > _SLACK else ""
 
 
-def _turn_of(annotation: Annotation, size: Size) -> int:
+def have_stored_pixels(annotations: Sequence[Annotation], sizes: Sequence[Size]) -> bool:
+    """Return whether the tool that made the annotations of a source ignored EXIF.
+
+    A photo that lies on its side tells it by the stated size: that of the stored pixels, and of no other photo that of
+    the upright image. A photo that is upside down or mirrored, or a square one, has the same size both ways; its boxes
+    were made as those of the others.
+
+    Args:
+        annotations: one for each image.
+        sizes: of the upright images.
+    """
+    pairs = list(zip(annotations, sizes, strict=True))
+    has_stored = any(stated.size == size[::-1] != size for stated, size in pairs)
+    if not has_stored:  # the usual case, in which no file is opened
+        return False
+    same = (stated for stated, size in pairs if stated.size == size != size[::-1])
+    return not any(_orientation(stated.image) >= _TURNED for stated in same)
+
+
+def _turn_of(annotation: Annotation, size: Size, *, has_stored_pixels: bool) -> int:
     """Return the EXIF orientation by which the boxes must be turned with the photo; 1: they fit the upright image.
 
     A tool that ignores EXIF states the sides in the order in which they are stored, and one that displays photos
@@ -71,25 +94,34 @@ def _turn_of(annotation: Annotation, size: Size) -> int:
         ValueError: the size is neither.
     """
     stated = annotation.size
-    if annotation.is_relative or not all(stated) or stated == size:
+    if annotation.is_relative or not all(stated):
         return 1
+    if stated == size:
+        turn = _orientation(annotation.image) if has_stored_pixels else 1
+        return turn if turn < _TURNED or size == size[::-1] else 1
     if stated == size[::-1]:
-        with Image.open(annotation.image) as image:
-            orientation = int(image.getexif().get(_ORIENTATION, 1))
-        if _TURNED <= orientation <= 8:
+        orientation = _orientation(annotation.image)
+        if orientation >= _TURNED:
             return orientation
     raise ValueError(f"it is for {stated[0]} x {stated[1]} pixels, and its image has {size[0]} x {size[1]}")
 
 
-def _turned(corners: Corners, stored: Size, orientation: int) -> Corners:
-    """Return a box of the stored pixels in the upright image, for an orientation that swaps the sides, 5 to 8."""
+def _orientation(image: str) -> int:
+    """Return the EXIF orientation of a photo, 1 to 8; 1 if it has none."""
+    with Image.open(image) as opened:
+        found = int(opened.getexif().get(_ORIENTATION, 1))
+    return found if 1 <= found <= 8 else 1
+
+
+def _turned(corners: Corners, size: Size, orientation: int) -> Corners:
+    """Return a box of the stored pixels in the upright image; see `tfl.inputs.image.orientation.upright`."""
     x1, y1, x2, y2 = corners
-    width, height = stored
-    xs, ys = (y1, y2), (x1, x2)
-    if orientation in (6, 7):
-        xs = (height - y2, height - y1)
-    if orientation in (7, 8):
-        ys = (width - x2, width - x1)
+    width, height = size
+    xs, ys = ((y1, y2), (x1, x2)) if orientation >= _TURNED else ((x1, x2), (y1, y2))
+    if orientation in (2, 3, 6, 7):
+        xs = (width - xs[1], width - xs[0])
+    if orientation in (3, 4, 7, 8):
+        ys = (height - ys[1], height - ys[0])
     return xs[0], ys[0], xs[1], ys[1]
 
 

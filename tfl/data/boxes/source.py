@@ -10,7 +10,7 @@ from absl import logging
 
 from tfl import progress
 from tfl.data.boxes.annotation import Annotation
-from tfl.data.boxes.clean import clean, describe_remarks
+from tfl.data.boxes.clean import clean, describe_remarks, have_stored_pixels
 from tfl.data.boxes.find import read_annotations
 from tfl.data.boxes.text import PADDING, SEPARATOR, LabelledBox, to_rows, to_text
 from tfl.data.folder import FileSource, FilesWithLabels, make_file_source
@@ -102,7 +102,8 @@ def load_boxes(path: str, kind: Input, reading: Reading) -> BoxSource:
     that says how many.
 
     A photo with an EXIF orientation is displayed upright. Its boxes are turned with it if the annotation states the
-    size of the stored pixels; else they are those of the upright photo.
+    size of the stored pixels; else they are those of the upright photo. If both sizes are equal, other photos tell; see
+    `have_stored_pixels`.
 
     Args:
         path: of the folder, of a COCO file or of a table; `~` is the home folder.
@@ -120,11 +121,12 @@ def load_boxes(path: str, kind: Input, reading: Reading) -> BoxSource:
     remarks: Bad = []
     good = []
     outside = in_no_split([annotation.split for annotation in found.found])
+    stored = _are_stored(found.found, scanned)
     for annotation, image, is_outside in zip(found.found, scanned, outside, strict=True):
         if is_outside:
             bad.append((annotation.file, NO_SPLIT))
             continue
-        boxes = _boxes(annotation, image, bad, remarks)
+        boxes = _boxes(annotation, image, (bad, remarks), has_stored_pixels=stored)
         if boxes is not None:
             good.append((annotation, image, boxes))
     if line := describe_remarks(remarks):
@@ -142,8 +144,18 @@ def load_boxes(path: str, kind: Input, reading: Reading) -> BoxSource:
     return _make(root, kind, good, (tuple(bad), names), reading.group_pattern)
 
 
-def _boxes(annotation: Annotation, image: object, bad: Bad, remarks: Bad) -> list[LabelledBox] | None:
-    """Return the boxes of an image, None if it is left out; the reason is added to `bad`, other faults to `remarks`."""
+def _are_stored(annotations: Sequence[Annotation], images: Sequence[object]) -> bool:
+    """Return whether a tool that ignores EXIF made the annotations of the images that could be read."""
+    pairs = zip(annotations, images, strict=True)
+    read = [(each, tuple(image.facts.values())) for each, image in pairs if isinstance(image, Scanned)]
+    return have_stored_pixels([each for each, _ in read], [(size[0], size[1]) for _, size in read])
+
+
+def _boxes(
+    annotation: Annotation, image: object, faults: tuple[Bad, Bad], *, has_stored_pixels: bool
+) -> list[LabelledBox] | None:
+    """Return the boxes of an image, None if it is left out; the reason, or remarks on boxes, are added to `faults`."""
+    bad, remarks = faults
     if not isinstance(image, Scanned):
         bad.append((annotation.image, str(image)))
         return None
@@ -151,7 +163,7 @@ def _boxes(annotation: Annotation, image: object, bad: Bad, remarks: Bad) -> lis
     try:
         if annotation.fault:
             raise ValueError(annotation.fault)
-        boxes, changed = clean(annotation, (width, height))
+        boxes, changed = clean(annotation, (width, height), has_stored_pixels=has_stored_pixels)
         _check_names(boxes)
     except ValueError as error:
         bad.append((annotation.file, str(error)))

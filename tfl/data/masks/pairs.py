@@ -22,6 +22,7 @@ _FOLDER = re.compile(
     rf"(?:(?P<before>{_SPLIT})[\W_]*)?(?:(?P<mask>{_MASK})|(?P<image>{_IMAGE}))(?:[\W_]*(?P<after>{_SPLIT}|\d+))?",
     re.IGNORECASE,
 )
+_MASK_FILES = (".png", ".tif", ".tiff", ".bmp", ".gif")  # beside the endings of the examples, which may be .npy
 _MASK_ENDING = re.compile(rf"[\W_](?:{_MASK}|gtfine_labelids|labelids|color|l|p)$", re.IGNORECASE)
 _IMAGE_ENDING = re.compile(rf"[\W_](?:{_IMAGE}|sat)$", re.IGNORECASE)
 
@@ -76,14 +77,14 @@ def find_pairs(tree: Folder, source: str) -> tuple[list[Pair], Alone]:
     pairs, alone = [], []
     for key, sides in found.items():
         split = next(filter(None, map(_split_of, key)), "")
-        matched, left = _match(split, *(_files(sides[has_masks]) for has_masks in (False, True)))
+        matched, left = _match(split, *(_files(sides[side], has_masks=side) for side in (False, True)))
         pairs += matched
         alone += left
     for key, sides in places.items():
         if key not in found:
             has_masks = True in sides
             reason = f"its folder has no partner of {'images' if has_masks else 'masks'}"
-            alone += [(file, reason) for folder in sides[has_masks] for file in _examples(folder)]
+            alone += [(file, reason) for file in _files(sides[has_masks], has_masks=has_masks)]
     return leave_out_without_split(pairs, alone)
 
 
@@ -103,8 +104,8 @@ def _places(tree: Folder) -> dict[tuple[str, ...], dict[bool, list[Folder]]]:
     """Return the folders of images (False) and of masks (True) that belong together."""
     places: dict[tuple[str, ...], dict[bool, list[Folder]]] = {}
     for folder in (tree, *tree.below()):
-        if folder.own_examples:
-            place = _read(Path(folder.path).relative_to(tree.path).parts)
+        place = _read(Path(folder.path).relative_to(tree.path).parts)
+        if _examples(folder, has_masks=place.has_masks):
             places.setdefault(place.key, {}).setdefault(place.has_masks, []).append(folder)
     return places
 
@@ -137,12 +138,14 @@ def _split_of(name: str) -> str:
     return find_splits([name]).get(name, "")
 
 
-def _examples(folder: Folder) -> list[str]:
-    return [file for file in folder.files if folder.may_be(Path(file).suffix)]
+def _examples(folder: Folder, *, has_masks: bool) -> list[str]:
+    """Return the files of a folder that may be examples, or masks of examples."""
+    endings = [(file, Path(file).suffix) for file in folder.files]
+    return [file for file, end in endings if folder.may_be(end) or (has_masks and end.lower() in _MASK_FILES)]
 
 
-def _files(folders: Sequence[Folder]) -> list[str]:
-    return [file for folder in folders for file in _examples(folder)]
+def _files(folders: Sequence[Folder], *, has_masks: bool) -> list[str]:
+    return [file for folder in folders for file in _examples(folder, has_masks=has_masks)]
 
 
 def _match(split: str, images: Sequence[str], masks: Sequence[str]) -> tuple[list[Pair], list[tuple[str, str]]]:

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfl.errors import BadImageError, InputError
+from tfl.inputs.converted import cached_file
 from tfl.inputs.geometry import Geometry
 from tfl.inputs.image.bands_decode import augment_bands, decode_bands, resize_bands, to_range
 from tfl.inputs.image.bands_files import (
@@ -22,7 +23,6 @@ from tfl.inputs.image.bands_files import (
 )
 from tfl.inputs.image.endings import may_be_bands
 from tfl.inputs.image.image_input import ImageInput
-from tfl.inputs.image.photo_cache import cached_file
 from tfl.inputs.image.scan import ScannedImage, read_image_file
 from tfl.inputs.image.window import refuse_pixels
 from tfl.inputs.input import FULL_DEPTH, Input, Scanned, fingerprint_of

@@ -11,8 +11,9 @@ import tensorflow as tf
 
 from tfl.config import AUGMENTATIONS
 from tfl.errors import BadImageError, InputError
+from tfl.inputs import converted
 from tfl.inputs.geometry import Geometry
-from tfl.inputs.image import photo_cache, scaled
+from tfl.inputs.image import scaled
 from tfl.inputs.image.augment import augment_with_places as augment
 from tfl.inputs.image.decode import FORMATS, decode_image, resize
 from tfl.inputs.image.depth import check_depths, describe_excess
@@ -118,7 +119,7 @@ class ImageInput(Input):
         """Return size, bit depth, and the numbers of the rules of decoding; window and scale if they are used."""
         window = [["window", *self.window]] if self.window else []
         scale = [["scaled", scaled.RULES]] if self.scaled_decoding else []
-        return [self.size, self.bit_depth, RULES, photo_cache.RULES, *window, *scale]
+        return [self.size, self.bit_depth, RULES, converted.RULES, *window, *scale]
 
     def may_be(self, suffix: str) -> bool:
         """Return whether files with this ending may be images; a file without an ending may be one."""
@@ -141,7 +142,7 @@ class ImageInput(Input):
     def after_scan(self, scanned: Sequence[Any]) -> None:
         """Keep the cache of decoded photos below its limit."""
         if any(isinstance(result, ScannedImage) and result.replacement for result in scanned):
-            photo_cache.trim_photos()
+            converted.trim_cache()
 
     def with_depth(self, bit_depth: int, peaks: np.ndarray, ids: np.ndarray, splits: np.ndarray) -> "ImageInput":
         """Return the input with another bit depth; see `check_depths`. A window says more than a bit depth."""

@@ -24,28 +24,6 @@ class _Vocabulary(NamedTuple):
     longest: int  # characters of the longest piece
 
 
-def encode(text: tf.Tensor, rules: WordPiece, length: int) -> tf.Tensor:
-    """Return the first pieces of a text between those that begin and end it, filled up to a length.
-
-    Args:
-        text: UTF-8, a scalar string.
-        rules: of the tokenizer.
-        length: L, at least 2.
-
-    Returns:
-        int32 (L,), numbers of pieces.
-    """
-    begin, end, fill = (rules.number(name) for name in ("[CLS]", "[SEP]", "[PAD]"))
-    found = pieces_of(words_of(text, rules)[: length - 2], rules)[: length - 2]  # a word has at least one piece
-    whole = tf.concat([[begin], found, [end]], axis=0)
-    return tf.ensure_shape(tf.pad(whole, [[0, length - tf.size(whole)]], constant_values=fill), (length,))
-
-
-def count(text: tf.Tensor, rules: WordPiece) -> tf.Tensor:
-    """Return how many pieces a whole text has, with those that begin and end it: int32 scalar."""
-    return tf.size(pieces_of(words_of(text, rules), rules)) + 2
-
-
 def words_of(text: tf.Tensor, rules: WordPiece) -> tf.Tensor:
     """Return the words of a text, without the characters that the rules take off: strings (W,)."""
     table = table_of(rules)

@@ -1,4 +1,4 @@
-"""A text as an example: the numbers of its word pieces."""
+"""A text as an example: the numbers of its pieces."""
 
 import dataclasses
 import functools
@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from tfl.errors import BadExampleError, InputError
 from tfl.inputs.input import Input, Scanned, fingerprint_of
-from tfl.inputs.text.endings import CELL, NOUN, may_be_text
-from tfl.inputs.text.pieces import count, encode
-from tfl.inputs.text.wordpiece import WordPiece
+from tfl.inputs.text.encoding import count, encode
+from tfl.inputs.text.endings import BETWEEN, CELL, NOUN, may_be_text
+from tfl.inputs.text.rules import Rules, read_rules
 from tfl.inputs.untrusted import Decoder, PlainBytes, PlainDecoder, RefusedError
 
 RULES = 1  # part of the name of stored features: raise it when the same text gives other pieces
@@ -39,6 +39,8 @@ class ScannedText(Scanned):
 class TextInput(Input):
     """A text, UTF-8; `size` is the number of word pieces that a model takes, and the end of a longer text is cut off.
 
+    With a tokenizer for pairs, it is two texts with a tab between them.
+
     Example:
         >>> from tfl.inputs.text.wordpiece import wordpiece
         >>> rules = wordpiece(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "##ly"])
@@ -54,7 +56,7 @@ class TextInput(Input):
     file_types = (".txt",)
     typed = "a text"
     scanned = ScannedText
-    sizes_from_data = True
+    size_step = 8
 
     @property
     def spec(self) -> tf.TensorSpec:
@@ -62,10 +64,10 @@ class TextInput(Input):
         return tf.TensorSpec((self.size,), tf.int32)
 
     @property
-    def _tokenizer(self) -> WordPiece:
+    def _tokenizer(self) -> Rules:
         if not self.tokenizer:
             raise InputError("`tokenizer` must be that of a model. Received: none. Did you mean model.metadata.input?")
-        return WordPiece.from_text(self.tokenizer)
+        return read_rules(self.tokenizer)
 
     def prepare(self, raw: tf.Tensor) -> tf.Tensor:
         """Return the numbers of the first pieces, int32 (size,)."""
@@ -81,12 +83,20 @@ class TextInput(Input):
 
     def scan(self, encoded: bytes) -> ScannedText:
         """Check that bytes are a text, and count its pieces."""
+        if wrong := self.describe_wrong_text(encoded):
+            raise BadExampleError(wrong)
+        pieces = int(_count_function(self.tokenizer)(tf.constant(encoded)))
+        return ScannedText(hashlib.sha256(encoded).hexdigest(), fingerprint_of(encoded), pieces=pieces)
+
+    def describe_wrong_text(self, encoded: bytes) -> str:
+        """Return why bytes are no text, or no pair for a model of pairs; "" if they are."""
         try:
             encoded.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise BadExampleError(f"not a text in UTF-8: byte {error.start} is no character") from error
-        pieces = int(_count_function(self.tokenizer)(tf.constant(encoded)))
-        return ScannedText(hashlib.sha256(encoded).hexdigest(), fingerprint_of(encoded), pieces=pieces)
+            return f"not a text in UTF-8: byte {error.start} is no character"
+        if self._tokenizer.pairs and BETWEEN.encode() not in encoded:
+            return "not a pair of texts: there is no tab between two texts"
+        return ""
 
     def read_examples(self, given: Any, names: Sequence[str], split: str = "") -> list[np.ndarray]:
         """Check texts in memory."""
@@ -113,11 +123,15 @@ class TextInput(Input):
 
     def decoder(self, most: int) -> Decoder:
         """Return the decoder for texts of clients, of at most `most` bytes."""
-        return TextDecoder(self.prepare, self.noun[0], most)
+        return TextDecoder(self, most)
 
     def blanks(self) -> list[bytes]:
-        """Return an empty text."""
-        return [b""]
+        """Return an empty text, or a pair of empty texts."""
+        return [BETWEEN.encode() if self._tokenizer.pairs else b""]
+
+    def describe_size(self, size: int) -> str:
+        """Return a number of pieces."""
+        return f"{size:,} pieces"
 
     def sizes(self, facts: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """Return the number of pieces of each text."""
@@ -129,14 +143,16 @@ class TextInput(Input):
 
 
 class TextDecoder(PlainDecoder):
-    """The decoder of training, which refuses bytes that are no UTF-8; see `Decoder`."""
+    """The decoder of training, which refuses bytes that are no text; see `Decoder`."""
+
+    def __init__(self, kind: TextInput, most: int) -> None:
+        super().__init__(kind.prepare, kind.noun[0], most)
+        self._kind = kind
 
     def check(self, encoded: bytes) -> PlainBytes:
         """Refuse bytes that are too long, or no text."""
-        try:
-            encoded.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise RefusedError(400, f"The text must be UTF-8: byte {error.start} is no character.") from error
+        if wrong := self._kind.describe_wrong_text(encoded):
+            raise RefusedError(400, f"The text must be one that the model takes: {wrong}.")
         return super().check(encoded)
 
 
@@ -147,5 +163,5 @@ def _bytes_of(example: np.ndarray) -> bytes:
 
 @functools.lru_cache(maxsize=8)
 def _count_function(tokenizer: str) -> Any:
-    rules = WordPiece.from_text(tokenizer)
+    rules = read_rules(tokenizer)
     return tf.function(lambda text: count(text, rules), input_signature=[tf.TensorSpec((), tf.string)])

@@ -1,7 +1,6 @@
 """The rules by which a text is divided into word pieces, as a file of a model keeps them; needs no TensorFlow."""
 
 import dataclasses
-import functools
 import json
 from collections.abc import Sequence
 
@@ -21,6 +20,7 @@ class WordPiece:
         lower_case: whether texts are in lower case.
         strip_accents: whether accents are taken off; older files say nothing, and mean the same as `lower_case`.
         split_ideographs: whether each Chinese character is a word of its own.
+        pairs: whether an example is two texts, with a tab between them.
 
     Raises:
         InputError: one of the special pieces is missing.
@@ -37,6 +37,7 @@ class WordPiece:
     lower_case: bool = True
     strip_accents: bool = True
     split_ideographs: bool = True
+    pairs: bool = False
 
     def __post_init__(self) -> None:
         if missing := [name for name in SPECIAL if name not in self.pieces]:
@@ -48,18 +49,24 @@ class WordPiece:
         """Return the number of a piece; of one that occurs twice the last, as other libraries do."""
         return len(self.pieces) - 1 - self.pieces[::-1].index(piece)
 
+    @property
+    def begin(self) -> tuple[int, ...]:
+        """Numbers of the pieces before every text."""
+        return (self.number("[CLS]"),)
+
+    @property
+    def end(self) -> tuple[int, ...]:
+        """Numbers of the pieces after every text."""
+        return (self.number("[SEP]"),)
+
+    @property
+    def fill(self) -> int:
+        """Number of the piece that fills the end."""
+        return self.number("[PAD]")
+
     def to_text(self) -> str:
-        """Return the rules as JSON, which `from_text` reads."""
+        """Return the rules as JSON, which `tfl.inputs.text.rules.read_rules` reads."""
         return json.dumps(dataclasses.asdict(self) | {"pieces": "\n".join(self.pieces)})
-
-    @classmethod
-    def from_text(cls, text: str) -> "WordPiece":
-        """Return the rules that `to_text` wrote.
-
-        Raises:
-            InputError: the text is of another form.
-        """
-        return _parse(text)
 
 
 def wordpiece(
@@ -68,15 +75,3 @@ def wordpiece(
     """Return a tokenizer; accents are taken off if texts are in lower case and nothing else is said."""
     strip = lower_case if strip_accents is None else strip_accents
     return WordPiece(tuple(pieces), lower_case, strip, split_ideographs)
-
-
-@functools.lru_cache(maxsize=8)
-def _parse(text: str) -> WordPiece:
-    names = {field.name for field in dataclasses.fields(WordPiece)}
-    try:
-        values = json.loads(text)
-        if values.keys() != names or not isinstance(values["pieces"], str):
-            raise ValueError(f"it must have {', '.join(sorted(names))}")
-    except (AttributeError, ValueError) as error:
-        raise InputError(f"`tokenizer` must be the rules of a tokenizer. Received: {text[:40]!r}: {error}.") from error
-    return WordPiece(**(values | {"pieces": tuple(values["pieces"].split("\n"))}))

@@ -1,0 +1,1 @@
+"""Sound as examples: files are read and resampled once, and a model takes the waveform."""
