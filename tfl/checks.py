@@ -6,7 +6,8 @@ from typing import Any
 
 from etils import epath
 
-from tfl.backbones.catalog import check_backbone, get_backbone_spec
+from tfl.backbones.buildable import check_backbone
+from tfl.backbones.catalog import get_backbone_spec
 from tfl.backbones.content import check_content
 from tfl.backbones.left import candidates_of, is_left, with_a_backbone
 from tfl.backbones.spec import BackboneSpec

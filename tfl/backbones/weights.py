@@ -15,7 +15,8 @@ import tensorflow as tf
 from keras.src.applications import efficientnet
 from keras.src.backend.common import global_state
 
-from tfl.backbones.catalog import check_backbone, get_backbone_spec
+from tfl.backbones.buildable import check_backbone
+from tfl.backbones.catalog import get_backbone_spec
 from tfl.backbones.channels import widen
 from tfl.backbones.published import published_weights
 from tfl.backbones.saved import SavedWeights, copy_weights

@@ -17,7 +17,7 @@ def embed(options: TextOptions, pieces: Any) -> Any:
     if not options.has_second_segment:
         return layers.Add(name="embed_add")([words, places])
     ends = ops.cast(ops.equal(pieces, options.end), "int32")
-    is_second = ops.cast(ops.cumsum(ends, axis=1) - ends > 0, "int32")  # from the piece after the first end
+    is_second = ops.minimum(ops.cumsum(ends, axis=1) - ends, 1)  # 1 from the piece after the first end
     segments = layers.Embedding(2, options.units, name="embed_segments")(is_second)
     return layers.Add(name="embed_add")([words, places, segments])
 
