@@ -18,6 +18,7 @@ _NEEDED = frozenset({
     *("TensorListLength", "EmptyTensorList", "TensorListPushBack", "TensorListPopBack", "TensorListElementShape"),
     *("DecodeBmp", "DecodeGif", "DecodeImage", "DecodeJpeg", "DecodePng", "DecodeWebP", "DecodeRaw"),
     *("EncodePng",),  # of masks
+    *("DecodeWav",),  # audio clips
     *("StringLength", "Substr", "StringJoin", "ReduceJoin", "RegexFullMatch", "StaticRegexFullMatch"),
     *("RegexReplace", "StaticRegexReplace", "StringSplit", "StringSplitV2", "StringStrip", "StringToNumber"),
     *("DecodeCSV", "ParseTensor"),
