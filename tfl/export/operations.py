@@ -23,7 +23,7 @@ _NEEDED = frozenset({
     *("RegexReplace", "StaticRegexReplace", "StringSplit", "StringSplitV2", "StringStrip", "StringToNumber"),
     *("DecodeCSV", "ParseTensor"),
     *("BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"),  # attention
-    *("UnicodeDecode", "UnicodeEncode", "StringToHashBucketFast"),  # texts
+    *("UnicodeDecode", "UnicodeDecodeWithOffsets", "UnicodeEncode", "StringToHashBucketFast"),  # texts
     *("AsString", "StringFormat", "Assert"),
     *("If", "While", "Case"),
 })  # fmt: skip
