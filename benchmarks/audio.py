@@ -131,7 +131,7 @@ def standardised(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.nd
     """
     scaler = StandardScaler().fit(train)
     rows, others = scaler.transform(train), scaler.transform(test)
-    basis = np.linalg.svd(rows, full_matrices=False)[2].T
+    basis = np.linalg.svd(np.asarray(rows), full_matrices=False)[2].T
     return rows @ basis, others @ basis
 
 

@@ -18,7 +18,7 @@ from tfl.build import load_splits, make_extractor
 from tfl.evaluation.intervals import mean_interval, share_interval
 from tfl.features import cross_validate_head
 from tfl.models.heads import pool
-from tfl.recipe.extraction import backbone_of
+from tfl.recipe.backbone import backbone_of
 from tfl.workdir import read_config
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "A finished run of `tfl pretrain` on labelled images.", required=True)

@@ -10,13 +10,14 @@ Expected: docs/benchmarks/text.md.
 Hardware: 2 CPU cores. Minutes: 1-3.
 """
 
-from tfl.config import BackboneConfig, DataConfig, FinetuneConfig, TransferConfig
+from tfl.config import BackboneConfig, DataConfig, FinetuneConfig, HeadConfig, TransferConfig
 
 
 def get_config() -> TransferConfig:
-    """Solve the head on the mean of the last hidden states; tfl chooses the length of the texts."""
+    """Solve the head on hidden states; tfl chooses the length of the texts, and the states by cross-validation."""
     return TransferConfig(
         data=DataConfig(source="csv:texts.csv", image_size=-1, augmentation="none"),
         backbone=BackboneConfig(name="hf:minilm"),
+        head=HeadConfig(pooling="auto"),
         finetune=FinetuneConfig(epochs=0),
     )

@@ -56,6 +56,7 @@ EFFECTS = {
     "backbone.alpha": ({}, 0.5, "weights"),
     "backbone.weights": ({}, "RUN", "weights"),
     "backbone.torch_name": (TORCH, "efficientnet_lite0", "weights"),
+    "backbone.sha256": ({}, "0" * 64, "refused"),
     "pretrain.source": ({"pretrain.epochs": 1}, "folder:OTHER", "weights"),
     "pretrain.method": (PRETRAINED, "barlow_twins", "weights"),
     "pretrain.epochs": (PRETRAINED, 2, "files"),

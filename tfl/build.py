@@ -137,7 +137,7 @@ def _check_ridge(config: TransferConfig, task: Task) -> None:
 
 def input_of_config(config: TransferConfig) -> Input:
     """Return the input that the backbone of a config takes, for examples of the config's size."""
-    spec = get_backbone_spec(config.backbone.name)
+    spec = get_backbone_spec(config.backbone.name).for_columns(config.data.columns)
     kind = get_input(spec.input_of(config.data.channels), "input").sized(spec.size_of(config.data.image_size))
     if config.data.image_size < 0 and not kind.size_step:
         raise InputError(
@@ -168,8 +168,15 @@ def reading_options(config: TransferConfig) -> dict[str, Any]:
     }
 
 
-def load_splits(config: TransferConfig, data: Any = None) -> Splits:
-    """Open and split the data of a config; `data`, if it is given, replaces `config.data.source`."""
+def load_splits(config: TransferConfig, data: Any = None, kind: Input | None = None) -> Splits:
+    """Open and split the data of a config.
+
+    Args:
+        config: a checked config.
+        data: replaces `config.data.source`.
+        kind: what an example is; None: the input of the network of the config. With the input of a finished model the
+            files of the network are not needed.
+    """
     splits = load_data(
         config.data.source if data is None else data,
         split=config.data.split,
@@ -178,7 +185,7 @@ def load_splits(config: TransferConfig, data: Any = None) -> Splits:
         max_bad_fraction=config.data.max_bad_fraction,
         train_examples_per_class=config.data.train_examples_per_class,
         bit_depth=config.data.bit_depth,
-        kind=input_of_config(config),
+        kind=kind or input_of_config(config),
         **reading_options(config),
         decisions="" if config.data.decisions == "none" else config.data.decisions,
         groups="" if config.data.groups == "none" else config.data.groups,

@@ -6,11 +6,22 @@ from typing import Any
 
 from etils import epath
 
-from tfl.backbones.catalog import BackboneSpec, check_backbone, get_backbone_spec
+from tfl.backbones.buildable import check_backbone
+from tfl.backbones.catalog import get_backbone_spec
+from tfl.backbones.content import check_content
 from tfl.backbones.left import candidates_of, is_left, with_a_backbone
+from tfl.backbones.spec import BackboneSpec
 from tfl.backbones.weight_files import PUBLISHED, RANDOM, find_weights
-from tfl.config import DataConfig, TransferConfig, absolute_paths, data_of_pretraining
-from tfl.config.values import NO_TIMES, SPLIT_RULES, source_kinds, split_source
+from tfl.config import (
+    CHOSEN_NAME,
+    POOLINGS,
+    STATE_POOLINGS,
+    DataConfig,
+    TransferConfig,
+    absolute_paths,
+    data_of_pretraining,
+)
+from tfl.config.values import NO_TIMES, SPLIT_RULES, has_pairs, source_kinds, split_source
 from tfl.data.layout import recognise
 from tfl.data.masks.pairs import find_pairs
 from tfl.data.reading import Reading
@@ -25,6 +36,7 @@ from tfl.files.existing import check_file, check_source, existing_folder, existi
 from tfl.files.parquet import check_parquet
 from tfl.inputs.files import input_files
 
+PIECES_OF_PAIRS = 5  # with the three that begin and end texts
 _TABLE_BYTES = 2**24  # a larger table is read only once, later
 
 
@@ -35,7 +47,8 @@ def check_config(config: TransferConfig) -> TransferConfig:
         InputError: an option breaks its rule, the backbone cannot be built with it, or the data does not exist.
     """
     config = absolute_paths(config.validate())
-    spec, backbone = get_backbone_spec(config.backbone.name), config.backbone
+    backbone = config.backbone
+    spec = get_backbone_spec(backbone.name).for_columns(config.data.columns)
     check_backbone(spec, spec.size_of(config.data.image_size), backbone.alpha, backbone.weights)
     _check_sources(config, spec)
     _check_texts(config, spec)
@@ -50,7 +63,8 @@ def check_config(config: TransferConfig) -> TransferConfig:
     if config.data.split_by not in SPLIT_RULES:
         existing_splits(config.data.split_by)
     check_runtime(config.features.runtime)
-    return dataclasses.replace(config, backbone=dataclasses.replace(backbone, name=spec.name))
+    content = check_content(backbone.sha256, spec.name)
+    return dataclasses.replace(config, backbone=dataclasses.replace(backbone, name=spec.name, sha256=content))
 
 
 def _check_sources(config: TransferConfig, spec: BackboneSpec) -> None:
@@ -68,11 +82,12 @@ def _check_sources(config: TransferConfig, spec: BackboneSpec) -> None:
 def _check_texts(config: TransferConfig, spec: BackboneSpec) -> None:
     """Refuse what tfl cannot do with texts."""
     files = input_files(spec.input)
-    if files is None or not files.cell:
+    are_texts = files is not None and bool(files.cell)
+    _check_pooling(config, are_texts)
+    if files is None or not are_texts:
         return
     why = f"a network on {files.noun[1]} starts from the weights of its folder"
     rules: tuple[tuple[str, Any, Any, str], ...] = (
-        ("scratch.epochs", config.scratch.epochs, 0, why),
         ("pretrain.source", config.pretrain.source, "", why),
         ("features.views", config.features.views, 0, f"{files.noun[1]} have no augmentation"),
         ("backbone.alpha", config.backbone.alpha, 1, "the network has one width"),
@@ -80,6 +95,21 @@ def _check_texts(config: TransferConfig, spec: BackboneSpec) -> None:
     for name, value, allowed, reason in rules:
         if value != allowed:
             raise InputError(f"`{name}` must be {allowed!r}, because {reason}. Received: {name}={value!r}.")
+    if 0 < config.data.image_size < PIECES_OF_PAIRS and has_pairs(config.data.columns):
+        raise InputError(
+            f"`data.image_size` must be at least {PIECES_OF_PAIRS} for pairs of texts. "
+            f"Received: data.image_size={config.data.image_size}."
+        )
+
+
+def _check_pooling(config: TransferConfig, are_texts: bool) -> None:
+    """Refuse features that the network does not have."""
+    known = (*STATE_POOLINGS, CHOSEN_NAME) if are_texts else POOLINGS
+    if config.head.pooling not in known:
+        raise InputError(
+            f"`head.pooling` must be one of {', '.join(known)} for {config.backbone.name}. "
+            f"Received: head.pooling={config.head.pooling!r}."
+        )
 
 
 def check_run(config: TransferConfig, workdir: epath.PathLike) -> TransferConfig:

@@ -8,7 +8,8 @@ from safetensors.numpy import save_file
 from test_torch_files import state_of
 
 from tfl.backbones import catalog
-from tfl.backbones.catalog import BackboneSpec, list_backbones
+from tfl.backbones.catalog import list_backbones
+from tfl.backbones.spec import BackboneSpec
 from tfl.backbones.table import MILLIONS, backbone_table
 from tfl.errors import InputError
 

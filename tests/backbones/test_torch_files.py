@@ -208,6 +208,17 @@ def test_the_name_of_the_network_is_asked_for_where_nothing_says_it(tmp_path):
     assert (found.name, found.mean, found.std) == ("tf_efficientnet_lite0", (0, 0, 0), (1, 1, 1))
 
 
+@pytest.mark.parametrize(
+    "facts", [{"mean": 0.5}, {"std": [0, 1, 1]}, {"mean": ["a", 0, 0]}, {"input_size": [3, 224]}, {"std": None}]
+)
+def test_a_config_file_with_other_values_is_named(facts, small, tmp_path):
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(small.read_bytes())
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "mobilenet_v2", "pretrained_cfg": facts}))
+    with pytest.raises(InputError, match=f"has three numbers as '{next(iter(facts))}'"):
+        find_network(f"torch:{file}")
+
+
 def test_a_wrapped_state_dict_is_the_same(small, tmp_path):
     wrapped = tmp_path / "mobilenet_v2.safetensors"
     save_file({f"module.{name}": values for name, values in state_of("mobilenet_v2").items()}, wrapped)
@@ -250,6 +261,30 @@ def test_pixels_are_scaled_as_in_timm(name, half, tmp_path):
 def state_of_head() -> dict[str, np.ndarray]:
     shapes = {"blocks.1.0.conv_pwl.weight": (8, 8, 1, 1), "conv_head.weight": (16, 8, 1, 1)}
     return {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
+
+
+DAMAGES = {
+    "left out": lambda values: None,
+    "a number": lambda values: np.ones((), np.float32),
+    "empty": lambda values: np.ones((0, *values.shape[1:]), np.float32),
+    "one axis less": lambda values: np.array(values[0]),
+    "one row more": lambda values: np.concatenate([values, values[:1]]),
+    "one axis more": lambda values: values[None],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", ["convnext_tiny", "efficientnet_v2_s"])
+def test_an_array_that_is_damaged_is_one_clear_line(name, damage, tmp_path):
+    whole = state_of(name)
+    body = sorted(key for key in whole if not key.startswith("classifier"))
+    for key in np.random.default_rng(len(damage)).choice(body, 3, replace=False):
+        values = DAMAGES[damage](whole[key])
+        state = whole | {key: values} if values is not None else without(whole, key)
+        save_file(state, tmp_path / f"{name}.safetensors")
+        with pytest.raises(InputError, match="Received") as caught:
+            build(tmp_path / f"{name}.safetensors")
+        assert "\n" not in str(caught.value), key
 
 
 def test_a_resnet_of_another_kind_is_not_built_as_a_plain_one(tmp_path):

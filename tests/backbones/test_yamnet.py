@@ -13,7 +13,7 @@ import tfl
 from tfl.backbones import find_stages, get_backbone_spec
 from tfl.backbones.audio.front import OFFSET, mel_matrix
 from tfl.backbones.audio.yamnet import EPSILON, load_arrays, yamnet
-from tfl.backbones.catalog import check_backbone
+from tfl.backbones.buildable import check_backbone
 from tfl.backbones.table import backbone_table
 from tfl.backbones.weight_files import find_weights
 from tfl.errors import InputError

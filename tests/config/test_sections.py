@@ -16,6 +16,7 @@ from tfl.config.values import (
     FOLDS,
     GROUP_PATTERN,
     LABEL_PATTERN,
+    SHA256,
     SPLIT,
     STRATEGY,
     TABLE_COLUMNS,
@@ -40,6 +41,7 @@ BREAKS = {
     TFDS_SPLITS: "trian=train",
     SPLIT: (0.5, 0.5),
     STRATEGY: "cpu:1",
+    SHA256: "0f",
     TORCH_NAME: "a/b",
     UNITS: (64, 0),
     WINDOW: (2000.0, 1000.0),
@@ -163,6 +165,7 @@ FREE_TEXT = {
     "pretrain.source",
     "backbone.name",
     "backbone.torch_name",
+    "backbone.sha256",
     "strategy",
 }  # each has a test of its own
 

@@ -9,10 +9,11 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss
 
 from tfl.errors import InputError
+from tfl.features import probe
 from tfl.features import rows as rows_module
 from tfl.features.probe import choose_head, score_heads, solve_head
 from tfl.features.probe import make_problem as make_problem_for_solver
-from tfl.features.solver import follow_path, minimize
+from tfl.features.solver import WORSE, follow_path, minimize
 from tfl.models.inference import Outputs
 from tfl.tasks import get_task
 
@@ -184,7 +185,6 @@ def test_lambda_of_the_smallest_validation_loss_is_chosen():
     train, validation = outputs(features[:120], labels[:120]), outputs(features[120:], labels[120:])
     result = choose_head(train, validation)
     losses = [point.validation_loss for point in result.path]
-    assert len(losses) == 20
     chosen = result.path[int(np.argmin(losses))]
     assert losses[0] > min(losses) < losses[-1]  # the path brackets the optimum
     logits = result.chosen.logits(validation.values)
@@ -193,6 +193,20 @@ def test_lambda_of_the_smallest_validation_loss_is_chosen():
     assert (chosen.l2, chosen.objective) == (result.chosen.l2, result.chosen.objective)
     alone = solve_head(train.values, train.labels, l2=result.chosen.l2)
     assert result.chosen.objective == pytest.approx(alone.objective, rel=1e-8)
+
+
+def test_a_path_ends_where_weaker_lambdas_only_get_worse_and_the_choice_is_that_of_the_whole_path(monkeypatch):
+    features, labels = make_problem(4, num_examples=200)
+    train, validation = outputs(features[:120], labels[:120]), outputs(features[120:], labels[120:])
+    short = choose_head(train, validation)
+    monkeypatch.setattr(probe, "only_get_worse", lambda losses: False)
+    whole = choose_head(train, validation)
+    assert len(short.path) < len(whole.path) == probe.GRID_POINTS
+    assert short.chosen.l2 == whole.chosen.l2
+    np.testing.assert_array_equal(short.chosen.kernel, whole.chosen.kernel)
+    assert whole.path[: len(short.path)] == short.path
+    left = [point.validation_loss for point in whole.path[len(short.path) :]]
+    assert min(left) > WORSE * min(point.validation_loss for point in short.path)
 
 
 @pytest.mark.parametrize("target", ["multiclass", "binary", "multilabel", "regression"])

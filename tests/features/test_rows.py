@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tfl.features import rows as rows_module
-from tfl.features.probe import solve_head
+from tfl.features.probe import choose_head, solve_head
+from tfl.models.inference import Outputs
 
 
 class Counted:
@@ -38,3 +39,14 @@ def test_what_is_on_disk_is_read_once_where_memory_has_room_and_in_every_pass_be
     for head in heads:
         assert head.objective == pytest.approx(whole.objective, rel=1e-6)
         np.testing.assert_allclose(head.kernel, whole.kernel, atol=1e-4 * np.abs(whole.kernel).max())
+
+
+def test_validation_features_are_read_once_for_all_heads_of_a_path():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 60)
+    features = rng.normal(size=(3, 5))[labels] + rng.normal(size=(60, 5))
+    held = Counted(features[40:])
+    ids = np.arange(60)
+    result = choose_head(Outputs(features[:40], labels[:40], ids[:40]), Outputs(held, labels[40:], ids[40:]))
+    assert sorted(held.read) == [0, *range(20)]  # the first row twice, to see of which type it is
+    assert len(result.path) > 4

@@ -14,7 +14,7 @@ ALLOWED = {
     "tfl/inputs/files.py": 2,  # the same for its files
     "tfl/inputs/batches.py": 1,  # the older name of the entry "input" in batches of users
     "tfl/models/metadata.py": 1,
-    "tfl/backbones/catalog.py": 1,
+    "tfl/backbones/spec.py": 1,
     "tfl/data/load.py": 1,
     "tfl/data/sources.py": 1,
     "tfl/data/table/columns.py": 1,  # a usual name of the column of files

@@ -48,9 +48,9 @@ def counts(train, validation):
 def test_every_choice_is_a_value_that_its_option_takes_and_has_a_reason(train, task):
     config = config_with(task=tfl.TaskConfig(name=task))
     decisions = decide(config, counts(train, train // 5))
-    of_network = {"backbone.name", "data.image_size", *CHOSEN_WITH}  # chosen before, from features and from texts
+    of_network = {"backbone.name", "data.image_size", "head.pooling", *CHOSEN_WITH}  # chosen before, from features
     assert set(decisions) | of_network == set(CHOSEN) | set(CHOSEN_WITH) == set(left_to_tfl(config))
-    config.backbone.name, config.data.image_size = "MobileNet", 0
+    config.backbone.name, config.data.image_size, config.head.pooling = "MobileNet", 0, "avg"
     set_options(config, {path: decision.value for path, decision in decisions.items()})
     assert left_to_tfl(config.validate()) == []
     assert all(decision.reason for decision in decisions.values())

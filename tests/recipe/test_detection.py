@@ -194,5 +194,6 @@ def test_the_commands_of_the_page_run(tmp_path):
         printed.append(done.stdout + done.stderr)
     metrics = json.loads((home / "runs" / "objects" / "metrics.json").read_text())
     assert f"{metrics['test']['ap']:.4f}" in printed[0]
+    assert printed[1].count("written: boxes.") == 2  # .csv and .json
     assert f"{metrics['test']['ap']:.4g}" in printed[2]
     assert json.loads((home / "boxes.json").read_text())["images"][0]["file_name"].endswith("photo.png")

@@ -6,12 +6,8 @@ Each name is imported when it is first used, so that listing networks imports no
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from tfl.backbones.catalog import (
-    BackboneSpec,
-    get_backbone_spec,
-    list_backbones,
-    register_backbone,
-)
+from tfl.backbones.catalog import get_backbone_spec, list_backbones, register_backbone
+from tfl.backbones.spec import BackboneSpec
 from tfl.backbones.table import backbone_table
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ import dataclasses
 
 from etils import epath
 
-from tfl.backbones.catalog import check_backbone, get_backbone_spec
+from tfl.backbones.buildable import check_backbone
+from tfl.backbones.catalog import get_backbone_spec
 from tfl.backbones.entries import backbone_of
 from tfl.backbones.names import files_at_hand
 from tfl.config import CHOSEN_NAME, TransferConfig

@@ -5,8 +5,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from tfl.backbones.catalog import BackboneSpec, get_backbone_spec, list_backbones
+from tfl.backbones.catalog import get_backbone_spec, list_backbones
 from tfl.backbones.hf.folder import is_folder_name
+from tfl.backbones.spec import BackboneSpec
 from tfl.config.torch_names import is_torch_name
 from tfl.errors import InputError
 

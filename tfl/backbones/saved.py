@@ -10,8 +10,8 @@ import h5py
 import keras
 from etils import epath
 
-from tfl.backbones.catalog import BackboneSpec
 from tfl.backbones.donor import find_backbone, read_h5_layers, read_keras_layers
+from tfl.backbones.spec import BackboneSpec
 from tfl.backbones.stages import backbone_layers
 from tfl.errors import InputError
 

@@ -30,6 +30,12 @@ def is_block_end(name: str) -> bool:
     return re.fullmatch(r"block\d+_end", name) is not None
 
 
+def block_ends(model: keras.Model) -> list[Any]:
+    """Return the hidden states after each block of a transformer, `(B, L, W)`, from bottom to top; [] for others."""
+    ends = [node for node in _nodes(model) if is_block_end(node.operation.name)]
+    return [node.outputs[0] for node in ends if len(node.outputs[0].shape) == 3]
+
+
 @dataclasses.dataclass(frozen=True)
 class CutPoint:
     """A tensor through which everything passes.
@@ -117,9 +123,9 @@ def find_crossings(model: keras.Model) -> list[CutPoint]:
     Args:
         model: as for `backbone_output`.
     """
-    nodes, number = _nodes(model), len(_backbone_nodes(model))
-    found = [position for position in _cut_positions(nodes) if position > 0]
-    return [_cut_point(nodes[at]) for at in found if at < number or nodes[at].operation.name in ENTRANCES]
+    nodes, inside = _nodes(model), set(map(id, _backbone_nodes(model)))
+    found = [nodes[position] for position in _cut_positions(nodes) if position > 0]
+    return [_cut_point(node) for node in found if id(node) in inside or node.operation.name in ENTRANCES]
 
 
 def find_stages(model: keras.Model) -> list[Stage]:
@@ -181,12 +187,17 @@ def _is_head(node: Any) -> bool:
 
 
 def _backbone_nodes(model: keras.Model) -> list[Any]:
-    """Return the nodes up to the last layer that is not in the head; operations after that layer belong to the head."""
+    """Return the last layer that is not in the head, and all nodes that it needs; the others belong to the head."""
     nodes = _nodes(model)
     if not any(map(_is_head, nodes)):
         return nodes
     body = [isinstance(node.operation, keras.layers.Layer) and not _is_head(node) for node in nodes]
-    return nodes[: len(body) - body[::-1].index(True)]
+    needed, kept = set(), []
+    for node in nodes[len(body) - 1 - body[::-1].index(True) :: -1]:
+        if not kept or needed & set(map(id, node.outputs)):
+            kept.append(node)
+            needed |= set(map(id, node.input_tensors))
+    return kept[::-1]
 
 
 def _layers(nodes: Iterable[Any]) -> list[keras.layers.Layer]:

@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from tfl.backbones.catalog import BackboneSpec, get_backbone_spec, list_backbones
+from tfl.backbones.catalog import get_backbone_spec, list_backbones
 from tfl.backbones.hf.folder import PREFIX, WEIGHTS, is_folder_name
 from tfl.backbones.names import list_at_hand
+from tfl.backbones.spec import BackboneSpec
 from tfl.backbones.torch_files.state import read_shapes
 from tfl.config.torch_names import is_torch_name, torch_parts
 

@@ -2,7 +2,8 @@
 
 from etils import epath
 
-from tfl.backbones.catalog import BackboneSpec
+from tfl.backbones.content import content_of
+from tfl.backbones.spec import BackboneSpec
 from tfl.errors import InputError
 from tfl.files.existing import nearest_sibling
 from tfl.workdir import check_finished, read_config
@@ -47,7 +48,9 @@ def _check_workdir(workdir: epath.Path, spec: BackboneSpec, alpha: float) -> Non
     if not (workdir / "config.json").exists():
         return  # a plain folder with a model in it: `load` compares the shapes
     theirs = read_config(workdir).backbone
-    if (theirs.name.lower(), theirs.alpha) != (spec.name.lower(), alpha):
+    content = content_of(spec.name) if theirs.sha256 else ""
+    is_same = theirs.sha256 == content if content else theirs.name.lower() == spec.name.lower()
+    if not is_same or theirs.alpha != alpha:
         raise InputError(
             f"`backbone.weights` must be a run of the same network, but {workdir} has {theirs.name} with alpha "
             f"{theirs.alpha}. Received: backbone.name={spec.name!r}, backbone.alpha={alpha}."

@@ -15,10 +15,12 @@ import tensorflow as tf
 from keras.src.applications import efficientnet
 from keras.src.backend.common import global_state
 
-from tfl.backbones.catalog import BackboneSpec, check_backbone, get_backbone_spec
+from tfl.backbones.buildable import check_backbone
+from tfl.backbones.catalog import get_backbone_spec
 from tfl.backbones.channels import widen
 from tfl.backbones.published import published_weights
 from tfl.backbones.saved import SavedWeights, copy_weights
+from tfl.backbones.spec import BackboneSpec
 from tfl.backbones.weight_files import PUBLISHED, RANDOM, find_weights
 from tfl.errors import InputError
 from tfl.inputs import get_input
@@ -28,7 +30,13 @@ INDICES = "int32"  # examples of this type are numbers of rows in a table, which
 
 
 def build_backbone(
-    name: str, *, image_size: int = 0, alpha: float = 1.0, weights: str = "imagenet", channels: int = 3
+    name: str,
+    *,
+    image_size: int = 0,
+    alpha: float = 1.0,
+    weights: str = "imagenet",
+    channels: int = 3,
+    columns: str = "",
 ) -> keras.Model:
     """Return a pretrained network without its top: it takes pixels and returns a feature map.
 
@@ -47,6 +55,7 @@ def build_backbone(
             or a tfl workdir (the folder with `model.keras`), from which the backbone is used.
         channels: of an image; more than 3: the first convolution is widened by its mean weights, see
             `tfl.backbones.channels.widen`.
+        columns: as `data.columns`: with a second text, the network takes pairs of texts.
 
     Returns:
         A model: RGB in [0, 255], uint8 or float, (B, image_size, image_size, channels) -> float32 (B, h, w, C).
@@ -60,7 +69,7 @@ def build_backbone(
         (None, 7, 7, 1280)
     """
     check_keras_settings()
-    spec = get_backbone_spec(name)
+    spec = get_backbone_spec(name).for_columns(columns)
     image_size = spec.size_of(image_size)
     check_backbone(spec, image_size, alpha, weights)
     saved = None if weights in (PUBLISHED, RANDOM) else SavedWeights(find_weights(weights, spec, alpha), spec)

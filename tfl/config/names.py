@@ -5,6 +5,7 @@ CHOSEN: dict[str, int | float | str] = {
     "backbone.name": "auto",
     "data.image_size": -1,
     "features.views": -1,
+    "head.pooling": "auto",
     "probe.folds": -1,
     "finetune.epochs": -1,
     "finetune.unfreeze": "auto",
@@ -20,6 +21,7 @@ OPTIMIZERS = ("sgd", "adam", "adamw")
 SUPERVISED, VIEWS = "supervised", "barlow_twins"
 PRETRAINING = (SUPERVISED, VIEWS)
 POOLINGS = ("avg", "max", "gem")
+STATE_POOLINGS = ("avg", "cls", "layers", "layers_cls")  # of a network on texts
 RUNTIMES = ("auto", "tensorflow", "openvino")
 SAMPLINGS = ("uniform", "balanced")
 SCHEDULES = ("constant", "cosine", "step")

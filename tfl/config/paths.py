@@ -15,6 +15,7 @@ from tfl.errors import InputError
 from tfl.registry import find_nearest, in_our_words
 
 _OLD_NAMES = {old.rpartition(".")[2]: new for old, new in MOVED.items()}
+CONTENT = "backbone.sha256"
 MAY_DIFFER = (
     "strategy",
     "budget_minutes",
@@ -146,24 +147,39 @@ def differing_options(recorded: dict[str, Any], config: dict[str, Any]) -> list[
     defaults = flatten(TransferConfig().to_dict())
     both = json.dumps([defaults | flatten(recorded), defaults | flatten(config)])
     old, new = json.loads(both)  # tuples become lists, as in the file
+    known = _same_by_content(old, new)
     return [
         f"{name}={new.get(name)!r} (recorded: {old.get(name)!r})"
         for name in sorted(old.keys() | new.keys())
-        if not _is_same(old.get(name), new.get(name))
+        if name not in known
+        and not _is_same(old.get(name), new.get(name))
         and not name.startswith(MAY_DIFFER)
         and not _is_left_to_tfl(name, new)
     ]
 
 
+def _same_by_content(old: dict[str, Any], new: dict[str, Any]) -> tuple[str, ...]:
+    """Return options of the network that need not be compared: its path if the content is the same.
+
+    A run of an older version has recorded no digest of the content, and then the path counts.
+    """
+    digests = old[CONTENT], new[CONTENT]
+    if not all(digests):
+        return (CONTENT,)
+    return ("backbone.name", "backbone.torch_name") if digests[0] == digests[1] else ()
+
+
 def with_options(config: TransferConfig, options: Mapping[str, Any]) -> TransferConfig:
     """Return a copy of a config with some options changed; it is not checked.
+
+    The digest of the network (`backbone.sha256`) goes with its name.
 
     Example:
         >>> with_options(TransferConfig(), {"seed": 1}).seed
         1
     """
     copy = TransferConfig.from_dict(config.to_dict())
-    set_options(copy, options)
+    set_options(copy, {CONTENT: "", **options} if "backbone.name" in options else options)
     return copy
 
 

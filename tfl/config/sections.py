@@ -21,6 +21,7 @@ from tfl.config.names import (
     SAMPLINGS,
     SCHEDULES,
     SOLVERS,
+    STATE_POOLINGS,
     SUPERVISED,
     TARGETS,
 )
@@ -40,6 +41,7 @@ from tfl.config.option import (
 from tfl.config.torch_names import TORCH_NAME
 from tfl.config.values import (
     FOLDS,
+    SHA256,
     SOURCE_OR_NONE,
     UNITS,
 )
@@ -71,6 +73,9 @@ class BackboneConfig:
         "",
         TORCH_NAME,
         "Name in torchvision or timm of the network of torch:FILE; empty: as the file says.",
+    )
+    sha256: str = option(
+        "", SHA256, "SHA-256 of the content of hf:FOLDER or torch:FILE, which a run records; empty: any content."
     )
 
 
@@ -153,7 +158,11 @@ class HeadConfig:
         'avg'
     """
 
-    pooling: str = option("avg", OneOf(POOLINGS), "How the feature map becomes one vector; gem: generalized mean.")
+    pooling: str = option(
+        "avg",
+        OneOf((*POOLINGS, *STATE_POOLINGS[1:], CHOSEN_NAME)),
+        "How the feature map becomes one vector; gem: generalized mean; cls, layers, layers_cls, auto: texts only.",
+    )
     hidden_units: tuple[int, ...] = option((), UNITS, "Units of each hidden layer; empty: a linear head.")
     dropout: float = option(0.0, Between(0, 0.99), "Dropout rate before each dense layer.")
 

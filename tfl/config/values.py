@@ -20,9 +20,19 @@ NO_TIMES = (
     "Received: data.split_by='time'. Did you mean a table csv:FILE with data.columns=time=NAME?"
 )
 COLUMNS = ("path", "label", "split", "group", "time", "weight")  # what the columns of a table mean
-ROLES = (*COLUMNS, "text")  # the text is the example itself, where the others name a file
+SECOND = "second"  # the second text of a pair
+ROLES = (*COLUMNS, "text", SECOND)  # these two are the example itself, where the others name a file
 _TFDS_SPLIT = re.compile(r"[\w.-]+(\[[^][]*\])?(\s*\+\s*[\w.-]+(\[[^][]*\])?)*")  # train[:10%]+test
 PYTHON_DATA = "python"  # recorded as the source if the data were passed as Python objects
+
+
+def _validate_sha256(text: str, path: str) -> str:
+    if text and not re.fullmatch(r"[0-9a-f]{64}", text.lower()):
+        raise InputError(f"`{path}` must be empty, or 64 hexadecimal digits. Received: {text!r}.")
+    return text.lower()
+
+
+SHA256 = Checked("empty, or 64 hexadecimal digits", _validate_sha256)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,6 +156,16 @@ def parse_columns(text: str) -> dict[str, str]:
             )
         given[role] = name
     return given
+
+
+def has_pairs(columns: str) -> bool:
+    """Return whether `data.columns` names the second text of a pair.
+
+    Example:
+        >>> has_pairs("text=question,second=answer"), has_pairs("text=question")
+        (True, False)
+    """
+    return SECOND in parse_columns(columns)
 
 
 def parse_tfds_splits(text: str, path: str = "data.tfds_splits") -> dict[str, str]:

@@ -24,6 +24,7 @@ from tfl.models.classifier import split_at_features
 from tfl.models.inference import run_over
 from tfl.progress import quiet
 from tfl.recipe.evaluate import set_temperature
+from tfl.recipe.pooling import choose_features
 from tfl.recipe.run import Run
 from tfl.recipe.transfer import fit_phases, make_backbone, make_classifier, output_names, prepared
 from tfl.workdir import Workdir
@@ -89,6 +90,7 @@ class TransferEstimator(BaseEstimator):
             kind = dataclasses.replace(input_of_config(config), bit_depth=config.data.bit_depth)
             source = open_examples(examples, labels, class_names, kind)
             splits = Splits(source.with_index(hold_out(source.index, share, seed=config.seed, nouns=kind.noun)))
+            config = choose_features(config, splits)
             names = output_names(config, splits)
             model = make_classifier(make_backbone(config, config.backbone.weights), config, names)
             with tempfile.TemporaryDirectory() as folder:

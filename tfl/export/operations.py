@@ -18,11 +18,12 @@ _NEEDED = frozenset({
     *("TensorListLength", "EmptyTensorList", "TensorListPushBack", "TensorListPopBack", "TensorListElementShape"),
     *("DecodeBmp", "DecodeGif", "DecodeImage", "DecodeJpeg", "DecodePng", "DecodeWebP", "DecodeRaw"),
     *("EncodePng",),  # of masks
+    *("DecodeWav",),  # audio clips
     *("StringLength", "Substr", "StringJoin", "ReduceJoin", "RegexFullMatch", "StaticRegexFullMatch"),
     *("RegexReplace", "StaticRegexReplace", "StringSplit", "StringSplitV2", "StringStrip", "StringToNumber"),
     *("DecodeCSV", "ParseTensor"),
     *("BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"),  # attention
-    *("UnicodeDecode", "UnicodeEncode", "StringToHashBucketFast"),  # texts
+    *("UnicodeDecode", "UnicodeDecodeWithOffsets", "UnicodeEncode", "StringToHashBucketFast"),  # texts
     *("AsString", "StringFormat", "Assert"),
     *("If", "While", "Case"),
 })  # fmt: skip

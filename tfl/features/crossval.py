@@ -21,13 +21,10 @@ from tfl.features.probe import (
     weigh_examples,
 )
 from tfl.features.rows import single_threaded
-from tfl.features.solver import Problem, follow_path, minimize
+from tfl.features.solver import Problem, follow_path, minimize, only_get_worse
 from tfl.progress import say
 from tfl.registry import resolve
 from tfl.tasks import Task, get_task
-
-PATIENCE = 4  # values of λ in a row, each 2.3 times weaker, that must not lower the loss before the path ends
-WORSE = 1.05  # times the smallest loss
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,8 +177,6 @@ class _Fold:
 def _follow_paths(folds: list[_Fold], count: int) -> tuple[list[list[PathPoint]], list[list[HeadSolution]]]:
     """Solve the folds together, from strong to weak λ, and stop where weaker ones only get worse.
 
-    The weakest values of λ take most of the time, and are the best ones only where the features leave much to learn.
-
     Returns:
         For each λ the points of all folds, and their heads.
     """
@@ -193,8 +188,7 @@ def _follow_paths(folds: list[_Fold], count: int) -> tuple[list[list[PathPoint]]
         heads.append([head for head, _ in solved])
         points.append([point for _, point in solved])
         losses.append(float(np.mean([point.validation_loss for point in points[-1]])))
-        best = int(np.argmin(losses))
-        if len(losses) - 1 - best >= PATIENCE and losses[-1] > WORSE * losses[best]:
+        if only_get_worse(losses):
             break
     return points, heads
 

@@ -25,6 +25,7 @@ from tfl.models.inference import Outputs
 from tfl.progress import say, track
 
 BATCH = 32  # on a CPU larger batches are slower, and a last batch that is not full costs as much as a full one
+BATCH_ELEMENTS = BATCH * 256**2 * 3  # numbers in a batch: of larger pictures there are fewer in it
 SHARD_ROWS = 1024
 SHARD_BYTES = 64 * 2**20  # so a shard of large activations has fewer rows
 
@@ -67,9 +68,11 @@ class Extractor:
         self.model, self.source, self.image_size = model, source, image_size
         self.store, self.runtime, self.dtype = store, runtime, dtype
         self.shape = tuple(int(size) for size in model.output.shape[1:])
+        self.batch_size = max(1, min(BATCH, BATCH_ELEMENTS // math.prod(source.kind.sized(image_size).spec.shape)))
         self.tell: Callable[[Speed], None] = lambda speed: None  # called when the speed of a pass is known
         self._forward: Forward | None = None
         self._below: _Below | None = None
+        self._whole: tuple[Extractor, np.ndarray] | None = None
         self._weights, self._digest = -1, ""
         self._in_memory: dict[Any, np.ndarray] = {}  # features that are not stored, by rows and views
 
@@ -127,6 +130,15 @@ class Extractor:
         rest = keras.Model(below.model.output, self.model.output)
         self._below = _Below(below, rest) if below.dtype == "float32" else None
 
+    def take_from(self, whole: "Extractor", columns: np.ndarray) -> None:
+        """Take features that another extractor has stored as some of its columns; the others are computed.
+
+        Args:
+            whole: extractor of a model whose output has more features of the same examples.
+            columns: int64 `(D,)`, the places of these features in its output.
+        """
+        self._whole = whole, columns
+
     def is_stored(self, rows: np.ndarray, view: View | None = None) -> np.ndarray:
         """Return for each of some rows whether its features are stored, bool `(N,)`."""
         self._forget_other_weights()
@@ -168,8 +180,8 @@ class Extractor:
     def seconds_per_image(self, rows: np.ndarray) -> float:
         """Return the time of the frozen part alone, in seconds per image, on images that are already decoded."""
         self._forget_other_weights()
-        rows = np.sort(rows[:BATCH])
-        dataset = make_dataset(self.source, rows, image_size=self.image_size, batch_size=BATCH)
+        rows = np.sort(rows[: self.batch_size])
+        dataset = make_dataset(self.source, rows, image_size=self.image_size, batch_size=self.batch_size)
         images = next(iter(dataset))["input"].numpy()
         self._forward = self._forward or self._make_forward(images, len(self.source.index))
         self._forward(images)
@@ -230,6 +242,12 @@ class Extractor:
         self, rows: np.ndarray, view: View | None, description: str
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield ids and values, batch by batch; those that are computed from images have the order of the source."""
+        if self._whole is not None:
+            whole, columns = self._whole
+            is_stored = whole.is_stored(rows, view)
+            for found in _blocks(rows[is_stored]):
+                yield found, np.asarray(whole(found, [view]).values)[:, columns]
+            rows = rows[~is_stored]
         if self._below is not None:
             is_stored = self._below.extractor.is_stored(rows, view)
             yield from self._compute_above(self._below, rows[is_stored], view)
@@ -240,12 +258,12 @@ class Extractor:
             self.source,
             rows,
             image_size=self.image_size,
-            batch_size=BATCH,
+            batch_size=self.batch_size,
             shuffle=False,
             **drawn_as(view),
         )
         meter = SpeedMeter(self._take_speed, time.perf_counter())
-        for batch in track(dataset, description, len(rows), self.source.kind.noun, scale=BATCH):
+        for batch in track(dataset, description, len(rows), self.source.kind.noun, scale=self.batch_size):
             images = batch["input"].numpy()
             meter.read(time.perf_counter())
             if self._forward is None:
@@ -259,10 +277,10 @@ class Extractor:
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield ids and values, batch by batch, from stored activations."""
         activations = below.extractor(rows, [view]).values if len(rows) else np.zeros(0)
-        for start in range(0, len(rows), BATCH):
-            block = np.asarray(activations[start : start + BATCH])
+        for start in range(0, len(rows), self.batch_size):
+            block = np.asarray(activations[start : start + self.batch_size])
             below.forward = below.forward or self._make_forward(block, len(rows), below.rest)
-            yield rows[start : start + BATCH], below.forward(block)
+            yield rows[start : start + self.batch_size], below.forward(block)
 
     def _take_speed(self, speed: Speed) -> None:
         self.tell(speed)
@@ -277,7 +295,9 @@ class Extractor:
         """
         several = self.source.kind.noun[1]
         model = model or self.model
-        compile_for = functools.partial(make_forward, model, batch_size=BATCH, sample=sample, examples=several)
+        compile_for = functools.partial(
+            make_forward, model, batch_size=self.batch_size, sample=sample, examples=several
+        )
         shelf = self._shelf()
         if shelf is None or self.runtime != "auto":
             return compile_for(self.runtime, num_images=num_images)
@@ -306,6 +326,10 @@ class _Below:
     extractor: Extractor
     rest: keras.Model
     forward: Forward | None = None
+
+
+def _blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
+    return (rows[start : start + SHARD_ROWS] for start in range(0, len(rows), SHARD_ROWS))
 
 
 def _regroup(batches: Iterator[tuple[np.ndarray, np.ndarray]], size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

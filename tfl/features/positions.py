@@ -86,6 +86,9 @@ def rows_of_positions(
     count, and its weight is their number: so the mean loss of all rows is that of the pixels, if all pixels of a cell
     have the same logits. Neighbours are so alike that a part of the positions says nearly the same.
 
+    Positions are drawn before the masks are read, and of each batch of masks only the drawn ones are kept. So the
+    memory depends on `most`, and not on the number of masks.
+
     Args:
         outputs: maps of some examples, with their rows in the index as ids: all of the first version first.
         source: of the examples.
@@ -96,22 +99,31 @@ def rows_of_positions(
     """
     widen, (size, num_classes) = before_logits(model), (model.output_shape[1], model.output_shape[-1])
     grid = (int(widen.output.shape[1]), int(widen.output.shape[2]))
-    total, room = len(outputs) * grid[0] * grid[1], most // int(widen.output.shape[-1])
-    positions = np.arange(total)
-    if total > room:
-        positions = np.sort(np.random.default_rng(seed).choice(total, room, replace=False))
-    shares = np.concatenate(
-        [
-            _shares(batch["label"], grid, num_classes).reshape(-1, num_classes)
-            for view, ids in zip(views, np.split(outputs.ids, len(views)), strict=True)
-            for batch in make_label_dataset(source, ids, image_size=size, batch_size=BATCH, **drawn_as(view))
-        ]
-    )[positions]
+    per_map, room = grid[0] * grid[1], most // int(widen.output.shape[-1])
+    positions = _draw(len(outputs) * per_map, room, seed)
+    shares, start = np.zeros((len(positions), num_classes), np.float32), 0
+    for view, ids in zip(views, np.split(outputs.ids, len(views)), strict=True):
+        for batch in make_label_dataset(source, ids, image_size=size, batch_size=BATCH, **drawn_as(view)):
+            stop = start + len(batch["label"]) * per_map
+            first, last = np.searchsorted(positions, (start, stop))
+            all_of_batch = _shares(batch["label"], grid, num_classes).reshape(-1, num_classes)
+            shares[first:last] = all_of_batch[positions[first:last] - start]
+            start = stop
     counts = shares.sum(axis=1)
     shares = np.where(counts[:, None] > 0, shares / np.maximum(counts, 1e-12)[:, None], 1.0 / num_classes)
     rows = WidenedRows(outputs.values, widen, positions)
-    ids = outputs.ids[positions // (grid[0] * grid[1])]
+    ids = outputs.ids[positions // per_map]
     return SolverRows(rows, shares.astype(np.float32), ids, counts.astype(np.float64))
+
+
+def _draw(total: int, room: int, seed: int) -> np.ndarray:
+    """Return `room` of the numbers below `total`, rising, every set of them equally likely; all, if there are fewer.
+
+    Beyond 50 times `room` numbers NumPy keeps nothing but the drawn ones (Floyd's algorithm).
+    """
+    if total <= room:
+        return np.arange(total)
+    return np.sort(np.random.default_rng(seed).choice(total, room, replace=False))
 
 
 def _shares(masks: tf.Tensor, grid: tuple[int, int], num_classes: int) -> np.ndarray:

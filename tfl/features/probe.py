@@ -18,8 +18,8 @@ import numpy as np
 
 from tfl.data.labels import as_labels
 from tfl.errors import InputError
-from tfl.features.rows import Rows, Sum, alone, make_rows, read_blocks, single_threaded, sum_in_parts
-from tfl.features.solver import Objective, Point, Problem, follow_path, minimize
+from tfl.features.rows import Rows, Sum, alone, make_rows, read_blocks, read_once, single_threaded, sum_in_parts
+from tfl.features.solver import Objective, Point, Problem, follow_path, minimize, only_get_worse
 from tfl.models.class_weights import resolve_class_weight
 from tfl.models.inference import Outputs
 from tfl.models.labels import check_labels, rule_of_task
@@ -144,9 +144,10 @@ def choose_head(
 ) -> ProbeResult:
     """Solve the head for one λ, or for a path of λ and keep the head with the smallest validation loss.
 
-    The path goes from strong to weak λ. Its values are relative to the total variance of the features, so they fit
-    any backbone. The loss chooses λ and not the accuracy: with a few dozen validation images, many values of λ have
-    the same accuracy, and a small change of λ can change it abruptly. Only the chosen head is solved to convergence.
+    The path goes from strong to weak λ, and ends where weaker values only get worse. Its values are relative to the
+    total variance of the features, so they fit any backbone. The loss chooses λ and not the accuracy: with a few dozen
+    validation images, many values of λ have the same accuracy, and a small change of λ can change it abruptly. Only
+    the chosen head is solved to convergence.
 
     Args:
         train: features and labels for solving the head.
@@ -178,18 +179,24 @@ def choose_head(
     task = get_task(target)
     class_weight = weigh_classes(class_weight, task, num_outputs, train.labels, over_workers)
     shares = weigh_examples(validation.labels, validation_weights, class_weight, over_workers)
-    held_out = (validation.values, validation.labels, task, shares)
     with single_threaded():
         problem = make_problem(train.values, train.labels, task, num_outputs, weights, class_weight, over_workers)
         grid = [float(l2)] if l2 else default_grid(problem.rows)
-        points = list(follow_path(problem, grid))
-        heads = [to_head(problem, *pair) for pair in zip(grid, points, strict=True)]
-        scores = score_heads(heads, *held_out, over_workers)
+        held_out = (read_once(validation.values), validation.labels, task, shares)
+        points: list[Point] = []
+        heads: list[HeadSolution] = []
+        scores: list[tuple[float, float | None]] = []
+        for value, point in zip(grid, follow_path(problem, grid), strict=True):
+            points.append(point)
+            heads.append(to_head(problem, value, point))
+            scores += score_heads(heads[-1:], *held_out, over_workers)
+            if only_get_worse([loss for loss, _ in scores]):
+                break
         best = int(np.argmin([loss for loss, _ in scores]))
         heads[best] = to_head(problem, grid[best], minimize(problem, grid[best], points[best]))
         (scores[best],) = score_heads([heads[best]], *held_out, over_workers)
     if len(grid) > 1:
-        say(f"head: λ = {grid[best]:.3g}, chosen from {len(grid)} values; validation loss {scores[best][0]:.4f}")
+        say(f"head: λ = {grid[best]:.3g}, chosen from {len(heads)} values; validation loss {scores[best][0]:.4f}")
     path = [PathPoint(h.l2, h.objective, *score, h.gradient_norm) for h, score in zip(heads, scores, strict=True)]
     return ProbeResult(heads[best], tuple(path))
 

@@ -153,6 +153,12 @@ def make_rows(features: Any, weights: np.ndarray, *, exact_spectrum: bool = Fals
     return Rows(features, weights, num_rows if exact_spectrum else SAMPLE_ROWS * dim, over_workers)
 
 
+def read_once(features: Any) -> Any:
+    """Return features that several passes read: those of a file, or that are computed, as an array if they are few."""
+    few = fits_in_memory(*features.shape)
+    return _hold(features) if few and len(features) and not isinstance(features, np.ndarray) else features
+
+
 def _hold(features: Any) -> np.ndarray:
     """Read all features into one array, without a second copy in memory."""
     (_, first), *_ = read_blocks(features, slice(0, 1))

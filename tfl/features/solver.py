@@ -32,6 +32,8 @@ MAX_STEPS = 1000
 MAX_HALVINGS = 20
 CONVERGED = {np.float64: 1e-12, np.float32: 1e-10}  # estimated relative distance to the optimal objective
 COMPARED = 1e-5  # the same for heads that are only compared; the error of their validation losses is about 0.2 %
+PATIENCE = 4  # values of λ in a row, each 2.3 times weaker, that must not lower the loss before the path ends
+WORSE = 1.05  # times the smallest loss
 
 
 Pair = tuple[np.ndarray, np.ndarray, float]  # a step, the change of the gradient, and their dot product
@@ -209,3 +211,16 @@ def follow_path(problem: Problem, grid: Sequence[float]) -> Iterator[Point]:
         solved = objective.minimize(start, COMPARED, memory)
         points, passes = [points[-1], solved] if index else [solved], problem.passes - before
         yield solved
+
+
+def only_get_worse(losses: Sequence[float]) -> bool:
+    """Return whether a path from strong to weak λ may end: the held-out losses so far have passed their minimum.
+
+    The weakest values of λ take most of the time, and are the best ones only where the features leave much to learn.
+
+    Example:
+        >>> only_get_worse([3.0, 1.0, 1.1, 1.2, 1.3]), only_get_worse([3.0, 1.0, 1.1, 1.2, 1.3, 1.4])
+        (False, True)
+    """
+    best = int(np.argmin(losses))
+    return len(losses) - 1 - best >= PATIENCE and losses[-1] > WORSE * losses[best]

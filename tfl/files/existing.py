@@ -1,7 +1,6 @@
 """Check a path of the user before anything slow starts: it must exist; if not, suggest its nearest neighbour."""
 
 import difflib
-import functools
 import glob
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,16 @@ from tfl.config.values import SOURCES, SPLIT_RULES, TABLES, split_source, valida
 from tfl.errors import InputError
 from tfl.files.writing import expand_home
 from tfl.registry import did_you_mean, natural_key
+
+
+def existing_masks(path: str, argument: str) -> Path:
+    """Return the folder, or the COCO file of outlines, that `masks:PATH` names, without `~`.
+
+    Raises:
+        InputError: there is none.
+    """
+    place = Path(expand_home(path, argument))
+    return place if place.suffix.lower() == ".json" and place.is_file() else existing_folder(path, argument, "masks")
 
 
 def existing_folder(path: str, argument: str, kind: str = "folder") -> Path:
@@ -127,7 +136,7 @@ def check_source(source: str, argument: str) -> None:
         kind, _, path = part.partition(":")
         check = {
             "folder": existing_folder,
-            "masks": functools.partial(existing_folder, kind="masks"),
+            "masks": existing_masks,
             "boxes": existing_annotations,
             "csv": existing_table,
             "tfrecord": existing_records,

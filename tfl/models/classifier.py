@@ -13,6 +13,7 @@ from keras import layers
 from keras.src.models.functional import Functional
 
 from tfl.backbones.stages import HEAD_PREFIX, head_layers
+from tfl.config import STATE_POOLINGS
 from tfl.errors import InputError
 from tfl.files.writing import write_atomically
 from tfl.inputs import Input, get_input, input_names
@@ -21,6 +22,7 @@ from tfl.models.box_head import apply_box_head
 from tfl.models.heads import HeadSpec, apply_head, pool
 from tfl.models.map_head import FEATURES, apply_map_head
 from tfl.models.metadata import METADATA_FILE, Classifier, Metadata, load_classifier, read_metadata
+from tfl.models.states import pool_states
 from tfl.workdir import check_finished
 
 _DAMAGE = (
@@ -56,7 +58,9 @@ def build_classifier(backbone: keras.Model, head: HeadSpec, metadata: Metadata |
     check_keras_settings()
     start, feature_map = _ends(backbone)
     if head.stands_on == "vector":
-        logits = apply_head(pool(feature_map, head.pooling), head)
+        by_states = head.pooling.lower() in STATE_POOLINGS[1:]
+        features = pool_states(backbone, head.pooling) if by_states else pool(feature_map, head.pooling)
+        logits = apply_head(features, head)
     else:
         apply_on_maps = apply_map_head if head.stands_on == "map" else apply_box_head
         logits = apply_on_maps(backbone, head.num_outputs)

@@ -23,7 +23,8 @@ class HeadSpec:
 
     Attributes:
         num_outputs: logits per example: the number of classes, labels or regression targets, or 1 for binary.
-        pooling: `"avg"`, `"max"` or `"gem"`.
+        pooling: `"avg"`, `"max"` or `"gem"`; of a network on texts also `"cls"`, `"layers"` or `"layers_cls"`, see
+            `tfl.models.states.pool_states`.
         hidden_units: widths of the hidden ReLU layers, from bottom to top; empty for a linear head.
         dropout: rate in [0, 1) before each dense layer.
         stands_on: "vector": one row of logits for each example; "map": a map of logits at the size of the input, from

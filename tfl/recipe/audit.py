@@ -17,6 +17,7 @@ from tfl.extras import check_extra
 from tfl.files.writing import expand_home, make_folder, write_text
 from tfl.progress import say
 from tfl.recipe.extraction import frozen_features
+from tfl.recipe.pooling import choose_features
 from tfl.recipe.result import PhaseResult
 from tfl.recipe.run import Run
 from tfl.report.audit_page import render_audit
@@ -64,7 +65,7 @@ def audit_data(config: TransferConfig | str | os.PathLike[str], output: epath.Pa
     splits = load_splits(config)
     if recorded is not None:
         splits.index.check_same(recorded)
-    features = frozen_features(config, splits, weights)
+    features = frozen_features(choose_features(config, splits), splits, weights)
     material = Material(splits.source, np.asarray(features.values[:]), get_task(config.task.name), config.seed)
     found = audit(material)
     _write(folder, found, splits)

@@ -4,12 +4,10 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from tfl.backbones import build_backbone
 from tfl.build import checked, load_splits, make_extractor
 from tfl.config import TransferConfig
 from tfl.data import Splits, reading_explained
@@ -21,7 +19,9 @@ from tfl.models.classifier import build_classifier, split_at_features
 from tfl.models.heads import HeadSpec
 from tfl.models.inference import Outputs
 from tfl.progress import say
+from tfl.recipe.backbone import backbone_of
 from tfl.recipe.feature_file import check_format
+from tfl.recipe.pooling import choose_features
 from tfl.workdir import write_csv
 
 
@@ -50,7 +50,7 @@ def extract_features(config: TransferConfig, output: epath.PathLike, file_format
     write = _WRITERS[check_format(file_format, output)]
     output = epath.Path(output).expanduser()
     splits = load_splits(config)
-    features = frozen_features(config, splits)
+    features = frozen_features(choose_features(config, splits), splits)
     write(output, features, splits)
     say(f"written: {output}: {features.values.shape[0]} rows of {features.values.shape[1]} features")
     order = describe_order(splits.class_names) if splits.index.is_multiclass else ""
@@ -75,24 +75,6 @@ def frozen_extractor(config: TransferConfig, splits: Splits, weights: str = "") 
     backbone = backbone_of(config, weights)
     lower, _ = split_at_features(build_classifier(backbone, HeadSpec(1, config.head.pooling)))
     return make_extractor(lower, splits.source, config.features, open_store(config.features))
-
-
-def backbone_of(config: TransferConfig, weights: str = "") -> keras.Model:
-    """Return the backbone of a checked config; random weights are those of a run with this config.
-
-    Args:
-        config: the options.
-        weights: of the backbone; empty: those of the config.
-    """
-    options = config.backbone
-    keras.utils.set_random_seed(config.seed)
-    return build_backbone(
-        options.name,
-        image_size=config.data.image_size,
-        alpha=options.alpha,
-        weights=weights or options.weights,
-        channels=config.data.channels,
-    )
 
 
 def _write_npy(output: epath.Path, features: Outputs, splits: Splits) -> None:

@@ -15,6 +15,7 @@ from tfl.files.existing import existing_folder
 from tfl.files.writing import expand_home, make_folder
 from tfl.progress import say
 from tfl.recipe.extraction import frozen_extractor, frozen_features
+from tfl.recipe.pooling import choose_features
 from tfl.recipe.transfer import config_of, prepared
 from tfl.recipe.value_cells import Cell, Material, solve
 from tfl.selection.next_labels import AUTO, NextLabels, Probabilities, check_choice, choose_next, resolve_method
@@ -72,6 +73,7 @@ def choose_next_labels(
     pool = load_pool(config, unlabelled, splits)
     material = None
     if splits is not None:
+        config = choose_features(config, splits)
         material = Material(config, config, splits, np.asarray(frozen_features(config, splits).values[:]))
     found = choose(config, material, pool, next_count, next_method)
     if output:

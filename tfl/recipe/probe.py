@@ -25,6 +25,7 @@ from tfl.recipe.adjustment import adjust_logits
 from tfl.recipe.below import continue_from_below
 from tfl.recipe.boxes import solve_boxes
 from tfl.recipe.plan import say_time
+from tfl.recipe.pooling import take_stored
 from tfl.recipe.result import Part, PhaseResult, finish_phase, restore_phase
 from tfl.recipe.ridge import solve_by_ridge
 from tfl.recipe.run import Run
@@ -58,6 +59,7 @@ def solve_head(run: Run) -> PhaseResult | None:
         return None
     lower, upper = split_at_features(run.model)
     part = Part(run.extractor(lower), upper)
+    take_stored(run, part.extractor)
     say_time(run, part.extractor, _count_missing(run, part.extractor))
     restored = restore_phase(run, "probe", part)
     if restored is not None:

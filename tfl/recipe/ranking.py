@@ -24,7 +24,8 @@ from tfl.inputs import Input
 from tfl.models.cost import memory_bytes, total_multiply_adds
 from tfl.progress import say
 from tfl.recipe.extraction import frozen_extractor
-from tfl.recipe.rounds import Candidate, Rules, Standing, features_of, run_rounds, surely_worse
+from tfl.recipe.pooling import choose_features
+from tfl.recipe.rounds import FIRST, Candidate, Rules, Standing, features_of, run_rounds, surely_worse
 from tfl.report.ranking_page import RANKING_PAGE, write_ranking_page
 from tfl.selection import h_score, leep, log_evidence, n_leep
 from tfl.selection.advice import fixed_order, on_front
@@ -94,6 +95,7 @@ def _prepare(config: TransferConfig, splits: dict[Input, Splits]) -> Candidate:
     kind = input_of_config(config).sized(1)
     if kind not in splits:
         splits[kind] = load_splits(config)
+    config = choose_features(config, splits[kind], FIRST)
     return Candidate(config, splits[kind], frozen_extractor(config, splits[kind]))
 
 

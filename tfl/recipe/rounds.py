@@ -124,18 +124,41 @@ def _expected(one: Candidate, other: Standing) -> float:
 
 def measure_head(candidate: Candidate, size: int, folds: int) -> Standing:
     """Measure a network on about so many examples of train and validation."""
-    start, config, splits = time.monotonic(), candidate.config, candidate.splits
-    task, index, rows = get_task(config.task.name), splits.index, subset(splits, config.seed, size)
-    values, labels, groups = features_of(candidate, rows)
+    start, splits = time.monotonic(), candidate.splits
+    rows = subset(splits, candidate.config.seed, size)
+    values, _, _ = features_of(candidate, rows)
+    table = predict_held_out(values, rows, candidate.config, splits, folds)
+    metric, loss = say_held_out(candidate.label, table)
+    return Standing(candidate, table, metric, loss, time.monotonic() - start)
+
+
+def predict_held_out(
+    values: np.ndarray, rows: np.ndarray, config: TransferConfig, splits: Splits, folds: int
+) -> Predictions:
+    """Return predictions of the heads of cross-validation that have not seen the example.
+
+    Args:
+        values: `(N, D)`, the features of some rows.
+        rows: of the index, `(N,)`.
+        config: has the task and the seed.
+        splits: the data.
+        folds: of the cross-validation.
+    """
+    task, index = get_task(config.task.name), splits.index
+    labels, groups = index.labels[rows], index.together()[rows]
     num_outputs = task.num_outputs(len(index.class_names) or (labels.shape[1] if labels.ndim == 2 else 1))
     solved = cross_validate_head(
         values, labels, folds=folds, target=task, num_outputs=num_outputs, groups=groups, seed=config.seed
     )
-    table = Predictions(rows, labels, solved.held_out_logits, task, index.group_numbers(rows))
-    metrics = table.metrics()
-    metric, loss = metrics[task.headline.metric], metrics["loss"]
-    say(f"{candidate.label}: {task.headline.noun} {metric:.4f}, loss {loss:.4f} on held-out folds")
-    return Standing(candidate, table, metric, loss, time.monotonic() - start)
+    return Predictions(rows, labels, solved.held_out_logits, task, index.group_numbers(rows))
+
+
+def say_held_out(label: str, table: Predictions) -> tuple[float, float]:
+    """Return the headline and the loss of held-out predictions, and tell them."""
+    metrics, headline = table.metrics(), table.task.headline
+    metric, loss = metrics[headline.metric], metrics["loss"]
+    say(f"{label}: {headline.noun} {metric:.4f}, loss {loss:.4f} on held-out folds")
+    return metric, loss
 
 
 def features_of(candidate: Candidate, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -22,8 +22,8 @@ from tfl.files.reading import read_json
 from tfl.files.writing import expand_home, make_folder, write_text
 from tfl.progress import quiet, say
 from tfl.recipe.auto import choose_options
+from tfl.recipe.pooling import choose_features
 from tfl.recipe.run import Run
-from tfl.recipe.size import choose_size
 from tfl.recipe.transfer import fit_phases, make_backbone, make_classifier, output_names
 from tfl.selection.trials import Progress, Trials, check_search, is_tuned
 from tfl.tasks import get_task
@@ -166,7 +166,7 @@ def _loss_of(config: TransferConfig, progress: Progress, *, tuned: bool) -> floa
         config = checked(config)
         with quiet():
             splits = without_test(load_splits(config))
-            return _train(choose_options(choose_size(config, splits), splits), splits, progress)
+            return _train(choose_options(choose_features(config, splits), splits), splits, progress)
     except InputError as error:
         say(f"this trial is refused: {error}")
         return None

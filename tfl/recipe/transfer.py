@@ -34,6 +34,7 @@ from tfl.recipe.finetune import finetune
 from tfl.recipe.finished import TransferResult, say_result
 from tfl.recipe.inner_runs import Pretraining, prepare_pretraining, prepare_scratch
 from tfl.recipe.plan import SayPlan, say_phases, say_plan
+from tfl.recipe.pooling import choose_pooling
 from tfl.recipe.probe import solve_head
 from tfl.recipe.result import PhaseResult
 from tfl.recipe.run import Run
@@ -154,9 +155,10 @@ def _train(
     splits = _data(config, data, folder, splits)
     config = choose_options(choose_size(choose_backbone(config, splits, budget), splits), splits)
     names = output_names(config, splits)
+    Balance.of(config.finetune, get_task(config.task.name), splits)  # refuses what the data does not allow
+    config = choose_pooling(config, splits)
     pretraining = prepare_pretraining(config) if config.pretrain.source else None
     scratch = prepare_scratch(config) if config.scratch.epochs else None
-    Balance.of(config.finetune, get_task(config.task.name), splits)  # refuses what the data does not allow
     # The weights may have to be downloaded, so they come after everything that can be wrong with the data.
     model = make_classifier(make_backbone(config, config.backbone.weights), config, names)
     folder.begin(config.to_dict())  # from here on the folder belongs to this config: all its inputs were found
@@ -223,6 +225,7 @@ def make_backbone(config: TransferConfig, weights: str) -> keras.Model:
             alpha=config.backbone.alpha,
             weights=weights,
             channels=config.data.channels,
+            columns=config.data.columns,
         )
     try:
         select_layers(backbone, config.finetune.unfreeze, from_top=True, batch_norm=config.finetune.batch_norm.lower())
@@ -258,7 +261,8 @@ def _data(config: TransferConfig, data: Any, run: Workdir, splits: Splits | None
 
 def make_classifier(backbone: keras.Model, config: TransferConfig, names: tuple[str, ...]) -> keras.Model:
     """Put the head that a config and the names of the outputs need on a backbone."""
-    spec, task = get_backbone_spec(config.backbone.name), get_task(config.task.name)
+    spec = get_backbone_spec(config.backbone.name).for_columns(config.data.columns)
+    task = get_task(config.task.name)
     head = HeadSpec(
         task.num_outputs(len(names)),
         config.head.pooling,

@@ -23,6 +23,7 @@ from tfl.recipe.auto import as_recorded, choose_options
 from tfl.recipe.extraction import frozen_extractor
 from tfl.recipe.inner_runs import prepare_scratch
 from tfl.recipe.next_labels import check_one_class, choose, load_pool, write_next_labels
+from tfl.recipe.pooling import choose_features
 from tfl.recipe.transfer import config_of, prepared
 from tfl.recipe.value_cells import Cell, Material, measure, num_steps
 from tfl.recipe.work import BACKWARD, Work
@@ -120,7 +121,7 @@ def measure_value(
             splits.index.check_same(read_splits(folder / "splits.csv"))
         chosen = choose_sizes(splits, asked)
         pool = load_pool(config, unlabelled, splits) if unlabelled else None
-        config = choose_options(config, splits)
+        config = choose_options(choose_features(config, splits), splits)
         scratch, extractor = prepare_scratch(config), frozen_extractor(config, splits)
         folder.begin(config.to_dict())
         splits.index.write_csv(folder / "splits.csv")

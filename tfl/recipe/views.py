@@ -31,7 +31,7 @@ from tfl.models.heads import pool
 from tfl.models.precision import computing_in
 from tfl.models.regularization import regularize
 from tfl.progress import say
-from tfl.recipe.extraction import backbone_of
+from tfl.recipe.backbone import backbone_of
 from tfl.recipe.feature_quality import Quality, measure_quality
 from tfl.recipe.finetune import write_history
 from tfl.training import CheckpointOptions, compile, fit, make_optimizer, make_schedule

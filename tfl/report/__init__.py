@@ -89,7 +89,7 @@ def remake_report(workdir: epath.PathLike, gallery: int | None = None) -> None:
     """
     facts = read_facts(workdir)
     try:
-        splits = load_splits(facts.config)
+        splits = load_splits(facts.config, kind=facts.metadata.input)
         splits.index.check_same(facts.splits)
     except InputError as error:
         say(f"report: without {facts.nouns[1]}: {error}")

@@ -19,6 +19,7 @@ KIND = get_input("audio").sized(1600)
 WAVE = np.sin(np.arange(1600) / 10) * 0.6
 PCM = np.round(WAVE * 32767).astype(np.int16)
 GOOD = wav(PCM)
+ENDLESS = b"\xff\xff\xff\xff"  # the length that a program writes that does not know it yet
 
 
 def chunked(bits: int, data: bytes, *, tag: int = 1, rate: int = RATE) -> bytes:
@@ -55,7 +56,7 @@ BROKEN = {
     "cut inside a sample": (GOOD[:1001], "broken"),
     "cut in the header": (GOOD[:20], "broken or truncated WAV file"),
     "a header alone": (GOOD[:44], "truncated WAV file"),
-    "a stream without a length": (GOOD[:40] + b"\xff\xff\xff\xff" + GOOD[44:], "truncated WAV file"),
+    "a stream without a length": (GOOD[:4] + ENDLESS + GOOD[8:40] + ENDLESS + GOOD[44:], "truncated WAV file"),
     "NaN": (wav(np.full(10, np.nan, np.float32)), "NaN or infinite"),
     "infinity": (wav(np.full(10, np.inf, np.float32)), "NaN or infinite"),
     "whole numbers as floats": (wav(PCM.astype(np.float32)), r"samples up to 19,\d+, outside of \[-1, 1\]"),

@@ -10,11 +10,16 @@ BLOCK_END = "_end"  # of the name of the layer that ends a block
 
 
 def embed(options: TextOptions, pieces: Any) -> Any:
-    """Return the sum of the embeddings of pieces and of positions, (B, L, width)."""
+    """Return the sum of the embeddings of pieces, of positions and, for pairs, of segments, (B, L, width)."""
     words = layers.Embedding(options.pieces, options.units, name="embed_pieces")(pieces)
     numbers = ops.cumsum(ops.ones_like(pieces), axis=1) - 1
     places = layers.Embedding(options.positions, options.units, name="embed_positions")(numbers)
-    return layers.Add(name="embed_add")([words, places])
+    if not options.has_second_segment:
+        return layers.Add(name="embed_add")([words, places])
+    ends = ops.cast(ops.equal(pieces, options.end), "int32")
+    is_second = ops.minimum(ops.cumsum(ends, axis=1) - ends, 1)  # 1 from the piece after the first end
+    segments = layers.Embedding(2, options.units, name="embed_segments")(is_second)
+    return layers.Add(name="embed_add")([words, places, segments])
 
 
 def end_of_embedding(options: TextOptions, pieces: Any, states: Any) -> Any:
@@ -45,10 +50,10 @@ def feed_forward(options: BlockOptions, states: Any, name: str) -> Any:
     return layers.Dense(options.units, name=f"{name}_narrow")(wide)
 
 
-def mean_of(states: Any) -> Any:
+def mean_of(states: Any, name: str = "mean_of_states") -> Any:
     """Return the mean over the pieces of each text, (B, width); of a text without a piece 0."""
     lengths = ops.maximum(ops.sum(present(states), axis=1), 1)
-    return layers.Identity(name="mean_of_states")(ops.sum(states, axis=1) / lengths)
+    return layers.Identity(name=name)(ops.sum(states, axis=1) / lengths)
 
 
 def _activate(activation: str, states: Any, name: str) -> Any:

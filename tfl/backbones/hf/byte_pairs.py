@@ -58,7 +58,9 @@ def _name(folder: Path, said: Mapping[str, Any], name: str, default: str) -> str
     return value
 
 
-def _read(folder: Path, options: TextOptions, said: Mapping[str, Any], ends: tuple[tuple[str, ...], ...]) -> str:
+def _read(
+    folder: Path, options: TextOptions, said: Mapping[str, Any], ends: tuple[tuple[str, ...], tuple[str, ...]]
+) -> str:
     is_one_file = not ((folder / "vocab.json").is_file() and (folder / "merges.txt").is_file())
     values = _read_json(folder, *ends) if is_one_file else _read_two_files(folder)
     numbers, merges = values["vocab"], values["merges"]

@@ -82,9 +82,14 @@ def weights(names: PartNames, options: TextOptions, tensors: Tensors) -> Mapping
     width = options.units
     rows = options.skipped_positions + options.positions
     places = tensors("embeddings.position_embeddings.weight", rows, width)[options.skipped_positions :]
-    if options.segments:  # each text is one segment: the embedding of the first is part of every position
-        places = places + tensors("embeddings.token_type_embeddings.weight", options.segments, width)[0]
-    found = {
+    found: dict[str, list[np.ndarray]] = {}
+    if options.segments:
+        segments = tensors("embeddings.token_type_embeddings.weight", options.segments, width)
+        if options.has_second_segment:
+            found["embed_segments"] = [segments[:2]]
+        else:  # the embedding of the first segment is part of every position
+            places = places + segments[0]
+    found |= {
         "embed_pieces": [tensors("embeddings.word_embeddings.weight", options.pieces, width)],
         "embed_positions": [places],
         "embed_norm": tensors.norm("embeddings.LayerNorm", width),

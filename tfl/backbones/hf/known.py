@@ -7,6 +7,8 @@ from typing import Any
 from tfl.backbones.hf.families import FAMILIES
 from tfl.backbones.hf.folder import CONFIG, find_folder, read_object, refuse
 from tfl.backbones.hf.options import BlockOptions
+from tfl.inputs.text.rules import read_rules
+from tfl.inputs.text.wordpiece import WordPiece
 from tfl.registry import did_you_mean
 
 
@@ -25,6 +27,14 @@ class FolderNetwork:
     kind: str
     options: Any
     tokenizer: str
+
+    def for_pairs(self) -> "FolderNetwork | None":
+        """Return the same network for pairs of texts; None if its tokenizer has no word pieces."""
+        rules = read_rules(self.tokenizer)
+        if not isinstance(rules, WordPiece):
+            return None
+        options = dataclasses.replace(self.options, end=rules.number("[SEP]"))
+        return dataclasses.replace(self, options=options, tokenizer=dataclasses.replace(rules, pairs=True).to_text())
 
     def build(self, example: Any) -> Any:
         """Return the output of the network for a Keras tensor."""

@@ -63,8 +63,10 @@ class TextOptions(BlockOptions):
         pieces: number of rows of the table of pieces.
         positions: length of the longest text, in pieces.
         skipped_positions: number of rows of the table of positions before that of the first piece.
-        segments: number of rows of the table of segments, of which a text has the first; 0: there is no such table.
+        segments: number of rows of the table of segments; a text has the first, the second text of a pair has the
+            second; 0: there is no such table.
         padding: number of the piece that fills the end of a shorter text.
+        end: of pairs of texts, the number of the piece that ends each text; -1: an example is one text.
     """
 
     pieces: int
@@ -72,6 +74,12 @@ class TextOptions(BlockOptions):
     skipped_positions: int
     segments: int
     padding: int
+    end: int = -1
+
+    @property
+    def has_second_segment(self) -> bool:
+        """Whether the second text of a pair has an embedding of its own."""
+        return self.end >= 0 and self.segments > 1
 
 
 @dataclasses.dataclass(frozen=True)

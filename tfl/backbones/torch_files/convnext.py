@@ -55,7 +55,7 @@ def convnext(make: TorchLayers, x: Any) -> Any:
     last map ("hnf") has it here.
     """
     names = _TIMM if make.has(_TIMM.stem[0]) else _TORCHVISION
-    if (size := make.shapes[f"{names.stem[0]}.weight"][-1]) != 4:  # other stems overlap
+    if (size := make.size(names.stem[0])) != 4:  # other stems overlap
         raise InputError(
             f"`backbone.name` must name a ConvNeXt whose stem has patches of 4 x 4. Received: {size} x {size}."
         )
@@ -70,8 +70,7 @@ def convnext(make: TorchLayers, x: Any) -> Any:
 
 def _block(make: TorchLayers, x: Any, name: str, parts: tuple[str, ...]) -> Any:
     depthwise, norm, wide, narrow, scale = (f"{name}.{part}" for part in parts)
+    make.check_bias(depthwise)
     y = make.linear(make.layer_norm(make.conv(x, depthwise), norm), wide)
     y = make.linear(layers.Activation("gelu", name=as_layer(f"{name}.gelu"))(y), narrow)
-    if make.has(scale):
-        y = make.scale(y, scale)
-    return layers.Add(name=as_layer(f"{name}.add"))([x, y])
+    return layers.Add(name=as_layer(f"{name}.add"))([x, make.scale(y, scale)])

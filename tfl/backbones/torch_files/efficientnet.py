@@ -48,6 +48,8 @@ def excited(make: TorchLayers, x: Any, names: tuple[str, str], activation: str) 
         names: of the two convolutions.
         activation: between them.
     """
+    for name in names:
+        make.check_bias(name)
     block = names[0].rpartition(".")[0]
     weight = layers.GlobalAveragePooling2D(keepdims=True, name=as_layer(f"{block}.squeeze"))(x)
     weight = activated(make.conv(weight, names[0]), activation, names[0])

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import json
+import math
 import os
 import re
 from pathlib import Path
@@ -94,7 +95,7 @@ def find_network(name: str) -> TorchNetwork:
             f"Received: {network!r}.{did_you_mean(network, examples)}"
         )
     mean, std = _scaling(given or str(facts.get("architecture", file.stem)), facts)
-    features = next(shapes[key][0] for key in family.features if key in shapes)
+    features = next(shapes[key][0] for key in family.features if shapes.get(key))
     size = _image_size(network, family, facts)
     place = Path(os.path.abspath(file))  # a link is kept: the files of a hub have their names as links  # noqa: PTH100
     return TorchNetwork(network or family.example, place, family, mean, std, features, size, shapes)
@@ -102,7 +103,7 @@ def find_network(name: str) -> TorchNetwork:
 
 def _family(shapes: Shapes, file: Path) -> Family:
     for family in FAMILIES:
-        if all(key in shapes for key in family.keys) and any(key in shapes for key in family.features):
+        if all(key in shapes for key in family.keys) and any(shapes.get(key) for key in family.features):
             return family
     known = ", ".join(family.example for family in FAMILIES)
     raise InputError(
@@ -112,12 +113,31 @@ def _family(shapes: Shapes, file: Path) -> Family:
 
 
 def _facts(file: Path) -> dict[str, Any]:
-    """Return what `config.json` beside a file of timm says: "architecture", "mean", "std" and "input_size"."""
+    """Return what `config.json` beside a file of timm says: "architecture", "mean", "std" and "input_size".
+
+    Raises:
+        InputError: one of the last three is not three numbers that can be used.
+    """
     try:
         found = json.loads(file.with_name("config.json").read_text("utf-8"))
-        return {"architecture": found["architecture"], **found.get("pretrained_cfg", {})}
+        facts = {"architecture": found["architecture"], **found.get("pretrained_cfg", {})}
     except (OSError, ValueError, KeyError, TypeError):  # another program's file, or none
         return {}
+    for name in {"mean", "std", "input_size"} & set(facts):
+        if not _are_three_numbers(facts[name], smallest=0 if name == "mean" else 1e-6):
+            raise InputError(
+                f"`backbone.name` must name a file whose config.json has three numbers as {name!r}. "
+                f"Received: {facts[name]!r}, in {str(file.with_name('config.json'))!r}."
+            )
+    return facts
+
+
+def _are_three_numbers(values: object, smallest: float) -> bool:
+    return (
+        isinstance(values, list)
+        and len(values) == 3
+        and all(isinstance(value, (int, float)) and smallest <= value < math.inf for value in values)
+    )
 
 
 def _name_of(facts: dict[str, Any], file: Path) -> str:

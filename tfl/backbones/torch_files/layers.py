@@ -39,6 +39,14 @@ class TorchLayers:
             number += 1
         return number
 
+    def size(self, name: str) -> int:
+        """Return the number of places that the kernel of a convolution has in a row."""
+        return self._shape(f"{name}.weight", 4)[-1]
+
+    def check_bias(self, name: str) -> None:
+        """Refuse a file without the bias of a layer that has one in every network of its kind."""
+        self._shape(f"{name}.bias", 1)
+
     def conv(self, x: Any, name: str, stride: int = 1) -> Any:
         """Return the output of a convolution, ordinary, depthwise or in groups."""
         shape = self._shape(f"{name}.weight", 4)
@@ -51,7 +59,7 @@ class TorchLayers:
         channels = x.shape[-1]
         if per_group == 1 and outputs == channels > 1:
             return layers.DepthwiseConv2D(size, name=as_layer(name), **options)(x)
-        if channels % per_group:
+        if not per_group or channels % per_group:
             raise InputError(
                 f"`backbone.name` must name a file whose layers fit together. Received: {name} for a multiple of "
                 f"{per_group} channels, after {channels} channels."
@@ -61,18 +69,21 @@ class TorchLayers:
     def patches(self, x: Any, name: str) -> Any:
         """Return the output of a convolution whose stride is its size, without padding."""
         outputs, _, size, _ = self._shape(f"{name}.weight", 4)
-        bias = f"{name}.bias" in self.shapes
-        return layers.Conv2D(outputs, size, strides=size, use_bias=bias, name=as_layer(name))(x)
+        self.check_bias(name)
+        return layers.Conv2D(outputs, size, strides=size, name=as_layer(name))(x)
 
     def linear(self, x: Any, name: str) -> Any:
         """Return a linear function of the channels, which a file has as a matrix or as a convolution of 1 x 1."""
+        self.check_bias(name)
         if len(self.shapes.get(f"{name}.weight", ())) == 4:
             return self.conv(x, name)
         outputs, _ = self._shape(f"{name}.weight", 2)
-        return layers.Dense(outputs, use_bias=f"{name}.bias" in self.shapes, name=as_layer(name))(x)
+        return layers.Dense(outputs, name=as_layer(name))(x)
 
     def scale(self, x: Any, name: str) -> Any:
         """Return the product with one number for each channel. A depthwise convolution of 1 x 1 is a plain layer."""
+        if not self.has(name):
+            raise InputError(f"`backbone.name` must name a file with {name}. Received: no such array.")
         return layers.DepthwiseConv2D(1, use_bias=False, name=as_layer(name))(x)
 
     def layer_norm(self, x: Any, name: str) -> Any:

@@ -16,7 +16,7 @@ def resnet(make: TorchLayers, x: Any) -> Any:
     The stride of a bottleneck is in its 3x3 convolution, as in torchvision ("v1.5"); keras.applications has it in the
     first 1x1 convolution.
     """
-    if (size := make.shapes["conv1.weight"][-1]) != 7:  # such a network has other strides, too
+    if (size := make.size("conv1")) != 7:  # such a network has other strides, too
         raise InputError(
             f"`backbone.name` must name a ResNet whose conv1 is 7 x 7. Received: {size} x {size}, as for small images."
         )

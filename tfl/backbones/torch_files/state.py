@@ -33,8 +33,12 @@ _COUNTERS = "num_batches_tracked"  # whole numbers that no network needs
 # torch is imported in a process of its own: beside TensorFlow it has crashed. It prints the shapes of the arrays of the
 # file argv[1]; if there is an argv[2], it writes them into this .npz file.
 _READER = f"""
-import json, sys, torch, numpy as np
-found = torch.load(sys.argv[1], map_location="cpu", weights_only=True)
+import functools, json, sys, torch, numpy as np
+load = functools.partial(torch.load, sys.argv[1], map_location="cpu", weights_only=True)
+try:
+    found = load(mmap=True)  # reads only what is used
+except RuntimeError:  # a file of torch before 1.6, or a damaged one
+    found = load()
 for name in {_NESTED!r}:
     if isinstance(found, dict) and isinstance(found.get(name), dict):
         found = found[name]

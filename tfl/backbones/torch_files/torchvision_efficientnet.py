@@ -43,8 +43,8 @@ def _block(make: TorchLayers, x: Any, name: str, stride: int) -> Any:
 
 def _first_above_1x1(make: TorchLayers, name: str, steps: int) -> int:
     """Return the number of the step whose convolution sees more than one place: that one has the stride."""
-    sizes = [make.shapes.get(f"{name}.block.{number}.0.weight", (1,))[-1] for number in range(steps)]
-    return next((number for number, size in enumerate(sizes) if size > 1), 0)
+    convolutions = [number for number in range(steps) if make.has(f"{name}.block.{number}.0")]
+    return next((number for number in convolutions if make.size(f"{name}.block.{number}.0") > 1), 0)
 
 
 def _conv(make: TorchLayers, x: Any, name: str, stride: int = 1) -> Any:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
@@ -9,6 +10,7 @@ from PIL import Image
 MOST_VALUES = 256  # a file with more different values is a photo, or lost its classes to lossy compression
 NUMBERS, COLOURS, GREYS = "numbers", "colours", "greys"  # forms of the values of a mask
 GREY = 0x010101  # times a grey value: its colour
+ReadMask = Callable[[str], tuple[np.ndarray, str]]
 _NUMBERS = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
 
 
@@ -62,13 +64,17 @@ def digest_of(values: np.ndarray) -> str:
     return hashlib.sha256(repr(values.shape).encode() + np.ascontiguousarray(values).tobytes()).hexdigest()
 
 
-def scan_mask(path: str) -> ScannedMask:
+def scan_mask(path: str, read: ReadMask = read_values) -> ScannedMask:
     """Read a mask and return what it holds.
+
+    Args:
+        path: of a file, or another name that `read` knows.
+        read: from a path to values and what they are.
 
     Raises:
         ValueError: the file is not a mask; the message says why.
     """
-    values, form = read_values(path)
+    values, form = read(path)
     different = np.unique(values)
     if len(different) > MOST_VALUES:
         raise ValueError(f"it has {len(different):,} different values: a mask needs a lossless format such as PNG")

@@ -67,16 +67,12 @@ def find_pairs(tree: Folder, source: str) -> tuple[list[Pair], Alone]:
     Raises:
         InputError: there are no two such folders.
     """
-    places: dict[tuple[str, ...], dict[bool, list[Folder]]] = {}
-    for folder in (tree, *tree.below()):
-        place = _read(Path(folder.path).relative_to(tree.path).parts)
-        if _examples(folder, has_masks=place.has_masks):
-            places.setdefault(place.key, {}).setdefault(place.has_masks, []).append(folder)
+    places = _places(tree)
     found = {key: sides for key, sides in places.items() if len(sides) == 2}
     if not found:
         raise InputError(
             "`data.source` must be a folder with a folder of images and a folder of masks, as images and masks, or "
-            f"train and trainannot. Received: {source}: {sketch(tree)}."
+            f"train and trainannot, or with a COCO file of outlines. Received: {source}: {sketch(tree)}."
         )
     pairs, alone = [], []
     for key, sides in found.items():
@@ -89,9 +85,29 @@ def find_pairs(tree: Folder, source: str) -> tuple[list[Pair], Alone]:
             has_masks = True in sides
             reason = f"its folder has no partner of {'images' if has_masks else 'masks'}"
             alone += [(file, reason) for file in _files(sides[has_masks], has_masks=has_masks)]
+    return leave_out_without_split(pairs, alone)
+
+
+def leave_out_without_split(pairs: Sequence[Pair], alone: Sequence[tuple[str, str]]) -> tuple[list[Pair], Alone]:
+    """Return the pairs without those that are in no split, if others are in one, and the latter among `alone`."""
     outside = in_no_split([pair.split for pair in pairs])
-    alone += [(pair.image, NO_SPLIT) for pair, is_outside in zip(pairs, outside, strict=True) if is_outside]
-    return [pair for pair, is_outside in zip(pairs, outside, strict=True) if not is_outside], tuple(alone)
+    left = [(pair.image, NO_SPLIT) for pair, is_outside in zip(pairs, outside, strict=True) if is_outside]
+    return [pair for pair, is_outside in zip(pairs, outside, strict=True) if not is_outside], (*alone, *left)
+
+
+def has_pairs(tree: Folder) -> bool:
+    """Return whether there is a folder of images and one of masks below a folder that belong together."""
+    return any(len(sides) == 2 for sides in _places(tree).values())
+
+
+def _places(tree: Folder) -> dict[tuple[str, ...], dict[bool, list[Folder]]]:
+    """Return the folders of images (False) and of masks (True) that belong together."""
+    places: dict[tuple[str, ...], dict[bool, list[Folder]]] = {}
+    for folder in (tree, *tree.below()):
+        place = _read(Path(folder.path).relative_to(tree.path).parts)
+        if _examples(folder, has_masks=place.has_masks):
+            places.setdefault(place.key, {}).setdefault(place.has_masks, []).append(folder)
+    return places
 
 
 def _read(parts: Sequence[str]) -> _Place:

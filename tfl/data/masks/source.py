@@ -10,19 +10,21 @@ import numpy as np
 import tensorflow as tf
 
 from tfl import progress
+from tfl.data.boxes.images import Images
 from tfl.data.folder import FileSource, FilesWithLabels, encode_paths, make_file_source
 from tfl.data.label_formats import LabelFormat
-from tfl.data.masks.mask_file import ScannedMask, digest_of, read_values, scan_mask
-from tfl.data.masks.pairs import Alone, Pair, find_pairs
+from tfl.data.masks.mask_file import ReadMask, ScannedMask, digest_of, read_values, scan_mask
+from tfl.data.masks.outlines import find_outline_files, read_outlines
+from tfl.data.masks.pairs import Alone, Pair, find_pairs, has_pairs
 from tfl.data.masks.rows import pairs_of_table
-from tfl.data.masks.table import VOID, MaskTable, make_table, read_names
+from tfl.data.masks.table import VOID, MaskTable, Named, make_table, read_names
 from tfl.data.name_patterns import read_groups
 from tfl.data.quarantine import check_bad_fraction
 from tfl.data.reading import Reading
 from tfl.data.source import Source
 from tfl.data.table.read import Table
-from tfl.data.tree import describe_ignored, read_tree
-from tfl.files.existing import existing_folder
+from tfl.data.tree import Folder, describe_ignored, read_tree
+from tfl.files.existing import existing_masks
 from tfl.inputs import Geometry, Input, Scanned
 from tfl.inputs.scan import scan_files
 
@@ -34,12 +36,14 @@ class MaskSource(FilesWithLabels):
     Attributes:
         masks: path of the mask of each row.
         table: the classes.
+        read: from such a path to the values of the mask.
     """
 
     labels_have_places = True
 
     masks: tuple[str, ...] = ()
     table: MaskTable = dataclasses.field(default_factory=lambda: MaskTable((), (), -1, has_colours=False))
+    read: ReadMask = read_values
 
     def labels(self, rows: np.ndarray) -> tf.data.Dataset:
         """Return class numbers uint8 `(H, W)` alone; see `Source`."""
@@ -71,7 +75,7 @@ class MaskSource(FilesWithLabels):
 
     def _numbers(self, path: bytes, digest: bytes) -> tuple[np.ndarray, np.bool_]:
         try:
-            values, form = read_values(os.fsdecode(path))
+            values, form = self.read(os.fsdecode(path))
         except ValueError:
             return np.zeros((0, 0), np.uint8), np.bool_(False)
         return self.table.to_numbers(values, form), np.bool_(digest_of(values)[: len(digest)].encode() == digest)
@@ -80,24 +84,63 @@ class MaskSource(FilesWithLabels):
 def load_masks(path: str, kind: Input, reading: Reading) -> MaskSource:
     """Read a folder of images and masks; see `find_pairs` for the folders and `read_names` for the names.
 
+    If the folder has no masks, but a COCO file with outlines of objects, masks are drawn from these; see `Outlines`.
+
     A file that is not a whole image, a mask of another size, with an unknown value or without a pixel that counts, and
     a file without a partner are left out and listed in `quarantine`.
 
     Args:
-        path: of the folder; `~` is the home folder.
+        path: of the folder, or of a COCO file; `~` is the home folder.
         kind: what the files hold.
         reading: how the source is read: its bad files, groups and the value that does not count.
 
     Raises:
         InputError: the folder has no such folders, too many files are bad, or the masks have fewer than two classes.
     """
-    root, source = existing_folder(path, "data.source", "masks"), f"masks:{path}"
-    tree = read_tree(root, kind.may_be)
+    place, source = existing_masks(path, "data.source"), f"masks:{path}"
+    if place.is_file():
+        root, tree = _images_of(place, kind)
+        return _load(root, kind, _outlined(root, tree, [str(place)]), reading, source)
+    root, tree = place, read_tree(place, kind.may_be)
     if line := describe_ignored(tree.ignored):
         progress.say(line)
+    files = find_outline_files(tree)
+    if files and not has_pairs(tree):
+        return _load(root, kind, _outlined(root, tree, files), reading, source)
+    if files:
+        progress.say(f"Not read: {files[0]}, because there are masks. masks:{files[0]} reads its outlines.")
     pairs, alone = find_pairs(tree, source)
-    ids = [Path(pair.image).relative_to(root).as_posix() for pair in pairs]
-    return _load(root, kind, pairs, alone, (ids, read_groups(reading.group_pattern, ids, source)), reading, source)
+    return _load(root, kind, _Found(pairs, alone), reading, source)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Found:
+    """What a source has before its files are checked.
+
+    Attributes:
+        pairs: of images and masks.
+        alone: (path, reason) of the files that cannot be used.
+        names: the ids of the pairs, and their groups or None; None: the ids are their paths in the folder.
+        named: the classes; None: those of a file in the folder.
+        read: from the path of a mask to its values.
+    """
+
+    pairs: Sequence[Pair]
+    alone: Alone
+    names: tuple[Sequence[str], Sequence[str] | None] | None = None
+    named: Named | None = None
+    read: ReadMask = read_values
+
+
+def _outlined(root: Path, tree: Folder, files: Sequence[str]) -> _Found:
+    outlines = read_outlines(files, tree, root)
+    return _Found(outlines.pairs, outlines.alone, None, outlines.named, outlines.read)
+
+
+def _images_of(file: Path, kind: Input) -> tuple[Path, Folder]:
+    """Return the folder of the images of a COCO file: that of the file, or else the one above it."""
+    places = [(root, read_tree(root, kind.may_be)) for root in (file.parent, file.parent.parent)]
+    return next(((root, tree) for root, tree in places if Images(tree).paths), places[0])
 
 
 def load_mask_table(table: Table, kind: Input, folder: Path, reading: Reading) -> MaskSource:
@@ -110,40 +153,41 @@ def load_mask_table(table: Table, kind: Input, folder: Path, reading: Reading) -
         InputError: a column does not exist, too many rows are bad, or the masks have fewer than two classes.
     """
     pairs, alone, names = pairs_of_table(table, folder, reading)
-    return _load(folder, kind, pairs, alone, names, reading, table.name)
+    return _load(folder, kind, _Found(pairs, alone, names), reading, table.name)
 
 
-def _load(
-    root: Path,
-    kind: Input,
-    pairs: Sequence[Pair],
-    alone: Alone,
-    names: tuple[Sequence[str], Sequence[str] | None],
-    reading: Reading,
-    source: str,
-) -> MaskSource:
-    """Check the files of pairs, whose ids and groups are in `names`, and make a source of the good ones."""
+def _load(root: Path, kind: Input, found: _Found, reading: Reading, source: str) -> MaskSource:
+    """Check the files of pairs, and make a source of the good ones."""
+    pairs = found.pairs
     images = scan_files(kind, [pair.image for pair in pairs])
     with ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1)) as pool:
-        found = progress.track(pool.map(_scan, pairs), "Checking masks", total=len(pairs), unit=("mask", "masks"))
-        masks = list(found)
-    named = read_names(root)
+        scanned = pool.map(lambda pair: _scan(pair, found.read), pairs)
+        masks = list(progress.track(scanned, "Checking masks", total=len(pairs), unit=("mask", "masks")))
+    named = read_names(root) if found.named is None else found.named
     whole = [mask for mask in masks if isinstance(mask, ScannedMask)]
     table = make_table(whole, named, reading.ignore_label, source)
-    bad, good = list(alone), []
-    ids, groups = names
+    bad, good = list(found.alone), []
+    ids, groups = found.names or _ids(root, pairs, reading, source)
     for row, (pair, image, mask) in enumerate(zip(pairs, images, masks, strict=True)):
         if reason := _describe_bad(image, mask, table):
             bad.append((pair.mask if isinstance(image, Scanned) else pair.image, reason))
         else:
             good.append((pair, image, mask, ids[row], "" if groups is None else groups[row]))
-    check_bad_fraction(bad, len(pairs) + len(alone), reading.max_bad_fraction)
-    return _make(kind, good, tuple(bad), table, has_groups=groups is not None)
+    check_bad_fraction(bad, len(pairs) + len(found.alone), reading.max_bad_fraction)
+    made = _make(kind, good, tuple(bad), table, has_groups=groups is not None)
+    return dataclasses.replace(made, read=found.read)
 
 
-def _scan(pair: Pair) -> ScannedMask | str:
+def _ids(
+    root: Path, pairs: Sequence[Pair], reading: Reading, source: str
+) -> tuple[Sequence[str], Sequence[str] | None]:
+    ids = [Path(pair.image).relative_to(root).as_posix() for pair in pairs]
+    return ids, read_groups(reading.group_pattern, ids, source)
+
+
+def _scan(pair: Pair, read: ReadMask) -> ScannedMask | str:
     try:
-        return scan_mask(pair.mask)
+        return scan_mask(pair.mask, read)
     except ValueError as error:
         return str(error)
 

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from tfl.config.values import COLUMNS
+from tfl.config.values import COLUMNS, SECOND
 from tfl.errors import InputError
 from tfl.registry import did_you_mean
 
@@ -66,6 +66,11 @@ def find_columns(names: Sequence[str], given: Mapping[str, str], table: str, exa
         raise InputError(
             f"`data.columns` must name the {example} for the examples of this network, not the {other}. "
             f"Received: {other}={given[other]}. Did you mean {example}={given[other]}?"
+        )
+    if second := given.get(SECOND):
+        found = "a table of files" if example == "path" else f"{table} with the columns {', '.join(names)}"
+        raise InputError(
+            f"`data.columns` must name a second text only beside a column of texts. Received: second={second}, {found}."
         )
     taken = {*given.values(), *_label_columns(given.get("label", ""), names)}
     others = [name for name in names if name not in taken]

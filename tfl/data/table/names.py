@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tfl import progress
-from tfl.config.values import parse_columns
+from tfl.config.values import SECOND, parse_columns
 from tfl.data.name_patterns import read_groups, read_names
 from tfl.data.reading import Reading
 from tfl.data.split_names import find_splits
@@ -13,6 +13,7 @@ from tfl.data.table.columns import Columns, find_columns, usual_name
 from tfl.data.table.read import Table
 from tfl.data.tree import Folder, describe_ignored
 from tfl.errors import InputError
+from tfl.inputs.text.endings import join_pair
 
 NAMED = {"label": "label in the name", "group": "group in the name"}  # the columns that patterns add
 
@@ -78,20 +79,35 @@ def read_meaning(table: Table, reading: Reading, example: str = "path", label: s
     if example == "path":
         table, given = with_names(table, given, reading.label_pattern, reading.group_pattern)
     else:
-        table, given = _with_whole_text(table, given, example)
+        table, given = _with_pairs(*_with_whole_text(table, given, example), example)
     if label:
         given = {"label": label, **given}
     return table, find_columns(table.names, given, table.name, example)
 
 
-def _with_whole_text(table: Table, given: dict[str, str], example: str) -> tuple[Table, dict[str, str]]:
-    """Return a table with one column of examples, if they were given as several columns (`text=title+body`)."""
-    parts = [part.strip() for part in given.get(example, "").split("+")]
-    if len(parts) < 2 or given[example] in table.names or not set(parts) <= set(table.names):
+def _with_whole_text(table: Table, given: dict[str, str], role: str) -> tuple[Table, dict[str, str]]:
+    """Return a table with one column of texts, if they were given as several columns (`text=title+body`)."""
+    name = given.get(role, "")
+    parts = [part.strip() for part in name.split("+")]
+    if len(parts) < 2 or name in table.names or not set(parts) <= set(table.names):
         return table, given
-    places, name = [table.names.index(part) for part in parts], given[example]
+    places = [table.names.index(part) for part in parts]
     rows = [[*row, " ".join(filter(None, (row[place] for place in places)))] for row in table.rows]
     return dataclasses.replace(table, names=(*table.names, name), rows=rows), given
+
+
+def _with_pairs(table: Table, given: dict[str, str], example: str) -> tuple[Table, dict[str, str]]:
+    """Return a table with one column of pairs, if a column of second texts was given; a pair of one text is empty."""
+    if SECOND not in given:
+        return table, given
+    table, given = _with_whole_text(table, given, SECOND)
+    first, second = given.get(example) or usual_name(example, table.names), given[SECOND]
+    if first not in table.names or second not in table.names:
+        return table, given  # `find_columns` says so
+    places, name = [table.names.index(column) for column in (first, second)], f"{first} and {second}"
+    rows = [[*row, join_pair(*(row[place] for place in places))] for row in table.rows]
+    others = {role: column for role, column in given.items() if role != SECOND}
+    return dataclasses.replace(table, names=(*table.names, name), rows=rows), others | {example: name}
 
 
 def with_names(

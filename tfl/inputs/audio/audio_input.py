@@ -144,7 +144,7 @@ class AudioInput(Input):
         examples = [np.asarray(example) for example in given]
         for example, name in zip(examples, names, strict=True):
             self.check_example(example, name)
-        return [np.float32(to_16_bits(example) / 2**15) for example in examples]
+        return [np.asarray(to_16_bits(example) / 2**15, np.float32) for example in examples]
 
     def check_example(self, example: np.ndarray, name: str) -> ScannedClip:
         """Check one waveform in memory."""

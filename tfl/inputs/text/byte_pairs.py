@@ -49,6 +49,11 @@ class BytePairs:
     fill_piece: str = ""
     leading_space: bool = False
 
+    @property
+    def pairs(self) -> bool:
+        """Whether an example is two texts: never with this tokenizer."""
+        return False
+
     def __post_init__(self) -> None:
         known, results = set(self.pieces), set()
         for merge in self.merges:

@@ -22,6 +22,8 @@ def read_rules(text: str) -> Rules:
         values = json.loads(text)
         kind = BytePairs if "merges" in values else WordPiece
         names = {field.name for field in dataclasses.fields(kind)}
+        if kind is WordPiece:  # older files have no pairs
+            values = {"pairs": False} | values
         if values.keys() != names:
             raise ValueError(f"it must have {', '.join(sorted(names))}")
         values["pieces"] = _strings(values["pieces"])

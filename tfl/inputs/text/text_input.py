@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfl.errors import BadExampleError, InputError
 from tfl.inputs.input import Input, Scanned, fingerprint_of
 from tfl.inputs.text.encoding import count, encode
-from tfl.inputs.text.endings import CELL, NOUN, may_be_text
+from tfl.inputs.text.endings import BETWEEN, CELL, NOUN, may_be_text
 from tfl.inputs.text.rules import Rules, read_rules
 from tfl.inputs.untrusted import Decoder, PlainBytes, PlainDecoder, RefusedError
 
@@ -38,6 +38,8 @@ class ScannedText(Scanned):
 @dataclasses.dataclass(frozen=True)
 class TextInput(Input):
     """A text, UTF-8; `size` is the number of word pieces that a model takes, and the end of a longer text is cut off.
+
+    With a tokenizer for pairs, it is two texts with a tab between them.
 
     Example:
         >>> from tfl.inputs.text.wordpiece import wordpiece
@@ -81,12 +83,20 @@ class TextInput(Input):
 
     def scan(self, encoded: bytes) -> ScannedText:
         """Check that bytes are a text, and count its pieces."""
+        if wrong := self.describe_wrong_text(encoded):
+            raise BadExampleError(wrong)
+        pieces = int(_count_function(self.tokenizer)(tf.constant(encoded)))
+        return ScannedText(hashlib.sha256(encoded).hexdigest(), fingerprint_of(encoded), pieces=pieces)
+
+    def describe_wrong_text(self, encoded: bytes) -> str:
+        """Return why bytes are no text, or no pair for a model of pairs; "" if they are."""
         try:
             encoded.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise BadExampleError(f"not a text in UTF-8: byte {error.start} is no character") from error
-        pieces = int(_count_function(self.tokenizer)(tf.constant(encoded)))
-        return ScannedText(hashlib.sha256(encoded).hexdigest(), fingerprint_of(encoded), pieces=pieces)
+            return f"not a text in UTF-8: byte {error.start} is no character"
+        if self._tokenizer.pairs and BETWEEN.encode() not in encoded:
+            return "not a pair of texts: there is no tab between two texts"
+        return ""
 
     def read_examples(self, given: Any, names: Sequence[str], split: str = "") -> list[np.ndarray]:
         """Check texts in memory."""
@@ -113,11 +123,11 @@ class TextInput(Input):
 
     def decoder(self, most: int) -> Decoder:
         """Return the decoder for texts of clients, of at most `most` bytes."""
-        return TextDecoder(self.prepare, self.noun[0], most)
+        return TextDecoder(self, most)
 
     def blanks(self) -> list[bytes]:
-        """Return an empty text."""
-        return [b""]
+        """Return an empty text, or a pair of empty texts."""
+        return [BETWEEN.encode() if self._tokenizer.pairs else b""]
 
     def describe_size(self, size: int) -> str:
         """Return a number of pieces."""
@@ -133,14 +143,16 @@ class TextInput(Input):
 
 
 class TextDecoder(PlainDecoder):
-    """The decoder of training, which refuses bytes that are no UTF-8; see `Decoder`."""
+    """The decoder of training, which refuses bytes that are no text; see `Decoder`."""
+
+    def __init__(self, kind: TextInput, most: int) -> None:
+        super().__init__(kind.prepare, kind.noun[0], most)
+        self._kind = kind
 
     def check(self, encoded: bytes) -> PlainBytes:
         """Refuse bytes that are too long, or no text."""
-        try:
-            encoded.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise RefusedError(400, f"The text must be UTF-8: byte {error.start} is no character.") from error
+        if wrong := self._kind.describe_wrong_text(encoded):
+            raise RefusedError(400, f"The text must be one that the model takes: {wrong}.")
         return super().check(encoded)
 
 

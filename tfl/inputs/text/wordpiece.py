@@ -20,6 +20,7 @@ class WordPiece:
         lower_case: whether texts are in lower case.
         strip_accents: whether accents are taken off; older files say nothing, and mean the same as `lower_case`.
         split_ideographs: whether each Chinese character is a word of its own.
+        pairs: whether an example is two texts, with a tab between them.
 
     Raises:
         InputError: one of the special pieces is missing.
@@ -36,6 +37,7 @@ class WordPiece:
     lower_case: bool = True
     strip_accents: bool = True
     split_ideographs: bool = True
+    pairs: bool = False
 
     def __post_init__(self) -> None:
         if missing := [name for name in SPECIAL if name not in self.pieces]:
