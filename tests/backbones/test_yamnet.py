@@ -265,7 +265,8 @@ def test_a_file_that_cannot_be_used_is_one_clear_line(fault, arrays, file, netwo
     given, message = FAULTS[fault]
     wrong = tmp_path / "wrong.npz"
     if callable(given):
-        np.savez(wrong, **given(arrays))
+        changed: dict[str, Any] = FAULTS[fault][0](arrays)
+        np.savez(wrong, **changed)
     else:
         wrong.write_bytes(file.read_bytes()[:100_000] if given == "half" else given)
     before = network.get_weights()
