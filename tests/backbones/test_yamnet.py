@@ -67,7 +67,9 @@ def clips() -> np.ndarray:
     """Four clips: noise, a loud tone, a faint tone, and silence."""
     time = np.arange(SAMPLES) / 16_000
     noise = np.random.default_rng(0).normal(0, 0.1, SAMPLES)
-    return np.float32([noise, np.sin(2000 * np.pi * time), 1e-3 * np.sin(5000 * np.pi * time), np.zeros(SAMPLES)])
+    return np.array(
+        [noise, np.sin(2000 * np.pi * time), 1e-3 * np.sin(5000 * np.pi * time), np.zeros(SAMPLES)], np.float32
+    )
 
 
 def log_mel_of(network: keras.Model) -> keras.Model:
@@ -263,7 +265,8 @@ def test_a_file_that_cannot_be_used_is_one_clear_line(fault, arrays, file, netwo
     given, message = FAULTS[fault]
     wrong = tmp_path / "wrong.npz"
     if callable(given):
-        np.savez(wrong, **given(arrays))
+        changed: dict[str, Any] = FAULTS[fault][0](arrays)
+        np.savez(wrong, **changed)
     else:
         wrong.write_bytes(file.read_bytes()[:100_000] if given == "half" else given)
     before = network.get_weights()

@@ -93,7 +93,7 @@ def mel_matrix() -> np.ndarray:
     edges = np.linspace(_mels(LOWEST), _mels(HIGHEST), BANDS + 2)
     lower, middle, upper = edges[:-2], edges[1:-1], edges[2:]
     rising, falling = (bins - lower) / (middle - lower), (upper - bins) / (upper - middle)
-    weights = np.maximum(0, np.minimum(rising, falling))
+    weights = np.clip(np.stack([rising, falling]), 0, None).min(axis=0)
     weights[0] = 0  # the mean of the samples is no sound
     return weights.astype(np.float32)
 
