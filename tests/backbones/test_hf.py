@@ -74,7 +74,7 @@ def folder(tmp_path):
         ({"hidden_act": "relu6"}, "hidden_act of config.json must be one of gelu"),
         (
             {"model_type": "robert"},
-            "model_type of config.json must be one of bert, .* Did you mean 'bert'",
+            "model_type of config.json must be one of bert, .* Did you mean 'roberta'",
         ),
         ({"model_type": ["bert"]}, "model_type of config.json must be one of bert"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type of config.json must be 'absolute'"),

@@ -31,7 +31,12 @@ def is_block_end(name: str) -> bool:
 
 
 def block_ends(model: keras.Model) -> list[Any]:
-    """Return the hidden states after each block of a transformer, `(B, L, W)`, from bottom to top; [] for others."""
+    """Return the hidden states after each block of a transformer, `(B, L, W)`, from bottom to top; [] for others.
+
+    A transformer ends in one vector `(B, W)`; a network that ends in a map may have layers of the same names.
+    """
+    if len(backbone_output(model).shape) != 2:
+        return []
     ends = [node for node in _nodes(model) if is_block_end(node.operation.name)]
     return [node.outputs[0] for node in ends if len(node.outputs[0].shape) == 3]
 
