@@ -26,6 +26,7 @@ def labels_of(task: str, size: int, rng: np.random.Generator) -> np.ndarray:
 def test_a_network_with_a_head_on_its_stages_trains_a_step_and_ships(task, network, built, tmp_path):
     backbone, rng = built(network), np.random.default_rng(0)
     backbone = keras.models.clone_model(backbone)
+    keras.utils.clear_session()  # the head has an operation `add`, like the network
     size, kind = int(backbone.input_shape[1]), get_task(task)
     head = HeadSpec(kind.num_outputs(len(NAMES)), stands_on=kind.stands_on)
     model = tfl.build_classifier(backbone, head, Metadata(network, 1.0, size, task, NAMES))

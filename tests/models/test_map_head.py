@@ -24,6 +24,20 @@ def make_model(size=64, num_outputs=3):
     return model
 
 
+@pytest.mark.parametrize(
+    "head",
+    [HeadSpec(3), HeadSpec(3, pooling="gem"), HeadSpec(3, stands_on="map"), HeadSpec(8, stands_on="boxes")],
+    ids=lambda head: head.stands_on + head.pooling,
+)
+def test_every_operation_of_a_head_has_a_name_of_its_own(head):
+    """A network that was built before `clear_session`, or in another process, may have an operation `add`, too."""
+    backbone = build_tiny(input_tensor=keras.Input((64, 64, 3), name="image"))
+    known = {operation.name for operation in backbone.operations}
+    model = tfl.build_classifier(backbone, head)
+    own = [operation.name for operation in model.operations if operation.name not in known]
+    assert own and all(name.startswith("head_") for name in own)
+
+
 IMAGES = np.random.default_rng(1).integers(0, 256, (2, 64, 64, 3)).astype(np.float32)
 
 

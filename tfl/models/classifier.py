@@ -64,9 +64,27 @@ def build_classifier(backbone: keras.Model, head: HeadSpec, metadata: Metadata |
     else:
         apply_on_maps = apply_map_head if head.stands_on == "map" else apply_box_head
         logits = apply_on_maps(backbone, head.num_outputs)
+    _name_operations(logits, backbone)
     model = Classifier(start, logits, name="classifier")
     model.metadata = metadata
     return model
+
+
+def _name_operations(output: Any, backbone: keras.Model) -> None:
+    """Let the names of a head's operations begin as those of its layers.
+
+    Keras counts names from 1 again in each process and after `clear_session`. So a network that was loaded or built
+    before may have an operation `add`, like the head, and a model must not have two.
+    """
+    known, left = set(getattr(backbone, "operations", backbone.layers)), [output]  # a Sequential has only layers
+    while left:
+        operation, number, _ = left.pop()._keras_history
+        if operation in known:
+            continue
+        known.add(operation)
+        if not isinstance(operation, keras.layers.Layer):
+            operation.name = HEAD_PREFIX + operation.name
+        left += operation._inbound_nodes[number].input_tensors
 
 
 def input_of_model(model: keras.Model) -> Input | None:
