@@ -97,7 +97,10 @@ def test_its_weights_come_from_a_file(name, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, r"`backbone\.weights` must be 'none', a weights file or a tfl workdir for SmallNet, which .*='imagenet'\.$"),
+        (
+            {},
+            r"`backbone\.weights` must be 'none', a weights file or a tfl workdir for SmallNet, which .*='imagenet'\.$",
+        ),
         ({"weights": "none", "image_size": 8}, r"`data\.image_size` must be at least 16 for SmallNet"),
         ({"weights": "none", "alpha": 0.5}, r"`backbone\.alpha` must be 1 for SmallNet"),
     ],

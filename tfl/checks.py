@@ -86,7 +86,7 @@ def _check_texts(config: TransferConfig, spec: BackboneSpec) -> None:
     _check_pooling(config, are_texts)
     if files is None or not are_texts:
         return
-    why = f"a network on {files.noun[1]} starts from the weights of its folder"
+    why = f"tfl does not pre-train on {files.noun[1]}"
     rules: tuple[tuple[str, Any, Any, str], ...] = (
         ("pretrain.source", config.pretrain.source, "", why),
         ("features.views", config.features.views, 0, f"{files.noun[1]} have no augmentation"),

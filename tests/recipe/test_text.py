@@ -135,7 +135,10 @@ def test_every_format_is_exported_with_a_certificate(run):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"pretrain.source": "folder:x"}, "`pretrain.source` must be '', because a network on texts starts from"),
+        (
+            {"pretrain.source": "folder:x", "backbone.weights": "none"},
+            "`pretrain.source` must be '', because tfl does not pre-train on texts",
+        ),
         ({"features.views": 2}, "`features.views` must be 0 without augmentation"),
         ({"data.source": "digits"}, "`data.source` must be csv:FILE or folder:PATH for texts"),
         ({"data.image_size": 13}, "`data.image_size` must be at most 12"),

@@ -67,16 +67,16 @@ def find_columns(names: Sequence[str], given: Mapping[str, str], table: str, exa
             f"`data.columns` must name the {example} for the examples of this network, not the {other}. "
             f"Received: {other}={given[other]}. Did you mean {example}={given[other]}?"
         )
-    if second := given.get(SECOND):
-        found = "a table of files" if example == "path" else f"{table} with the columns {', '.join(names)}"
+    if SECOND in given and example == "path":
         raise InputError(
-            f"`data.columns` must name a second text only beside a column of texts. Received: second={second}, {found}."
+            "`data.columns` must name a second text only beside a column of texts. "
+            f"Received: second={given[SECOND]}, a table of files."
         )
     taken = {*given.values(), *_label_columns(given.get("label", ""), names)}
     others = [name for name in names if name not in taken]
     found = {role: given.get(role) or usual_name(role, others) for role in (example, *COLUMNS[1:])}
     labels = _label_columns(found["label"], names)
-    for name in (found[example], *labels, *(found[role] for role in COLUMNS[2:])):
+    for name in (found[example], given.get(SECOND, ""), *labels, *(found[role] for role in COLUMNS[2:])):
         if name and name not in names:
             raise InputError(
                 f"`data.columns` must name columns of {table}: {', '.join(names)}. Received: {name!r}."
