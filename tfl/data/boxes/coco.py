@@ -36,7 +36,7 @@ def read_coco(files: Sequence[str], images: Images, root: Path) -> Annotations:
     """
     main = [file for file in files if Path(file).name.startswith(_MAIN)] or list(files)
     splits = splits_of(main, root, by_stem=True)
-    contents = {file: _parse(file) for file in main}
+    contents = {file: parse(file) for file in main}
     contents = {file: content for file, content in contents.items() if _may_hold_boxes(content)}
     if not contents:
         raise InputError(
@@ -44,12 +44,12 @@ def read_coco(files: Sequence[str], images: Images, root: Path) -> Annotations:
             f"Received: {', '.join(main)}."
         )
     notes = [f"Not read: {file}, which has no boxes." for file in files if file not in contents]
-    names = _names(contents)
+    names = class_names(contents)
     found: list[Annotation] = []
     alone: list[tuple[str, str]] = []
     used: dict[str, str] = {}
     for file, content in contents.items():
-        for annotation in _read(file, content, images, splits[file], alone):
+        for annotation in read_images(file, content, images, splits[file], alone):
             if annotation.image in used:
                 same = "twice" if used[annotation.image] == file else f"in {used[annotation.image]}, too"
                 alone.append((annotation.image, f"{file} lists it {same}; the first one counts"))
@@ -61,7 +61,12 @@ def read_coco(files: Sequence[str], images: Images, root: Path) -> Annotations:
     return Annotations(found, names, tuple(alone), tuple(notes))
 
 
-def _parse(file: str) -> dict[str, Any]:
+def parse(file: str) -> dict[str, Any]:
+    """Return the content of a JSON file, {} if it is not an object.
+
+    Raises:
+        InputError: the file cannot be read, or is not JSON.
+    """
     try:
         content = json.loads(Path(file).read_text("utf-8-sig"))
     except (ValueError, RecursionError) as error:
@@ -85,9 +90,9 @@ def _may_hold_boxes(content: Mapping[str, Any]) -> bool:
     )
 
 
-def _names(contents: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+def class_names(contents: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
     """Return the names of the classes in the order of their ids, which must be the same in all files."""
-    tables = {file: _categories(content) for file, content in contents.items()}
+    tables = {file: categories_of(content) for file, content in contents.items()}
     every = {name: None for table in tables.values() for name in table.values()}
     for file, table in tables.items():
         lacking = [name for name in every if name not in table.values()]
@@ -98,34 +103,36 @@ def _names(contents: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(every)
 
 
-def _categories(content: Mapping[str, Any]) -> dict[Any, str]:
-    named = [(item["id"], str(item.get("name") or "").strip()) for item in content["categories"] if _is_id(item)]
+def categories_of(content: Mapping[str, Any]) -> dict[Any, str]:
+    """Return the names of the categories by their ids, in the order of the ids; one without a name is left out."""
+    named = [(item["id"], str(item.get("name") or "").strip()) for item in content["categories"] if is_id(item)]
     return dict(
         sorted(((number, name) for number, name in named if name), key=lambda pair: (str(type(pair[0])), pair[0]))
     )
 
 
-def _is_id(item: Mapping[str, Any], key: str = "id") -> bool:
+def is_id(item: Mapping[str, Any], key: str = "id") -> bool:
+    """Return whether an entry has a number or a text under a key that identifies something."""
     return isinstance(item.get(key), (int, str))
 
 
-def _read(
+def read_images(
     file: str, content: Mapping[str, Any], images: Images, split: str, alone: list[tuple[str, str]]
 ) -> list[Annotation]:
     """Return what a file says about its images; the files without a partner are added to `alone`."""
-    names, boxes = _categories(content), {}
+    names, boxes = categories_of(content), {}
     for item in content["annotations"]:
-        if _is_id(item, "image_id"):
+        if is_id(item, "image_id"):
             boxes.setdefault(item["image_id"], []).append(item)
         else:
             alone.append((file, f"an annotation is of the image {item.get('image_id')!r}, which is no id"))
     found, known = [], set()
     for item in content["images"]:
         name = str(item.get("file_name") or "")
-        path, reason = images.named(name, file) if name and _is_id(item) else ("", "an image has no id or no name")
+        path, reason = images.named(name, file) if name and is_id(item) else ("", "an image has no id or no name")
         if not reason and item["id"] in known:
             reason = f"its id {item['id']!r} is also that of another image"
-        known.add(item["id"] if _is_id(item) else None)
+        known.add(item["id"] if is_id(item) else None)
         if reason:
             alone.append((f"{file}: {name}", reason))
             continue

@@ -14,7 +14,7 @@ import numpy as np
 
 from tfl import progress
 from tfl.data.boxes.annotation import Annotation
-from tfl.data.boxes.coco import _categories, _is_id, _names, _parse, _read, is_coco
+from tfl.data.boxes.coco import categories_of, class_names, is_coco, is_id, parse, read_images
 from tfl.data.boxes.images import Images, splits_of
 from tfl.data.masks.mask_file import NUMBERS
 from tfl.data.masks.pairs import Alone, Pair, leave_out_without_split
@@ -89,13 +89,13 @@ def read_outlines(files: Sequence[str], tree: Folder, root: Path) -> Outlines:
             different classes, or there are more than 254 of them.
     """
     check_extra("masks:PATH with outlines of COCO", "faster_coco_eval", "detection")
-    contents = {file: content for file in files if _has_outlines(content := _parse(file))}
+    contents = {file: content for file in files if _has_outlines(content := parse(file))}
     if not contents:
         raise InputError(
             "`data.source` must have a COCO file with lists of images, annotations with a segmentation, and "
             f"categories. Received: {', '.join(files)}."
         )
-    names = _names(contents)
+    names = class_names(contents)
     plain = next((name for name in names if name.lower() == BACKGROUND), BACKGROUND)
     names = (plain, *(name for name in names if name != plain))
     if len(names) >= VOID:
@@ -130,20 +130,20 @@ class _Reader:
     def read(self, file: str, content: Mapping[str, Any], split: str) -> None:
         objects: dict[Any, list[dict[str, Any]]] = {}
         for item in content["annotations"]:
-            if _is_id(item, "image_id"):
+            if is_id(item, "image_id"):
                 objects.setdefault(item["image_id"], []).append(item)
             else:
                 self.alone.append((file, f"an annotation is of the image {item.get('image_id')!r}, which is no id"))
         known: set[Any] = set()
         for item in content["images"]:
-            if _is_id(item) and item["id"] in known:
+            if is_id(item) and item["id"] in known:
                 reason = f"its id {item['id']!r} is also that of another image"
                 self.alone.append((f"{file}: {item.get('file_name') or ''}", reason))
                 continue
-            known.add(item["id"] if _is_id(item) else None)
+            known.add(item["id"] if is_id(item) else None)
             alone = {"images": [item], "annotations": [], "categories": content["categories"]}
-            for found in _read(file, alone, self.images, split, self.alone):
-                self._take(found, objects.get(item["id"], []), _categories(content))
+            for found in read_images(file, alone, self.images, split, self.alone):
+                self._take(found, objects.get(item["id"], []), categories_of(content))
         lost = [number for number in objects if number not in known]
         self.alone += [(file, f"annotations are of the image {number!r}, which is not listed") for number in lost]
 
