@@ -45,7 +45,7 @@ _NETWORK = flags.DEFINE_string("network", "../shared/weights/hf_paraphrase_minil
 _ONLY = flags.DEFINE_list("only", list(SETS), "Data sets.")
 _SEEDS = flags.DEFINE_integer("seeds", 3, "Number of seeds.")
 _PER_CLASS = flags.DEFINE_integer("per_class", -1, "Texts for training of each class; 0: all, -1: as in the table.")
-_SKLEARN = flags.DEFINE_bool("sklearn", True, "Also fit scikit-learn on the features.")
+_SKLEARN = flags.DEFINE_bool("sklearn", False, "Also fit scikit-learn on the features.")
 
 
 def main(argv: list[str]) -> None:

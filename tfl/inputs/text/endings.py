@@ -17,7 +17,7 @@ def may_be_text(suffix: str) -> bool:
 
 
 def join_pair(first: str, second: str) -> str:
-    """Return two texts as one example, with a tab between them; "" if one of them is empty.
+    r"""Return two texts as one example, with a tab between them; "" if one of them is empty.
 
     Example:
         >>> join_pair("Is it\tgood?", "Yes.")
