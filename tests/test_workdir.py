@@ -100,7 +100,7 @@ def test_an_option_that_an_older_run_did_not_record_has_its_default_there(tmp_pa
     assert Workdir(tmp_path).read_config() == json.loads(json.dumps(config))
     write_json(tmp_path / "config.json", recorded)
     changed[name] = "another"
-    if path.startswith(MAY_DIFFER):
+    if path.startswith((*MAY_DIFFER, "backbone.sha256")):  # of an older run only the path of the network is known
         Workdir.open(tmp_path, config)
     else:
         with pytest.raises(InputError, match=rf"which differs in {path}='another' \(recorded: "):
