@@ -1,11 +1,12 @@
 """Audio clips with classes: one folder of WAV files per class, or labels in the names of the files.
 
 Command:
-    python scripts/train.py --config=configs/audio.py --config.data.source=folder:FOLDER --workdir=W
+    python scripts/train.py --config=configs/audio.py --config.data.source=folder:FOLDER \
+        --config.backbone.weights=yamnet.npz --workdir=W
 
 Labels and speakers in the names of files, as in three_anna_07.wav, are found by regular expressions:
-`--config.data.label_pattern='^([a-z]+)_' --config.data.group_pattern='_([a-z]+)_'`. The network is YAMNet, whose
-weights are in a file: `--config.backbone.weights=yamnet.npz`.
+`--config.data.label_pattern='^([a-z]+)_' --config.data.group_pattern='_([a-z]+)_'`. The network is YAMNet; the file
+has its weights, and without it they are random.
 
 Expected: docs/how-to/audio.md.
 Hardware: 2 CPU cores. Minutes: 1-3.

@@ -10,12 +10,11 @@ from tfl.backbones.buildable import check_backbone
 from tfl.backbones.catalog import get_backbone_spec
 from tfl.backbones.content import check_content
 from tfl.backbones.left import candidates_of, is_left, with_a_backbone
-from tfl.backbones.spec import BackboneSpec
+from tfl.backbones.spec import BackboneSpec, state_poolings
 from tfl.backbones.weight_files import PUBLISHED, RANDOM, find_weights
 from tfl.config import (
     CHOSEN_NAME,
     POOLINGS,
-    STATE_POOLINGS,
     DataConfig,
     TransferConfig,
     absolute_paths,
@@ -83,7 +82,7 @@ def _check_texts(config: TransferConfig, spec: BackboneSpec) -> None:
     """Refuse what tfl cannot do with texts."""
     files = input_files(spec.input)
     are_texts = files is not None and bool(files.cell)
-    _check_pooling(config, are_texts)
+    _check_pooling(config, spec, are_texts)
     if files is None or not are_texts:
         return
     why = f"tfl does not pre-train on {files.noun[1]}"
@@ -102,9 +101,9 @@ def _check_texts(config: TransferConfig, spec: BackboneSpec) -> None:
         )
 
 
-def _check_pooling(config: TransferConfig, are_texts: bool) -> None:
+def _check_pooling(config: TransferConfig, spec: BackboneSpec, are_texts: bool) -> None:
     """Refuse features that the network does not have."""
-    known = (*STATE_POOLINGS, CHOSEN_NAME) if are_texts else POOLINGS
+    known = (*state_poolings(spec), CHOSEN_NAME) if are_texts else POOLINGS
     if config.head.pooling not in known:
         raise InputError(
             f"`head.pooling` must be one of {', '.join(known)} for {config.backbone.name}. "

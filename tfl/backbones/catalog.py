@@ -140,6 +140,7 @@ def _spec_of(found: hf.FolderNetwork) -> BackboneSpec:
         load=found.load,
         largest_size=found.options.positions,
         tokenizer=found.tokenizer,
+        is_causal=found.is_causal,
     )
 
 

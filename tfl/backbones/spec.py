@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tfl.config import STATE_POOLINGS
 from tfl.config.values import has_pairs
 from tfl.errors import InputError
 from tfl.inputs.files import input_files
@@ -29,6 +30,7 @@ class BackboneSpec:
         largest_size: the largest size of an example that it takes; 0: any.
         tokenizer: divides a text into the pieces that the network knows, as `tfl.inputs.text.wordpiece` writes it; "":
             the network takes no texts.
+        is_causal: whether a piece of a text knows only those before it, so that the first one says nothing of a text.
         pairs: returns the facts about the same network for pairs of texts; None: it takes none.
         loaders: of files of weights that only this network has, by their endings, such as ".npz"; each copies the
             weights of a file into a network that `network` built.
@@ -45,6 +47,7 @@ class BackboneSpec:
     load: Callable[[Any], None] | None = None
     largest_size: int = 0
     tokenizer: str = ""
+    is_causal: bool = False
     pairs: Callable[[], "BackboneSpec"] | None = None
     loaders: Mapping[str, Callable[[Path, Any], None]] = dataclasses.field(default_factory=dict)
 
@@ -125,3 +128,8 @@ class BackboneSpec:
         if weights is not None and self.load is not None:
             self.load(model)
         return model
+
+
+def state_poolings(spec: BackboneSpec) -> tuple[str, ...]:
+    """Return the kinds of features of a network on texts (`head.pooling`): without the first piece if it is causal."""
+    return tuple(name for name in STATE_POOLINGS if not (spec.is_causal and "cls" in name))

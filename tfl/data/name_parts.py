@@ -36,7 +36,7 @@ def describe_groups(index: Index, nouns: tuple[str, str]) -> str:
     for place in range(number):
         values = [parts[row][place] for row in rows]
         if _is_group(values, labels, is_last=place == number - 1):
-            pattern = f"(?:^|/){(_PART + _GAP) * place}({_PART})[^/]*$"
+            pattern = f"(?:^|/)[_. -]*{(_PART + _GAP) * place}({_PART})[^/]*$"
             return (
                 f"The names of the {nouns[1]} have a part that recurs in several classes, such as {values[0]!r} in "
                 f"{stems[rows[0]]!r}. If it is a speaker or a recording, a random split flatters the result: "

@@ -9,6 +9,7 @@ import numpy as np
 
 from tfl.data.pipeline import make_dataset
 from tfl.data.texts import read_texts
+from tfl.progress import say
 from tfl.recipe.run import Run
 
 FOLDS = 3
@@ -113,14 +114,16 @@ def fit_logistic(
         folds = min(folds, len(np.unique(groups)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        if folds < 2:  # a class with one example, or one group
-            model = described.model.set_params(**{described.option: described.strengths[0]})
-            chosen, strength = model.fit(described.train, labels), described.strengths[0]
+        splitter: Any = StratifiedKFold(max(folds, 2)) if groups is None else StratifiedGroupKFold(max(folds, 2))
+        parts = list(splitter.split(described.train, labels, groups)) if folds >= 2 else []
+        if not parts or any(len(np.unique(labels[rows])) < 2 for rows, _ in parts):
+            strength = described.strengths[len(described.strengths) // 2]
+            say(f"baseline: its strength is not chosen but {strength:g}, because there are too few examples for folds")
+            chosen = described.model.set_params(**{described.option: strength}).fit(described.train, labels)
         else:
-            splitter = StratifiedKFold(folds) if groups is None else StratifiedGroupKFold(folds)
             grid = {described.option: described.strengths}
-            search = GridSearchCV(described.model, grid, scoring=_mean_log_likelihood, cv=splitter)
-            chosen = search.fit(described.train, labels, groups=groups).best_estimator_
+            search = GridSearchCV(described.model, grid, scoring=_mean_log_likelihood, cv=parts)
+            chosen = search.fit(described.train, labels).best_estimator_
             strength = search.best_params_[described.option]
         found = np.asarray(chosen.predict_proba(described.test))
     scores = np.zeros((found.shape[0], classes))

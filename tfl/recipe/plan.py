@@ -38,6 +38,8 @@ def say_phases(config: TransferConfig, splits: Splits, model: keras.Model) -> No
         + (f"; {len(splits.class_names)} classes" if splits.class_names else "")
     )
     say(f"network: {_network(model)}")
+    if config.backbone.weights == "none" and not config.pretrain.source and not config.finetune.epochs:
+        say("network: its weights are random and stay so; `backbone.weights` names others")
     if splits.source.kind.adaptation:
         say(splits.source.kind.adaptation)
     say(f"plan: {', then '.join(_phases(config, splits, model))}")

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from tfl.backbones.catalog import get_backbone_spec
+from tfl.backbones.spec import state_poolings
 from tfl.backbones.stages import block_ends
 from tfl.build import make_extractor
 from tfl.config import CHOSEN_NAME, STATE_POOLINGS, TransferConfig, with_options
@@ -58,7 +60,7 @@ def _best(config: TransferConfig, splits: Splits, most: int) -> str:
     values = np.asarray(whole(rows, description="features of all layers").values[:])
     found = {}
     try:
-        for pooling in STATE_POOLINGS:
+        for pooling in state_poolings(get_backbone_spec(config.backbone.name)):
             table = predict_held_out(values[:, _columns(backbone, pooling)], rows, config, splits, FOLDS)
             metric, loss = say_held_out(f"head.pooling={pooling}", table)
             found[pooling] = (-metric if headline.higher_is_better else metric, loss)

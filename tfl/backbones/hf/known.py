@@ -28,6 +28,11 @@ class FolderNetwork:
     options: Any
     tokenizer: str
 
+    @property
+    def is_causal(self) -> bool:
+        """Whether a piece of a text knows only those before it."""
+        return self.kind == "gpt2"
+
     def for_pairs(self) -> "FolderNetwork | None":
         """Return the same network for pairs of texts; None if its tokenizer has no word pieces."""
         rules = read_rules(self.tokenizer)

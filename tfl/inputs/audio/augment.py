@@ -12,9 +12,9 @@ _NOISE = (10.0, 40.0)  # decibels below the clip
 def augment_wave(wave: tf.Tensor, size: int, name: str, seed: tf.Tensor) -> tf.Tensor:
     """Return a changed version of a waveform; runs in a graph.
 
-    "shift" moves the clip in time by up to a tenth of `size`, in both directions, and fills with silence. "light" also
-    makes it up to 6 dB louder or softer, and adds white noise that is 10 to 40 dB softer than the clip. What would be
-    above 1 is cut off.
+    "shift" moves the clip in time by up to a tenth of its length, in both directions, and fills with silence. "light"
+    also makes it up to 6 dB louder or softer, and adds white noise that is 10 to 40 dB softer than the clip. What would
+    be above 1 is cut off.
 
     Args:
         wave: float32 `(N,)`, in [-1, 1].
@@ -31,7 +31,8 @@ def augment_wave(wave: tf.Tensor, size: int, name: str, seed: tf.Tensor) -> tf.T
     if name == "none":
         return wave
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 4))
-    most = int(_SHIFT * size)
+    length = tf.minimum(tf.size(wave), size)
+    most = tf.cast(_SHIFT * tf.cast(length, tf.float32), tf.int32)
     shift = tf.random.stateless_uniform((), seeds[0], -most, most + 1, tf.int32)
     moved = tf.pad(wave[tf.maximum(-shift, 0) :], [[tf.maximum(shift, 0), 0]])[:size]
     if name == "shift":

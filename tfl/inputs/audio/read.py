@@ -15,7 +15,9 @@ from tfl.version import install_command
 
 RATE = 16_000  # samples a second of every prepared clip
 MAX_VALUES = 2**27  # samples times channels of one file
+MAX_SAMPLES = 2**25  # of a file at the rate of the models: 35 minutes
 _RATES = range(1_000, 768_001)
+_LONGEST_STEP = 200_000  # rates that have nothing in common with that of the models need a long filter
 _LOUDEST = 2.0  # a peak of floats above it says that they are not in [-1, 1]
 _WAV = "WAV"
 _STARTS = ((b"fLaC", "FLAC"), (b"OggS", "OGG"), (b"ID3", "MP3"), (b"FORM", "AIFF"))
@@ -60,6 +62,10 @@ def read_sound(encoded: bytes) -> Sound:
         raise BadExampleError("0 seconds: the file holds no samples")
     if rate not in _RATES:
         raise BadExampleError(f"a rate of {rate:,} samples a second, outside of {_RATES[0]:,} to {_RATES[-1]:,}")
+    if rate // math.gcd(rate, RATE) > _LONGEST_STEP:
+        raise BadExampleError(f"a rate of {rate:,} samples a second, which cannot be resampled to {RATE:,}")
+    if len(values) * RATE // rate > MAX_SAMPLES:
+        raise BadExampleError(f"{len(values) / rate / 60:,.0f} minutes, more than {MAX_SAMPLES // RATE // 60}")
     if not np.isfinite(values).all():
         raise BadExampleError("samples that are NaN or infinite")
     if (peak := float(np.abs(values).max())) > _LOUDEST:
