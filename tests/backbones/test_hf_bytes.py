@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 
 import tfl
 from tfl.backbones import find_stages, get_backbone_spec
+from tfl.checks import check_config
 from tfl.errors import InputError
 from tfl.inputs.text.encoding import divide, encode
 from tfl.inputs.text.rules import read_rules
@@ -194,3 +195,14 @@ def test_a_damaged_file_of_the_tokenizer_is_named(file, content, said, tmp_path)
     (folder / file).unlink() if content is None else (folder / file).write_bytes(content)
     with pytest.raises(InputError, match=said):
         get_backbone_spec(f"hf:{folder}")
+
+
+def test_the_first_piece_of_a_causal_network_stands_for_no_text():
+    config = tfl.TransferConfig(
+        data=tfl.DataConfig(source="csv:texts.csv", image_size=8, augmentation="none"),
+        backbone=tfl.BackboneConfig(name=f"hf:{FOLDER / 'gpt2_relu'}"),
+        head=tfl.HeadConfig(pooling="cls"),
+        finetune=tfl.FinetuneConfig(epochs=0),
+    )
+    with pytest.raises(InputError, match=r"`head\.pooling` must be one of avg, layers, auto"):
+        check_config(config)

@@ -12,7 +12,7 @@ SPEAKERS = ("anna", "bert", "carl")
 
 
 def told(names, labels=None):
-    labels = [name.rpartition("/")[2][0] for name in names] if labels is None else labels
+    labels = [name.rpartition("/")[2].lstrip("-")[0] for name in names] if labels is None else labels
     classes, numbers = np.unique(labels, return_inverse=True)
     index, _ = make_index(names, numbers, classes.tolist(), splits=[""] * len(names), sha256=names, facts={})
     return describe_groups(index, ("clip", "clips"))

@@ -29,4 +29,4 @@ def test_a_short_clip_in_a_long_window_keeps_nine_tenths_of_its_samples(name):
     wave = tf.fill((1_000,), 0.5)
     for seed in range(20):
         changed = augment_wave(wave, 16_000, name, tf.constant([seed, 1], tf.int64)).numpy()
-        assert 900 <= len(changed) <= 1_100 and 850 <= (changed > 0.05).sum()
+        assert 900 <= len(changed) <= 1_100 and (changed > 0.05).sum() >= 850
