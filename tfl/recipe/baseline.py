@@ -3,7 +3,10 @@
 import dataclasses
 from typing import Any
 
+import numpy as np
+
 from tfl.evaluation import Predictions, compare_predictions, summarize
+from tfl.evaluation.intervals import FEW_GROUPS
 from tfl.progress import say
 from tfl.recipe.plain import describe_sounds, describe_texts, fit_logistic
 from tfl.recipe.run import Run
@@ -42,7 +45,7 @@ def measure_baseline(run: Run, test: Predictions) -> dict[str, Any]:
     metric, interval = difference.metric, evaluation.intervals.get(difference.metric)
     say(
         f"baseline: test {metric} {difference.second:.4f}; the network has {difference.first:.4f}, a difference of "
-        f"{difference.difference:+.4f} (95 % interval {difference.low:+.4f} to {difference.high:+.4f})"
+        f"{difference.difference:+.4f} (95 % interval {difference.low:+.4f} to {difference.high:+.4f}{_few(test)})"
     )
     return {
         "baseline": {
@@ -53,3 +56,9 @@ def measure_baseline(run: Run, test: Predictions) -> dict[str, Any]:
             "difference": {name: value for name, value in dataclasses.asdict(difference).items() if name != "headline"},
         }
     }
+
+
+def _few(test: Predictions) -> str:
+    """Say that an interval is too narrow because few groups are resampled."""
+    number = 0 if test.groups is None else len(np.unique(test.groups))
+    return f"; too narrow, because it resamples {number} groups" if 0 < number < FEW_GROUPS else ""
